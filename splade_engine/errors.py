@@ -1,0 +1,77 @@
+"""Every error that splade-engine raises on purpose.
+
+SpladeEngineError                   exit code 1
+├── InvalidInputError (ValueError)  2   a value, file or parameter that cannot be accepted; names the place
+│   ├── CheckpointError             2   a model folder that cannot be loaded
+│   ├── DatasetError                2   a collection, qrels or run file that cannot be read
+│   ├── IndexExistsError            2   the output folder holds something already
+│   ├── IndexNotFoundError          2   no index in that folder
+│   ├── IndexVersionError           2   an index of a format that this version cannot read
+│   ├── EncoderMismatchError        2   the index was built with another encoder
+│   └── MissingExtraError           2   an optional package is not installed
+├── IndexCorruptError               1   checksum or structure does not hold
+├── IndexLockedError                1   another process is writing the index
+├── StorageError (OSError)          1   the disk refused: full, read-only, gone
+└── TrainingError                   1   a run that cannot go on (collapse, out of memory)
+
+The message of each is one line that names the file, row and value; the command line prints it and exits with
+`exit_code`, never with a traceback.
+"""
+
+from __future__ import annotations
+
+
+class SpladeEngineError(Exception):
+    """Base of every error raised on purpose."""
+
+    exit_code = 1
+
+
+class InvalidInputError(SpladeEngineError, ValueError):
+    """A value, file or parameter that cannot be accepted."""
+
+    exit_code = 2
+
+
+class CheckpointError(InvalidInputError):
+    """A model folder or hub id that cannot be loaded as a sparse encoder."""
+
+
+class DatasetError(InvalidInputError):
+    """A collection, qrels or run file that cannot be read."""
+
+
+class IndexExistsError(InvalidInputError):
+    """The output folder exists and is not empty."""
+
+
+class IndexNotFoundError(InvalidInputError):
+    """The folder holds no index."""
+
+
+class IndexVersionError(InvalidInputError):
+    """The index has a format version that this release does not read."""
+
+
+class EncoderMismatchError(InvalidInputError):
+    """The encoder differs from the one that the index was built with."""
+
+
+class MissingExtraError(InvalidInputError):
+    """An optional dependency is not installed; the message says which extra to install."""
+
+
+class IndexCorruptError(SpladeEngineError):
+    """A file of the index fails its checksum or its structure."""
+
+
+class IndexLockedError(SpladeEngineError):
+    """Another process holds the index's write lock."""
+
+
+class StorageError(SpladeEngineError, OSError):
+    """The file system refused a read or a write (disk full, read-only, gone)."""
+
+
+class TrainingError(SpladeEngineError):
+    """A training run that cannot go on."""

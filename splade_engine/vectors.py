@@ -1,0 +1,388 @@
+"""`SparseVectors`: a batch of sparse term vectors, the one type that every part of the library exchanges.
+
+Compressed sparse rows (CSR): row i holds `terms[indptr[i]:indptr[i + 1]]`, strictly increasing, with their
+weights. A batch is validated once, when it is made, and immutable afterwards, so that nothing downstream (a Numba
+kernel does not check bounds) has to look again. Zero weights are dropped: a term is in a row if and only if it
+counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from splade_engine.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import torch
+    from scipy.sparse import csr_array
+
+MAX_TERMS = 2**31 - 1  # term ids are int32
+_CHECK_CHUNK = (
+    1 << 24
+)  # entries validated at a time, so that checking 1 G postings needs no second copy of them
+
+
+class SparseVectors:
+    """An immutable batch of non-negative sparse vectors over a vocabulary of `n_terms` terms.
+
+    Attributes:
+        indptr: int64[n + 1], non-decreasing, `indptr[0] == 0`, `indptr[-1] == nnz`.
+        terms: int32[nnz], strictly increasing within a row, in `[0, n_terms)`.
+        weights: float32[nnz], finite and above zero.
+        n_terms: size of the vocabulary.
+
+    Raises:
+        InvalidInputError: naming the row, the term and the value that break one of these rules.
+    """
+
+    __slots__ = ("indptr", "n_terms", "terms", "weights")
+
+    indptr: NDArray[np.int64]
+    terms: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    n_terms: int
+
+    def __init__(self, indptr: ArrayLike, terms: ArrayLike, weights: ArrayLike, n_terms: int) -> None:
+        self.n_terms = _checked_n_terms(n_terms)
+        ptr = _integers("indptr", indptr, np.int64)
+        ids = np.asarray(terms)
+        values = np.asarray(weights)
+        _check_shapes(ptr, ids, values)
+        _check_entries(ptr, ids, values, self.n_terms)
+        int_terms = ids.astype(np.int32, copy=False)
+        float_weights = values.astype(np.float32, copy=False)
+        if len(float_weights) and not float_weights.all():
+            ptr, int_terms, float_weights = _drop_zeros(ptr, int_terms, float_weights)
+        self.indptr, self.terms, self.weights = map(_frozen, (ptr, int_terms, float_weights))
+
+    @classmethod
+    def _trusted(
+        cls,
+        indptr: NDArray[np.int64],
+        terms: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        n_terms: int,
+    ) -> SparseVectors:
+        """Wrap arrays that are valid by construction (a selection of rows that were checked before)."""
+        self = cls.__new__(cls)
+        self.n_terms = n_terms
+        self.indptr, self.terms, self.weights = map(_frozen, (indptr, terms, weights))
+        return self
+
+    # ---- shape ---------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    @property
+    def nnz(self) -> int:
+        """Number of stored entries of all rows together."""
+        return int(self.indptr[-1])
+
+    @property
+    def row_nnz(self) -> NDArray[np.int64]:
+        """int64[n]: the number of terms of each row."""
+        return np.diff(self.indptr)
+
+    def __repr__(self) -> str:
+        mean = self.nnz / len(self) if len(self) else 0.0
+        return f"SparseVectors({len(self)} rows, {self.n_terms} terms, {mean:.1f} nnz a row)"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SparseVectors):
+            return NotImplemented
+        return (
+            self.n_terms == other.n_terms
+            and np.array_equal(self.indptr, other.indptr)
+            and np.array_equal(self.terms, other.terms)
+            and np.array_equal(self.weights, other.weights)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # ---- selection -----------------------------------------------------------------------
+
+    def row(self, i: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Terms and weights of row `i` as views (negative `i` counts from the end)."""
+        i = self._row_number(i)
+        a, b = self.indptr[i], self.indptr[i + 1]
+        return self.terms[a:b], self.weights[a:b]
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+        for i in range(len(self)):
+            yield self.row(i)
+
+    def __getitem__(self, rows: int | slice | ArrayLike) -> SparseVectors:
+        """Rows as a new batch: one (`v[3]`), a range (`v[10:20]`, no copy), a selection or a boolean mask."""
+        if isinstance(rows, int | np.integer):
+            i = self._row_number(int(rows))
+            return self[i : i + 1]
+        if isinstance(rows, slice):
+            start, stop, step = rows.indices(len(self))
+            if step == 1:
+                stop = max(start, stop)
+                a, b = self.indptr[start], self.indptr[stop]
+                ptr = self.indptr[start : stop + 1] - a
+                return self._trusted(ptr, self.terms[a:b], self.weights[a:b], self.n_terms)
+            rows = np.arange(start, stop, step)
+        return self._take(np.asarray(rows))
+
+    def _row_number(self, i: int) -> int:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"row {i} of a batch of {len(self)}")
+        return i % len(self)
+
+    def _take(self, rows: NDArray[Any]) -> SparseVectors:
+        if rows.dtype == bool:
+            if rows.shape != (len(self),):
+                raise IndexError(f"mask of shape {rows.shape} for a batch of {len(self)}")
+            rows = np.flatnonzero(rows)
+        rows = rows.astype(np.int64) if rows.size == 0 else rows
+        if rows.ndim != 1 or not np.issubdtype(rows.dtype, np.integer):
+            raise IndexError("rows are selected by integers, a slice or a boolean mask")
+        rows = rows.astype(np.int64, copy=False)
+        if len(rows) and (rows.min() < -len(self) or rows.max() >= len(self)):
+            raise IndexError(f"a row number outside the batch of {len(self)}")
+        rows = np.where(rows < 0, rows + len(self), rows)
+        lengths = self.indptr[rows + 1] - self.indptr[rows]
+        ptr = np.concatenate(([0], np.cumsum(lengths)))
+        entry = np.repeat(self.indptr[rows] - ptr[:-1], lengths) + np.arange(ptr[-1])
+        return self._trusted(ptr, self.terms[entry], self.weights[entry], self.n_terms)
+
+    def top_k(self, k: int) -> SparseVectors:
+        """Keep the `k` heaviest terms of each row; among equal weights the smaller term id stays.
+
+        Raises:
+            InvalidInputError: if k < 1.
+        """
+        if k < 1:
+            raise InvalidInputError(f"top_k: k must be at least 1, got {k}")
+        if len(self) == 0 or int(self.row_nnz.max()) <= k:
+            return self
+        rows = np.repeat(np.arange(len(self)), self.row_nnz)
+        order = np.lexsort((self.terms, -self.weights, rows))
+        rank = np.arange(self.nnz) - self.indptr[rows]
+        keep = np.zeros(self.nnz, dtype=bool)
+        keep[order[rank < k]] = True
+        ptr = np.concatenate(([0], np.cumsum(np.minimum(self.row_nnz, k))))
+        return self._trusted(ptr, self.terms[keep], self.weights[keep], self.n_terms)
+
+    @classmethod
+    def concat(cls, batches: Sequence[SparseVectors]) -> SparseVectors:
+        """Stack batches over the same vocabulary.
+
+        Raises:
+            InvalidInputError: if there is no batch, or the vocabularies differ in size.
+        """
+        if not batches:
+            raise InvalidInputError("concat: no batch given")
+        n_terms = batches[0].n_terms
+        for i, batch in enumerate(batches):
+            if batch.n_terms != n_terms:
+                raise InvalidInputError(f"concat: batch {i} has {batch.n_terms} terms, batch 0 has {n_terms}")
+        offsets = np.cumsum([0] + [b.nnz for b in batches])
+        parts = [b.indptr[1:] + offset for b, offset in zip(batches, offsets, strict=False)]
+        ptr = np.concatenate([np.zeros(1, np.int64), *parts])
+        terms = np.concatenate([b.terms for b in batches])
+        weights = np.concatenate([b.weights for b in batches])
+        return cls._trusted(ptr, terms, weights, n_terms)
+
+    @classmethod
+    def empty(cls, n_terms: int, n_rows: int = 0) -> SparseVectors:
+        """A batch of `n_rows` rows without any term."""
+        return cls(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), n_terms)
+
+    # ---- conversions ---------------------------------------------------------------------
+
+    def to_scipy(self) -> csr_array:
+        """scipy.sparse.csr_array of shape (n, n_terms), float32."""
+        from scipy.sparse import csr_array
+
+        return csr_array(
+            (self.weights.copy(), self.terms.copy(), self.indptr.copy()), (len(self), self.n_terms)
+        )
+
+    @classmethod
+    def from_scipy(cls, matrix: Any) -> SparseVectors:
+        """From any scipy.sparse matrix or array; duplicate entries are summed, as scipy defines them."""
+        m = matrix.tocsr(copy=True)
+        m.sum_duplicates()  # sorts the indices as well
+        return cls(m.indptr, m.indices, m.data, m.shape[1])
+
+    def to_dicts(self) -> list[dict[int, float]]:
+        """One {term id: weight} per row, in term order."""
+        return [dict(zip(t.tolist(), w.tolist(), strict=True)) for t, w in self]
+
+    @classmethod
+    def from_dicts(cls, rows: Iterable[Mapping[int, float]], n_terms: int) -> SparseVectors:
+        """From one {term id: weight} mapping per row."""
+        ptr, terms, weights = [0], [], []
+        for number, row in enumerate(rows):
+            for term in row:
+                if isinstance(term, bool) or not isinstance(term, int | np.integer):
+                    raise InvalidInputError(f"row {number}: term {term!r} is not an integer")
+            items = sorted(row.items())
+            terms.extend(t for t, _ in items)
+            weights.extend(w for _, w in items)
+            ptr.append(len(terms))
+        ids = np.array(terms, dtype=np.int64) if terms else np.zeros(0, np.int64)
+        try:
+            values = np.array(weights, dtype=np.float64)
+        except (TypeError, ValueError):
+            entry, bad = next(
+                (i, w) for i, w in enumerate(weights) if not isinstance(w, int | float | np.number)
+            )
+            number = int(np.searchsorted(ptr, entry, side="right")) - 1
+            raise InvalidInputError(
+                f"row {number}, term {terms[entry]}: weight {bad!r} is not a number"
+            ) from None
+        return cls(np.array(ptr), ids, values, n_terms)
+
+    def to_token_dicts(self, vocabulary: Sequence[str]) -> list[dict[str, float]]:
+        """One {token: weight} per row, heaviest first; `vocabulary[term]` is the token of a term id."""
+        self._check_vocabulary(vocabulary)
+        out = []
+        for terms, weights in self:
+            order = np.argsort(-weights, kind="stable")
+            out.append({vocabulary[int(terms[i])]: float(weights[i]) for i in order})
+        return out
+
+    @classmethod
+    def from_token_dicts(
+        cls, rows: Iterable[Mapping[str, float]], vocabulary: Sequence[str]
+    ) -> SparseVectors:
+        """From one {token: weight} mapping per row.
+
+        Raises:
+            InvalidInputError: naming the row and the token that is not in the vocabulary.
+        """
+        term_of = {token: i for i, token in enumerate(vocabulary)}
+
+        def translated() -> Iterator[dict[int, float]]:
+            for number, row in enumerate(rows):
+                try:
+                    yield {term_of[token]: weight for token, weight in row.items()}
+                except KeyError as error:
+                    message = f"row {number}: token {error.args[0]!r} is not in the vocabulary"
+                    raise InvalidInputError(message) from None
+
+        return cls.from_dicts(translated(), len(vocabulary))
+
+    def to_torch(self) -> torch.Tensor:
+        """torch.sparse_coo tensor of shape (n, n_terms), float32, on the CPU."""
+        import torch
+
+        rows = np.repeat(np.arange(len(self)), self.row_nnz)
+        places = torch.from_numpy(np.stack((rows, self.terms.astype(np.int64))))
+        weights = torch.from_numpy(self.weights.copy())
+        return torch.sparse_coo_tensor(places, weights, (len(self), self.n_terms), is_coalesced=True)
+
+    @classmethod
+    def from_torch(cls, tensor: torch.Tensor) -> SparseVectors:
+        """From a two-dimensional dense, COO or CSR tensor on any device."""
+        import torch
+
+        if tensor.ndim != 2:
+            raise InvalidInputError(f"from_torch: a tensor of shape (n, n_terms), got {tuple(tensor.shape)}")
+        tensor = tensor.detach()
+        coo = tensor.to_sparse_coo() if tensor.layout is not torch.sparse_coo else tensor
+        coo = coo.coalesce().cpu()
+        rows, columns = coo.indices().numpy()
+        counts = np.bincount(rows, minlength=tensor.shape[0])
+        ptr = np.concatenate(([0], np.cumsum(counts)))
+        return cls(ptr, columns, coo.values().float().numpy(), tensor.shape[1])
+
+    def _check_vocabulary(self, vocabulary: Sequence[str]) -> None:
+        if len(vocabulary) != self.n_terms:
+            raise InvalidInputError(
+                f"vocabulary of {len(vocabulary)} tokens for vectors over {self.n_terms} terms"
+            )
+
+
+def _frozen(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _checked_n_terms(n_terms: int) -> int:
+    if isinstance(n_terms, bool) or not isinstance(n_terms, int | np.integer):
+        raise InvalidInputError(f"n_terms must be an integer, got {n_terms!r}")
+    if not 1 <= n_terms <= MAX_TERMS:
+        raise InvalidInputError(f"n_terms must be between 1 and {MAX_TERMS}, got {n_terms}")
+    return int(n_terms)
+
+
+def _integers(name: str, values: ArrayLike, dtype: type[np.int64]) -> NDArray[np.int64]:
+    array = np.asarray(values)
+    if not np.issubdtype(array.dtype, np.integer):
+        raise InvalidInputError(f"{name} must be integers, got {array.dtype}")
+    return array.astype(dtype, copy=False)
+
+
+def _check_shapes(ptr: NDArray[np.int64], terms: NDArray[Any], weights: NDArray[Any]) -> None:
+    if ptr.ndim != 1 or terms.ndim != 1 or weights.ndim != 1:
+        raise InvalidInputError("indptr, terms and weights must have one dimension each")
+    if len(terms) and not np.issubdtype(terms.dtype, np.integer):
+        raise InvalidInputError(f"terms must be integers, got {terms.dtype}")
+    if len(weights) and not (
+        np.issubdtype(weights.dtype, np.floating) or np.issubdtype(weights.dtype, np.integer)
+    ):
+        raise InvalidInputError(f"weights must be real numbers, got {weights.dtype}")
+    if len(terms) != len(weights):
+        raise InvalidInputError(f"{len(terms)} terms but {len(weights)} weights")
+    if len(ptr) == 0 or ptr[0] != 0:
+        raise InvalidInputError("indptr must start with 0")
+    steps = np.diff(ptr)
+    if len(steps) and steps.min() < 0:
+        row = int(np.argmax(steps < 0))
+        raise InvalidInputError(f"row {row}: indptr falls from {ptr[row]} to {ptr[row + 1]}")
+    if ptr[-1] != len(terms):
+        raise InvalidInputError(f"indptr ends at {ptr[-1]}, but there are {len(terms)} terms")
+
+
+def _check_entries(ptr: NDArray[np.int64], terms: NDArray[Any], weights: NDArray[Any], n_terms: int) -> None:
+    """Range and order of the terms, sign and finiteness of the weights, in chunks."""
+    largest = np.finfo(np.float32).max
+    for a in range(0, len(terms), _CHECK_CHUNK):
+        b = min(a + _CHECK_CHUNK, len(terms))
+        t, w = terms[a:b], weights[a:b]
+        outside = (t < 0) | (t >= n_terms)
+        if outside.any():
+            raise _bad_entry(
+                ptr,
+                terms,
+                weights,
+                a + int(np.argmax(outside)),
+                f"the vocabulary ends at {n_terms - 1}",
+            )
+        bad = ~((w >= 0) & (w <= largest))  # NaN fails both comparisons
+        if bad.any():
+            raise _bad_entry(
+                ptr, terms, weights, a + int(np.argmax(bad)), "weights are finite and not negative"
+            )
+        # the entry before the chunk is compared too: a row across two chunks is checked whole
+        first = max(a - 1, 0)
+        falls = np.flatnonzero(terms[first : b - 1] >= terms[first + 1 : b]) + first + 1
+        inside = falls[ptr[np.searchsorted(ptr, falls, side="right") - 1] != falls]
+        if len(inside):
+            raise _bad_entry(ptr, terms, weights, int(inside[0]), "terms of a row are strictly increasing")
+
+
+def _bad_entry(
+    ptr: NDArray[np.int64], terms: NDArray[Any], weights: NDArray[Any], entry: int, rule: str
+) -> InvalidInputError:
+    row = int(np.searchsorted(ptr, entry, side="right")) - 1
+    return InvalidInputError(f"row {row}, term {terms[entry]}, weight {weights[entry]}: {rule}")
+
+
+def _drop_zeros(
+    ptr: NDArray[np.int64], terms: NDArray[np.int32], weights: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    keep = weights != 0
+    kept_before = np.concatenate(([0], np.cumsum(keep)))
+    return kept_before[ptr], terms[keep], weights[keep]
