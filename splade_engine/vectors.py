@@ -1,9 +1,9 @@
 """`SparseVectors`: a batch of sparse term vectors, the one type that every part of the library exchanges.
 
 Compressed sparse rows (CSR): row i holds `terms[indptr[i]:indptr[i + 1]]`, strictly increasing, with their
-weights. A batch is validated once, when it is made, and immutable afterwards, so that nothing downstream (a Numba
-kernel does not check bounds) has to look again. Zero weights are dropped: a term is in a row if and only if it
-counts.
+weights. A batch is validated once, when it is made, and immutable afterwards, so that nothing downstream (a
+Numba kernel does not check bounds) has to look again. Zero weights are dropped: a term is in a row if and
+only if it counts.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from splade_engine.csr_checks import check_entries, check_shapes, checked_integers, checked_n_terms
 from splade_engine.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import torch
     from scipy.sparse import csr_array
-
-MAX_TERMS = 2**31 - 1  # term ids are int32
-_CHECK_CHUNK = (
-    1 << 24
-)  # entries validated at a time, so that checking 1 G postings needs no second copy of them
 
 
 class SparseVectors:
@@ -47,17 +43,17 @@ class SparseVectors:
     n_terms: int
 
     def __init__(self, indptr: ArrayLike, terms: ArrayLike, weights: ArrayLike, n_terms: int) -> None:
-        self.n_terms = _checked_n_terms(n_terms)
-        ptr = _integers("indptr", indptr, np.int64)
+        self.n_terms = checked_n_terms(n_terms)
+        ptr = checked_integers("indptr", indptr)
         ids = np.asarray(terms)
         values = np.asarray(weights)
-        _check_shapes(ptr, ids, values)
-        _check_entries(ptr, ids, values, self.n_terms)
+        check_shapes(ptr, ids, values)
+        check_entries(ptr, ids, values, self.n_terms)
         int_terms = ids.astype(np.int32, copy=False)
         float_weights = values.astype(np.float32, copy=False)
         if len(float_weights) and not float_weights.all():
             ptr, int_terms, float_weights = _drop_zeros(ptr, int_terms, float_weights)
-        self.indptr, self.terms, self.weights = map(_frozen, (ptr, int_terms, float_weights))
+        self._freeze(ptr, int_terms, float_weights)
 
     @classmethod
     def _trusted(
@@ -70,8 +66,15 @@ class SparseVectors:
         """Wrap arrays that are valid by construction (a selection of rows that were checked before)."""
         self = cls.__new__(cls)
         self.n_terms = n_terms
-        self.indptr, self.terms, self.weights = map(_frozen, (indptr, terms, weights))
+        self._freeze(indptr, terms, weights)
         return self
+
+    def _freeze(
+        self, indptr: NDArray[np.int64], terms: NDArray[np.int32], weights: NDArray[np.float32]
+    ) -> None:
+        self.indptr, self.terms, self.weights = indptr.view(), terms.view(), weights.view()
+        for array in (self.indptr, self.terms, self.weights):
+            array.flags.writeable = False
 
     # ---- shape ---------------------------------------------------------------------------
 
@@ -220,7 +223,9 @@ class SparseVectors:
     @classmethod
     def from_dicts(cls, rows: Iterable[Mapping[int, float]], n_terms: int) -> SparseVectors:
         """From one {term id: weight} mapping per row."""
-        ptr, terms, weights = [0], [], []
+        ptr: list[int] = [0]
+        terms: list[int] = []
+        weights: list[float] = []
         for number, row in enumerate(rows):
             for term in row:
                 if isinstance(term, bool) or not isinstance(term, int | np.integer):
@@ -279,7 +284,9 @@ class SparseVectors:
         rows = np.repeat(np.arange(len(self)), self.row_nnz)
         places = torch.from_numpy(np.stack((rows, self.terms.astype(np.int64))))
         weights = torch.from_numpy(self.weights.copy())
-        return torch.sparse_coo_tensor(places, weights, (len(self), self.n_terms), is_coalesced=True)
+        return torch.sparse_coo_tensor(
+            places, weights, (len(self), self.n_terms), is_coalesced=True, check_invariants=False
+        )
 
     @classmethod
     def from_torch(cls, tensor: torch.Tensor) -> SparseVectors:
@@ -289,8 +296,9 @@ class SparseVectors:
         if tensor.ndim != 2:
             raise InvalidInputError(f"from_torch: a tensor of shape (n, n_terms), got {tuple(tensor.shape)}")
         tensor = tensor.detach()
-        coo = tensor.to_sparse_coo() if tensor.layout is not torch.sparse_coo else tensor
-        coo = coo.coalesce().cpu()
+        if tensor.layout is not torch.sparse_coo:
+            tensor = tensor.to_sparse(layout=torch.sparse_coo)
+        coo = tensor.coalesce().cpu()
         rows, columns = coo.indices().numpy()
         counts = np.bincount(rows, minlength=tensor.shape[0])
         ptr = np.concatenate(([0], np.cumsum(counts)))
@@ -301,83 +309,6 @@ class SparseVectors:
             raise InvalidInputError(
                 f"vocabulary of {len(vocabulary)} tokens for vectors over {self.n_terms} terms"
             )
-
-
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _checked_n_terms(n_terms: int) -> int:
-    if isinstance(n_terms, bool) or not isinstance(n_terms, int | np.integer):
-        raise InvalidInputError(f"n_terms must be an integer, got {n_terms!r}")
-    if not 1 <= n_terms <= MAX_TERMS:
-        raise InvalidInputError(f"n_terms must be between 1 and {MAX_TERMS}, got {n_terms}")
-    return int(n_terms)
-
-
-def _integers(name: str, values: ArrayLike, dtype: type[np.int64]) -> NDArray[np.int64]:
-    array = np.asarray(values)
-    if not np.issubdtype(array.dtype, np.integer):
-        raise InvalidInputError(f"{name} must be integers, got {array.dtype}")
-    return array.astype(dtype, copy=False)
-
-
-def _check_shapes(ptr: NDArray[np.int64], terms: NDArray[Any], weights: NDArray[Any]) -> None:
-    if ptr.ndim != 1 or terms.ndim != 1 or weights.ndim != 1:
-        raise InvalidInputError("indptr, terms and weights must have one dimension each")
-    if len(terms) and not np.issubdtype(terms.dtype, np.integer):
-        raise InvalidInputError(f"terms must be integers, got {terms.dtype}")
-    if len(weights) and not (
-        np.issubdtype(weights.dtype, np.floating) or np.issubdtype(weights.dtype, np.integer)
-    ):
-        raise InvalidInputError(f"weights must be real numbers, got {weights.dtype}")
-    if len(terms) != len(weights):
-        raise InvalidInputError(f"{len(terms)} terms but {len(weights)} weights")
-    if len(ptr) == 0 or ptr[0] != 0:
-        raise InvalidInputError("indptr must start with 0")
-    steps = np.diff(ptr)
-    if len(steps) and steps.min() < 0:
-        row = int(np.argmax(steps < 0))
-        raise InvalidInputError(f"row {row}: indptr falls from {ptr[row]} to {ptr[row + 1]}")
-    if ptr[-1] != len(terms):
-        raise InvalidInputError(f"indptr ends at {ptr[-1]}, but there are {len(terms)} terms")
-
-
-def _check_entries(ptr: NDArray[np.int64], terms: NDArray[Any], weights: NDArray[Any], n_terms: int) -> None:
-    """Range and order of the terms, sign and finiteness of the weights, in chunks."""
-    largest = np.finfo(np.float32).max
-    for a in range(0, len(terms), _CHECK_CHUNK):
-        b = min(a + _CHECK_CHUNK, len(terms))
-        t, w = terms[a:b], weights[a:b]
-        outside = (t < 0) | (t >= n_terms)
-        if outside.any():
-            raise _bad_entry(
-                ptr,
-                terms,
-                weights,
-                a + int(np.argmax(outside)),
-                f"the vocabulary ends at {n_terms - 1}",
-            )
-        bad = ~((w >= 0) & (w <= largest))  # NaN fails both comparisons
-        if bad.any():
-            raise _bad_entry(
-                ptr, terms, weights, a + int(np.argmax(bad)), "weights are finite and not negative"
-            )
-        # the entry before the chunk is compared too: a row across two chunks is checked whole
-        first = max(a - 1, 0)
-        falls = np.flatnonzero(terms[first : b - 1] >= terms[first + 1 : b]) + first + 1
-        inside = falls[ptr[np.searchsorted(ptr, falls, side="right") - 1] != falls]
-        if len(inside):
-            raise _bad_entry(ptr, terms, weights, int(inside[0]), "terms of a row are strictly increasing")
-
-
-def _bad_entry(
-    ptr: NDArray[np.int64], terms: NDArray[Any], weights: NDArray[Any], entry: int, rule: str
-) -> InvalidInputError:
-    row = int(np.searchsorted(ptr, entry, side="right")) - 1
-    return InvalidInputError(f"row {row}, term {terms[entry]}, weight {weights[entry]}: {rule}")
 
 
 def _drop_zeros(

@@ -1,0 +1,20 @@
+"""Shared by all tests: where the real collections are, when they are there at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("SPLADE_ENGINE_SHARED", REPOSITORY.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real collections; tests that ask for it are skipped, with the reason, where absent."""
+    data = SHARED / "data"
+    if not data.is_dir():
+        pytest.skip(f"no real collections at {data}: set SPLADE_ENGINE_SHARED to the folder that holds data/")
+    return data

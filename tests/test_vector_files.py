@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.errors import InvalidInputError, StorageError
+from splade_engine.vector_files import read_vectors, write_vectors
+from splade_engine.vectors import SparseVectors
+
+TOKENS = ["apple", "pear", "plüm", "fig", "##s"]
+
+
+@pytest.fixture
+def vectors() -> SparseVectors:
+    return SparseVectors.from_dicts([{0: 1.25, 2: 0.1}, {}, {4: 3.0, 1: 2.5e-3}], len(TOKENS))
+
+
+IDS = ["a", "b ü", "c\tc"]
+
+
+@pytest.mark.parametrize("name", ["v.arrow", "v.parquet", "v.jsonl", "v.jsonl.gz"])
+def test_own_and_seismic_files_come_back_exactly(tmp_path: Path, vectors: SparseVectors, name: str) -> None:
+    write_vectors(tmp_path / name, vectors, IDS, TOKENS)
+    back = read_vectors(tmp_path / name, TOKENS)
+    assert back.vectors == vectors
+    assert back.ids == IDS
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_bigann_files_come_back_without_ids(tmp_path: Path, vectors: SparseVectors) -> None:
+    write_vectors(tmp_path / "v.csr", vectors)
+    raw = (tmp_path / "v.csr").read_bytes()
+    assert np.frombuffer(raw, "<i8", 3).tolist() == [3, 5, 4]
+    assert np.frombuffer(raw, "<i8", 4, offset=24).tolist() == [0, 2, 2, 4]
+    assert np.frombuffer(raw, "<i4", 4, offset=56).tolist() == [0, 2, 1, 4]
+    back = read_vectors(tmp_path / "v.csr")
+    assert back.vectors == vectors
+    assert back.ids is None
+
+
+def test_anserini_files_hold_whole_numbers(tmp_path: Path, vectors: SparseVectors) -> None:
+    path = tmp_path / "v.jsonl"
+    write_vectors(path, vectors, IDS, TOKENS, format="anserini")
+    first, _, third = (json.loads(line) for line in path.read_text("utf-8").splitlines())
+    assert first == {"id": "a", "content": "", "vector": {"apple": 125, "plüm": 10}}
+    assert third["vector"] == {"##s": 300}  # 0.0025 x 100 rounds to nothing
+    back = read_vectors(path, TOKENS, format="anserini")
+    assert back.vectors.to_dicts()[0] == pytest.approx({0: 1.25, 2: 0.1})
+
+
+def test_a_file_without_vocabulary_makes_its_own(tmp_path: Path, vectors: SparseVectors) -> None:
+    write_vectors(tmp_path / "v.jsonl", vectors, IDS, TOKENS)
+    back = read_vectors(tmp_path / "v.jsonl")
+    assert back.vocabulary == ["##s", "apple", "pear", "plüm"]
+    assert back.vectors.to_token_dicts(back.vocabulary) == vectors.to_token_dicts(TOKENS)
+
+
+def test_the_same_vectors_give_the_same_bytes(tmp_path: Path, vectors: SparseVectors) -> None:
+    for name in ("v.arrow", "v.parquet", "v.jsonl.gz", "v.csr"):
+        write_vectors(tmp_path / name, vectors, IDS, TOKENS)
+        once = (tmp_path / name).read_bytes()
+        write_vectors(tmp_path / name, vectors, IDS, TOKENS)
+        assert (tmp_path / name).read_bytes() == once
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"id": "x", "vector": {"a": NaN}}', "line 2: token 'a' has the weight nan"),
+        (b'{"id": "x", "vector": {"a": 1e999}}', "line 2: token 'a' has the weight inf"),
+        (b'{"id": "x", "vector": {"a": -1}}', "line 2: token 'a' has the weight -1"),
+        (b'{"id": "x", "vector": {"a": true}}', "line 2: token 'a' has the weight True"),
+        (b'{"id": "x", "vector": {"a": "1"}}', "line 2: token 'a' has the weight '1'"),
+        (b'{"id": "x", "vector": {"a": 1, "a": 2}}', "line 2: 'a' occurs twice"),
+        (b'{"id": "x"}', 'line 2: expected an object with "id" and "vector"'),
+        (b'{"id": null, "vector": {}}', "line 2: id None is not a string"),
+        (b'{"id": "x", "vector": {', "line 2: not JSON"),
+        (b'{"id": "\xff", "vector": {}}', "line 2: not UTF-8"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
+    path = tmp_path / "v.jsonl"
+    path.write_bytes(b'{"id": "ok", "vector": {"a": 1}}\n' + line + b"\n")
+    with pytest.raises(InvalidInputError) as caught:
+        read_vectors(path)
+    assert str(caught.value).startswith(f"{path}, {message}")
+
+
+def test_a_cut_gzip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "v.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"id": "ok", "vector": {"a": 1}}\n' * 1000)[:-20])
+    with pytest.raises(InvalidInputError, match=r"v\.jsonl\.gz: the gzip stream is damaged"):
+        read_vectors(path)
+
+
+@pytest.mark.parametrize("name", ["v.arrow", "v.parquet", "v.csr"])
+def test_every_truncation_of_a_binary_file_is_refused(
+    tmp_path: Path, vectors: SparseVectors, name: str
+) -> None:
+    path = tmp_path / name
+    write_vectors(path, vectors, IDS, TOKENS)
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InvalidInputError, match=name):
+            read_vectors(path)
+
+
+def test_values_inside_a_binary_file_are_checked(tmp_path: Path, vectors: SparseVectors) -> None:
+    path = tmp_path / "v.csr"
+    write_vectors(path, vectors)
+    raw = bytearray(path.read_bytes())
+    raw[-4:] = np.float32("nan").tobytes()
+    path.write_bytes(raw)
+    with pytest.raises(InvalidInputError, match=r"v\.csr: row 2, term 4, weight nan"):
+        read_vectors(path)
+
+
+def test_a_foreign_arrow_file_is_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    table = pa.table({"x": [1]})
+    with pa.ipc.new_file(str(tmp_path / "v.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(InvalidInputError, match=r"v\.arrow: not a vector file"):
+        read_vectors(tmp_path / "v.arrow")
+
+
+def test_wrong_calls_are_refused(tmp_path: Path, vectors: SparseVectors) -> None:
+    with pytest.raises(InvalidInputError, match="2 ids for 3 vectors"):
+        write_vectors(tmp_path / "v.csr", vectors, ["a", "b"])
+    with pytest.raises(InvalidInputError, match="needs the vocabulary"):
+        write_vectors(tmp_path / "v.jsonl", vectors)
+    for name in ("v.npz", "v.csr.gz", "v"):
+        with pytest.raises(InvalidInputError, match="unknown vector file type"):
+            write_vectors(tmp_path / name, vectors)
+    with pytest.raises(StorageError, match="cannot read"):
+        read_vectors(tmp_path / "absent.csr")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_vectors(tmp_path / "absent" / "v.csr", vectors)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, vectors: SparseVectors) -> None:
+    path = tmp_path / "v.jsonl"
+    write_vectors(path, vectors, IDS, TOKENS)
+    before = path.read_bytes()
+    with pytest.raises(InvalidInputError):
+        write_vectors(path, vectors, IDS, TOKENS[:-1])
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["v.jsonl"]

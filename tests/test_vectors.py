@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splade_engine import SparseVectors, csr_checks
+from splade_engine.errors import InvalidInputError
+
+N_TERMS = 12
+WEIGHT = st.floats(min_value=2.0**-20, max_value=1e6, width=32)
+ROW = st.dictionaries(st.integers(0, N_TERMS - 1), WEIGHT, max_size=N_TERMS)
+ROWS = st.lists(ROW, max_size=8)
+
+
+def make(rows: list[dict[int, float]]) -> SparseVectors:
+    return SparseVectors.from_dicts(rows, N_TERMS)
+
+
+def dense(v: SparseVectors) -> np.ndarray:
+    out = np.zeros((len(v), v.n_terms), np.float32)
+    for i, (terms, weights) in enumerate(v):
+        out[i, terms] = weights
+    return out
+
+
+def test_the_arrays_have_the_promised_types_and_cannot_be_changed() -> None:
+    v = SparseVectors([0, 2, 2], [1, 4], [0.5, 2], 5)
+    assert (v.indptr.dtype, v.terms.dtype, v.weights.dtype) == (np.int64, np.int32, np.float32)
+    assert (len(v), v.nnz, v.row_nnz.tolist()) == (2, 2, [2, 0])
+    for array in (v.indptr, v.terms, v.weights):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+
+
+def test_the_callers_arrays_stay_writable() -> None:
+    weights = np.ones(1, np.float32)
+    SparseVectors([0, 1], [3], weights, 5)
+    weights[0] = 7
+
+
+@pytest.mark.parametrize(
+    ("indptr", "terms", "weights", "n_terms", "message"),
+    [
+        ([0, 2], [1, 1], [1, 1], 5, "row 0, term 1, weight 1: terms of a row are strictly increasing"),
+        ([0, 0, 2], [3, 2], [1, 1], 5, "row 1, term 2, weight 1: terms of a row are strictly increasing"),
+        ([0, 1, 2], [1, 5], [1, 1], 5, "row 1, term 5, weight 1: the vocabulary ends at 4"),
+        ([0, 1], [-1], [1], 5, "row 0, term -1"),
+        ([0, 1], [2], [float("nan")], 5, "row 0, term 2, weight nan: weights are finite and not negative"),
+        ([0, 1], [2], [float("inf")], 5, "row 0, term 2, weight inf"),
+        ([0, 1], [2], [1e300], 5, "row 0, term 2, weight 1e+300"),
+        ([0, 1], [2], [-0.5], 5, "row 0, term 2, weight -0.5"),
+        ([0, 2, 1], [1, 2], [1, 1], 5, "row 1: indptr falls from 2 to 1"),
+        ([1, 2], [1, 2], [1, 1], 5, "indptr must start with 0"),
+        ([], [], [], 5, "indptr must be integers"),
+        ([0, 1], [1, 2], [1, 1], 5, "indptr ends at 1, but there are 2 terms"),
+        ([0, 2], [1, 2], [1], 5, "2 terms but 1 weights"),
+        ([0.0, 1.0], [1], [1], 5, "indptr must be integers, got float64"),
+        ([0, 1], [1.5], [1], 5, "terms must be integers, got float64"),
+        ([0, 1], [1], ["x"], 5, "weights must be real numbers"),
+        ([0, 1], [1], [1j], 5, "weights must be real numbers"),
+        ([[0, 1]], [1], [1], 5, "one dimension"),
+        ([0], [], [], 0, "n_terms must be between 1 and 2147483647, got 0"),
+        ([0], [], [], 2.0, "n_terms must be an integer, got 2.0"),
+        ([0], [], [], True, "n_terms must be an integer, got True"),
+    ],
+)
+def test_a_broken_rule_is_named_with_its_place(
+    indptr: list, terms: list, weights: list, n_terms: int, message: str
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        SparseVectors(indptr, terms, weights, n_terms)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3])
+def test_a_row_across_two_chunks_is_checked_whole(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    monkeypatch.setattr(csr_checks, "_CHECK_CHUNK", chunk)
+    SparseVectors([0, 4, 4, 6], [1, 2, 3, 4, 0, 1], np.ones(6), 5)
+    for broken in range(1, 4):
+        terms = [1, 2, 3, 4, 0, 1]
+        terms[broken] = terms[broken - 1]
+        with pytest.raises(InvalidInputError, match=rf"row 0, term {terms[broken]}, .*strictly increasing"):
+            SparseVectors([0, 4, 4, 6], terms, np.ones(6), 5)
+
+
+def test_zero_weights_are_dropped() -> None:
+    v = SparseVectors([0, 2, 3], [1, 2, 4], [0.0, 1.0, 0.0], 5)
+    assert v.to_dicts() == [{2: 1.0}, {}]
+    assert v.nnz == 1
+
+
+def test_a_weight_too_small_for_float32_is_a_zero() -> None:
+    assert SparseVectors([0, 1], [1], [1e-60], 5).nnz == 0
+
+
+@given(ROWS)
+def test_every_conversion_comes_back(rows: list[dict[int, float]]) -> None:
+    v = make(rows)
+    assert SparseVectors.from_dicts(v.to_dicts(), N_TERMS) == v
+    assert SparseVectors.from_scipy(v.to_scipy()) == v
+    vocabulary = [f"t{i}" for i in range(N_TERMS)]
+    assert SparseVectors.from_token_dicts(v.to_token_dicts(vocabulary), vocabulary) == v
+    np.testing.assert_array_equal(v.to_scipy().toarray(), dense(v))
+
+
+@settings(max_examples=25, deadline=None)
+@given(ROWS)
+def test_torch_conversions_come_back(rows: list[dict[int, float]]) -> None:
+    v = make(rows)
+    tensor = v.to_torch()
+    np.testing.assert_array_equal(tensor.to_dense().numpy(), dense(v))
+    assert SparseVectors.from_torch(tensor) == v
+    assert SparseVectors.from_torch(tensor.to_dense()) == v
+
+
+@given(ROWS, st.integers(-10, 10), st.integers(-10, 10), st.sampled_from([-2, -1, 1, 2, None]))
+def test_slices_are_those_of_numpy(rows: list, start: int, stop: int, step: int | None) -> None:
+    v = make(rows)
+    np.testing.assert_array_equal(dense(v[start:stop:step]), dense(v)[start:stop:step])
+
+
+@given(ROWS.filter(len), st.data())
+def test_any_selection_of_rows_is_that_of_numpy(rows: list, data: st.DataObject) -> None:
+    v = make(rows)
+    chosen = data.draw(st.lists(st.integers(-len(v), len(v) - 1), max_size=10))
+    np.testing.assert_array_equal(dense(v[chosen]), dense(v)[np.array(chosen, dtype=int)])
+    mask = np.array(data.draw(st.lists(st.booleans(), min_size=len(v), max_size=len(v))))
+    np.testing.assert_array_equal(dense(v[mask]), dense(v)[mask])
+    assert v[chosen[0]] == v[[chosen[0]]] if chosen else True
+
+
+def test_rows_outside_the_batch_are_refused() -> None:
+    v = make([{1: 1.0}])
+    for wrong in (1, -2, [0, 1], [-2], np.array([True, False]), [0.5], [[0]]):
+        with pytest.raises(IndexError):
+            v[wrong]
+
+
+@given(ROWS, st.integers(1, 6))
+def test_top_k_keeps_the_heaviest_and_prefers_small_terms(rows: list, k: int) -> None:
+    v = make(rows)
+    for kept, row in zip(v.top_k(k).to_dicts(), v.to_dicts(), strict=True):
+        expected = sorted(row.items(), key=lambda item: (-item[1], item[0]))[:k]
+        assert kept == dict(expected)
+
+
+def test_top_k_of_nothing_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="k must be at least 1, got 0"):
+        make([]).top_k(0)
+
+
+@given(st.lists(ROWS, min_size=1, max_size=4))
+def test_concatenation_stacks(parts: list) -> None:
+    batches = [make(rows) for rows in parts]
+    joined = SparseVectors.concat(batches)
+    assert joined == make([row for rows in parts for row in rows])
+
+
+def test_concatenation_wants_one_vocabulary() -> None:
+    with pytest.raises(InvalidInputError, match="batch 1 has 3 terms, batch 0 has 5"):
+        SparseVectors.concat([SparseVectors.empty(5), SparseVectors.empty(3)])
+    with pytest.raises(InvalidInputError, match="no batch"):
+        SparseVectors.concat([])
+
+
+def test_token_dicts_are_heaviest_first_and_name_unknown_tokens() -> None:
+    v = SparseVectors.from_token_dicts([{"b": 1, "a": 3}], ["a", "b"])
+    assert list(v.to_token_dicts(["a", "b"])[0]) == ["a", "b"]
+    with pytest.raises(InvalidInputError, match="row 1: token 'z' is not in the vocabulary"):
+        SparseVectors.from_token_dicts([{}, {"z": 1.0}], ["a"])
+    with pytest.raises(InvalidInputError, match="vocabulary of 1 tokens for vectors over 2 terms"):
+        v.to_token_dicts(["a"])
+
+
+@pytest.mark.parametrize("row", [{1.5: 1.0}, {"a": 1.0}, {True: 1.0}])
+def test_a_term_that_is_not_an_integer_is_named(row: dict) -> None:
+    with pytest.raises(InvalidInputError, match=r"row 1: term .* is not an integer"):
+        SparseVectors.from_dicts([{}, row], 5)
+
+
+def test_a_weight_that_is_not_a_number_is_named() -> None:
+    with pytest.raises(InvalidInputError, match="row 1, term 4: weight 'heavy' is not a number"):
+        SparseVectors.from_dicts([{0: 1.0}, {2: 1.0, 4: "heavy"}], 5)
+
+
+def test_scipy_duplicates_are_summed() -> None:
+    from scipy.sparse import coo_array
+
+    m = coo_array(([1.0, 2.0], ([0, 0], [3, 3])), shape=(1, 5))
+    assert SparseVectors.from_scipy(m).to_dicts() == [{3: 3.0}]
+    with pytest.raises(InvalidInputError, match="row 0, term 3, weight -1"):
+        SparseVectors.from_scipy(-m.tocsr() / 3)
+
+
+def test_equality_is_by_value() -> None:
+    assert make([{1: 1.0}]) == make([{1: 1.0}]) != make([{1: 2.0}])
+    assert make([]) != SparseVectors.empty(N_TERMS + 1)
+    assert make([]) != "vectors"
+    with pytest.raises(TypeError):
+        hash(make([]))
