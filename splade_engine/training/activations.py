@@ -1,0 +1,66 @@
+"""From pooled logits to term weights: activations, k-sparse selection, sparsemax.
+
+`log1p` and `double_log1p` are the two that published sparse encoders use; both are monotone and zero at or
+below zero, so they may follow max pooling.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from splade_engine.errors import InvalidInputError
+
+ACTIVATIONS = ("log1p", "double_log1p", "relu", "relu_gelu")
+
+
+def activate(x: Tensor, name: str) -> Tensor:
+    """Apply one of `ACTIVATIONS` elementwise; the shape stays.
+
+    - `log1p`: log(1 + relu(x)), SPLADE (arXiv 2107.05720).
+    - `double_log1p`: log(1 + log(1 + relu(x))), the l0 activation (arXiv 2504.14839): it flattens the
+      range of the weights, so that FLOPS acts more like counting.
+    - `relu`: non-negative contrastive learning (arXiv 2403.12459).
+    - `relu_gelu`: relu forward, the gradient of gelu backward, against dying units (same paper's code).
+    """
+    if name == "log1p":
+        return torch.log1p(F.relu(x))
+    if name == "double_log1p":
+        return torch.log1p(torch.log1p(F.relu(x)))
+    if name == "relu":
+        return F.relu(x)
+    if name == "relu_gelu":
+        soft = F.gelu(x)
+        return soft - soft.detach() + F.relu(x).detach()
+    raise InvalidInputError(f"activation {name!r} is not one of {', '.join(ACTIVATIONS)}")
+
+
+def keep_top_k(weights: Tensor, k: int) -> Tensor:
+    """Zero all but the k largest entries of each row; the kept ones pass the gradient.
+
+    k-sparse autoencoders (arXiv 1312.5663) and SPLADE's top-k pooling. Of equal entries at the cut
+    torch.topk chooses. float[..., V] -> float[..., V]; k at or above V changes nothing.
+    """
+    if k < 1:
+        raise InvalidInputError(f"keep_top_k: k must be at least 1, got {k}")
+    if k >= weights.shape[-1]:
+        return weights
+    values, places = weights.topk(k, dim=-1)
+    return torch.zeros_like(weights).scatter(-1, places, values)
+
+
+def sparsemax(x: Tensor) -> Tensor:
+    """Euclidean projection of each row onto the probability simplex (arXiv 1602.02068).
+
+    z sorted downwards, k = max{k : 1 + k z_k > sum_{j<=k} z_j}, tau = (sum_{j<=k} z_j - 1) / k,
+    out = max(z - tau, 0). Unlike softmax it is exactly zero outside its support, so it can stand where a
+    k-sparse layer stands (a distribution over latents); as a SPLADE activation it would fix the row's mass at
+    1. float[..., V] -> float[..., V], rows sum to 1.
+    """
+    z, _ = x.sort(dim=-1, descending=True)
+    rank = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)
+    cumulated = z.cumsum(-1)
+    k = (1 + rank * z > cumulated).sum(-1, keepdim=True)
+    tau = (cumulated.gather(-1, k - 1) - 1) / k
+    return F.relu(x - tau)

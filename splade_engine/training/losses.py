@@ -1,0 +1,145 @@
+"""What makes the vectors rank: contrastive and distillation losses over score tables, each a pure function.
+
+N queries with G documents each; document 0 of a query is its positive, the others are its hard negatives.
+Scores are dot products, with no normalisation: sparse scores are large (20 to 40), so temperatures differ
+from dense ones. All losses are means over queries.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from splade_engine.errors import InvalidInputError
+
+Candidates = Literal["all", "positives", "own", "own_and_positives", "negatives"]
+CANDIDATES = ("all", "positives", "own", "own_and_positives", "negatives")
+
+
+def batch_scores(queries: Tensor, documents: Tensor) -> Tensor:
+    """Every query against every document of the batch: float[N, V] x float[N, G, V] -> float[N, N * G].
+
+    Column i * G + g is document g of query i.
+    """
+    return queries @ documents.flatten(0, 1).T
+
+
+def own_scores(queries: Tensor, documents: Tensor) -> Tensor:
+    """Every query against its own documents: float[N, V] x float[N, G, V] -> float[N, G]."""
+    return torch.einsum("nv,ngv->ng", queries, documents)
+
+
+def candidate_mask(n: int, group: int, candidates: Candidates, device: torch.device | None = None) -> Tensor:
+    """Which columns of `batch_scores` compete with a query's own positive: bool[n, n * group].
+
+    - `all`: every document of the batch (sentence-transformers' SparseMultipleNegativesRankingLoss).
+    - `positives`: the positives of the other queries.
+    - `own`: the query's own hard negatives.
+    - `own_and_positives`: both (naver/splade's in-batch pairwise NLL, SPLADE arXiv 2107.05720).
+    - `negatives`: hard negatives of the whole batch, no other query's positive (code of arXiv 2411.04403).
+
+    The own positive is always among them.
+    """
+    row = torch.arange(n, device=device)
+    column = torch.arange(n * group, device=device)
+    own = row[:, None] == (column // group)[None, :]
+    positive = (column % group == 0)[None, :].expand(n, -1)
+    if candidates == "all":
+        return torch.ones_like(own)
+    if candidates == "positives":
+        return positive.clone()
+    if candidates == "own":
+        return own
+    if candidates == "own_and_positives":
+        return own | positive
+    if candidates == "negatives":
+        return ~positive | (own & positive)
+    raise InvalidInputError(f"candidates {candidates!r} is not one of {', '.join(CANDIDATES)}")
+
+
+def info_nce(
+    scores: Tensor, targets: Tensor, *, temperature: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """InfoNCE: `-log softmax(scores / temperature)[target]` (arXiv 1807.03748; SPLADE eq. 3).
+
+    Args:
+        scores: float[N, M].
+        targets: int64[N], the column of each query's positive.
+        temperature: divides the scores; SPLADE and sentence-transformers' sparse loss use 1.
+        mask: bool[N, M], True for the candidates that take part (`candidate_mask`); None: all.
+    """
+    logits = scores / temperature
+    if mask is not None:
+        logits = logits.masked_fill(~mask, -torch.inf)
+    return F.cross_entropy(logits, targets)
+
+
+def pairwise(scores: Tensor) -> Tensor:
+    """Pairwise negative log-likelihood `-log softmax([s+, s-])_0`, mean over negatives (naver/splade).
+
+    Args:
+        scores: float[N, G], the positive first, G >= 2.
+    """
+    return F.softplus(scores[:, 1:] - scores[:, :1]).mean()
+
+
+def margin_mse(scores: Tensor, teacher: Tensor, *, pairs: Literal["first", "all"] = "first") -> Tensor:
+    """MarginMSE: `mean(((s_a - s_b) - (t_a - t_b))^2)` (arXiv 2010.02666).
+
+    Args:
+        scores: float[N, G] of the student, the positive first.
+        teacher: float[N, G] of the teacher, same documents.
+        pairs: `first` takes the pairs (positive, negative); `all` every pair a < b of a query's documents
+            (naver/splade's HF trainer).
+    """
+    if pairs == "first":
+        return F.mse_loss(scores[:, :1] - scores[:, 1:], teacher[:, :1] - teacher[:, 1:])
+    if pairs == "all":
+        a, b = torch.triu_indices(scores.shape[1], scores.shape[1], offset=1, device=scores.device)
+        return F.mse_loss(scores[:, a] - scores[:, b], teacher[:, a] - teacher[:, b])
+    raise InvalidInputError(f"pairs {pairs!r} is not one of first, all")
+
+
+def kl_divergence(
+    scores: Tensor,
+    teacher: Tensor,
+    *,
+    temperature: float = 1.0,
+    rescale: bool = False,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """`sum_k p_k (log p_k - log softmax(scores / tau)_k)`, p = softmax(teacher / tau), mean over queries.
+
+    Args:
+        scores: float[N, M] of the student.
+        teacher: float[N, M], same candidates.
+        temperature: tau, divides both.
+        rescale: multiply by tau^2 (Hinton et al., arXiv 1503.02531; sentence-transformers). Off as in
+            the code of arXiv 2411.04403.
+        mask: bool[N, M], True for the candidates that take part; None: all.
+    """
+    student, target = scores / temperature, teacher / temperature
+    if mask is not None:
+        # a large negative number and not -inf: 0 * (-inf - -inf) would be NaN
+        lowest = torch.finfo(student.dtype).min / 4
+        student, target = student.masked_fill(~mask, lowest), target.masked_fill(~mask, lowest)
+    log_p, log_q = F.log_softmax(target, -1), F.log_softmax(student, -1)
+    loss = (log_p.exp() * (log_p - log_q)).sum(-1).mean()
+    return loss * temperature**2 if rescale else loss
+
+
+def mix(parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
+    """`sum_k weights[k] * parts[k]`: e.g. naver/splade's "with_weights", 0.01 CE + 0.05 MarginMSE + 0.99
+    KL.
+    """
+    unknown = sorted(set(weights) - set(parts))
+    if unknown:
+        raise InvalidInputError(f"mix: no loss part {unknown[0]!r} among {', '.join(sorted(parts))}")
+    total = torch.zeros((), device=next(iter(parts.values())).device)
+    for name, weight in weights.items():
+        if weight:
+            total = total + weight * parts[name]
+    return total

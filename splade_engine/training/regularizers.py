@@ -1,0 +1,126 @@
+"""What keeps the vectors sparse: penalties on term weights, each a pure function.
+
+Everywhere `weights` are non-negative term weights, float[N, V] (N texts) or float[N, G, V] (N queries with G
+documents, "slots", each); results are scalars. A lambda only carries over from a publication together with
+its reduction: `per_slot` is about G times `flat` (arXiv 2411.04403's code against SPLADE's).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from splade_engine.errors import InvalidInputError
+
+Reduction = Literal["flat", "per_slot"]
+
+
+def flops(
+    weights: Tensor,
+    *,
+    reduction: Reduction,
+    threshold: int | None = None,
+    term_factors: Tensor | None = None,
+) -> Tensor:
+    """FLOPS: `sum_j (mean_i |w_ij|)^2` (Paria et al., arXiv 2004.05665; SPLADE, arXiv 2107.05720).
+
+    The expected number of multiplications of a random pair, relaxed; the square of a mean also balances the
+    lengths of the posting lists, which L1 does not.
+
+    Args:
+        weights: float[N, V] or float[N, G, V].
+        reduction: `flat` takes the mean over all N * G texts (SPLADE, sentence-transformers); `per_slot` the
+            mean over the N queries for each slot, then sums over slots (code of arXiv 2411.04403 and
+            2504.14839).
+        threshold: the l0 mask: texts with at most this many active terms are left alone, the mean still
+            divides by all texts (arXiv 2504.14839). None: no mask.
+        term_factors: float[V], multiplies each term's mean: an idf table (the `idf_in_flops` reading of
+            arXiv 2411.04403v1) or `df_factors` (DF-FLOPS). None: 1.
+    """
+    weights = weights.abs()
+    if threshold is not None:
+        weights = weights * over_threshold(weights, threshold).unsqueeze(-1)
+    means = _means(weights, reduction)
+    if term_factors is not None:
+        means = means * term_factors
+    return means.square().sum()
+
+
+def over_threshold(weights: Tensor, threshold: int) -> Tensor:
+    """Of float[..., V]: 1.0 where a text has more than `threshold` active terms, else 0.0, float[...]."""
+    return ((weights != 0).sum(-1) > threshold).to(weights.dtype)
+
+
+def l1(weights: Tensor) -> Tensor:
+    """`mean_i sum_j |w_ij|`: the query regulariser of Efficient SPLADE (arXiv 2207.03834)."""
+    return weights.abs().sum(-1).mean()
+
+
+def l0(weights: Tensor) -> Tensor:
+    """`mean_i ||w_i||_0`: active terms a text. No gradient: for monitoring."""
+    return (weights.detach() != 0).sum(-1).to(torch.get_default_dtype()).mean()
+
+
+def df_factors(df_share: Tensor, half: float = 0.1, steepness: float = 10.0) -> Tensor:
+    """The term factors of DF-FLOPS (arXiv 2505.15070): `1 / (1 + (x^(log_half 2) - 1)^steepness)`.
+
+    0 for terms that no document holds, 1/2 at a document frequency of `half`, 1 for terms in every document:
+    long posting lists, which cost an engine most, are penalised hardest. Use as `flops(...,
+    term_factors=...)`.
+
+    Args:
+        df_share: float[V] in [0, 1], the share of documents in which a term is active.
+        half: the share at which the factor is 1/2, in (0, 1). 0.1 and 10 are this library's choice.
+        steepness: how sharply it rises there, above 0.
+    """
+    if not 0 < half < 1:
+        raise InvalidInputError(f"df_factors: half must lie between 0 and 1, got {half}")
+    x = df_share.clamp(min=torch.finfo(df_share.dtype).tiny, max=1.0)
+    # x^(log_half 2) is huge for rare terms: its overflow to inf gives the factor 0 that the formula tends to
+    rise = (x.pow(math.log(2) / math.log(half)) - 1).clamp(min=0)
+    return 1 / (1 + rise.pow(steepness))
+
+
+def joint_flops(queries: Tensor, documents: Tensor) -> Tensor:
+    """`sum_j mean_i |q_ij| * mean_k |d_kj|`: the expected multiplications of a query with a document.
+
+    Args:
+        queries: float[N, V].
+        documents: float[M, V] or float[N, G, V].
+    """
+    return (_means(queries.abs(), "flat") * _means(documents.abs(), "flat")).sum()
+
+
+def anti_collapse(queries: Tensor | None, documents: Tensor) -> Tensor:
+    """`1 / (sum q)^2 + 1 / (sum d)^2` over the whole batch (naver/splade's HF trainer): infinite at all-zero
+    vectors.
+
+    `queries` is None where queries need no encoder: their sum is a constant then.
+    """
+    loss = documents.sum().square().clamp(min=1e-12).reciprocal()
+    if queries is not None:
+        loss = loss + queries.sum().square().clamp(min=1e-12).reciprocal()
+    return loss
+
+
+def flops_metric(query_active: Tensor, document_active: Tensor) -> Tensor:
+    """The FLOPS that papers report: `sum_j p_q(j) p_d(j)`, p = share of texts in which term j is active.
+
+    Args:
+        query_active, document_active: float[V], the two shares.
+    """
+    return (query_active * document_active).sum()
+
+
+def _means(weights: Tensor, reduction: Reduction) -> Tensor:
+    """float[V] (`flat`) or float[G, V] (`per_slot`)."""
+    if reduction == "flat":
+        return weights.flatten(0, -2).mean(0)
+    if reduction == "per_slot":
+        if weights.ndim != 3:
+            raise InvalidInputError(f"per_slot needs weights of shape (N, G, V), got {tuple(weights.shape)}")
+        return weights.mean(0)
+    raise InvalidInputError(f"reduction {reduction!r} is not one of flat, per_slot")
