@@ -1,6 +1,6 @@
 """From pooled logits to term weights: activations, k-sparse selection, sparsemax.
 
-`log1p` and `double_log1p` are the two that published sparse encoders use; both are monotone and zero at or
+`log1p_relu` and `log1p_log1p_relu` are the two that published sparse encoders use; both are monotone and zero at or
 below zero, so they may follow max pooling.
 """
 
@@ -12,21 +12,21 @@ from torch import Tensor
 
 from splade_engine.errors import InvalidInputError
 
-ACTIVATIONS = ("log1p", "double_log1p", "relu", "relu_gelu")
+ACTIVATIONS = ("log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu")
 
 
 def activate(x: Tensor, name: str) -> Tensor:
     """Apply one of `ACTIVATIONS` elementwise; the shape stays.
 
-    - `log1p`: log(1 + relu(x)), SPLADE (arXiv 2107.05720).
-    - `double_log1p`: log(1 + log(1 + relu(x))), the l0 activation (arXiv 2504.14839): it flattens the
+    - `log1p_relu`: log(1 + relu(x)), SPLADE (arXiv 2107.05720).
+    - `log1p_log1p_relu`: log(1 + log(1 + relu(x))), the l0 activation (arXiv 2504.14839): it flattens the
       range of the weights, so that FLOPS acts more like counting.
     - `relu`: non-negative contrastive learning (arXiv 2403.12459).
     - `relu_gelu`: relu forward, the gradient of gelu backward, against dying units (same paper's code).
     """
-    if name == "log1p":
+    if name == "log1p_relu":
         return torch.log1p(F.relu(x))
-    if name == "double_log1p":
+    if name == "log1p_log1p_relu":
         return torch.log1p(torch.log1p(F.relu(x)))
     if name == "relu":
         return F.relu(x)

@@ -45,13 +45,13 @@ def max_pool(hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor) 
     """
     hidden, weight = _autocast(hidden), _autocast(weight)
     with torch.autocast(hidden.device.type, enabled=False):
-        pooled: Tensor = _MaxPool.apply(hidden, weight, bias, mask.bool())
+        pooled: Tensor = _MaxPool.apply(hidden, weight, bias, mask.bool())  # type: ignore[no-untyped-call]
     return pooled
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor
     ) -> Tensor:
         track = any(ctx.needs_input_grad)
@@ -156,7 +156,7 @@ def _gather_sum(target: Tensor, source: Tensor, factor: Tensor, table: Tensor, n
 
 
 def sum_pool(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, activation: str = "log1p"
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, activation: str = "log1p_relu"
 ) -> Tensor:
     """`sum_i activation(h_ij)` over tokens (SPLADE v1, arXiv 2107.05720), for the arguments of `max_pool`.
 
