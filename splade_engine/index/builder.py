@@ -1,0 +1,126 @@
+"""From a batch of vectors to the arrays of a segment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.index.config import BuildConfig
+from splade_engine.index.kernels import build as kernels
+from splade_engine.index.layout import SEGMENT_ARRAYS, WINDOW, n_windows
+from splade_engine.vectors import SparseVectors
+
+Item = TypeVar("Item")
+_CHUNK = 1 << 22  # entries converted at a time
+_DENSE_TERMS = 1 << 24  # vocabularies up to this size are counted in a dense table (64 MiB at most)
+_HALF_MAX = 65504.0
+_HALF_SMALLEST = 2.0**-24
+
+
+def build_segment(vectors: SparseVectors, config: BuildConfig, threads: int) -> dict[str, NDArray[Any]]:
+    """Build all arrays of a segment; the result depends on neither `threads` nor the machine.
+
+    Raises:
+        InvalidInputError: if threads < 1, or `config.weights` is "float16" and a weight is beyond its range.
+    """
+    if threads < 1:
+        raise InvalidInputError(f"threads must be at least 1, got {threads}")
+    arrays = {spec.name: np.zeros(0, spec.dtype) for spec in SEGMENT_ARRAYS}
+    arrays["doc_offsets"] = np.array(vectors.indptr, dtype=np.int64)
+    arrays["term_ids"], terms = _numbered(vectors, threads)
+    arrays["doc_terms_16" if terms.dtype == np.uint16 else "doc_terms_32"] = terms
+    weights = _stored_weights(vectors.weights, config, threads)
+    arrays["doc_weights_16" if weights.dtype == np.float16 else "doc_weights_32"] = weights
+    _build_lists(arrays, terms, weights, len(vectors), threads)
+    return arrays
+
+
+def each(work: Callable[[Item], Any], items: Iterable[Item], threads: int) -> list[Any]:
+    """Map over a pool of threads (kernels release the GIL); results in order."""
+    if threads == 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, items))
+
+
+def _chunks(n: int) -> list[slice]:
+    return [slice(a, min(a + _CHUNK, n)) for a in range(0, n, _CHUNK)]
+
+
+def _numbered(vectors: SparseVectors, threads: int) -> tuple[NDArray[np.uint32], NDArray[Any]]:
+    """The distinct terms in ascending order, and every entry's place among them."""
+    if vectors.n_terms <= _DENSE_TERMS:
+        counts = np.zeros(vectors.n_terms, np.int64)
+        kernels.count_terms(vectors.terms, counts)
+        ids = np.flatnonzero(counts).astype(np.uint32)
+    else:
+        ids = np.unique(vectors.terms).astype(np.uint32)
+    out = np.empty(vectors.nnz, np.uint16 if len(ids) <= 1 << 16 else np.uint32)
+    if vectors.n_terms <= _DENSE_TERMS:
+        number_of = np.zeros(vectors.n_terms, np.uint32)
+        number_of[ids] = np.arange(len(ids), dtype=np.uint32)
+
+        def convert(part: slice) -> None:
+            kernels.number_terms(vectors.terms[part], number_of, out[part])
+    else:
+
+        def convert(part: slice) -> None:
+            out[part] = np.searchsorted(ids, vectors.terms[part])
+
+    each(convert, _chunks(vectors.nnz), threads)
+    return ids, out
+
+
+def _stored_weights(weights: NDArray[np.float32], config: BuildConfig, threads: int) -> NDArray[Any]:
+    largest = float(weights.max()) if len(weights) else 1.0
+    # weights below the smallest float16 are raised to it; where even the largest is near it that would distort
+    fits = 2.0**-10 <= largest <= _HALF_MAX
+    if config.weights == "float16" and not fits:
+        raise InvalidInputError(
+            f"BuildConfig.weights: float16 holds largest weights between 2^-10 and {_HALF_MAX:.0f}, got {largest:g}"
+        )
+    if config.weights == "float32" or not fits:
+        return np.array(weights, dtype=np.float32)
+    out = np.empty(len(weights), np.float16)
+
+    def convert(part: slice) -> None:
+        out[part] = np.maximum(weights[part], np.float32(_HALF_SMALLEST))
+
+    each(convert, _chunks(len(weights)), threads)
+    return out
+
+
+def _build_lists(
+    arrays: dict[str, NDArray[Any]], terms: NDArray[Any], weights: NDArray[Any], n_docs: int, threads: int
+) -> None:
+    n_local, windows = len(arrays["term_ids"]), n_windows(n_docs)
+    offsets = arrays["doc_offsets"]
+    bits = weights.view(np.uint16) if weights.dtype == np.float16 else weights
+    bounds = [(w * WINDOW, min((w + 1) * WINDOW, n_docs)) for w in range(windows)]
+
+    def count(window: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        counts, largest = np.zeros(n_local, np.int64), np.zeros(n_local, np.float32)
+        kernels.count_window(offsets, terms, bits, *bounds[window], counts, largest)
+        return counts, largest
+
+    counted = each(count, range(windows), threads)
+    counts = np.zeros((n_local, windows), np.int64)
+    largest = np.zeros(n_local, np.float32)
+    for window, (part, maxima) in enumerate(counted):
+        counts[:, window] = part
+        np.maximum(largest, maxima, out=largest)
+    starts = np.concatenate(([0], np.cumsum(counts.ravel())))
+    scales = np.nextafter(largest / np.float32(255), np.float32(np.inf))  # so that 255 reaches the largest
+    docs, codes = np.empty(len(terms), np.uint16), np.empty(len(terms), np.uint8)
+
+    def fill(window: int) -> None:
+        cursors = starts[:-1].reshape(n_local, windows)[:, window].copy()
+        kernels.fill_window(offsets, terms, bits, *bounds[window], cursors, scales, docs, codes)
+
+    each(fill, range(windows), threads)
+    arrays.update(list_offsets=starts, list_scales=scales, list_docs=docs, list_codes=codes)

@@ -1,0 +1,60 @@
+"""How a segment is built and searched: frozen, validated, every default with its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from splade_engine.errors import InvalidInputError
+
+
+def _check_integer(owner: str, name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidInputError(f"{owner}.{name} must be an integer between {low} and {high}, got {value!r}")
+
+
+def _check_choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InvalidInputError(f"{owner}.{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_bool(owner: str, name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{owner}.{name} must be True or False, got {value!r}")
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """What is stored of a segment.
+
+    Attributes:
+        weights: how document weights are stored, and so what "exact" is exact over. "float16" keeps each weight
+            within a relative 2^-11 (Seismic's default as well); "float32" keeps it as given; "auto" takes float16
+            unless a weight lies outside its range.
+    """
+
+    weights: Literal["auto", "float16", "float32"] = "auto"
+
+    def __post_init__(self) -> None:
+        _check_choice("BuildConfig", "weights", self.weights, ("auto", "float16", "float32"))
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How much work a query may cost.
+
+    Attributes:
+        exact: the true top k over the stored weights; the other fields are then without effect.
+        query_cut: the number of a query's heaviest terms whose lists are walked. 10 hold about 75 % of a SPLADE
+            query's mass (Seismic, arXiv 2404.18812, section 4).
+        n_candidates: the number of documents per query that are scored in full; at least k of them are.
+    """
+
+    exact: bool = False
+    query_cut: int = 12
+    n_candidates: int = 200
+
+    def __post_init__(self) -> None:
+        _check_bool("SearchConfig", "exact", self.exact)
+        _check_integer("SearchConfig", "query_cut", self.query_cut, 1, 1 << 20)
+        _check_integer("SearchConfig", "n_candidates", self.n_candidates, 1, 1 << 30)

@@ -1,0 +1,61 @@
+"""The score of a document: the one definition that every search ends with, so that all of them agree to the bit.
+
+Four partial sums, over the entries at positions 0, 1, 2, 3 modulo 4 of the row, added as (s0 + s1) + (s2 + s3), all in
+float32: one sum would wait for the adder (119 entries x 3 cycles), four hide it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from splade_engine.index.jit import inlined
+
+HALF = np.float32(
+    2.0**112
+)  # shifted half-precision bits, read as single precision, are too small by this factor
+
+
+def widen(weight: Any) -> Any:
+    """float32 of a stored weight: the bits of a positive float16 (as uint16), or a float32."""
+    if isinstance(weight, np.uint16):
+        return (np.uint32(weight) << np.uint32(13)).view(np.float32) * HALF
+    return weight
+
+
+@overload(widen, inline="never")
+def _widen(weight: Any) -> Any:
+    if weight == types.uint16:
+
+        def half(weight: Any) -> Any:
+            return np.uint32(np.uint32(weight) << np.uint32(13)).view(np.float32) * HALF
+
+        return half
+
+    def single(weight: Any) -> Any:
+        return weight
+
+    return single
+
+
+@inlined
+def score_row(terms: Any, weights: Any, table: Any) -> Any:
+    """float32 dot product of one row (term numbers, weights) with the query's dense table."""
+    s0 = s1 = s2 = s3 = np.float32(0.0)
+    n = len(terms)
+    whole = n & ~3
+    for j in range(0, whole, 4):
+        s0 += table[np.uint64(terms[j])] * widen(weights[j])
+        s1 += table[np.uint64(terms[j + 1])] * widen(weights[j + 1])
+        s2 += table[np.uint64(terms[j + 2])] * widen(weights[j + 2])
+        s3 += table[np.uint64(terms[j + 3])] * widen(weights[j + 3])
+    if whole < n:
+        s0 += table[np.uint64(terms[whole])] * widen(weights[whole])
+    if whole + 1 < n:
+        s1 += table[np.uint64(terms[whole + 1])] * widen(weights[whole + 1])
+    if whole + 2 < n:
+        s2 += table[np.uint64(terms[whole + 2])] * widen(weights[whole + 2])
+    return (s0 + s1) + (s2 + s3)

@@ -1,0 +1,186 @@
+"""The arrays of a segment, and the rules that make every kernel safe on them.
+
+A segment of n documents knows T distinct terms, numbered 0..T-1 in the order of their ids (`term_ids`), and stores
+each entry twice:
+
+- by document (the forward index), with the weight that "exact" is exact over:
+  row d is `doc_terms_*[doc_offsets[d]:doc_offsets[d + 1]]` with weights `doc_weights_*`;
+- by term (the inverted lists), with the weight rounded up to 8 bits, code * list_scales[t]: an upper bound. A list is
+  cut at every WINDOW documents, so that a document fits 16 bits and the scores of a window stay in cache: the entries
+  of term t in window w are `list_offsets[t * n_windows + w]` to the next offset, documents ascending.
+
+Of each pair of arrays `_16` and `_32` one is empty: terms need 32 bits when T > 65,536, weights when float16 does not
+hold them. No kernel checks bounds; `check_structure` checks every property that one relies on, before any runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.errors import IndexCorruptError
+
+WINDOW = 65536  # documents whose number fits 16 bits
+_CHUNK = 1 << 24  # entries checked at a time: a check never copies a whole array
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One kind of array: its name and little-endian numpy dtype. Always one-dimensional."""
+
+    name: str
+    dtype: str
+
+
+SEGMENT_ARRAYS: tuple[ArraySpec, ...] = (
+    ArraySpec("term_ids", "<u4"),
+    ArraySpec("doc_offsets", "<i8"),
+    ArraySpec("doc_terms_16", "<u2"),
+    ArraySpec("doc_terms_32", "<u4"),
+    ArraySpec("doc_weights_16", "<f2"),
+    ArraySpec("doc_weights_32", "<f4"),
+    ArraySpec("list_offsets", "<i8"),
+    ArraySpec("list_scales", "<f4"),
+    ArraySpec("list_docs", "<u2"),
+    ArraySpec("list_codes", "|u1"),
+)
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def n_windows(n_docs: int) -> int:
+    """Number of windows that `n_docs` documents take."""
+    return -(-n_docs // WINDOW)
+
+
+def forward_terms(arrays: Arrays) -> NDArray[Any]:
+    """The term number of every entry by document: uint16 or uint32."""
+    wide = arrays["doc_terms_32"]
+    return wide if len(wide) else arrays["doc_terms_16"]
+
+
+def forward_weights(arrays: Arrays) -> NDArray[Any]:
+    """The weight of every entry by document: float16 or float32."""
+    wide = arrays["doc_weights_32"]
+    return wide if len(wide) else arrays["doc_weights_16"]
+
+
+def check_structure(arrays: Arrays, *, n_docs: int, n_terms: int, nnz: int) -> None:
+    """Check every property that a kernel relies on.
+
+    Raises:
+        IndexCorruptError: "<array>: <rule>, at <place>: <value>".
+    """
+    for spec in SEGMENT_ARRAYS:
+        array = arrays.get(spec.name)
+        if array is None:
+            raise IndexCorruptError(f"{spec.name}: the array is missing")
+        if array.ndim != 1 or array.dtype != np.dtype(spec.dtype):
+            raise IndexCorruptError(
+                f"{spec.name}: must be one-dimensional {spec.dtype}, got {array.ndim}-d {array.dtype.str}"
+            )
+    _check_terms(arrays["term_ids"], n_terms)
+    _check_forward(arrays, n_docs, nnz)
+    _check_lists(arrays, n_docs, nnz)
+
+
+def _check_terms(ids: NDArray[Any], n_terms: int) -> None:
+    if len(ids) == 0:
+        return
+    _check_each("term_ids", ids, lambda part: part < n_terms, f"must be below {n_terms}")
+    falls = ids[1:] <= ids[:-1]
+    if falls.any():
+        at = int(np.argmax(falls)) + 1
+        raise IndexCorruptError(f"term_ids: must be strictly increasing, at {at}: {ids[at]}")
+
+
+def _check_length(name: str, array: NDArray[Any], length: int) -> None:
+    if len(array) != length:
+        raise IndexCorruptError(f"{name}: must hold {length} entries, holds {len(array)}")
+
+
+def _check_offsets(name: str, offsets: NDArray[Any], length: int, end: int) -> None:
+    _check_length(name, offsets, length)
+    if offsets[0] != 0:
+        raise IndexCorruptError(f"{name}: must start with 0, at 0: {offsets[0]}")
+    if offsets[-1] != end:
+        raise IndexCorruptError(f"{name}: must end with {end}, at {length - 1}: {offsets[-1]}")
+    for a in range(0, length - 1, _CHUNK):
+        part = offsets[a : a + _CHUNK + 1]
+        falls = part[1:] < part[:-1]
+        if falls.any():
+            at = a + int(np.argmax(falls)) + 1
+            raise IndexCorruptError(f"{name}: must not decrease, at {at}: {offsets[at]}")
+
+
+def _check_each(name: str, array: NDArray[Any], good: Any, rule: str) -> None:
+    for a in range(0, len(array), _CHUNK):
+        ok = good(array[a : a + _CHUNK])
+        if not ok.all():
+            at = a + int(np.argmin(ok))
+            raise IndexCorruptError(f"{name}: {rule}, at {at}: {array[at]}")
+
+
+def _check_ascending(name: str, values: NDArray[Any], starts: NDArray[Any]) -> None:
+    """Values must strictly increase except where a new row starts."""
+    for a in range(0, len(values) - 1, _CHUNK):
+        part = values[a : a + _CHUNK + 1]
+        falls = np.flatnonzero(part[1:] <= part[:-1]) + (a + 1)
+        if len(falls):
+            row = np.searchsorted(starts, falls, side="left")
+            inside = falls[starts[np.minimum(row, len(starts) - 1)] != falls]
+            if len(inside):
+                at = int(inside[0])
+                raise IndexCorruptError(f"{name}: must be strictly increasing, at {at}: {values[at]}")
+
+
+def _one_of(arrays: Arrays, name: str, nnz: int) -> tuple[str, NDArray[Any]]:
+    narrow, wide = arrays[f"{name}_16"], arrays[f"{name}_32"]
+    if len(narrow) and len(wide):
+        raise IndexCorruptError(
+            f"{name}_32: must be empty because {name}_16 is not, holds {len(wide)} entries"
+        )
+    chosen = f"{name}_32" if len(wide) else f"{name}_16"
+    _check_length(chosen, arrays[chosen], nnz)
+    return chosen, arrays[chosen]
+
+
+def _check_forward(arrays: Arrays, n_docs: int, nnz: int) -> None:
+    offsets = arrays["doc_offsets"]
+    _check_offsets("doc_offsets", offsets, n_docs + 1, nnz)
+    n_local = len(arrays["term_ids"])
+    name, terms = _one_of(arrays, "doc_terms", nnz)
+    _check_each(name, terms, lambda part: part < n_local, f"must be below {n_local}")
+    _check_ascending(name, terms, offsets)
+    name, weights = _one_of(arrays, "doc_weights", nnz)
+    _check_each(name, weights, lambda part: (part > 0) & np.isfinite(part), "must be finite and above 0")
+
+
+def _check_lists(arrays: Arrays, n_docs: int, nnz: int) -> None:
+    n_local, windows = len(arrays["term_ids"]), n_windows(n_docs)
+    offsets, docs, scales = arrays["list_offsets"], arrays["list_docs"], arrays["list_scales"]
+    _check_length("list_docs", docs, nnz)
+    _check_length("list_codes", arrays["list_codes"], nnz)
+    _check_offsets("list_offsets", offsets, n_local * windows + 1, nnz)
+    _check_length("list_scales", scales, n_local)
+    _check_each(
+        "list_scales", scales, lambda part: (part > 0) & np.isfinite(part), "must be finite and above 0"
+    )
+    _check_ascending("list_docs", docs, offsets)
+    last = (
+        n_docs - (windows - 1) * WINDOW
+    )  # documents in the last window: only there can a number be too large
+    if windows and last < WINDOW:
+        # documents ascend within a cut list, so its last one is its largest
+        ends, starts = offsets[windows::windows], offsets[windows - 1 : -1 : windows]
+        filled = np.flatnonzero(ends > starts)
+        largest = docs[ends[filled] - 1]
+        if (largest >= last).any():
+            at = int(ends[filled[int(np.argmax(largest >= last))]]) - 1
+            raise IndexCorruptError(
+                f"list_docs: must be below {last} in the last window, at {at}: {docs[at]}"
+            )

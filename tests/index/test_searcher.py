@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.index.builder import build_segment
+from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.layout import check_structure
+from splade_engine.index.searcher import SegmentSearcher
+from splade_engine.vectors import SparseVectors
+from tests import oracle
+
+EXACT = SearchConfig(exact=True)
+FULL = SearchConfig(query_cut=1 << 20, n_candidates=1 << 30)
+
+
+def random_vectors(seed: int, n: int, n_terms: int, mean: float, *, dyadic: bool = False) -> SparseVectors:
+    """Zipfian terms, gamma weights (or small dyadic ones, so that many documents tie)."""
+    rng = np.random.default_rng(seed)
+    chance = 1 / np.arange(1, n_terms + 1) ** 0.8
+    rows = [
+        np.unique(rng.choice(n_terms, rng.poisson(mean), p=chance / chance.sum())) if n_terms else []
+        for _ in range(n)
+    ]
+    ptr = np.concatenate(([0], np.cumsum([len(r) for r in rows]))).astype(np.int64)
+    terms = np.concatenate([*rows, np.zeros(0, int)]).astype(np.int32)
+    weights = rng.integers(1, 5, len(terms)) / 4 if dyadic else rng.gamma(1.0, 1.0, len(terms)) + 1e-3
+    return SparseVectors(ptr, terms, weights.astype(np.float32), n_terms)
+
+
+def searcher(vectors: SparseVectors, config: BuildConfig | None = None) -> SegmentSearcher:
+    arrays = build_segment(vectors, config or BuildConfig(), threads=1)
+    counts = {"n_docs": len(vectors), "n_terms": vectors.n_terms, "nnz": vectors.nnz}
+    check_structure(arrays, **counts)
+    return SegmentSearcher(arrays, **counts)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(0, 60),
+    n_terms=st.integers(1, 40),
+    mean=st.floats(0, 12),
+    k=st.integers(1, 70),
+    dyadic=st.booleans(),
+    masked=st.booleans(),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_exact_and_full_budget_equal_brute_force_to_the_bit(seed, n, n_terms, mean, k, dyadic, masked):
+    documents = random_vectors(seed, n, n_terms, mean, dyadic=dyadic)
+    queries = random_vectors(seed + 1, 4, n_terms, mean, dyadic=dyadic)
+    allowed = np.random.default_rng(seed).random(n) < 0.5 if masked else None
+    engine = searcher(documents)
+    ordinals, scores = oracle.exact(oracle.stored(documents), queries, k, allowed)
+    for config in (EXACT, FULL):
+        hits = engine.search(queries, k, config, allowed=allowed)
+        assert np.array_equal(hits.ordinals, ordinals)
+        assert np.array_equal(hits.scores, scores)
+        assert (hits.docs_scored <= n if config is FULL else hits.docs_scored >= 0).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 8), candidates=st.integers(1, 50))
+@settings(max_examples=60, deadline=None)
+def test_approximate_scores_are_the_exact_ones_of_the_documents_returned(seed, cut, candidates):
+    documents, queries = random_vectors(seed, 50, 30, 8.0), random_vectors(seed + 1, 3, 30, 6.0)
+    hits = searcher(documents).search(queries, 5, SearchConfig(query_cut=cut, n_candidates=candidates))
+    for i in range(len(queries)):
+        truth = oracle.all_scores(oracle.stored(documents), queries[i])
+        found = hits.ordinals[i][hits.ordinals[i] >= 0]
+        assert len(set(found.tolist())) == len(found)
+        assert np.array_equal(truth[found], hits.scores[i][: len(found)])
+        ordinals, _ = oracle.rank(np.where(np.isin(np.arange(50), found), truth, 0), 5)
+        assert np.array_equal(ordinals, hits.ordinals[i])
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[SparseVectors, SparseVectors, SegmentSearcher]:
+    """Three windows of documents."""
+    documents = random_vectors(1, 150_000, 500, 6.0)
+    return documents, random_vectors(2, 40, 500, 12.0), searcher(documents)
+
+
+def test_windows_beyond_the_first_are_searched_like_the_first(large):
+    documents, queries, engine = large
+    matrix = oracle.stored(documents).to_scipy()
+    hits = engine.search(queries, 20, EXACT)
+    assert (hits.ordinals > 131_072).any()
+    truth = (queries.to_scipy() @ matrix.T).toarray()
+    for i in range(len(queries)):
+        best = np.sort(truth[i])[::-1][:20]
+        np.testing.assert_allclose(hits.scores[i], best, rtol=1e-5)
+        np.testing.assert_allclose(truth[i][hits.ordinals[i]], hits.scores[i], rtol=1e-5)
+    full = engine.search(queries, 20, FULL)
+    assert np.array_equal(full.ordinals, hits.ordinals)
+
+
+def test_results_do_not_depend_on_threads_or_batch(large):
+    _, queries, engine = large
+    for config in (EXACT, SearchConfig()):
+        one = engine.search(queries, 10, config, threads=1)
+        eight = engine.search(queries, 10, config, threads=8)
+        single = [engine.search(queries[i], 10, config) for i in range(len(queries))]
+        assert np.array_equal(one.ordinals, eight.ordinals)
+        assert np.array_equal(one.scores, eight.scores)
+        assert np.array_equal(one.docs_scored, eight.docs_scored)
+        assert np.array_equal(one.ordinals, np.concatenate([s.ordinals for s in single]))
+
+
+def test_a_longer_ranking_starts_with_the_shorter_one(large):
+    _, queries, engine = large
+    long = engine.search(queries, 1000, EXACT)
+    short = engine.search(queries, 10, EXACT)
+    assert np.array_equal(long.ordinals[:, :10], short.ordinals)
+
+
+def test_a_selective_mask_still_gets_k_hits(large):
+    documents, queries, engine = large
+    allowed = np.zeros(len(documents), bool)
+    allowed[::997] = True
+    hits = engine.search(queries, 10, EXACT, allowed=allowed)
+    found = hits.ordinals[hits.ordinals >= 0]
+    assert allowed[found].all()
+    truth = (queries.to_scipy() @ oracle.stored(documents).to_scipy().T).toarray()[:, allowed]
+    assert np.array_equal((hits.ordinals >= 0).sum(1), np.minimum((truth > 0).sum(1), 10))
+
+
+def test_stored_vectors_come_back_in_the_order_asked(large):
+    documents, _, engine = large
+    wanted = np.array([149_999, 0, 7, 7])
+    assert engine.vectors(wanted) == oracle.stored(documents[wanted])
+    assert len(engine.vectors([])) == 0
+
+
+def test_more_than_65536_terms_use_the_wide_form():
+    n_terms = 200_000
+    rng = np.random.default_rng(0)
+    terms = np.sort(rng.permutation(n_terms)[:140_000].reshape(14_000, 10), axis=1).astype(np.int32)
+    documents = SparseVectors(np.arange(0, 140_001, 10), terms.ravel(), rng.random(140_000) + 0.1, n_terms)
+    queries = SparseVectors.concat([documents[3:5], documents[13_999:]])
+    hits = searcher(documents).search(queries, 2, EXACT)
+    assert hits.ordinals[:, 0].tolist() == [3, 4, 13_999]
+
+
+def test_huge_vocabulary_ids_cost_no_table_of_their_size():
+    documents = SparseVectors([0, 2, 3], [5, 2**31 - 2, 2**31 - 2], [1.0, 2.0, 1.0], 2**31 - 1)
+    hits = searcher(documents).search(documents, 3, EXACT)
+    assert hits.ordinals.tolist() == [[0, 1, -1], [0, 1, -1]]
+    assert hits.scores[:, :2].tolist() == [[5.0, 2.0], [2.0, 1.0]]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_weights_beyond_float16_are_kept_as_float32(scale):
+    documents = random_vectors(5, 40, 20, 5.0)
+    documents = SparseVectors(documents.indptr, documents.terms, documents.weights * np.float32(scale), 20)
+    queries = random_vectors(6, 3, 20, 5.0)
+    hits = searcher(documents).search(queries, 5, EXACT)
+    ordinals, scores = oracle.exact(documents, queries, 5)
+    assert np.array_equal(hits.ordinals, ordinals)
+    assert np.array_equal(hits.scores, scores)
+
+
+def test_scores_that_overflow_are_clamped_and_finite():
+    documents = SparseVectors([0, 1, 2], [0, 0], [3e38, 1e38], 1)
+    hits = searcher(documents).search(documents, 2, EXACT)
+    assert hits.ordinals.tolist() == [[0, 1], [0, 1]]
+    assert np.isfinite(hits.scores).all()
+
+
+def test_empty_cases_answer_with_padding():
+    empty = searcher(SparseVectors.empty(10))
+    hits = empty.search(random_vectors(0, 2, 10, 3.0), 3, EXACT)
+    assert hits.ordinals.tolist() == [[-1] * 3] * 2
+    assert np.isneginf(hits.scores).all()
+    engine = searcher(SparseVectors.empty(10, 4))
+    assert engine.search(SparseVectors.empty(10, 2), 3, EXACT).ordinals.tolist() == [[-1] * 3] * 2
+    assert engine.search(SparseVectors.empty(10, 0), 3, EXACT).ordinals.shape == (0, 3)
+
+
+def test_bad_arguments_are_named():
+    engine = searcher(random_vectors(0, 5, 10, 3.0))
+    queries = random_vectors(1, 1, 10, 3.0)
+    with pytest.raises(InvalidInputError, match="k must be an integer of at least 1, got 0"):
+        engine.search(queries, 0, EXACT)
+    with pytest.raises(InvalidInputError, match="queries over 11 terms, but the index has 10"):
+        engine.search(SparseVectors.empty(11, 1), 1, EXACT)
+    with pytest.raises(InvalidInputError, match=r"allowed must be bool\[5\], got bool\[4\]"):
+        engine.search(queries, 1, EXACT, allowed=np.ones(4, bool))
+    with pytest.raises(InvalidInputError, match="threads must be at least 1"):
+        engine.search(queries, 1, EXACT, threads=0)
+    with pytest.raises(InvalidInputError, match="ordinal 5: the segment has 5 documents"):
+        engine.vectors([5])
