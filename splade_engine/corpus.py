@@ -7,27 +7,34 @@ interrupted encoding belongs to this corpus.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from xxhash import xxh3_128
 
 from splade_engine.documents import Document, document_from_record, read_documents
 from splade_engine.errors import DatasetError
+from splade_engine.metadata import FieldKinds, metadata_json, note_kinds
 
 CorpusSource = str | Path | Iterable[Document | str | Mapping[str, object]]
 
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """`digest` is the xxh3 of every id, title, text and metadata in order: two corpora with one digest are
-    one."""
+    """What reading a whole corpus tells.
+
+    Attributes:
+        n_docs: number of documents.
+        n_empty: of which have neither title nor text.
+        digest: xxh3 of every id, title, text and metadata in order: two corpora with one digest are one.
+        fields: the kind of each metadata field (see `metadata.py`).
+    """
 
     n_docs: int
     n_empty: int
     digest: str
+    fields: FieldKinds = field(default_factory=dict)
 
 
 class Corpus:
@@ -91,6 +98,7 @@ class CorpusDigest:
         self._hash = xxh3_128()
         self._n_docs = 0
         self._n_empty = 0
+        self._fields: FieldKinds = {}
 
     def update(self, document: Document) -> None:
         """Take one document in."""
@@ -101,21 +109,8 @@ class CorpusDigest:
         self._hash.update(b"".join(parts))
         self._n_docs += 1
         self._n_empty += not document.indexed_text
+        note_kinds(self._fields, document.metadata)
 
     def summary(self) -> CorpusSummary:
         """Of everything taken in so far."""
-        return CorpusSummary(self._n_docs, self._n_empty, self._hash.hexdigest())
-
-
-def metadata_json(metadata: Mapping[str, object]) -> str:
-    """Metadata as it is stored: JSON with sorted keys, "" for none.
-
-    Raises:
-        DatasetError: naming the value that JSON cannot hold.
-    """
-    if not metadata:
-        return ""
-    try:
-        return json.dumps(dict(metadata), sort_keys=True, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise DatasetError(f"metadata {dict(metadata)!r}: {error}") from None
+        return CorpusSummary(self._n_docs, self._n_empty, self._hash.hexdigest(), dict(self._fields))

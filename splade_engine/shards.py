@@ -23,9 +23,10 @@ from tqdm.auto import tqdm
 from xxhash import xxh3_128
 
 from splade_engine.atomic_file import atomic_file
-from splade_engine.corpus import Corpus, CorpusDigest, CorpusSummary, metadata_json
+from splade_engine.corpus import Corpus, CorpusDigest, CorpusSummary
 from splade_engine.documents import Document
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError, StorageError
+from splade_engine.metadata import metadata_json, payload_table
 from splade_engine.vector_files import read_vectors, write_vectors
 from splade_engine.vectors import SparseVectors
 
@@ -60,6 +61,7 @@ class EncodedCorpus:
         self.folder = folder
         self.n_docs: int = plan["corpus"]["n_docs"]
         self.n_terms: int = plan["n_terms"]
+        self.fields: dict[str, str] = plan["corpus"]["fields"]
         self.encoder: dict[str, str | int] = dict(plan["encoder"])
         self.n_shards = -(-self.n_docs // plan["shard_docs"])
 
@@ -82,11 +84,15 @@ class EncodedCorpus:
         return ids
 
     def payload(self) -> pa.Table:
-        """Columns title, text and metadata (JSON), memory-mapped from the shards."""
+        """Title, text and metadata of every document (`payload_table`); the text is memory-mapped."""
         import pyarrow as pa
 
-        tables = [_read_table(self.folder, shard) for shard in range(self.n_shards)]
-        return pa.concat_tables(tables).select(["title", "text", "metadata"])
+        tables = []
+        for shard in range(self.n_shards):
+            table = _read_table(self.folder, shard)
+            metadata = table["metadata"].to_pylist() if self.fields else []
+            tables.append(payload_table(table["title"], table["text"], metadata, self.fields))
+        return pa.concat_tables(tables)
 
     def remove(self) -> None:
         """Delete the work folder."""
@@ -234,7 +240,7 @@ def _plan(
         "format": PLAN_FORMAT,
         "n_terms": encoder.n_terms,
         "encoder": encoder.fingerprint(),
-        "corpus": {"n_docs": summary.n_docs, "digest": summary.digest},
+        "corpus": {"n_docs": summary.n_docs, "digest": summary.digest, "fields": summary.fields},
         "options": dict(options),
         "shard_docs": size,
     }

@@ -1,0 +1,302 @@
+"""`SearchEngine`: text in, ranked hits out. An encoder, an index and the documents' text, kept together.
+
+The text lies in the index folder beside the vectors, published by the same commit; the index remembers which
+encoder made its vectors and is not searched with another one, because that gives plausible, wrong hits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from splade_engine.corpus import Corpus, CorpusSource
+from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexExistsError, InvalidInputError
+from splade_engine.hits import Hit, HitPage
+from splade_engine.index import SparseIndex
+from splade_engine.shards import EncodedCorpus, describe_difference, encode_corpus
+from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.encoder import SparseEncoder
+    from splade_engine.index import BuildConfig
+
+logger = logging.getLogger(__name__)
+
+SOURCE = (
+    "source"  # key in the index's encoder record: where to load the encoder from; not part of its identity
+)
+BUNDLED = "bundled"
+
+
+class SearchEngine:
+    """An index and its encoder. Make one with `build` or `open`.
+
+    Attributes:
+        index: the `SparseIndex`.
+        encoder: the `SparseEncoder`.
+        path: the index folder.
+    """
+
+    def __init__(self, path: Path, index: SparseIndex, encoder: SparseEncoder) -> None:
+        self.path = path
+        self.index = index
+        self.encoder = encoder
+
+    # ---- building and opening ----------------------------------------------------------------------
+
+    @classmethod
+    def build(
+        cls,
+        path: str | Path,
+        corpus: CorpusSource | Corpus,
+        encoder: SparseEncoder | str | Path | None = None,
+        *,
+        config: BuildConfig | None = None,
+        overwrite: bool = False,
+        allow_empty: bool | None = None,
+        threads: int | None = None,
+        progress: bool = False,
+        **encode_options: Any,
+    ) -> SearchEngine:
+        """Encode a corpus and index it, with its text.
+
+        The corpus is checked as a whole before anything is encoded. Until the index is complete nothing
+        appears at `path`; what is encoded lies in `<path>.encoding`, where the same call goes on after an
+        interruption.
+
+        Args:
+            path: the index folder to make.
+            corpus: a file or folder (`documents.py` lists the formats), or documents, texts or records in
+                memory.
+            encoder: a `SparseEncoder`, a folder or hub id to load one from, or None for the bundled one.
+            config: how the index is built.
+            overwrite: replace an index at `path`, and begin anew where `<path>.encoding` holds other work.
+            allow_empty: see `read_documents`.
+            threads: for building the index; None: all cores.
+            progress: show bars on standard error.
+            encode_options: for `SparseEncoder.encode_documents` (`top_k`, `batch_tokens`).
+
+        Raises:
+            IndexExistsError: something is at `path`, and not `overwrite`.
+            DatasetError: bad input, with file and line.
+            StorageError: the disk refused; what was encoded is kept.
+        """
+        path = Path(path)
+        if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise IndexExistsError(f"{path}: exists already; choose another folder or overwrite it")
+        loaded, source = _loaded(encoder)
+        encoded = _encoded(path, corpus, loaded, overwrite, allow_empty, progress, encode_options)
+        record = {**loaded.fingerprint(), SOURCE: source}
+        index = SparseIndex.build(
+            path,
+            encoded,
+            encoded.ids(),
+            payload=encoded.payload(),
+            encoder=record,
+            config=config,
+            overwrite=overwrite,
+            threads=threads,
+            progress=progress,
+        )
+        encoded.remove()
+        return cls(path, index, loaded)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        encoder: SparseEncoder | str | Path | None = None,
+        *,
+        verify: Literal["full", "offsets"] = "full",
+        device: str = "auto",
+    ) -> SearchEngine:
+        """Open an index with the encoder it was built with.
+
+        Args:
+            path: the index folder.
+            encoder: None: the one that the index names.
+            verify: how much of the files is checked, see `SparseIndex.open`.
+            device: where the encoder runs, for encoders that need a model for queries.
+
+        Raises:
+            IndexNotFoundError: there is no index.
+            IndexCorruptError: it does not pass its checks.
+            EncoderMismatchError: the encoder is another one than the index was built with, and how they
+                differ.
+        """
+        path = Path(path)
+        index = SparseIndex.open(path, verify=verify)
+        record = index.encoder
+        if encoder is None:
+            if record is None:
+                raise EncoderMismatchError(f"{path}: does not say which encoder made its vectors; name one")
+            loaded = _recorded_encoder(path, record, device)
+        else:
+            loaded, _ = _loaded(encoder, device)
+        check_encoder(path, record, loaded, index.n_terms)
+        return cls(path, index, loaded)
+
+    # ---- searching -----------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        accuracy: float | None = None,
+        exact: bool = False,
+        where: str | Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        """The `k` best documents for a query, best first; fewer where fewer match, none for a query without
+        terms.
+
+        Args:
+            query: any text.
+            k: number of hits, at least 1.
+            accuracy: the share of the true top k to find, as tuned (`SparseIndex.tune`) or estimated.
+            exact: the true top k.
+            where: a filter on metadata, see `SparseIndex.search`.
+        """
+        if not isinstance(query, str):
+            raise InvalidInputError(f"query: a string, got {query!r}; search_many takes several")
+        return self.search_many((query,), k, accuracy=accuracy, exact=exact, where=where)[0]
+
+    def search_many(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        accuracy: float | None = None,
+        exact: bool = False,
+        where: str | Mapping[str, Any] | None = None,
+        threads: int = 1,
+    ) -> list[list[Hit]]:
+        """`search` for every query, in the order given."""
+        vectors = self.encoder.encode_queries(queries)
+        return self.search_vectors(vectors, k, accuracy=accuracy, exact=exact, where=where, threads=threads)
+
+    def search_vectors(
+        self,
+        vectors: SparseVectors,
+        k: int = 10,
+        *,
+        accuracy: float | None = None,
+        exact: bool = False,
+        where: str | Mapping[str, Any] | None = None,
+        threads: int = 1,
+    ) -> list[list[Hit]]:
+        """`search` for queries that are vectors already."""
+        result = self.index.search(vectors, k, accuracy=accuracy, exact=exact, where=where, threads=threads)
+        ordinals, scores = result.ordinals.tolist(), result.scores.tolist()
+        pages = []
+        for row, ids in enumerate(result.ids):
+            page = HitPage(self, vectors, row, ordinals[row][: len(ids)])
+            pages.append([Hit(i + 1, doc_id, scores[row][i], page) for i, doc_id in enumerate(ids)])
+        return pages
+
+    # ---- changing ------------------------------------------------------------------------------------
+
+    def add(self, corpus: CorpusSource | Corpus, *, progress: bool = False, **encode_options: Any) -> None:
+        """Encode and add documents whose ids are not in the index yet.
+
+        Raises:
+            InvalidInputError: an id is in the index already.
+        """
+        self._change(self.index.add, corpus, progress, encode_options)
+
+    def update(self, corpus: CorpusSource | Corpus, *, progress: bool = False, **encode_options: Any) -> None:
+        """Encode documents and put them in the place of those with the same id; new ids are added."""
+        self._change(self.index.update, corpus, progress, encode_options)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Remove documents by id.
+
+        Raises:
+            InvalidInputError: an id is not in the index.
+        """
+        self.index.delete(list(ids))
+
+    def compact(self) -> None:
+        """Merge segments and drop what was deleted."""
+        self.index.compact()
+
+    def _change(self, method: Any, corpus: CorpusSource | Corpus, progress: bool, options: Any) -> None:
+        encoded = _encoded(self.path, corpus, self.encoder, True, None, progress, options)
+        method(encoded.vectors(), encoded.ids(), payload=encoded.payload())
+        encoded.remove()
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __repr__(self) -> str:
+        return f"SearchEngine({str(self.path)!r}, {len(self)} documents, encoder {self.encoder.name!r})"
+
+
+def check_encoder(
+    path: Path, record: Mapping[str, str | int] | None, encoder: SparseEncoder, n_terms: int
+) -> None:
+    """Refuse an encoder that did not make the vectors of the index.
+
+    Raises:
+        EncoderMismatchError: naming what differs.
+    """
+    if record is None:
+        if encoder.n_terms != n_terms:
+            raise EncoderMismatchError(f"{path}: {n_terms} terms, but the encoder has {encoder.n_terms}")
+        return
+    expected = {name: value for name, value in record.items() if name != SOURCE}
+    given = encoder.fingerprint()
+    if given != expected:
+        what = describe_difference(expected, given)
+        raise EncoderMismatchError(
+            f"{path}: was built with another encoder ({what}); name that one, or rebuild"
+        )
+
+
+def _loaded(encoder: SparseEncoder | str | Path | None, device: str = "auto") -> tuple[SparseEncoder, str]:
+    """The encoder, and what to load it from next time."""
+    from splade_engine.encoder import SparseEncoder
+
+    if encoder is None:
+        return SparseEncoder.load(device=device), BUNDLED
+    if isinstance(encoder, str | Path):
+        kept = str(Path(encoder).resolve()) if Path(encoder).exists() else str(encoder)
+        return SparseEncoder.load(encoder, device=device), kept
+    source = getattr(encoder, "source", None)
+    return encoder, BUNDLED if source is None else str(source)
+
+
+def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:
+    from splade_engine.encoder import SparseEncoder
+
+    source, max_length = record.get(SOURCE), record.get("max_length")
+    if source is None:
+        raise EncoderMismatchError(f"{path}: does not say where its encoder is; name one")
+    try:
+        return SparseEncoder.load(
+            None if source == BUNDLED else str(source),
+            device=device,
+            max_length=max_length if isinstance(max_length, int) else None,
+        )
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: its encoder {source} cannot be loaded: {error}") from error
+
+
+def _encoded(
+    path: Path,
+    corpus: CorpusSource | Corpus,
+    encoder: SparseEncoder,
+    restart: bool,
+    allow_empty: bool | None,
+    progress: bool,
+    options: Mapping[str, Any],
+) -> EncodedCorpus:
+    if not isinstance(corpus, Corpus):
+        corpus = Corpus(corpus, allow_empty=allow_empty)
+    summary = corpus.survey()
+    if summary.n_empty:
+        logger.warning("%d documents have neither title nor text: kept, but never found", summary.n_empty)
+    work = path.with_name(path.name + ".encoding")
+    return encode_corpus(corpus, encoder, work, restart=restart, progress=progress, **options)

@@ -1,0 +1,143 @@
+"""Why a document was found: the score of a sparse match is a sum over shared terms, so it can be told in
+full.
+
+score = sum over terms of query weight x document weight. A document's term may be a word of its text or one
+that the encoder added (an expansion); the tokenizer's offsets tell the two apart and give the words to
+highlight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from splade_engine.vectors import SparseVectors
+
+# (term id, start, end) of every word piece of a text, start and end being those of its whole word
+WordSpans = Callable[[str], Sequence[tuple[int, int, int]]]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TermMatch:
+    """One term that query and document share.
+
+    Attributes:
+        term: as the vocabulary writes it ("##ing" is the end of a word).
+        query_weight: its weight in the query.
+        document_weight: its weight in the document, as stored in the index.
+        contribution: the product of the two, its part of the score.
+        share: its part of the score, from 0 to 1.
+        words: the words of title and text it stands in, in order of appearance; empty for an expansion.
+    """
+
+    term: str
+    query_weight: float
+    document_weight: float
+    contribution: float
+    share: float
+    words: tuple[str, ...] = ()
+
+    @property
+    def is_expansion(self) -> bool:
+        """Whether the encoder added the term: it does not occur in the document."""
+        return not self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The sum behind the score of one hit.
+
+    Attributes:
+        id: of the document.
+        score: the sum of the contributions.
+        matches: the shared terms, largest contribution first.
+        missing: (term, query weight) of the query's terms that the document lacks, heaviest first.
+        title_spans: (start, end) of the words in the title that matched.
+        text_spans: the same in the text.
+    """
+
+    id: str
+    score: float
+    matches: tuple[TermMatch, ...]
+    missing: tuple[tuple[str, float], ...] = ()
+    title_spans: tuple[Span, ...] = ()
+    text_spans: tuple[Span, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain lists and numbers, as `search --json --explain` writes them."""
+        return {
+            "score": self.score,
+            "matches": [{**asdict(match), "expansion": match.is_expansion} for match in self.matches],
+            "missing": [{"term": term, "query_weight": weight} for term, weight in self.missing],
+            "title_spans": self.title_spans,
+            "text_spans": self.text_spans,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{'term':<16} {'query':>7} {'document':>9} {'share':>6}  in the document"]
+        for m in self.matches:
+            words = ", ".join(m.words[:4]) or "(expansion)"
+            lines.append(
+                f"{m.term:<16} {m.query_weight:7.3f} {m.document_weight:9.3f} {m.share:6.1%}  {words}"
+            )
+        return "\n".join(lines)
+
+
+def explain(
+    doc_id: str,
+    query: SparseVectors,
+    document: SparseVectors,
+    vocabulary: Sequence[str],
+    title: str = "",
+    text: str = "",
+    word_spans: WordSpans | None = None,
+) -> Explanation:
+    """Explain one query-document pair.
+
+    Args:
+        doc_id: id of the document.
+        query: one row.
+        document: one row over the same vocabulary, as stored.
+        vocabulary: token of each term id.
+        title: title of the document, for the words.
+        text: its text.
+        word_spans: finds the words of a text; None: every term is listed without its words.
+    """
+    query_terms, query_weights = query.row(0)
+    shared, in_query, in_document = np.intersect1d(query_terms, document.row(0)[0], return_indices=True)
+    q = query_weights[in_query].astype(np.float64)
+    d = document.row(0)[1][in_document].astype(np.float64)
+    products = q * d
+    score = float(products.sum())
+    wanted = set(shared.tolist())
+    title_words, title_spans = _words(title, wanted, word_spans)
+    text_words, text_spans = _words(text, wanted, word_spans)
+    matches = []
+    for i in np.argsort(-products, kind="stable"):
+        term = int(shared[i])
+        words = dict.fromkeys(title_words.get(term, []) + text_words.get(term, []))
+        share = float(products[i] / score)
+        matches.append(
+            TermMatch(vocabulary[term], float(q[i]), float(d[i]), float(products[i]), share, tuple(words))
+        )
+    lacking = [i for i in np.argsort(-query_weights, kind="stable") if int(query_terms[i]) not in wanted]
+    missing = tuple((vocabulary[int(query_terms[i])], float(query_weights[i])) for i in lacking)
+    return Explanation(doc_id, score, tuple(matches), missing, title_spans, text_spans)
+
+
+def _words(
+    text: str, wanted: set[int], word_spans: WordSpans | None
+) -> tuple[dict[int, list[str]], tuple[Span, ...]]:
+    """Words of each wanted term, lower case, and the spans of all of them in order."""
+    words: dict[int, list[str]] = {}
+    spans: dict[Span, None] = {}
+    if text and word_spans is not None:
+        for term, start, end in word_spans(text):
+            if term in wanted:
+                words.setdefault(term, []).append(text[start:end].lower())
+                spans[start, end] = None
+    return words, tuple(spans)

@@ -1,0 +1,167 @@
+"""Sharded encoding: what an interruption costs, and what may not be resumed."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from splade_engine.corpus import Corpus
+from splade_engine.documents import Document
+from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError
+from splade_engine.shards import encode_corpus
+
+_spec = importlib.util.spec_from_file_location("fake_encoder", Path(__file__).parent / "fake_encoder.py")
+fake_encoder = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(fake_encoder)
+FakeEncoder, WORDS = fake_encoder.FakeEncoder, fake_encoder.WORDS
+
+
+def documents(n=50):
+    return [
+        Document(f"d{i}", " ".join(WORDS[1 + (i * j) % 25] for j in range(1, 9)), "", {"n": i})
+        for i in range(n)
+    ]
+
+
+def contents(folder):
+    return {f.name: f.read_bytes() for f in sorted(folder.iterdir()) if f.name != "lock"}
+
+
+def test_everything_comes_back_in_order(tmp_path):
+    encoder = FakeEncoder()
+    encoded = encode_corpus(Corpus(documents()), encoder, tmp_path / "w", shard_docs=8)
+    assert len(encoded) == 50
+    assert encoded.ids() == [d.id for d in documents()]
+    assert encoded.vectors() == FakeEncoder().encode_documents([d.text for d in documents()])
+    assert [len(shard) for shard in encoded] == [8] * 6 + [2]
+    table = encoded.payload()
+    assert table.column_names == ["title", "text", "n"]
+    assert table["n"].to_pylist() == list(range(50))
+    encoded.remove()
+    assert not (tmp_path / "w").exists()
+
+
+def test_an_interruption_costs_one_shard_and_changes_nothing(tmp_path):
+    encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "whole", shard_docs=8)
+    with pytest.raises(KeyboardInterrupt):
+        encode_corpus(Corpus(documents()), FakeEncoder(fail_after=45), tmp_path / "w", shard_docs=8)
+    encoder = FakeEncoder()
+    encode_corpus(Corpus(documents()), encoder, tmp_path / "w")  # the plan remembers 8 documents a shard
+    assert encoder.encoded == 50 - 40
+    assert contents(tmp_path / "w") == contents(tmp_path / "whole")
+
+
+def test_kill_9_costs_one_shard(tmp_path):
+    script = f"""
+import importlib.util, os, signal, sys
+spec = importlib.util.spec_from_file_location("fake_encoder", {str(Path(fake_encoder.__file__))!r})
+fake = importlib.util.module_from_spec(spec); spec.loader.exec_module(fake)
+from splade_engine.corpus import Corpus
+from splade_engine.shards import encode_corpus
+class Killed(fake.FakeEncoder):
+    def encode_documents(self, texts, **options):
+        if self.encoded == 40:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().encode_documents(texts, **options)
+encode_corpus(Corpus({str(tmp_path / "c.jsonl")!r}), Killed(), {str(tmp_path / "w")!r}, shard_docs=8)
+"""
+    lines = [json.dumps({"id": d.id, "text": d.text}) for d in documents()]
+    (tmp_path / "c.jsonl").write_text("\n".join(lines))
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    (tmp_path / "w" / ".vectors-00005.arrow.1.tmp").write_bytes(b"half a shard")
+    encoder = FakeEncoder()
+    encode_corpus(Corpus(tmp_path / "c.jsonl"), encoder, tmp_path / "w")
+    assert encoder.encoded == 10
+    encode_corpus(Corpus(tmp_path / "c.jsonl"), FakeEncoder(), tmp_path / "whole", shard_docs=8)
+    assert contents(tmp_path / "w") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["vectors-00002.arrow", "documents-00002.arrow", "shard-00002.json"])
+@pytest.mark.parametrize("damage", ["missing", "flipped", "cut"])
+def test_a_damaged_shard_is_encoded_again(tmp_path, name, damage):
+    encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=8)
+    whole = contents(tmp_path / "w")
+    file = tmp_path / "w" / name
+    data = bytearray(file.read_bytes())
+    if damage == "missing":
+        file.unlink()
+    else:
+        data[len(data) // 2] ^= 0x01
+        file.write_bytes(data if damage == "flipped" else data[:-3])
+    encoder = FakeEncoder()
+    encode_corpus(Corpus(documents()), encoder, tmp_path / "w")
+    assert encoder.encoded == 8
+    assert contents(tmp_path / "w") == whole
+
+
+def test_another_encoder_is_refused_by_what_differs(tmp_path):
+    encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=8)
+    with pytest.raises(EncoderMismatchError, match=r"another encoder \(max_length 64, now 128\); remove"):
+        encode_corpus(Corpus(documents()), FakeEncoder(max_length=128), tmp_path / "w")
+    encoder = FakeEncoder(max_length=128)
+    encode_corpus(Corpus(documents()), encoder, tmp_path / "w", restart=True)
+    assert encoder.encoded == 50
+
+
+def test_another_corpus_and_other_options_are_refused(tmp_path):
+    encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=8)
+    with pytest.raises(InvalidInputError, match=r"another corpus \(50 documents, now 49\)"):
+        encode_corpus(Corpus(documents(49)), FakeEncoder(), tmp_path / "w")
+    changed = [*documents(49), Document("d49", "another text")]
+    with pytest.raises(InvalidInputError, match="another corpus"):
+        encode_corpus(Corpus(changed), FakeEncoder(), tmp_path / "w")
+    with pytest.raises(InvalidInputError, match="another options"):
+        encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", top_k=5)
+    with pytest.raises(InvalidInputError, match="another shard_docs"):
+        encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=9)
+
+
+def test_a_corpus_that_changes_under_the_encoding_is_noticed(tmp_path):
+    class Changing(Corpus):
+        reads = 0
+
+        def __iter__(self):
+            self.reads += 1
+            return iter(documents(50 if self.reads == 1 else 51))
+
+    with pytest.raises(InvalidInputError, match="the corpus changed while it was being encoded"):
+        encode_corpus(Changing([]), FakeEncoder(), tmp_path / "w", shard_docs=8)
+
+
+def test_one_process_at_a_time(tmp_path):
+    class Second(FakeEncoder):
+        def encode_documents(self, texts, **options):
+            with pytest.raises(IndexLockedError, match="another process is encoding into it"):
+                encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w")
+            return super().encode_documents(texts, **options)
+
+    assert len(encode_corpus(Corpus(documents()), Second(), tmp_path / "w")) == 50
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(InvalidInputError, match="holds other files"):
+        encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path)
+    assert [f.name for f in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(InvalidInputError, match="is a file"):
+        encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "thesis.tex")
+
+
+def test_the_text_of_title_and_text_is_encoded(tmp_path):
+    corpus = Corpus([Document("a", "sea", "moon"), Document("b", "tide")])
+    vectors = encode_corpus(corpus, FakeEncoder(), tmp_path / "w").vectors()
+    assert vectors == FakeEncoder().encode_documents(["moon sea", "tide"])
+
+
+def test_shard_size_grows_with_the_corpus(tmp_path):
+    with pytest.raises(InvalidInputError, match="shard_docs must be at least 1, got 0"):
+        encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=0)
+    encode_corpus(Corpus(documents(600)), FakeEncoder(), tmp_path / "w")
+    assert json.loads((tmp_path / "w" / "plan.json").read_bytes())["shard_docs"] == 512
