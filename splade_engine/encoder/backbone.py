@@ -1,0 +1,207 @@
+"""`Backbone`: a transformer seen as the three steps that learned sparse retrieval needs.
+
+    hidden    = backbone.hidden(input_ids, attention_mask)      (B, L, H)   contextual token states
+    states    = backbone.transform(hidden)                      (..., H)    the head before the vocabulary
+    logits    = states @ backbone.decoder_weight.T + backbone.decoder_bias
+
+The last product is left to the caller on purpose: its result is batch x tokens x vocabulary, 31 MB for one
+document of 256 tokens in float32 at V = 30,522, and nobody needs it whole. Inference pools it chunk by chunk,
+training keeps the argmax only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from splade_engine.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.checkpoint import Checkpoint
+
+Head = tuple[Callable[[Tensor], Tensor], nn.Linear]
+
+
+class Backbone(nn.Module):
+    """A masked or causal language model split into body, head transform and vocabulary decoder.
+
+    Attributes:
+        model: the transformers model; its parameters are this module's parameters, so that optimisers,
+            `state_dict` and `save_pretrained` see the usual names.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model: Any = model
+        body = getattr(model, "base_model", model)
+        transform, decoder = _split_head(model)
+        # plain attributes, not submodules: their parameters are registered once, under `model`
+        object.__setattr__(self, "_body", body)
+        object.__setattr__(self, "_transform", transform)
+        object.__setattr__(self, "_decoder", decoder)
+
+    def hidden(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Contextual states float[B, L, H] of int64[B, L] token ids, right-padded where the mask is 0."""
+        body: Any = self.__dict__["_body"]
+        states: Tensor = body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states
+
+    def transform(self, hidden: Tensor) -> Tensor:
+        """The head between the body and the vocabulary: float[..., H] to float[..., H]."""
+        transform: Callable[[Tensor], Tensor] = self.__dict__["_transform"]
+        return transform(hidden)
+
+    @property
+    def decoder_weight(self) -> Tensor:
+        """float[V, H]: one row per vocabulary entry (usually tied to the input embeddings)."""
+        decoder: nn.Linear = self.__dict__["_decoder"]
+        return decoder.weight
+
+    @property
+    def decoder_bias(self) -> Tensor:
+        """float[V]; zeros for a head without bias."""
+        decoder: nn.Linear = self.__dict__["_decoder"]
+        if decoder.bias is None:
+            return decoder.weight.new_zeros(decoder.weight.shape[0])
+        return decoder.bias
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary."""
+        return int(self.decoder_weight.shape[0])
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """States before the vocabulary, float[B, L, H]: `transform(hidden(...))`."""
+        return self.transform(self.hidden(input_ids, attention_mask))
+
+
+def _split_head(model: Any) -> Head:
+    """The head transform and the decoder of a transformers language model.
+
+    Raises:
+        CheckpointError: if the architecture's head is none of the known shapes.
+    """
+    predictions = getattr(getattr(model, "cls", None), "predictions", None)
+    if predictions is not None and hasattr(predictions, "transform"):  # BERT, DeBERTa (legacy head)
+        return predictions.transform, predictions.decoder
+    if hasattr(model, "vocab_projector"):  # DistilBERT
+
+        def distil(states: Tensor) -> Tensor:
+            out: Tensor = model.vocab_layer_norm(model.activation(model.vocab_transform(states)))
+            return out
+
+        return distil, model.vocab_projector
+    if hasattr(model, "generator_lm_head"):  # ELECTRA
+        return model.generator_predictions, model.generator_lm_head
+    if hasattr(model, "predictions") and hasattr(model.predictions, "decoder"):  # ALBERT
+        p = model.predictions
+
+        def albert(states: Tensor) -> Tensor:
+            out: Tensor = p.LayerNorm(p.activation(p.dense(states)))
+            return out
+
+        return albert, p.decoder
+    lm_head: Any = getattr(model, "lm_head", None)
+    if hasattr(lm_head, "layer_norm"):  # RoBERTa, XLM-R, CamemBERT, MPNet
+
+        def roberta(states: Tensor) -> Tensor:
+            out: Tensor = lm_head.layer_norm(nn.functional.gelu(lm_head.dense(states)))
+            return out
+
+        return roberta, lm_head.decoder
+    if isinstance(lm_head, nn.Linear):  # causal language models: no transform
+        return _identity, lm_head
+    if hasattr(model, "head") and isinstance(getattr(model, "decoder", None), nn.Linear):  # ModernBERT
+        return model.head, model.decoder
+    raise CheckpointError(
+        f"{type(model).__name__}: no vocabulary head of a known shape (BERT, DistilBERT, ...)"
+    )
+
+
+def _identity(states: Tensor) -> Tensor:
+    return states
+
+
+def load_backbone(checkpoint: Checkpoint, device: torch.device | str, dtype: torch.dtype) -> Backbone:
+    """The language model of a checkpoint as a `Backbone` in evaluation mode.
+
+    Weights come from safetensors only, code from transformers only (`trust_remote_code` is never given).
+
+    Raises:
+        CheckpointError: if the folder's model cannot be built or a weight is missing.
+    """
+    if checkpoint.quantized:
+        model = _bundled_model(checkpoint, dtype)
+    else:
+        model = _pretrained_model(checkpoint, dtype)
+    backbone = Backbone(model)
+    return backbone.to(device=device, dtype=dtype).eval()
+
+
+def _bundled_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
+    """A BertForMaskedLM from the compact format: every tensor widened once to `dtype`."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    from splade_engine.encoder.quantized import read_state
+
+    config = BertConfig(**hf_config(checkpoint))
+    with torch.device("meta"):
+        model: Any = BertForMaskedLM(config)
+    state = read_state(checkpoint.model_folder, dtype)
+    embeddings = state["bert.embeddings.word_embeddings.weight"]
+    state.setdefault("cls.predictions.decoder.weight", embeddings)
+    bias = state.setdefault("cls.predictions.bias", embeddings.new_zeros(len(embeddings)))
+    state.setdefault("cls.predictions.decoder.bias", bias)
+    missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
+    if missing or unexpected:
+        raise CheckpointError(
+            f"{checkpoint.model_folder}: weights missing {missing[:3]}, unexpected {unexpected[:3]}"
+        )
+    model.tie_weights()
+    positions = torch.arange(config.max_position_embeddings).unsqueeze(0)
+    model.bert.embeddings.position_ids = positions  # buffers are not in the file
+    model.bert.embeddings.token_type_ids = torch.zeros_like(positions)
+    return model
+
+
+def hf_config(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The transformers part of the model folder's config.json."""
+    text = (checkpoint.model_folder / "config.json").read_text(encoding="utf-8")
+    config: dict[str, Any] = json.loads(text)
+    config.pop("splade_engine", None)
+    return config
+
+
+def _pretrained_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers.utils import logging
+
+    hf_logging: Any = logging  # its functions carry no types
+    loader: Any = AutoModelForCausalLM if checkpoint.kind == "echo" else AutoModelForMaskedLM
+    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    hf_logging.set_verbosity_error()  # unused pooler weights are expected, and missing ones raise below
+    try:
+        model, info = loader.from_pretrained(
+            checkpoint.model_folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{checkpoint.model_folder}: cannot build the model: {reason}") from error
+    finally:
+        hf_logging.set_verbosity(verbosity)
+        if bars:
+            hf_logging.enable_progress_bar()
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise CheckpointError(f"{checkpoint.model_folder}: weights missing from the file: {missing[:3]}")
+    return model

@@ -1,0 +1,69 @@
+"""From what the caller named (nothing, a folder, a hub id) to a folder on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+
+from splade_engine.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+BUNDLED = Path(__file__).parent.parent / "models" / "default"
+
+# Never the pickled weights, nor the other frameworks' copies of them
+_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+|[A-Za-z0-9][\w.\-]*")
+
+
+def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Path, str]:
+    """The folder and the name of a checkpoint; downloads it only if it is not a folder here.
+
+    Args:
+        source: None for the bundled model, an existing folder, or a hub id (`owner/name`).
+        revision: branch, tag or commit of a hub id.
+
+    Raises:
+        CheckpointError: if there is no such folder, or the hub id cannot be had (offline, unknown).
+    """
+    if source is None:
+        if not (BUNDLED / "config.json").is_file():
+            raise CheckpointError(f"{BUNDLED}: this installation holds no bundled model")
+        return BUNDLED, "splade-engine-default"
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder, folder.resolve().name
+    name = str(source)
+    if isinstance(source, Path) or not _HUB_ID.fullmatch(name):
+        raise CheckpointError(f"{source}: no such folder, and not a hub id (owner/name)")
+    return _download(name, revision), name
+
+
+def _download(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
+    try:
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=list(_PATTERNS), local_files_only=offline
+            )
+        )
+    except LocalEntryNotFoundError as error:
+        why = (
+            "HF_HUB_OFFLINE is set and it is not in the local cache" if offline else "the hub is out of reach"
+        )
+        raise CheckpointError(f"{name}: no such folder, and as a hub id: {why}") from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{name}: no such folder, and as a hub id: {reason}") from error
+
+
+def query_half(name: str, revision: str | None = None) -> Path | None:
+    """The `-query` repository of an Efficient-SPLADE `-doc` hub id [2207.03834], None for other names."""
+    if not re.search(r"efficient-splade.*-doc$", name) or Path(name).is_dir():
+        return None
+    return _download(name.removesuffix("-doc") + "-query", revision)

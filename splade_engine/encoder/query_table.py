@@ -1,0 +1,121 @@
+"""`TableEncoder`: inference-free queries. Presence of a token times its weight, nothing learned at run time.
+
+    w_t = [t in query] * max(0, table[t])        (arXiv 2411.04403, section 3; os-sample `sparse_encoders.py`)
+
+It is on the path of every search, so it costs tens of microseconds and imports neither torch nor
+transformers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.tokens import TextTokenizer, token_weights
+from splade_engine.errors import CheckpointError
+from splade_engine.vectors import SparseVectors
+
+
+class TableEncoder:
+    """Queries by table look-up.
+
+    Attributes:
+        table: float32[V], zero where a term never counts.
+    """
+
+    def __init__(self, tokenizer: TextTokenizer, table: NDArray[np.float32]) -> None:
+        self.tokenizer = tokenizer
+        self.table = table
+        self.table.flags.writeable = False
+
+    def encode(self, texts: Sequence[str], top_k: int | None = None) -> tuple[SparseVectors, int]:
+        """One row per text, and how many texts were cut to the tokenizer's `max_length`."""
+        n_terms = len(self.table)
+        if len(texts) == 1:
+            ids, cut = self.tokenizer.encode_one(texts[0])
+            vectors, truncated = self._row(ids), int(cut)
+        else:
+            lists, truncated = self.tokenizer.encode(texts, special_tokens=False)
+            rows = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
+            flat = np.concatenate(lists) if lists else np.zeros(0, np.int32)
+            # one sort over (row, term) keys: unique terms of every row, in order
+            keys = np.unique(rows * np.int64(n_terms) + flat)
+            terms = (keys % n_terms).astype(np.int32)
+            weights = self.table[terms]
+            keep = weights > 0
+            counts = np.bincount((keys // n_terms)[keep], minlength=len(lists))
+            indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
+            vectors = SparseVectors(indptr, terms[keep], weights[keep], n_terms)
+        return (vectors if top_k is None else vectors.top_k(top_k)), truncated
+
+    def _row(self, ids: list[int]) -> SparseVectors:
+        """One query: sorted unique ids with positive weights, valid by construction (5 us instead of 40)."""
+        terms = np.array(sorted(set(ids)), dtype=np.int32)
+        weights = self.table[terms]
+        if not weights.all():
+            keep = weights > 0
+            terms, weights = terms[keep], weights[keep]
+        indptr = np.array((0, len(terms)), dtype=np.int64)
+        return SparseVectors._trusted(indptr, terms, weights, len(self.table))
+
+
+def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int, max_length: int) -> TableEncoder:
+    """The query side of an inference-free checkpoint.
+
+    Tables shorter than the vocabulary are padded with zeros (papers.md section 1.4: sentence-transformers'
+    table ends at its largest id), longer ones must be zero beyond it. Negative weights count as zero.
+
+    Raises:
+        CheckpointError: if the table does not fit the vocabulary.
+    """
+    tokenizer = TextTokenizer(query.folder, max_length, lowercase=checkpoint.lowercase)
+    if tokenizer.size > n_terms:
+        raise CheckpointError(
+            f"{query.folder}: a query tokenizer of {tokenizer.size} tokens for a vocabulary of {n_terms}"
+        )
+    table = _read(query, tokenizer, n_terms)
+    bad = ~np.isfinite(table)
+    if bad.any():
+        term = int(np.argmax(bad))
+        raise CheckpointError(f"{query.weights}: weight of term {term} is {table[term]}")
+    table = np.maximum(table, 0)
+    if checkpoint.special_tokens == "zero":
+        table[tokenizer.special_ids] = 0
+    return TableEncoder(tokenizer, table)
+
+
+def _read(query: QueryTable, tokenizer: TextTokenizer, n_terms: int) -> NDArray[np.float32]:
+    if query.weights is None:
+        return np.ones(n_terms, np.float32)
+    if query.weights.suffix == ".safetensors":
+        table = np.zeros(n_terms, np.float32)
+        stored = _stored(query.weights)
+        if len(stored) > n_terms and stored[n_terms:].any():
+            raise CheckpointError(f"{query.weights}: {len(stored)} weights for a vocabulary of {n_terms}")
+        table[: len(stored)] = stored[:n_terms]
+        return table
+    table = np.full(n_terms, query.missing, np.float32)
+    for token, weight in token_weights(query.weights).items():
+        term = tokenizer.token_id(token)
+        if term is not None:  # a token of another vocabulary can occur in no query
+            table[term] = weight
+    return table
+
+
+def _stored(path: Path) -> NDArray[np.float32]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            name = "weight" if "weight" in file.keys() else next(iter(file.keys()))  # noqa: SIM118
+            stored = file.get_tensor(name)
+    except (OSError, SafetensorError, StopIteration, TypeError) as error:
+        raise CheckpointError(f"{path}: not readable as a table of weights: {error}") from error
+    if stored.ndim != 1:
+        raise CheckpointError(f"{path}: {name} has shape {stored.shape}, expected one weight per token")
+    table: NDArray[np.float32] = stored.astype(np.float32)
+    return table

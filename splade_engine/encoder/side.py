@@ -1,0 +1,112 @@
+"""`NeuralSide`: texts through a model. Documents always, queries unless they are inference-free."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from splade_engine.encoder.batching import length_sorted_batches
+from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.tokens import Ids, TextTokenizer
+from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.runner import Row, Runner
+
+# Texts tokenised at a time: bounds the tokenizer's own objects, some 100 bytes a token, to a few hundred MB
+_TOKENISED = 4096
+
+
+class NeuralSide:
+    """One tower of an encoder. Tokenizer and model are loaded when the first text arrives."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, n_terms: int, max_length: int, prompt: str, device: str, dtype: str
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.n_terms = n_terms
+        self.prompt = prompt
+        self.device = device
+        self.dtype = dtype
+        self.max_length = max_length
+        self._tokenizer: TextTokenizer | None = None
+        self._runner: Runner | None = None
+
+    @property
+    def tokenizer(self) -> TextTokenizer:
+        """The tokenizer, loaded on first use."""
+        if self._tokenizer is None:
+            self._tokenizer = TextTokenizer(
+                self.checkpoint.model_folder, self.max_length, lowercase=self.checkpoint.lowercase
+            )
+        return self._tokenizer
+
+    @property
+    def runner(self) -> Runner:
+        """The model, loaded on first use (this is where torch is imported)."""
+        if self._runner is None:
+            from splade_engine.encoder.runner import load_runner
+
+            self._runner = load_runner(
+                self.checkpoint, self.device, self.dtype, self.n_terms, self.tokenizer.special_ids
+            )
+        return self._runner
+
+    def encode(
+        self, texts: Sequence[str], *, batch_tokens: int, top_k: int | None, progress: bool | None
+    ) -> tuple[SparseVectors, int]:
+        """One row per text, in order, and how many texts were cut."""
+        ids, truncated = self._tokenise(texts)
+        rows: list[Row | None] = [None] * len(texts)
+        full = [i for i, tokens in enumerate(ids) if len(tokens)]
+        bar = tqdm(
+            total=len(texts),
+            desc="encode",
+            unit=" texts",
+            file=sys.stderr,
+            disable=None if progress is None else not progress,
+        )
+        with bar:
+            bar.update(len(texts) - len(full))
+            for batch in length_sorted_batches([len(ids[i]) for i in full], batch_tokens):
+                chosen = [full[i] for i in batch]
+                for i, row in zip(chosen, self.runner.run([ids[i] for i in chosen], top_k), strict=True):
+                    rows[i] = row
+                bar.update(len(chosen))
+        vectors = _stacked(rows, self.n_terms)
+        return (vectors if top_k is None else vectors.top_k(top_k)), truncated
+
+    def _tokenise(self, texts: Sequence[str]) -> tuple[list[Ids], int]:
+        """Token ids; empty for a text that has no token of its own."""
+        ids: list[Ids] = []
+        truncated = 0
+        nothing = np.zeros(0, dtype=np.int32)
+        if not texts:
+            return ids, 0
+        (bare,), _ = self.runner.prepare(self.tokenizer, [self.prompt])
+        for start in range(0, len(texts), _TOKENISED):
+            chunk = texts[start : start + _TOKENISED]
+            prompted = [self.prompt + text for text in chunk] if self.prompt else chunk
+            tokens, cut = self.runner.prepare(self.tokenizer, prompted)
+            # a blank text, or one of characters that the tokenizer drops, is the prompt and special tokens
+            # alone
+            ids += [
+                t if text.strip() and len(t) > len(bare) else nothing
+                for t, text in zip(tokens, chunk, strict=True)
+            ]
+            truncated += cut
+        return ids, truncated
+
+
+def _stacked(rows: Sequence[Row | None], n_terms: int) -> SparseVectors:
+    """Rows put together; None is an empty row. Checked by SparseVectors: a model can produce NaN."""
+    counts = [0 if row is None else len(row[0]) for row in rows]
+    indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
+    kept = [row for row in rows if row is not None]
+    terms = np.concatenate([row[0] for row in kept]) if kept else np.zeros(0, np.int32)
+    weights = np.concatenate([row[1] for row in kept]) if kept else np.zeros(0, np.float32)
+    return SparseVectors(indptr, terms, weights, n_terms)
