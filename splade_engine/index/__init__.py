@@ -1,0 +1,16 @@
+"""Sparse vectors on disk, searched: `SparseIndex`. Imports neither torch nor transformers."""
+
+from splade_engine.index.build import IndexBatch
+from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.index import SparseIndex
+from splade_engine.index.results import IndexInfo, SearchResult, TunedSetting
+
+__all__ = [
+    "BuildConfig",
+    "IndexBatch",
+    "IndexInfo",
+    "SearchConfig",
+    "SearchResult",
+    "SparseIndex",
+    "TunedSetting",
+]

@@ -1,0 +1,265 @@
+"""Adding, replacing, deleting and merging documents. Each is one commit: all of it happens, or nothing.
+
+Every change starts from what is published when it holds the lock, not from what the caller had opened, so
+changes of several processes follow one another and none is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace as changed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.errors import IndexCorruptError, InvalidInputError
+from splade_engine.index.build import IndexBatch, SegmentStream, segment_cost
+from splade_engine.index.config import BuildConfig
+from splade_engine.index.ids import ID_ARRAYS, IdColumn
+from splade_engine.index.manifest import MAX_DOCS, MAX_SEGMENTS, Manifest, SegmentRecord, TuningRecord
+from splade_engine.index.payload import join_tables, joined_type, payload_dtypes
+from splade_engine.index.publish import IndexWriter
+from splade_engine.index.segment import POSTING_DTYPES, Segment, open_segment, write_deleted, write_segment
+from splade_engine.index.snapshot import Snapshot, open_snapshot
+from splade_engine.index.storage import map_container, offsets_of
+from splade_engine.vectors import SparseVectors
+
+MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
+MAX_TAIL = 16  # segments; beyond it the smallest neighbours are merged whatever their ratio
+
+
+def add(
+    folder: Path,
+    batches: Iterable[IndexBatch],
+    *,
+    replace: bool,
+    threads: int,
+    memory: int | None,
+    progress: bool,
+) -> int:
+    """Add documents; returns how many were added, or with `replace` how many were replaced.
+
+    New documents form a segment at the end. While the last segment holds at least half as many live documents
+    as the
+    one before, the two are merged: so each document is rewritten a logarithmic number of times, and a
+    collection that grows by single documents has a logarithmic number of segments.
+    """
+    with IndexWriter(folder) as writer:
+        snapshot = _open(writer)
+        manifest = snapshot.manifest
+        stream = SegmentStream(
+            writer, build_config(manifest), threads, memory, manifest.n_terms, first_ordinal=manifest.n_docs
+        )
+        records = stream.consume(batches, progress=progress)
+        if not records:
+            return 0
+        _check_columns(manifest, records)
+        twins = _twins(snapshot, writer, records)
+        if not replace and len(twins):
+            row, ordinal = _first_twin(writer, records, snapshot, twins)
+            raise InvalidInputError(f"document {row}: id {ordinal!r} is in the index already")
+        kept = _without(writer, snapshot, np.sort(twins))
+        segments = [*kept, *records]
+        if sum(s.n_docs for s in segments) > MAX_DOCS:
+            raise InvalidInputError(f"more than {MAX_DOCS} documents")
+        segments = _merge_tail(writer, snapshot, segments, threads, memory)
+        writer.commit(manifest.next(segments=tuple(segments)))
+        return len(twins) if replace else sum(r.n_docs for r in records)
+
+
+def delete(folder: Path, ids: Sequence[str]) -> int:
+    """Write tombstones for these documents; returns their number."""
+    if isinstance(ids, str):
+        raise InvalidInputError("delete: a list of ids is expected, got one string")
+    ids = list(ids)
+    if not ids:
+        return 0
+    with IndexWriter(folder) as writer:
+        snapshot = _open(writer)
+        ordinals = snapshot.find(ids)
+        if (ordinals < 0).any():
+            unknown = ids[int(np.argmax(ordinals < 0))]
+            raise InvalidInputError(f"delete: no document with id {unknown!r}")
+        distinct = np.unique(ordinals)
+        if len(distinct) != len(ids):
+            twice = next(i for i in ids if ids.count(i) > 1)
+            raise InvalidInputError(f"delete: id {twice!r} is given twice")
+        writer.commit(snapshot.manifest.next(segments=tuple(_without(writer, snapshot, distinct))))
+    return len(ids)
+
+
+def compact(folder: Path, *, threads: int, memory: int | None) -> None:
+    """Rewrite all live documents: one segment, or neighbours together as far as the budget reaches."""
+    with IndexWriter(folder) as writer:
+        snapshot = _open(writer)
+        if len(snapshot.segments) <= 1 and all(s.live is None for s in snapshot.segments):
+            return
+        records: list[SegmentRecord] = []
+        for group in _groups(snapshot.segments, memory):
+            if len(group) == 1 and group[0].live is None:
+                records.append(group[0].record)
+            elif any(s.record.live for s in group):
+                records.append(_rewrite(writer, group, threads))
+        writer.commit(snapshot.manifest.next(segments=tuple(records)))
+
+
+def store_tuning(folder: Path, records: Sequence[TuningRecord]) -> None:
+    """Publish measured settings; they replace those for the same k and target."""
+    with IndexWriter(folder) as writer:
+        manifest = writer.current()
+        new = {(r.k, r.target) for r in records}
+        kept = [t for t in manifest.tuning if (t.k, t.target) not in new]
+        together = sorted([*kept, *records], key=lambda t: (t.k, t.target))
+        writer.commit(manifest.next(tuning=tuple(together)))
+
+
+def build_config(manifest: Manifest) -> BuildConfig:
+    """The BuildConfig that was stored in a manifest.
+
+    Raises:
+        IndexCorruptError: if it is none.
+    """
+    try:
+        values: dict[str, Any] = dict(manifest.config)
+        return BuildConfig(**values)
+    except (TypeError, InvalidInputError) as error:
+        raise IndexCorruptError(f"manifest: stored build settings: {error}") from None
+
+
+def file_sizes(record: SegmentRecord) -> dict[str, int]:
+    """Bytes of each file of a segment, from the manifest."""
+    dtypes = {
+        "postings": POSTING_DTYPES,
+        "ids": ID_ARRAYS,
+        "payload": payload_dtypes(record.columns),
+        "deleted": {"bits": "|u1"},
+    }
+    return {
+        kind: offsets_of([np.dtype(dtypes[kind][n]).itemsize * s.count for n, s in file.sections.items()])[-1]
+        for kind, file in record.files()
+    }
+
+
+# ---- steps -------------------------------------------------------------------------------
+
+
+def _open(writer: IndexWriter) -> Snapshot:
+    writer.current()  # says why there is no index, if there is none
+    return open_snapshot(writer.folder, "full")
+
+
+def _check_columns(manifest: Manifest, records: Iterable[SegmentRecord]) -> None:
+    kinds: dict[str, str] = {}
+    for record in [*manifest.segments, *records]:
+        for column in record.columns:
+            kinds[column.name] = joined_type(column.name, kinds.get(column.name), column.type)
+
+
+def _new_ids(writer: IndexWriter, record: SegmentRecord) -> IdColumn:
+    path = writer.folder / f"{record.ids.id}.ids"
+    return IdColumn(map_container(path, ID_ARRAYS, record.ids.sections, verify=False))
+
+
+def _twins(snapshot: Snapshot, writer: IndexWriter, records: Sequence[SegmentRecord]) -> NDArray[np.int64]:
+    """Ordinals of the live documents whose ids are among the new ones."""
+    found = [np.zeros(0, np.int64)]
+    for record in records:
+        ids = _new_ids(writer, record)
+        hashes = ids.hashes()
+        for segment, base in zip(snapshot.segments, snapshot.bases.tolist(), strict=False):
+            local = segment.ids.find_encoded(ids.offsets, ids.bytes, hashes)
+            local = local[local >= 0]
+            found.append((local if segment.live is None else local[segment.live[local]]) + base)
+    return np.concatenate(found)
+
+
+def _first_twin(
+    writer: IndexWriter, records: Sequence[SegmentRecord], snapshot: Snapshot, twins: NDArray[np.int64]
+) -> tuple[int, str]:
+    names = snapshot.ids(twins)
+    rows, base = [], 0
+    for record in records:
+        local = _new_ids(writer, record).find(names)
+        rows += [(base + int(row), name) for row, name in zip(local, names, strict=True) if row >= 0]
+        base += record.n_docs
+    return min(rows)
+
+
+def _without(writer: IndexWriter, snapshot: Snapshot, ordinals: NDArray[np.int64]) -> list[SegmentRecord]:
+    """The records of the segments after deleting these ordinals; a segment without live documents is
+    dropped.
+    """
+    records = {i: s.record for i, s in enumerate(snapshot.segments)}
+    for i, _, local in snapshot.split(ordinals):
+        segment = snapshot.segments[i]
+        live = np.ones(len(segment), bool) if segment.live is None else segment.live.copy()
+        live[local] = False
+        if live.any():
+            records[i] = changed(segment.record, deleted=write_deleted(writer, live))
+        else:
+            del records[i]
+    return list(records.values())
+
+
+def _groups(segments: Sequence[Segment], memory: int | None) -> Iterator[list[Segment]]:
+    """Neighbours that can be rewritten together within the budget."""
+    group: list[Segment] = []
+    cost = 0
+    for segment in segments:
+        own = segment_cost(segment.record.nnz, len(segment), 0)
+        if group and memory is not None and cost + own > memory << 20:
+            yield group
+            group, cost = [], 0
+        group.append(segment)
+        cost += own
+    if group:
+        yield group
+
+
+def _rewrite(writer: IndexWriter, group: Sequence[Segment], threads: int) -> SegmentRecord:
+    """One new segment with the live documents of these, in order."""
+    contents = [s.live_content() for s in group if s.record.live]
+    vectors = SparseVectors.concat([v for v, _, _ in contents])
+    parts = [ids for _, ids, _ in contents]
+    starts = np.cumsum([0, *(len(p.bytes) for p in parts)])
+    offsets = [p.offsets[1:] + start for p, start in zip(parts, starts.tolist(), strict=False)]
+    ids = IdColumn.from_encoded(
+        np.concatenate([np.zeros(1, np.int64), *offsets]), np.concatenate([p.bytes for p in parts])
+    )
+    table = join_tables([(t, len(v)) for v, _, t in contents])
+    assert writer.manifest is not None
+    return write_segment(writer, vectors, ids, table, build_config(writer.manifest), threads)
+
+
+def _merge_tail(
+    writer: IndexWriter,
+    snapshot: Snapshot,
+    segments: list[SegmentRecord],
+    threads: int,
+    memory: int | None,
+) -> list[SegmentRecord]:
+    """Merge segments at the end while the last is not much smaller than the one before."""
+    start = len(segments) - 1
+    size = segments[start].live
+    while start > 0 and (size >= MERGE_RATIO * segments[start - 1].live or start >= MAX_TAIL):
+        start -= 1
+        size += segments[start].live
+    tail = segments[start:]
+    if memory is not None and sum(segment_cost(s.nnz, s.n_docs, 0) for s in tail) > memory << 20:
+        tail = []
+    if len(tail) < 2:
+        if len(segments) > MAX_SEGMENTS:
+            raise InvalidInputError(f"more than {MAX_SEGMENTS} segments: compact the index with more memory")
+        return segments
+    known = {s.record.postings.id: s for s in snapshot.segments}
+    group = []
+    for record in tail:
+        old = known.get(record.postings.id)
+        group.append(
+            open_segment(writer.folder, record, snapshot.manifest.n_terms, "offsets")
+            if old is None or old.record != record
+            else old
+        )
+    return [*segments[:start], _rewrite(writer, group, threads)]

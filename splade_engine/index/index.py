@@ -1,0 +1,406 @@
+"""`SparseIndex`: document vectors on disk, searched exactly or approximately, changed while others read.
+
+The folder holds immutable segments and one manifest (docs/format.md). An open index is a snapshot: it keeps
+answering from its generation, whatever other processes publish, until `refresh`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.index import changes, merge
+from splade_engine.index.build import IndexBatch, SegmentStream, batches_of, default_threads
+from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.manifest import FORMAT_VERSION, Manifest
+from splade_engine.index.publish import IndexWriter, prepare_folder, remove_remains
+from splade_engine.index.results import IndexInfo, SearchResult, TunedSetting
+from splade_engine.index.segment import Verify
+from splade_engine.index.snapshot import Snapshot, open_snapshot
+from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from splade_engine.index.where import Filter
+
+    Where = str | Mapping[str, Any] | Filter
+
+Input = SparseVectors | Iterable[SparseVectors | IndexBatch]
+
+
+class SparseIndex:
+    """An index in a folder. Made by `build` or `open`; safe to search from many threads at once."""
+
+    def __init__(self, path: Path, snapshot: Snapshot, verify: Verify) -> None:
+        self.path = path
+        self._snapshot = snapshot
+        self._verify = verify
+
+    # ---- making and opening --------------------------------------------------------------
+
+    @classmethod
+    def build(
+        cls,
+        path: str | os.PathLike[str],
+        vectors: Input,
+        ids: Sequence[str] | None = None,
+        *,
+        payload: pa.Table | None = None,
+        encoder: Mapping[str, str | int] | None = None,
+        config: BuildConfig | None = None,
+        overwrite: bool = False,
+        threads: int | None = None,
+        memory: int | None = None,
+        progress: bool = False,
+    ) -> SparseIndex:
+        """Build an index in the folder `path` and open it.
+
+        Args:
+            vectors: one batch, or a stream of batches (`SparseVectors`, or `IndexBatch` with ids and
+                payload).
+            ids: one per document, unique; default "0", "1", ...
+            payload: what is stored beside each document, one row each: text, numbers, bool, lists of text.
+            encoder: fingerprint of the encoder that made the vectors; kept in the manifest.
+            overwrite: replace the index that is there; until the last moment it stays as it is.
+            threads: default all cores that this process may use.
+            memory: budget in MiB for a stream larger than memory: a segment is written whenever it is full.
+
+        Raises:
+            InvalidInputError: for a document, id or payload that cannot be accepted, naming it; for no
+                documents.
+            IndexExistsError: if the folder holds something.
+            IndexLockedError: if another process is writing there.
+            StorageError: if the disk refuses; what was there before stays.
+        """
+        folder = Path(path)
+        config = config or BuildConfig()
+        made = prepare_folder(folder, overwrite=overwrite)
+        try:
+            with IndexWriter(folder) as writer:
+                stream = SegmentStream(writer, config, _threads(threads), memory)
+                records = stream.consume(batches_of(vectors, ids, payload), progress=progress)
+                if not records or stream.n_terms is None:
+                    raise InvalidInputError(f"{folder}: no documents to build an index from")
+                manifest = Manifest(
+                    generation=writer.generation,
+                    n_terms=stream.n_terms,
+                    segments=tuple(records),
+                    encoder=None if encoder is None else _fingerprint(encoder),
+                    config=asdict(config),
+                )
+                writer.commit(manifest)
+        except BaseException:
+            if made:
+                remove_remains(folder)
+            raise
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, verify: Verify = "full") -> SparseIndex:
+        """Open the index in the folder `path`, memory-mapped and read-only.
+
+        Args:
+            verify: "full" compares every checksum and checks the structure that the kernels rely on: any
+                folder may be opened, and damage is an error, never a crash or a wrong result. It reads the
+                whole index once. "offsets" checks only the manifest, sizes, id offsets and tombstones: for
+                files you trust, when reading them takes too long.
+
+        Raises:
+            IndexNotFoundError, IndexVersionError: if there is none that can be read.
+            IndexCorruptError: naming the file and the rule that does not hold.
+            StorageError: if the disk refuses.
+        """
+        if verify not in ("full", "offsets"):
+            raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r}")
+        folder = Path(path)
+        return cls(folder, open_snapshot(folder, verify), verify)
+
+    def refresh(self) -> Self:
+        """Move to the generation that is published now; does nothing where it is the same."""
+        self._snapshot = open_snapshot(self.path, self._verify, self._snapshot)
+        return self
+
+    # ---- searching -----------------------------------------------------------------------
+
+    def search(
+        self,
+        queries: SparseVectors,
+        k: int = 10,
+        *,
+        accuracy: float | None = None,
+        exact: bool = False,
+        config: SearchConfig | None = None,
+        threads: int = 1,
+        where: Where | None = None,
+    ) -> SearchResult:
+        """The `k` documents with the largest dot product with each query; only scores above 0 are hits.
+
+        Without `exact`, `accuracy` or `config` a small segment is searched exactly, which is fastest there,
+        and a large one with the default settings. The result depends on no number of threads.
+
+        Args:
+            accuracy: the share of the exact top k to find, by settings that `tune` measured; 1.0 is exact.
+            where: a filter on the payload, see `splade_engine.index.where`.
+
+        Raises:
+            InvalidInputError: k < 1, another vocabulary, contradicting arguments, a filter that does not
+                parse.
+        """
+        snapshot = self._snapshot
+        plan = merge.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
+        _check_queries(queries, snapshot.manifest.n_terms)
+        return merge.search(snapshot, queries, k, plan, _threads(threads), where)
+
+    def tune(
+        self,
+        queries: SparseVectors | None = None,
+        *,
+        k: int = 10,
+        targets: Sequence[float] = (0.90, 0.95, 0.99),
+        sample: int = 200,
+        seed: int = 0,
+        threads: int = 1,
+        progress: bool = False,
+    ) -> tuple[TunedSetting, ...]:
+        """Find the cheapest settings that reach each recall@k on these queries and store them in the index.
+
+        Args:
+            queries: what users will ask, 100 or more; without any, made from `sample` documents (their
+                heaviest terms), which is a rough stand-in.
+
+        Raises:
+            InvalidInputError: if a target is not between 0 and 1 (above 0), or there is no query with a hit.
+            IndexLockedError, StorageError: as for every change.
+        """
+        from splade_engine.index import tuning
+
+        records = tuning.measure(
+            self._snapshot,
+            queries,
+            k=k,
+            targets=targets,
+            sample=sample,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+        )
+        changes.store_tuning(self.path, records)
+        self.refresh()
+        return self.info().tuned
+
+    # ---- changing ------------------------------------------------------------------------
+
+    def add(
+        self,
+        vectors: Input,
+        ids: Sequence[str] | None = None,
+        *,
+        payload: pa.Table | None = None,
+        threads: int | None = None,
+        memory: int | None = None,
+        progress: bool = False,
+    ) -> int:
+        """Add documents whose ids are new; returns their number. All of them, or with an error none.
+
+        They become a new segment behind the others; small segments at the end are merged (see `changes.add`).
+
+        Raises:
+            InvalidInputError: as `build`, and if an id is in the index already (`update` replaces).
+            IndexLockedError, StorageError: nothing has changed then.
+        """
+        batches = batches_of(vectors, ids, payload)
+        count = changes.add(
+            self.path, batches, replace=False, threads=_threads(threads), memory=memory, progress=progress
+        )
+        self.refresh()
+        return count
+
+    def update(
+        self,
+        vectors: Input,
+        ids: Sequence[str] | None = None,
+        *,
+        payload: pa.Table | None = None,
+        threads: int | None = None,
+        memory: int | None = None,
+        progress: bool = False,
+    ) -> int:
+        """Add documents, replacing those with the same ids; in one commit. Returns how many were replaced.
+
+        A replaced document moves behind the others: its ordinal is new.
+
+        Raises:
+            InvalidInputError, IndexLockedError, StorageError: nothing has changed then.
+        """
+        batches = batches_of(vectors, ids, payload)
+        count = changes.add(
+            self.path, batches, replace=True, threads=_threads(threads), memory=memory, progress=progress
+        )
+        self.refresh()
+        return count
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete documents; returns their number. Their ordinals stay taken until `compact`.
+
+        Raises:
+            InvalidInputError: if an id is not in the index, or given twice; nothing has changed then.
+            IndexLockedError, StorageError: nothing has changed then.
+        """
+        count = changes.delete(self.path, ids)
+        self.refresh()
+        return count
+
+    def compact(self, *, threads: int | None = None, memory: int | None = None) -> int:
+        """Rewrite the live documents as one segment (or as few as `memory` MiB allow). Returns the segments
+        left.
+
+        Ordinals are numbered through again; the order of the documents stays. Results are those of an index
+        built from the live documents.
+        """
+        changes.compact(self.path, threads=_threads(threads), memory=memory)
+        self.refresh()
+        return len(self._snapshot.segments)
+
+    # ---- looking -------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self._snapshot.manifest.live
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary."""
+        return self._snapshot.manifest.n_terms
+
+    @property
+    def encoder(self) -> Mapping[str, str | int] | None:
+        """Fingerprint of the encoder of the vectors, as given to `build`."""
+        return self._snapshot.manifest.encoder
+
+    @property
+    def generation(self) -> int:
+        """Number of the generation that is open; every change adds 1."""
+        return self._snapshot.manifest.generation
+
+    def ids(self, ordinals: ArrayLike | None = None) -> list[str]:
+        """The ids of these ordinals; without any, those of all live documents in order."""
+        snapshot = self._snapshot
+        return snapshot.ids(_live(snapshot) if ordinals is None else _ordinals(ordinals))
+
+    def ordinal(self, id: str) -> int:
+        """The ordinal of the live document with this id.
+
+        Raises:
+            InvalidInputError: if there is none.
+        """
+        found = int(self._snapshot.find([id])[0])
+        if found < 0:
+            raise InvalidInputError(f"{self.path}: no document with id {id!r}")
+        return found
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and bool(id) and len(id) <= 4096 and int(self._snapshot.find([id])[0]) >= 0
+
+    def vectors(self, ordinals: ArrayLike | None = None) -> SparseVectors:
+        """The stored vectors of these documents (of all live ones), in this order."""
+        snapshot = self._snapshot
+        wanted = _live(snapshot) if ordinals is None else _ordinals(ordinals)
+        parts, order = [SparseVectors.empty(self.n_terms)], [np.zeros(0, np.int64)]
+        for s, places, local in snapshot.split(wanted):
+            parts.append(snapshot.segments[s].searcher.vectors(local))
+            order.append(places)
+        together = SparseVectors.concat(parts)
+        places = np.concatenate(order)
+        return together if (np.diff(places) > 0).all() else together[np.argsort(places)]
+
+    def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
+        """The stored row of each of these documents; {} where the index has no payload."""
+        return self._snapshot.gather(
+            _ordinals(ordinals),
+            lambda segment, local: (
+                [{}] * len(local) if segment.payload is None else segment.payload.rows(local)
+            ),
+        )
+
+    def info(self) -> IndexInfo:
+        """What the index holds, from the manifest alone."""
+        snapshot = self._snapshot
+        manifest = snapshot.manifest
+        sizes: dict[str, int] = {"manifest": snapshot.manifest_bytes}
+        columns: dict[str, str] = {}
+        for record in manifest.segments:
+            for kind, size in changes.file_sizes(record).items():
+                sizes[kind] = sizes.get(kind, 0) + size
+            columns |= {c.name: c.type for c in record.columns if columns.get(c.name) != "float"}
+        return IndexInfo(
+            path=self.path,
+            format_version=FORMAT_VERSION,
+            generation=manifest.generation,
+            n_docs=manifest.live,
+            n_deleted=manifest.n_docs - manifest.live,
+            n_segments=len(manifest.segments),
+            n_terms=manifest.n_terms,
+            nnz=sum(s.nnz for s in manifest.segments),
+            bytes=sizes,
+            columns=columns,
+            encoder=manifest.encoder,
+            config=manifest.config,
+            tuned=tuple(
+                TunedSetting(t.k, t.target, t.recall, t.microseconds, t.n_queries, t.settings)
+                for t in manifest.tuning
+            ),
+            fingerprint=snapshot.fingerprint,
+        )
+
+    def __repr__(self) -> str:
+        return f"SparseIndex({str(self.path)!r}, {len(self)} documents, {self.n_terms} terms)"
+
+
+def _threads(threads: int | None) -> int:
+    if threads is None:
+        return default_threads()
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
+        raise InvalidInputError(f"threads: an integer between 1 and 1024, got {threads!r}")
+    return threads
+
+
+def _check_queries(queries: object, n_terms: int) -> None:
+    if not isinstance(queries, SparseVectors):
+        raise InvalidInputError(f"search: queries must be SparseVectors, got {type(queries).__name__}")
+    if queries.n_terms != n_terms:
+        raise InvalidInputError(f"search: queries over {queries.n_terms} terms, the index has {n_terms}")
+
+
+def _ordinals(ordinals: ArrayLike) -> NDArray[np.int64]:
+    array = np.asarray(ordinals)
+    if array.size == 0:
+        return np.zeros(0, np.int64)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise InvalidInputError("ordinals: a one-dimensional list of integers is expected")
+    return array.astype(np.int64)
+
+
+def _live(snapshot: Snapshot) -> NDArray[np.int64]:
+    parts = [
+        s.live_ordinals + base for s, base in zip(snapshot.segments, snapshot.bases.tolist(), strict=False)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *parts])
+
+
+def _fingerprint(encoder: Mapping[str, str | int]) -> dict[str, str | int]:
+    for key, value in encoder.items():
+        if (
+            not isinstance(key, str)
+            or isinstance(value, bool)
+            or not isinstance(value, str | int)
+            or value == ""
+        ):
+            raise InvalidInputError(f"encoder: {key!r}: {value!r} is neither text nor an integer")
+    return dict(encoder)

@@ -1,0 +1,288 @@
+"""What is stored beside each document: title, text, metadata, as typed columns in the Arrow memory layout.
+
+The buffers of the Arrow columnar format are written as sections of a container of ours, without Arrow's IPC
+envelope: its parser crashes on damaged input (4.3 % of random one-bit flips ended in SIGSEGV), while these
+buffers are checked by size before Arrow sees them and by `validate(full=True)` after. Columns are mapped, not
+read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from splade_engine.errors import IndexCorruptError, InvalidInputError
+from splade_engine.index.manifest import ColumnRecord
+
+COLUMN_TYPES: dict[str, pa.DataType] = {
+    "text": pa.large_string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "texts": pa.large_list(pa.large_string()),
+    "null": pa.null(),
+}
+_BUFFERS = {  # section suffix -> dtype, in Arrow's buffer order after the validity bitmap
+    "text": {"offsets": "<i8", "bytes": "|u1"},
+    "int": {"values": "<i8"},
+    "float": {"values": "<f8"},
+    "bool": {"values": "|u1"},
+    "texts": {"offsets": "<i8", "item_offsets": "<i8", "bytes": "|u1"},
+    "null": {},
+}
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def payload_dtypes(columns: Sequence[ColumnRecord]) -> dict[str, str]:
+    """Section name -> dtype of a payload file with these columns, in file order.
+
+    Raises:
+        IndexCorruptError: for a column type that the format does not have.
+    """
+    dtypes: dict[str, str] = {}
+    for i, column in enumerate(columns):
+        if column.type not in _BUFFERS:
+            raise IndexCorruptError(
+                f"payload: column {ascii(column.name)}: no such type {ascii(column.type)}"
+            )
+        if column.nullable:
+            dtypes[f"{i}.valid"] = "|u1"
+        dtypes |= {f"{i}.{suffix}": dtype for suffix, dtype in _BUFFERS[column.type].items()}
+    return dtypes
+
+
+def checked_table(payload: object, n_docs: int) -> pa.Table | None:
+    """The table with its columns converted to the types of the format (None where it has no column).
+
+    Raises:
+        InvalidInputError: if it is no table, has another number of rows, a column twice or of another type.
+    """
+    if not isinstance(payload, pa.Table):
+        raise InvalidInputError(f"payload: expected a pyarrow.Table, got {type(payload).__name__}")
+    if payload.num_rows != n_docs:
+        raise InvalidInputError(f"payload: {payload.num_rows} rows for {n_docs} documents")
+    names = payload.column_names
+    if len(set(names)) != len(names):
+        raise InvalidInputError(
+            f"payload: two columns are called {next(n for n in names if names.count(n) > 1)!r}"
+        )
+    if len(names) > 512:
+        raise InvalidInputError(f"payload: {len(names)} columns, at most 512 are allowed")
+    columns = {}
+    for name in names:
+        if not name or len(name) > 1024:
+            raise InvalidInputError(f"payload: a column name of {len(name)} characters")
+        kind = column_type(name, payload.schema.field(name).type)
+        try:
+            columns[name] = payload.column(name).cast(COLUMN_TYPES[kind])
+        except pa.ArrowInvalid as error:
+            raise InvalidInputError(f"payload: column {name!r}: {str(error).splitlines()[0]}") from None
+    return pa.table(columns) if columns else None
+
+
+def column_type(name: str, arrow: pa.DataType) -> str:
+    """The type of the format that holds an Arrow type.
+
+    Raises:
+        InvalidInputError: if none does.
+    """
+    types = pa.types
+    if types.is_null(arrow):
+        return "null"
+    if types.is_boolean(arrow):
+        return "bool"
+    if types.is_integer(arrow):
+        return "int"
+    if types.is_floating(arrow):
+        return "float"
+    if _is_text(arrow) or (types.is_dictionary(arrow) and _is_text(arrow.value_type)):
+        return "text"
+    if (types.is_list(arrow) or types.is_large_list(arrow)) and _is_text(arrow.value_type):
+        return "texts"
+    raise InvalidInputError(
+        f"payload: column {name!r} is of type {arrow}; stored are text, numbers, bool, lists of text"
+    )
+
+
+def _is_text(arrow: pa.DataType) -> bool:
+    return pa.types.is_string(arrow) or pa.types.is_large_string(arrow) or pa.types.is_string_view(arrow)
+
+
+class Payload:
+    """The payload of one segment.
+
+    Attributes:
+        table: pyarrow.Table over the mapped buffers, one row per document.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    @property
+    def columns(self) -> tuple[ColumnRecord, ...]:
+        """Name and type of each column."""
+        return tuple(
+            ColumnRecord(f.name, column_type(f.name, f.type), self.table.column(f.name).null_count > 0)
+            for f in self.table.schema
+        )
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The buffers as sections, in file order."""
+        sections: dict[str, NDArray[Any]] = {}
+        for i, (record, column) in enumerate(zip(self.columns, self.table.columns, strict=True)):
+            if record.type == "null":
+                continue
+            if record.nullable:
+                sections[f"{i}.valid"] = np.packbits(
+                    np.asarray(column.is_valid().to_numpy(), dtype=bool), bitorder="little"
+                )
+            for suffix, array in _buffers(record.type, _one_chunk(column)).items():
+                sections[f"{i}.{suffix}"] = array
+        return sections
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Arrays, columns: Sequence[ColumnRecord], n_docs: int, *, full: bool
+    ) -> Payload:
+        """Wrap mapped sections, after checking sizes and offsets, and with `full` every value.
+
+        Raises:
+            IndexCorruptError: naming the column and the rule.
+        """
+        made = {}
+        for i, record in enumerate(columns):
+            try:
+                column = _column(
+                    record,
+                    {n.split(".", 1)[1]: a for n, a in arrays.items() if n.startswith(f"{i}.")},
+                    n_docs,
+                )
+                column.validate(full=full)
+            except (ValueError, pa.ArrowException) as error:
+                reason = str(error).splitlines()[0]
+                raise IndexCorruptError(f"payload: column {ascii(record.name)}: {reason}") from None
+            made[record.name] = column
+        return cls(pa.table(made))
+
+    def rows(self, ordinals: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The rows of these ordinals as dicts; a missing value is None."""
+        rows: list[dict[str, Any]] = self.table.take(pa.array(ordinals)).to_pylist()
+        return rows
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _buffers(kind: str, column: pa.Array) -> dict[str, NDArray[Any]]:
+    """Content buffers of a column without the validity bitmap; what a null hides is zeroed or empty."""
+    if isinstance(column, pa.ChunkedArray):  # combine_chunks of no chunk at all
+        column = pa.array([], type=column.type)
+    if kind == "bool":
+        values = column.fill_null(False).to_numpy(zero_copy_only=False).astype(bool)
+        return {"values": np.packbits(values, bitorder="little")}
+    if kind in ("int", "float"):
+        return {"values": column.fill_null(0).to_numpy(zero_copy_only=False)}
+    if kind == "text":
+        offsets, data = _text_buffers(column.fill_null(""))
+        return {"offsets": offsets, "bytes": data}
+    lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+    items = column.flatten()
+    if items.null_count:
+        raise InvalidInputError("payload: a list of texts holds a null")
+    item_offsets, data = _text_buffers(items)
+    starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
+    return {"offsets": starts, "item_offsets": item_offsets, "bytes": data}
+
+
+def _text_buffers(column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    if len(column) == 0:
+        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
+    _, offsets, data = column.buffers()
+    ptr = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
+    content = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
+    return ptr - ptr[0], content[int(ptr[0]) : int(ptr[-1])]
+
+
+def _column(record: ColumnRecord, arrays: Arrays, n: int) -> pa.Array:
+    """An Arrow array over the sections of a column; ValueError where their sizes or offsets do not fit."""
+    if record.type == "null":
+        return pa.nulls(n)
+    valid = None
+    if record.nullable:
+        _size(arrays["valid"], -(-n // 8), "validity")
+        valid = pa.py_buffer(arrays["valid"])
+    arrow = COLUMN_TYPES[record.type]
+    if record.type == "texts":
+        items = _text(arrays["item_offsets"], arrays["bytes"], len(arrays["item_offsets"]) - 1, None)
+        _offsets(arrays["offsets"], n, len(items))
+        return pa.Array.from_buffers(arrow, n, [valid, pa.py_buffer(arrays["offsets"])], children=[items])
+    if record.type == "text":
+        return _text(arrays["offsets"], arrays["bytes"], n, valid)
+    _size(arrays["values"], -(-n // 8) if record.type == "bool" else n, "values")
+    return pa.Array.from_buffers(arrow, n, [valid, pa.py_buffer(arrays["values"])])
+
+
+def _text(offsets: NDArray[np.int64], data: NDArray[np.uint8], n: int, valid: pa.Buffer | None) -> pa.Array:
+    _offsets(offsets, n, len(data))
+    return pa.Array.from_buffers(pa.large_string(), n, [valid, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
+def _size(array: NDArray[Any], expected: int, what: str) -> None:
+    if len(array) != expected:
+        raise ValueError(f"{len(array)} {what}, expected {expected}")
+
+
+def _offsets(offsets: NDArray[np.int64], n: int, end: int) -> None:
+    if n < 0 or len(offsets) != n + 1:
+        raise ValueError(f"{len(offsets)} offsets for {n} rows")
+    if offsets[0] != 0 or offsets[-1] != end or (offsets[1:] < offsets[:-1]).any():
+        raise ValueError("the offsets do not rise from 0 to the end")
+
+
+def join_tables(tables: Sequence[tuple[pa.Table | None, int]]) -> pa.Table | None:
+    """Stack payloads of several segments or batches (None = no payload, with the number of its documents).
+
+    Columns that one of them lacks are null there; int and float become float.
+
+    Raises:
+        InvalidInputError: if a column holds numbers in one and text in another.
+    """
+    if all(table is None for table, _ in tables):
+        return None
+    kinds: dict[str, str] = {}
+    for table, _ in tables:
+        for field in table.schema if table is not None else ():
+            kinds[field.name] = joined_type(
+                field.name, kinds.get(field.name), column_type(field.name, field.type)
+            )
+    columns: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        arrow, chunks = COLUMN_TYPES[kind], []
+        for table, rows in tables:
+            if table is not None and name in table.column_names:
+                chunks.extend(table.column(name).cast(arrow).chunks)
+            else:
+                chunks.append(pa.nulls(rows, arrow))
+        columns[name] = pa.chunked_array(chunks, type=arrow)
+    return pa.table(columns)
+
+
+def joined_type(name: str, a: str | None, b: str) -> str:
+    """The type of a column that is `a` in one segment and `b` in another.
+
+    Raises:
+        InvalidInputError: if no type holds both.
+    """
+    if a is None or a == "null" or a == b:
+        return b
+    if b == "null":
+        return a
+    if {a, b} == {"int", "float"}:
+        return "float"
+    raise InvalidInputError(f"payload: column {name!r} is {a} in the index and {b} in the new documents")

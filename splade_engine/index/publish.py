@@ -1,0 +1,222 @@
+"""Changing an index on disk: one writer at a time, one atomic commit, nothing of the old index lost before
+it.
+
+    files under new names, each flushed -> folder flushed -> manifest.json.tmp flushed
+        -> renamed to manifest.json (the commit) -> folder flushed -> files of no generation deleted
+
+A crash, a full disk or a power cut at any point leaves the old index or the new one, and perhaps files that
+no manifest names; the next writer deletes those. Readers take no lock: a mapping outlives the name of its
+file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from splade_engine.errors import (
+    IndexCorruptError,
+    IndexExistsError,
+    IndexLockedError,
+    IndexNotFoundError,
+    IndexVersionError,
+)
+from splade_engine.index.manifest import MAX_BYTES, Manifest, decode, encode
+from splade_engine.index.storage import (
+    FileRecord,
+    describe,
+    disk_errors,
+    read_small,
+    sync_folder,
+    write_container,
+    write_file,
+)
+
+MANIFEST = "manifest.json"
+_TEMPORARY = "manifest.json.tmp"
+_LOCK = "write.lock"
+KINDS = ("postings", "ids", "payload", "deleted")
+_OURS = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)})\Z")
+
+
+def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
+    """The manifest of the index in `folder`, and its bytes.
+
+    Raises:
+        IndexNotFoundError: if there is no folder or no manifest in it.
+        IndexCorruptError, IndexVersionError: if it does not hold.
+        StorageError: if the disk refuses.
+    """
+    path = folder / MANIFEST
+    if not os.path.lexists(path):
+        raise IndexNotFoundError(f"{folder}: no index here ({MANIFEST} is missing)")
+    data = read_small(path, MAX_BYTES)
+    return decode(data, str(path)), data
+
+
+def prepare_folder(folder: Path, *, overwrite: bool) -> bool:
+    """Make the folder of a new index (True), or check that a build may write into the one that exists
+    (False).
+
+    An existing folder is accepted when it is empty or holds no more than the remains of a build that died;
+    with `overwrite` also when it holds an index. Other people's files are never written between.
+
+    Raises:
+        IndexExistsError: if the folder holds something else.
+        StorageError: if the disk refuses.
+    """
+    with disk_errors(folder):
+        if not os.path.lexists(folder):
+            os.makedirs(folder)  # noqa: PTH103 - every system call of this module goes through `os`
+            sync_folder(folder.absolute().parent)
+            return True
+        if not folder.is_dir():
+            raise IndexExistsError(f"{folder}: exists and is not a folder")
+        names = os.listdir(folder)  # noqa: PTH208
+    strange = sorted(n for n in names if n not in (MANIFEST, _TEMPORARY, _LOCK) and not _OURS.match(n))
+    if strange and not (overwrite and MANIFEST in names):
+        raise IndexExistsError(f"{folder}: the folder is not empty (it holds {strange[0]!r})")
+    if MANIFEST in names and not overwrite:
+        raise IndexExistsError(f"{folder}: holds an index already; pass overwrite to replace it")
+    return False
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove a folder that a failed build made, if nothing of value is in it; never raises."""
+    with contextlib.suppress(OSError):
+        if {p.name for p in folder.iterdir()} <= {_LOCK}:
+            (folder / _LOCK).unlink(missing_ok=True)
+            folder.rmdir()
+
+
+class IndexWriter:
+    """The right to change the index in a folder, from `with` to its end, for one process at a time.
+
+    Entering takes the lock and deletes what a writer that died has left. `add_file` writes files of the next
+    generation, `commit` publishes it. Leaving without a commit deletes what was written.
+
+    Raises:
+        IndexLockedError: if another process (or another writer of this one) holds the lock.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest: Manifest | None = (
+            None  # what is published, None before the first build or when unreadable
+        )
+        self.generation = 1  # of the next commit
+        self._lock = -1
+        self._serial = 0
+        self._written: list[Path] = []
+        self._committing = False
+
+    def __enter__(self) -> Self:
+        self._lock = _take_lock(self.folder / _LOCK)
+        try:
+            self._start()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def _start(self) -> None:
+        try:
+            self.manifest, _ = read_manifest(self.folder)
+        except (IndexNotFoundError, IndexCorruptError, IndexVersionError):
+            return  # nothing is deleted on the word of a manifest that does not hold
+        self.generation = self.manifest.generation + 1
+        self._delete_except(self.manifest.file_names())
+
+    def current(self) -> Manifest:
+        """The published manifest; an error tells why there is none."""
+        return self.manifest if self.manifest is not None else read_manifest(self.folder)[0]
+
+    def add_file(self, kind: str, arrays: Mapping[str, NDArray[Any]]) -> FileRecord:
+        """Write a container of the next generation; it counts from the commit on."""
+        self._serial += 1
+        record = describe(kind, f"{self.generation}.{self._serial}", arrays)
+        path = self.folder / f"{record.id}.{kind}"
+        with disk_errors(path):
+            if os.path.lexists(path):
+                os.unlink(path)  # noqa: PTH108 - left by a build over a manifest that could not be read
+        self._written.append(path)
+        write_container(path, arrays)
+        return record
+
+    def drop_file(self, kind: str, record: FileRecord) -> None:
+        """Delete a file of this writer that the commit will not need (an intermediate segment)."""
+        path = self.folder / f"{record.id}.{kind}"
+        self._written.remove(path)
+        with disk_errors(path):
+            os.unlink(path)  # noqa: PTH108
+
+    def commit(self, manifest: Manifest) -> None:
+        """Publish `manifest` as the index of this folder, then delete the files it does not name.
+
+        Raises:
+            StorageError: if the disk refuses. Before the rename the old index stays; after it either may be
+                there, whole. A failed flush is never tried again: what the disk holds then is unknown.
+        """
+        data = encode(manifest)
+        sync_folder(self.folder)
+        temporary, path = self.folder / _TEMPORARY, self.folder / MANIFEST
+        write_file(temporary, data)
+        self._committing = True
+        with disk_errors(path):
+            os.replace(temporary, path)  # noqa: PTH105
+        sync_folder(self.folder)
+        self.manifest, self.generation = manifest, manifest.generation + 1
+        self._written.clear()
+        self._committing = False
+        self._delete_except(manifest.file_names())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if not self._committing:  # after a failed rename the new files may be the index
+                for path in [*self._written, self.folder / _TEMPORARY]:
+                    path.unlink(missing_ok=True)
+        except OSError:
+            pass  # the next writer deletes them; the error on its way out says more
+        finally:
+            os.close(self._lock)  # releases the lock, as the end of the process would
+
+    def _delete_except(self, keep: set[str]) -> None:
+        with disk_errors(self.folder):
+            for name in os.listdir(self.folder):  # noqa: PTH208
+                if name == _TEMPORARY or (_OURS.match(name) and name not in keep):
+                    os.unlink(self.folder / name)  # noqa: PTH108
+
+
+def _take_lock(path: Path) -> int:
+    with disk_errors(path):
+        if not path.parent.is_dir():
+            raise IndexNotFoundError(f"{path.parent}: no such folder")
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(fd)
+            raise IndexLockedError(
+                f"{path.parent}: process {holder} is writing this index; try again when it is done"
+            ) from None
+        except BaseException:
+            os.close(fd)
+            raise
+        try:
+            os.ftruncate(fd, 0)
+            os.write(fd, f"{os.getpid()}\n".encode())
+        except BaseException:
+            os.close(fd)
+            raise
+    return fd

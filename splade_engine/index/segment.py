@@ -1,0 +1,187 @@
+"""An immutable part of the index, opened: verified maps of its files, and the searcher over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from splade_engine.errors import IndexCorruptError
+from splade_engine.index.ids import ID_ARRAYS, IdColumn
+from splade_engine.index.layout import SEGMENT_ARRAYS, check_structure
+from splade_engine.index.manifest import DeletedRecord, SegmentRecord
+from splade_engine.index.payload import Payload, payload_dtypes
+from splade_engine.index.publish import IndexWriter
+from splade_engine.index.storage import FileRecord, map_container
+from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.index.config import BuildConfig
+    from splade_engine.index.searcher import SegmentSearcher
+
+Verify = Literal["full", "offsets"]
+Mask = NDArray[np.bool_]
+
+POSTING_DTYPES = {spec.name: spec.dtype for spec in SEGMENT_ARRAYS}
+_DELETED_DTYPES = {"bits": "|u1"}
+
+
+class Segment:
+    """One segment of an open index.
+
+    Attributes:
+        record: what the manifest says of it.
+        arrays: the sections of its postings file, read-only maps.
+        ids: its ids; payload: what is stored beside its documents, or None.
+        live: bool[n_docs], False for deleted documents; None where none is deleted.
+    """
+
+    def __init__(
+        self,
+        record: SegmentRecord,
+        n_terms: int,
+        arrays: Mapping[str, NDArray[Any]],
+        ids: IdColumn,
+        payload: Payload | None,
+        live: Mask | None,
+    ) -> None:
+        self.record = record
+        self.n_terms = n_terms
+        self.arrays = arrays
+        self.ids = ids
+        self.payload = payload
+        self.live = live
+
+    def __len__(self) -> int:
+        return self.record.n_docs
+
+    @cached_property
+    def searcher(self) -> SegmentSearcher:
+        """The searcher over the maps; made at the first search, because its kernels need numba."""
+        from splade_engine.index.searcher import SegmentSearcher
+
+        return SegmentSearcher(
+            self.arrays, n_docs=self.record.n_docs, n_terms=self.n_terms, nnz=self.record.nnz
+        )
+
+    @property
+    def live_ordinals(self) -> NDArray[np.int64]:
+        """int64[live]: the ordinals, within the segment, of the documents that are not deleted."""
+        return np.arange(len(self)) if self.live is None else np.flatnonzero(self.live)
+
+    def live_content(self) -> tuple[SparseVectors, IdColumn, pa.Table | None]:
+        """Vectors, ids and payload of the documents that are not deleted, as they were given."""
+        ordinals = self.live_ordinals
+        table = None if self.payload is None else self.payload.table.take(pa.array(ordinals))
+        return self.searcher.vectors(ordinals), IdColumn.from_encoded(*self.ids.select(ordinals)), table
+
+    def with_deleted(self, record: SegmentRecord, live: Mask | None) -> Segment:
+        """The same files under other tombstones."""
+        other = Segment(record, self.n_terms, self.arrays, self.ids, self.payload, live)
+        if "searcher" in self.__dict__:
+            other.__dict__["searcher"] = self.searcher
+        return other
+
+
+def open_segment(folder: Path, record: SegmentRecord, n_terms: int, verify: Verify) -> Segment:
+    """Map and check the files of a segment.
+
+    Raises:
+        IndexCorruptError: naming the file and the rule.
+        StorageError: if the disk refuses.
+    """
+    full = verify == "full"
+    arrays = _map(folder, "postings", record.postings, POSTING_DTYPES, full)
+    ids = IdColumn(_map(folder, "ids", record.ids, ID_ARRAYS, full))
+    path = folder / f"{record.postings.id}.postings"
+    if full:
+        with _named(path):
+            check_structure(arrays, n_docs=record.n_docs, n_terms=n_terms, nnz=record.nnz)
+    with _named(folder / f"{record.ids.id}.ids"):
+        (ids.check if full else ids.check_offsets)(record.n_docs)
+    payload = None
+    if record.payload is not None:
+        with _named(folder / f"{record.payload.id}.payload"):
+            dtypes = payload_dtypes(record.columns)
+            columns = _map(folder, "payload", record.payload, dtypes, full)
+            payload = Payload.from_arrays(columns, record.columns, record.n_docs, full=full)
+    return Segment(record, n_terms, arrays, ids, payload, open_deleted(folder, record))
+
+
+class _named:  # noqa: N801 - reads as a context
+    """Puts the file's path before the message of a structural error."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, IndexCorruptError) and not str(error).startswith(str(self.path.parent)):
+            raise IndexCorruptError(f"{self.path}: {error}") from None
+
+
+def _map(
+    folder: Path, kind: str, record: FileRecord, dtypes: Mapping[str, str], full: bool
+) -> dict[str, NDArray[Any]]:
+    path = folder / f"{record.id}.{kind}"
+    if list(record.sections) != list(dtypes):
+        raise IndexCorruptError(f"{path}: the manifest does not list the sections of a {kind} file")
+    return map_container(path, dtypes, record.sections, verify=full)
+
+
+def open_deleted(folder: Path, record: SegmentRecord) -> Mask | None:
+    """Which documents of a segment are live, or None where all are. Always verified: it is small."""
+    deleted = record.deleted
+    if deleted is None:
+        return None
+    path = folder / f"{deleted.file.id}.deleted"
+    bits = _map(folder, "deleted", deleted.file, _DELETED_DTYPES, True)["bits"]
+    if len(bits) != -(-record.n_docs // 8):
+        raise IndexCorruptError(f"{path}: {len(bits)} bytes of tombstones for {record.n_docs} documents")
+    flags = np.unpackbits(bits, bitorder="little").astype(bool)
+    if int(flags.sum()) != deleted.count or flags[record.n_docs :].any():
+        raise IndexCorruptError(f"{path}: the manifest counts {deleted.count} deleted documents")
+    return ~flags[: record.n_docs]
+
+
+def write_segment(
+    writer: IndexWriter,
+    vectors: SparseVectors,
+    ids: IdColumn,
+    table: pa.Table | None,
+    config: BuildConfig,
+    threads: int,
+) -> SegmentRecord:
+    """Build a segment and write its files.
+
+    Raises:
+        StorageError: if the disk refuses.
+    """
+    from splade_engine.index.builder import build_segment
+
+    built = build_segment(vectors, config, threads)
+    arrays = {spec.name: np.asarray(built[spec.name], dtype=spec.dtype) for spec in SEGMENT_ARRAYS}
+    postings = writer.add_file("postings", arrays)
+    ids_file = writer.add_file("ids", ids.arrays())
+    payload = None if table is None else Payload(table)
+    return SegmentRecord(
+        n_docs=len(vectors),
+        nnz=vectors.nnz,
+        postings=postings,
+        ids=ids_file,
+        payload=None if payload is None else writer.add_file("payload", payload.arrays()),
+        columns=() if payload is None else payload.columns,
+    )
+
+
+def write_deleted(writer: IndexWriter, live: Mask) -> DeletedRecord:
+    """Write the tombstones of a segment: one bit per document, set for those that are not in `live`."""
+    bits = np.packbits(~live, bitorder="little")
+    return DeletedRecord(int((~live).sum()), writer.add_file("deleted", {"bits": bits}))

@@ -1,0 +1,153 @@
+"""One generation of an index, opened: its manifest and its segments. Immutable; readers keep theirs for
+life.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
+from splade_engine.index.ids import encode_ids, hash_ids
+from splade_engine.index.manifest import Manifest, SegmentRecord
+from splade_engine.index.publish import read_manifest
+from splade_engine.index.segment import Segment, Verify, open_deleted, open_segment
+from splade_engine.index.storage import digest
+
+_ATTEMPTS = 100  # each failed one needs a writer that published in between
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A generation of the index.
+
+    Attributes:
+        bases: int64[n_segments + 1]: segment s holds the ordinals from bases[s] to bases[s + 1] - 1.
+        fingerprint: xxh3-128 of the manifest file; manifest_bytes: its size.
+    """
+
+    manifest: Manifest
+    segments: tuple[Segment, ...]
+    bases: NDArray[np.int64]
+    fingerprint: str
+    manifest_bytes: int
+
+    @classmethod
+    def of(cls, manifest: Manifest, segments: Sequence[Segment], data: bytes) -> Snapshot:
+        """Number the documents of the segments through."""
+        bases = np.concatenate((np.zeros(1, np.int64), np.cumsum([len(s) for s in segments], dtype=np.int64)))
+        return cls(manifest, tuple(segments), bases, digest(data), len(data))
+
+    def split(self, ordinals: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """(segment, places in `ordinals`, ordinals within the segment) for each segment that is concerned.
+
+        Raises:
+            InvalidInputError: for an ordinal that the index does not have.
+        """
+        wrong = (ordinals < 0) | (ordinals >= self.bases[-1])
+        if wrong.any():
+            raise InvalidInputError(
+                f"ordinal {int(ordinals[np.argmax(wrong)])} of an index with ordinals 0 to {int(self.bases[-1]) - 1}"
+            )
+        owner = np.searchsorted(self.bases, ordinals, side="right") - 1
+        parts = []
+        for s in np.unique(owner).tolist():
+            places = np.flatnonzero(owner == s)
+            parts.append((s, places, ordinals[places] - self.bases[s]))
+        return parts
+
+    def gather(self, ordinals: NDArray[np.int64], read: Any) -> list[Any]:
+        """`read(segment, local ordinals)` of every segment concerned, in the order of `ordinals`."""
+        found: list[Any] = [None] * len(ordinals)
+        for s, places, local in self.split(ordinals):
+            for place, value in zip(places.tolist(), read(self.segments[s], local), strict=True):
+                found[place] = value
+        return found
+
+    def ids(self, ordinals: NDArray[np.int64]) -> list[str]:
+        """The ids of these ordinals, deleted documents included."""
+        return self.gather(ordinals, lambda segment, local: segment.ids.take(local))
+
+    def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """int64[len(ids)]: ordinal of the live document with each id, -1 where there is none."""
+        offsets, data = encode_ids(ids)
+        hashes = hash_ids(offsets, data)
+        found = np.full(len(hashes), -1, np.int64)
+        for segment, base in zip(self.segments, self.bases.tolist(), strict=False):
+            local = segment.ids.find_encoded(offsets, data, hashes)
+            hit = np.flatnonzero(local >= 0)
+            if segment.live is not None:
+                hit = hit[segment.live[local[hit]]]
+            found[hit] = local[hit] + base
+        return found
+
+
+def open_snapshot(folder: Path, verify: Verify, previous: Snapshot | None = None) -> Snapshot:
+    """Open the generation that is published in `folder`; segments that `previous` holds are not opened again.
+
+    A writer may publish and delete the files of this generation between the reading of the manifest and the
+    opening of the files. Then there is a newer manifest, and it is read instead.
+
+    Raises:
+        IndexNotFoundError, IndexVersionError, IndexCorruptError, StorageError: as the class tells.
+    """
+    for attempt in range(_ATTEMPTS):
+        manifest, data = read_manifest(folder)
+        try:
+            segments = _open_segments(folder, manifest, verify, previous)
+        except (IndexCorruptError, StorageError):
+            if attempt == _ATTEMPTS - 1 or read_manifest(folder)[1] == data:
+                raise
+            continue
+        if verify == "full":
+            _check_unique(folder, segments)
+        return Snapshot.of(manifest, segments, data)
+    raise AssertionError("unreachable")
+
+
+def _open_segments(
+    folder: Path, manifest: Manifest, verify: Verify, previous: Snapshot | None
+) -> list[Segment]:
+    known = {} if previous is None else {s.record.postings.id: s for s in previous.segments}
+
+    def opened(record: SegmentRecord) -> Segment:
+        same = known.get(record.postings.id)
+        if same is None or replace(same.record, deleted=None) != replace(record, deleted=None):
+            return open_segment(folder, record, manifest.n_terms, verify)
+        return same if same.record == record else same.with_deleted(record, open_deleted(folder, record))
+
+    threads = min(len(manifest.segments), len(os.sched_getaffinity(0)))
+    if threads > 1:  # checksums and array operations release the GIL
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(opened, manifest.segments))
+    return [opened(record) for record in manifest.segments]
+
+
+def _check_unique(folder: Path, segments: Sequence[Segment]) -> None:
+    """No id may be live in two segments: found by probing the larger hash column with the smaller one."""
+    for i, a in enumerate(segments):
+        for b in segments[:i]:
+            small, large = (a, b) if len(a) < len(b) else (b, a)
+            hashes = small.ids.sorted_hash
+            place = np.searchsorted(large.ids.sorted_hash, hashes)
+            place[place == len(large)] = 0
+            twins = np.flatnonzero(large.ids.sorted_hash[place] == hashes)
+            if not len(twins):
+                continue
+            local = small.ids.sorted_ordinal[twins].astype(np.int64)
+            if small.live is not None:
+                local = local[small.live[local]]
+            found = large.ids.find_encoded(*small.ids.select(local), small.ids.hashes()[local])
+            hit = found >= 0
+            if large.live is not None:
+                hit[hit] = large.live[found[hit]]
+            if hit.any():
+                twice = small.ids.take(local[hit][:1])[0]
+                raise IndexCorruptError(f"{folder}: id {ascii(twice)[:80]} is live in two segments")
