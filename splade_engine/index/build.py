@@ -193,7 +193,7 @@ class SegmentStream:
         self.records.append(record)
         if len(self.records) > MAX_SEGMENTS:
             raise InvalidInputError(
-                f"memory: a budget of {self.memory} MiB cuts this collection into more than {MAX_SEGMENTS} segments"
+                f"memory: {self.memory} MiB cut this collection into more than {MAX_SEGMENTS} segments"
             )
         # the ids of earlier segments are needed to find duplicates: mapped from the file, not kept
         path = self.writer.folder / f"{record.ids.id}.ids"
@@ -205,7 +205,7 @@ class SegmentStream:
             found = column.find_encoded(ids.offsets, ids.bytes, ids.hashes())
             if (found >= 0).any():
                 row = int(np.argmax(found >= 0))
-                twice = ids.take(np.array([row]))[0]
+                twice, other = ids.take(np.array([row]))[0], earlier + int(found[row])
                 raise InvalidInputError(
-                    f"document {first + row}: id {twice!r} is also the id of document {earlier + int(found[row])}"
+                    f"document {first + row}: id {twice!r} is also the id of document {other}"
                 )

@@ -1,9 +1,7 @@
-"""Document ids of a segment: UTF-8 bytes one after another, and a sorted hash column to find an id without a
-dict.
+"""Document ids of a segment: UTF-8 bytes one after another, and a sorted hash column to find an id by.
 
-`hash_ids` is a 64-bit hash over 8-byte words, computed for a whole column at once in numpy (no Python loop:
-two million ids take about a quarter of a second to write or to verify). Equal hashes are told apart by their
-bytes, so collisions cost time, never truth.
+`hash_ids` is a 64-bit hash over 8-byte words, computed for a whole column at once in numpy. Equal hashes are told
+apart by their bytes, so collisions cost time, never truth.
 """
 
 from __future__ import annotations
@@ -185,7 +183,7 @@ class IdColumn:
     def take(self, ordinals: NDArray[np.int64]) -> list[str]:
         """The ids of these ordinals."""
         starts, ends = self.offsets[ordinals].tolist(), self.offsets[ordinals + 1].tolist()
-        data = memoryview(self.bytes)
+        data = self.bytes.data
         return [str(data[a:b], "utf-8") for a, b in zip(starts, ends, strict=True)]
 
     def find(self, ids: Sequence[str]) -> NDArray[np.int64]:

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
+from splade_engine.csr_checks import MAX_TERMS
 from splade_engine.errors import IndexCorruptError, IndexVersionError
 from splade_engine.index.storage import FileRecord, SectionRecord, digest
-from splade_engine.csr_checks import MAX_TERMS
 
 MAGIC = "splade-engine index"
 FORMAT_VERSION = 1
@@ -193,8 +193,8 @@ def decode(data: bytes, name: str) -> Manifest:
         raise IndexVersionError(f"{name}: {error}") from None
 
 
-class _Refused(Exception):  # noqa: N818 - not an error of its own: it becomes IndexCorruptError
-    pass
+class _Refused(Exception):
+    """Not an error of its own: it becomes IndexCorruptError, with the name of the file."""
 
 
 def _refuse(message: str) -> NoReturn:

@@ -47,9 +47,7 @@ def payload_dtypes(columns: Sequence[ColumnRecord]) -> dict[str, str]:
     dtypes: dict[str, str] = {}
     for i, column in enumerate(columns):
         if column.type not in _BUFFERS:
-            raise IndexCorruptError(
-                f"payload: column {ascii(column.name)}: no such type {ascii(column.type)}"
-            )
+            raise IndexCorruptError(f"payload: column {column.name!a}: no such type {column.type!a}")
         if column.nullable:
             dtypes[f"{i}.valid"] = "|u1"
         dtypes |= {f"{i}.{suffix}": dtype for suffix, dtype in _BUFFERS[column.type].items()}
@@ -110,7 +108,9 @@ def column_type(name: str, arrow: pa.DataType) -> str:
 
 
 def _is_text(arrow: pa.DataType) -> bool:
-    return pa.types.is_string(arrow) or pa.types.is_large_string(arrow) or pa.types.is_string_view(arrow)
+    return bool(
+        pa.types.is_string(arrow) or pa.types.is_large_string(arrow) or pa.types.is_string_view(arrow)
+    )
 
 
 class Payload:
@@ -165,7 +165,7 @@ class Payload:
                 column.validate(full=full)
             except (ValueError, pa.ArrowException) as error:
                 reason = str(error).splitlines()[0]
-                raise IndexCorruptError(f"payload: column {ascii(record.name)}: {reason}") from None
+                raise IndexCorruptError(f"payload: column {record.name!a}: {reason}") from None
             made[record.name] = column
         return cls(pa.table(made))
 

@@ -113,7 +113,7 @@ def open_segment(folder: Path, record: SegmentRecord, n_terms: int, verify: Veri
     return Segment(record, n_terms, arrays, ids, payload, open_deleted(folder, record))
 
 
-class _named:  # noqa: N801 - reads as a context
+class _named:
     """Puts the file's path before the message of a structural error."""
 
     def __init__(self, path: Path) -> None:

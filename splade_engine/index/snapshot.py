@@ -53,9 +53,8 @@ class Snapshot:
         """
         wrong = (ordinals < 0) | (ordinals >= self.bases[-1])
         if wrong.any():
-            raise InvalidInputError(
-                f"ordinal {int(ordinals[np.argmax(wrong)])} of an index with ordinals 0 to {int(self.bases[-1]) - 1}"
-            )
+            bad, last = int(ordinals[np.argmax(wrong)]), int(self.bases[-1]) - 1
+            raise InvalidInputError(f"ordinal {bad} of an index with ordinals 0 to {last}")
         owner = np.searchsorted(self.bases, ordinals, side="right") - 1
         parts = []
         for s in np.unique(owner).tolist():

@@ -1,7 +1,7 @@
 """Files of the index: written once, flushed to the disk, checked before use, mapped read-only.
 
-A *container* is a file of named one-dimensional arrays ("sections"), little-endian, one after another. A section
-starts at a multiple of 64 bytes (4,096 from 1 MiB on, so that the kernel can be advised about it), the gaps
+A *container* is a file of named one-dimensional arrays ("sections"), little-endian, one after another. A
+section starts at a multiple of 64 bytes (4,096 from 1 MiB on, so that the kernel can be advised about it), the gaps
 are zeros, and the file ends with its last section. What the sections are called and how long they are is not
 in the file: it stands in the manifest, with a checksum of each.
 
@@ -109,7 +109,7 @@ def write_container(path: Path, arrays: Mapping[str, Array]) -> None:
             for array, start in zip(flat, starts, strict=False):
                 write_all(fd, bytes(start - end))
                 if array.nbytes:
-                    write_all(fd, memoryview(array).cast("B"))
+                    write_all(fd, array.view(np.uint8).data)
                 end = start + array.nbytes
             os.fsync(fd)
         finally:
