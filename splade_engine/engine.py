@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.index import BuildConfig
 
+__all__ = ["Hit", "SearchEngine", "check_encoder"]
+
 logger = logging.getLogger(__name__)
 
 SOURCE = (
@@ -57,6 +59,7 @@ class SearchEngine:
         overwrite: bool = False,
         allow_empty: bool | None = None,
         threads: int | None = None,
+        memory: int | None = None,
         progress: bool = False,
         **encode_options: Any,
     ) -> SearchEngine:
@@ -75,6 +78,7 @@ class SearchEngine:
             overwrite: replace an index at `path`, and begin anew where `<path>.encoding` holds other work.
             allow_empty: see `read_documents`.
             threads: for building the index; None: all cores.
+            memory: MiB for building it (several segments then); None: as much as one segment takes.
             progress: show bars on standard error.
             encode_options: for `SparseEncoder.encode_documents` (`top_k`, `batch_tokens`).
 
@@ -91,13 +95,12 @@ class SearchEngine:
         record = {**loaded.fingerprint(), SOURCE: source}
         index = SparseIndex.build(
             path,
-            encoded,
-            encoded.ids(),
-            payload=encoded.payload(),
+            encoded.batches(),
             encoder=record,
             config=config,
             overwrite=overwrite,
             threads=threads,
+            memory=memory,
             progress=progress,
         )
         encoded.remove()
@@ -224,7 +227,7 @@ class SearchEngine:
 
     def _change(self, method: Any, corpus: CorpusSource | Corpus, progress: bool, options: Any) -> None:
         encoded = _encoded(self.path, corpus, self.encoder, True, None, progress, options)
-        method(encoded.vectors(), encoded.ids(), payload=encoded.payload())
+        method(encoded.batches())
         encoded.remove()
 
     def __len__(self) -> int:
@@ -264,8 +267,7 @@ def _loaded(encoder: SparseEncoder | str | Path | None, device: str = "auto") ->
     if isinstance(encoder, str | Path):
         kept = str(Path(encoder).resolve()) if Path(encoder).exists() else str(encoder)
         return SparseEncoder.load(encoder, device=device), kept
-    source = getattr(encoder, "source", None)
-    return encoder, BUNDLED if source is None else str(source)
+    return encoder, encoder.source or BUNDLED
 
 
 def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -33,6 +33,8 @@ from splade_engine.vectors import SparseVectors
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from splade_engine.index import IndexBatch
+
 logger = logging.getLogger(__name__)
 
 PLAN_FORMAT = 1
@@ -47,8 +49,9 @@ class DocumentEncoder(Protocol):
     def n_terms(self) -> int:
         """Size of the vocabulary."""
 
-    def encode_documents(self, texts: Sequence[str], **options: Any) -> SparseVectors:
-        """One vector per text."""
+    @property
+    def encode_documents(self) -> Callable[..., SparseVectors]:
+        """Texts, and options by keyword, to one vector per text."""
 
     def fingerprint(self) -> dict[str, str | int]:
         """What makes two encoders give the same vectors."""
@@ -83,16 +86,16 @@ class EncodedCorpus:
             ids += _read_table(self.folder, shard)["id"].to_pylist()
         return ids
 
-    def payload(self) -> pa.Table:
-        """Title, text and metadata of every document (`payload_table`); the text is memory-mapped."""
-        import pyarrow as pa
+    def batches(self) -> Iterator[IndexBatch]:
+        """Vectors, ids and payload (`payload_table`) of one shard after another; what `SparseIndex.build` takes."""
+        from splade_engine.index import IndexBatch
 
-        tables = []
         for shard in range(self.n_shards):
             table = _read_table(self.folder, shard)
             metadata = table["metadata"].to_pylist() if self.fields else []
-            tables.append(payload_table(table["title"], table["text"], metadata, self.fields))
-        return pa.concat_tables(tables)
+            payload = payload_table(table["title"], table["text"], metadata, self.fields)
+            vectors = read_vectors(_vectors_file(self.folder, shard)).vectors
+            yield IndexBatch(vectors, table["id"].to_pylist(), payload)
 
     def remove(self) -> None:
         """Delete the work folder."""

@@ -65,7 +65,7 @@ def write_vectors(
         StorageError: the disk refused.
     """
     path = Path(path)
-    kind = format or _format_of(path)
+    kind = format or format_of(path)
     names = [str(i) for i in range(len(vectors))] if ids is None else list(ids)
     if len(names) != len(vectors):
         raise InvalidInputError(f"{path}: {len(names)} ids for {len(vectors)} vectors")
@@ -99,7 +99,7 @@ def read_vectors(
         StorageError: the file cannot be opened.
     """
     path = Path(path)
-    kind = format or _format_of(path)
+    kind = format or format_of(path)
     with _reading(path):
         if kind in ("arrow", "parquet"):
             return _read_table(path, kind)
@@ -122,7 +122,12 @@ def _reading(path: Path) -> Iterator[None]:
         raise StorageError(error.errno, f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _format_of(path: Path) -> Format:
+def format_of(path: Path) -> Format:
+    """The format of a file by its suffix.
+
+    Raises:
+        InvalidInputError: for an unknown one.
+    """
     suffix = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if suffix not in _SUFFIXES or (path.suffix == ".gz" and suffix != ".jsonl"):
         known = ", ".join(_SUFFIXES)

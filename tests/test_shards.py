@@ -40,9 +40,10 @@ def test_everything_comes_back_in_order(tmp_path):
     assert encoded.ids() == [d.id for d in documents()]
     assert encoded.vectors() == FakeEncoder().encode_documents([d.text for d in documents()])
     assert [len(shard) for shard in encoded] == [8] * 6 + [2]
-    table = encoded.payload()
-    assert table.column_names == ["title", "text", "n"]
-    assert table["n"].to_pylist() == list(range(50))
+    batches = list(encoded.batches())
+    assert [i for batch in batches for i in batch.ids] == encoded.ids()
+    assert batches[0].payload.column_names == ["title", "text", "n"]
+    assert [n for batch in batches for n in batch.payload["n"].to_pylist()] == list(range(50))
     encoded.remove()
     assert not (tmp_path / "w").exists()
 

@@ -1,0 +1,45 @@
+"""`splade-engine info`: what an index holds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from splade_engine.cli import options, output
+
+
+def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
+    """What an index holds: documents, terms, size on disk, metadata, encoder, tuned settings.
+
+    \b
+    Examples:
+      splade-engine info my-index
+      splade-engine info my-index --json | jq .n_docs
+    """
+    from splade_engine.index import SparseIndex
+
+    info = SparseIndex.open(folder, verify="offsets").info()
+    if as_json:
+        content = {**asdict(info), "total_bytes": info.total_bytes, "terms_per_doc": info.terms_per_doc}
+        output.write_json(content)
+        return
+    encoder = dict(info.encoder or {})
+    columns = [f"{name} ({kind})" for name, kind in info.columns.items()]
+    sizes = ", ".join(f"{kind} {output.megabytes(size)}" for kind, size in info.bytes.items())
+    output.write_pairs(
+        [
+            ("index", str(folder)),
+            ("documents", f"{info.n_docs:,}" + (f" ({info.n_deleted:,} deleted)" if info.n_deleted else "")),
+            ("terms per document", f"{info.terms_per_doc:.1f} of {info.n_terms:,}"),
+            ("size", f"{output.megabytes(info.total_bytes)} ({sizes})"),
+            ("stored", ", ".join(columns) or "vectors only"),
+            ("encoder", ", ".join(f"{k} {v}" for k, v in encoder.items()) or "not recorded"),
+            ("segments", f"{info.n_segments}, generation {info.generation}"),
+            ("format", str(info.format_version)),
+            ("fingerprint", info.fingerprint),
+            ("tuned", "" if info.tuned else "no (splade-engine tune)"),
+        ]
+    )
+    if info.tuned:
+        rows = [(f"{t.target:.2f}", str(t.k), f"{t.recall:.3f}", f"{t.microseconds:.0f}") for t in info.tuned]
+        for line in output.table_lines(("  accuracy", "k", "recall", "us a query"), rows):
+            output.write(line)

@@ -1,0 +1,58 @@
+"""Options that several commands share, and the few checks that every one of them makes alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from splade_engine.errors import IndexExistsError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder import SparseEncoder
+
+IndexFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The index folder.")]
+Encoder = Annotated[
+    str | None, typer.Option("--encoder", "-e", help="Model folder or hub id; default: the bundled encoder.")
+]
+MaxLength = Annotated[
+    int | None, typer.Option("--max-length", help="Tokens read of a text; default: the encoder's.")
+]
+TopK = Annotated[
+    int | None, typer.Option("--top-k", help="Keep the heaviest terms of a document; default: all.")
+]
+BatchTokens = Annotated[int | None, typer.Option("--batch-tokens", help="Tokens encoded at a time.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="Default: all cores.")]
+AllowEmpty = Annotated[
+    bool, typer.Option("--allow-empty", help="Keep documents without text (they are never found).")
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
+K = Annotated[int, typer.Option("--top-k", "-k", help="Number of hits.")]
+
+
+def load_encoder(
+    source: str | None, *, max_length: int | None = None, device: str = "auto", dtype: str = "auto"
+) -> SparseEncoder:
+    """The encoder that the options name."""
+    from splade_engine.encoder import SparseEncoder
+
+    return SparseEncoder.load(source, max_length=max_length, device=device, dtype=dtype)
+
+
+def encode_options(top_k: int | None, batch_tokens: int | None) -> dict[str, Any]:
+    """Keyword arguments for `encode_documents`: those that were given."""
+    given = {"top_k": top_k, "batch_tokens": batch_tokens}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Before the encoder is loaded and hours are spent.
+
+    Raises:
+        IndexExistsError: if there is something at `path`, and not `overwrite`.
+    """
+    taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if taken and not overwrite:
+        raise IndexExistsError(f"{path}: exists already; choose another name or give --overwrite")

@@ -1,0 +1,64 @@
+"""`splade-engine tune`: which settings reach a recall, measured and stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splade_engine.cli import options, output
+from splade_engine.cli.log import shows_progress
+
+
+def run(
+    folder: options.IndexFolder,
+    queries: Annotated[
+        Path | None, typer.Argument(help="JSONL or TSV with id and text: what users ask, 100 or more.")
+    ] = None,
+    k: options.K = 10,
+    targets: Annotated[
+        list[float] | None, typer.Option("--target", help="Recall@k to reach; repeatable. [0.9 0.95 0.99]")
+    ] = None,
+    encoder: options.Encoder = None,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> None:
+    """Find the cheapest settings that find a given share of the exact top k, and store them in the index.
+
+    `search --accuracy 0.95` uses them. Without queries, documents stand in for them, which is rougher. Small
+    indexes are searched exactly anyway, which is fastest there.
+
+    \b
+    Examples:
+      splade-engine tune my-index queries.jsonl -k 10
+      splade-engine tune my-index queries.tsv --target 0.9 --target 0.98
+    """
+    from splade_engine.documents import read_documents
+    from splade_engine.engine import SearchEngine
+    from splade_engine.index import SparseIndex
+
+    if queries is None:
+        index, vectors = SparseIndex.open(folder), None
+    else:
+        texts = [document.indexed_text for document in read_documents(queries)]
+        engine = SearchEngine.open(folder, encoder)
+        index, vectors = engine.index, engine.encoder.encode_queries(texts)
+    wanted = tuple(targets) if targets else (0.90, 0.95, 0.99)
+    tuned = index.tune(vectors, k=k, targets=wanted, threads=threads or 1, progress=shows_progress())
+    if as_json:
+        from dataclasses import asdict
+
+        output.write_json([asdict(setting) for setting in tuned])
+        return
+    rows = [
+        (
+            f"{setting.target:.2f}",
+            f"{setting.recall:.3f}",
+            f"{setting.microseconds:.0f}",
+            "  " + ", ".join(f"{name} {value}" for name, value in setting.settings.items()),
+        )
+        for setting in tuned
+    ]
+    for line in output.table_lines((f"recall@{k}", "reached", "us a query", "  settings"), rows):
+        output.write(line)
