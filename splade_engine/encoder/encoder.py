@@ -120,6 +120,18 @@ class SparseEncoder:
                 self._vocabulary = self._queries.tokenizer.vocabulary(self.n_terms)
         return self._vocabulary
 
+    @property
+    def source(self) -> str | None:
+        """What `load` takes to load it again: None for the bundled model, else a hub id or a folder."""
+        folder = self.checkpoint.folder.resolve()
+        if folder == hub.BUNDLED.resolve():
+            return None
+        return self.name if "/" in self.name else str(folder)
+
+    def word_spans(self, text: str) -> list[tuple[int, int, int]]:
+        """(term, start, end) of every token of a text; start and end bound the word it is a piece of."""
+        return self._queries.tokenizer.word_spans(text)
+
     def encode_documents(
         self,
         texts: Sequence[str],

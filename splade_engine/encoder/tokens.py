@@ -85,6 +85,18 @@ class TextTokenizer:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=True)
         return [np.array([-1 if w is None else w for w in e.word_ids], dtype=np.int32) for e in encodings]
 
+    def word_spans(self, text: str) -> list[tuple[int, int, int]]:
+        """(token id, start, end) of every token of a text that `encode` sees, in order, start and end being those of
+        the whole word that the token is a piece of.
+        """
+        encoding = self._tokenizer.encode(text.lower() if self._lowercase else text, add_special_tokens=False)
+        pieces = list(zip(encoding.ids, encoding.word_ids, encoding.offsets, strict=True))
+        words: dict[int | None, tuple[int, int]] = {}
+        for _, word, (start, end) in pieces:
+            first, last = words.get(word, (start, end))
+            words[word] = (min(first, start), max(last, end))
+        return [(token, *words[word]) for token, word, _ in pieces]
+
 
 def check_texts(texts: Sequence[str]) -> None:
     """Refuse anything but a sequence of strings, naming the first bad row.
