@@ -1,7 +1,7 @@
 """Document ids of a segment: UTF-8 bytes one after another, and a sorted hash column to find an id by.
 
-`hash_ids` is a 64-bit hash over 8-byte words, computed for a whole column at once in numpy. Equal hashes are told
-apart by their bytes, so collisions cost time, never truth.
+`hash_ids` is a 64-bit hash over 8-byte words, computed for a whole column at once in numpy. Equal hashes are
+told apart by their bytes, so collisions cost time, never truth.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def encode_ids(ids: Sequence[str]) -> tuple[Offsets, Bytes]:
             cannot be written as UTF-8.
     """
     try:
-        column = pa.array(list(ids), type=pa.large_string())
+        strings = all(issubclass(kind, str) for kind in set(map(type, ids)))
+        column = pa.array(list(ids), type=pa.large_string()) if strings else None
     except (pa.ArrowException, UnicodeError, TypeError, OverflowError):
         column = None
     if column is None or column.null_count:

@@ -126,10 +126,12 @@ class Payload:
     @property
     def columns(self) -> tuple[ColumnRecord, ...]:
         """Name and type of each column."""
-        return tuple(
-            ColumnRecord(f.name, column_type(f.name, f.type), self.table.column(f.name).null_count > 0)
-            for f in self.table.schema
-        )
+        records = []
+        for field in self.table.schema:
+            kind = column_type(field.name, field.type)
+            nullable = kind != "null" and self.table.column(field.name).null_count > 0
+            records.append(ColumnRecord(field.name, kind, nullable))
+        return tuple(records)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The buffers as sections, in file order."""

@@ -1,9 +1,9 @@
 """Files of the index: written once, flushed to the disk, checked before use, mapped read-only.
 
 A *container* is a file of named one-dimensional arrays ("sections"), little-endian, one after another. A
-section starts at a multiple of 64 bytes (4,096 from 1 MiB on, so that the kernel can be advised about it), the gaps
-are zeros, and the file ends with its last section. What the sections are called and how long they are is not
-in the file: it stands in the manifest, with a checksum of each.
+section starts at a multiple of 64 bytes (of 4,096 from 1 MiB on: whole pages), the gaps are zeros, and the
+file ends with its last section. What the sections are called and how long they are is not in the file: it
+stands in the manifest, with a checksum of each.
 
 Every system call that changes or reads an index goes through this module and `publish`, so that the crash
 tests can let any of them fail. See docs/format.md for the format and its promises.
