@@ -1,0 +1,216 @@
+"""`splade-engine eval`: score systems on test collections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from splade_engine.eval.experiment import Experiment, Outcome
+    from splade_engine.eval.results import Result
+    from splade_engine.eval.store import ResultFolder
+
+SKIPPED = 1  # exit code when something of a suite had to be skipped
+
+
+def eval_command(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="BEIR folders, folders of such folders, ir_datasets ids, suite names or suite TOML files.",
+            show_default=False,
+        ),
+    ] = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--system", "-s", help="A system, such as 'bm25' or 'rrf(bm25, sparse-exact)'; may be repeated."
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="Checkpoint folder or hub id (default: the bundled encoder).")
+    ] = None,
+    dense_model: Annotated[
+        str | None, typer.Option(help="sentence-transformers folder or hub id for 'dense' systems.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Search our index exactly.")] = False,
+    accuracy: Annotated[
+        float | None, typer.Option(help="Search approximately, tuned to this recall at k = 10.")
+    ] = None,
+    measures: Annotated[
+        str | None, typer.Option("--measures", "-m", help="ir_measures names, such as 'nDCG@10 RR@10 R@100'.")
+    ] = None,
+    k: Annotated[
+        int | None, typer.Option("-k", help="Hits per query (default 100, or the largest cutoff).")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Which qrels of a folder (default: test).")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder with the local collections of a suite.")] = None,
+    distractors: Annotated[
+        Path | None, typer.Option(help="A corpus file whose documents are added to every collection.")
+    ] = None,
+    n_distractors: Annotated[int | None, typer.Option(help="How many of them (default: all).")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Test significance against this system.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Write the first system's TREC run here (one collection only).")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Result folder; what it holds is not computed again."),
+    ] = None,
+    again: Annotated[
+        Path | None, typer.Option("--from", help="Repeat a result folder and say whether the numbers agree.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder for encodings (default: ~/.cache/splade-engine/eval).")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no encodings.")] = False,
+    max_length: Annotated[int | None, typer.Option(help="Tokens of a text that the encoder reads.")] = None,
+    threads: Annotated[int | None, typer.Option(help="For building the index (default: all cores).")] = None,
+    seed: Annotated[int, typer.Option(help="Of samples and randomisation tests.")] = 42,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Encode, index, search and measure: effectiveness, sparsity and cost of several systems in one table.
+
+    A collection is a folder with corpus.jsonl, queries.jsonl and qrels/test.tsv. Without --system our
+    engine is compared with BM25. Effectiveness is measured as trec_eval does.
+    """
+    from splade_engine.errors import InvalidInputError
+    from splade_engine.eval.workbench import Settings, default_cache
+
+    settings = Settings(
+        encoder=encoder,
+        dense_model=dense_model,
+        cache=None if no_cache else (cache or default_cache()),
+        max_length=max_length,
+        threads=threads,
+        seed=seed,
+        progress=not json_output,
+    )
+    if again is not None:
+        if sources:
+            raise InvalidInputError("--from repeats a result folder: name no other collection")
+        _repeat(again, settings, json_output)
+        return
+    if not sources:
+        raise InvalidInputError(
+            "name a collection: a BEIR folder, an ir_datasets id or a suite (beir-13, classic)"
+        )
+    experiment = _experiment(sources, system, exact, accuracy, measures, k, split, baseline, settings)
+    experiment = _with_files(experiment, data, distractors, n_distractors)
+    _run(experiment, output, run, json_output)
+
+
+def _experiment(
+    sources: list[str],
+    systems: list[str] | None,
+    exact: bool,
+    accuracy: float | None,
+    measures: str | None,
+    k: int | None,
+    split: str | None,
+    baseline: str | None,
+    settings: Any,
+) -> Experiment:
+    from dataclasses import replace
+    from functools import reduce
+
+    from splade_engine.errors import InvalidInputError
+    from splade_engine.eval.experiment import Experiment
+    from splade_engine.eval.measures import parse_measures
+    from splade_engine.eval.suite import DEFAULT_SYSTEMS, load_suite
+
+    if exact and accuracy is not None:
+        raise InvalidInputError("--exact and --accuracy exclude each other")
+    suite = reduce(lambda a, b: a.joined(b), (load_suite(source, split) for source in sources))
+    ours = "sparse-exact" if exact else f"sparse(accuracy={accuracy})" if accuracy is not None else "sparse"
+    wanted = tuple(systems or suite.systems or DEFAULT_SYSTEMS)
+    if exact or accuracy is not None:
+        wanted = tuple(ours if name == "sparse" else name for name in wanted)
+    suite = replace(suite, systems=wanted, baseline=baseline if baseline is not None else suite.baseline)
+    if systems and baseline is None and suite.baseline not in wanted:
+        suite = replace(suite, baseline="")
+    if measures is not None:
+        suite = replace(suite, measures=parse_measures(measures))
+    return Experiment(replace(suite, k=k if k is not None else suite.k), settings)
+
+
+def _with_files(
+    experiment: Experiment, data: Path | None, distractors: Path | None, n_distractors: int | None
+) -> Experiment:
+    from dataclasses import replace
+
+    from splade_engine.errors import InvalidInputError
+
+    if n_distractors is not None and distractors is None:
+        raise InvalidInputError("--n-distractors needs --distractors FILE")
+    for option, path in (("--data", data), ("--distractors", distractors)):
+        if path is not None and not path.exists():
+            raise InvalidInputError(f"{option} {path}: no such file or folder")
+    return replace(experiment, data=data, distractors=distractors, n_distractors=n_distractors)
+
+
+def _run(experiment: Experiment, output: Path | None, run: Path | None, json_output: bool) -> None:
+    from splade_engine.errors import InvalidInputError
+    from splade_engine.eval.experiment import run_experiment
+    from splade_engine.eval.runs import write_run
+    from splade_engine.eval.store import ResultFolder
+
+    if run is not None and len(experiment.suite.collections) != 1:
+        raise InvalidInputError("--run FILE is for a single collection; --output FOLDER keeps every run")
+    experiment.systems()
+    folder = ResultFolder.create(output) if output is not None else None
+    outcome = run_experiment(experiment, folder, None if json_output else _show)
+    if run is not None and outcome.results:
+        first = outcome.results[0].run
+        assert first is not None  # a fresh result and one read from a folder both carry their run
+        write_run(first, run)
+    if json_output:
+        _print_json(outcome)
+    else:
+        _summary(experiment, outcome, folder)
+    if outcome.skipped:
+        raise typer.Exit(SKIPPED)
+
+
+def _show(results: list[Result]) -> None:
+    from splade_engine.eval.tables import printed
+
+    typer.echo(printed(results))
+    for result in results:
+        for note in result.notes:
+            typer.echo(f"  {result.system}: {note}")
+
+
+def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | None) -> None:
+    from splade_engine.eval.summary import summary
+
+    text = summary(outcome.results, experiment.suite.baseline, experiment.settings.seed)
+    if text:
+        typer.echo(text)
+    for name, reason in outcome.skipped.items():
+        typer.echo(f"{name}: {reason}", err=True)
+    if folder is not None:
+        typer.echo(f"results are in {folder.path}; next: splade-engine compare {folder.path}", err=True)
+
+
+def _print_json(outcome: Outcome) -> None:
+    import json
+
+    record = {"results": [r.to_dict() for r in outcome.results], "skipped": outcome.skipped}
+    typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+
+
+def _repeat(folder: Path, settings: Any, json_output: bool) -> None:
+    from splade_engine.eval.repeat import repeat
+
+    report = repeat(folder, settings)
+    if json_output:
+        import json
+
+        typer.echo(json.dumps({"agrees": report.agrees, "lines": report.lines}, indent=1))
+    else:
+        typer.echo("\n".join(report.lines))
+    if not report.agrees:
+        raise typer.Exit(1)

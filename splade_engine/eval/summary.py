@@ -1,0 +1,31 @@
+"""The last table of an evaluation over several collections: systems by collections, with significance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from splade_engine.eval.results import Result
+from splade_engine.eval.significance import against_baseline, letters
+from splade_engine.eval.tables import effectiveness_table, measure_rows
+
+
+def summary(results: Sequence[Result], baseline: str = "", seed: int = 42) -> str:
+    """One Markdown table per measure; "" for a single collection without a baseline."""
+    from splade_engine.eval.tables import markdown
+
+    several = len({r.dataset for r in results}) > 1
+    if not results or not (several or baseline):
+        return ""
+    out = []
+    tested = baseline if len({r.system for r in results}) > 1 else ""
+    for row in measure_rows(results):
+        marks = letters(against_baseline(results, tested, row.label, seed)) if tested else {}
+        header, rows = effectiveness_table(results, row.label, marks)
+        out.append(markdown(header, rows))
+    text = "\n".join(out)
+    if tested:
+        text += (
+            f"\n+ / -: better / worse than {tested}, paired t-test and randomisation test, both p < .05 after"
+            " Holm's correction over the systems of a collection\n"
+        )
+    return text

@@ -1,0 +1,244 @@
+"""Tables of results: for a terminal, as Markdown and as LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from splade_engine.eval.results import Result
+
+MISSING = "-"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One quantity: its label, how to read it from a result, how to write it; `better` is "high", "low" or
+    ""."""
+
+    label: str
+    value: Callable[[Result], float | str | None]
+    form: Callable[[float], str]
+    better: str = ""
+    group: str = ""
+
+    def text(self, result: Result) -> str:
+        """The value as tables print it."""
+        value = self.value(result)
+        if value is None:
+            return MISSING
+        return value if isinstance(value, str) else self.form(value)
+
+
+def four_digits(value: float) -> str:
+    """Effectiveness: .6682 reads as in papers, with a leading zero for programs that parse the table."""
+    return f"{value:.4f}"
+
+
+def milliseconds(value: float) -> str:
+    """Three significant digits."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def seconds(value: float) -> str:
+    """Seconds with as many digits as they deserve."""
+    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+
+
+def megabytes(value: float) -> str:
+    """10^6 bytes."""
+    return f"{value / 1e6:.1f}" if value < 1e9 else f"{value / 1e6:.0f}"
+
+
+def one_digit(value: float) -> str:
+    """Counts that are means."""
+    return f"{value:.1f}" if value < 1e4 else f"{value:.0f}"
+
+
+def _latency(name: str) -> Callable[[Result], float | None]:
+    return lambda r: getattr(r.cost.latency, name) if r.cost.latency else None
+
+
+def _sparsity(name: str) -> Callable[[Result], float | None]:
+    return lambda r: getattr(r.sparsity, name) if r.sparsity else None
+
+
+def _measure(name: str) -> Callable[[Result], float | None]:
+    return lambda r: r.effectiveness.mean.get(name)
+
+
+def _cost(name: str) -> Callable[[Result], float | None]:
+    return lambda r: getattr(r.cost, name)
+
+
+def measure_rows(results: Sequence[Result]) -> list[Row]:
+    """A row for every measure that any of the results has, in order."""
+    names = dict.fromkeys(name for result in results for name in result.effectiveness.mean)
+    return [Row(name, _measure(name), four_digits, "high", "effectiveness") for name in names]
+
+
+COST_ROWS = (
+    Row("search mode", lambda r: r.mode, four_digits, "", "search"),
+    Row("recall@10 vs exact", lambda r: r.recall_vs_exact, four_digits, "high", "search"),
+    Row("docs scored / query", _cost("docs_scored"), one_digit, "low", "search"),
+    Row("latency p50, ms", _latency("p50"), milliseconds, "low", "search"),
+    Row("latency p95, ms", _latency("p95"), milliseconds, "low", "search"),
+    Row("latency p99, ms", _latency("p99"), milliseconds, "low", "search"),
+    Row("  index only p50, ms", _latency("search_p50"), milliseconds, "low", "search"),
+    Row("  index only p99, ms", _latency("search_p99"), milliseconds, "low", "search"),
+    Row("terms / document", _sparsity("terms_per_document"), one_digit, "", "sparsity"),
+    Row("terms / query", _sparsity("terms_per_query"), one_digit, "", "sparsity"),
+    Row("FLOPS", _sparsity("flops"), lambda v: f"{v:.3f}", "low", "sparsity"),
+    Row("index size, MB", _cost("index_bytes"), megabytes, "low", "cost"),
+    Row("encode documents, s", _cost("encode_seconds"), seconds, "low", "cost"),
+    Row("build index, s", _cost("build_seconds"), seconds, "low", "cost"),
+    Row("peak memory, MB", _cost("peak_memory_bytes"), megabytes, "low", "cost"),
+    Row(
+        "queries without hits",
+        lambda r: str(r.n_without_hits) if r.n_without_hits else None,
+        one_digit,
+        "low",
+        "cost",
+    ),
+)
+
+
+def collection_line(result: Result) -> str:
+    """What was searched, in one line."""
+    unjudged = result.n_queries - result.n_judged
+    parts = [
+        f"{result.n_documents:,} documents",
+        f"{result.n_judged:,} judged queries ({result.split})",
+        f"k = {result.k}",
+    ]
+    if unjudged > 0:
+        parts.insert(2, f"{unjudged:,} more without judgments")
+    if result.n_without_relevant:
+        parts.append(f"{result.n_without_relevant:,} judged queries have no relevant document and count as 0")
+    return f"{result.dataset}: " + ", ".join(parts)
+
+
+def quantity_table(results: Sequence[Result]) -> tuple[list[str], list[list[str]], list[int]]:
+    """Header, rows (quantity by system) and the numbers of the rows that end a group; empty rows are left
+    out."""
+    rows: list[list[str]] = []
+    ends: list[int] = []
+    group = ""
+    for row in [*measure_rows(results), *COST_ROWS]:
+        texts = [row.text(result) for result in results]
+        if all(text == MISSING for text in texts):
+            continue
+        if group and row.group != group:
+            ends.append(len(rows) - 1)
+        group = row.group
+        rows.append([row.label, *texts])
+    return ["", *(r.system for r in results)], rows, ends
+
+
+def effectiveness_table(
+    results: Sequence[Result], measure: str, letters: Mapping[tuple[str, str], str] | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Systems by datasets for one measure, with the mean over the datasets that every system has."""
+    datasets = list(dict.fromkeys(r.dataset for r in results))
+    systems = list(dict.fromkeys(r.system for r in results))
+    values = {(r.system, r.dataset): r.effectiveness.mean.get(measure) for r in results}
+    common = [d for d in datasets if all(values.get((s, d)) is not None for s in systems)]
+    header = [measure, *datasets]
+    if len(common) > 1:
+        header.append("mean" if len(common) == len(datasets) else f"mean of {len(common)}")
+    rows = []
+    for system in systems:
+        cells = [_cell(values.get((system, d)), (letters or {}).get((system, d), "")) for d in datasets]
+        if len(common) > 1:
+            cells.append(four_digits(sum(values[system, d] or 0.0 for d in common) / len(common)))
+        rows.append([system, *cells])
+    return header, rows
+
+
+def _cell(value: float | None, letters: str) -> str:
+    return MISSING if value is None else four_digits(value) + (f" {letters}" if letters else "")
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A pipe table, first column left, the others right."""
+    lines = ["| " + " | ".join(_escaped(h) for h in header) + " |"]
+    lines.append("|" + "|".join([" --- ", *(" ---: " for _ in header[1:])]) + "|")
+    lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+_LATEX = {c: "\\" + c for c in "&%$#_{}"} | {
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+
+def latex(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
+    """A booktabs table; the best value of each column is bold, significance letters are superscripts."""
+    best = _best_rows(rows)
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}",
+        r"\toprule",
+    ]
+    lines += [" & ".join(latex_text(h) for h in header) + r" \\", r"\midrule"]
+    for number, row in enumerate(rows):
+        cells = [latex_text(row[0])]
+        for column, cell in enumerate(row[1:], 1):
+            value, _, letters = cell.partition(" ")
+            text = latex_text(value) if value != MISSING else "--"
+            text = rf"\textbf{{{text}}}" if number in best.get(column, ()) else text
+            cells.append(text + (rf"\textsuperscript{{{latex_text(letters)}}}" if letters else ""))
+        lines.append(" & ".join(cells) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\caption{{{latex_text(caption)}}}"] if caption else []
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def latex_text(text: str) -> str:
+    """Text with LaTeX's special characters escaped."""
+    return "".join(_LATEX.get(c, c) for c in text)
+
+
+def _best_rows(rows: Sequence[Sequence[str]]) -> dict[int, set[int]]:
+    best: dict[int, set[int]] = {}
+    for column in range(1, max((len(row) for row in rows), default=1)):
+        values: dict[int, float] = {}
+        for number, row in enumerate(rows):
+            try:
+                values[number] = float(row[column].partition(" ")[0])
+            except (ValueError, IndexError):
+                continue
+        if values:
+            top = max(values.values())
+            best[column] = {number for number, value in values.items() if value == top}
+    return best
+
+
+def printed(results: Sequence[Result], width: int | None = None) -> str:
+    """What the command line shows for one collection: one table of quantities by systems."""
+    import io
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    header, rows, ends = quantity_table(results)
+    table = Table(
+        box=box.SIMPLE_HEAD, title=collection_line(results[0]), title_justify="left", pad_edge=False
+    )
+    table.add_column(header[0], no_wrap=True)
+    for name in header[1:]:
+        table.add_column(name, justify="right", overflow="fold")
+    for number, row in enumerate(rows):
+        table.add_row(*row, end_section=number in ends)
+    text = io.StringIO()
+    Console(file=text, width=width or 40 + 24 * len(results), highlight=False).print(table)
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
