@@ -44,6 +44,7 @@ COMMANDS = (
     Command(
         "tune", "Search your text", "Measure which settings reach a recall, and store them in the index."
     ),
+    Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost."),
     Command("encode", "Vectors", "Encode a corpus or queries into a vector file."),
     Command("export", "Vectors", "Write the vectors of an index for other engines."),
 )

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from splade_engine.cli import options, output
 
 if TYPE_CHECKING:
     from splade_engine.eval.experiment import Experiment, Outcome
     from splade_engine.eval.results import Result
     from splade_engine.eval.store import ResultFolder
+    from splade_engine.eval.workbench import Settings
 
 SKIPPED = 1  # exit code when something of a suite had to be skipped
 
 
-def eval_command(
+def run(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -29,9 +32,7 @@ def eval_command(
             "--system", "-s", help="A system, such as 'bm25' or 'rrf(bm25, sparse-exact)'; may be repeated."
         ),
     ] = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="Checkpoint folder or hub id (default: the bundled encoder).")
-    ] = None,
+    encoder: options.Encoder = None,
     dense_model: Annotated[
         str | None, typer.Option(help="sentence-transformers folder or hub id for 'dense' systems.")
     ] = None,
@@ -52,10 +53,11 @@ def eval_command(
     ] = None,
     n_distractors: Annotated[int | None, typer.Option(help="How many of them (default: all).")] = None,
     baseline: Annotated[str | None, typer.Option(help="Test significance against this system.")] = None,
-    run: Annotated[
-        Path | None, typer.Option(help="Write the first system's TREC run here (one collection only).")
+    run_file: Annotated[
+        Path | None,
+        typer.Option("--run", help="Write the first system's TREC run here (one collection only)."),
     ] = None,
-    output: Annotated[
+    output_folder: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Result folder; what it holds is not computed again."),
     ] = None,
@@ -66,16 +68,17 @@ def eval_command(
         Path | None, typer.Option(help="Folder for encodings (default: ~/.cache/splade-engine/eval).")
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no encodings.")] = False,
-    max_length: Annotated[int | None, typer.Option(help="Tokens of a text that the encoder reads.")] = None,
-    threads: Annotated[int | None, typer.Option(help="For building the index (default: all cores).")] = None,
+    max_length: options.MaxLength = None,
+    threads: options.Threads = None,
     seed: Annotated[int, typer.Option(help="Of samples and randomisation tests.")] = 42,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+    json_output: options.Json = False,
 ) -> None:
     """Encode, index, search and measure: effectiveness, sparsity and cost of several systems in one table.
 
     A collection is a folder with corpus.jsonl, queries.jsonl and qrels/test.tsv. Without --system our
     engine is compared with BM25. Effectiveness is measured as trec_eval does.
     """
+    from splade_engine.cli.log import shows_progress
     from splade_engine.errors import InvalidInputError
     from splade_engine.eval.workbench import Settings, default_cache
 
@@ -86,7 +89,7 @@ def eval_command(
         max_length=max_length,
         threads=threads,
         seed=seed,
-        progress=not json_output,
+        progress=shows_progress(),
     )
     if again is not None:
         if sources:
@@ -99,7 +102,7 @@ def eval_command(
         )
     experiment = _experiment(sources, system, exact, accuracy, measures, k, split, baseline, settings)
     experiment = _with_files(experiment, data, distractors, n_distractors)
-    _run(experiment, output, run, json_output)
+    _run(experiment, output_folder, run_file, json_output)
 
 
 def _experiment(
@@ -111,7 +114,7 @@ def _experiment(
     k: int | None,
     split: str | None,
     baseline: str | None,
-    settings: Any,
+    settings: Settings,
 ) -> Experiment:
     from dataclasses import replace
     from functools import reduce
@@ -151,21 +154,21 @@ def _with_files(
     return replace(experiment, data=data, distractors=distractors, n_distractors=n_distractors)
 
 
-def _run(experiment: Experiment, output: Path | None, run: Path | None, json_output: bool) -> None:
+def _run(experiment: Experiment, target: Path | None, run_file: Path | None, json_output: bool) -> None:
     from splade_engine.errors import InvalidInputError
     from splade_engine.eval.experiment import run_experiment
     from splade_engine.eval.runs import write_run
     from splade_engine.eval.store import ResultFolder
 
-    if run is not None and len(experiment.suite.collections) != 1:
+    if run_file is not None and len(experiment.suite.collections) != 1:
         raise InvalidInputError("--run FILE is for a single collection; --output FOLDER keeps every run")
     experiment.systems()
-    folder = ResultFolder.create(output) if output is not None else None
+    folder = ResultFolder.create(target) if target is not None else None
     outcome = run_experiment(experiment, folder, None if json_output else _show)
-    if run is not None and outcome.results:
+    if run_file is not None and outcome.results:
         first = outcome.results[0].run
         assert first is not None  # a fresh result and one read from a folder both carry their run
-        write_run(first, run)
+        write_run(first, run_file)
     if json_output:
         _print_json(outcome)
     else:
@@ -177,10 +180,10 @@ def _run(experiment: Experiment, output: Path | None, run: Path | None, json_out
 def _show(results: list[Result]) -> None:
     from splade_engine.eval.tables import printed
 
-    typer.echo(printed(results))
+    output.write(printed(results))
     for result in results:
         for note in result.notes:
-            typer.echo(f"  {result.system}: {note}")
+            output.write(f"  {result.system}: {note}")
 
 
 def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | None) -> None:
@@ -188,29 +191,24 @@ def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | No
 
     text = summary(outcome.results, experiment.suite.baseline, experiment.settings.seed)
     if text:
-        typer.echo(text)
+        output.write(text)
     for name, reason in outcome.skipped.items():
-        typer.echo(f"{name}: {reason}", err=True)
+        output.note(f"{name}: {reason}")
     if folder is not None:
-        typer.echo(f"results are in {folder.path}; next: splade-engine compare {folder.path}", err=True)
+        output.note(f"results are in {folder.path}; next: splade-engine compare {folder.path}")
 
 
 def _print_json(outcome: Outcome) -> None:
-    import json
-
-    record = {"results": [r.to_dict() for r in outcome.results], "skipped": outcome.skipped}
-    typer.echo(json.dumps(record, indent=1, ensure_ascii=False))
+    output.write_json({"results": [r.to_dict() for r in outcome.results], "skipped": outcome.skipped})
 
 
-def _repeat(folder: Path, settings: Any, json_output: bool) -> None:
+def _repeat(folder: Path, settings: Settings, json_output: bool) -> None:
     from splade_engine.eval.repeat import repeat
 
     report = repeat(folder, settings)
     if json_output:
-        import json
-
-        typer.echo(json.dumps({"agrees": report.agrees, "lines": report.lines}, indent=1))
+        output.write_json({"agrees": report.agrees, "lines": report.lines})
     else:
-        typer.echo("\n".join(report.lines))
+        output.write("\n".join(report.lines))
     if not report.agrees:
         raise typer.Exit(1)

@@ -222,23 +222,18 @@ def _best_rows(rows: Sequence[Sequence[str]]) -> dict[int, set[int]]:
     return best
 
 
-def printed(results: Sequence[Result], width: int | None = None) -> str:
-    """What the command line shows for one collection: one table of quantities by systems."""
-    import io
-
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+def printed(results: Sequence[Result]) -> str:
+    """What the command line shows for one collection: a line about it, then quantities by systems."""
     header, rows, ends = quantity_table(results)
-    table = Table(
-        box=box.SIMPLE_HEAD, title=collection_line(results[0]), title_justify="left", pad_edge=False
-    )
-    table.add_column(header[0], no_wrap=True)
-    for name in header[1:]:
-        table.add_column(name, justify="right", overflow="fold")
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [collection_line(results[0]), "", _aligned(header, widths)]
     for number, row in enumerate(rows):
-        table.add_row(*row, end_section=number in ends)
-    text = io.StringIO()
-    Console(file=text, width=width or 40 + 24 * len(results), highlight=False).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+        if number == 0 or number - 1 in ends:
+            lines.append("")
+        lines.append(_aligned(row, widths))
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+    return "  ".join(cells).rstrip()
