@@ -212,7 +212,9 @@ def _decode(data: bytes) -> Manifest:
         _refuse("the checksum does not match")
     try:
         # decoded first: json.loads would guess UTF-16 and UTF-32 from bytes
-        body = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
+        body = json.loads(
+            text.decode(), object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite
+        )
     except ValueError as error:
         _refuse(f"not valid JSON ({error})")
     return _manifest(body)

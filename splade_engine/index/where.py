@@ -222,6 +222,8 @@ class _Parser:
     def _value(self) -> Value:
         kind, text, place = self.tokens[self.at]
         self.at += 1
+        if kind == "number" and len(text) > 400:
+            self._fail("a number of more than 400 characters", place)
         if kind == "number":
             return float(text) if set(text) & set(".eE") else int(text)
         if kind == "text":

@@ -67,9 +67,7 @@ def _column_truth(part: Compare | In | IsNull, column: pa.Array) -> pa.Array:
 
 
 def _values(name: str, kind: pa.DataType, values: Sequence[Value]) -> pa.Array:
-    """The values as an array to compare a column of this type with; numbers may be compared across int and
-    float.
-    """
+    """The values as an array to compare a column of this type with; an int column is also compared with floats."""
     for value in values:
         is_bool, is_number = isinstance(value, bool), isinstance(value, int | float)
         fits = (
@@ -84,6 +82,8 @@ def _values(name: str, kind: pa.DataType, values: Sequence[Value]) -> pa.Array:
     if pa.types.is_integer(kind) and any(isinstance(v, float) or abs(int(v)) >= 2**63 for v in values):
         kind = pa.float64()
     try:
+        if pa.types.is_floating(kind):
+            values = [float(v) for v in values]
         return pa.array(values, type=kind)
     except (pa.ArrowException, UnicodeError, OverflowError) as error:
         raise InvalidInputError(f"where: column {name!r}: {error}") from None

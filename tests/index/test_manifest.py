@@ -132,7 +132,7 @@ BAD = {
 
 @pytest.mark.parametrize("made", BAD.values(), ids=BAD.keys())
 def test_refused_with_the_name_of_the_file(made: object) -> None:
-    with pytest.raises(IndexCorruptError, match="^folder/manifest.json: "):
+    with pytest.raises(IndexCorruptError, match=r"^folder/manifest.json: "):
         decode(sealed(json.dumps(made).encode()), "folder/manifest.json")
 
 
@@ -155,7 +155,7 @@ RAW = {
 
 @pytest.mark.parametrize("text", RAW.values(), ids=RAW.keys())
 def test_strict_json(text: bytes) -> None:
-    with pytest.raises(IndexCorruptError, match="^m: "):
+    with pytest.raises(IndexCorruptError, match=r"^m: "):
         decode(sealed(text), "m")
 
 

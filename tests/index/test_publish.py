@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.errors import (
+    IndexCorruptError,
+    IndexExistsError,
+    IndexLockedError,
+    IndexNotFoundError,
+    StorageError,
+)
+from splade_engine.index import SparseIndex, publish
+from splade_engine.index.publish import IndexWriter, prepare_folder, read_manifest
+from tests.index import made
+
+
+def names(folder: Path) -> set[str]:
+    return {p.name for p in folder.iterdir()}
+
+
+def test_a_build_leaves_its_files_the_manifest_and_the_lock(tmp_path: Path) -> None:
+    made.index(tmp_path / "ix")
+    manifest, _ = read_manifest(tmp_path / "ix")
+    assert names(tmp_path / "ix") == {*manifest.file_names(), "manifest.json", "write.lock"}
+
+
+def test_old_files_go_after_the_commit_and_open_readers_stay(tmp_path: Path) -> None:
+    old = made.index(tmp_path / "ix", seed=1)
+    queries = made.vectors(9, 5)
+    before, files = made.answers(old, queries), names(tmp_path / "ix")
+    new = SparseIndex.build(tmp_path / "ix", made.vectors(2, 40), overwrite=True)
+    assert names(tmp_path / "ix") & files == {"manifest.json", "write.lock"}
+    assert made.answers(old, queries) == before
+    assert made.answers(new, queries) != before
+    assert made.answers(old.refresh(), queries) == made.answers(new, queries)
+
+
+def test_a_failed_build_leaves_the_old_index(tmp_path: Path) -> None:
+    old = made.index(tmp_path / "ix")
+    before, files = (tmp_path / "ix" / "manifest.json").read_bytes(), names(tmp_path / "ix")
+
+    def broken_stream() -> object:
+        yield made.vectors(1, 5)
+        raise KeyError("the reader of the corpus failed")
+
+    with pytest.raises(KeyError):
+        SparseIndex.build(tmp_path / "ix", broken_stream(), overwrite=True)
+    assert (tmp_path / "ix" / "manifest.json").read_bytes() == before
+    assert names(tmp_path / "ix") == files
+    assert len(SparseIndex.open(tmp_path / "ix")) == len(old)
+
+
+def test_a_failed_first_build_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="also the id"):
+        SparseIndex.build(tmp_path / "ix", made.vectors(1, 2), ["a", "a"])
+    assert not (tmp_path / "ix").exists()
+
+
+def test_a_full_folder_is_refused(tmp_path: Path) -> None:
+    made.index(tmp_path / "ix")
+    with pytest.raises(IndexExistsError, match="holds an index already"):
+        made.index(tmp_path / "ix")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(IndexExistsError, match="not empty"):
+            SparseIndex.build(tmp_path / "full", made.vectors(1, 2), overwrite=overwrite)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(IndexExistsError, match="not a folder"):
+        SparseIndex.build(tmp_path / "file", made.vectors(1, 2), overwrite=True)
+    assert (tmp_path / "full" / "thesis.txt").read_text() == "mine"
+
+
+def test_strangers_in_an_index_folder_survive_every_change(tmp_path: Path) -> None:
+    ix = made.index(tmp_path / "ix")
+    (tmp_path / "ix" / "notes.txt").write_text("mine")
+    (tmp_path / "ix" / ("0" * 32 + ".backup")).write_text("mine too")
+    ix.delete(["1"])
+    ix.compact()
+    SparseIndex.build(tmp_path / "ix", made.vectors(1, 2), overwrite=True)
+    assert {"notes.txt", "0" * 32 + ".backup"} <= names(tmp_path / "ix")
+
+
+def test_remains_of_a_dead_build_are_no_obstacle_and_go(tmp_path: Path) -> None:
+    folder = tmp_path / "ix"
+    folder.mkdir()
+    for name in ("0" * 32 + ".postings", "manifest.json.tmp", "write.lock"):
+        (folder / name).write_bytes(b"half")
+    made.index(folder)
+    (folder / ("1" * 32 + ".ids")).write_bytes(b"half")
+    (folder / "manifest.json.tmp").write_bytes(b"half")
+    SparseIndex.open(folder).delete(["0"])
+    manifest, _ = read_manifest(folder)
+    assert names(folder) == {*manifest.file_names(), "manifest.json", "write.lock"}
+
+
+def test_a_damaged_index_can_be_overwritten_and_nothing_else(tmp_path: Path) -> None:
+    ix = made.index(tmp_path / "ix")
+    (tmp_path / "ix" / "manifest.json").write_bytes(b"damaged")
+    files = names(tmp_path / "ix")
+    with pytest.raises(IndexCorruptError):
+        ix.delete(["0"])
+    assert names(tmp_path / "ix") == files
+    assert len(SparseIndex.build(tmp_path / "ix", made.vectors(1, 3), overwrite=True)) == 3
+    assert names(tmp_path / "ix") == {
+        *read_manifest(tmp_path / "ix")[0].file_names(),
+        "manifest.json",
+        "write.lock",
+    }
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    ix = made.index(tmp_path / "ix")
+    with IndexWriter(tmp_path / "ix"):
+        with pytest.raises(IndexLockedError, match=f"process {os.getpid()} is writing"):
+            ix.delete(["0"])
+        assert len(SparseIndex.open(tmp_path / "ix")) == 40  # readers need no lock
+    assert ix.delete(["0"]) == 1
+
+
+def test_the_lock_of_a_killed_writer_is_free(tmp_path: Path) -> None:
+    ix = made.index(tmp_path / "ix")
+    ready, tell = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            with IndexWriter(tmp_path / "ix"):
+                os.write(tell, b"x")
+                signal.pause()
+        finally:
+            os._exit(1)
+    os.read(ready, 1)
+    with pytest.raises(IndexLockedError, match=f"process {child} "):
+        ix.delete(["0"])
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(ready)
+    os.close(tell)
+    assert ix.delete(["0"]) == 1
+
+
+def test_no_index(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none"):
+        with pytest.raises(IndexNotFoundError, match="no index here"):
+            SparseIndex.open(path)
+    with pytest.raises(IndexNotFoundError, match="no such folder"), IndexWriter(tmp_path / "none"):
+        pass
+    with pytest.raises(IndexNotFoundError), IndexWriter(tmp_path) as writer:
+        writer.current()
+
+
+def test_prepare_folder_says_what_it_made(tmp_path: Path) -> None:
+    assert prepare_folder(tmp_path / "a" / "b", overwrite=False)
+    assert not prepare_folder(tmp_path / "a" / "b", overwrite=False)
+
+
+def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match=r"Not a directory.*file/ix"):
+        SparseIndex.build(tmp_path / "file" / "ix", made.vectors(1, 2))
+
+
+def test_a_reader_follows_a_writer_that_publishes_while_it_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made.index(tmp_path / "ix", seed=1)
+    stale = read_manifest(tmp_path / "ix")
+    new = SparseIndex.build(tmp_path / "ix", made.vectors(2, 30), overwrite=True)
+    answers = iter([stale])
+    monkeypatch.setattr(
+        "splade_engine.index.snapshot.read_manifest",
+        lambda folder: next(answers, None) or publish.read_manifest(folder),
+    )
+    queries = made.vectors(9, 5)
+    assert made.answers(SparseIndex.open(tmp_path / "ix"), queries) == made.answers(new, queries)
+
+
+def test_a_missing_file_is_corruption_not_a_race(tmp_path: Path) -> None:
+    made.index(tmp_path / "ix")
+    next((tmp_path / "ix").glob("*.ids")).unlink()
+    with pytest.raises(IndexCorruptError, match=r"\.ids: the file is missing"):
+        SparseIndex.open(tmp_path / "ix")
+
+
+def test_equal_builds_are_equal_to_the_byte(tmp_path: Path) -> None:
+    for name, threads in (("a", 1), ("b", 2), ("c", 2)):
+        ix = SparseIndex.build(
+            tmp_path / name, made.vectors(1, 50), payload=made.payload(50), threads=threads
+        )
+        ix.add(made.vectors(2, 10), [f"n{i}" for i in range(10)], threads=threads)
+        ix.delete(["7"])
+    content = [
+        {p.name: p.read_bytes() for p in (tmp_path / n).iterdir() if p.name != "write.lock"} for n in "abc"
+    ]
+    assert content[0] == content[1] == content[2]
+
+
+def test_two_segments_of_equal_content_are_two_files(tmp_path: Path) -> None:
+    same = made.vectors(1, 100)
+    ix = SparseIndex.build(tmp_path / "ix", same)
+    ix.add(same[:20], [f"n{i}" for i in range(20)])
+    ix.add(same[:8], [f"m{i}" for i in range(8)])
+    assert ix.info().n_segments == 3
+    assert np.array_equal(ix.vectors().weights[: same.nnz], same.weights)
