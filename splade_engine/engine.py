@@ -15,7 +15,7 @@ from splade_engine.corpus import Corpus, CorpusSource
 from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexExistsError, InvalidInputError
 from splade_engine.hits import Hit, HitPage
 from splade_engine.index import SparseIndex
-from splade_engine.shards import EncodedCorpus, describe_difference, encode_corpus
+from splade_engine.shards import SOURCE, EncodedCorpus, describe_difference, encode_corpus, same_encoder
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ __all__ = ["Hit", "SearchEngine", "check_encoder"]
 
 logger = logging.getLogger(__name__)
 
-SOURCE = (
-    "source"  # key in the index's encoder record: where to load the encoder from; not part of its identity
-)
 BUNDLED = "bundled"
 
 
@@ -207,6 +204,11 @@ class SearchEngine:
         Raises:
             InvalidInputError: an id is in the index already.
         """
+        if not isinstance(corpus, Corpus):
+            corpus = Corpus(corpus)
+        known = next((document.id for document in corpus if document.id in self.index), None)
+        if known is not None:  # before hours of encoding
+            raise InvalidInputError(f"{self.path}: holds a document {known!r} already; update replaces it")
         self._change(self.index.add, corpus, progress, encode_options)
 
     def update(self, corpus: CorpusSource | Corpus, *, progress: bool = False, **encode_options: Any) -> None:
@@ -249,10 +251,9 @@ def check_encoder(
         if encoder.n_terms != n_terms:
             raise EncoderMismatchError(f"{path}: {n_terms} terms, but the encoder has {encoder.n_terms}")
         return
-    expected = {name: value for name, value in record.items() if name != SOURCE}
     given = encoder.fingerprint()
-    if given != expected:
-        what = describe_difference(expected, given)
+    if not same_encoder(record, given):
+        what = describe_difference(record, given)
         raise EncoderMismatchError(
             f"{path}: was built with another encoder ({what}); name that one, or rebuild"
         )

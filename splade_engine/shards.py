@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PLAN_FORMAT = 1
+SOURCE = "source"  # key in an encoder record: where to load it from; not part of what it is
 MIN_SHARD_DOCS = 512  # 12 s of encoding on two cores: what an interruption costs
 MAX_SHARD_DOCS = 32768
 
@@ -87,7 +88,7 @@ class EncodedCorpus:
         return ids
 
     def batches(self) -> Iterator[IndexBatch]:
-        """Vectors, ids and payload (`payload_table`) of one shard after another; what `SparseIndex.build` takes."""
+        """Vectors, ids and payload of one shard after another: what `SparseIndex.build` takes."""
         from splade_engine.index import IndexBatch
 
         for shard in range(self.n_shards):
@@ -276,10 +277,8 @@ def _agreed_plan(
 
 
 def _difference(folder: Path, begun: dict[str, Any], plan: dict[str, Any]) -> InvalidInputError | None:
-    if begun == plan:
-        return None
     advice = f"remove {folder} to start anew"
-    if begun["encoder"] != plan["encoder"]:
+    if not same_encoder(begun["encoder"], plan["encoder"]):
         what = describe_difference(begun["encoder"], plan["encoder"])
         return EncoderMismatchError(f"{folder} was begun with another encoder ({what}); {advice}")
     for name in ("corpus", "options", "shard_docs", "n_terms", "format"):
@@ -291,11 +290,17 @@ def _difference(folder: Path, begun: dict[str, Any], plan: dict[str, Any]) -> In
     return None
 
 
+def same_encoder(a: Mapping[str, str | int], b: Mapping[str, str | int]) -> bool:
+    """Whether two fingerprints stand for one encoder: everything but its name and place is the same."""
+    where = ("name", SOURCE)
+    return {k: v for k, v in a.items() if k not in where} == {k: v for k, v in b.items() if k not in where}
+
+
 def describe_difference(
     expected: Mapping[str, str | int], got: Mapping[str, str | int], limit: int = 3
 ) -> str:
     """Which entries of two fingerprints differ: "max_length 256, now 128"."""
-    names = [name for name in {**expected, **got} if expected.get(name) != got.get(name)]
+    names = [n for n in {**expected, **got} if n != SOURCE and expected.get(n) != got.get(n)]
     parts = [f"{n} {expected.get(n, 'absent')}, now {got.get(n, 'absent')}" for n in names[:limit]]
     return "; ".join(parts) + ("; ..." if len(names) > limit else "")
 

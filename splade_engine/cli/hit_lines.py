@@ -18,7 +18,7 @@ _INDENT = "     "
 _EXPANSION = "added by the encoder"
 
 
-def write_hit(hit: Hit, *, reasons: bool, full: bool = False) -> None:
+def write_hit(hit: Hit, *, reasons: bool, full: bool = False, matches: int = SHOWN_MATCHES) -> None:
     """A line with rank, id, title and score, the text, with `reasons` the table of terms, an empty line."""
     why = hit.explain()
     name = output.styled(output.plain(hit.id), fg="cyan", bold=True)
@@ -29,13 +29,13 @@ def write_hit(hit: Hit, *, reasons: bool, full: bool = False) -> None:
     for line in highlighted_lines(text, why.text_spans, start, stop, output.width() - len(_INDENT)):
         output.write(_INDENT + line)
     if reasons:
-        for line in reason_lines(why):
+        for line in reason_lines(why, matches):
             output.write(_INDENT + line)
     output.write()
 
 
 def best_window(text: str, spans: Sequence[Span], length: int) -> Span:
-    """(start, stop) of the stretch of at most `length` characters with most spans; the beginning if as good."""
+    """(start, stop) of the stretch of `length` characters with most spans; the beginning if it is as good."""
     if len(text) <= length:
         return 0, len(text)
     start, most = 0, sum(1 for _, end in spans if end <= length)
@@ -82,7 +82,7 @@ def _words(text: str, start: int, stop: int, marked: set[int]) -> Iterator[tuple
 
 
 def reason_lines(why: Explanation, limit: int = SHOWN_MATCHES) -> list[str]:
-    """The table of reasons: term, query weight, document weight, share of the score, words of the document."""
+    """Term, query weight, document weight, share of the score and words of the document, as a table."""
     rows = [("term", "query", "document", "share")]
     words = [""]
     for match in why.matches[:limit]:

@@ -30,5 +30,5 @@ def configure(level: int) -> None:
 
 
 def shows_progress() -> bool:
-    """Unless `--quiet`; and only ever on a terminal, which tqdm finds out."""
-    return logging.getLogger("splade_engine").getEffectiveLevel() <= logging.INFO
+    """On a terminal, unless `--quiet`: a log file is no place for a progress bar."""
+    return sys.stderr.isatty() and logging.getLogger("splade_engine").getEffectiveLevel() <= logging.INFO

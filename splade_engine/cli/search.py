@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,19 +44,16 @@ def run(
     from splade_engine.errors import InvalidInputError
 
     engine = SearchEngine.open(folder, encoder)
-    start = time.perf_counter()
     vectors = engine.encoder.encode_queries([query])
     if vectors.nnz == 0:
         raise InvalidInputError(f"query {query!r}: holds no term that the encoder knows")
     hits = engine.search_vectors(vectors, k, accuracy=accuracy, exact=exact, where=where)[0]
-    milliseconds = 1000 * (time.perf_counter() - start)
     if as_json:
         output.write_json({"query": query, "hits": [_as_dict(hit, explain) for hit in hits]})
         return
     for hit in hits:
         write_hit(hit, reasons=explain, full=full)
-    found = f"{len(hits)} of {len(engine):,} documents" if hits else "No document matches"
-    output.note(f"{found} ({milliseconds:.1f} ms)")
+    output.note(f"{len(hits)} of {len(engine):,} documents" if hits else "No document matches")
 
 
 def _as_dict(hit: Hit, explain: bool) -> dict[str, object]:
