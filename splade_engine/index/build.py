@@ -96,7 +96,7 @@ class SegmentStream:
 
     Attributes:
         memory: budget in MiB, or None to put everything into one segment.
-        first_ordinal: number of the first document, for default ids and messages.
+        first_ordinal: number of the first document, for default ids. Messages count the documents from 0.
     """
 
     writer: IndexWriter
@@ -117,7 +117,7 @@ class SegmentStream:
         if self.memory is not None and self.memory < MIN_MEMORY:
             raise InvalidInputError(f"memory: a budget of at least {MIN_MEMORY} MiB, got {self.memory}")
         self._budget = None if self.memory is None else self.memory << 20
-        self._next = self.first_ordinal
+        self._next = 0
 
     def consume(self, batches: Iterable[IndexBatch], *, progress: bool = False) -> list[SegmentRecord]:
         """Write all segments; returns their records.
@@ -169,12 +169,15 @@ class SegmentStream:
         if self._budget is not None and self._vectors and self._cost + cost > self._budget:
             self.flush()
         self._vectors.append(vectors)
-        self._ids.extend(decimal_ids(self._next, len(vectors)) if part.ids is None else part.ids)
+        self._ids.extend(self._decimal(len(vectors)) if part.ids is None else part.ids)
         self._tables.append((part.payload, len(vectors)))
         self._cost += cost
         self._next += len(vectors)
-        if self._next > MAX_DOCS:
+        if self.first_ordinal + self._next > MAX_DOCS:
             raise InvalidInputError(f"more than {MAX_DOCS} documents")
+
+    def _decimal(self, count: int) -> list[str]:
+        return decimal_ids(self.first_ordinal + self._next, count)
 
     def flush(self) -> None:
         """Write what is collected as a segment."""

@@ -59,8 +59,8 @@ def _hash_chunk(offsets: Offsets, data: Bytes) -> NDArray[np.uint64]:
     return h ^ (h >> np.uint64(29))
 
 
-def encode_ids(ids: Sequence[str]) -> tuple[Offsets, Bytes]:
-    """Offsets and bytes of a list of ids.
+def encode_ids(ids: Sequence[str], first_row: int = 0) -> tuple[Offsets, Bytes]:
+    """Offsets and bytes of a list of ids; messages count documents from `first_row`.
 
     Raises:
         InvalidInputError: naming the row of an id that is not a string, is empty, too long, holds NUL or
@@ -73,7 +73,7 @@ def encode_ids(ids: Sequence[str]) -> tuple[Offsets, Bytes]:
         column = None
     if column is None or column.null_count:
         for row, value in enumerate(ids):
-            _check_id(row, value)
+            _check_id(first_row + row, value)
         raise InvalidInputError("ids: a value that cannot be stored as text")
     offsets, data = _buffers(column)
     lengths = np.diff(offsets)
@@ -83,7 +83,7 @@ def encode_ids(ids: Sequence[str]) -> tuple[Offsets, Bytes]:
         bad[int(np.searchsorted(offsets, nul, side="right")) - 1] = True
     if bad.any():
         row = int(np.argmax(bad))
-        _check_id(row, ids[row])
+        _check_id(first_row + row, ids[row])
     return offsets, data
 
 
@@ -132,7 +132,7 @@ class IdColumn:
     @classmethod
     def build(cls, ids: Sequence[str], first_row: int = 0) -> IdColumn:
         """Encode and sort ids; refuses a duplicate, naming both rows (counted from `first_row`)."""
-        column = cls.from_encoded(*encode_ids(ids))
+        column = cls.from_encoded(*encode_ids(ids, first_row))
         twice = column.duplicate()
         if twice is not None:
             a, b = twice

@@ -67,7 +67,7 @@ def _column_truth(part: Compare | In | IsNull, column: pa.Array) -> pa.Array:
 
 
 def _values(name: str, kind: pa.DataType, values: Sequence[Value]) -> pa.Array:
-    """The values as an array to compare a column of this type with; an int column is also compared with floats."""
+    """The values as an array to compare a column of this type with; int columns may meet floats."""
     for value in values:
         is_bool, is_number = isinstance(value, bool), isinstance(value, int | float)
         fits = (

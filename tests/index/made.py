@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import pyarrow as pa
 
 from splade_engine.index import SparseIndex
 from splade_engine.vectors import SparseVectors
+
+# publishing flushes a dozen times; tests that publish hundreds of times use memory where the system lets them
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def vectors(seed: int, n: int, n_terms: int = 60, mean: float = 8.0) -> SparseVectors:

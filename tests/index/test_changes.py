@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import itertools
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from splade_engine.errors import IndexNotFoundError, InvalidInputError
+from splade_engine.index import SparseIndex
+from splade_engine.vectors import SparseVectors
+from tests import oracle
+from tests.index import made
+
+COUNTS = st.integers(1, 25)
+N_TERMS = 30
+
+
+class Changes(RuleBasedStateMachine):
+    """Any order of changes leaves what an index built from the live documents would hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(prefix="changes", dir=made.MEMORY)
+        self.path = Path(self.folder.name) / "ix"
+        self.seeds = itertools.count(1)
+        self.live: dict[str, tuple[SparseVectors, dict]] = {}
+
+    def documents(self, ids: list[str]) -> tuple[SparseVectors, pa.Table]:
+        seed = next(self.seeds)
+        vectors = made.vectors(seed, len(ids), N_TERMS, 5)
+        table = made.payload(len(ids), 100 * seed)
+        for i, name in enumerate(ids):
+            self.live.pop(name, None)
+            self.live[name] = vectors[i], table.slice(i, 1).to_pylist()[0]
+        return vectors, table
+
+    @initialize(n=COUNTS)
+    def build(self, n: int) -> None:
+        ids = [f"first-{i}" for i in range(n)]
+        vectors, table = self.documents(ids)
+        self.ix = SparseIndex.build(self.path, vectors, ids, payload=table, threads=1)
+
+    @rule(n=COUNTS)
+    def add(self, n: int) -> None:
+        ids = [f"{next(self.seeds)}-{i}" for i in range(n)]
+        vectors, table = self.documents(ids)
+        assert self.ix.add(vectors, ids, payload=table, threads=1) == n
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), n=st.integers(0, 5))
+    def update(self, data: st.DataObject, n: int) -> None:
+        old = data.draw(st.lists(st.sampled_from(sorted(self.live)), min_size=1, max_size=8, unique=True))
+        ids = data.draw(st.permutations([*old, *(f"{next(self.seeds)}-u{i}" for i in range(n))]))
+        vectors, table = self.documents(ids)
+        assert self.ix.update(vectors, ids, payload=table, threads=1) == len(old)
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        gone = data.draw(st.lists(st.sampled_from(sorted(self.live)), min_size=1, unique=True))
+        assert self.ix.delete(gone) == len(gone)
+        for name in gone:
+            del self.live[name]
+
+    @rule()
+    def compact(self) -> None:
+        assert self.ix.compact(threads=1) == (1 if self.live else 0)
+        assert self.ix.ids() == list(self.live)
+
+    @rule()
+    def reopen(self) -> None:
+        self.ix = SparseIndex.open(self.path)
+
+    @invariant()
+    def equals_an_index_of_the_live_documents(self) -> None:
+        assert len(self.ix) == len(self.live)
+        assert self.ix.ids() == list(self.live)
+        vectors = SparseVectors.concat([SparseVectors.empty(N_TERMS), *(v for v, _ in self.live.values())])
+        assert self.ix.vectors() == vectors
+        queries = made.vectors(0, 3, N_TERMS, 6)
+        ordinals, scores = oracle.exact(vectors, queries, 12)
+        found = self.ix.search(queries, 12, exact=True)
+        names = list(self.live)
+        assert found.ids == [[names[o] for o in row if o >= 0] for row in ordinals.tolist()]
+        assert np.array_equal(found.scores, scores)
+        for row, ids in zip(found.ordinals.tolist(), found.ids, strict=True):
+            hits = [o for o in row if o >= 0]
+            assert self.ix.payload(hits) == [self.live[name][1] for name in ids]
+            assert [self.ix.ordinal(name) for name in ids] == hits
+        assert self.ix.info().n_segments <= 16
+
+    def teardown(self) -> None:
+        self.folder.cleanup()
+
+
+Changes.TestCase.settings = settings(max_examples=15, stateful_step_count=12, deadline=None)
+TestChanges = Changes.TestCase
+
+
+def test_growing_by_single_documents_stays_logarithmic(memory_path: Path) -> None:
+    ix = SparseIndex.build(memory_path / "ix", made.vectors(0, 64), threads=1)
+    most = 0
+    for i in range(40):
+        ix.add(made.vectors(i, 1), [f"n{i}"], threads=1)
+        most = max(most, ix.info().n_segments)
+    assert most <= 7
+    assert ix.ids() == [str(i) for i in range(64)] + [f"n{i}" for i in range(40)]
+
+
+def test_all_or_nothing(tmp_path: Path) -> None:
+    ix = made.changed_index(tmp_path / "ix")
+    before = (tmp_path / "ix" / "manifest.json").read_bytes()
+    files = {p.name for p in (tmp_path / "ix").iterdir()}
+    two = made.vectors(3, 2)
+    for call, message in [
+        (lambda: ix.add(two, ["new", "5"]), "document 1: id '5' is in the index already"),
+        (lambda: ix.add(two, ["new", "new"]), "document 1: id 'new' is also the id of document 0"),
+        (lambda: ix.add(two, ["new", 5]), "document 1: id 5 is not a string"),
+        (lambda: ix.add(made.vectors(1, 2, 61), ["x", "y"]), "vectors over 61 terms in an index of 60"),
+        (
+            lambda: ix.add(two, ["x", "y"], payload=pa.table({"open": ["a", "b"]})),
+            "'open' is bool in the index and text",
+        ),
+        (lambda: ix.update(two, ["5", "5"]), "also the id of"),
+        (lambda: ix.delete(["5", "nowhere"]), "delete: no document with id 'nowhere'"),
+        (lambda: ix.delete(["3"]), "delete: no document with id '3'"),
+        (lambda: ix.delete(["5", "5"]), "delete: id '5' is given twice"),
+        (lambda: ix.delete("5"), "a list of ids is expected"),
+    ]:  # fmt: skip
+        with pytest.raises(InvalidInputError, match=message):
+            call()
+        assert (tmp_path / "ix" / "manifest.json").read_bytes() == before
+        assert {p.name for p in (tmp_path / "ix").iterdir()} == files
+    assert ix.delete([]) == 0
+    assert ix.add([]) == 0
+
+
+def test_deleted_ids_may_come_back(tmp_path: Path) -> None:
+    ix = made.index(tmp_path / "ix", 100)
+    ix.delete(["5"])
+    ix.add(made.vectors(4, 1), ["5"])
+    assert ix.info().n_segments == 2
+    assert ix.ordinal("5") == 100
+    assert SparseIndex.open(tmp_path / "ix").vectors([100]) == made.vectors(4, 1)
+
+
+def test_everything_deleted(tmp_path: Path) -> None:
+    ix = made.index(tmp_path / "ix", 5)
+    ix.delete([str(i) for i in range(5)])
+    for opened in (ix, SparseIndex.open(tmp_path / "ix")):
+        assert len(opened) == 0
+        assert opened.ids() == []
+        assert opened.search(made.vectors(1, 2), 3).ids == [[], []]
+        assert opened.info().n_segments == 0
+    assert ix.compact() == 0
+    ix.add(made.vectors(1, 3), ["a", "b", "c"], payload=pa.table({"year": ["text", "now", "fine"]}))
+    assert ix.ids() == ["a", "b", "c"]
+
+
+def test_columns_may_come_later_and_widen(tmp_path: Path) -> None:
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 50), payload=pa.table({"n": [1] * 50}))
+    ix.add(made.vectors(2, 2), ["a", "b"], payload=pa.table({"n": [0.5, 2.0], "new": ["x", None]}))
+    ix.add(made.vectors(3, 1), ["c"])
+    assert ix.info().n_segments == 2
+    assert ix.info().columns == {"n": "float", "new": "text"}
+    assert ix.search(made.vectors(2, 2), 60, where="n < 1", exact=True).ids[0] == ["a"]
+    rows = ix.payload([0, 50, 52])
+    ix.compact()
+    assert ix.payload([0, 50, 52]) == [
+        {"n": 1.0, "new": None},
+        {"n": 0.5, "new": "x"},
+        {"n": None, "new": None},
+    ]
+    assert rows == [{"n": 1}, {"n": 0.5, "new": "x"}, {"n": None, "new": None}]
+
+
+def test_changes_of_two_holders_follow_one_another(tmp_path: Path) -> None:
+    one = made.index(tmp_path / "ix", 20)
+    other = SparseIndex.open(tmp_path / "ix")
+    one.delete(["1"])
+    other.delete(["2"])
+    assert len(other) == 18
+    assert len(one) == 19
+    assert one.refresh().ids() == other.ids()
+    with pytest.raises(IndexNotFoundError):
+        (tmp_path / "ix" / "manifest.json").unlink()
+        one.refresh()
