@@ -23,7 +23,7 @@ from xxhash import xxh3_128
 from splade_engine.corpus import Corpus
 from splade_engine.documents import BEIR_CORPUS, Document, read_documents
 from splade_engine.errors import DatasetError
-from splade_engine.eval.qrels import Qrels, check_queries_join, read_qrels
+from splade_engine.eval.qrels import Qrels, check_queries_join, line_of, read_qrels
 from splade_engine.text_lines import read_lines
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ class Dataset:
         dev: another split with judgments, for choosing a hybrid's weights; None where there is none.
         drop_own_id: drop the hit whose id is the query's id (BEIR: ArguAna, Quora).
         n_distractors: documents added to the collection's own.
+        qrels_file: where the judgments were read from, for error messages.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Dataset:
     drop_own_id: bool = False
     n_distractors: int = 0
     parts: tuple[Corpus, ...] = ()
+    qrels_file: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -99,6 +101,32 @@ class Dataset:
             "queries": _digest(self.test.queries),
             "qrels": _digest(self.test.qrels),
         }
+
+    def check_documents_join(self) -> int:
+        """How many judged documents the corpus does not hold (they stay in the judgments, as in trec_eval).
+
+        Raises:
+            DatasetError: naming the first judgment, if the corpus holds none of them.
+        """
+        judged = {doc_id: query for query, grades in self.qrels.items() for doc_id in grades}
+        missing = set(judged)
+        for document in self.corpus:
+            missing.discard(document.id)
+        if judged and len(missing) == len(judged):
+            query, doc_id = next((q, d) for q, grades in self.qrels.items() for d in grades)
+            place = (
+                f"{self.qrels_file}:{line_of(self.qrels_file, query, doc_id)}"
+                if self.qrels_file
+                else self.name
+            )
+            raise DatasetError(
+                f"{place}: document {doc_id!r} is not in the corpus, nor is any other judged document"
+            )
+        if missing:
+            logger.warning(
+                "%s: %d of %d judged documents are not in the corpus", self.name, len(missing), len(judged)
+            )
+        return len(missing)
 
 
 def _digest(content: Mapping[str, Any]) -> str:
@@ -163,6 +191,7 @@ def _from_folder(folder: Path, split: str | None) -> Dataset:
         corpus=Corpus(folder),
         test=Split(split, {q: texts[q] for q in chain(test_qrels, nowhere)}, test_qrels),
         dev=Split(dev, {q: texts[q] for q in qrels[dev]}, qrels[dev]) if dev else None,
+        qrels_file=files[split],
     )
 
 

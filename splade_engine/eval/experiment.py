@@ -67,6 +67,7 @@ class Experiment:
     def load(self, collection: Collection) -> Dataset:
         """One collection, with distractors if there are any."""
         dataset = collection.load(self.data)
+        dataset.check_documents_join()
         if self.distractors is not None:
             named = with_distractors(dataset, self.distractors, self.n_distractors)
             dataset = dataclasses.replace(named, name=dataset.name)
@@ -85,8 +86,8 @@ class Experiment:
             "baseline": self.suite.baseline,
             "published": self.suite.published,
             "k": self.suite.k,
-            "data": None if self.data is None else str(self.data),
-            "distractors": None if self.distractors is None else str(self.distractors),
+            "data": None if self.data is None else str(self.data.resolve()),
+            "distractors": None if self.distractors is None else str(self.distractors.resolve()),
             "n_distractors": self.n_distractors,
             "encoder": None if s.encoder is None else str(s.encoder),
             "dense_model": s.dense_model,

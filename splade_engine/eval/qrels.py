@@ -85,15 +85,17 @@ def check_queries_join(qrels: Qrels, queries: Iterable[str], qrels_file: Path, q
     known = set(queries)
     missing = [query for query in qrels if query not in known]
     if missing:
-        line = _line_of(qrels_file, missing[0])
+        line = line_of(qrels_file, missing[0])
         raise DatasetError(
             f"{qrels_file}:{line}: query {missing[0]!r} is not in {queries_file.name} "
             f"({len(missing)} of {len(qrels)} judged queries are not)"
         )
 
 
-def _line_of(path: Path, query_id: str) -> int:
+def line_of(path: Path, query_id: str, doc_id: str | None = None) -> int:
+    """The first line of a qrels file about a query (and a document), 1 where there is none."""
     for number, line in read_lines(path):
-        if line.split("\t" if "\t" in line else None)[:1] == [query_id]:
+        columns = line.split("\t") if line.count("\t") >= 2 else line.split()
+        if columns[0].strip() == query_id and (doc_id is None or doc_id in (c.strip() for c in columns[1:])):
             return number
     return 1

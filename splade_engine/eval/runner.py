@@ -113,6 +113,7 @@ def evaluate(
     if workbench is not None:
         return _evaluated(wanted, workbench, names, depth)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    data.check_documents_join()
     with Workbench(data, settings) as bench:
         return _evaluated(wanted, bench, names, depth)
 

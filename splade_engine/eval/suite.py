@@ -110,10 +110,12 @@ def load_suite(source: str | Path, split: str | None = None) -> Suite:
     if path.is_dir() and not is_collection(path):
         found = sorted(folder for folder in path.iterdir() if folder.is_dir() and is_collection(folder))
         if found:
-            collections = tuple(Collection(f.name, str(f), split=split) for f in found)
+            collections = tuple(Collection(f.name, str(f.resolve()), split=split) for f in found)
             return Suite(path.resolve().name, collections)
-    name = path.resolve().name if path.is_dir() else str(source)
-    return Suite(name, (Collection(name, str(source), split=split),))
+    if not path.is_dir():
+        return Suite(str(source), (Collection(str(source), str(source), split=split),))
+    # absolute, so that the result folder can be repeated from anywhere
+    return Suite(path.resolve().name, (Collection(path.resolve().name, str(path.resolve()), split=split),))
 
 
 def _parsed(text: str, place: str, base: Path | None) -> Suite:
@@ -157,7 +159,7 @@ def _collection(entry: Any, place: str, base: Path | None) -> Collection:
     if not source and not folder:
         raise InvalidInputError(f"{place}: neither source nor folder")
     if base is not None and source and (base / source).is_dir():
-        source = str(base / source)
+        source = str((base / source).resolve())
     name = entry.get("name") or folder or source
     return Collection(
         name, source, folder, entry.get("split"), entry.get("drop_own_id"), entry.get("group", "")

@@ -8,6 +8,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -94,6 +95,14 @@ def write_collection(
         text = "\n".join(["query-id\tcorpus-id\tscore", *rows]) + "\n"
         (folder / "qrels" / f"{split}.tsv").write_text(text)
     return folder
+
+
+@pytest.fixture
+def invented() -> SimpleNamespace:
+    """What test modules need of this file (they cannot import it)."""
+    return SimpleNamespace(
+        write=write_collection, documents=DOCUMENTS, queries=QUERIES, qrels=QRELS, WordEncoder=WordEncoder
+    )
 
 
 @pytest.fixture
