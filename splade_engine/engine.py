@@ -87,9 +87,9 @@ class SearchEngine:
         path = Path(path)
         if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise IndexExistsError(f"{path}: exists already; choose another folder or overwrite it")
-        loaded, source = _loaded(encoder)
+        loaded = _loaded(encoder)
         encoded = _encoded(path, corpus, loaded, overwrite, allow_empty, progress, encode_options)
-        record = {**loaded.fingerprint(), SOURCE: source}
+        record = encoder_record(loaded)
         index = SparseIndex.build(
             path,
             encoded.batches(),
@@ -134,7 +134,7 @@ class SearchEngine:
                 raise EncoderMismatchError(f"{path}: does not say which encoder made its vectors; name one")
             loaded = _recorded_encoder(path, record, device)
         else:
-            loaded, _ = _loaded(encoder, device)
+            loaded = _loaded(encoder, device)
         check_encoder(path, record, loaded, index.n_terms)
         return cls(path, index, loaded)
 
@@ -259,16 +259,23 @@ def check_encoder(
         )
 
 
-def _loaded(encoder: SparseEncoder | str | Path | None, device: str = "auto") -> tuple[SparseEncoder, str]:
-    """The encoder, and what to load it from next time."""
+def encoder_record(encoder: SparseEncoder, n_terms: int | None = None) -> dict[str, str | int]:
+    """What an index remembers of its encoder: the fingerprint, and what to load it from.
+
+    Raises:
+        EncoderMismatchError: if the vectors have another number of terms than the encoder.
+    """
+    if n_terms not in (None, encoder.n_terms):
+        raise EncoderMismatchError(f"{encoder.name}: {encoder.n_terms} terms, but the vectors have {n_terms}")
+    return {**encoder.fingerprint(), SOURCE: encoder.source or BUNDLED}
+
+
+def _loaded(encoder: SparseEncoder | str | Path | None, device: str = "auto") -> SparseEncoder:
+    if encoder is not None and not isinstance(encoder, str | Path):
+        return encoder
     from splade_engine.encoder import SparseEncoder
 
-    if encoder is None:
-        return SparseEncoder.load(device=device), BUNDLED
-    if isinstance(encoder, str | Path):
-        kept = str(Path(encoder).resolve()) if Path(encoder).exists() else str(encoder)
-        return SparseEncoder.load(encoder, device=device), kept
-    return encoder, encoder.source or BUNDLED
+    return SparseEncoder.load(encoder, device=device)
 
 
 def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:

@@ -11,7 +11,7 @@ SpladeEngineError                   exit code 1
 │   └── MissingExtraError           2   an optional package is not installed
 ├── IndexCorruptError               1   checksum or structure does not hold
 ├── IndexLockedError                1   another process is writing the index
-├── StorageError (OSError)          1   the disk refused: full, read-only, gone
+├── StorageError (OSError)          2   the disk refused: full, read-only, gone
 └── TrainingError                   1   a run that cannot go on (collapse, out of memory)
 
 The message of each is one line that names the file, row and value; the command line prints it and exits with
@@ -71,6 +71,8 @@ class IndexLockedError(SpladeEngineError):
 
 class StorageError(SpladeEngineError, OSError):
     """The file system refused a read or a write (disk full, read-only, gone)."""
+
+    exit_code = 2
 
 
 class TrainingError(SpladeEngineError):

@@ -14,7 +14,9 @@ Format = Literal["arrow", "parquet", "seismic", "anserini", "csr"]
 
 
 def run(
-    source: Annotated[Path, typer.Argument(help="JSONL or TSV (.gz, .zst), a BEIR folder, text files.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="JSONL or TSV (.gz, .zst), a BEIR folder, text files.")
+    ],
     file: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write: .arrow, .parquet, .jsonl[.gz], .csr.")
     ],

@@ -77,6 +77,11 @@ def run(
 
     A collection is a folder with corpus.jsonl, queries.jsonl and qrels/test.tsv. Without --system our
     engine is compared with BM25. Effectiveness is measured as trec_eval does.
+
+    \b
+    Examples:
+      splade-engine eval data/scifact
+      splade-engine eval beir/scifact/test --exact --run scifact.trec
     """
     from splade_engine.cli.log import shows_progress
     from splade_engine.errors import InvalidInputError

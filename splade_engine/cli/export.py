@@ -13,11 +13,13 @@ from splade_engine.cli.encode import Format
 
 def run(
     folder: options.IndexFolder,
-    file: Annotated[Path, typer.Argument(help="The file to write: .jsonl[.gz], .csr, .parquet, .arrow.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write: .jsonl[.gz], .csr, .parquet, .arrow.")
+    ],
     format: Annotated[
         Format | None, typer.Option("--format", help="Default: by the suffix; .jsonl is Seismic's.")
     ] = None,
-    encoder: options.Encoder = None,
+    encoder: options.IndexEncoder = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -44,7 +46,7 @@ def run(
     if kind in ("seismic", "anserini"):  # they name tokens, which the encoder knows
         from splade_engine.engine import SearchEngine
 
-        vocabulary = SearchEngine.open(folder, encoder).encoder.vocabulary
+        vocabulary = SearchEngine.open(folder, options.named_encoder(encoder)).encoder.vocabulary
     vectors = index.vectors()
     write_vectors(file, vectors, index.ids(), vocabulary, format=kind)
     if as_json:

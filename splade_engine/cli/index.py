@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.log import shows_progress
 
+if TYPE_CHECKING:
+    from splade_engine.index import SparseIndex
+
+VECTOR_SUFFIXES = (".arrow", ".parquet", ".csr")
+
 
 def run(
-    source: Annotated[Path, typer.Argument(help="JSONL or TSV (.gz, .zst), a BEIR folder, text files.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SOURCE", help="JSONL or TSV (.gz, .zst), a BEIR folder, text files, vectors."
+        ),
+    ],
     folder: Annotated[Path, typer.Option("--output", "-o", help="The index folder to make.")],
     encoder: options.Encoder = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
@@ -23,6 +33,10 @@ def run(
     batch_tokens: options.BatchTokens = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    memory: Annotated[
+        int | None,
+        typer.Option("--memory", help="MiB for building; several segments where it is not enough."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Encode a corpus and build an index of it, with the documents' text.
@@ -31,9 +45,10 @@ def run(
     and the same command goes on from there; DIR appears when the index is complete.
 
     \b
-    JSONL   one object a line: _id (or id), text, perhaps title; other fields are metadata
-    TSV     id, text or id, title, text; or any columns under a header with id and text
-    folder  with corpus.jsonl (BEIR), or of .txt, .md, .rst files, cut into passages
+    JSONL    one object a line: _id (or id), text, perhaps title; other fields are metadata
+    TSV      id, text or id, title, text; or any columns under a header with id and text
+    folder   with corpus.jsonl (BEIR), or of .txt, .md, .rst files, cut into passages
+    vectors  .arrow, .parquet, .csr, as `encode` writes them; --encoder records what made them
 
     \b
     Examples:
@@ -41,41 +56,54 @@ def run(
       splade-engine index ~/notes -o notes-index
       splade-engine index beir/scifact -o scifact --encoder naver/splade-v3
     """
-    from splade_engine.engine import SearchEngine
-
     start = time.perf_counter()
     options.refuse_existing(folder, overwrite)
-    engine = SearchEngine.build(
-        folder,
-        source,
-        options.load_encoder(encoder, max_length=max_length, device=device),
-        overwrite=overwrite,
-        allow_empty=allow_empty or None,
-        threads=threads,
-        progress=shows_progress(),
-        **options.encode_options(top_k, batch_tokens),
+    building: dict[str, Any] = {"overwrite": overwrite, "threads": threads, "memory": memory}
+    if source.suffix.lower() in VECTOR_SUFFIXES and not source.is_dir():
+        index = _from_vectors(source, folder, encoder, building)
+    else:
+        from splade_engine.corpus import Corpus
+        from splade_engine.engine import SearchEngine
+
+        corpus = Corpus(source, allow_empty=allow_empty or None)
+        corpus.survey()  # bad input shows before a model is loaded
+        loaded = options.load_encoder(encoder, max_length=max_length, device=device)
+        given = options.encode_options(top_k, batch_tokens)
+        index = SearchEngine.build(
+            folder, corpus, loaded, progress=shows_progress(), **building, **given
+        ).index
+    _report(index, time.perf_counter() - start, as_json)
+
+
+def _from_vectors(source: Path, folder: Path, encoder: str | None, building: dict[str, Any]) -> SparseIndex:
+    from splade_engine.engine import encoder_record
+    from splade_engine.index import SparseIndex
+    from splade_engine.vector_files import read_vectors
+
+    stored = read_vectors(source)
+    record = (
+        None if encoder is None else encoder_record(options.load_encoder(encoder), stored.vectors.n_terms)
     )
-    info = engine.index.info()
-    seconds = time.perf_counter() - start
+    return SparseIndex.build(
+        folder, stored.vectors, stored.ids, encoder=record, progress=shows_progress(), **building
+    )
+
+
+def _report(index: SparseIndex, seconds: float, as_json: bool) -> None:
+    info = index.info()
+    encoder = str((info.encoder or {}).get("name", "not recorded"))
     if as_json:
-        output.write_json(
-            {
-                "path": str(folder),
-                "documents": info.n_docs,
-                "terms_per_document": info.terms_per_doc,
-                "bytes": info.total_bytes,
-                "seconds": seconds,
-            }
-        )
+        facts = {"path": str(info.path), "documents": info.n_docs, "terms_per_document": info.terms_per_doc}
+        output.write_json({**facts, "bytes": info.total_bytes, "encoder": encoder, "seconds": seconds})
         return
     output.write_pairs(
         [
-            ("index", str(folder)),
+            ("index", str(info.path)),
             ("documents", f"{info.n_docs:,}"),
             ("terms per document", f"{info.terms_per_doc:.1f}"),
             ("size", output.megabytes(info.total_bytes)),
-            ("encoder", engine.encoder.name),
+            ("encoder", encoder),
             ("time", f"{seconds:.1f} s"),
         ]
     )
-    output.note(f'Next: splade-engine search {folder} "your question" --explain')
+    output.note(f'Next: splade-engine search {info.path} "your question" --explain')

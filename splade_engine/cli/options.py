@@ -16,6 +16,9 @@ IndexFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The index fold
 Encoder = Annotated[
     str | None, typer.Option("--encoder", "-e", help="Model folder or hub id; default: the bundled encoder.")
 ]
+IndexEncoder = Annotated[
+    str | None, typer.Option("--encoder", "-e", help="Model folder or hub id; default: the index's own.")
+]
 MaxLength = Annotated[
     int | None, typer.Option("--max-length", help="Tokens read of a text; default: the encoder's.")
 ]
@@ -35,10 +38,16 @@ K = Annotated[int, typer.Option("--top-k", "-k", help="Number of hits.")]
 def load_encoder(
     source: str | None, *, max_length: int | None = None, device: str = "auto", dtype: str = "auto"
 ) -> SparseEncoder:
-    """The encoder that the options name."""
+    """The encoder that the options name; None and "bundled" stand for the bundled one."""
     from splade_engine.encoder import SparseEncoder
 
+    source = None if source == "bundled" else source
     return SparseEncoder.load(source, max_length=max_length, device=device, dtype=dtype)
+
+
+def named_encoder(source: str | None) -> SparseEncoder | None:
+    """The encoder that `--encoder` names, None where it was not given: the index knows its own."""
+    return None if source is None else load_encoder(source)
 
 
 def encode_options(top_k: int | None, batch_tokens: int | None) -> dict[str, Any]:

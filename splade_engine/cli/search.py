@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def run(
     folder: options.IndexFolder,
-    query: Annotated[str, typer.Argument(help="What to look for, in plain words.")],
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in plain words.")],
     k: options.K = 10,
     exact: Annotated[bool, typer.Option("--exact", help="The true top k, whatever it costs.")] = False,
     accuracy: Annotated[
@@ -27,7 +27,7 @@ def run(
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each document was found.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Whole texts, not the best passage of each.")] = False,
-    encoder: options.Encoder = None,
+    encoder: options.IndexEncoder = None,
     as_json: options.Json = False,
 ) -> None:
     """Search an index: the best documents, their text with the matching words, and with --explain the
@@ -43,7 +43,7 @@ def run(
     from splade_engine.engine import SearchEngine
     from splade_engine.errors import InvalidInputError
 
-    engine = SearchEngine.open(folder, encoder)
+    engine = SearchEngine.open(folder, options.named_encoder(encoder))
     vectors = engine.encoder.encode_queries([query])
     if vectors.nnz == 0:
         raise InvalidInputError(f"query {query!r}: holds no term that the encoder knows")

@@ -14,13 +14,16 @@ from splade_engine.cli.log import shows_progress
 def run(
     folder: options.IndexFolder,
     queries: Annotated[
-        Path | None, typer.Argument(help="JSONL or TSV with id and text: what users ask, 100 or more.")
+        Path | None,
+        typer.Argument(
+            metavar="[QUERIES]", help="JSONL or TSV with id and text: what users ask, 100 or more."
+        ),
     ] = None,
     k: options.K = 10,
     targets: Annotated[
         list[float] | None, typer.Option("--target", help="Recall@k to reach; repeatable. [0.9 0.95 0.99]")
     ] = None,
-    encoder: options.Encoder = None,
+    encoder: options.IndexEncoder = None,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> None:
@@ -42,7 +45,7 @@ def run(
         index, vectors = SparseIndex.open(folder), None
     else:
         texts = [document.indexed_text for document in read_documents(queries)]
-        engine = SearchEngine.open(folder, encoder)
+        engine = SearchEngine.open(folder, options.named_encoder(encoder))
         index, vectors = engine.index, engine.encoder.encode_queries(texts)
     wanted = tuple(targets) if targets else (0.90, 0.95, 0.99)
     tuned = index.tune(vectors, k=k, targets=wanted, threads=threads or 1, progress=shows_progress())

@@ -1,0 +1,189 @@
+"""What the commands print, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from splade_engine.index import SparseIndex
+from splade_engine.vector_files import read_vectors
+
+
+def test_index_reports_what_it_made(cli, corpus_file, tmp_path, encoder):
+    result = cli("index", corpus_file, "-o", tmp_path / "ix")
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["documents"] == "4"
+    assert lines["encoder"] == "fake"
+    assert "Next: splade-engine search" in result.stderr
+    assert encoder.loads == [None]
+
+
+def test_index_json(cli, corpus_file, tmp_path):
+    facts = json.loads(cli("index", corpus_file, "-o", tmp_path / "ix", "--json").stdout)
+    assert facts["documents"] == 4
+    assert facts["bytes"] == sum(f.stat().st_size for f in (tmp_path / "ix").iterdir() if f.suffix != ".lock")
+    assert facts["terms_per_document"] == 6.5
+
+
+def test_index_passes_options_on(cli, corpus_file, tmp_path, encoder):
+    cli("index", corpus_file, "-o", tmp_path / "ix", "--top-k", 3, "--batch-tokens", 99, "-e", "some/model")
+    assert encoder.options == [{"top_k": 3, "batch_tokens": 99}]
+    assert encoder.loads == ["some/model"]
+
+
+def test_index_of_vectors(cli, corpus_file, index_folder, tmp_path):
+    cli("export", index_folder, tmp_path / "v.arrow")
+    cli("index", tmp_path / "v.arrow", "-o", tmp_path / "plain")
+    cli("index", tmp_path / "v.arrow", "-o", tmp_path / "known", "-e", "bundled")
+    assert SparseIndex.open(tmp_path / "plain").vectors() == SparseIndex.open(index_folder).vectors()
+    assert "1. bread" in cli("search", tmp_path / "known", "bread").stdout
+    assert "name one" in cli("search", tmp_path / "plain", "bread", code=2).stderr
+    assert "1. bread" in cli("search", tmp_path / "plain", "bread", "-e", "bundled").stdout
+
+
+def test_overwrite(cli, index_folder, tmp_path):
+    (tmp_path / "one.tsv").write_text("a\tmoon\n")
+    cli("index", tmp_path / "one.tsv", "-o", index_folder, "--overwrite")
+    assert len(SparseIndex.open(index_folder)) == 1
+
+
+def test_allow_empty(cli, tmp_path):
+    (tmp_path / "c.jsonl").write_text('{"id": "a", "text": ""}\n{"id": "b", "text": "moon"}\n')
+    result = cli("index", tmp_path / "c.jsonl", "-o", tmp_path / "ix", "--allow-empty")
+    assert "1 documents have neither title nor text" in result.stderr
+    assert len(SparseIndex.open(tmp_path / "ix")) == 2
+
+
+# ---- search ---------------------------------------------------------------------------------------
+
+
+def test_search_is_plain_and_stable_text_in_a_pipe(cli, index_folder):
+    result = cli("search", index_folder, "sea wind", "-k", 2)
+    assert result.stdout == (
+        "  1. storm  Sea storm  (1.79)\n"
+        "     Storm, wave and wind in a cold sea.\n"
+        "\n"
+        "  2. tides  Tides  (1.10)\n"
+        "     The moon pulls the sea. The sea makes a tide.\n"
+        "\n"
+    )
+    assert result.stderr == "2 of 4 documents\n"
+    assert cli("search", index_folder, "sea wind", "-k", 2, "--exact").stdout == result.stdout
+
+
+def test_search_explains(cli, index_folder):
+    out = cli("search", index_folder, "night sea bread", "-k", 1, "--explain").stdout
+    assert out.splitlines()[2:] == [
+        "     term   query  document  share",
+        "     sea     1.00      1.10    69%  sea",
+        "     night   1.00      0.50    31%  added by the encoder",
+        "     not in the document: bread",
+        "",
+    ]
+
+
+def test_search_json(cli, index_folder):
+    result = cli("search", index_folder, "sea wind", "-k", 2, "--json", "--explain")
+    answer = json.loads(result.stdout)
+    assert answer["query"] == "sea wind"
+    assert [hit["id"] for hit in answer["hits"]] == ["storm", "tides"]
+    first = answer["hits"][0]
+    assert list(first) == ["rank", "id", "score", "title", "text", "metadata", "explanation"]
+    assert first["explanation"]["matches"][0]["term"] == "sea"
+    assert "explanation" not in json.loads(cli("search", index_folder, "sea", "--json").stdout)["hits"][0]
+
+
+def test_search_filters(cli, index_folder):
+    answer = json.loads(cli("search", index_folder, "needs sea", "--where", "year > 2000", "--json").stdout)
+    assert [(hit["id"], hit["metadata"]) for hit in answer["hits"]] == [("bread", {"year": 2005})]
+
+
+def test_search_without_a_match_is_no_failure(cli, index_folder):
+    result = cli("search", index_folder, "star")
+    assert (result.stdout, result.stderr) == ("", "No document matches\n")
+    assert json.loads(cli("search", index_folder, "star", "--json").stdout)["hits"] == []
+
+
+def test_long_texts_are_cut_to_the_best_stretch(cli, tmp_path):
+    filler = "water " * 200
+    (tmp_path / "c.tsv").write_text(f"a\t{filler}the moon and the tide {filler}\n")
+    cli("index", tmp_path / "c.tsv", "-o", tmp_path / "ix")
+    short = cli("search", tmp_path / "ix", "moon tide").stdout
+    assert "moon and the tide" in short
+    assert short.splitlines()[1].startswith("     ... water")
+    assert len(short) < 450
+    whole = cli("search", tmp_path / "ix", "moon tide", "--full").stdout
+    assert whole.count("water") == 400
+    assert max(map(len, whole.splitlines())) <= 100
+
+
+def test_a_document_cannot_send_control_characters_to_the_terminal(cli, tmp_path):
+    record = {"id": "a\x1b[2J", "title": "\x1b]0;owned\x07", "text": "moon \x1b[31mred\x9b"}
+    (tmp_path / "c.jsonl").write_text(json.dumps(record) + "\n")
+    cli("index", tmp_path / "c.jsonl", "-o", tmp_path / "ix")
+    out = cli("search", tmp_path / "ix", "moon", "--explain").stdout
+    assert not set(out) & {"\x1b", "\x07", "\x9b"}
+
+
+def test_matching_words_are_highlighted_on_a_terminal(cli, index_folder, monkeypatch):
+    monkeypatch.setattr("splade_engine.cli.output.is_terminal", lambda: True)
+    monkeypatch.setattr("typer.echo", lambda text, err=False: lines.append(text))
+    lines = []
+    cli("search", index_folder, "yeast")
+    assert "\x1b[32m\x1b[1myeast\x1b[0m" in lines[1]
+
+
+# ---- info, check, encode, export, tune ---------------------------------------------------------------
+
+
+def test_info(cli, index_folder):
+    out = cli("info", index_folder).stdout
+    assert "documents           4\n" in out
+    assert "year (int)" in out
+    assert "name fake" in out
+    facts = json.loads(cli("info", index_folder, "--json").stdout)
+    assert (facts["n_docs"], facts["columns"]["year"], facts["encoder"]["max_length"]) == (4, "int", 64)
+
+
+def test_check(cli, index_folder):
+    assert "intact (4 documents" in cli("check", index_folder).stdout
+    assert json.loads(cli("check", index_folder, "--json").stdout)["ok"] is True
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "parquet", "jsonl", "jsonl.gz", "csr"])
+def test_encode_and_export_agree(cli, corpus_file, index_folder, encoder, tmp_path, suffix):
+    cli("encode", corpus_file, "-o", tmp_path / f"a.{suffix}")
+    cli("export", index_folder, tmp_path / f"b.{suffix}")
+    a, b = (read_vectors(tmp_path / f"{n}.{suffix}", encoder.vocabulary) for n in "ab")
+    assert a.ids == b.ids == (None if suffix == "csr" else ["tides", "bread", "ship", "storm"])
+    assert abs(a.vectors.weights - b.vectors.weights).max() < 1e-3  # the index keeps 16 bits
+    assert sorted(f.name for f in tmp_path.iterdir()) == sorted(
+        [f"a.{suffix}", f"b.{suffix}", "corpus.jsonl", "ix"]
+    )
+
+
+def test_encode_queries(cli, corpus_file, encoder, tmp_path):
+    facts = json.loads(cli("encode", corpus_file, "-o", tmp_path / "q.arrow", "--queries", "--json").stdout)
+    assert facts["vectors"] == 4
+    assert set(read_vectors(tmp_path / "q.arrow").vectors.weights) == {1.0}
+    assert encoder.encoded == 0
+
+
+def test_encode_goes_on_after_an_interruption(cli, encoder, tmp_path):
+    (tmp_path / "c.tsv").write_text("".join(f"d{i}\tmoon sea\n" for i in range(1500)))
+    encoder.fail_after = 1100
+    result = cli("encode", tmp_path / "c.tsv", "-o", tmp_path / "v.arrow", code=130)
+    assert result.stderr.endswith("interrupted\n")
+    encoder.fail_after, encoder.encoded = None, 0
+    cli("encode", tmp_path / "c.tsv", "-o", tmp_path / "v.arrow")
+    assert encoder.encoded == 1500 - 1024
+    assert len(read_vectors(tmp_path / "v.arrow").vectors) == 1500
+    assert not (tmp_path / "v.arrow.encoding").exists()
+
+
+def test_anserini_export_has_whole_weights(cli, index_folder, tmp_path):
+    cli("export", index_folder, tmp_path / "v.jsonl", "--format", "anserini")
+    record = json.loads((tmp_path / "v.jsonl").read_text().splitlines()[1])
+    assert record["id"] == "bread"
+    assert record["vector"]["yeast"] == 69
