@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.errors import IndexCorruptError, InvalidInputError
+from splade_engine.errors import InvalidInputError
 from splade_engine.index.build import IndexBatch, SegmentStream, segment_cost
-from splade_engine.index.config import BuildConfig
 from splade_engine.index.ids import ID_ARRAYS, IdColumn
 from splade_engine.index.manifest import MAX_DOCS, MAX_SEGMENTS, Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.payload import join_tables, joined_type, payload_dtypes
 from splade_engine.index.publish import IndexWriter
 from splade_engine.index.segment import POSTING_DTYPES, Segment, open_segment, write_deleted, write_segment
+from splade_engine.index.settings import build_config
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.index.storage import map_container, offsets_of
 from splade_engine.vectors import SparseVectors
@@ -113,19 +112,6 @@ def store_tuning(folder: Path, records: Sequence[TuningRecord]) -> None:
         kept = [t for t in manifest.tuning if (t.k, t.target) not in new]
         together = sorted([*kept, *records], key=lambda t: (t.k, t.target))
         writer.commit(manifest.next(tuning=tuple(together)))
-
-
-def build_config(manifest: Manifest) -> BuildConfig:
-    """The BuildConfig that was stored in a manifest.
-
-    Raises:
-        IndexCorruptError: if it is none.
-    """
-    try:
-        values: dict[str, Any] = dict(manifest.config)
-        return BuildConfig(**values)
-    except (TypeError, InvalidInputError) as error:
-        raise IndexCorruptError(f"manifest: stored build settings: {error}") from None
 
 
 def file_sizes(record: SegmentRecord) -> dict[str, int]:

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import changes, merge
+from splade_engine.index import changes, merge, tuning
 from splade_engine.index.build import IndexBatch, SegmentStream, batches_of, default_threads
+from splade_engine.index.check import check_index
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.manifest import FORMAT_VERSION, Manifest
 from splade_engine.index.publish import IndexWriter, prepare_folder, remove_remains
@@ -123,6 +124,15 @@ class SparseIndex:
         folder = Path(path)
         return cls(folder, open_snapshot(folder, verify), verify)
 
+    def check(self, *, deep: bool = True, threads: int | None = None) -> None:
+        """Verify what is published in the folder now: checksums and structure, and with `deep` that the lists
+        belong to the vectors, by building every segment again.
+
+        Raises:
+            IndexCorruptError: naming the file, or the segment and array, that does not hold.
+        """
+        check_index(self.path, deep=deep, threads=_threads(threads))
+
     def refresh(self) -> Self:
         """Move to the generation that is published now; does nothing where it is the same."""
         self._snapshot = open_snapshot(self.path, self._verify, self._snapshot)
@@ -180,8 +190,6 @@ class SparseIndex:
             InvalidInputError: if a target is not between 0 and 1 (above 0), or there is no query with a hit.
             IndexLockedError, StorageError: as for every change.
         """
-        from splade_engine.index import tuning
-
         records = tuning.measure(
             self._snapshot,
             queries,
@@ -194,7 +202,7 @@ class SparseIndex:
         )
         changes.store_tuning(self.path, records)
         self.refresh()
-        return self.info().tuned
+        return tuple(t for t in self.info().tuned if t.k == k and t.target in set(map(float, targets)))
 
     # ---- changing ------------------------------------------------------------------------
 
@@ -292,7 +300,7 @@ class SparseIndex:
     def ids(self, ordinals: ArrayLike | None = None) -> list[str]:
         """The ids of these ordinals; without any, those of all live documents in order."""
         snapshot = self._snapshot
-        return snapshot.ids(_live(snapshot) if ordinals is None else _ordinals(ordinals))
+        return snapshot.ids(snapshot.live_ordinals() if ordinals is None else _ordinals(ordinals))
 
     def ordinal(self, id: str) -> int:
         """The ordinal of the live document with this id.
@@ -311,14 +319,7 @@ class SparseIndex:
     def vectors(self, ordinals: ArrayLike | None = None) -> SparseVectors:
         """The stored vectors of these documents (of all live ones), in this order."""
         snapshot = self._snapshot
-        wanted = _live(snapshot) if ordinals is None else _ordinals(ordinals)
-        parts, order = [SparseVectors.empty(self.n_terms)], [np.zeros(0, np.int64)]
-        for s, places, local in snapshot.split(wanted):
-            parts.append(snapshot.segments[s].searcher.vectors(local))
-            order.append(places)
-        together = SparseVectors.concat(parts)
-        places = np.concatenate(order)
-        return together if (np.diff(places) > 0).all() else together[np.argsort(places)]
+        return snapshot.vectors(snapshot.live_ordinals() if ordinals is None else _ordinals(ordinals))
 
     def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
         """The stored row of each of these documents; {} where the index has no payload."""
@@ -385,13 +386,6 @@ def _ordinals(ordinals: ArrayLike) -> NDArray[np.int64]:
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise InvalidInputError("ordinals: a one-dimensional list of integers is expected")
     return array.astype(np.int64)
-
-
-def _live(snapshot: Snapshot) -> NDArray[np.int64]:
-    parts = [
-        s.live_ordinals + base for s, base in zip(snapshot.segments, snapshot.bases.tolist(), strict=False)
-    ]
-    return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
 def _fingerprint(encoder: Mapping[str, str | int]) -> dict[str, str | int]:

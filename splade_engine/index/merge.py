@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.errors import IndexCorruptError, InvalidInputError
+from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import SearchConfig
-from splade_engine.index.manifest import Scalar
 from splade_engine.index.results import SearchResult
 from splade_engine.index.segment import Segment
+from splade_engine.index.settings import search_config
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 
@@ -79,20 +78,7 @@ def settings_for(snapshot: Snapshot, k: int, accuracy: float | None) -> SearchCo
     if not fitting:
         return SearchConfig()
     best = min(fitting, key=lambda t: (t.k, t.target))
-    return config_from(best.settings)
-
-
-def config_from(settings: Mapping[str, Scalar]) -> SearchConfig:
-    """The SearchConfig that was stored in a manifest.
-
-    Raises:
-        IndexCorruptError: if it is none.
-    """
-    try:
-        values: dict[str, Any] = dict(settings)
-        return SearchConfig(**values)
-    except (TypeError, InvalidInputError) as error:
-        raise IndexCorruptError(f"manifest: stored search settings: {error}") from None
+    return search_config(best.settings)
 
 
 def search(

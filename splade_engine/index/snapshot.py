@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
 from splade_engine.index.ids import encode_ids, hash_ids
 from splade_engine.index.manifest import Manifest, SegmentRecord
-from splade_engine.index.publish import read_manifest
-from splade_engine.index.segment import Segment, Verify, open_deleted, open_segment
+from splade_engine.index.publish import MANIFEST, read_manifest
+from splade_engine.index.segment import Segment, Verify, naming, open_deleted, open_segment
+from splade_engine.index.settings import check_settings
 from splade_engine.index.storage import digest
+from splade_engine.vectors import SparseVectors
 
 _ATTEMPTS = 100  # each failed one needs a writer that published in between
 
@@ -74,6 +76,20 @@ class Snapshot:
         """The ids of these ordinals, deleted documents included."""
         return self.gather(ordinals, lambda segment, local: segment.ids.take(local))
 
+    def live_ordinals(self) -> NDArray[np.int64]:
+        """The ordinals of the documents that are not deleted."""
+        parts = [s.live_ordinals + base for s, base in zip(self.segments, self.bases.tolist(), strict=False)]
+        return np.concatenate([np.zeros(0, np.int64), *parts])
+
+    def vectors(self, ordinals: NDArray[np.int64]) -> SparseVectors:
+        """The stored vectors of these documents, in this order."""
+        parts, order = [SparseVectors.empty(self.manifest.n_terms)], [np.zeros(0, np.int64)]
+        for s, places, local in self.split(ordinals):
+            parts.append(self.segments[s].searcher.vectors(local))
+            order.append(places)
+        together, places = SparseVectors.concat(parts), np.concatenate(order)
+        return together if (np.diff(places) > 0).all() else together[np.argsort(places)]
+
     def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """int64[len(ids)]: ordinal of the live document with each id, -1 where there is none."""
         offsets, data = encode_ids(ids)
@@ -105,6 +121,8 @@ def open_snapshot(folder: Path, verify: Verify, previous: Snapshot | None = None
             if attempt == _ATTEMPTS - 1 or read_manifest(folder)[1] == data:
                 raise
             continue
+        with naming(folder / MANIFEST):
+            check_settings(manifest)
         if verify == "full":
             _check_unique(folder, segments)
         return Snapshot.of(manifest, segments, data)

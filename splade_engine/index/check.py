@@ -1,0 +1,39 @@
+"""Verifying an index as deeply as possible: beyond checksums and structure, that lists belong to vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from splade_engine.errors import IndexCorruptError
+from splade_engine.index.settings import build_config
+from splade_engine.index.snapshot import open_snapshot
+
+
+def check_index(folder: Path, *, deep: bool = True, threads: int = 1) -> None:
+    """Open the index with every check of `SparseIndex.open`; with `deep`, build each segment again and
+    compare.
+
+    Building depends on nothing but the vectors and the settings. So if the lists or their upper bounds did
+    not belong to the stored vectors (a bug, or a forged file under a right checksum), some byte would differ.
+    It takes the time and the memory of building the largest segment.
+
+    Raises:
+        IndexCorruptError: naming the segment and the array that differ.
+        IndexNotFoundError, IndexVersionError, StorageError: as opening does.
+    """
+    snapshot = open_snapshot(folder, "full")
+    config = build_config(snapshot.manifest)
+    if not deep:
+        return
+    from splade_engine.index.builder import build_segment
+
+    for number, segment in enumerate(snapshot.segments):
+        vectors = segment.searcher.vectors(np.arange(len(segment)))
+        built = build_segment(vectors, config, threads)
+        for name, stored in segment.arrays.items():
+            if not np.array_equal(stored.view(np.uint8), np.ascontiguousarray(built[name]).view(np.uint8)):
+                raise IndexCorruptError(
+                    f"{folder}: segment {number}: {name} does not belong to the stored vectors"
+                )

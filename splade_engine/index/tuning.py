@@ -1,0 +1,135 @@
+"""Measuring which search settings reach a recall, beside exact search, on the index itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.index.config import SearchConfig
+from splade_engine.index.manifest import TuningRecord
+from splade_engine.index.merge import Plan, check_k, search
+from splade_engine.index.snapshot import Snapshot
+from splade_engine.vectors import SparseVectors
+
+# What is tried: how many terms of a query are walked, and how many documents are scored for each hit asked
+# for. A ladder is left as soon as a rung gains nothing over the one before, or reaches the highest target.
+QUERY_CUTS = (4, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+CANDIDATES_PER_HIT = (2, 4, 8, 16, 32, 64, 128, 256)
+QUERY_TERMS = 12  # of a query made from a document: its heaviest
+_REPEATS = 2  # the faster of two runs counts: the first one warms the caches
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Settings, the share of the exact hits that they found, and their time per query."""
+
+    config: SearchConfig
+    recall: float
+    microseconds: float
+
+
+def measure(
+    snapshot: Snapshot,
+    queries: SparseVectors | None,
+    *,
+    k: int,
+    targets: Sequence[float],
+    sample: int,
+    seed: int,
+    threads: int,
+    progress: bool,
+) -> list[TuningRecord]:
+    """The fastest settings for each target; exact search where nothing approximate is faster.
+
+    Raises:
+        InvalidInputError: if a target is out of range, or no query has a hit.
+    """
+    check_k(k, int(snapshot.bases[-1]))
+    wanted = sorted({float(t) for t in targets})
+    if not wanted or not 0.0 < wanted[0] <= wanted[-1] <= 1.0:
+        raise InvalidInputError(f"tune: targets must be above 0 and at most 1, got {list(targets)}")
+    if queries is None:
+        queries = queries_from_documents(snapshot, sample, seed)
+    if queries.n_terms != snapshot.manifest.n_terms:
+        raise InvalidInputError(
+            f"tune: queries over {queries.n_terms} terms, the index has {snapshot.manifest.n_terms}"
+        )
+    truth, exact = _timed(snapshot, queries, k, SearchConfig(exact=True), threads)
+    if not (truth >= 0).any():
+        raise InvalidInputError("tune: none of the queries has a hit")
+    tried = [Measurement(SearchConfig(exact=True), 1.0, exact)]
+    with tqdm(disable=not progress, desc="tuning", unit=" settings") as bar:
+        for ladder in _ladders(k, int(snapshot.bases[-1])):
+            tried += _climb(snapshot, queries, k, ladder, truth, wanted[-1], threads, bar)
+    return [_record(tried, target, k, len(queries)) for target in wanted]
+
+
+def _ladders(k: int, n_docs: int) -> Iterator[list[SearchConfig]]:
+    for cut in QUERY_CUTS:
+        counts = sorted({min(k * factor, n_docs) for factor in CANDIDATES_PER_HIT})
+        yield [SearchConfig(query_cut=cut, n_candidates=count) for count in counts]
+
+
+def _climb(
+    snapshot: Snapshot,
+    queries: SparseVectors,
+    k: int,
+    ladder: Sequence[SearchConfig],
+    truth: NDArray[np.int64],
+    enough: float,
+    threads: int,
+    bar: tqdm[Any],
+) -> list[Measurement]:
+    found: list[Measurement] = []
+    for config in ladder:
+        ordinals, microseconds = _timed(snapshot, queries, k, config, threads)
+        found.append(Measurement(config, recall(ordinals, truth), microseconds))
+        bar.update()
+        gained = len(found) < 2 or found[-1].recall > found[-2].recall + 1e-4
+        if found[-1].recall >= enough or not gained:
+            break
+    return found
+
+
+def _timed(
+    snapshot: Snapshot, queries: SparseVectors, k: int, config: SearchConfig, threads: int
+) -> tuple[NDArray[np.int64], float]:
+    plan, best = Plan(config, choose=not config.exact), float("inf")
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        result = search(snapshot, queries, k, plan, threads, None)
+        best = min(best, time.perf_counter() - start)
+    return result.ordinals, best / max(1, len(queries)) * 1e6
+
+
+def recall(ordinals: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
+    """Share of the true hits that were found, over all queries together; 1 where there are none."""
+    hits = sum(len(np.intersect1d(a[a >= 0], t[t >= 0])) for a, t in zip(ordinals, truth, strict=True))
+    return hits / max(1, int((truth >= 0).sum())) if (truth >= 0).any() else 1.0
+
+
+def _record(tried: Sequence[Measurement], target: float, k: int, n_queries: int) -> TuningRecord:
+    best = min((m for m in tried if m.recall >= target), key=lambda m: m.microseconds)
+    return TuningRecord(k, target, best.recall, best.microseconds, n_queries, asdict(best.config))
+
+
+def queries_from_documents(snapshot: Snapshot, sample: int, seed: int) -> SparseVectors:
+    """The heaviest terms of some live documents, as a stand-in for queries.
+
+    Raises:
+        InvalidInputError: if sample < 1 or there is no document.
+    """
+    if sample < 1:
+        raise InvalidInputError(f"tune: a sample of at least 1 document, got {sample}")
+    live = snapshot.live_ordinals()
+    if not len(live):
+        raise InvalidInputError("tune: the index holds no documents")
+    chosen = np.random.default_rng(seed).choice(live, min(sample, len(live)), replace=False)
+    return snapshot.vectors(np.sort(chosen)).top_k(QUERY_TERMS)

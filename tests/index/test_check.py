@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.errors import IndexCorruptError
+from splade_engine.index import SparseIndex
+from splade_engine.index.manifest import TuningRecord
+from splade_engine.index.publish import IndexWriter
+from tests.index import made
+
+
+def forge(ix: SparseIndex, **changed: np.ndarray) -> None:
+    """Publish the first segment with other arrays, under right checksums."""
+    segment = ix._snapshot.segments[0]
+    with IndexWriter(ix.path) as writer:
+        postings = writer.add_file("postings", {**segment.arrays, **changed})
+        others = writer.current().segments[1:]
+        writer.commit(writer.current().next(segments=(replace(segment.record, postings=postings), *others)))
+
+
+def test_a_good_index_passes(tmp_path: Path) -> None:
+    made.changed_index(tmp_path / "ix").check()
+
+
+def test_weights_that_float16_does_not_hold_pass(tmp_path: Path) -> None:
+    v = made.vectors(1, 30)
+    large = type(v)(v.indptr, v.terms, v.weights * np.float32(1e6 + 1), v.n_terms)
+    odd = type(v)(v.indptr, v.terms, v.weights / np.float32(3), v.n_terms)
+    for name, vectors in (("large", large), ("odd", odd)):
+        SparseIndex.build(tmp_path / name, vectors).check()
+
+
+def test_lists_of_other_vectors_are_found_only_by_the_deep_check(tmp_path: Path) -> None:
+    ix = made.changed_index(tmp_path / "ix")
+    codes = ix._snapshot.segments[0].arrays["list_codes"].copy()
+    codes[np.argmax(codes > 1)] -= 1  # an upper bound that is none: hits could be lost without a word
+    forge(ix, list_codes=codes)
+    ix.check(deep=False)
+    with pytest.raises(IndexCorruptError, match="segment 0: list_codes does not belong"):
+        ix.check()
+
+
+def test_stored_settings_are_checked(tmp_path: Path) -> None:
+    ix = made.index(tmp_path / "ix")
+    with IndexWriter(ix.path) as writer:
+        record = TuningRecord(10, 0.9, 0.95, 1.0, 5, {"n_candidates": 10**12})
+        writer.commit(writer.current().next(tuning=(record,)))
+    for use in (ix.check, ix.refresh, lambda: SparseIndex.open(ix.path, verify="offsets")):
+        with pytest.raises(IndexCorruptError, match=r"manifest.json: stored search settings: .*n_candidates"):
+            use()
