@@ -84,7 +84,6 @@ class Experiment:
             "titles": [system.title for system in self.systems()],
             "measures": list(self.suite.measures),
             "baseline": self.suite.baseline,
-            "published": self.suite.published,
             "k": self.suite.k,
             "data": None if self.data is None else str(self.data.resolve()),
             "distractors": None if self.distractors is None else str(self.distractors.resolve()),
@@ -111,7 +110,6 @@ class Experiment:
             baseline=record["baseline"],
             k=record["k"],
             description=record["description"],
-            published=record["published"],
         )
         settings.encoder = record["encoder"]
         settings.dense_model, settings.max_length = record["dense_model"], record["max_length"]

@@ -70,7 +70,6 @@ class Suite:
     baseline: str = ""
     k: int | None = None
     description: str = ""
-    published: str = ""
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.collections]
@@ -123,7 +122,7 @@ def _parsed(text: str, place: str, base: Path | None) -> Suite:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(f"{place}: not TOML: {error}") from None
-    known = {"description", "measures", "systems", "baseline", "k", "published", "collections"}
+    known = {"description", "measures", "systems", "baseline", "k", "collections"}
     _refuse_unknown(table, known, place)
     entries = table.get("collections", [])
     if not isinstance(entries, list) or not entries:
@@ -143,7 +142,6 @@ def _parsed(text: str, place: str, base: Path | None) -> Suite:
         baseline=str(table.get("baseline", "")),
         k=k,
         description=str(table.get("description", "")),
-        published=str(table.get("published", "")),
     )
 
 

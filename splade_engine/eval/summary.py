@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from splade_engine.eval.results import Result
-from splade_engine.eval.significance import against_baseline, letters
-from splade_engine.eval.tables import effectiveness_table, measure_rows
+from splade_engine.eval.significance import against_baseline, marks
+from splade_engine.eval.tables import effectiveness_table, markdown, measure_rows
 
 
 def summary(results: Sequence[Result], baseline: str = "", seed: int = 42) -> str:
     """One Markdown table per measure; "" for a single collection without a baseline."""
-    from splade_engine.eval.tables import markdown
-
     several = len({r.dataset for r in results}) > 1
     if not results or not (several or baseline):
         return ""
     out = []
     tested = baseline if len({r.system for r in results}) > 1 else ""
     for row in measure_rows(results):
-        marks = letters(against_baseline(results, tested, row.label, seed)) if tested else {}
-        header, rows = effectiveness_table(results, row.label, marks)
+        found = marks(against_baseline(results, tested, row.label, seed)) if tested else {}
+        header, rows = effectiveness_table(results, row.label, found)
         out.append(markdown(header, rows))
     text = "\n".join(out)
     if tested:

