@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +15,9 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import Backbone, load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.pooling import VocabularyPooling
+from splade_engine.encoder.packed import load_packed
+from splade_engine.encoder.pooling import VocabularyPooling, activate_
+from splade_engine.encoder.screen import ScreenedPooling, fast_int8
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 
@@ -21,7 +25,13 @@ Row = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 class Runner(Protocol):
-    """What `SparseEncoder` drives: one implementation per checkpoint kind."""
+    """What `SparseEncoder` drives: one implementation per checkpoint kind.
+
+    Attributes:
+        workers: batches that may run at the same time, one thread each.
+    """
+
+    workers: int
 
     def prepare(self, tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[list[Ids], int]:
         """Token ids per text (empty for a text without tokens), and how many texts were cut."""
@@ -83,26 +93,38 @@ def native_bfloat16() -> bool:
 
 
 class MaskedLanguageModel:
-    """SPLADE: every token predicts terms, pooled over the text."""
+    """SPLADE: every token predicts terms, pooled over the text.
+
+    On the processor, `PackedBert` and `ScreenedPooling` do the work where architecture and pooling allow it;
+    anything else, and every GPU, runs transformers' model on length-sorted padded batches.
+    """
 
     def __init__(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> None:
-        self.backbone: Backbone = load_backbone(checkpoint, place.device, place.dtype)
         self.place = place
-        if self.backbone.n_terms != n_terms:
-            raise CheckpointError(
-                f"{checkpoint.model_folder}: config.json says {n_terms} terms, the decoder has "
-                f"{self.backbone.n_terms}"
-            )
+        self.workers = torch.get_num_threads() if place.device.type == "cpu" else 1
+        self._activation = checkpoint.activation
         dropped = None
         if checkpoint.special_tokens == "zero" and len(special_ids):
             dropped = torch.from_numpy(special_ids.astype(np.int64)).to(place.device)
-        self.pooling = VocabularyPooling(
-            self.backbone.decoder_weight,
-            self.backbone.decoder_bias,
-            checkpoint.pooling,
-            checkpoint.activation,
-            dropped,
-        )
+        self._packed = load_packed(checkpoint, place.dtype) if place.device.type == "cpu" else None
+        self._backbone: Backbone | None = None
+        if self._packed is not None:
+            weight, bias = self._packed.decoder_weight, self._packed.decoder_bias
+        else:
+            self._backbone = load_backbone(checkpoint, place.device, place.dtype)
+            weight, bias = self._backbone.decoder_weight, self._backbone.decoder_bias
+        if len(weight) != n_terms:
+            raise CheckpointError(
+                f"{checkpoint.model_folder}: config.json says {n_terms} terms, the decoder has {len(weight)}"
+            )
+        self._screened: ScreenedPooling | None = None
+        self._pooling: VocabularyPooling | None = None
+        if self._packed is not None and checkpoint.pooling == "max" and fast_int8():
+            self._screened = ScreenedPooling(weight, bias, self._packed.state_range, dropped)
+        else:
+            self._pooling = VocabularyPooling(
+                weight, bias, checkpoint.pooling, checkpoint.activation, dropped
+            )
 
     def prepare(self, tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[list[Ids], int]:
         """Token ids with [CLS] and [SEP]."""
@@ -110,11 +132,26 @@ class MaskedLanguageModel:
 
     def run(self, batch: Sequence[Ids], top_k: int | None) -> list[Row]:
         """See `Runner`."""
+        lengths = [len(ids) for ids in batch]
         with torch.inference_mode():
-            ids, mask = padded(batch, self.place.device)
-            hidden = self.backbone.hidden(ids, mask)
-            states = self.backbone.transform(hidden[mask.bool()])
-            return sparse_rows(self.pooling(states, [len(i) for i in batch]), top_k)
+            states = self._states(batch)
+            if self._screened is not None:
+                return [self._row(terms, best) for terms, best in self._screened(states, lengths)]
+            assert self._pooling is not None
+            return sparse_rows(self._pooling(states, lengths), top_k)
+
+    def _states(self, batch: Sequence[Ids]) -> Tensor:
+        """States before the vocabulary, dtype[T, H], without padding."""
+        if self._packed is not None:
+            return self._packed.states(batch)
+        assert self._backbone is not None
+        ids, mask = padded(batch, self.place.device)
+        return self._backbone.transform(self._backbone.hidden(ids, mask)[mask.bool()])
+
+    def _row(self, terms: Tensor, best: Tensor) -> Row:
+        weights = activate_(best, self._activation)
+        keep = weights > 0
+        return _int32(terms[keep]), _numpy(weights[keep])
 
 
 def padded(batch: Sequence[Ids], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -162,3 +199,16 @@ def load_runner(checkpoint: Checkpoint, device: str, dtype: str, n_terms: int, s
     """The runner of a checkpoint's kind, on the device and in the precision asked for."""
     place = choose_place(device, dtype)
     return MaskedLanguageModel(checkpoint, place, n_terms, special_ids)
+
+
+@contextmanager
+def single_threaded(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool whose threads each compute on their own, without torch's threads below them."""
+    before = torch.get_num_threads()
+    pool = ThreadPoolExecutor(workers, "encode", initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        # a worker's setting is also what threads made later would start with
+        torch.set_num_threads(before)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -72,13 +74,44 @@ class NeuralSide:
         )
         with bar:
             bar.update(len(texts) - len(full))
-            for batch in length_sorted_batches([len(ids[i]) for i in full], batch_tokens):
-                chosen = [full[i] for i in batch]
-                for i, row in zip(chosen, self.runner.run([ids[i] for i in chosen], top_k), strict=True):
+            lengths = [len(ids[i]) for i in full]
+            workers = self.runner.workers if full else 1
+            # four batches for every worker, so that none waits long for the last; never below 256 tokens
+            batch_tokens = min(batch_tokens, max(sum(lengths) // (4 * workers), 256))
+            batches = [[full[i] for i in b] for b in length_sorted_batches(lengths, batch_tokens)]
+            for batch, found in self._run(batches, ids, top_k, workers):
+                for i, row in zip(batch, found, strict=True):
                     rows[i] = row
-                bar.update(len(chosen))
+                bar.update(len(batch))
         vectors = _stacked(rows, self.n_terms)
         return (vectors if top_k is None else vectors.top_k(top_k)), truncated
+
+    def _run(
+        self, batches: Sequence[list[int]], ids: Sequence[Ids], top_k: int | None, workers: int
+    ) -> Iterator[tuple[list[int], list[Row]]]:
+        """Every batch with its rows. Many batches run on one thread each: the products of a small model are
+        too short to be shared, two threads inside each gave 1.3 times the speed of one, two beside each
+        other 1.9.
+        """
+        workers = min(workers, len(batches))
+        if workers < 2:
+            for batch in batches:
+                yield batch, self.runner.run([ids[i] for i in batch], top_k)
+            return
+        from splade_engine.encoder.runner import single_threaded
+
+        def job(batch: list[int]) -> list[Row]:
+            return self.runner.run([ids[i] for i in batch], top_k)
+
+        with single_threaded(workers) as pool:
+            pending: deque[tuple[list[int], Future[list[Row]]]] = deque()
+            for batch in batches:
+                pending.append((batch, pool.submit(job, batch)))
+                if len(pending) > 2 * workers:
+                    done, future = pending.popleft()
+                    yield done, future.result()
+            for done, future in pending:
+                yield done, future.result()
 
     def _tokenise(self, texts: Sequence[str]) -> tuple[list[Ids], int]:
         """Token ids; empty for a text that has no token of its own."""

@@ -86,8 +86,8 @@ class TextTokenizer:
         return [np.array([-1 if w is None else w for w in e.word_ids], dtype=np.int32) for e in encodings]
 
     def word_spans(self, text: str) -> list[tuple[int, int, int]]:
-        """(token id, start, end) of every token of a text that `encode` sees, in order, start and end being those of
-        the whole word that the token is a piece of.
+        """(token id, start, end) of every token of a text that `encode` sees, in order, start and end being
+        those of the whole word that the token is a piece of.
         """
         encoding = self._tokenizer.encode(text.lower() if self._lowercase else text, add_special_tokens=False)
         pieces = list(zip(encoding.ids, encoding.word_ids, encoding.offsets, strict=True))
