@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from splade_engine.errors import (
     IndexLockedError,
     IndexNotFoundError,
     IndexVersionError,
+    StorageError,
 )
 from splade_engine.index.manifest import MAX_BYTES, Manifest, decode, encode
 from splade_engine.index.storage import (
@@ -39,6 +41,8 @@ from splade_engine.index.storage import (
     write_container,
     write_file,
 )
+
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 _TEMPORARY = "manifest.json.tmp"
@@ -151,13 +155,6 @@ class IndexWriter:
         write_container(path, arrays)
         return record
 
-    def drop_file(self, kind: str, record: FileRecord) -> None:
-        """Delete a file of this writer that the commit will not need (an intermediate segment)."""
-        path = self.folder / f"{record.id}.{kind}"
-        self._written.remove(path)
-        with disk_errors(path):
-            os.unlink(path)  # noqa: PTH108
-
     def commit(self, manifest: Manifest) -> None:
         """Publish `manifest` as the index of this folder, then delete the files it does not name.
 
@@ -176,7 +173,10 @@ class IndexWriter:
         self.manifest, self.generation = manifest, manifest.generation + 1
         self._written.clear()
         self._committing = False
-        self._delete_except(manifest.file_names())
+        try:
+            self._delete_except(manifest.file_names())
+        except StorageError as error:  # the change is made and safe: the next writer deletes them
+            logger.warning("files of the old generation stay for now: %s", error)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -188,7 +188,8 @@ class IndexWriter:
         except OSError:
             pass  # the next writer deletes them; the error on its way out says more
         finally:
-            os.close(self._lock)  # releases the lock, as the end of the process would
+            with contextlib.suppress(OSError):
+                os.close(self._lock)  # releases the lock, as the end of the process would
 
     def _delete_except(self, keep: set[str]) -> None:
         with disk_errors(self.folder):

@@ -147,13 +147,13 @@ def sync_folder(path: Path) -> None:
             os.close(fd)
 
 
-def open_regular(path: Path) -> tuple[int, int]:
-    """Open a file for reading: descriptor and size. Links, folders and pipes are refused, without waiting on
-    them.
+@contextlib.contextmanager
+def opened_regular(path: Path) -> Iterator[tuple[int, int]]:
+    """A file opened for reading: descriptor and size. Links, folders and pipes are refused, never waited on.
 
     Raises:
         IndexCorruptError: if the file is missing or is not a regular file.
-        StorageError: if the disk refuses.
+        StorageError: if the disk refuses, here or within the context.
     """
     with disk_errors(path):
         try:
@@ -168,10 +168,9 @@ def open_regular(path: Path) -> tuple[int, int]:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise IndexCorruptError(f"{path}: not a regular file")
-        except BaseException:
+            yield fd, status.st_size
+        finally:
             os.close(fd)
-            raise
-        return fd, status.st_size
 
 
 def read_small(path: Path, limit: int) -> bytes:
@@ -181,19 +180,15 @@ def read_small(path: Path, limit: int) -> bytes:
         IndexCorruptError: if the file is missing, not regular or longer.
         StorageError: if the disk refuses.
     """
-    fd, size = open_regular(path)
-    try:
+    with opened_regular(path) as (fd, size):
         if size > limit:
             raise IndexCorruptError(f"{path}: {size} bytes, at most {limit} are allowed")
-        with disk_errors(path):
-            data = b""
-            while len(data) <= limit and (part := os.read(fd, limit + 1 - len(data))):
-                data += part
+        data = b""
+        while len(data) <= limit and (part := os.read(fd, limit + 1 - len(data))):
+            data += part
         if len(data) > limit:
             raise IndexCorruptError(f"{path}: more than {limit} bytes")
         return data
-    finally:
-        os.close(fd)
 
 
 def map_container(
@@ -216,15 +211,11 @@ def map_container(
     kinds = [np.dtype(dtypes[name]) for name in sections]
     sizes = [kind.itemsize * s.count for kind, s in zip(kinds, sections.values(), strict=True)]
     *starts, total = offsets_of(sizes)
-    fd, size = open_regular(path)
-    try:
+    with opened_regular(path) as (fd, size):
         if size != total:
             raise IndexCorruptError(f"{path}: {size} bytes, the manifest says {total}")
-        with disk_errors(path):
-            # the file is write-once, so the size read from the open descriptor holds for the mapping
-            buffer: mmap.mmap | bytes = mmap.mmap(fd, total, access=mmap.ACCESS_READ) if total else b""
-    finally:
-        os.close(fd)
+        # the file is write-once, so the size read from the open descriptor holds for the mapping
+        buffer: mmap.mmap | bytes = mmap.mmap(fd, total, access=mmap.ACCESS_READ) if total else b""
     arrays, end = {}, 0
     whole = np.frombuffer(buffer, dtype=np.uint8)
     for (name, section), kind, start, length in zip(sections.items(), kinds, starts, sizes, strict=True):

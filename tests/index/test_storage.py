@@ -14,7 +14,6 @@ from splade_engine.index.storage import (
     digest,
     map_container,
     offsets_of,
-    open_regular,
     read_small,
     write_container,
 )
@@ -98,7 +97,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
         ("none", "missing"),
     ]:
         with pytest.raises(IndexCorruptError, match=reason):
-            open_regular(tmp_path / name)
+            read_small(tmp_path / name, 9)
 
 
 def test_read_small_has_a_limit(tmp_path: Path) -> None:
