@@ -59,7 +59,7 @@ class PackedLinear:
 
 def _reordered(weight: Tensor) -> Any:
     """The weight in oneDNN's order, None where this torch cannot."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if weight.device.type != "cpu" or not torch._C._has_mkldnn:
         return None
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)

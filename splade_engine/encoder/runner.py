@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from splade_engine.encoder.backbone import Backbone, load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.packed import load_packed
+from splade_engine.encoder.place import Place, choose_place
 from splade_engine.encoder.pooling import VocabularyPooling, activate_
+from splade_engine.encoder.rows import Row, float32, int32, padded, sparse_rows
 from splade_engine.encoder.screen import ScreenedPooling, fast_int8
 from splade_engine.encoder.tokens import Ids, TextTokenizer
-from splade_engine.errors import CheckpointError, InvalidInputError
-
-Row = tuple[NDArray[np.int32], NDArray[np.float32]]
+from splade_engine.errors import CheckpointError
 
 
 class Runner(Protocol):
@@ -38,58 +36,6 @@ class Runner(Protocol):
 
     def run(self, batch: Sequence[Ids], top_k: int | None) -> list[Row]:
         """Sorted terms and positive weights per text; every text has at least one token."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where and how exactly a model computes."""
-
-    device: torch.device
-    dtype: torch.dtype
-
-
-def choose_place(device: str, dtype: str) -> Place:
-    """Resolve `auto`.
-
-    `device="auto"` takes CUDA, then Apple's GPU, then the processor. `dtype="auto"` is bfloat16 where the
-    processor multiplies it natively (AVX512-BF16 or AMX; elsewhere it would be slower than float32), bfloat16
-    or float16 on a GPU.
-
-    Raises:
-        InvalidInputError: for a name that torch does not know.
-    """
-    if device == "auto":
-        device = (
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
-    try:
-        where = torch.device(device)
-    except RuntimeError:
-        raise InvalidInputError(f"device {device!r}: expected auto, cpu, cuda, cuda:<n> or mps") from None
-    if where.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidInputError(f"device {device!r}: this torch sees no CUDA device")
-    if dtype == "auto":
-        return Place(where, _fastest(where))
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise InvalidInputError(f"dtype {dtype!r}: expected auto, {', '.join(known)}")
-    return Place(where, known[dtype])
-
-
-def _fastest(device: torch.device) -> torch.dtype:
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu" and native_bfloat16():
-        return torch.bfloat16
-    return torch.float32
-
-
-def native_bfloat16() -> bool:
-    """Whether the processor has instructions that multiply bfloat16."""
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch >= 2.10
-    if capabilities:
-        return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 class MaskedLanguageModel:
@@ -151,53 +97,24 @@ class MaskedLanguageModel:
     def _row(self, terms: Tensor, best: Tensor) -> Row:
         weights = activate_(best, self._activation)
         keep = weights > 0
-        return _int32(terms[keep]), _numpy(weights[keep])
-
-
-def padded(batch: Sequence[Ids], device: torch.device) -> tuple[Tensor, Tensor]:
-    """int64[B, L] ids and mask, padded with 0 on the right (masked, so the id does not matter)."""
-    longest = max(len(ids) for ids in batch)
-    out = np.zeros((len(batch), longest), dtype=np.int64)
-    mask = np.zeros_like(out)
-    for row, ids in enumerate(batch):
-        out[row, : len(ids)] = ids
-        mask[row, : len(ids)] = 1
-    return torch.from_numpy(out).to(device), torch.from_numpy(mask).to(device)
-
-
-def sparse_rows(weights: Tensor, top_k: int | None) -> list[Row]:
-    """Positive entries of float32[B, V] per row; with `top_k` the lighter ones never leave the device."""
-    if top_k is not None and top_k < weights.shape[1]:
-        # everything below the k-th weight goes; terms that tie with it stay until the caller breaks the tie
-        # by term id (bfloat16 has many ties, and topk picks among them by chance)
-        least = weights.topk(top_k, dim=1).values[:, -1:]
-        weights = torch.where(weights >= least, weights, 0)
-    if weights.device.type == "cpu":
-        rows = []
-        for row in _numpy(weights):
-            terms_of_row = np.flatnonzero(row)
-            rows.append((terms_of_row.astype(np.int32), row[terms_of_row]))
-        return rows
-    places = weights.nonzero()
-    counts = torch.bincount(places[:, 0], minlength=len(weights)).cpu().numpy()
-    cuts = np.cumsum(counts)[:-1]
-    flat_terms, flat_weights = _int32(places[:, 1]), _numpy(weights[places[:, 0], places[:, 1]])
-    return list(zip(np.split(flat_terms, cuts), np.split(flat_weights, cuts), strict=True))
-
-
-def _numpy(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.cpu().numpy()
-    return array
-
-
-def _int32(tensor: Tensor) -> NDArray[np.int32]:
-    array: NDArray[np.int32] = tensor.to(torch.int32).cpu().numpy()
-    return array
+        return int32(terms[keep]), float32(weights[keep])
 
 
 def load_runner(checkpoint: Checkpoint, device: str, dtype: str, n_terms: int, special_ids: Ids) -> Runner:
     """The runner of a checkpoint's kind, on the device and in the precision asked for."""
     place = choose_place(device, dtype)
+    if checkpoint.kind == "echo":
+        from splade_engine.encoder.echo import EchoModel
+
+        return EchoModel(checkpoint, place, special_ids)
+    if checkpoint.kind == "scalar":
+        from splade_engine.encoder.scalar import ScalarModel
+
+        return ScalarModel(checkpoint, place, n_terms, special_ids)
+    if checkpoint.kind == "csr":
+        from splade_engine.encoder.autoencoder import AutoencoderModel
+
+        return AutoencoderModel(checkpoint, place, n_terms)
     return MaskedLanguageModel(checkpoint, place, n_terms, special_ids)
 
 

@@ -61,9 +61,9 @@ class ScreenedPooling:
             states: float[T, H], the tokens of all texts one after the other.
             lengths: tokens per text.
         """
-        texts = states.split(list(lengths))
+        texts = torch.split(states, list(lengths))
         scaled = states.float() * self._unsmooth
-        parts = scaled.split(list(lengths))
+        parts = torch.split(scaled, list(lengths))
         scales = torch.stack([part.abs().amax() for part in parts]).clamp_(min=1e-12) / 127
         norms2 = torch.stack([part.square().sum(1).amax() for part in parts])
         codes = [(part / scale).round_().to(torch.int8) for part, scale in zip(parts, scales, strict=True)]

@@ -17,7 +17,8 @@ from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
-    from splade_engine.encoder.runner import Row, Runner
+    from splade_engine.encoder.rows import Row
+    from splade_engine.encoder.runner import Runner
 
 # Texts tokenised at a time: bounds the tokenizer's own objects, some 100 bytes a token, to a few hundred MB
 _TOKENISED = 4096

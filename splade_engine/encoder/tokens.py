@@ -60,6 +60,14 @@ class TextTokenizer:
                 names[i] = token
         return names
 
+    def save(self, path: Path) -> None:
+        """Write `tokenizer.json`, without truncation and padding."""
+        from tokenizers import Tokenizer
+
+        copy = Tokenizer.from_str(self._tokenizer.to_str())
+        copy.no_truncation()
+        copy.save(str(path), pretty=False)
+
     def token_id(self, token: str) -> int | None:
         """The id of a token, None if it is not in the vocabulary."""
         number: int | None = self._tokenizer.token_to_id(token)
@@ -80,7 +88,7 @@ class TextTokenizer:
         ids: list[int] = encoding.ids
         return ids, len(ids) >= self.max_length and bool(encoding.overflowing)
 
-    def word_starts(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+    def word_numbers(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """For every text, the word number of each token (special tokens -1), aligned with `encode`."""
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=True)
         return [np.array([-1 if w is None else w for w in e.word_ids], dtype=np.int32) for e in encodings]

@@ -1,0 +1,61 @@
+"""`Place`: device and precision of a model, chosen or resolved from `auto`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from splade_engine.errors import InvalidInputError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how exactly a model computes."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def choose_place(device: str, dtype: str) -> Place:
+    """Resolve `auto`.
+
+    `device="auto"` takes CUDA, then Apple's GPU, then the processor. `dtype="auto"` is bfloat16 where the
+    processor multiplies it natively (AVX512-BF16 or AMX; elsewhere it would be slower than float32), bfloat16
+    or float16 on a GPU.
+
+    Raises:
+        InvalidInputError: for a name that torch does not know.
+    """
+    if device == "auto":
+        device = (
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        where = torch.device(device)
+    except RuntimeError:
+        raise InvalidInputError(f"device {device!r}: expected auto, cpu, cuda, cuda:<n> or mps") from None
+    if where.type == "cuda" and not torch.cuda.is_available():
+        raise InvalidInputError(f"device {device!r}: this torch sees no CUDA device")
+    if dtype == "auto":
+        return Place(where, _fastest(where))
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if dtype not in known:
+        raise InvalidInputError(f"dtype {dtype!r}: expected auto, {', '.join(known)}")
+    return Place(where, known[dtype])
+
+
+def _fastest(device: torch.device) -> torch.dtype:
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu" and native_bfloat16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def native_bfloat16() -> bool:
+    """Whether the processor has instructions that multiply bfloat16."""
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch >= 2.10
+    if capabilities:
+        return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
