@@ -1,7 +1,7 @@
 """From pooled logits to term weights: activations, k-sparse selection, sparsemax.
 
-`log1p_relu` and `log1p_log1p_relu` are the two that published sparse encoders use; both are monotone and zero at or
-below zero, so they may follow max pooling.
+`log1p_relu` and `log1p_log1p_relu` are the two that published sparse encoders use; both are monotone and zero
+at or below zero, so they may follow max pooling.
 """
 
 from __future__ import annotations

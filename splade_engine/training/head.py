@@ -25,7 +25,9 @@ DEVICE_LOGITS = 1 << 28  # logits held at a time on an accelerator, whole batch 
 SUM_CHUNK = 1024  # terms at a time for sum pooling, whose chunk holds the logits of the whole batch
 
 
-def max_pool(hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor) -> Tensor:
+def max_pool(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None = None
+) -> Tensor:
     """`relu(max_i h_ij)` over the tokens i of each text, h = hidden @ weight.T + bias, with a sparse backward
     pass.
 
@@ -39,24 +41,31 @@ def max_pool(hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor) 
         weight: float[V, H], the decoder.
         bias: float[V] or None.
         mask: bool or integer [B, L]; texts may be padded anywhere; a text without tokens gets zeros.
+        wanted: bool[B, V], terms that keep their maximum and its gradient below zero too: for a loss that
+            brings terms to life (`teachers.term_loss`), where relu would have no gradient. None: no term.
 
     Returns:
-        float[B, V], zero where no token's logit is above zero.
+        float[B, V], zero where no token's logit is above zero (unless wanted).
     """
     hidden, weight = _autocast(hidden), _autocast(weight)
     with torch.autocast(hidden.device.type, enabled=False):
-        pooled: Tensor = _MaxPool.apply(hidden, weight, bias, mask.bool())  # type: ignore[no-untyped-call]
+        pooled: Tensor = _MaxPool.apply(hidden, weight, bias, mask.bool(), wanted)  # type: ignore[no-untyped-call]
     return pooled
 
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        mask: Tensor,
+        wanted: Tensor | None,
     ) -> Tensor:
         track = any(ctx.needs_input_grad)
         pool = _pool_by_document if hidden.device.type == "cpu" else _pool_by_chunk
-        pooled, document, token, term = pool(hidden, weight, bias, mask, track)
+        pooled, document, token, term = pool(hidden, weight, bias, mask, wanted, track)
         ctx.save_for_backward(hidden, weight, document, token, term)
         ctx.bias_dtype = None if bias is None else bias.dtype
         return pooled
@@ -76,11 +85,11 @@ class _MaxPool(torch.autograd.Function):
             grad_weight = _gather_sum(term, row, g, hidden.reshape(-1, width), len(weight))
         if ctx.needs_input_grad[2]:
             grad_bias = g.new_zeros(len(weight)).scatter_add_(0, term, g).to(ctx.bias_dtype)
-        return grad_hidden, grad_weight, grad_bias, None
+        return grad_hidden, grad_weight, grad_bias, None, None
 
 
 def _pool_by_document(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, track: bool
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None, track: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """On the CPU: no padding is computed, and argmax (30 times slower than amax) sees the active columns
     only.
@@ -98,9 +107,12 @@ def _pool_by_document(
             best = logits.amax(0).to(pooled.dtype)
             if bias is not None:  # the same for every token: added once, after the maximum
                 best = best + bias[first : first + CPU_CHUNK]
-            pooled[b, first : first + CPU_CHUNK] = best.relu_()
+            active = best > 0
+            if wanted is not None:
+                active |= wanted[b, first : first + CPU_CHUNK]
+            pooled[b, first : first + CPU_CHUNK] = best * active
             if track:
-                active = best.nonzero().squeeze(1)
+                active = active.nonzero().squeeze(1)
                 token = places[logits[:, active].argmax(0)]
                 found.append((torch.full_like(active, b), token, active + first))
     if not found:
@@ -111,7 +123,7 @@ def _pool_by_document(
 
 
 def _pool_by_chunk(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, track: bool
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None, track: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """On an accelerator: the whole batch at once, as many terms as `DEVICE_LOGITS` allows."""
     batch, length, _ = hidden.shape
@@ -129,7 +141,10 @@ def _pool_by_chunk(
         best = best.to(pooled.dtype)
         if bias is not None:
             best = best + bias[first : first + chunk]
-        pooled[:, first : first + chunk] = best.relu_()
+        active = best > 0
+        if wanted is not None:
+            active |= wanted[:, first : first + chunk] & (best > -torch.inf)  # -inf: a text without tokens
+        pooled[:, first : first + chunk] = torch.where(active, best, 0)
         if track:
             argmax[:, first : first + chunk] = where
     if not track:

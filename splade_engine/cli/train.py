@@ -1,0 +1,143 @@
+"""`splade-engine train`: from pairs of texts to an encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def train(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run, new or empty.")],
+    recipe: Annotated[
+        str, typer.Option("--recipe", "-r", help="Name of a recipe (--list shows them) or a .toml file.")
+    ] = "default",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--data",
+            "-d",
+            help="JSONL file, BEIR folder or ir_datasets id, optionally =WEIGHT; several are mixed. "
+            "ict:FILE, bfs:FILE and wlp:FILE make pairs from plain documents.",
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model: folder or hub id.")] = None,
+    negatives_file: Annotated[
+        Path | None,
+        typer.Option("--negatives", help="Mined negatives of a BEIR folder (splade-engine mine)."),
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option(help="Corpus in which a JSONL file's ids are looked up.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option(help="Queries in which a JSONL file's ids are looked up.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the data, instead of steps.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Queries per batch and device.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    document_lambda: Annotated[
+        float | None, typer.Option("--lambda", help="Weight of the document regulariser.")
+    ] = None,
+    max_length: Annotated[int | None, typer.Option(help="Tokens per document.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything that is random.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="Any field of the recipe: --set train.accumulation=4")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print the recipe with all overrides, train nothing.")
+    ] = False,
+) -> None:
+    r"""Train a sparse encoder on your own pairs, or reproduce a published recipe.
+
+    \b
+    Examples:
+      splade-engine train -r l0 -d pairs.jsonl -m distilbert-base-uncased -o run
+      splade-engine train -r idf-aware -d beir-folder --negatives mined.jsonl -o run --epochs 2
+      splade-engine train -o run --resume
+      splade-engine index corpus.jsonl -o my-index --encoder run/model
+    """
+    from splade_engine.training.recipe import load_recipe, parse_assignment
+
+    if resume:
+        given = (
+            data,
+            model,
+            steps,
+            epochs,
+            batch_size,
+            lr,
+            document_lambda,
+            max_length,
+            seed,
+            device,
+            settings,
+        )
+        if any(value is not None for value in given):
+            raise typer.BadParameter(
+                "--resume continues with the recipe in the folder; nothing can be changed"
+            )
+        _run(None, output)
+        return
+    overrides: dict[str, Any] = {}
+    if data:
+        overrides["data.sources"] = [_source(text, negatives_file, corpus, queries) for text in data]
+    if epochs is not None:
+        overrides |= {"train.steps": 0, "train.epochs": epochs}
+    for key, value in (
+        ("model.base", model),
+        ("train.steps", steps),
+        ("train.batch_size", batch_size),
+        ("train.lr", lr),
+        ("regularizer.document_lambda", document_lambda),
+        ("model.document_length", max_length),
+        ("train.seed", seed),
+        ("train.device", device),
+    ):
+        if value is not None:
+            overrides[key] = value
+    overrides |= dict(parse_assignment(text) for text in settings or [])
+    chosen = load_recipe(recipe).override(overrides)
+    if show:
+        typer.echo(chosen.to_toml(), nl=False)
+        return
+    _run(chosen, output)
+
+
+def _run(recipe: Any, output: Path) -> None:
+    import sys
+
+    from splade_engine.training.recipe import Recipe
+    from splade_engine.training.run import train as train_run
+
+    result = train_run(recipe or Recipe(), output, resume=recipe is None, progress=sys.stderr.isatty())
+    typer.echo(str(result.model))
+
+
+def _source(text: str, negatives: Path | None, corpus: Path | None, queries: Path | None) -> dict[str, Any]:
+    """`[ict:|bfs:|wlp:]PATH[=WEIGHT]` as a source of a recipe."""
+    path, sign, weight = text.rpartition("=")
+    source: dict[str, Any] = {"path": text}
+    if sign and _is_number(weight):
+        source = {"path": path, "weight": float(weight)}
+    kind, colon, rest = source["path"].partition(":")
+    if colon and kind in ("ict", "bfs", "wlp"):
+        source |= {"path": rest, "kind": kind}
+    for name, value in (("negatives", negatives), ("corpus", corpus), ("queries", queries)):
+        if value is not None:
+            source[name] = str(value)
+    return source
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+run = train

@@ -1,0 +1,126 @@
+"""`Collator`: examples to one padded micro-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from splade_engine.encoder.tokens import Ids, TextTokenizer
+from splade_engine.training.examples import Example
+
+
+class Collator:
+    """Tokenises and pads.
+
+    Args:
+        queries, documents: the tokenizers, each with its own maximum length.
+        group: documents per query, G: the positive and the hard negatives.
+        query_special_tokens: False for a query table, which looks at the words alone.
+        echo: documents and queries are read twice, pooled over the second copy (causal models).
+        term_targets: makes float32[M, V] targets of document token ids (`teachers.TermTeacher`).
+        texts: keep the texts in the batch, for teachers that score on the fly.
+    """
+
+    def __init__(
+        self,
+        queries: TextTokenizer,
+        documents: TextTokenizer,
+        *,
+        group: int,
+        query_special_tokens: bool = True,
+        echo: bool = False,
+        texts: bool = False,
+        term_targets: Callable[[Sequence[Ids]], NDArray[np.float32]] | None = None,
+    ) -> None:
+        self.queries, self.documents = queries, documents
+        self.group = group
+        self.query_special_tokens = query_special_tokens
+        self.echo = echo
+        self.texts = texts
+        self.term_targets = term_targets
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """A batch of N queries and M <= N * G documents.
+
+        Returns:
+            `query_ids`, `query_mask` [N, Lq], `document_ids`, `document_mask` [M, L] (right-padded), `*_pool`
+            masks of the positions that are pooled; `slots` int64[M], where a document stands in the (N, G)
+            grid: query * G + place; `scores` float[N, G], NaN where the data gives none; `same` bool[N, N *
+            G]: another document of the batch that is the query's own positive word for word, which must not
+            count as a negative; `group`.
+        """
+        group = self.group
+        texts, slots = [], []
+        scores = np.full((len(examples), group), np.nan, np.float32)
+        grid = np.full(len(examples) * group, -1, np.int64)
+        number: dict[str, int] = {}
+        for n, example in enumerate(examples):
+            for g, text in enumerate((example.positives[0], *example.negatives)[:group]):
+                texts.append(text)
+                slots.append(n * group + g)
+                grid[slots[-1]] = number.setdefault(text, len(number))
+            if example.scores is not None:
+                kept = example.scores[:group]
+                scores[n, : len(kept)] = kept
+        own = np.arange(len(examples)) * group
+        same = grid[None, :] == grid[own][:, None]
+        same[np.arange(len(examples)), own] = False
+        queries = [e.query for e in examples]
+        batch: dict[str, Any] = {
+            **_named("query", *self.encoded("query", queries)),
+            **_named("document", *self.encoded("document", texts)),
+            "slots": torch.tensor(slots, dtype=torch.int64),
+            "scores": torch.from_numpy(scores),
+            "same": torch.from_numpy(same),
+            "group": group,
+        }
+        if self.term_targets is not None:
+            lengths = batch["document_mask"].sum(1).tolist()
+            ids = batch["document_ids"].numpy().astype(np.int32)
+            targets = self.term_targets([row[:n] for row, n in zip(ids, lengths, strict=True)])
+            batch["targets"] = torch.from_numpy(targets)
+        if self.texts:
+            batch["query_texts"], batch["document_texts"] = queries, texts
+        return batch
+
+    def encoded(self, side: str, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """Padded ids, attention mask and pooling mask of one side (`query` or `document`)."""
+        tokenizer = self.queries if side == "query" else self.documents
+        if self.echo:
+            return echo_batch(tokenizer, texts)
+        ids, _ = tokenizer.encode(texts, special_tokens=side == "document" or self.query_special_tokens)
+        padded, mask = pad(ids)
+        return padded, mask, mask
+
+
+def _named(side: str, ids: Tensor, mask: Tensor, pool: Tensor) -> dict[str, Tensor]:
+    return {f"{side}_ids": ids, f"{side}_mask": mask, f"{side}_pool": pool}
+
+
+def pad(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """Token ids int64[N, L] padded on the right with 0 and their mask bool[N, L]; L is at least 1."""
+    lengths = np.array([len(r) for r in rows], np.int64)
+    width = max(1, int(lengths.max(initial=1)))
+    mask = np.arange(width)[None, :] < lengths[:, None]
+    ids = np.zeros((len(rows), width), np.int64)
+    if len(rows):
+        ids[mask] = np.concatenate(rows)
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def echo_batch(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+    """Every text twice (echo embeddings, arXiv 2402.15449): ids, mask, and the positions of the second
+    copy.
+    """
+    ids, _ = tokenizer.encode(texts, special_tokens=False)
+    # each copy gets half of the length, so that the second one is never cut
+    halves = [row[: max(1, tokenizer.max_length // 2)] for row in ids]
+    padded, mask = pad([np.concatenate((row, row)) for row in halves])
+    first = torch.tensor([len(row) for row in halves])
+    pool = mask & (torch.arange(padded.shape[1])[None, :] >= first[:, None])
+    return padded, mask, pool

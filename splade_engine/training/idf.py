@@ -1,0 +1,78 @@
+"""The idf table of inference-free queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.encoder.tokens import TextTokenizer, token_weights
+from splade_engine.errors import CheckpointError, DatasetError
+
+DOCUMENTS = 200_000  # counted at most: idf of a token in 1 of 200,000 is 12, rarer ones hardly differ
+_BATCH = 2048
+
+
+def document_frequencies(
+    tokenizer: TextTokenizer, documents: Iterable[str], n_terms: int, limit: int = DOCUMENTS
+) -> tuple[NDArray[np.int64], int]:
+    """In how many of the first `limit` documents each term occurs: int64[n_terms], and how many were read."""
+    counts = np.zeros(n_terms, np.int64)
+    total = 0
+    iterator = iter(islice(documents, limit))
+    while texts := list(islice(iterator, _BATCH)):
+        ids, _ = tokenizer.encode(texts, special_tokens=False)
+        counts += np.bincount(np.concatenate([np.unique(row) for row in ids]), minlength=n_terms)[:n_terms]
+        total += len(texts)
+    return counts, total
+
+
+def bm25_idf(frequencies: NDArray[np.int64], total: int, unseen: float) -> NDArray[np.float32]:
+    """`ln(1 + (N - n + 0.5) / (n + 0.5))`, as in OpenSearch's idf.json (N passages, n of them holding the
+    term).
+
+    Args:
+        frequencies: int64[V], n per term.
+        total: N.
+        unseen: weight of terms with n = 0 (1.0 in that file).
+
+    Raises:
+        DatasetError: if no document was counted.
+    """
+    if total < 1:
+        raise DatasetError("idf: the training data has no documents to count")
+    idf = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
+    return np.where(frequencies > 0, idf, unseen).astype(np.float32)
+
+
+def read_table(path: Path, tokenizer: TextTokenizer, n_terms: int, missing: float) -> NDArray[np.float32]:
+    """A table from `idf.json` ({token: weight}) or `*.safetensors` (one tensor of n_terms weights).
+
+    Raises:
+        CheckpointError: if it cannot be read or does not fit the vocabulary.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            tensors = load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(f"{path}: not readable: {error}") from None
+        table: NDArray[np.float32] = next(iter(tensors.values())).astype(np.float32)
+        if table.shape != (n_terms,):
+            raise CheckpointError(f"{path}: shape {table.shape} for a vocabulary of {n_terms}")
+        return table
+    if not path.is_file():
+        raise CheckpointError(
+            f"model.idf {path}: no such file (data, uniform and base are the other choices)"
+        )
+    table = np.full(n_terms, missing, np.float32)
+    for token, weight in token_weights(path).items():
+        term = tokenizer.token_id(token)
+        if term is not None and term < n_terms:
+            table[term] = weight
+    return table

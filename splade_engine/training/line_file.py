@@ -1,0 +1,192 @@
+"""`LineFile`: any line of a text file by its number, in constant memory per line.
+
+Training draws examples at random from files that may be larger than memory, and must draw the same ones again
+after a restart. One pass notes where each line starts (8 bytes a line); a draw is one `pread`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from splade_engine.errors import DatasetError
+from splade_engine.text_lines import COMPRESSED_SUFFIXES, read_lines
+
+_SCAN = 1 << 24  # bytes read at a time while looking for line ends
+
+
+class LineFile:
+    """The non-blank lines of a UTF-8 file.
+
+    A compressed file has no random access: it is unpacked once into `cache`.
+
+    Args:
+        path: `.gz` and `.zst` are decompressed.
+        cache: folder for unpacked copies, made when needed.
+
+    Raises:
+        DatasetError: if the file is missing, empty or damaged.
+    """
+
+    def __init__(self, path: str | Path, cache: Path) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise DatasetError(f"{self.path}: no such file")
+        self._file = _unpacked(self.path, cache)
+        self.starts, self.ends = _line_bounds(self._file)
+        if not len(self.starts):
+            raise DatasetError(f"{self.path}: the file is empty")
+        self._handle = os.open(self._file, os.O_RDONLY)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, i: int) -> bytes:
+        """Line `i`, counted from 0 without blank lines, as bytes without its end."""
+        start = int(self.starts[i])
+        return os.pread(self._handle, int(self.ends[i]) - start, start)
+
+    def place(self, i: int) -> str:
+        """`file:line` of line `i` as an editor counts (blank lines included): for error messages."""
+        number = 1
+        left = int(self.starts[i])
+        with self._file.open("rb") as file:
+            while left:
+                piece = file.read(min(left, _SCAN))
+                number += piece.count(b"\n")
+                left -= len(piece)
+        return f"{self.path}:{number}"
+
+    def record(self, i: int) -> dict[str, Any]:
+        """Line `i` as a JSON object.
+
+        Raises:
+            DatasetError: naming file and line, if it is not one.
+        """
+        try:
+            value = json.loads(self[i])
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{self.place(i)}: not JSON ({error})") from None
+        if not isinstance(value, dict):
+            raise DatasetError(f"{self.place(i)}: expected a JSON object, got {type(value).__name__}")
+        return value
+
+    def close(self) -> None:
+        """Release the file; the object is unusable afterwards."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", -1) >= 0:
+            self.close()
+
+
+def _unpacked(path: Path, cache: Path) -> Path:
+    if path.suffix.lower() not in COMPRESSED_SUFFIXES:
+        return path
+    status = path.stat()
+    state = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
+    target = cache / f"{hashlib.sha256(state.encode()).hexdigest()[:16]}-{path.stem}"
+    if target.is_file():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as out:
+            for number, line in read_lines(path):
+                del number
+                out.write(line + "\n")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target
+
+
+def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """int64[n] starts and ends (exclusive, without the line end) of the lines that are not blank."""
+    ends: list[NDArray[np.int64]] = []
+    offset, last = 0, b"\n"
+    with path.open("rb") as file:
+        while piece := file.read(_SCAN):
+            ends.append(np.flatnonzero(np.frombuffer(piece, np.uint8) == 10).astype(np.int64) + offset)
+            offset += len(piece)
+            last = piece[-1:]
+    if last != b"\n":
+        ends.append(np.array([offset], np.int64))
+    stop = np.concatenate(ends) if ends else np.zeros(0, np.int64)
+    start = np.concatenate((np.zeros(1, np.int64), stop[:-1] + 1))[: len(stop)]
+    keep = stop - start > 1  # a lone byte is a carriage return or cannot be JSON
+    return start[keep], stop[keep]
+
+
+class TextsById:
+    """Texts of a JSONL collection (`_id` or `id`, `text`, perhaps `title`) by id, 16 bytes of memory a row.
+
+    Args:
+        path: corpus or queries file in BEIR's layout, perhaps compressed.
+        cache: folder for unpacked copies.
+
+    Raises:
+        DatasetError: naming file and line of a row without an id.
+    """
+
+    def __init__(self, path: str | Path, cache: Path) -> None:
+        self.lines = LineFile(path, cache)
+        hashes = np.empty(len(self.lines), np.uint64)
+        for i in range(len(self.lines)):
+            hashes[i] = xxhash.xxh3_64_intdigest(self._id(i).encode())
+        self._order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._order]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def _id(self, i: int) -> str:
+        record = self.lines.record(i)
+        value = record.get("_id", record.get("id"))
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            raise DatasetError(f"{self.lines.place(i)}: the field _id (or id) is missing or not a string")
+        return str(value)
+
+    def row(self, text_id: str) -> int | None:
+        """The row of an id, None if it is not there."""
+        wanted = np.uint64(xxhash.xxh3_64_intdigest(text_id.encode()))
+        at = int(np.searchsorted(self._hashes, wanted))
+        while at < len(self._hashes) and self._hashes[at] == wanted:
+            if self._id(int(self._order[at])) == text_id:
+                return int(self._order[at])
+            at += 1
+        return None
+
+    def text(self, row: int) -> str:
+        """`title text` of a row, stripped."""
+        record = self.lines.record(row)
+        title, text = record.get("title") or "", record.get("text")
+        if not isinstance(text, str) or not isinstance(title, str):
+            raise DatasetError(f"{self.lines.place(row)}: the field text is missing or not a string")
+        return f"{title} {text}".strip()
+
+    def get(self, text_id: str, place: str, what: str) -> str:
+        """The text of an id.
+
+        Raises:
+            DatasetError: `<place>: <what> '<id>' is not in <file>`.
+        """
+        row = self.row(text_id)
+        if row is None:
+            raise DatasetError(f"{place}: {what} {text_id!r} is not in {self.lines.path}")
+        return self.text(row)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        """(id, text) in the order of the file."""
+        for i in range(len(self)):
+            yield self._id(i), self.text(i)

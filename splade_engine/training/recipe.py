@@ -1,0 +1,434 @@
+"""`Recipe`: everything that decides a training run, as frozen dataclasses that map one to one to a TOML file.
+
+Published recipes are TOML files in `recipes/`, each value with its source; every field can be overridden
+(`--set train.lr=1e-5` on the command line, `recipe.override({"train.lr": 1e-5})` in Python).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from splade_engine.errors import InvalidInputError
+
+RECIPES = Path(__file__).parent / "recipes"
+
+Query = Literal["table", "shared", "separate"]
+ModelKind = Literal["mlm", "scalar", "echo", "csr"]
+Penalty = Literal["none", "flops", "df_flops", "l1"]
+Candidates = Literal["all", "positives", "own", "own_and_positives", "negatives"]
+SourceKind = Literal["auto", "jsonl", "beir", "ir_datasets", "ict", "bfs", "wlp"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What is trained.
+
+    Attributes:
+        base: model folder or hub id to start from.
+        kind: `mlm` (SPLADE), `scalar` (uniCOIL: one weight per input token), `echo` (causal model that reads
+            its text twice), `csr` (sparse autoencoder over a frozen dense encoder).
+        query: `table` (inference-free: token presence times idf), `shared` (the document encoder), `separate`
+            (a second encoder).
+        query_base: where the separate query encoder starts; empty: at `base`.
+        idf: `data` counts document frequencies over the training documents, `uniform` is 1 for every token
+            (SPLADE-doc's bag of words), `base` the table that the base model has, anything else a file:
+            `idf.json` or `*.safetensors`.
+        idf_unseen: weight of tokens that no training document holds (1.0 in OpenSearch's published idf.json).
+        learn_idf: train the table, with `train.idf_lr`.
+        pooling, activation, special_tokens: as in the encoder's `Checkpoint`.
+        document_top_k, query_top_k: terms kept per vector; 0 keeps all.
+        document_length, query_length: tokens per text.
+        preflight: look at the base model's outputs before training (see `preflight.py`).
+        align: replace the vocabulary head by a closed-form alignment first (for encoders without a masked-LM
+        head). lora_rank: train low-rank updates only (arXiv 2106.09685); 0 trains all weights.
+        lora_alpha, lora_dropout: its scale (alpha / rank multiplies the update) and dropout.
+        csr_*: see `csr.py`; factor: latents per input dimension.
+    """
+
+    base: str = ""
+    kind: ModelKind = "mlm"
+    query: Query = "shared"
+    query_base: str = ""
+    idf: str = "data"
+    idf_unseen: float = 1.0
+    learn_idf: bool = False
+    pooling: Literal["max", "sum"] = "max"
+    activation: Literal["log1p_relu", "log1p_log1p_relu", "relu"] = "log1p_relu"
+    special_tokens: Literal["zero", "keep"] = "zero"
+    document_top_k: int = 0
+    query_top_k: int = 0
+    document_length: int = 256
+    query_length: int = 64
+    preflight: bool = True
+    align: bool = False
+    lora_rank: int = 0
+    lora_alpha: float = 8.0
+    lora_dropout: float = 0.1
+    csr_factor: int = 4
+    csr_k: int = 256
+    csr_k_aux: int = 512
+    csr_dead_after: int = 30
+    csr_beta: float = 0.1
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One source of examples.
+
+    Attributes:
+        path: a JSONL file, a BEIR folder or an ir_datasets id; for ict, bfs and wlp a JSONL collection.
+        weight: its share of the mixture, relative to the other sources; 0 means its number of examples.
+        kind: `auto` tells by what is at `path`.
+        corpus, queries: collections in which a JSONL file's ids are looked up.
+        negatives: mined negatives of a BEIR folder (JSONL with query_id and negative_ids).
+    """
+
+    path: str
+    weight: float = 0.0
+    kind: SourceKind = "auto"
+    corpus: str | None = None
+    queries: str | None = None
+    negatives: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise InvalidInputError(
+                f"{self.path}: the weight of a source cannot be negative, got {self.weight}"
+            )
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which examples, in which order.
+
+    Attributes:
+        sources: the mixture.
+        negatives: hard negatives per query; rows with fewer are padded, the padding takes no part.
+        one_source_per_batch: in-batch negatives come from the same source (harder, and no cross-domain
+        shortcut). held_out: queries kept out of training for the quick nDCG@10; 0 for none.
+        ngame_steps: cluster the coming examples by their current embeddings every so many steps, so that
+            batches hold similar queries (NGAME, WSDM 2023); 0 is off.
+        refresh_steps: mine new hard negatives with the current model every so many steps (ANCE); 0 is off.
+        refresh_depth: negatives are drawn from this many best hits.
+        refresh_documents: documents of the pool that is searched.
+        check_rows: rows read before training starts, so that a bad one is not found hours later.
+    """
+
+    sources: tuple[SourceConfig, ...] = ()
+    negatives: int = 0
+    one_source_per_batch: bool = True
+    held_out: int = 200
+    ngame_steps: int = 0
+    refresh_steps: int = 0
+    refresh_depth: int = 50
+    refresh_documents: int = 20_000
+    check_rows: int = 100_000
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss parts (0 leaves one out) and their settings; formulas in `losses.py`.
+
+    Attributes:
+        contrastive, candidates, temperature: InfoNCE.
+        pairwise: pairwise negative log-likelihood over the own negatives.
+        margin_mse, margin_pairs: MarginMSE.
+        kl, kl_temperature, kl_rescale, kl_candidates: KL to the teachers.
+        term, term_surplus: distance of every document weight from a lexical target, see
+            `teachers.TermTeacher`; term_surplus weighs terms that have none.
+        self_weight, self_decay: KL to the moving average of the model itself.
+        teachers: scored on the fly, see `teachers.py`; empty: the scores in the data.
+        teacher_weights: their shares; empty: equal.
+        teacher_scale: range of the normalised ensemble; 0 leaves a single teacher's scores as they are.
+    """
+
+    contrastive: float = 1.0
+    candidates: Candidates = "all"
+    temperature: float = 1.0
+    pairwise: float = 0.0
+    margin_mse: float = 0.0
+    margin_pairs: Literal["first", "all"] = "first"
+    kl: float = 0.0
+    kl_temperature: float = 1.0
+    kl_rescale: bool = False
+    kl_candidates: Literal["own", "all"] = "own"
+    term: float = 0.0
+    term_surplus: float = 0.3
+    self_weight: float = 0.0
+    self_decay: float = 0.999
+    teachers: tuple[str, ...] = ()
+    teacher_weights: tuple[float, ...] = ()
+    teacher_scale: float = 0.0
+
+
+@dataclass(frozen=True)
+class RegularizerConfig:
+    """Penalties on the term weights; formulas in `regularizers.py`.
+
+    Attributes:
+        document, document_lambda, document_threshold: kind, weight and l0 mask (0: none) of the document
+        side. query, query_lambda, query_threshold: the same of the query side; ignored for a table.
+        reduction: of FLOPS; published lambdas only hold with their own reduction.
+        idf_in_flops: multiply each term's mean by its idf.
+        df_half, df_steepness, df_refresh: DF-FLOPS; document frequencies are renewed every df_refresh steps.
+        joint_lambda: query-document FLOPS.
+        anti_collapse: weight of the term that is infinite at all-zero vectors.
+        ramp, ramp_steps, ramp_share: how the lambdas grow; ramp_steps 0 takes ramp_share of all steps.
+    """
+
+    document: Penalty = "flops"
+    document_lambda: float = 0.0
+    document_threshold: int = 0
+    query: Penalty = "none"
+    query_lambda: float = 0.0
+    query_threshold: int = 0
+    reduction: Literal["flat", "per_slot"] = "flat"
+    idf_in_flops: bool = False
+    df_half: float = 0.1
+    df_steepness: float = 10.0
+    df_refresh: int = 100
+    joint_lambda: float = 0.0
+    anti_collapse: float = 0.0
+    ramp: Literal["quadratic", "linear", "constant"] = "quadratic"
+    ramp_steps: int = 0
+    ramp_share: float = 0.33
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The optimisation.
+
+    Attributes:
+        steps: optimiser steps; 0 takes `epochs`.
+        epochs: passes over the data where steps is 0.
+        batch_size: queries per device and micro-batch: the pool of in-batch negatives.
+        accumulation: micro-batches per optimiser step.
+        lr, idf_lr, weight_decay, warmup_steps, warmup_share, scheduler, max_grad_norm: AdamW; warmup_steps 0
+            takes warmup_share of all steps; max_grad_norm 0 does not clip.
+        precision: `auto` is bf16 on a GPU that has it, else float32.
+        seed: of weights, order, mixture and dropout.
+        device: `auto`, `cpu` or `cuda`.
+        log_steps, save_steps: 0 saves at the end only.
+        keep: checkpoints kept.
+        collapse_below: mean terms per document under which the run stops; 0 never stops.
+        workers: processes that read ahead.
+    """
+
+    steps: int = 0
+    epochs: float = 1.0
+    batch_size: int = 32
+    accumulation: int = 1
+    lr: float = 2e-5
+    idf_lr: float = 1e-3
+    weight_decay: float = 0.01
+    warmup_steps: int = 0
+    warmup_share: float = 0.06
+    scheduler: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    max_grad_norm: float = 1.0
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+    seed: int = 42
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    log_steps: int = 20
+    save_steps: int = 500
+    keep: int = 2
+    collapse_below: float = 5.0
+    workers: int = 0
+
+
+@dataclass(frozen=True)
+class ProbeConfig:
+    """The quick nDCG@10 during training.
+
+    Attributes:
+        every: steps between two measurements; 0 measures at the end only.
+        documents: of the held-out pool: the judged ones and others up to this number.
+        data: a BEIR folder with `qrels/test.tsv` to measure on instead of held-out training queries.
+        keep_best: also keep the model of the best measurement, in `best/`.
+    """
+
+    every: int = 500
+    documents: int = 2_000
+    data: str = ""
+    keep_best: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run; see the parts."""
+
+    name: str = "custom"
+    description: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    regularizer: RegularizerConfig = field(default_factory=RegularizerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+
+    def __post_init__(self) -> None:
+        train, loss, model = self.train, self.loss, self.model
+        for name, value, low in (
+            ("train.batch_size", train.batch_size, 1),
+            ("train.accumulation", train.accumulation, 1),
+            ("train.log_steps", train.log_steps, 1),
+            ("train.steps", train.steps, 0),
+            ("train.lr", train.lr, 0),
+            ("data.negatives", self.data.negatives, 0),
+            ("model.document_length", model.document_length, 3),
+            ("model.query_length", model.query_length, 3),
+            ("loss.temperature", loss.temperature, 1e-9),
+            ("loss.kl_temperature", loss.kl_temperature, 1e-9),
+            ("regularizer.document_lambda", self.regularizer.document_lambda, 0),
+            ("regularizer.query_lambda", self.regularizer.query_lambda, 0),
+        ):
+            if not value >= low:
+                raise InvalidInputError(f"recipe {self.name}: {name} must be at least {low:g}, got {value}")
+        if loss.teacher_weights and len(loss.teacher_weights) != len(loss.teachers):
+            raise InvalidInputError(
+                f"recipe {self.name}: {len(loss.teachers)} loss.teachers and {len(loss.teacher_weights)} "
+                "loss.teacher_weights"
+            )
+
+    def override(self, values: Mapping[str, Any]) -> Recipe:
+        """A copy with fields replaced, e.g. {"train.lr": 1e-5, "name": "mine"}.
+
+        Raises:
+            InvalidInputError: naming the field that does not exist or the value of the wrong type.
+        """
+        tables: dict[str, dict[str, Any]] = {}
+        top: dict[str, Any] = {}
+        for key, value in values.items():
+            section, _, name = key.partition(".")
+            if name and section in _SECTIONS:
+                tables.setdefault(section, {})[name] = value
+            else:
+                top[key] = value
+        changes = _checked(Recipe, top, f"recipe {self.name}")
+        for section, table in tables.items():
+            kind = type(getattr(self, section))
+            changes[section] = replace(
+                getattr(self, section),
+                **_checked(kind, table, f"recipe {self.name}: {section}.", joined=True),
+            )
+        return replace(self, **changes)
+
+    def to_toml(self) -> str:
+        """The recipe as a TOML file that `load_recipe` reads back."""
+        lines = [f"name = {_toml(self.name)}", f"description = {_toml(self.description)}"]
+        for section in _SECTIONS:
+            part = getattr(self, section)
+            lines += ["", f"[{section}]"]
+            lines += [
+                f"{f.name} = {_toml(getattr(part, f.name))}" for f in fields(part) if f.name != "sources"
+            ]
+        for source in self.data.sources:
+            lines += ["", "[[data.sources]]"]
+            given = {f.name: getattr(source, f.name) for f in fields(source)}
+            lines += [f"{name} = {_toml(value)}" for name, value in given.items() if value is not None]
+        return "\n".join(lines) + "\n"
+
+
+_SECTIONS = ("model", "data", "loss", "regularizer", "train", "probe")
+
+
+def recipe_names() -> list[str]:
+    """The recipes in the package."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """A recipe by its name in the package, or from a TOML file.
+
+    Raises:
+        InvalidInputError: naming the file and the key that is unknown or of the wrong type.
+    """
+    path = RECIPES / f"{name}.toml"
+    if str(name).endswith(".toml"):
+        path = Path(name)
+    if not path.is_file():
+        raise InvalidInputError(f"recipe {name}: not a file, and not one of {', '.join(recipe_names())}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"{path}: not TOML: {error}") from None
+    return recipe_from_table(table, str(path))
+
+
+def recipe_from_table(table: Mapping[str, Any], place: str) -> Recipe:
+    """A recipe from parsed TOML; `place` begins error messages."""
+    parts: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in _SECTIONS:
+            if not isinstance(value, dict):
+                raise InvalidInputError(f"{place}: {key} must be a table")
+            kind = get_type_hints(Recipe)[key]
+            parts[key] = kind(**_checked(kind, value, f"{place}: {key}.", joined=True))
+        else:
+            parts.update(_checked(Recipe, {key: value}, place))
+    return Recipe(**parts)
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`train.lr=1e-5` as a key and a value of TOML's type; what is not TOML is a string.
+
+    Raises:
+        InvalidInputError: if there is no equals sign.
+    """
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise InvalidInputError(f"--set {text}: expected field=value, such as train.lr=1e-5")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _checked(kind: type, table: Mapping[str, Any], place: str, *, joined: bool = False) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    out = {}
+    for key, value in table.items():
+        where = f"{place}{key}" if joined else f"{place}: {key}"
+        if key not in hints:
+            raise InvalidInputError(f"{where}: no such field; there are {', '.join(sorted(hints))}")
+        out[key] = _converted(hints[key], value, where)
+    return out
+
+
+def _converted(hint: Any, value: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin is Literal:
+        if value not in get_args(hint):
+            raise InvalidInputError(f"{where}: {value!r} is not one of {', '.join(get_args(hint))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise InvalidInputError(f"{where}: expected a list, got {value!r}")
+        return tuple(_converted(get_args(hint)[0], v, where) for v in value)
+    if origin is Union or str(origin) == "<class 'types.UnionType'>":
+        return None if value is None else _converted(get_args(hint)[0], value, where)
+    if is_dataclass(hint):
+        kind: Any = hint
+        if isinstance(value, dict):
+            return kind(**_checked(kind, value, f"{where}.", joined=True))
+        if isinstance(value, kind):
+            return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, bool) != (hint is bool) or not isinstance(value, hint):
+        raise InvalidInputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+    return value
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        return f'"{escaped}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return repr(value)
