@@ -45,6 +45,7 @@ COMMANDS = (
         "tune", "Search your text", "Measure which settings reach a recall, and store them in the index."
     ),
     Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost."),
+    Command("compare", "Evaluate", "Results and runs side by side: an HTML page, LaTeX, Markdown."),
     Command("encode", "Vectors", "Encode a corpus or queries into a vector file."),
     Command("export", "Vectors", "Write the vectors of an index for other engines."),
 )

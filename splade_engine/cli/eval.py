@@ -194,7 +194,8 @@ def _show(results: list[Result]) -> None:
 def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | None) -> None:
     from splade_engine.eval.summary import summary
 
-    text = summary(outcome.results, experiment.suite.baseline, experiment.settings.seed)
+    groups = {c.name: c.group for c in experiment.suite.collections if c.group}
+    text = summary(outcome.results, experiment.suite.baseline, experiment.settings.seed, groups)
     if text:
         output.write(text)
     for name, reason in outcome.skipped.items():

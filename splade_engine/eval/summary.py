@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from splade_engine.eval.results import Result
 from splade_engine.eval.significance import against_baseline, marks
 from splade_engine.eval.tables import effectiveness_table, markdown, measure_rows
 
 
-def summary(results: Sequence[Result], baseline: str = "", seed: int = 42) -> str:
+def summary(
+    results: Sequence[Result], baseline: str = "", seed: int = 42, groups: Mapping[str, str] | None = None
+) -> str:
     """One Markdown table per measure; "" for a single collection without a baseline."""
     several = len({r.dataset for r in results}) > 1
     if not results or not (several or baseline):
@@ -18,7 +20,7 @@ def summary(results: Sequence[Result], baseline: str = "", seed: int = 42) -> st
     tested = baseline if len({r.system for r in results}) > 1 else ""
     for row in measure_rows(results):
         found = marks(against_baseline(results, tested, row.label, seed)) if tested else {}
-        header, rows = effectiveness_table(results, row.label, found)
+        header, rows = effectiveness_table(results, row.label, found, groups)
         out.append(markdown(header, rows))
     text = "\n".join(out)
     if tested:

@@ -103,7 +103,9 @@ class System:
             if f.name not in ("parts", "name") and value != f.default and f.init:
                 options.append(f"{f.name}={_written(value)}")
         text = f"{self.kind}({', '.join(options)})" if options else self.kind
-        return next((short for short, long in SHORT_NAMES.items() if long == text), text)
+        return next(
+            (short for short, long in SHORT_NAMES.items() if long == text and short != "hybrid"), text
+        )
 
     @property
     def title(self) -> str:

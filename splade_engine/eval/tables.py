@@ -134,23 +134,63 @@ def quantity_table(results: Sequence[Result]) -> tuple[list[str], list[list[str]
     return ["", *(r.system for r in results)], rows, ends
 
 
-def effectiveness_table(
-    results: Sequence[Result], measure: str, letters: Mapping[tuple[str, str], str] | None = None
-) -> tuple[list[str], list[list[str]]]:
-    """Systems by datasets for one measure, with the mean over the datasets that every system has."""
-    datasets = list(dict.fromkeys(r.dataset for r in results))
-    systems = list(dict.fromkeys(r.system for r in results))
-    values = {(r.system, r.dataset): r.effectiveness.mean.get(measure) for r in results}
-    common = [d for d in datasets if all(values.get((s, d)) is not None for s in systems)]
-    header = [measure, *datasets]
-    if len(common) > 1:
-        header.append("mean" if len(common) == len(datasets) else f"mean of {len(common)}")
-    rows = []
+@dataclass(frozen=True)
+class MeasureTable:
+    """One measure, systems by columns; a column is a collection or a group of collections.
+
+    Attributes:
+        systems, columns: names in order.
+        values: by (system, column); absent where the system was not measured on all of the column.
+        means: by system, over `averaged`; empty where that is fewer than two columns.
+        averaged: the columns that every system has.
+    """
+
+    systems: list[str]
+    columns: list[str]
+    values: dict[tuple[str, str], float]
+    means: dict[str, float]
+    averaged: list[str]
+
+    @property
+    def mean_label(self) -> str:
+        """Heading of the mean: how many columns it is over, if not all."""
+        return "mean" if len(self.averaged) == len(self.columns) else f"mean of {len(self.averaged)}"
+
+
+def measure_table(
+    results: Sequence[Result], measure: str, groups: Mapping[str, str] | None = None
+) -> MeasureTable:
+    """Means by system and column; `groups` names the group of a collection, whose mean is one column."""
+    column_of = {r.dataset: (groups or {}).get(r.dataset) or r.dataset for r in results}
+    columns, systems = list(dict.fromkeys(column_of.values())), list(dict.fromkeys(r.system for r in results))
+    found = {(r.system, r.dataset): r.effectiveness.mean.get(measure) for r in results}
+    values: dict[tuple[str, str], float] = {}
     for system in systems:
-        cells = [_cell(values.get((system, d)), (letters or {}).get((system, d), "")) for d in datasets]
-        if len(common) > 1:
-            cells.append(four_digits(sum(values[system, d] or 0.0 for d in common) / len(common)))
-        rows.append([system, *cells])
+        for column in columns:
+            members = [found.get((system, d)) for d, c in column_of.items() if c == column]
+            known = [value for value in members if value is not None]
+            if len(known) == len(members):
+                values[system, column] = sum(known) / len(known)
+    averaged = [c for c in columns if all((s, c) in values for s in systems)]
+    means = {s: sum(values[s, c] for c in averaged) / len(averaged) for s in systems if len(averaged) > 1}
+    return MeasureTable(systems, columns, values, means, averaged)
+
+
+def effectiveness_table(
+    results: Sequence[Result],
+    measure: str,
+    marks: Mapping[tuple[str, str], str] | None = None,
+    groups: Mapping[str, str] | None = None,
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a measure's table, `marks` after the values; the mean is last."""
+    table = measure_table(results, measure, groups)
+    header = [measure, *table.columns, *([table.mean_label] if table.means else [])]
+    rows = []
+    for system in table.systems:
+        cells = [
+            _cell(table.values.get((system, c)), (marks or {}).get((system, c), "")) for c in table.columns
+        ]
+        rows.append([system, *cells, *([four_digits(table.means[system])] if table.means else [])])
     return header, rows
 
 
@@ -179,9 +219,11 @@ _LATEX = {c: "\\" + c for c in "&%$#_{}"} | {
 }
 
 
-def latex(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "") -> str:
-    """A booktabs table; the best value of each column is bold, significance letters are superscripts."""
-    best = _best_rows(rows)
+def latex(
+    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", *, bold: bool = True
+) -> str:
+    """A booktabs table; the best value of each column is bold, significance marks are superscripts."""
+    best = _best_rows(rows) if bold else {}
     lines = [
         r"\begin{table}",
         r"\centering",
@@ -192,7 +234,7 @@ def latex(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "
     for number, row in enumerate(rows):
         cells = [latex_text(row[0])]
         for column, cell in enumerate(row[1:], 1):
-            value, _, letters = cell.partition(" ")
+            value, _, letters = cell.partition(" ") if bold else (cell, "", "")
             text = latex_text(value) if value != MISSING else "--"
             text = rf"\textbf{{{text}}}" if number in best.get(column, ()) else text
             cells.append(text + (rf"\textsuperscript{{{latex_text(letters)}}}" if letters else ""))

@@ -1,0 +1,66 @@
+"""`splade-engine compare`: results and runs side by side, as a page, LaTeX and Markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splade_engine.cli import output
+
+
+def run(
+    paths: Annotated[list[Path], typer.Argument(help="Result folders of `eval --output`, or TREC runs.")],
+    page: Annotated[Path, typer.Option("--output", "-o", help="The HTML page to write.")] = Path(
+        "comparison.html"
+    ),
+    dataset: Annotated[
+        str | None, typer.Option(help="Judgments for run files: a BEIR folder or an ir_datasets id.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Which qrels of that folder (default: test).")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Test significance against this system.")] = None,
+    measures: Annotated[
+        str | None, typer.Option("--measures", "-m", help="For run files; also computed for results without.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Retrieval evaluation",
+    latex: Annotated[Path | None, typer.Option(help="Also write the tables as LaTeX.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write the tables as Markdown.")] = None,
+) -> None:
+    """Compare systems: one HTML page with sortable tables, significance, cost, and queries won and lost.
+
+    The page needs no network. The tables are printed as Markdown, too.
+
+    \b
+    Examples:
+      splade-engine compare results -o report.html --latex tables.tex
+      splade-engine compare a.run b.run --dataset my-collection --baseline a
+    """
+    from splade_engine.eval.comparison import load_comparison
+    from splade_engine.eval.datasets import load_dataset
+    from splade_engine.eval.measures import DEFAULT_MEASURES, parse_measures
+    from splade_engine.eval.report import html_page
+    from splade_engine.eval.written import latex_tables, markdown_tables, write_text
+
+    for path in paths:
+        if not path.exists():
+            raise output_error(path)
+    files_given = any(path.is_file() for path in paths)
+    names = parse_measures(measures) if measures else DEFAULT_MEASURES if files_given else ()
+    judged = load_dataset(dataset, split) if dataset else None
+    comparison = load_comparison(paths, judged, names, baseline)
+    write_text(page, html_page(comparison, title))
+    text = markdown_tables(comparison)
+    if markdown is not None:
+        write_text(markdown, text)
+    if latex is not None:
+        write_text(latex, latex_tables(comparison))
+    output.write(text)
+    output.note(f"the page is {page}")
+
+
+def output_error(path: Path) -> Exception:
+    """The error for an argument that does not exist."""
+    from splade_engine.errors import InvalidInputError
+
+    return InvalidInputError(f"{path}: no such result folder or run file")
