@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from splade_engine.encoder.backbone import load_pretrained
 from splade_engine.encoder.checkpoint import Checkpoint, DensePooling, read_json
 from splade_engine.encoder.packed import read_tensors
 from splade_engine.encoder.place import Place
@@ -24,23 +25,19 @@ class AutoencoderModel:
     """
 
     def __init__(self, checkpoint: Checkpoint, place: Place, n_terms: int) -> None:
-        from transformers import AutoModel
-
         assert checkpoint.autoencoder is not None
         self.place = place
         self.workers = torch.get_num_threads() if place.device.type == "cpu" else 1
         self._dense = checkpoint.dense or DensePooling()
-        self._body: Any = AutoModel.from_pretrained(
-            checkpoint.model_folder,
-            dtype=place.dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-        )
+        self._body: Any = load_pretrained(checkpoint.model_folder, "AutoModel", place.dtype)
         self._body.to(place.device).eval()
         state = read_tensors(checkpoint.autoencoder)
         config = read_json(checkpoint.autoencoder / "config.json")
         self._normalized = bool(config.get("normalize"))
+        if (
+            "encoder.weight" not in state and "decoder.linear.weight" in state
+        ):  # tied: either name may be stored
+            state["encoder.weight"] = state["decoder.linear.weight"]
         try:
             names = ("encoder.weight", "pre_bias", "latent_bias")
             self._weight, self._pre, self._latent = (

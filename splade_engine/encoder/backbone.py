@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -137,7 +138,8 @@ def load_backbone(checkpoint: Checkpoint, device: torch.device | str, dtype: tor
     if checkpoint.quantized:
         model = _bundled_model(checkpoint, dtype)
     else:
-        model = _pretrained_model(checkpoint, dtype)
+        auto = "AutoModelForCausalLM" if checkpoint.kind == "echo" else "AutoModelForMaskedLM"
+        model = load_pretrained(checkpoint.model_folder, auto, dtype)
     backbone = Backbone(model)
     return backbone.to(device=device, dtype=dtype).eval()
 
@@ -176,18 +178,28 @@ def hf_config(checkpoint: Checkpoint) -> dict[str, Any]:
     return config
 
 
-def _pretrained_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
+    """A transformers model from safetensors, without its progress bars and reports.
+
+    Args:
+        folder: holds config.json and model*.safetensors.
+        auto: name of a transformers auto class.
+        dtype: of its parameters.
+
+    Raises:
+        CheckpointError: if it cannot be built, or a weight other than the pooler's is missing.
+    """
+    import transformers
     from transformers.utils import logging
 
     hf_logging: Any = logging  # its functions carry no types
-    loader: Any = AutoModelForCausalLM if checkpoint.kind == "echo" else AutoModelForMaskedLM
+    loader: Any = getattr(transformers, auto)
     verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
     hf_logging.disable_progress_bar()
     hf_logging.set_verbosity_error()  # unused pooler weights are expected, and missing ones raise below
     try:
         model, info = loader.from_pretrained(
-            checkpoint.model_folder,
+            folder,
             dtype=dtype,
             use_safetensors=True,
             local_files_only=True,
@@ -196,12 +208,12 @@ def _pretrained_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{checkpoint.model_folder}: cannot build the model: {reason}") from error
+        raise CheckpointError(f"{folder}: cannot build the model: {reason}") from error
     finally:
         hf_logging.set_verbosity(verbosity)
         if bars:
             hf_logging.enable_progress_bar()
-    missing = sorted(info["missing_keys"])
+    missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
     if missing:
-        raise CheckpointError(f"{checkpoint.model_folder}: weights missing from the file: {missing[:3]}")
+        raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")
     return model

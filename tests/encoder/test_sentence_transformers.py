@@ -1,0 +1,187 @@
+"""Parity with sentence-transformers: it writes, we read; we write, it reads; the same terms and weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from splade_engine.encoder import SparseEncoder
+from splade_engine.vectors import SparseVectors
+
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("sentence_transformers") is None,
+        reason="sentence-transformers not installed",
+    ),
+    # its imports and ours of it warn about things that are not ours to change
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"),
+]
+
+TOLERANCE = 1e-4
+
+
+def reference(folder: Path) -> Any:
+    from sentence_transformers import SparseEncoder as Reference
+
+    return Reference(str(folder), device="cpu", local_files_only=True)
+
+
+def dense(tensor: Any) -> np.ndarray:
+    return tensor.to_dense().float().numpy()
+
+
+def assert_same(ours: SparseVectors, theirs: Any) -> None:
+    """Same terms; weights within 1e-4. A term may differ only where its weight is within rounding of zero."""
+    expected = dense(theirs)
+    found = ours.to_scipy().toarray()
+    assert found.shape == expected.shape
+    assert expected.any(axis=1).all(), "an empty reference row shows nothing"
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+    differing = (found > 0) != (expected > 0)
+    assert np.maximum(found, expected)[differing].max(initial=0) < TOLERANCE
+
+
+def assert_parity(folder: Path, texts: list[str]) -> None:
+    model = reference(folder)
+    ours = SparseEncoder.load(folder, dtype="float32", device="cpu")
+    assert_same(ours.encode_documents(texts), model.encode_document(texts))
+    assert_same(ours.encode_queries(texts[:7]), model.encode_query(texts[:7]))
+
+
+@pytest.mark.parametrize("pooling", ["max", "sum"])
+@pytest.mark.parametrize("activation", ["relu", "log1p_relu"])
+def test_reads_what_it_writes(
+    mlm_folder: Path, texts: list[str], tmp_path: Path, pooling: str, activation: str
+) -> None:
+    from sentence_transformers import SparseEncoder as Reference
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+
+    body = Transformer(str(mlm_folder), transformer_task="fill-mask")
+    Reference(modules=[body, SpladePooling(pooling, activation)]).save_pretrained(str(tmp_path / "st"))
+    assert_parity(tmp_path / "st", texts)
+    saved = SparseEncoder.load(tmp_path / "st", dtype="float32")
+    saved.save(tmp_path / "again")
+    assert_parity(tmp_path / "again", texts)
+
+
+def test_plain_transformers_folder(mlm_folder: Path, texts: list[str]) -> None:
+    assert_parity(mlm_folder, texts)
+
+
+def static_router(mlm_folder: Path, idf: dict[str, float], folder: Path) -> None:
+    from sentence_transformers import SparseEncoder as Reference
+    from sentence_transformers.base.modules import Router, Transformer
+    from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
+
+    body = Transformer(str(mlm_folder), transformer_task="fill-mask")
+    path = folder.parent / "idf-of-router.json"
+    path.write_text(json.dumps({token: max(weight, 0.0) for token, weight in idf.items()}))
+    router = Router.for_query_document(
+        query_modules=[SparseStaticEmbedding.from_json(str(path), tokenizer=body.tokenizer, frozen=True)],
+        document_modules=[body, SpladePooling("max", "log1p_relu")],
+    )
+    model = Reference(modules=[router], prompts={"query": "", "document": "bado kime "})
+    model.save_pretrained(str(folder))
+
+
+def test_router_with_static_queries(
+    mlm_folder: Path, texts: list[str], idf: dict[str, float], tmp_path: Path
+) -> None:
+    static_router(mlm_folder, idf, tmp_path / "st")
+    encoder = SparseEncoder.load(tmp_path / "st")
+    assert encoder.inference_free
+    assert encoder.checkpoint.document_prompt == "bado kime "
+    assert_parity(tmp_path / "st", texts)
+    encoder.save(tmp_path / "again")
+    assert_parity(tmp_path / "again", texts)
+
+
+def test_legacy_router_layout(
+    mlm_folder: Path, texts: list[str], idf: dict[str, float], tmp_path: Path
+) -> None:
+    """Before 5.1: config.json for the router, `query_0_IDF`, the modules' old package names."""
+    static_router(mlm_folder, idf, tmp_path / "st")
+    expected = reference(tmp_path / "st").encode_query(texts)
+    folder = tmp_path / "st"
+    config = json.loads((folder / "router_config.json").read_text())
+    (folder / "query_0_SparseStaticEmbedding").rename(folder / "query_0_IDF")
+    (folder / "document_0_Transformer").rename(folder / "document_0_MLMTransformer")
+    config["types"] = {
+        "query_0_IDF": "sentence_transformers.sparse_encoder.models.IDF.IDF",
+        "document_0_MLMTransformer": "sentence_transformers.sparse_encoder.models.MLMTransformer",
+        "document_1_SpladePooling": "sentence_transformers.sparse_encoder.models.SpladePooling.SpladePooling",
+    }
+    config["structure"] = {
+        "query": ["query_0_IDF"],
+        "document": ["document_0_MLMTransformer", "document_1_SpladePooling"],
+    }
+    (folder / "router_config.json").unlink()
+    (folder / "config.json").write_text(json.dumps(config))
+    sentence = {"max_seq_length": 16, "do_lower_case": False}
+    (folder / "document_0_MLMTransformer" / "sentence_bert_config.json").write_text(json.dumps(sentence))
+    encoder = SparseEncoder.load(folder, dtype="float32", max_length=48)
+    assert encoder.checkpoint.max_length == 16
+    assert_same(encoder.encode_queries(texts), expected)
+
+
+def test_pair_of_models(
+    mlm_folder: Path, make_bert: Callable[..., None], texts: list[str], tmp_path: Path
+) -> None:
+    """Efficient-SPLADE: a folder with one model per side, saved as a Router of two transformers."""
+    import shutil
+
+    shutil.copytree(mlm_folder, tmp_path / "pair" / "document")
+    make_bert(tmp_path / "pair" / "query", seed=5)
+    pair = SparseEncoder.load(tmp_path / "pair", dtype="float32")
+    assert not pair.inference_free
+    pair.save(tmp_path / "st")
+    assert_parity(tmp_path / "st", texts)
+    again = SparseEncoder.load(tmp_path / "st", dtype="float32")
+    np.testing.assert_allclose(
+        again.encode_queries(texts).to_scipy().toarray(),
+        pair.encode_queries(texts).to_scipy().toarray(),
+        atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_csr(mlm_folder: Path, texts: list[str], tmp_path: Path, normalize: bool) -> None:
+    import torch
+    from sentence_transformers import SparseEncoder as Reference
+    from sentence_transformers.base.modules import Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+    from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+
+    torch.manual_seed(1)
+    body = Transformer(str(mlm_folder))
+    coder = SparseAutoEncoder(32, hidden_dim=96, k=12, normalize=normalize)
+    torch.nn.init.normal_(coder.pre_bias, std=0.1)
+    torch.nn.init.normal_(coder.latent_bias, std=0.1)
+    middle = [Normalize()] if normalize else []
+    Reference(modules=[body, Pooling(32, "mean"), *middle, coder]).save_pretrained(str(tmp_path / "st"))
+    assert_parity(tmp_path / "st", texts)
+    encoder = SparseEncoder.load(tmp_path / "st", dtype="float32")
+    assert encoder.n_terms == 96
+    assert encoder.encode_documents(texts).row_nnz.max() <= 12
+    encoder.save(tmp_path / "again")
+    assert_parity(tmp_path / "again", texts)
+
+
+def test_saved_opensearch_drops_special_tokens(
+    opensearch_folder: Callable[[str], Path], texts: list[str], tmp_path: Path
+) -> None:
+    """sentence-transformers has no such policy: the saved decoder's bias does it."""
+    encoder = SparseEncoder.load(opensearch_folder("opensearch-doc-v3-tiny"), dtype="float32")
+    documents = encoder.encode_documents(texts)
+    assert not np.isin(documents.terms, [0, 1, 2, 3, 4]).any()
+    encoder.save(tmp_path / "st")
+    model = reference(tmp_path / "st")
+    assert_same(documents, model.encode_document(texts))
+    assert_same(encoder.encode_queries(texts), model.encode_query(texts))
