@@ -15,9 +15,7 @@ def run(
     folder: options.IndexFolder,
     queries: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[QUERIES]", help="JSONL or TSV with id and text: what users ask, 100 or more."
-        ),
+        typer.Argument(metavar="QUERIES", help="JSONL or TSV with id and text: what users ask, 100 or more."),
     ] = None,
     k: options.K = 10,
     targets: Annotated[
