@@ -1,9 +1,8 @@
-"""Writing an encoder as a sentence-transformers folder (the layout of version 6.2, which older 5.x read too).
+"""Writing an encoder as a sentence-transformers folder (the layout that version 6.2 writes).
 
-    one side            Transformer (fill-mask) in the root, 1_SpladePooling
-    table or pair       Router: query_0_SparseStaticEmbedding | query_0_Transformer ...,
-    document_0_Transformer ... csr                 Transformer in the root, 1_Pooling, [2_Normalize],
-    n_SparseAutoEncoder
+    one side        Transformer (fill-mask) in the root, 1_SpladePooling
+    table or pair   Router: query_0_SparseStaticEmbedding | query_0_Transformer, and document_0_Transformer
+    csr             Transformer in the root, 1_Pooling, [2_Normalize], n_SparseAutoEncoder
 
 sentence-transformers has no policy for special tokens: where ours drops them, the saved decoder's bias for
 them is -10,000, which does the same there.
