@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.kernels import build as kernels
-from splade_engine.index.layout import SEGMENT_ARRAYS, WINDOW, n_windows
+from splade_engine.index.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW, n_windows
 from splade_engine.vectors import SparseVectors
 
 Item = TypeVar("Item")
@@ -66,7 +66,7 @@ def _numbered(vectors: SparseVectors, threads: int) -> tuple[NDArray[np.uint32],
         number_of[ids] = np.arange(len(ids), dtype=np.uint32)
 
         def convert(part: slice) -> None:
-            kernels.number_terms(vectors.terms[part], number_of, out[part])
+            kernels.number_terms[int(out.dtype == np.uint32)](vectors.terms[part], number_of, out[part])
     else:
 
         def convert(part: slice) -> None:
@@ -101,11 +101,14 @@ def _build_lists(
     n_local, windows = len(arrays["term_ids"]), n_windows(n_docs)
     offsets = arrays["doc_offsets"]
     bits = weights.view(np.uint16) if weights.dtype == np.float16 else weights
+    wide = int(terms.dtype == np.uint32)
+    variant = 2 * wide + int(weights.dtype == np.float32)
     bounds = [(w * WINDOW, min((w + 1) * WINDOW, n_docs)) for w in range(windows)]
 
     def count(window: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         counts, largest = np.zeros(n_local, np.int64), np.zeros(n_local, np.float32)
-        kernels.count_window(offsets, terms, bits, *bounds[window], counts, largest)
+        first, last = bounds[window]
+        kernels.count_window[variant](offsets[first], offsets[last], terms, bits, counts, largest)
         return counts, largest
 
     counted = each(count, range(windows), threads)
@@ -119,8 +122,24 @@ def _build_lists(
     docs, codes = np.empty(len(terms), np.uint16), np.empty(len(terms), np.uint8)
 
     def fill(window: int) -> None:
-        cursors = starts[:-1].reshape(n_local, windows)[:, window].copy()
-        kernels.fill_window(offsets, terms, bits, *bounds[window], cursors, scales, docs, codes)
+        first, last = bounds[window]
+        begin, end = int(offsets[first]), int(offsets[last])
+        given, by_code = np.empty(end - begin, np.uint8), np.zeros(256, np.int64)
+        kernels.encode_window[variant](begin, end, terms, bits, scales, given, by_code)
+        cursors = np.concatenate((np.cumsum(by_code[::-1])[-2::-1], [0]))
+        ordered = [np.empty(end - begin, kind) for kind in (terms.dtype, np.uint16, np.uint8)]
+        kernels.sort_by_code[wide](first, last, offsets, terms, given, cursors, *ordered)
+        places = starts[:-1].reshape(n_local, windows)[:, window].copy()
+        kernels.sort_by_term[wide](*ordered, places, docs, codes)
 
     each(fill, range(windows), threads)
-    arrays.update(list_offsets=starts, list_scales=scales, list_docs=docs, list_codes=codes)
+    levels = np.zeros(n_local * N_LEVELS, np.uint8)
+
+    def mark(part: slice) -> None:
+        kernels.mark_levels(part.start, part.stop, windows, starts, codes, np.zeros(256, np.int64), levels)
+
+    if windows:
+        each(mark, [slice(a, min(a + 1024, n_local)) for a in range(0, n_local, 1024)], threads)
+    arrays.update(
+        list_offsets=starts, list_scales=scales, list_levels=levels, list_docs=docs, list_codes=codes
+    )

@@ -45,16 +45,18 @@ class SearchConfig:
 
     Attributes:
         exact: the true top k over the stored weights; the other fields are then without effect.
-        query_cut: the number of a query's heaviest terms whose lists are walked. 10 hold about 75 % of a SPLADE
-            query's mass (Seismic, arXiv 2404.18812, section 4).
-        n_candidates: the number of documents per query that are scored in full; at least k of them are.
+        max_postings: about how many list entries are walked per query: those with the largest impact (query weight
+            x document weight), from whatever term (impact ordering: Anh and Moffat, SIGIR 2006). A query whose
+            lists hold little more is answered exactly, which is then as fast.
+        n_candidates: how many documents per query, those with the largest sums over the entries walked, are scored
+            in full; at least k of them are.
     """
 
     exact: bool = False
-    query_cut: int = 12
-    n_candidates: int = 200
+    max_postings: int = 30_000
+    n_candidates: int = 150
 
     def __post_init__(self) -> None:
         _check_bool("SearchConfig", "exact", self.exact)
-        _check_integer("SearchConfig", "query_cut", self.query_cut, 1, 1 << 20)
+        _check_integer("SearchConfig", "max_postings", self.max_postings, 1, 1 << 40)
         _check_integer("SearchConfig", "n_candidates", self.n_candidates, 1, 1 << 30)

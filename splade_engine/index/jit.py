@@ -43,26 +43,33 @@ _COMPILE = threading.RLock()  # LLVM is entered by one thread at a time
 
 
 class Kernel:
-    """A function compiled for the given signatures the first time that it is called."""
+    """A function compiled for one of its signatures when that one is first called.
+
+    `name(...)` calls the first signature, `name[i]` is the callable of signature i: the caller, who knows its types,
+    picks the variant, and the others are never compiled.
+    """
 
     def __init__(self, function: Callable[..., Any], signatures: tuple[str, ...]) -> None:
         functools.update_wrapper(self, function)
         self.python: Callable[..., Any] = function
         self.signatures = signatures
-        self._call: Callable[..., Any] | None = None
+        self._compiled: list[Callable[..., Any] | None] = [None] * len(signatures)
+
+    def __getitem__(self, variant: int) -> Callable[..., Any]:
+        call = self._compiled[variant]
+        return call if call is not None else self._compile(variant)
 
     def __call__(self, *args: Any) -> Any:
-        call = self._call
-        if call is None:
-            call = self.compile()
-        return call(*args)
+        return self[0](*args)
 
-    def compile(self) -> Callable[..., Any]:
-        """Compile or load all signatures now; returns the callable."""
+    def _compile(self, variant: int) -> Callable[..., Any]:
         with _COMPILE:
-            if self._call is None:
-                self._call = self.python if numba.config.DISABLE_JIT else _compiled(self)
-            return self._call
+            call = self._compiled[variant]
+            if call is None:
+                disabled = numba.config.DISABLE_JIT
+                call = self.python if disabled else _compiled(self.python, self.signatures[variant])
+                self._compiled[variant] = call
+            return call
 
 
 def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Kernel]:
@@ -231,17 +238,16 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
             logger.info("kernel not cached: %s", error)
 
 
-def _compiled(target: Kernel) -> Callable[..., Any]:
-    dispatcher = numba.njit(nogil=True)(target.python)
+def _compiled(function: Callable[..., Any], signature: str) -> Callable[..., Any]:
+    dispatcher = numba.njit(nogil=True)(function)
+    argument_types = types.void(*map(_argument, signature.split()))
     folder = _cache_folder()
     if folder is None:
-        for signature in target.signatures:
-            dispatcher.compile(types.void(*map(_argument, signature.split())))
+        dispatcher.compile(argument_types)
     else:
         with _locked(folder):
-            dispatcher._cache = _KernelCache(target.python)
-            for signature in target.signatures:
-                dispatcher.compile(types.void(*map(_argument, signature.split())))
+            dispatcher._cache = _KernelCache(function)
+            dispatcher.compile(argument_types)
     dispatcher.disable_compile()
     compiled: Callable[..., Any] = dispatcher
     return compiled

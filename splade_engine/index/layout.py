@@ -5,9 +5,11 @@ each entry twice:
 
 - by document (the forward index), with the weight that "exact" is exact over:
   row d is `doc_terms_*[doc_offsets[d]:doc_offsets[d + 1]]` with weights `doc_weights_*`;
-- by term (the inverted lists), with the weight rounded up to 8 bits, code * list_scales[t]: an upper bound. A list is
-  cut at every WINDOW documents, so that a document fits 16 bits and the scores of a window stay in cache: the entries
-  of term t in window w are `list_offsets[t * n_windows + w]` to the next offset, documents ascending.
+- by term (the inverted lists), with the weight rounded up to 8 bits, code * list_scales[t]: an upper bound. A list
+  is cut at every WINDOW documents, so that a document fits 16 bits and the scores of a window stay in cache: the
+  entries of term t in window w are `list_offsets[t * n_windows + w]` to the next offset, heaviest first, so that a
+  search may stop where they no longer matter. `list_levels[t * N_LEVELS + i]` is the code of the entry of rank
+  64 << i of the whole list (0 beyond its end): how many entries a threshold leaves can be told without reading them.
 
 Of each pair of arrays `_16` and `_32` one is empty: terms need 32 bits when T > 65,536, weights when float16 does not
 hold them. No kernel checks bounds; `check_structure` checks every property that one relies on, before any runs.
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from splade_engine.errors import IndexCorruptError
 
 WINDOW = 65536  # documents whose number fits 16 bits
+N_LEVELS = 16  # the last is rank 2,097,152
 _CHUNK = 1 << 24  # entries checked at a time: a check never copies a whole array
 
 
@@ -45,6 +48,7 @@ SEGMENT_ARRAYS: tuple[ArraySpec, ...] = (
     ArraySpec("doc_weights_32", "<f4"),
     ArraySpec("list_offsets", "<i8"),
     ArraySpec("list_scales", "<f4"),
+    ArraySpec("list_levels", "|u1"),
     ArraySpec("list_docs", "<u2"),
     ArraySpec("list_codes", "|u1"),
 )
@@ -170,17 +174,36 @@ def _check_lists(arrays: Arrays, n_docs: int, nnz: int) -> None:
     _check_each(
         "list_scales", scales, lambda part: (part > 0) & np.isfinite(part), "must be finite and above 0"
     )
-    _check_ascending("list_docs", docs, offsets)
+    _check_length("list_levels", arrays["list_levels"], n_local * N_LEVELS)
+    _check_falling("list_codes", arrays["list_codes"], offsets)
     last = (
         n_docs - (windows - 1) * WINDOW
     )  # documents in the last window: only there can a number be too large
     if windows and last < WINDOW:
-        # documents ascend within a cut list, so its last one is its largest
-        ends, starts = offsets[windows::windows], offsets[windows - 1 : -1 : windows]
-        filled = np.flatnonzero(ends > starts)
-        largest = docs[ends[filled] - 1]
-        if (largest >= last).any():
-            at = int(ends[filled[int(np.argmax(largest >= last))]]) - 1
-            raise IndexCorruptError(
-                f"list_docs: must be below {last} in the last window, at {at}: {docs[at]}"
-            )
+        for t in range(0, n_local, _CHUNK // 256):
+            _check_last_window(docs, offsets, range(t, min(t + _CHUNK // 256, n_local)), windows, last)
+
+
+def _check_falling(name: str, values: NDArray[Any], starts: NDArray[Any]) -> None:
+    """Values must not increase except where a new list starts."""
+    for a in range(0, len(values) - 1, _CHUNK):
+        part = values[a : a + _CHUNK + 1]
+        rises = np.flatnonzero(part[1:] > part[:-1]) + (a + 1)
+        row = np.searchsorted(starts, rises, side="left")
+        inside = rises[starts[np.minimum(row, len(starts) - 1)] != rises]
+        if len(inside):
+            at = int(inside[0])
+            raise IndexCorruptError(f"{name}: must not increase within a list, at {at}: {values[at]}")
+
+
+def _check_last_window(
+    docs: NDArray[Any], offsets: NDArray[Any], terms: range, windows: int, last: int
+) -> None:
+    starts = offsets[terms.start * windows + windows - 1 : terms.stop * windows : windows]
+    ends = offsets[(terms.start + 1) * windows : terms.stop * windows + 1 : windows]
+    lengths = ends - starts
+    entries = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(int(lengths.sum()))
+    large = docs[entries] >= last
+    if large.any():
+        at = int(entries[int(np.argmax(large))])
+        raise IndexCorruptError(f"list_docs: must be below {last} in the last window, at {at}: {docs[at]}")

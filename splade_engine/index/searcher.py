@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.index.builder import each
 from splade_engine.index.config import SearchConfig
 from splade_engine.index.kernels.search import search_queries
-from splade_engine.index.layout import WINDOW, Arrays, forward_terms, forward_weights
+from splade_engine.index.layout import N_LEVELS, WINDOW, Arrays, forward_terms, forward_weights
 from splade_engine.vectors import SparseVectors
 
 _BATCH = 16  # queries that a thread takes at a time
+_TABLE_TERMS = 1 << 22  # vocabularies up to this size get a table of term numbers (16 MiB at most)
 
 
 @dataclass(frozen=True)
@@ -33,27 +34,19 @@ class SegmentHits:
     docs_scored: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class _Queries:
-    """A batch in the segment's term numbers; terms that no document has are left out."""
-
-    offsets: NDArray[np.int64]
-    terms: NDArray[np.uint32]
-    weights: NDArray[np.float32]
-    factors: NDArray[np.float32]
-    order: NDArray[np.int64]
-
-
 class _Scratch:
     """What a thread needs to search: clean before and after every query."""
 
-    def __init__(self, n_terms: int, n_docs: int, n_candidates: int) -> None:
+    def __init__(self, n_terms: int, n_docs: int, query_terms: int, n_candidates: int) -> None:
+        self.query_terms, self.n_candidates = query_terms, n_candidates
         self.table = np.zeros(n_terms, np.float32)
-        self.bounds = np.zeros(min(WINDOW, n_docs), np.float32)
-        size = n_candidates + 2 * WINDOW
-        self.slots = np.empty(size, np.int64)
-        self.values = np.empty(size, np.float32)
-        self.pivots = np.empty(size, np.float32)
+        self.lists, self.multipliers, self.lowest, self.ends = np.empty((4, query_terms), np.int64)
+        self.factors = np.empty(query_terms, np.float64)
+        self.histogram = np.empty(512, np.float64)
+        self.bounds = np.zeros(min(WINDOW, n_docs), np.uint16)
+        room = 4 * n_candidates + 1024 + WINDOW  # a window can add each of its documents once
+        self.slots = np.empty(room, np.int64)
+        self.values, self.work = np.empty((2, room), np.uint16)
 
 
 class SegmentSearcher:
@@ -61,14 +54,20 @@ class SegmentSearcher:
 
     def __init__(self, arrays: Arrays, *, n_docs: int, n_terms: int, nnz: int) -> None:
         self.n_docs, self.n_terms, self.nnz = n_docs, n_terms, nnz
-        self._ids = np.ascontiguousarray(arrays["term_ids"])
-        self._scales = np.ascontiguousarray(arrays["list_scales"])
-        self._lists = [np.asarray(arrays[name]) for name in ("list_offsets", "list_docs", "list_codes")]
+        self._ids = np.asarray(arrays["term_ids"])
+        names = ("list_offsets", "list_scales", "list_levels", "list_docs", "list_codes")
+        self._lists = [np.asarray(arrays[name]) for name in names]
         self._offsets = np.asarray(arrays["doc_offsets"])
         self._terms = np.asarray(forward_terms(arrays))
         self._weights = np.asarray(forward_weights(arrays))
-        self._bits = self._weights.view(np.uint16) if self._weights.dtype == np.float16 else self._weights
-        self._free: list[tuple[int, _Scratch]] = []
+        half = self._weights.dtype == np.float16
+        self._bits = self._weights.view(np.uint16) if half else self._weights
+        self._variant = 2 * int(self._terms.dtype == np.uint32) + int(not half)
+        self._number_of = np.zeros(0, np.int32)
+        if n_terms <= _TABLE_TERMS:
+            self._number_of = np.full(n_terms, -1, np.int32)
+            self._number_of[self._ids] = np.arange(len(self._ids), dtype=np.int32)
+        self._free: list[_Scratch] = []
         self._lock = threading.Lock()
 
     def search(
@@ -101,31 +100,29 @@ class SegmentSearcher:
         wanted = min(k, self.n_docs)
         docs = ordinals if wanted == k else np.full((len(queries), wanted), -1, np.int64)
         values = scores if wanted == k else np.full((len(queries), wanted), -np.inf, np.float32)
-        batch = self._translate(queries)
         mask = np.zeros(0, np.uint8) if allowed is None else np.ascontiguousarray(allowed).view(np.uint8)
+        n_allowed = self.n_docs if allowed is None else int(np.count_nonzero(allowed))
         n_candidates = min(max(config.n_candidates, k), self.n_docs)
+        budget = min(config.max_postings, self.nnz)
+        longest = int(queries.row_nnz.max())
+        call = search_queries[self._variant]
 
         def work(first: int) -> None:
             last = min(first + _BATCH, len(queries))
-            scratch = self._take_scratch(n_candidates)
-            search_queries(
-                *(first, last, config.exact, config.query_cut, n_candidates),
-                *(batch.offsets, batch.terms, batch.weights, batch.factors, batch.order),
-                *(WINDOW, *self._lists, self._offsets, self._terms, self._bits, mask),
-                *(scratch.table, scratch.bounds, scratch.slots, scratch.values, scratch.pivots),
-                *(docs, values, scored),
+            scratch = self._take_scratch(longest, n_candidates)
+            call(
+                *(first, last, config.exact, budget, n_candidates),
+                *(queries.indptr, queries.terms, queries.weights),
+                *(self._number_of, self._ids, WINDOW, N_LEVELS, *self._lists),
+                *(self._offsets, self._terms, self._bits, mask, n_allowed),
+                *(scratch.table, scratch.lists, scratch.factors, scratch.multipliers, scratch.lowest),
+                *(scratch.ends, scratch.histogram, scratch.bounds, scratch.slots, scratch.values),
+                *(scratch.work, docs, values, scored),
             )
             with self._lock:
-                self._free.append((n_candidates, scratch))
+                self._free.append(scratch)
 
-        starts = range(0, len(queries), _BATCH)
-        if threads == 1 or len(starts) == 1:
-            for start in starts:
-                work(start)
-        else:
-            search_queries.compile()
-            with ThreadPoolExecutor(min(threads, len(starts))) as pool:
-                list(pool.map(work, starts))
+        each(work, range(0, len(queries), _BATCH), min(threads, -(-len(queries) // _BATCH)))
         if wanted != k:
             ordinals[:, :wanted], scores[:, :wanted] = docs, values
         return SegmentHits(ordinals, scores, scored)
@@ -163,25 +160,11 @@ class SegmentSearcher:
                 f"allowed must be bool[{self.n_docs}], got {allowed.dtype}{list(allowed.shape)}"
             )
 
-    def _translate(self, queries: SparseVectors) -> _Queries:
-        ids = queries.terms.astype(np.uint32)
-        place = np.searchsorted(self._ids, ids)
-        known = np.zeros(len(ids), bool)
-        inside = place < len(self._ids)
-        known[inside] = self._ids[place[inside]] == ids[inside]
-        offsets = np.concatenate(([0], np.cumsum(known)))[queries.indptr]
-        terms = place[known].astype(np.uint32)
-        weights = np.ascontiguousarray(queries.weights[known])
-        with np.errstate(over="ignore"):
-            factors = weights * self._scales[terms]
-        rows = np.repeat(np.arange(len(queries)), np.diff(offsets))
-        order = np.lexsort((-factors, rows)).astype(np.int64)
-        return _Queries(offsets, terms, weights, factors, order)
-
-    def _take_scratch(self, n_candidates: int) -> _Scratch:
+    def _take_scratch(self, query_terms: int, n_candidates: int) -> _Scratch:
         with self._lock:
-            for i, (size, scratch) in enumerate(self._free):
-                if size >= n_candidates:
+            for i, scratch in enumerate(self._free):
+                if scratch.query_terms >= query_terms and scratch.n_candidates >= n_candidates:
                     del self._free[i]
                     return scratch
-        return _Scratch(len(self._ids), self.n_docs, n_candidates)
+            self._free.clear()  # too small for what is asked now
+        return _Scratch(len(self._ids), self.n_docs, max(query_terms, 64), n_candidates)

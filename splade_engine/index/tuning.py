@@ -18,9 +18,9 @@ from splade_engine.index.merge import Plan, check_k, search
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 
-# What is tried: how many terms of a query are walked, and how many documents are scored for each hit asked
+# What is tried: how many list entries are walked for a query, and how many documents are scored for each hit asked
 # for. A ladder is left as soon as a rung gains nothing over the one before, or reaches the highest target.
-QUERY_CUTS = (4, 6, 8, 10, 12, 16, 24, 32, 48, 64)
+POSTINGS = (5_000, 10_000, 20_000, 30_000, 45_000, 65_000, 100_000, 150_000, 250_000)
 CANDIDATES_PER_HIT = (2, 4, 8, 16, 32, 64, 128, 256)
 QUERY_TERMS = 12  # of a query made from a document: its heaviest
 _REPEATS = 2  # the faster of two runs counts: the first one warms the caches
@@ -72,9 +72,9 @@ def measure(
 
 
 def _ladders(k: int, n_docs: int) -> Iterator[list[SearchConfig]]:
-    for cut in QUERY_CUTS:
+    for postings in POSTINGS:
         counts = sorted({min(k * factor, n_docs) for factor in CANDIDATES_PER_HIT})
-        yield [SearchConfig(query_cut=cut, n_candidates=count) for count in counts]
+        yield [SearchConfig(max_postings=postings, n_candidates=count) for count in counts]
 
 
 def _climb(

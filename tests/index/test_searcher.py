@@ -14,7 +14,7 @@ from splade_engine.vectors import SparseVectors
 from tests import oracle
 
 EXACT = SearchConfig(exact=True)
-FULL = SearchConfig(query_cut=1 << 20, n_candidates=1 << 30)
+FULL = SearchConfig(max_postings=1 << 40, n_candidates=1 << 30)
 
 
 def random_vectors(seed: int, n: int, n_terms: int, mean: float, *, dyadic: bool = False) -> SparseVectors:
@@ -65,7 +65,7 @@ def test_exact_and_full_budget_equal_brute_force_to_the_bit(seed, n, n_terms, me
 @settings(max_examples=60, deadline=None)
 def test_approximate_scores_are_the_exact_ones_of_the_documents_returned(seed, cut, candidates):
     documents, queries = random_vectors(seed, 50, 30, 8.0), random_vectors(seed + 1, 3, 30, 6.0)
-    hits = searcher(documents).search(queries, 5, SearchConfig(query_cut=cut, n_candidates=candidates))
+    hits = searcher(documents).search(queries, 5, SearchConfig(max_postings=cut, n_candidates=candidates))
     for i in range(len(queries)):
         truth = oracle.all_scores(oracle.stored(documents), queries[i])
         found = hits.ordinals[i][hits.ordinals[i] >= 0]

@@ -1,4 +1,4 @@
-"""Building the inverted lists: counting sort of the entries by (term, window), one window at a time."""
+"""Building the inverted lists: two passes of counting sort per window, first by code, then by term."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 from splade_engine.index.jit import kernel
 from splade_engine.index.kernels.score import widen
 
-_TYPES = [(t, w) for t in ("u2", "u4") for w in ("u2", "f4")]
+VARIANTS = [
+    (t, w) for t in ("u2", "u4") for w in ("u2", "f4")
+]  # types of the forward index, in layout's order
 
 
 @kernel("i4[] i8[]!")
@@ -23,15 +25,13 @@ def count_terms(terms: Any, counts: Any) -> None:
 def number_terms(terms: Any, number_of: Any, out: Any) -> None:
     """Translate term ids to the segment's own numbers."""
     for j in range(len(terms)):
-        out[j] = number_of[np.uint64(terms[j])]
+        out[np.uint64(j)] = number_of[np.uint64(terms[j])]
 
 
-@kernel(*[f"i8[] {t}[] {w}[] i8 i8 i8[]! f4[]!" for t, w in _TYPES])
-def count_window(
-    offsets: Any, terms: Any, weights: Any, first: Any, last: Any, counts: Any, largest: Any
-) -> None:
-    """Count the entries of every term in documents first..last-1, and raise `largest` to their greatest weight."""
-    for j in range(offsets[first], offsets[last]):
+@kernel(*[f"i8 i8 {t}[] {w}[] i8[]! f4[]!" for t, w in VARIANTS])
+def count_window(begin: Any, end: Any, terms: Any, weights: Any, counts: Any, largest: Any) -> None:
+    """Count the entries begin..end-1 of every term and raise `largest` to their greatest weight."""
+    for j in range(begin, end):
         t = np.uint64(terms[j])
         counts[t] += 1
         w = widen(weights[j])
@@ -39,27 +39,78 @@ def count_window(
             largest[t] = w
 
 
-@kernel(*[f"i8[] {t}[] {w}[] i8 i8 i8[]! f4[] u2[]! u1[]!" for t, w in _TYPES])
-def fill_window(
-    offsets: Any,
-    terms: Any,
-    weights: Any,
+@kernel(*[f"i8 i8 {t}[] {w}[] f4[] u1[]! i8[]!" for t, w in VARIANTS])
+def encode_window(
+    begin: Any, end: Any, terms: Any, weights: Any, scales: Any, codes: Any, counts: Any
+) -> None:
+    """codes[j - begin] = weight / scale rounded up, at most 255, so that code * scale bounds the weight from above.
+
+    Adds the number of entries of every code to counts.
+    """
+    for j in range(begin, end):
+        scale = scales[np.uint64(terms[j])]
+        w = widen(weights[j])
+        code = np.int64(w / scale)
+        if np.float32(code) * scale < w:
+            code += 1
+        code = min(code, 255)
+        codes[np.uint64(j - begin)] = code
+        counts[np.uint64(code)] += 1
+
+
+@kernel(*[f"i8 i8 i8[] {t}[] u1[] i8[]! {t}[]! u2[]! u1[]!" for t in ("u2", "u4")])
+def sort_by_code(
     first: Any,
     last: Any,
-    cursors: Any,
-    scales: Any,
-    docs: Any,
+    offsets: Any,
+    terms: Any,
     codes: Any,
+    cursors: Any,
+    sorted_terms: Any,
+    sorted_docs: Any,
+    sorted_codes: Any,
 ) -> None:
-    """Write the entries of documents first..last-1 at their lists' cursors; codes are rounded up."""
+    """Write the entries of documents first..last-1 at the cursors of their codes."""
+    base = offsets[first]
     for d in range(first, last):
         for j in range(offsets[d], offsets[d + 1]):
-            t = np.uint64(terms[j])
-            at = np.uint64(cursors[t])
-            cursors[t] += 1
-            docs[at] = d - first
-            w = widen(weights[j])
-            code = np.int64(w / scales[t])
-            if np.float32(code) * scales[t] < w:
-                code += 1
-            codes[at] = min(code, 255)
+            code = np.uint64(codes[np.uint64(j - base)])
+            at = np.uint64(cursors[code])
+            cursors[code] += 1
+            sorted_terms[at] = terms[np.uint64(j)]
+            sorted_docs[at] = d - first
+            sorted_codes[at] = code
+
+
+@kernel(*[f"{t}[] u2[] u1[] i8[]! u2[]! u1[]!" for t in ("u2", "u4")])
+def sort_by_term(terms: Any, docs: Any, codes: Any, cursors: Any, out_docs: Any, out_codes: Any) -> None:
+    """Write entries that come by falling code at the cursors of their terms."""
+    for j in range(len(terms)):
+        t = np.uint64(terms[j])
+        at = np.uint64(cursors[t])
+        cursors[t] += 1
+        out_docs[at] = docs[np.uint64(j)]
+        out_codes[at] = codes[np.uint64(j)]
+
+
+@kernel("i8 i8 i8 i8[] u1[] i8[]! u1[]!")
+def mark_levels(
+    first: Any, last: Any, windows: Any, offsets: Any, codes: Any, counts: Any, levels: Any
+) -> None:
+    """For terms first..last-1: the code of the entry at rank 64, 128, 256, ... of each list, 0 beyond its end."""
+    n_levels = len(levels) // ((len(offsets) - 1) // windows)
+    for t in range(first, last):
+        for c in range(256):
+            counts[c] = 0
+        for j in range(offsets[t * windows], offsets[(t + 1) * windows]):
+            counts[np.uint64(codes[np.uint64(j)])] += 1
+        seen = np.int64(0)
+        level = np.int64(0)
+        for c in range(255, -1, -1):
+            seen += counts[c]
+            while level < n_levels and seen >= (64 << level):
+                levels[t * n_levels + level] = c
+                level += 1
+        while level < n_levels:
+            levels[t * n_levels + level] = 0
+            level += 1

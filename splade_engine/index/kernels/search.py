@@ -1,8 +1,8 @@
-"""The search loops: walk lists window by window, score the best documents in full, keep the best k.
+"""The search loops: walk lists window by window, score the promising documents in full, keep the best k.
 
-Query q of a batch is `q_terms[q_offsets[q]:q_offsets[q + 1]]` (the segment's term numbers, ascending), with weights
-`q_weights` and list factors `q_factors` = weight * scale. `order` holds for each query its entries, heaviest factor
-first.
+Approximate: only the entries whose impact (query weight x document weight) is among the query's `budget` largest are
+walked, wherever they lie; the `wanted` documents with the largest partial sums are scored in full. Exact: all entries
+are walked; their sums are upper bounds, and every document whose bound reaches the k-th best score is scored.
 """
 
 from __future__ import annotations
@@ -11,135 +11,292 @@ from typing import Any
 
 import numpy as np
 
-from splade_engine.index.jit import kernel, prefetch
-from splade_engine.index.kernels.accumulate import add_list, collect_above, nth_largest
-from splade_engine.index.kernels.heap import push, sort_best_first
-from splade_engine.index.kernels.score import score_row
-
-_LARGEST = np.float32(3.4028234663852886e38)
-_AHEAD = 6  # documents prefetched ahead: 690 -> 137 ns for a random one
-_SLACK = np.float32(1.0 - 1e-4)  # covers the rounding of at most 2^10 float32 additions in another order
-
-
-_SIGNATURES = tuple(
-    "i8 i8 b1 i8 i8 i8[] u4[] f4[] f4[] i8[] "  # the batch
-    "i8 i8[] u2[] u1[] "  # the lists
-    f"i8[] {t}[] {w}[] u1[] "  # the forward index, the documents allowed
-    "f4[]! f4[]! i8[]! f4[]! f4[]! "  # scratch
-    "i8[,]! f4[,]! i8[]!"  # results
-    for t in ("u2", "u4")
-    for w in ("u2", "f4")
+from splade_engine.index.jit import inlined, kernel, prefetch
+from splade_engine.index.kernels.accumulate import (
+    add_heavy_entries,
+    add_whole_list,
+    keep_largest,
+    next_bound,
+    nth_largest,
+    prefetch_entries,
+    take_all,
+    take_touched,
 )
+from splade_engine.index.kernels.build import VARIANTS
+from splade_engine.index.kernels.heap import push, sort_best_first
+from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, find_term, impact_threshold, load_query
+from splade_engine.index.kernels.score import AHEAD, prefetch_row, score_row
+
+READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
 
 
-@kernel(*_SIGNATURES)
-def search_queries(
+@inlined
+def choose_way(
+    exact: Any, count: Any, n_docs: Any, n_allowed: Any, total: Any, budget: Any, wanted: Any, windows: Any
+) -> Any:
+    """The cheapest way to an answer, by nanoseconds measured on one core (docs/performance.md)."""
+    if count > MOST_TERMS:
+        return READ_ALL
+    read_all = 60.0 * n_allowed + 0.1 * n_docs
+    walk_all = 0.5 * total + 3000.0 * windows
+    walk_heavy = 1.0 * budget + 100.0 * wanted + 2000.0
+    if exact or walk_all <= walk_heavy:
+        return READ_ALL if read_all < walk_all else WALK_ALL
+    return READ_ALL if read_all < walk_heavy else WALK_HEAVY
+
+
+@inlined
+def score_candidates(
+    begin: Any,
+    end: Any,
+    slots: Any,
+    values: Any,
+    check: Any,
+    to_bound: Any,
+    doc_offsets: Any,
+    doc_terms: Any,
+    doc_weights: Any,
+    table: Any,
+    out_scores: Any,
+    out_docs: Any,
+    q: Any,
+    size: Any,
+    scored: Any,
+) -> Any:
+    """Score candidates begin..end-1 in full; with `check`, skip those whose bound is below the k-th best score."""
+    k = out_scores.shape[1]
+    for c in range(begin, min(begin + 2 * AHEAD, end)):
+        prefetch(doc_offsets, slots[c])
+    for c in range(begin, min(begin + AHEAD, end)):
+        d = slots[c]
+        prefetch_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights)
+    for c in range(begin, end):
+        if c + 2 * AHEAD < end:
+            prefetch(doc_offsets, slots[c + 2 * AHEAD])
+        if c + AHEAD < end:
+            d = slots[c + AHEAD]
+            prefetch_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights)
+        if check and size == k and np.float64(values[c]) < np.float64(out_scores[q, 0]) * to_bound:
+            continue
+        d = slots[c]
+        score = score_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights, table)
+        scored[q] += 1
+        if score > np.float32(0.0):
+            size = push(out_scores, out_docs, q, size, score, d)
+    return size
+
+
+@kernel(
+    *[
+        "i8 i8 b1 i8 i8 i8[] i4[] f4[] "  # the batch
+        "i4[] u4[] i8 i8 i8[] f4[] u1[] u2[] u1[] "  # the terms and lists
+        f"i8[] {t}[] {w}[] u1[] i8 "  # the forward index, the documents allowed
+        "f4[]! i8[]! f8[]! i8[]! i8[]! i8[]! f8[]! u2[]! i8[]! u2[]! u2[]! "  # scratch
+        "i8[,]! f4[,]! i8[]!"  # results
+        for t, w in VARIANTS
+    ]
+)
+def search_queries(  # noqa: C901  (three ways to walk, one after the other)
     first: Any,
     last: Any,
     exact: Any,
-    query_cut: Any,
-    n_candidates: Any,
+    max_postings: Any,
+    wanted: Any,
     q_offsets: Any,
     q_terms: Any,
     q_weights: Any,
-    q_factors: Any,
-    order: Any,
+    number_of: Any,
+    term_ids: Any,
     window: Any,
+    n_levels: Any,
     list_offsets: Any,
+    list_scales: Any,
+    list_levels: Any,
     list_docs: Any,
     list_codes: Any,
     doc_offsets: Any,
     doc_terms: Any,
     doc_weights: Any,
     allowed: Any,
+    n_allowed: Any,
     table: Any,
+    lists: Any,
+    factors: Any,
+    multipliers: Any,
+    lowest: Any,
+    ends: Any,
+    histogram: Any,
     bounds: Any,
     slots: Any,
     values: Any,
-    pivots: Any,
+    work: Any,
     out_docs: Any,
     out_scores: Any,
     out_scored: Any,
 ) -> None:
-    """Answer queries first..last-1 of a batch, exactly or approximately."""
+    """Answer queries first..last-1 of a batch."""
     n_docs = len(doc_offsets) - 1
     windows = (n_docs + window - 1) // window
     k = out_docs.shape[1]
+    masked = len(allowed) > 0
+    trigger = 4 * wanted + 1024
     for q in range(first, last):
-        a, b = q_offsets[q], q_offsets[q + 1]
-        for j in range(a, b):
-            table[np.uint64(q_terms[j])] = q_weights[j]
-        heap_docs, heap_scores = out_docs[q], out_scores[q]
+        count = load_query(
+            q_offsets[q],
+            q_offsets[q + 1],
+            q_terms,
+            q_weights,
+            number_of,
+            term_ids,
+            windows,
+            n_levels,
+            list_offsets,
+            list_levels,
+            list_scales,
+            table,
+            lists,
+            factors,
+        )
+        total, mass = np.int64(0), 0.0
+        for i in range(count):
+            total += list_offsets[(lists[i] + 1) * windows] - list_offsets[lists[i] * windows]
+            mass += factors[i] * 255.0
         size = np.int64(0)
-        scored = np.int64(0)
-        cut = b if exact else min(b, a + query_cut)
-        kept = np.int64(0)  # approximate: candidates kept over all windows
-        floor = np.float32(0.0)
-        for w in range(windows):
-            base = w * window
-            n = min(window, n_docs - base)
-            for i in range(a, cut):
-                e = order[i]
-                at = np.int64(q_terms[e]) * windows + w
-                s, t = list_offsets[at], list_offsets[at + 1]
-                add_list(list_docs[s:t], list_codes[s:t], q_factors[e], bounds)
-            if exact:
-                threshold = heap_scores[0] * _SLACK if size == k else np.float32(0.0)
-                count = collect_above(bounds, n, threshold, slots, values)
-                if len(allowed):
-                    m = np.int64(0)
-                    for c in range(count):
-                        if allowed[base + slots[c]]:
-                            slots[m], values[m] = slots[c], values[c]
-                            m += 1
-                    count = m
-                pivot = np.float32(0.0)
-                if count > 2 * k:  # the likely best first: they raise the threshold for the rest
-                    for c in range(count):
-                        pivots[c] = values[c]
-                    pivot = nth_largest(pivots, count, k)
-                for turn in range(2):
-                    for c in range(count):
-                        if (values[c] >= pivot) == (turn == 0) and (
-                            size < k or values[c] >= heap_scores[0] * _SLACK
-                        ):
-                            d = base + slots[c]
-                            x, y = doc_offsets[d], doc_offsets[d + 1]
-                            score = min(score_row(doc_terms[x:y], doc_weights[x:y], table), _LARGEST)
-                            scored += 1
-                            if score > np.float32(0.0):
-                                size = push(heap_scores, heap_docs, size, score, d)
-            else:
-                part_slots, part_values = slots[kept:], values[kept:]
-                count = collect_above(bounds, n, floor, part_slots, part_values)
-                for c in range(kept, kept + count):
-                    d = base + slots[c]
-                    if len(allowed) == 0 or allowed[d]:
-                        slots[kept], values[kept] = d, values[c]
-                        kept += 1
-                if kept > n_candidates:
+        budget = max_postings * n_docs // max(n_allowed, 1)
+        way = choose_way(exact, count, n_docs, n_allowed, total, budget, wanted, windows)
+        # bounds are counted in units of 1 / scale, so that even the largest possible sum fits 16 bits
+        scale = (CEILING - 2.0 * count - 1.0) / max(mass, 1e-300)
+        # a score is rounded once for each of its products: what a bound must reach is lower by as much
+        to_bound = scale * (1.0 - 6e-8 * (count + 16))
+        for i in range(count):
+            multipliers[i] = np.int64(factors[i] * scale * 256.0) + 1
+
+        if way == WALK_HEAVY and count > 0:
+            threshold = impact_threshold(
+                count, lists, factors, budget, windows, list_offsets, list_levels, n_levels, histogram
+            )
+            active = np.int64(0)
+            for i in range(count):
+                code = np.ceil(threshold / factors[i])
+                if code <= 255.0:
+                    lists[active], multipliers[active] = lists[i], multipliers[i]
+                    lowest[active] = max(np.int64(code), 1)
+                    active += 1
+            # one in ten documents touched has three times the threshold: the rest need not be collected
+            floor = np.uint16(min(max(1.0, 3.0 * threshold * scale), CEILING))
+            kept = np.int64(0)
+            while True:
+                least = floor
+                kept = np.int64(0)
+                for i in range(active):
+                    at = lists[i] * windows
+                    prefetch_entries(
+                        list_offsets[at],
+                        min(list_offsets[at] + 64, list_offsets[at + 1]),
+                        list_docs,
+                        list_codes,
+                    )
+                for w in range(windows):
+                    for i in range(active):
+                        at = lists[i] * windows + w
+                        begin, end = list_offsets[at], list_offsets[at + 1]
+                        ends[i] = add_heavy_entries(
+                            begin, end, lowest[i], multipliers[i], list_docs, list_codes, bounds
+                        )
+                        if w + 1 < windows:
+                            ahead = min(end + (ends[i] - begin) + 32, list_offsets[at + 2])
+                            prefetch_entries(end, ahead, list_docs, list_codes)
+                    base = w * window
+                    for i in range(active):
+                        begin = list_offsets[lists[i] * windows + w]
+                        before = kept
+                        kept = take_touched(
+                            begin, ends[i], list_docs, bounds, least, base, kept, slots, values
+                        )
+                        if masked:
+                            here = before
+                            for c in range(before, kept):
+                                if allowed[slots[c]]:
+                                    slots[here], values[here] = slots[c], values[c]
+                                    here += 1
+                            kept = here
+                        if kept > trigger:
+                            least = next_bound(keep_largest(kept, wanted, slots, values, work))
+                            kept = wanted
+                if kept >= wanted or floor == np.uint16(1):
+                    break
+                floor = np.uint16(1)  # a query of few impacts: collect everything
+            if kept > wanted:
+                keep_largest(kept, wanted, slots, values, work)
+                kept = wanted
+            size = score_candidates(
+                *(np.int64(0), kept, slots, values, False, to_bound),
+                *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, out_scored),
+            )
+            if size < min(k, n_allowed) and active < count:
+                # fewer hits than asked for: the entries left out may hold more
+                size = np.int64(0)
+                way = WALK_ALL
+
+        if way == WALK_ALL:
+            for w in range(windows):
+                base = w * window
+                n = min(window, n_docs - base)
+                for i in range(count):
+                    at = lists[i] * windows + w
+                    add_whole_list(
+                        list_offsets[at], list_offsets[at + 1], multipliers[i], list_docs, list_codes, bounds
+                    )
+                least = np.uint16(1)
+                if size == k:
+                    least = np.uint16(min(max(np.float64(out_scores[q, 0]) * to_bound, 1.0), CEILING))
+                kept = take_all(n, bounds, least, base, slots, values)
+                if masked:
+                    here = np.int64(0)
                     for c in range(kept):
-                        pivots[c] = values[c]
-                    floor = nth_largest(pivots, kept, n_candidates)
-                    m = np.int64(0)
+                        if allowed[slots[c]]:
+                            slots[here], values[here] = slots[c], values[c]
+                            here += 1
+                    kept = here
+                begin = np.int64(0)
+                if kept > 2 * k:  # the likely best first: they raise what the others must reach
                     for c in range(kept):
-                        if values[c] >= floor and m < n_candidates + window:
-                            slots[m], values[m] = slots[c], values[c]
-                            m += 1
-                    kept = m
-        if not exact:
-            for c in range(kept):
-                if c + _AHEAD < kept:
-                    x = doc_offsets[slots[c + _AHEAD]]
-                    prefetch(doc_terms, x)
-                    prefetch(doc_weights, x)
-                d = slots[c]
-                x, y = doc_offsets[d], doc_offsets[d + 1]
-                score = min(score_row(doc_terms[x:y], doc_weights[x:y], table), _LARGEST)
-                scored += 1
-                if score > np.float32(0.0):
-                    size = push(heap_scores, heap_docs, size, score, d)
-        sort_best_first(heap_scores, heap_docs, size)
-        out_scored[q] = scored
-        for j in range(a, b):
-            table[np.uint64(q_terms[j])] = np.float32(0.0)
+                        work[c] = values[c]
+                    pivot = nth_largest(work, kept, k)
+                    for c in range(kept):
+                        if values[c] >= pivot:
+                            slots[begin], slots[c] = slots[c], slots[begin]
+                            values[begin], values[c] = values[c], values[begin]
+                            begin += 1
+                    size = score_candidates(
+                        *(np.int64(0), begin, slots, values, True, to_bound),
+                        *(
+                            doc_offsets,
+                            doc_terms,
+                            doc_weights,
+                            table,
+                            out_scores,
+                            out_docs,
+                            q,
+                            size,
+                            out_scored,
+                        ),
+                    )
+                size = score_candidates(
+                    *(begin, kept, slots, values, True, to_bound),
+                    *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, out_scored),
+                )
+
+        if way == READ_ALL and count > 0:
+            for d in range(n_docs):
+                if not masked or allowed[d]:
+                    score = score_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights, table)
+                    out_scored[q] += 1
+                    if score > np.float32(0.0):
+                        size = push(out_scores, out_docs, q, size, score, d)
+
+        sort_best_first(out_scores, out_docs, q, size)
+        for j in range(q_offsets[q], q_offsets[q + 1]):
+            t = find_term(np.int64(q_terms[j]), number_of, term_ids)
+            if t >= 0:
+                table[np.uint64(t)] = np.float32(0.0)

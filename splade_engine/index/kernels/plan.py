@@ -1,0 +1,115 @@
+"""What to read for a query: which lists, and down to which code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from splade_engine.index.jit import inlined, prefetch
+
+CEILING = 65535.0  # scores are bounded in 16 bits
+MOST_TERMS = (
+    8192  # more would leave the bounds too little room; such a query is answered by reading every document
+)
+
+
+@inlined
+def find_term(term: Any, number_of: Any, term_ids: Any) -> Any:
+    """The segment's number of a term, or -1: by table, or by bisection where the vocabulary is too large for one."""
+    if len(number_of) > 0:
+        return np.int64(number_of[np.uint64(term)])
+    low, high = np.int64(0), np.int64(len(term_ids))
+    while low < high:
+        middle = (low + high) >> 1
+        if np.int64(term_ids[middle]) < term:
+            low = middle + 1
+        else:
+            high = middle
+    if low < len(term_ids) and np.int64(term_ids[low]) == term:
+        return low
+    return np.int64(-1)
+
+
+@inlined
+def load_query(
+    begin: Any,
+    end: Any,
+    q_terms: Any,
+    q_weights: Any,
+    number_of: Any,
+    term_ids: Any,
+    windows: Any,
+    n_levels: Any,
+    list_offsets: Any,
+    list_levels: Any,
+    list_scales: Any,
+    table: Any,
+    lists: Any,
+    factors: Any,
+) -> Any:
+    """Translate a query's terms to list numbers, put its weights into the table; returns how many are known.
+
+    factors[i] = weight * scale: what one code of list i adds to a score.
+    """
+    count = np.int64(0)
+    for j in range(begin, end):
+        t = find_term(np.int64(q_terms[j]), number_of, term_ids)
+        if t >= 0:
+            lists[count] = t
+            factors[count] = q_weights[j]
+            table[np.uint64(t)] = q_weights[j]
+            prefetch(list_offsets, t * windows)
+            prefetch(list_levels, t * n_levels)
+            prefetch(list_scales, t)
+            count += 1
+    for i in range(count):
+        factors[i] *= np.float64(list_scales[lists[i]])
+    return count
+
+
+@inlined
+def impact_threshold(
+    count: Any,
+    lists: Any,
+    factors: Any,
+    budget: Any,
+    windows: Any,
+    offsets: Any,
+    levels: Any,
+    n_levels: Any,
+    histogram: Any,
+) -> Any:
+    """The impact (weight x weight) above which the lists hold about `budget` entries.
+
+    The stored codes at ranks 64, 128, ... of every list give how many entries lie between two impacts; they go into
+    a histogram of impacts, which is read from the top until the budget is used up.
+    """
+    highest = 0.0
+    for i in range(count):
+        highest = max(highest, factors[i] * 255.0)
+    buckets = len(histogram)
+    for b in range(buckets):
+        histogram[b] = 0.0
+    to_bucket = (buckets - 1) / highest
+    for i in range(count):
+        row = lists[i] * n_levels
+        length = np.float64(offsets[(lists[i] + 1) * windows] - offsets[lists[i] * windows])
+        unit = factors[i] * to_bucket
+        before_code, before_rank = 255.0, 0.0
+        for level in range(n_levels + 1):
+            rank = length if level == n_levels else min(np.float64(np.int64(64) << level), length)
+            code = 0.0 if rank >= length else np.float64(levels[row + level])
+            half = 0.5 * (rank - before_rank)
+            step = 0.25 * (before_code - code)
+            histogram[np.int64((code + step) * unit)] += half
+            histogram[np.int64((before_code - step) * unit)] += half
+            if rank >= length:
+                break
+            before_code, before_rank = code, rank
+    left = np.float64(budget)
+    b = buckets - 1
+    while b > 0 and left > histogram[b]:
+        left -= histogram[b]
+        b -= 1
+    return np.float64(b) / to_bucket
