@@ -41,9 +41,9 @@ COMMANDS = (
     Command("search", "Search your text", "Search an index; --explain says why a document was found."),
     Command("info", "Search your text", "What an index holds: documents, terms, size, encoder, settings."),
     Command("check", "Search your text", "Verify every byte and every structure of an index."),
-    Command(
-        "tune", "Search your text", "Measure which settings reach a recall, and store them in the index."
-    ),
+    Command("tune", "Search your text", "Find the settings that reach a recall; store them in the index."),
+    Command("bench", "Search your text", "Time searches of an index, with recall against exact search."),
+    Command("train", "Train", "Train an encoder from a recipe, or fine-tune one.", "train"),
     Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost."),
     Command("compare", "Evaluate", "Results and runs side by side: an HTML page, LaTeX, Markdown."),
     Command("encode", "Vectors", "Encode a corpus or queries into a vector file."),

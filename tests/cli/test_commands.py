@@ -187,3 +187,35 @@ def test_anserini_export_has_whole_weights(cli, index_folder, tmp_path):
     record = json.loads((tmp_path / "v.jsonl").read_text().splitlines()[1])
     assert record["id"] == "bread"
     assert record["vector"]["yeast"] == 69
+
+
+@pytest.fixture
+def query_file(tmp_path):
+    (tmp_path / "queries.tsv").write_text("1\tsea wind\n2\tbread\n3\tqqq\n")
+    return tmp_path / "queries.tsv"
+
+
+def test_tune_and_bench(cli, index_folder, query_file):
+    tuned = json.loads(cli("tune", index_folder, query_file, "-k", 2, "--target", 0.9, "--json").stdout)
+    assert [(t["k"], t["target"], t["recall"] >= 0.9) for t in tuned] == [(2, 0.9, True)]
+    assert cli("tune", index_folder, query_file, "-k", 2, "--target", 0.9).stdout.startswith("recall@2")
+    assert "0.90" in cli("info", index_folder).stdout
+    facts = json.loads(cli("bench", index_folder, query_file, "-k", 2, "--accuracy", 0.9, "--json").stdout)
+    assert (facts["queries"], facts["documents"], facts["k"]) == (3, 4, 2)
+    assert [row["name"] for row in facts["settings"]] == ["exact", "default", "accuracy 0.9"]
+    assert facts["settings"][0]["recall"] == 1
+    assert all(0 < row["p50"] <= row["p95"] <= row["p99"] for row in facts["settings"])
+    lines = cli("bench", index_folder, query_file).stdout.splitlines()
+    assert lines[0].split() == [
+        "search",
+        "recall@10",
+        "p50",
+        "us",
+        "p95",
+        "us",
+        "p99",
+        "us",
+        "docs",
+        "scored",
+    ]
+    assert lines[1].split()[:2] == ["exact", "1.000"]
