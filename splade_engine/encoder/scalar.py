@@ -62,7 +62,7 @@ class ScalarModel:
 
     def run(self, batch: Sequence[Ids], top_k: int | None) -> list[Row]:
         """See `Runner`."""
-        tokens = [(i & 0xFFFFFFFF).astype(np.int64) for i in batch]
+        tokens = [i.astype(np.int64) & 0xFFFFFFFF for i in batch]
         with torch.inference_mode():
             ids, mask = padded(tokens, self.place.device)
             x = self._body(input_ids=ids, attention_mask=mask).last_hidden_state
