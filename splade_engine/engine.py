@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -188,11 +189,12 @@ class SearchEngine:
         threads: int = 1,
     ) -> list[list[Hit]]:
         """`search` for queries that are vectors already."""
-        result = self.index.search(vectors, k, accuracy=accuracy, exact=exact, where=where, threads=threads)
+        index = copy(self.index)  # the generation that is searched: hits keep it when the index moves on
+        result = index.search(vectors, k, accuracy=accuracy, exact=exact, where=where, threads=threads)
         ordinals, scores = result.ordinals.tolist(), result.scores.tolist()
         pages = []
         for row, ids in enumerate(result.ids):
-            page = HitPage(self, vectors, row, ordinals[row][: len(ids)])
+            page = HitPage(index, self.encoder, vectors, row, ordinals[row][: len(ids)])
             pages.append([Hit(i + 1, doc_id, scores[row][i], page) for i, doc_id in enumerate(ids)])
         return pages
 

@@ -14,19 +14,26 @@ from splade_engine.metadata import metadata_of
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
-    from splade_engine.engine import SearchEngine
+    from splade_engine.encoder import SparseEncoder
+    from splade_engine.index import SparseIndex
 
 
 class HitPage:
     """The hits of one query: what they share, and their payload once one of them was asked for it."""
 
-    __slots__ = ("_documents", "_queries", "_row", "_rows", "engine", "ordinals")
+    __slots__ = ("_documents", "_index", "_ordinals", "_queries", "_row", "_rows", "encoder")
 
     def __init__(
-        self, engine: SearchEngine, queries: SparseVectors, row: int, ordinals: Sequence[int]
+        self,
+        index: SparseIndex,
+        encoder: SparseEncoder,
+        queries: SparseVectors,
+        row: int,
+        ordinals: Sequence[int],
     ) -> None:
-        self.engine = engine
-        self.ordinals = ordinals
+        self.encoder = encoder
+        self._index = index
+        self._ordinals = ordinals
         self._queries = queries
         self._row = row
         self._rows: list[dict[str, Any]] | None = None
@@ -40,13 +47,13 @@ class HitPage:
     def payload(self, i: int) -> dict[str, Any]:
         """Stored columns of hit `i`; empty for an index without texts."""
         if self._rows is None:
-            self._rows = self.engine.index.payload(self.ordinals)
+            self._rows = self._index.payload(self._ordinals)
         return self._rows[i] if self._rows else {}
 
     def document(self, i: int) -> SparseVectors:
         """Stored vector of hit `i`."""
         if self._documents is None:
-            self._documents = self.engine.index.vectors(self.ordinals)
+            self._documents = self._index.vectors(self._ordinals)
         return self._documents[i]
 
 
@@ -84,7 +91,7 @@ class Hit:
 
     def explain(self) -> Explanation:
         """Why it was found: each shared term with its weights and its share of the score."""
-        encoder = self._page.engine.encoder
+        encoder = self._page.encoder
         return explain(
             self.id,
             self._page.query,

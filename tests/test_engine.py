@@ -92,11 +92,22 @@ def test_a_query_is_a_string(engine):
 
 
 def test_texts_are_read_only_when_asked_for(engine, monkeypatch):
+    def unreadable(self, ordinals):
+        raise OSError("gone")
+
+    monkeypatch.setattr(SparseIndex, "payload", unreadable)
     hits = engine.search("sea wind", k=3)
-    monkeypatch.setattr(engine, "index", None)
     assert ids(hits) == ["storm", "tides", "ship"]
-    with pytest.raises(AttributeError):
+    with pytest.raises(OSError, match="gone"):
         hits[0].text  # noqa: B018
+
+
+def test_hits_stay_true_when_the_index_changes(engine):
+    hits = engine.search("sea wind", k=3)
+    engine.delete(["tides"])
+    engine.compact()  # every ordinal is another one now
+    assert [hit.text for hit in hits] == [CORPUS[3].text, CORPUS[0].text, CORPUS[2].text]
+    assert hits[2].explain().matches[0].words == ("wind",)
 
 
 def test_one_read_serves_all_hits_of_a_query(engine, monkeypatch):
