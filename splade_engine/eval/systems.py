@@ -52,7 +52,7 @@ SHORT_NAMES = {
     "dense-hnsw": "dense(index=hnsw)",
     "hybrid": "rrf(bm25, sparse-exact)",
 }
-_TOKEN = re.compile(r"\s*([A-Za-z][\w.-]*|[(),=]|\"[^\"]*\"|[^\s(),=]+)")
+_TOKEN = re.compile(r"\s*(\"[^\"]*\"|[(),=]|[^\s(),=\"]+)")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace as Invented
+
+import pytest
+
+from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.eval import Settings, evaluate, load_dataset, records
+from splade_engine.eval.results import Result
+from splade_engine.eval.workbench import Workbench
+
+
+def test_sparse_end_to_end(collection: Path, invented: Invented):
+    result = evaluate("sparse", collection, settings=Settings(encoder=invented.WordEncoder()))
+    assert (result.dataset, result.split, result.mode) == ("invented", "test", "exact (chosen by the index)")
+    assert (result.n_documents, result.n_queries, result.n_judged) == (8, 6, 5)
+    assert result.n_without_hits == 1
+    assert result.recall_vs_exact == 1.0
+    assert result.effectiveness.mean["nDCG@10"] > 0.6
+    assert result.effectiveness.per_query["nDCG@10"]["q5"] == 0.0
+    assert result.sparsity is not None
+    assert result.sparsity.terms_per_document == pytest.approx(11.4, abs=2)
+    assert sum(result.sparsity.document_histogram.values()) == 8
+    assert result.cost.latency is not None
+    assert result.cost.latency.p50 <= result.cost.latency.p95 <= result.cost.latency.p99
+    assert result.cost.index_bytes is not None
+    assert result.cost.encode_seconds is not None
+    assert not result.cost.encode_cached
+    assert result.run is not None
+    assert list(result.run) == ["q1", "q2", "q3", "q4", "q5", "q6"]
+
+
+def test_flops_by_hand():
+    """Term 0: all documents, half of the queries; term 1: half of the documents, all queries."""
+    from splade_engine.eval.sparsity import TermCounts, sparsity
+    from splade_engine.vectors import SparseVectors
+
+    documents = SparseVectors.from_dicts([{0: 1.0, 1: 1.0}, {0: 2.0}], 3)
+    queries = SparseVectors.from_dicts([{0: 1.0, 1: 1.0}, {1: 1.0}], 3)
+    found = sparsity(TermCounts.of([documents], 3), TermCounts.of([queries], 3))
+    assert found.flops == pytest.approx(1.0 * 0.5 + 0.5 * 1.0)
+    assert (found.terms_per_document, found.terms_per_query) == (1.5, 1.5)
+    assert found.document_histogram == {1: 1, 2: 1}
+
+
+def test_a_function_is_a_system(collection: Path):
+    def always(text: str, k: int) -> list[tuple[str, float]]:
+        return [("tea", 1.0), ("owl", 1.0)][:k]
+
+    result = evaluate(always, collection, ["RR@10"])
+    assert result.system == "always"
+    assert result.effectiveness.per_query["RR@10"] == {"q1": 1.0, "q2": 0.0, "q3": 0.5, "q4": 0.0, "q5": 0.5}
+
+
+def test_an_object_with_search_is_a_system(collection: Path):
+    class Engine:
+        def search(self, text: str, k: int = 10) -> list[Invented]:
+            return [Invented(id="tea", score=1.0)]
+
+    assert evaluate(Engine(), collection, ["RR@10"], name="mine").system == "mine"
+    with pytest.raises(InvalidInputError, match="a system is"):
+        evaluate(7, collection)
+
+
+@pytest.mark.parametrize(
+    ("hits", "message"),
+    [
+        ([("tea", 1.0), ("tea", 0.5)], "query 'q1': document 'tea' is returned twice"),
+        ([("tea", float("nan"))], "query 'q1': a score is not finite"),
+    ],
+)
+def test_bad_hits_are_named(collection: Path, hits: list[tuple[str, float]], message: str):
+    with pytest.raises(InvalidInputError, match=message):
+        evaluate(lambda text, k: hits, collection, name="bad")
+
+
+def test_the_querys_own_id_is_dropped_and_replaced(invented: Invented, tmp_path: Path):
+    """With k = 1 the query's own document is found first; the second best takes its place."""
+    documents = {"a": ("", "old tower clock"), "b": ("", "clock tower"), "c": ("", "owl")}
+    folder = invented.write(
+        tmp_path / "arguana", documents, {"a": "old tower clock"}, {"test": {"a": {"b": 1}}}
+    )
+    settings = Settings(encoder=invented.WordEncoder())
+    for system in ("sparse-exact", "bm25", "rrf(bm25, sparse-exact)"):
+        result = evaluate(system, folder, ["RR@1"], k=1, settings=settings)
+        assert result.run is not None
+        assert result.run["a"].ids == ("b",), system
+        assert result.effectiveness.mean["RR@1"] == 1.0
+    kept = load_dataset(folder, drop_own_id=False)
+    result = evaluate("sparse-exact", kept, ["RR@1"], k=1, settings=settings)
+    assert result.effectiveness.mean["RR@1"] == 0.0
+
+
+def test_k_must_reach_the_measures(collection: Path):
+    with pytest.raises(InvalidInputError, match="k = 5 is less than nDCG@10 looks at"):
+        evaluate("bm25", collection, ["RR@1", "nDCG@10"], k=5)
+    with pytest.raises(InvalidInputError, match="k must be at least 1"):
+        evaluate("bm25", collection, k=0)
+    assert evaluate("bm25", collection, ["R@1000"]).k == 1000
+
+
+def test_judgments_of_another_corpus_are_refused(collection: Path):
+    (collection / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\tx\t1\n")
+    with pytest.raises(DatasetError, match=r"test\.tsv:2: document 'x' is not in the corpus"):
+        evaluate("bm25", collection)
+
+
+def test_encodings_are_cached_by_encoder_and_corpus(collection: Path, invented: Invented, tmp_path: Path):
+    first = invented.WordEncoder()
+    cache = tmp_path / "cache"
+    result = evaluate("sparse", collection, settings=Settings(encoder=first, cache=cache))
+    assert first.encoded == 9  # the documents, and one text that loads the weights
+    again = invented.WordEncoder()
+    cached = evaluate("sparse", collection, settings=Settings(encoder=again, cache=cache))
+    assert again.encoded == 0
+    assert cached.cost.encode_cached
+    assert cached.cost.encode_seconds == result.cost.encode_seconds
+    other = invented.WordEncoder("words2", 2.0)
+    evaluate("sparse", collection, settings=Settings(encoder=other, cache=cache))
+    assert other.encoded == 9
+    with (collection / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "new", "text": "a new one"}\n')
+    changed = invented.WordEncoder()
+    evaluate("sparse", collection, settings=Settings(encoder=changed, cache=cache))
+    assert changed.encoded == 10
+
+
+def test_distractors_are_encoded_once_for_all_collections(invented: Invented, tmp_path: Path):
+    from splade_engine.eval import with_distractors
+
+    more = tmp_path / "more.jsonl"
+    more.write_text("".join(json.dumps({"id": f"{i}", "text": f"word{i}"}) + "\n" for i in range(20)))
+    encoder = invented.WordEncoder()
+    settings = Settings(encoder=encoder, cache=tmp_path / "cache")
+    for name, documents in (("a", invented.documents), ("b", dict(list(invented.documents.items())[::-1]))):
+        data = with_distractors(load_dataset(invented.write(tmp_path / name, documents)), more)
+        assert evaluate("sparse", data, settings=settings).n_documents == 28
+    assert encoder.encoded == (8 + 1) + (20 + 1) + (8 + 1)
+
+
+def test_results_survive_json(collection: Path, invented: Invented):
+    settings = Settings(encoder=invented.WordEncoder())
+    with Workbench(load_dataset(collection), settings) as bench:
+        for system in ("sparse", "bm25", "rrf(bm25, sparse)"):
+            result = evaluate(system, "", workbench=bench)
+            assert Result.from_dict(json.loads(json.dumps(result.to_dict()))) == result
+    with pytest.raises(DatasetError, match="not a result of this version"):
+        Result.from_dict({"cost": {}})
+
+
+def test_records_are_flat(collection: Path):
+    import pandas as pd
+
+    frame = pd.DataFrame(records([evaluate("bm25", collection)]))
+    assert frame.loc[0, "system"] == "bm25"
+    assert {"nDCG@10", "p99_ms", "index_bytes", "n_without_hits"} <= set(frame.columns)
