@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from splade_engine.encoder.checkpoint import DEFAULT_ECHO
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.training.examples import Example
 
@@ -113,14 +114,20 @@ def pad(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(mask)
 
 
-def echo_batch(tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-    """Every text twice (echo embeddings, arXiv 2402.15449): ids, mask, and the positions of the second
-    copy.
+def echo_batch(
+    tokenizer: TextTokenizer, texts: Sequence[str], template: str = DEFAULT_ECHO
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Every text twice (echo embeddings, arXiv 2402.15449): ids, mask, and the positions of the second copy.
+
+    The layout is the encoder's (`EchoModel`): beginning-of-text tokens, then the template with the text's ids
+    in both places; the tokenizer's maximum length counts one copy.
     """
+    (start,), _ = tokenizer.encode([""])
+    (before, between, after), _ = tokenizer.encode(template.split("{text}"), special_tokens=False)
     ids, _ = tokenizer.encode(texts, special_tokens=False)
-    # each copy gets half of the length, so that the second one is never cut
-    halves = [row[: max(1, tokenizer.max_length // 2)] for row in ids]
-    padded, mask = pad([np.concatenate((row, row)) for row in halves])
-    first = torch.tensor([len(row) for row in halves])
-    pool = mask & (torch.arange(padded.shape[1])[None, :] >= first[:, None])
+    padded, mask = pad([np.concatenate((start, before, row, between, row, after)) for row in ids])
+    pool = torch.zeros_like(mask)
+    for n, row in enumerate(ids):
+        second = len(start) + len(before) + len(row) + len(between)
+        pool[n, second : second + len(row)] = True
     return padded, mask, pool

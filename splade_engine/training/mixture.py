@@ -110,7 +110,7 @@ class TrainingSet(Dataset[Example]):
 
     def locate(self, i: int) -> tuple[int, int]:
         """Source number and draw number (how many of that source came before) of example i."""
-        i = self._moved.get(i, i)
+        i = self.number(i)
         batch, place = divmod(i, self.batch_size)
         bounds = self._counts[batch].cumsum()
         source = int(np.searchsorted(bounds, place, side="right"))
@@ -140,7 +140,7 @@ class TrainingSet(Dataset[Example]):
             )  # a prime stride: a short document is skipped, not a region
             example = self.sources[source].example(row, rng)
             if example is not None:
-                return self._drawn(example, rng, self._fresh.get(self._moved.get(i, i)))
+                return self._drawn(example, rng, self._fresh.get(self.number(i)))
         raise DatasetError(f"{self.sources[source].name}: {_TRIES} rows in a row gave no training pair")
 
     def _drawn(self, example: Example, rng: np.random.Generator, fresh: tuple[str, ...] | None) -> Example:
@@ -159,19 +159,24 @@ class TrainingSet(Dataset[Example]):
             scores = (example.scores[p], *(example.scores[n_positives + j] for j in take))
         return Example(example.query, positive, tuple(example.negatives[j] for j in take), scores)
 
-    # ---- what changes while training ----------------------------------------------------------------
+    # ---- what changes while training ---------------------------------------------------------------
 
-    def move(self, first: int, order: NDArray[np.int64]) -> None:
-        """Give examples first..first+len(order)-1 a new order (NGAME): position k gets example first +
-        order[k].
+    def number(self, i: int) -> int:
+        """Which planned example stands at place i now."""
+        return self._moved.get(i, i)
+
+    def move(self, first: int, order: NDArray[np.int64], *, keep_from: int = 0) -> None:
+        """Give the places first..first+len(order)-1 a new order: place first + k gets the planned example
+        first + order[k]. Earlier moves of places from `keep_from` on stay, those before it are forgotten.
         """
         if sorted(order.tolist()) != list(range(len(order))):
             raise InvalidInputError("move: the order is not a permutation")
-        self._moved = {first + k: first + int(o) for k, o in enumerate(order)}
+        self._moved = {place: i for place, i in self._moved.items() if keep_from <= place < first}
+        self._moved |= {first + k: first + int(o) for k, o in enumerate(order)}
 
-    def refresh(self, negatives: dict[int, tuple[str, ...]]) -> None:
-        """Replace the negatives of examples (ANCE), by example number before any move."""
-        self._fresh = negatives
+    def refresh(self, negatives: dict[int, tuple[str, ...]], *, keep_from: int = 0) -> None:
+        """Replace the negatives of planned examples; those of examples before `keep_from` are forgotten."""
+        self._fresh = {i: texts for i, texts in self._fresh.items() if i >= keep_from} | negatives
 
     def state(self) -> dict[str, object]:
         """What `load_state` needs to continue after a restart, as JSON."""

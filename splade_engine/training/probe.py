@@ -21,6 +21,7 @@ from splade_engine.documents import read_documents
 from splade_engine.errors import DatasetError
 from splade_engine.eval.qrels import read_qrels
 from splade_engine.training.collate import Collator
+from splade_engine.training.csr import CsrStudent
 from splade_engine.training.examples import Example
 from splade_engine.training.line_file import TextsById
 from splade_engine.training.mixture import TrainingSet
@@ -43,7 +44,7 @@ class Probe:
     documents: tuple[str, ...]
     relevant: tuple[dict[int, int], ...]
 
-    def measure(self, student: SparseStudent, collator: Collator) -> dict[str, float]:
+    def measure(self, student: SparseStudent | CsrStudent, collator: Collator) -> dict[str, float]:
         """`ndcg@10` and the mean terms of its documents and queries, by exact search."""
         was_training = student.training
         student.eval()
@@ -73,7 +74,7 @@ def ndcg(scores: NDArray[np.float32], relevant: dict[int, int], k: int = 10) -> 
 
 
 @torch.no_grad()
-def encode(student: SparseStudent, collator: Collator, texts: Sequence[str], side: str) -> Any:
+def encode(student: SparseStudent | CsrStudent, collator: Collator, texts: Sequence[str], side: str) -> Any:
     """csr_array float32[len(texts), V] of one side (`query` or `document`), with the weights as they are now.
 
     Leaves the random state alone (no dropout in evaluation mode, which the caller has set).

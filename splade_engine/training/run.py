@@ -180,6 +180,9 @@ class Watch(TrainerCallback):
         for row in self.log.rows() if self.log.path.is_file() else []:
             self.best = max(self.best, row.get("ndcg@10", -1.0))
         self._refreshers = refreshers(self.trainer, self.folder)
+        if state.global_step == 0:
+            for refresh in self._refreshers:
+                refresh(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Averages, collapse, new orders and negatives, the probe."""

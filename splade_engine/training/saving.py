@@ -11,6 +11,7 @@ import torch
 from splade_engine.encoder.checkpoint import read_json
 from splade_engine.encoder.folder import new_folder, write_json
 from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.training.csr import CsrStudent
 from splade_engine.training.lora import merge_lora
 from splade_engine.training.model import SparseStudent, Tower
 
@@ -18,7 +19,7 @@ QUERY_WEIGHTS = "query_weights.safetensors"
 
 
 def save_student(
-    student: SparseStudent,
+    student: SparseStudent | CsrStudent,
     folder: str | Path,
     documents: TextTokenizer,
     queries: TextTokenizer,
@@ -34,6 +35,12 @@ def save_student(
         InvalidInputError: if the folder is not empty (without `overwrite`).
         StorageError: if the disk refuses.
     """
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.disable_progress_bar()  # one shard needs no bar
+    if isinstance(student, CsrStudent):
+        _save_csr(student, Path(folder), documents, overwrite)
+        return
     with new_folder(folder, overwrite=overwrite) as out:
         if student.queries is not None:
             for name, tower, tokenizer in (
@@ -92,6 +99,66 @@ def _save_scalar(model: Any, head: torch.nn.Linear, folder: Path) -> None:
     state |= {f"tok_proj.{k}": v.detach().contiguous().clone() for k, v in head.state_dict().items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     model.config.save_pretrained(folder)
+
+
+def _save_csr(student: CsrStudent, folder: Path, tokenizer: TextTokenizer, overwrite: bool) -> None:
+    """A sentence-transformers folder: Transformer, Pooling, [Normalize], SparseAutoEncoder."""
+    from safetensors.torch import save_file
+
+    a = student.autoencoder
+    kinds = ["Transformer", "Pooling", *(["Normalize"] if student.normalize else []), "SparseAutoEncoder"]
+    paths = [f"{i}_{kind}" if i else "" for i, kind in enumerate(kinds)]
+    packages = {
+        "Transformer": "base.modules.transformer",
+        "Pooling": "sentence_transformer.modules.pooling",
+        "Normalize": "base.modules.normalize",
+        "SparseAutoEncoder": "sparse_encoder.modules.sparse_auto_encoder",
+    }
+    width = len(a.pre_bias)
+    with new_folder(folder, overwrite=overwrite) as out:
+        for path in paths:
+            (out / path).mkdir(exist_ok=True)
+        student.body.save_pretrained(out)
+        save_tokenizer(tokenizer, out)
+        write_json(out / "sentence_bert_config.json", {"max_seq_length": tokenizer.max_length})
+        write_json(
+            out / paths[1] / "config.json",
+            {"embedding_dimension": width, "pooling_mode": student.pooling, "include_prompt": True},
+        )
+        write_json(
+            out / paths[-1] / "config.json",
+            {
+                "input_dim": width,
+                "hidden_dim": student.n_terms,
+                "k": a.k,
+                "k_aux": a.k_aux,
+                "normalize": False,
+                "dead_threshold": a.dead_after,
+            },
+        )
+        state = {
+            "encoder.weight": a.encoder.weight,
+            "decoder.linear.weight": a.encoder.weight.clone(),
+            "pre_bias": a.pre_bias,
+            "latent_bias": a.latent_bias,
+            "stats_last_nonzero": a.get_buffer("since_fired"),
+        }
+        save_file(
+            {k: v.detach().contiguous() for k, v in state.items()}, out / paths[-1] / "model.safetensors"
+        )
+        modules = [
+            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.{packages[kind]}.{kind}"}
+            for i, (kind, path) in enumerate(zip(kinds, paths, strict=True))
+        ]
+        write_json(out / "modules.json", modules)
+        write_json(
+            out / "config_sentence_transformers.json",
+            {
+                "model_type": "SparseEncoder",
+                "similarity_fn_name": "dot",
+                "prompts": {"query": "", "document": ""},
+            },
+        )
 
 
 def save_tokenizer(tokenizer: TextTokenizer, folder: Path) -> None:

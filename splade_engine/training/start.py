@@ -20,6 +20,7 @@ from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training import preflight
 from splade_engine.training.collate import Collator
+from splade_engine.training.csr import CsrStudent, build_csr
 from splade_engine.training.idf import bm25_idf, document_frequencies, read_table
 from splade_engine.training.lora import add_lora
 from splade_engine.training.mixture import TrainingSet
@@ -39,7 +40,7 @@ class Start:
         documents, queries: the tokenizers.
     """
 
-    student: SparseStudent
+    student: SparseStudent | CsrStudent
     documents: TextTokenizer
     queries: TextTokenizer
 
@@ -70,6 +71,9 @@ def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -
         raise InvalidInputError(
             "model.base is empty: name a model folder or a hub id to start from (--model)"
         )
+    if config.kind == "csr":
+        folder, name = hub.resolve(config.base)
+        return Start(*build_csr(folder, name, config))
     checkpoint, backbone, tokenizer = _load(config.base, config, config.document_length, sources, cache)
     special = tokenizer.special_ids.tolist()
     documents = Tower(backbone, config, special, config.document_top_k)

@@ -18,9 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 
-from splade_engine.errors import TrainingError
+from splade_engine.errors import InvalidInputError, TrainingError
 from splade_engine.training import losses
 from splade_engine.training.collate import Collator
+from splade_engine.training.csr import CsrStudent
 from splade_engine.training.distillation import moving_average
 from splade_engine.training.mixture import TrainingSet
 from splade_engine.training.model import SparseStudent, batch_inputs, copy_student
@@ -62,7 +63,7 @@ class SparseTrainer(Trainer):
 
     def __init__(
         self,
-        student: SparseStudent,
+        student: SparseStudent | CsrStudent,
         recipe: Recipe,
         data: TrainingSet,
         collator: Collator,
@@ -76,7 +77,11 @@ class SparseTrainer(Trainer):
         self.ramp_steps = ramp_steps
         self.training_set = data
         self.monitor = Monitor(student.n_terms, recipe.train.collapse_below)
-        self.average = copy_student(student) if recipe.loss.self_weight else None
+        self.average: SparseStudent | None = None
+        if recipe.loss.self_weight:
+            if not isinstance(student, SparseStudent):
+                raise InvalidInputError("loss.self_weight: a sparse autoencoder has no moving average")
+            self.average = copy_student(student)
         self.df_share: Tensor | None = None
         self._df_counts = torch.zeros(student.n_terms, dtype=torch.int64)
         self._df_documents = 0
@@ -88,9 +93,9 @@ class SparseTrainer(Trainer):
     # ---- the step -----------------------------------------------------------------------------------
 
     @property
-    def student(self) -> SparseStudent:
+    def student(self) -> SparseStudent | CsrStudent:
         """The student without the wrappers of several devices."""
-        unwrapped: SparseStudent = self.accelerator.unwrap_model(self.model)
+        unwrapped: SparseStudent | CsrStudent = self.accelerator.unwrap_model(self.model)
         return unwrapped
 
     @property

@@ -1,0 +1,71 @@
+"""`splade-engine mine`: hard negatives for training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def mine(
+    data: Annotated[Path, typer.Argument(help="BEIR folder with qrels/train.tsv, or JSONL pairs.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")],
+    retriever: Annotated[
+        str,
+        typer.Option(
+            help="sparse:MODEL (our own index; sparse:default is the bundled model) or dense:MODEL (faiss)."
+        ),
+    ] = "sparse:default",
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="dense:MODEL, sparse:MODEL or bm25: filters false negatives, its scores are written."
+        ),
+    ] = "",
+    negatives: Annotated[int, typer.Option(help="Negatives kept per query.")] = 8,
+    depth: Annotated[int, typer.Option(help="Hits looked at.")] = 100,
+    skip: Annotated[int, typer.Option(help="Best hits passed over.")] = 0,
+    relative_margin: Annotated[
+        float, typer.Option(help="Drop candidates that the teacher scores above (1 - this) x the positive.")
+    ] = 0.05,
+    absolute_margin: Annotated[float, typer.Option(help="Or above the positive minus this.")] = 0.0,
+    sampling: Annotated[Literal["top", "random"], typer.Option(help="Take the best, or draw.")] = "top",
+    ids_only: Annotated[bool, typer.Option("--ids-only", help="Write ids without texts.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 42,
+    max_length: Annotated[int, typer.Option(help="Tokens per text for dense models.")] = 256,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    r"""Find documents that rank high for a query and are not its answer.
+
+    The same command continues an interrupted run.
+
+    \b
+    Examples:
+      splade-engine mine beir-folder -o mined.jsonl --teacher dense:all-MiniLM-L6-v2
+      splade-engine mine pairs.jsonl -o mined.jsonl --retriever sparse:run/model
+      splade-engine train -r l0 -d mined.jsonl -o run2
+    """
+    import sys
+
+    from splade_engine.training.negatives import MiningConfig
+    from splade_engine.training.negatives import mine as mine_negatives
+
+    config = MiningConfig(
+        retriever=retriever,
+        teacher=teacher,
+        negatives=negatives,
+        depth=depth,
+        skip=skip,
+        relative_margin=relative_margin,
+        absolute_margin=absolute_margin,
+        sampling=sampling,
+        texts=not ids_only,
+        seed=seed,
+        max_length=max_length,
+    )
+    found = mine_negatives(data, output, config, device=device, progress=sys.stderr.isatty())
+    typer.echo(f"{output}: negatives for {found} queries", err=True)
+
+
+run = mine
