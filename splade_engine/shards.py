@@ -145,7 +145,8 @@ def encode_corpus(
         # the last shard is shorter, hence min
         done = min(sum(finished) * plan["shard_docs"], summary.n_docs)
         hidden = None if progress else True
-        with tqdm(total=summary.n_docs, initial=done, desc="encode", unit="doc", disable=hidden) as bar:
+        bar = tqdm(total=summary.n_docs, initial=done, desc="encode", unit="doc", disable=hidden)
+        with bar, _truncation_counted(encoder):
             for shard, documents in _shards(corpus, plan["shard_docs"], digest):
                 if shard < len(finished) and not finished[shard]:
                     _encode_shard(folder, shard, documents, encoder, options)
@@ -153,6 +154,23 @@ def encode_corpus(
         if digest.summary() != summary:
             raise InvalidInputError(f"{folder}: the corpus changed while it was being encoded; run it again")
     return encoded
+
+
+@contextmanager
+def _truncation_counted(encoder: DocumentEncoder) -> Iterator[None]:
+    """One warning for the corpus about texts that were cut, in the place of the encoder's one per shard."""
+    from splade_engine.encoder import encoder as module
+
+    level, before = module.logger.level, getattr(encoder, "truncated", 0)
+    module.logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        module.logger.setLevel(level)
+        cut = getattr(encoder, "truncated", 0) - before
+        if cut:
+            limit = encoder.fingerprint().get("max_length")
+            logger.warning("%d texts were longer than %s tokens (max_length) and were cut there", cut, limit)
 
 
 # ---- one shard ----------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import signal
 import subprocess
 import sys
@@ -166,3 +167,17 @@ def test_shard_size_grows_with_the_corpus(tmp_path):
         encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=0)
     encode_corpus(Corpus(documents(600)), FakeEncoder(), tmp_path / "w")
     assert json.loads((tmp_path / "w" / "plan.json").read_bytes())["shard_docs"] == 512
+
+
+def test_truncated_texts_are_reported_once(tmp_path, caplog):
+    class Cutting(FakeEncoder):
+        truncated = 0
+
+        def encode_documents(self, texts, **options):
+            logging.getLogger("splade_engine.encoder.encoder").warning("%d texts were cut", len(texts))
+            self.truncated += len(texts)
+            return super().encode_documents(texts, **options)
+
+    with caplog.at_level(logging.INFO, "splade_engine"):
+        encode_corpus(Corpus(documents()), Cutting(), tmp_path / "w", shard_docs=8)
+    assert caplog.messages == ["50 texts were longer than 64 tokens (max_length) and were cut there"]
