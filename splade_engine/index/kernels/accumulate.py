@@ -64,21 +64,23 @@ def take_touched(
 
 @inlined
 def take_all(n: Any, bounds: Any, threshold: Any, base: Any, slots: Any, values: Any) -> Any:
-    """Clear bounds[:n]; write those of at least `threshold` to (slots, values). Returns how many."""
+    """Clear bounds[:n]; write those of at least `threshold` to (slots, values). Returns how many.
+
+    The length of bounds is a multiple of 64: the inner loop has a fixed length and becomes two vector instructions.
+    """
     count = np.int64(0)
-    for start in range(np.uint64(0), np.uint64(n), np.uint64(64)):
-        stop = min(start + np.uint64(64), np.uint64(n))
-        top = np.uint16(0)
-        for j in range(start, stop):
-            top = max(top, bounds[j])
-        if top >= threshold:
-            for j in range(start, stop):
+    for begin in range(0, n, 64):
+        start = np.uint64(begin)
+        found = False
+        for j in range(64):
+            found |= bounds[start + np.uint64(j)] >= threshold
+        if found:
+            for j in range(start, start + np.uint64(64)):
                 if bounds[j] >= threshold:
                     slots[count] = base + np.int64(j)
                     values[count] = bounds[j]
                     count += 1
-        for j in range(start, stop):
-            bounds[j] = np.uint16(0)
+    bounds[:n] = np.uint16(0)
     return count
 
 

@@ -24,10 +24,11 @@ from splade_engine.index.kernels.accumulate import (
 )
 from splade_engine.index.kernels.build import VARIANTS
 from splade_engine.index.kernels.heap import push, sort_best_first
-from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, find_term, impact_threshold, load_query
+from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, impact_threshold, load_query
 from splade_engine.index.kernels.score import AHEAD, prefetch_row, score_row
 
 READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
+WORTH_A_GUESS = 40_000  # entries from which an exact search starts with an approximate one
 
 
 @inlined
@@ -86,17 +87,193 @@ def score_candidates(
     return size
 
 
+@inlined
+def keep_allowed(begin: Any, end: Any, allowed: Any, slots: Any, values: Any) -> Any:
+    """Drop the candidates of begin..end-1 that may not be returned; returns the new end."""
+    if len(allowed) == 0:
+        return end
+    kept = np.int64(begin)
+    for c in range(begin, end):
+        if allowed[slots[c]]:
+            slots[kept], values[kept] = slots[c], values[c]
+            kept += 1
+    return kept
+
+
+@inlined
+def collect_heavy(
+    count: Any,
+    windows: Any,
+    window: Any,
+    floor: Any,
+    wanted: Any,
+    lists: Any,
+    multipliers: Any,
+    lowest: Any,
+    ends: Any,
+    list_offsets: Any,
+    list_docs: Any,
+    list_codes: Any,
+    allowed: Any,
+    bounds: Any,
+    slots: Any,
+    values: Any,
+    work: Any,
+) -> Any:
+    """Walk the lists down to their lowest codes; the documents with the largest sums, at most `wanted`."""
+    trigger = 4 * wanted + 1024
+    least = floor
+    kept = np.int64(0)
+    for i in range(count):
+        at = lists[i] * windows
+        begin = list_offsets[at]
+        prefetch_entries(begin, min(begin + 64, list_offsets[at + 1]), list_docs, list_codes)
+    for w in range(windows):
+        for i in range(count):
+            at = lists[i] * windows + w
+            begin, end = list_offsets[at], list_offsets[at + 1]
+            ends[i] = add_heavy_entries(begin, end, lowest[i], multipliers[i], list_docs, list_codes, bounds)
+            if w + 1 < windows:  # the next window will need about as many
+                ahead = min(end + (ends[i] - begin) + 32, list_offsets[at + 2])
+                prefetch_entries(end, ahead, list_docs, list_codes)
+        for i in range(count):
+            begin = list_offsets[lists[i] * windows + w]
+            before = kept
+            kept = take_touched(begin, ends[i], list_docs, bounds, least, w * window, kept, slots, values)
+            kept = keep_allowed(before, kept, allowed, slots, values)
+            if kept > trigger:
+                least = next_bound(keep_largest(kept, wanted, slots, values, work))
+                kept = np.int64(wanted)
+    if kept > wanted:
+        keep_largest(kept, wanted, slots, values, work)
+        kept = np.int64(wanted)
+    return kept
+
+
+@inlined
+def walk_heavy(
+    count: Any,
+    windows: Any,
+    window: Any,
+    budget: Any,
+    wanted: Any,
+    n_levels: Any,
+    scale: Any,
+    lists: Any,
+    factors: Any,
+    multipliers: Any,
+    active: Any,
+    lowest: Any,
+    ends: Any,
+    histogram: Any,
+    list_offsets: Any,
+    list_levels: Any,
+    list_docs: Any,
+    list_codes: Any,
+    allowed: Any,
+    bounds: Any,
+    slots: Any,
+    values: Any,
+    work: Any,
+) -> Any:
+    """Candidates by their sums over the `budget` entries of the largest impact; returns how many."""
+    threshold = impact_threshold(
+        count, lists, factors, budget, windows, list_offsets, list_levels, n_levels, histogram
+    )
+    # active holds, one after the other, the numbers and the multipliers of the lists that reach the threshold
+    n_active, half = np.int64(0), len(active) // 2
+    for i in range(count):
+        code = np.ceil(threshold / factors[i])
+        if code <= 255.0:
+            active[n_active], active[half + n_active] = lists[i], multipliers[i]
+            lowest[n_active] = max(np.int64(code), 1)
+            n_active += 1
+    # few of the documents touched reach three times the threshold, and the best of them do: the rest is not collected
+    floor = np.uint16(min(max(1.0, 3.0 * threshold * scale), CEILING))
+    while True:
+        kept = collect_heavy(
+            *(n_active, windows, window, floor, wanted, active[:half], active[half:], lowest, ends),
+            *(list_offsets, list_docs, list_codes, allowed, bounds, slots, values, work),
+        )
+        if kept >= wanted or floor == np.uint16(1):
+            return kept
+        floor = np.uint16(1)  # a query of few impacts
+
+
+@inlined
+def walk_all(
+    count: Any,
+    windows: Any,
+    window: Any,
+    reach: Any,
+    to_bound: Any,
+    lists: Any,
+    multipliers: Any,
+    list_offsets: Any,
+    list_docs: Any,
+    list_codes: Any,
+    doc_offsets: Any,
+    doc_terms: Any,
+    doc_weights: Any,
+    allowed: Any,
+    table: Any,
+    bounds: Any,
+    slots: Any,
+    values: Any,
+    work: Any,
+    out_scores: Any,
+    out_docs: Any,
+    q: Any,
+    scored: Any,
+) -> Any:
+    """Exact search, given a score that the k-th best document is known to reach; returns the number of hits."""
+    n_docs = len(doc_offsets) - 1
+    k = out_scores.shape[1]
+    size = np.int64(0)
+    for w in range(windows):
+        n = min(window, n_docs - w * window)
+        for i in range(count):
+            at = lists[i] * windows + w
+            add_whole_list(
+                list_offsets[at], list_offsets[at + 1], multipliers[i], list_docs, list_codes, bounds
+            )
+        if size == k:
+            reach = max(reach, out_scores[q, 0])
+        least = np.uint16(min(max(np.float64(reach) * to_bound, 1.0), CEILING))
+        kept = take_all(n, bounds, least, w * window, slots, values)
+        kept = keep_allowed(np.int64(0), kept, allowed, slots, values)
+        begin = np.int64(0)
+        if kept > 2 * k:  # the likely best first: they raise what the others must reach
+            for c in range(kept):
+                work[c] = values[c]
+            pivot = nth_largest(work, kept, k)
+            for c in range(kept):
+                if values[c] >= pivot:
+                    slots[begin], slots[c] = slots[c], slots[begin]
+                    values[begin], values[c] = values[c], values[begin]
+                    begin += 1
+            size = score_candidates(
+                *(np.int64(0), begin, slots, values, True, to_bound),
+                *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, scored),
+            )
+        size = score_candidates(
+            *(begin, kept, slots, values, True, to_bound),
+            *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, scored),
+        )
+    return size
+
+
 @kernel(
     *[
         "i8 i8 b1 i8 i8 i8[] i4[] f4[] "  # the batch
         "i4[] u4[] i8 i8 i8[] f4[] u1[] u2[] u1[] "  # the terms and lists
         f"i8[] {t}[] {w}[] u1[] i8 "  # the forward index, the documents allowed
-        "f4[]! i8[]! f8[]! i8[]! i8[]! i8[]! f8[]! u2[]! i8[]! u2[]! u2[]! "  # scratch
+        "f4[]! i8[]! f8[]! i8[]! i8[]! i8[]! i8[]! f8[]! u2[]! i8[]! u2[]! u2[]! "  # scratch
         "i8[,]! f4[,]! i8[]!"  # results
         for t, w in VARIANTS
     ]
 )
-def search_queries(  # noqa: C901  (three ways to walk, one after the other)
+def search_queries(
     first: Any,
     last: Any,
     exact: Any,
@@ -123,6 +300,7 @@ def search_queries(  # noqa: C901  (three ways to walk, one after the other)
     lists: Any,
     factors: Any,
     multipliers: Any,
+    active: Any,
     lowest: Any,
     ends: Any,
     histogram: Any,
@@ -138,31 +316,19 @@ def search_queries(  # noqa: C901  (three ways to walk, one after the other)
     n_docs = len(doc_offsets) - 1
     windows = (n_docs + window - 1) // window
     k = out_docs.shape[1]
-    masked = len(allowed) > 0
-    trigger = 4 * wanted + 1024
+    enough = min(np.int64(k), n_allowed)
+    budget = max_postings * n_docs // max(n_allowed, 1)  # a filter leaves only a part of what is walked
     for q in range(first, last):
         count = load_query(
-            q_offsets[q],
-            q_offsets[q + 1],
-            q_terms,
-            q_weights,
-            number_of,
-            term_ids,
-            windows,
-            n_levels,
-            list_offsets,
-            list_levels,
-            list_scales,
-            table,
-            lists,
-            factors,
+            *(q_offsets[q], q_offsets[q + 1], q_terms, q_weights, number_of, term_ids, windows, n_levels),
+            *(list_offsets, list_levels, list_scales, table, lists, factors),
         )
+        if count == 0:
+            continue
         total, mass = np.int64(0), 0.0
         for i in range(count):
             total += list_offsets[(lists[i] + 1) * windows] - list_offsets[lists[i] * windows]
             mass += factors[i] * 255.0
-        size = np.int64(0)
-        budget = max_postings * n_docs // max(n_allowed, 1)
         way = choose_way(exact, count, n_docs, n_allowed, total, budget, wanted, windows)
         # bounds are counted in units of 1 / scale, so that even the largest possible sum fits 16 bits
         scale = (CEILING - 2.0 * count - 1.0) / max(mass, 1e-300)
@@ -170,133 +336,40 @@ def search_queries(  # noqa: C901  (three ways to walk, one after the other)
         to_bound = scale * (1.0 - 6e-8 * (count + 16))
         for i in range(count):
             multipliers[i] = np.int64(factors[i] * scale * 256.0) + 1
-
-        if way == WALK_HEAVY and count > 0:
-            threshold = impact_threshold(
-                count, lists, factors, budget, windows, list_offsets, list_levels, n_levels, histogram
+        size = np.int64(0)
+        reach = np.float32(0.0)
+        if way == WALK_HEAVY or (way == WALK_ALL and total > WORTH_A_GUESS):
+            # before an exact search as well, with little effort: it tells what score the others must reach
+            some = budget if way == WALK_HEAVY else min(budget, np.int64(5000))
+            few = wanted if way == WALK_HEAVY else min(wanted, np.int64(2 * k))
+            kept = walk_heavy(
+                *(count, windows, window, some, few, n_levels, scale, lists, factors, multipliers, active),
+                *(lowest, ends, histogram, list_offsets, list_levels, list_docs, list_codes, allowed),
+                *(bounds, slots, values, work),
             )
-            active = np.int64(0)
-            for i in range(count):
-                code = np.ceil(threshold / factors[i])
-                if code <= 255.0:
-                    lists[active], multipliers[active] = lists[i], multipliers[i]
-                    lowest[active] = max(np.int64(code), 1)
-                    active += 1
-            # one in ten documents touched has three times the threshold: the rest need not be collected
-            floor = np.uint16(min(max(1.0, 3.0 * threshold * scale), CEILING))
-            kept = np.int64(0)
-            while True:
-                least = floor
-                kept = np.int64(0)
-                for i in range(active):
-                    at = lists[i] * windows
-                    prefetch_entries(
-                        list_offsets[at],
-                        min(list_offsets[at] + 64, list_offsets[at + 1]),
-                        list_docs,
-                        list_codes,
-                    )
-                for w in range(windows):
-                    for i in range(active):
-                        at = lists[i] * windows + w
-                        begin, end = list_offsets[at], list_offsets[at + 1]
-                        ends[i] = add_heavy_entries(
-                            begin, end, lowest[i], multipliers[i], list_docs, list_codes, bounds
-                        )
-                        if w + 1 < windows:
-                            ahead = min(end + (ends[i] - begin) + 32, list_offsets[at + 2])
-                            prefetch_entries(end, ahead, list_docs, list_codes)
-                    base = w * window
-                    for i in range(active):
-                        begin = list_offsets[lists[i] * windows + w]
-                        before = kept
-                        kept = take_touched(
-                            begin, ends[i], list_docs, bounds, least, base, kept, slots, values
-                        )
-                        if masked:
-                            here = before
-                            for c in range(before, kept):
-                                if allowed[slots[c]]:
-                                    slots[here], values[here] = slots[c], values[c]
-                                    here += 1
-                            kept = here
-                        if kept > trigger:
-                            least = next_bound(keep_largest(kept, wanted, slots, values, work))
-                            kept = wanted
-                if kept >= wanted or floor == np.uint16(1):
-                    break
-                floor = np.uint16(1)  # a query of few impacts: collect everything
-            if kept > wanted:
-                keep_largest(kept, wanted, slots, values, work)
-                kept = wanted
             size = score_candidates(
                 *(np.int64(0), kept, slots, values, False, to_bound),
                 *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, out_scored),
             )
-            if size < min(k, n_allowed) and active < count:
-                # fewer hits than asked for: the entries left out may hold more
-                size = np.int64(0)
-                way = WALK_ALL
-
+            if size == k:
+                reach = out_scores[q, 0]
+            if size < enough:
+                way = WALK_ALL  # fewer hits than asked for: the entries left out may hold more
         if way == WALK_ALL:
-            for w in range(windows):
-                base = w * window
-                n = min(window, n_docs - base)
-                for i in range(count):
-                    at = lists[i] * windows + w
-                    add_whole_list(
-                        list_offsets[at], list_offsets[at + 1], multipliers[i], list_docs, list_codes, bounds
-                    )
-                least = np.uint16(1)
-                if size == k:
-                    least = np.uint16(min(max(np.float64(out_scores[q, 0]) * to_bound, 1.0), CEILING))
-                kept = take_all(n, bounds, least, base, slots, values)
-                if masked:
-                    here = np.int64(0)
-                    for c in range(kept):
-                        if allowed[slots[c]]:
-                            slots[here], values[here] = slots[c], values[c]
-                            here += 1
-                    kept = here
-                begin = np.int64(0)
-                if kept > 2 * k:  # the likely best first: they raise what the others must reach
-                    for c in range(kept):
-                        work[c] = values[c]
-                    pivot = nth_largest(work, kept, k)
-                    for c in range(kept):
-                        if values[c] >= pivot:
-                            slots[begin], slots[c] = slots[c], slots[begin]
-                            values[begin], values[c] = values[c], values[begin]
-                            begin += 1
-                    size = score_candidates(
-                        *(np.int64(0), begin, slots, values, True, to_bound),
-                        *(
-                            doc_offsets,
-                            doc_terms,
-                            doc_weights,
-                            table,
-                            out_scores,
-                            out_docs,
-                            q,
-                            size,
-                            out_scored,
-                        ),
-                    )
-                size = score_candidates(
-                    *(begin, kept, slots, values, True, to_bound),
-                    *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, out_scored),
-                )
-
-        if way == READ_ALL and count > 0:
+            size = walk_all(
+                *(count, windows, window, reach, to_bound, lists, multipliers, list_offsets, list_docs),
+                *(list_codes, doc_offsets, doc_terms, doc_weights, allowed, table, bounds, slots, values),
+                *(work, out_scores, out_docs, q, out_scored),
+            )
+            for rank in range(size, k):
+                out_docs[q, rank], out_scores[q, rank] = -1, -np.inf
+        elif way == READ_ALL:
             for d in range(n_docs):
-                if not masked or allowed[d]:
+                if len(allowed) == 0 or allowed[d]:
                     score = score_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights, table)
                     out_scored[q] += 1
                     if score > np.float32(0.0):
                         size = push(out_scores, out_docs, q, size, score, d)
-
         sort_best_first(out_scores, out_docs, q, size)
-        for j in range(q_offsets[q], q_offsets[q + 1]):
-            t = find_term(np.int64(q_terms[j]), number_of, term_ids)
-            if t >= 0:
-                table[np.uint64(t)] = np.float32(0.0)
+        for i in range(count):
+            table[np.uint64(lists[i])] = np.float32(0.0)
