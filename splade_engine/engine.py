@@ -13,21 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.corpus import Corpus, CorpusSource
+from splade_engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexExistsError, InvalidInputError
 from splade_engine.hits import Hit, HitPage
 from splade_engine.index import SparseIndex
-from splade_engine.shards import SOURCE, EncodedCorpus, describe_difference, encode_corpus, same_encoder
+from splade_engine.shards import EncodedCorpus, encode_corpus
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.index import BuildConfig
 
-__all__ = ["Hit", "SearchEngine", "check_encoder"]
+__all__ = ["Hit", "SearchEngine"]
 
 logger = logging.getLogger(__name__)
-
-BUNDLED = "bundled"
 
 
 class SearchEngine:
@@ -239,37 +238,6 @@ class SearchEngine:
 
     def __repr__(self) -> str:
         return f"SearchEngine({str(self.path)!r}, {len(self)} documents, encoder {self.encoder.name!r})"
-
-
-def check_encoder(
-    path: Path, record: Mapping[str, str | int] | None, encoder: SparseEncoder, n_terms: int
-) -> None:
-    """Refuse an encoder that did not make the vectors of the index.
-
-    Raises:
-        EncoderMismatchError: naming what differs.
-    """
-    if record is None:
-        if encoder.n_terms != n_terms:
-            raise EncoderMismatchError(f"{path}: {n_terms} terms, but the encoder has {encoder.n_terms}")
-        return
-    given = encoder.fingerprint()
-    if not same_encoder(record, given):
-        what = describe_difference(record, given)
-        raise EncoderMismatchError(
-            f"{path}: was built with another encoder ({what}); name that one, or rebuild"
-        )
-
-
-def encoder_record(encoder: SparseEncoder, n_terms: int | None = None) -> dict[str, str | int]:
-    """What an index remembers of its encoder: the fingerprint, and what to load it from.
-
-    Raises:
-        EncoderMismatchError: if the vectors have another number of terms than the encoder.
-    """
-    if n_terms not in (None, encoder.n_terms):
-        raise EncoderMismatchError(f"{encoder.name}: {encoder.n_terms} terms, but the vectors have {n_terms}")
-    return {**encoder.fingerprint(), SOURCE: encoder.source or BUNDLED}
 
 
 def _loaded(encoder: SparseEncoder | str | Path | None, device: str = "auto") -> SparseEncoder:

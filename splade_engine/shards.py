@@ -25,6 +25,7 @@ from xxhash import xxh3_128
 from splade_engine.atomic_file import atomic_file
 from splade_engine.corpus import Corpus, CorpusDigest, CorpusSummary
 from splade_engine.documents import Document
+from splade_engine.encoder_record import describe_difference, same_encoder
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError, StorageError
 from splade_engine.metadata import metadata_json, payload_table
 from splade_engine.vector_files import read_vectors, write_vectors
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PLAN_FORMAT = 1
-SOURCE = "source"  # key in an encoder record: where to load it from; not part of what it is
 MIN_SHARD_DOCS = 512  # 12 s of encoding on two cores: what an interruption costs
 MAX_SHARD_DOCS = 32768
 
@@ -306,21 +306,6 @@ def _difference(folder: Path, begun: dict[str, Any], plan: dict[str, Any]) -> In
                 what = f"{begun[name]['n_docs']} documents, now {plan[name]['n_docs']}"
             return InvalidInputError(f"{folder} was begun with another {name} ({what}); {advice}")
     return None
-
-
-def same_encoder(a: Mapping[str, str | int], b: Mapping[str, str | int]) -> bool:
-    """Whether two fingerprints stand for one encoder: everything but its name and place is the same."""
-    where = ("name", SOURCE)
-    return {k: v for k, v in a.items() if k not in where} == {k: v for k, v in b.items() if k not in where}
-
-
-def describe_difference(
-    expected: Mapping[str, str | int], got: Mapping[str, str | int], limit: int = 3
-) -> str:
-    """Which entries of two fingerprints differ: "max_length 256, now 128"."""
-    names = [n for n in {**expected, **got} if n != SOURCE and expected.get(n) != got.get(n)]
-    parts = [f"{n} {expected.get(n, 'absent')}, now {got.get(n, 'absent')}" for n in names[:limit]]
-    return "; ".join(parts) + ("; ..." if len(names) > limit else "")
 
 
 def _shard_files(folder: Path) -> list[Path]:

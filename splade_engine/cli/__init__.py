@@ -44,6 +44,7 @@ COMMANDS = (
     Command("tune", "Search your text", "Find the settings that reach a recall; store them in the index."),
     Command("bench", "Search your text", "Time searches of an index, with recall against exact search."),
     Command("train", "Train", "Train an encoder from a recipe, or fine-tune one.", "train"),
+    Command("mine", "Train", "Find hard negatives for training pairs.", "mine"),
     Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost."),
     Command("compare", "Evaluate", "Results and runs side by side: an HTML page, LaTeX, Markdown."),
     Command("encode", "Vectors", "Encode a corpus or queries into a vector file."),

@@ -36,7 +36,7 @@ def mine(
     max_length: Annotated[int, typer.Option(help="Tokens per text for dense models.")] = 256,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    r"""Find documents that rank high for a query and are not its answer.
+    """Find documents that rank high for a query and are not its answer.
 
     The same command continues an interrupted run.
 

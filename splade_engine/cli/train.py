@@ -51,7 +51,7 @@ def train(
         bool, typer.Option("--show", help="Print the recipe with all overrides, train nothing.")
     ] = False,
 ) -> None:
-    r"""Train a sparse encoder on your own pairs, or reproduce a published recipe.
+    """Train a sparse encoder on your own pairs, or reproduce a published recipe.
 
     \b
     Examples:

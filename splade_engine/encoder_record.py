@@ -1,0 +1,66 @@
+"""What an index or an interrupted encoding remembers of its encoder, and when another one may take its place.
+
+The record is the encoder's fingerprint (`SparseEncoder.fingerprint`) and where it was loaded from. Two
+encoders are the same when everything but name and place agrees: a copy under another name is no other
+encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from splade_engine.errors import EncoderMismatchError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder import SparseEncoder
+
+SOURCE = "source"  # key of a record: what `SparseEncoder.load` takes to load the encoder again
+BUNDLED = "bundled"  # its value for the bundled encoder
+
+
+def encoder_record(encoder: SparseEncoder, n_terms: int | None = None) -> dict[str, str | int]:
+    """What an index remembers of its encoder: the fingerprint, and what to load it from.
+
+    Raises:
+        EncoderMismatchError: if the vectors have another number of terms than the encoder.
+    """
+    if n_terms not in (None, encoder.n_terms):
+        raise EncoderMismatchError(f"{encoder.name}: {encoder.n_terms} terms, but the vectors have {n_terms}")
+    return {**encoder.fingerprint(), SOURCE: encoder.source or BUNDLED}
+
+
+def same_encoder(a: Mapping[str, str | int], b: Mapping[str, str | int]) -> bool:
+    """Whether two fingerprints stand for one encoder: everything but its name and place is the same."""
+    where = ("name", SOURCE)
+    return {k: v for k, v in a.items() if k not in where} == {k: v for k, v in b.items() if k not in where}
+
+
+def describe_difference(
+    expected: Mapping[str, str | int], got: Mapping[str, str | int], limit: int = 3
+) -> str:
+    """Which entries of two fingerprints differ: "max_length 256, now 128"."""
+    names = [n for n in {**expected, **got} if n != SOURCE and expected.get(n) != got.get(n)]
+    parts = [f"{n} {expected.get(n, 'absent')}, now {got.get(n, 'absent')}" for n in names[:limit]]
+    return "; ".join(parts) + ("; ..." if len(names) > limit else "")
+
+
+def check_encoder(
+    path: Path, record: Mapping[str, str | int] | None, encoder: SparseEncoder, n_terms: int
+) -> None:
+    """Refuse an encoder that did not make the vectors of the index.
+
+    Raises:
+        EncoderMismatchError: naming what differs.
+    """
+    if record is None:
+        if encoder.n_terms != n_terms:
+            raise EncoderMismatchError(f"{path}: {n_terms} terms, but the encoder has {encoder.n_terms}")
+        return
+    given = encoder.fingerprint()
+    if not same_encoder(record, given):
+        what = describe_difference(record, given)
+        raise EncoderMismatchError(
+            f"{path}: was built with another encoder ({what}); name that one, or rebuild"
+        )
