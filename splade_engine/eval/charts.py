@@ -59,8 +59,8 @@ class Axis:
                 found = [round(10.0**p * m, 12) for p in powers for m in multiples]
                 inside = [v for v in found if self.low <= v <= self.high]
                 if len(inside) >= min(wanted, 3):
-                    break
-            return inside
+                    return inside
+            return inside if len(inside) > 1 else Axis(self.low, self.high, 0, 1).ticks(3)
         raw = (self.high - self.low) / wanted
         power = 10 ** math.floor(math.log10(raw))
         step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw - 1e-12)

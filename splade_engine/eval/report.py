@@ -182,7 +182,7 @@ def _filter(c: Comparison, table_name: str) -> str:
 def _cost(c: Comparison) -> str:
     numbers = [row for row in COST_ROWS if row.label != "search mode"]
     used = [row for row in numbers if any(row.value(r) is not None for r in c.results)]
-    if not used:
+    if not any(r.cost.latency for r in c.results):  # run files: nothing was timed
         return ""
     columns = [Column(name, "text") for name in ("system", "collection", "mode")]
     columns += [Column(row.label.strip(), "up" if row.better == "low" else "down") for row in used]
