@@ -102,4 +102,4 @@ def _answer(engine: SearchEngine, number: int, query: str) -> None:
     output.write(output.styled(f"{number}. {query}", bold=True) + f"  ({milliseconds:.2f} ms)")
     output.write()
     for hit in hits:
-        write_hit(hit, reasons=True, matches=6)
+        write_hit(hit, reasons=True, length=200, matches=6)

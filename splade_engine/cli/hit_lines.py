@@ -18,14 +18,14 @@ _INDENT = "     "
 _EXPANSION = "added by the encoder"
 
 
-def write_hit(hit: Hit, *, reasons: bool, full: bool = False, matches: int = SHOWN_MATCHES) -> None:
-    """A line with rank, id, title and score, the text, with `reasons` the table of terms, an empty line."""
+def write_hit(hit: Hit, *, reasons: bool, length: int | None = SNIPPET, matches: int = SHOWN_MATCHES) -> None:
+    """A line with rank, id, title and score, `length` characters of text (None: all), reasons."""
     why = hit.explain()
     name = output.styled(output.plain(hit.id), fg="cyan", bold=True)
     title = "" if hit.title == hit.id else "  " + output.styled(output.plain(hit.title), bold=True)
     output.write(f"{hit.rank:>3}. {name}{title.rstrip()}  ({hit.score:.2f})")
     text = hit.text
-    start, stop = (0, len(text)) if full else best_window(text, why.text_spans, SNIPPET)
+    start, stop = best_window(text, why.text_spans, len(text) if length is None else length)
     for line in highlighted_lines(text, why.text_spans, start, stop, output.width() - len(_INDENT)):
         output.write(_INDENT + line)
     if reasons:

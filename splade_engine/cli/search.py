@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splade_engine.cli import options, output
-from splade_engine.cli.hit_lines import write_hit
+from splade_engine.cli.hit_lines import SNIPPET, write_hit
 
 if TYPE_CHECKING:
     from splade_engine.hits import Hit
@@ -52,7 +52,7 @@ def run(
         output.write_json({"query": query, "hits": [_as_dict(hit, explain) for hit in hits]})
         return
     for hit in hits:
-        write_hit(hit, reasons=explain, full=full)
+        write_hit(hit, reasons=explain, length=None if full else SNIPPET)
     output.note(f"{len(hits)} of {len(engine):,} documents" if hits else "No document matches")
 
 
