@@ -33,7 +33,7 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
             raise CheckpointError(f"{BUNDLED}: this installation holds no bundled model")
         return BUNDLED, "splade-engine-default"
     folder = Path(source).expanduser()
-    if folder.is_dir():
+    if str(source) and folder.is_dir():
         return folder, folder.resolve().name
     name = str(source)
     if isinstance(source, Path) or not _HUB_ID.fullmatch(name):

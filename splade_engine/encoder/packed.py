@@ -157,9 +157,13 @@ class PackedBert:
             state[names.head_dense + ".weight"], state[names.head_dense + ".bias"], dtype, head_activation
         )
         self._head_norm = self._norm(state, names.head_norm)
-        decoder = next((state[k] for k in _DECODERS if k in state), words)
-        self.decoder_weight = decoder.to(dtype)
-        self.decoder_bias = state[names.decoder_bias].float()
+        # a decoder of its own is in the file only if it is not tied to the embeddings and the head's bias
+        decoder = (
+            names.decoder_bias.replace(".bias", ".decoder") if names is not _DISTIL else "vocab_projector"
+        )
+        self.decoder_weight = state.get(decoder + ".weight", words).to(dtype)
+        bias = state.get(decoder + ".bias")
+        self.decoder_bias = (state[names.decoder_bias] if bias is None else bias).float()
         gamma, beta = state[names.head_norm + ".weight"].float(), state[names.head_norm + ".bias"].float()
         self.state_range = beta.abs() + 3 * gamma.abs()
 
@@ -242,9 +246,6 @@ def _equal_runs(lengths: Sequence[int], heads: int) -> list[tuple[int, int]]:
         else:
             runs.append((length, 1))
     return runs
-
-
-_DECODERS = ("cls.predictions.decoder.weight", "lm_head.decoder.weight", "vocab_projector.weight")
 
 
 def _under(state: State, prefix: str) -> State:

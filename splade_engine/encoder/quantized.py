@@ -163,11 +163,11 @@ def _packed(arrays: Mapping[str, NDArray[np.float32]], scheme: Scheme) -> dict[s
 def quantize_rows(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
     """int8[rows, columns] codes in -127..127 and float16[rows] scales; codes * scale is close to `matrix`."""
     largest = np.abs(matrix).max(axis=1)
+    if largest.max(initial=0) > 127 * 60_000:
+        raise InvalidInputError(f"a weight of {largest.max()} is beyond the range of the float16 scales")
     scale = (largest / 127).astype(np.float16)
     # rounding the scale down would push the row's largest weight over 127
     scale = np.where(scale.astype(np.float32) * 127 < largest, np.nextafter(scale, np.float16(np.inf)), scale)
-    if not np.isfinite(scale).all():
-        raise InvalidInputError(f"a weight of {largest.max()} is beyond the range of the float16 scales")
     divisor = np.where(scale > 0, scale, 1).astype(np.float32)
     codes = np.clip(np.rint(matrix / divisor[:, None]), -127, 127).astype(np.int8)
     return codes, scale.astype(np.float16)

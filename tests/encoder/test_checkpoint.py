@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
+from splade_engine.errors import CheckpointError
+
+BERT = {
+    "model_type": "bert",
+    "architectures": ["BertForMaskedLM"],
+    "vocab_size": 200,
+    "max_position_embeddings": 64,
+}
+
+
+def write_model(folder: Path, names: tuple[str, ...] = ("x",), **config: object) -> Path:
+    """config.json and a safetensors file with tensors of these names."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({**BERT, **config}))
+    save_file({name: np.zeros(2, np.float32) for name in names}, folder / "model.safetensors")
+    return folder
+
+
+def test_plain_masked_lm(tmp_path: Path) -> None:
+    c = read_checkpoint(write_model(tmp_path / "splade"))
+    assert (c.kind, c.pooling, c.activation, c.special_tokens) == ("mlm", "max", "log1p_relu", "keep")
+    assert (c.name, c.max_length, c.positions, c.query) == ("splade", 64, 64, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "activation"),
+    [
+        ("opensearch-neural-sparse-encoding-doc-v1", "log1p_relu"),
+        ("opensearch-neural-sparse-encoding-doc-v2-distill", "log1p_relu"),
+        ("opensearch-neural-sparse-encoding-doc-v3-distill", "log1p_log1p_relu"),
+    ],
+)
+def test_opensearch_versions_by_name(tmp_path: Path, name: str, activation: str) -> None:
+    folder = write_model(tmp_path / name)
+    (folder / "idf.json").write_text("{}")
+    c = read_checkpoint(folder)
+    assert (c.activation, c.special_tokens) == (activation, "zero")
+    assert c.query == QueryTable(folder, folder / "idf.json", missing=1.0)
+
+
+def test_opensearch_version_by_model_card(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "downloaded")
+    (folder / "idf.json").write_text("{}")
+    card = (
+        "---\nlicense: apache-2.0\n---\n# opensearch-neural-sparse-encoding-doc-v3-distill\n| doc-v1 | ...\n"
+    )
+    (folder / "README.md").write_text(card)
+    assert read_checkpoint(folder).activation == "log1p_log1p_relu"
+
+
+def test_query_token_weights_of_older_releases(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "doc-v1")
+    (folder / "query_token_weights.txt").write_text("hello\t1.5\n")
+    assert read_checkpoint(folder).query == QueryTable(
+        folder, folder / "query_token_weights.txt", missing=1.0
+    )
+
+
+def test_efficient_splade_siblings(tmp_path: Path) -> None:
+    write_model(tmp_path / "efficient-splade-V-large-doc")
+    write_model(tmp_path / "efficient-splade-V-large-query", max_position_embeddings=32)
+    c = read_checkpoint(tmp_path / "efficient-splade-V-large-doc")
+    assert not isinstance(c.query, QueryTable) and c.query is not None
+    assert c.query.model_folder.name == "efficient-splade-V-large-query"
+    assert c.query.max_length == 32
+
+
+def test_causal_lm_is_echo(tmp_path: Path) -> None:
+    c = read_checkpoint(
+        write_model(tmp_path / "m", architectures=["MistralForCausalLM"], model_type="mistral")
+    )
+    assert c.kind == "echo"
+
+
+@pytest.mark.parametrize(
+    ("tensor", "prefix"),
+    [
+        ("tok_proj.weight", "tok_proj"),
+        ("coil_encoder.tok_proj.weight", "coil_encoder.tok_proj"),
+        ("impact_score_encoder.0.weight", "impact_score_encoder"),
+    ],
+)
+def test_scalar_heads(tmp_path: Path, tensor: str, prefix: str) -> None:
+    c = read_checkpoint(
+        write_model(tmp_path / "m", names=("bert.x", tensor), architectures=["UniCoilEncoder"])
+    )
+    assert (c.kind, c.head_prefix, c.special_tokens) == ("scalar", prefix, "zero")
+    assert isinstance(c.query, QueryTable) == (prefix == "impact_score_encoder")
+
+
+def test_roberta_loses_two_positions(tmp_path: Path) -> None:
+    c = read_checkpoint(
+        write_model(tmp_path / "m", model_type="roberta", pad_token_id=1, max_position_embeddings=514)
+    )
+    assert c.max_length == 512
+
+
+def test_tokenizer_limit_rules_unless_unbounded(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m")
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 40}')
+    assert read_checkpoint(folder).max_length == 40
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 1000000000000000019884624838656}')
+    assert read_checkpoint(folder).max_length == 64
+
+
+def test_own_section(tmp_path: Path) -> None:
+    section = {
+        "format": 1,
+        "kind": "mlm",
+        "pooling": "sum",
+        "activation": "log1p_log1p_relu",
+        "max_length": 30,
+    }
+    c = read_checkpoint(write_model(tmp_path / "m", splade_engine=section))
+    assert (c.pooling, c.activation, c.max_length) == ("sum", "log1p_log1p_relu", 30)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"format": 2}, "format 2"),
+        ({"pooling": "median"}, "median"),
+        ({"activation": "tanh"}, "tanh"),
+        ({"kind": "dense"}, "dense"),
+        ({"speed": 9}, "'speed'"),
+        ({"max_length": 2}, "max_length 2"),
+        ({"top_k": 0}, "top_k"),
+        ({"kind": "echo", "echo": "{text}"}, "twice"),
+        ({"query_weights": "gone.safetensors"}, "gone.safetensors"),
+    ],
+)
+def test_bad_own_section(tmp_path: Path, section: dict[str, object], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(write_model(tmp_path / "m", splade_engine=section))
+
+
+def test_pickled_weights_are_refused_with_advice(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"pytorch_model\.bin.*convert.*save_pretrained"):
+        read_checkpoint(folder)
+
+
+def modules(*entries: tuple[str, str]) -> str:
+    return json.dumps([{"idx": i, "name": str(i), "path": p, "type": t} for i, (p, t) in enumerate(entries)])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (modules(("", "a.Transformer"), ("1", "a.Dense")), "Transformer.*Dense"),
+        (modules(("", "a.SpladePooling")), "do not start with a Transformer"),
+        (modules(("../other", "a.Transformer")), "leaves the folder"),
+        (modules(("/etc", "a.Transformer")), "leaves the folder"),
+        ("[{}]", "idx, type and path"),
+        ("nonsense", "idx, type and path"),
+    ],
+)
+def test_bad_modules(tmp_path: Path, text: str, message: str) -> None:
+    folder = write_model(tmp_path / "m")
+    (folder / "modules.json").write_text(text)
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(folder)
+
+
+def router(folder: Path, static: dict[str, str], file: str = "router_config.json") -> Path:
+    """A Router of a masked LM and a static table whose config.json is `static`."""
+    write_model(folder / "d")
+    for sub, config in (("p", {"pooling_strategy": "max"}), ("q", static)):
+        (folder / sub).mkdir()
+        (folder / sub / "config.json").write_text(json.dumps(config))
+    types = {"q": "x.SparseStaticEmbedding", "d": "x.MLMTransformer", "p": "x.SpladePooling"}
+    config = {"types": types, "structure": {"query": ["q"], "document": ["d", "p"]}, "parameters": {}}
+    (folder / file).write_text(json.dumps(config))
+    (folder / "modules.json").write_text(modules(("", "x.Router")))
+    return folder
+
+
+@pytest.mark.parametrize("place", ["q", "."])
+def test_router_with_idf_json_by_path(tmp_path: Path, place: str) -> None:
+    folder = router(tmp_path / "m", {"path": "opensearch-project/some-model/idf.json"}, "config.json")
+    (folder / place / "idf.json").write_text("{}")
+    c = read_checkpoint(folder)
+    assert isinstance(c.query, QueryTable) and c.query.weights is not None
+    assert c.query.weights.resolve() == (folder / place / "idf.json").resolve()
+    assert c.query.missing == 0.0
+
+
+def test_router_without_its_table(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"q/model.safetensors: no such file"):
+        read_checkpoint(router(tmp_path / "m", {"frozen": "true"}))
+    with pytest.raises(CheckpointError, match=r"idf.json is neither"):
+        read_checkpoint(router(tmp_path / "n", {"path": "idf.json"}))
+
+
+def test_prompts_and_top_k(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "m")
+    (folder / "1").mkdir()
+    (folder / "1" / "config.json").write_text('{"pooling_strategy": "max", "activation_function": "relu"}')
+    (folder / "modules.json").write_text(modules(("", "a.Transformer"), ("1", "a.SpladePooling")))
+    root = {"prompts": {"query": "q: ", "passage": "p: "}, "max_active_dims": 9}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(root))
+    c = read_checkpoint(folder)
+    assert (c.query_prompt, c.document_prompt, c.top_k) == ("q: ", "p: ", 9)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"architectures": ["BertModel"]}, "BertModel"),
+        ({"architectures": None}, "neither a masked nor a causal"),
+    ],
+)
+def test_other_architectures(tmp_path: Path, change: dict[str, object], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(write_model(tmp_path / "m", **change))
+
+
+def test_missing_and_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        read_checkpoint(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"config.json: no such file"):
+        read_checkpoint(tmp_path / "empty")
+    folder = write_model(tmp_path / "m")
+    (folder / "config.json").write_text("{broken")
+    with pytest.raises(CheckpointError, match="not readable as JSON"):
+        read_checkpoint(folder)
+    (folder / "config.json").write_text("[1]")
+    with pytest.raises(CheckpointError, match="expected a JSON object"):
+        read_checkpoint(folder)
+    folder = write_model(tmp_path / "n")
+    (folder / "model.safetensors").write_bytes(b"abc")
+    with pytest.raises(CheckpointError, match="not a safetensors file"):
+        read_checkpoint(folder)
+
+
+def test_reading_imports_no_torch(opensearch_folder: Callable[[str], Path]) -> None:
+    """The whole query side of an inference-free checkpoint, and the fingerprint, without torch."""
+    folder = opensearch_folder("opensearch-doc-v2")
+    program = f"""
+import sys
+from splade_engine import SparseEncoder
+encoder = SparseEncoder.load({str(folder)!r})
+vectors = encoder.encode_queries(["bado kilu", "mero"])
+assert len(vectors) == 2 and vectors.nnz > 0
+assert encoder.fingerprint()["hash"] and encoder.vocabulary[2] == "[CLS]"
+loaded = [m for m in ("torch", "transformers", "numba", "pyarrow", "scipy") if m in sys.modules]
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.encoder import SparseEncoder
+from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.vectors import SparseVectors
+
+
+@pytest.fixture(scope="module")
+def encoder(mlm_folder: Path) -> SparseEncoder:
+    return SparseEncoder.load(mlm_folder, dtype="float32", device="cpu")
+
+
+def matrix(vectors: SparseVectors) -> np.ndarray:
+    return vectors.to_scipy().toarray()
+
+
+def plain_splade(folder: Path, text: str) -> np.ndarray:
+    """SPLADE-max as its paper writes it, one text at a time through transformers."""
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import BertForMaskedLM
+
+    model = BertForMaskedLM.from_pretrained(folder).eval()
+    ids = Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0]
+    return torch.log1p(torch.relu(logits)).amax(0).numpy()
+
+
+def test_against_the_formula(encoder: SparseEncoder, mlm_folder: Path, texts: list[str]) -> None:
+    found = matrix(encoder.encode_documents(texts[:5]))
+    expected = np.stack([plain_splade(mlm_folder, text) for text in texts[:5]])
+    assert 0.02 < (expected > 0).mean() < 0.98
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(matrix(encoder.encode_queries(texts[:5])), expected, atol=1e-5)
+
+
+def test_bfloat16_is_close(encoder: SparseEncoder, mlm_folder: Path, texts: list[str]) -> None:
+    exact = matrix(encoder.encode_documents(texts))
+    rough = matrix(SparseEncoder.load(mlm_folder, dtype="bfloat16").encode_documents(texts))
+    cosine = (exact * rough).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
+    assert cosine.min() > 0.998
+    assert not np.array_equal(exact, rough)
+
+
+@pytest.mark.parametrize("batch_tokens", [1, 64, 100_000])
+def test_order_and_batches_do_not_matter(encoder: SparseEncoder, texts: list[str], batch_tokens: int) -> None:
+    together = matrix(encoder.encode_documents(texts, batch_tokens=batch_tokens))
+    for text, row in zip(texts[:5], together, strict=False):
+        np.testing.assert_allclose(matrix(encoder.encode_documents([text]))[0], row, atol=1e-5)
+    backwards = matrix(encoder.encode_documents(texts[::-1], batch_tokens=batch_tokens))
+    np.testing.assert_allclose(backwards[::-1], together, atol=1e-5)
+
+
+def test_many_batches_on_several_threads(
+    encoder: SparseEncoder, make_texts: Callable[..., list[str]]
+) -> None:
+    import torch
+
+    many = make_texts(300, seed=3)
+    before = torch.get_num_threads()
+    together = encoder.encode_documents(many)
+    assert torch.get_num_threads() == before
+    assert encoder.encode_documents(many) == together
+    some = [0, 17, 150, 299]
+    np.testing.assert_allclose(
+        matrix(together[some]), matrix(encoder.encode_documents([many[i] for i in some])), atol=1e-5
+    )
+
+
+def test_blank_texts_are_empty_rows(encoder: SparseEncoder, texts: list[str]) -> None:
+    vectors = encoder.encode_documents(["", texts[0], "  \n\t ", "\u200b\x00", texts[1]])
+    assert (vectors.row_nnz > 0).tolist() == [False, True, False, False, True]
+    assert len(encoder.encode_documents([])) == 0
+    assert encoder.encode_documents([]).n_terms == encoder.n_terms
+    assert encoder.encode_documents(["", ""]).nnz == 0
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["bado", 7], "row 1 is int 7"),
+        ([None], "row 0 is NoneType"),
+        (["bado", b"kime"], "row 1 is bytes"),
+        ("bado", "one string"),
+        (["bado", "ki\ud800me"], "row 1 holds a lone surrogate at character 2"),
+    ],
+)
+def test_non_text_is_refused(encoder: SparseEncoder, texts: list[str], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        encoder.encode_documents(texts)
+
+
+def test_truncation_is_counted_in_one_line(
+    mlm_folder: Path, texts: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder = SparseEncoder.load(mlm_folder, max_length=8)
+    long = ["bado kime lulu mero nono papa riri", "bado kime lulu mero nono papa riri soso", "bado"]
+    with caplog.at_level(logging.WARNING):
+        vectors = encoder.encode_documents(long)
+    assert [r.getMessage() for r in caplog.records] == ["2 of 3 texts were cut to 8 tokens (max_length)"]
+    assert encoder.truncated == 2
+    cut = encoder.encode_documents(["bado kime lulu mero nono papa"])
+    np.testing.assert_allclose(matrix(vectors)[0], matrix(cut)[0], atol=1e-5)
+    caplog.clear()
+    encoder.encode_documents(["bado kime lulu mero nono papa"])
+    assert not caplog.records
+
+
+def test_top_k(encoder: SparseEncoder, texts: list[str]) -> None:
+    everything = encoder.encode_documents(texts)
+    assert everything.row_nnz.min() > 5
+    assert encoder.encode_documents(texts, top_k=5) == everything.top_k(5)
+    for bad in (0, -1, 2.5, True):
+        with pytest.raises(InvalidInputError, match="top_k"):
+            encoder.encode_documents(texts, top_k=bad)  # type: ignore[arg-type]
+
+
+def test_progress_only_when_asked(
+    encoder: SparseEncoder, texts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoder.encode_documents(texts)
+    encoder.encode_documents(texts, progress=None)  # stderr is not a terminal here
+    assert capsys.readouterr() == ("", "")
+    encoder.encode_documents(texts, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"{len(texts)}/{len(texts)}" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "int3"}, "int3"),
+        ({"max_length": 2}, "max_length"),
+        ({"max_length": 65}, "takes 64 tokens"),
+        ({"max_length": "long"}, "max_length"),
+    ],
+)
+def test_bad_options(mlm_folder: Path, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        SparseEncoder.load(mlm_folder, **options)  # type: ignore[arg-type]
+
+
+def test_bad_device_and_batch(encoder: SparseEncoder, mlm_folder: Path) -> None:
+    with pytest.raises(InvalidInputError, match="toaster"):
+        SparseEncoder.load(mlm_folder, device="toaster").encode_documents(["bado"])
+    with pytest.raises(InvalidInputError, match="batch_tokens"):
+        encoder.encode_documents(["bado"], batch_tokens=0)
+
+
+def test_weights_that_do_not_fit_their_config(mlm_folder: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    shutil.copytree(mlm_folder, tmp_path / "m")
+    path = tmp_path / "m" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "vocab_size": 300}))
+    with pytest.raises(CheckpointError, match="300 terms"):
+        SparseEncoder.load(tmp_path / "m").encode_documents(["bado"])
+
+
+def test_fingerprint(mlm_folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(mlm_folder, tmp_path / "elsewhere")
+    first, second = (
+        SparseEncoder.load(mlm_folder),
+        SparseEncoder.load(tmp_path / "elsewhere", dtype="float32"),
+    )
+    assert all(isinstance(v, str | int) for v in first.fingerprint().values())
+    assert {**first.fingerprint(), "name": ""} == {**second.fingerprint(), "name": ""}
+    assert SparseEncoder.load(mlm_folder, max_length=20).fingerprint()["max_length"] == 20
+    tokenizer = tmp_path / "elsewhere" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace("bado", "dabo"))
+    assert SparseEncoder.load(tmp_path / "elsewhere").fingerprint()["hash"] != first.fingerprint()["hash"]
+
+
+def test_vocabulary_names_every_term(encoder: SparseEncoder, vocabulary: list[str]) -> None:
+    assert encoder.vocabulary == vocabulary
+    assert "200 terms" in repr(encoder)

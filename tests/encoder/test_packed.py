@@ -1,0 +1,198 @@
+"""The fast path against transformers' own modules: body, attention, pooling, screening."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from splade_engine.encoder import packed as packed_module
+from splade_engine.encoder.backbone import load_backbone
+from splade_engine.encoder.checkpoint import read_checkpoint
+from splade_engine.encoder.linear import PackedLinear
+from splade_engine.encoder.packed import load_packed
+from splade_engine.encoder.pooling import VocabularyPooling
+from splade_engine.encoder.screen import ScreenedPooling
+
+LENGTHS = (31, 31, 31, 9, 3, 3, 1)
+SMALL = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+SMALL |= {"num_attention_heads": 4, "max_position_embeddings": 40}
+
+
+def save_model(kind: str, folder: Path) -> None:
+    import transformers as hf
+
+    torch.manual_seed(3)
+    if kind == "bert":
+        model = hf.BertForMaskedLM(hf.BertConfig(**SMALL))
+    elif kind == "bert-relu":
+        model = hf.BertForMaskedLM(hf.BertConfig(**SMALL, hidden_act="relu"))
+    elif kind == "bert-untied":
+        model = hf.BertForMaskedLM(hf.BertConfig(**SMALL, tie_word_embeddings=False))
+    elif kind == "roberta":
+        model = hf.RobertaForMaskedLM(hf.RobertaConfig(**SMALL, type_vocab_size=1, pad_token_id=1))
+    elif kind == "distilbert":
+        model = hf.DistilBertForMaskedLM(
+            hf.DistilBertConfig(
+                vocab_size=97, dim=32, hidden_dim=48, n_layers=2, n_heads=4, max_position_embeddings=40
+            )
+        )
+    elif kind == "electra":
+        model = hf.ElectraForMaskedLM(hf.ElectraConfig(**SMALL, embedding_size=32))
+    elif kind == "albert":
+        model = hf.AlbertForMaskedLM(hf.AlbertConfig(**SMALL, embedding_size=16))
+    elif kind == "mpnet":
+        model = hf.MPNetForMaskedLM(hf.MPNetConfig(**SMALL))
+    else:
+        model = hf.ModernBertForMaskedLM(
+            hf.ModernBertConfig(**SMALL, pad_token_id=0, bos_token_id=2, eos_token_id=3, cls_token_id=2)
+        )
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
+
+
+def ids() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(5, 97, n).astype(np.int32) for n in LENGTHS]
+
+
+def logits_of(folder: Path, batch: list[np.ndarray]) -> list[torch.Tensor]:
+    """One text at a time through the transformers model."""
+    from transformers import AutoModelForMaskedLM
+
+    model = AutoModelForMaskedLM.from_pretrained(folder).eval()
+    with torch.no_grad():
+        return [model(torch.from_numpy(x[None].astype(np.int64))).logits[0] for x in batch]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["bert", "bert-relu", "bert-untied", "roberta", "distilbert", "electra", "albert", "mpnet", "modernbert"],
+)
+def test_backbone_and_packed_give_the_model_s_logits(kind: str, tmp_path: Path) -> None:
+    save_model(kind, tmp_path / "m")
+    checkpoint = read_checkpoint(tmp_path / "m")
+    expected = torch.cat(logits_of(tmp_path / "m", ids()))
+    backbone = load_backbone(checkpoint, "cpu", torch.float32)
+    with torch.no_grad():
+        rows = []
+        for x in ids():
+            tokens = torch.from_numpy(x[None].astype(np.int64))
+            states = backbone.transform(backbone.hidden(tokens, torch.ones_like(tokens)))[0]
+            rows.append(states @ backbone.decoder_weight.T + backbone.decoder_bias)
+    torch.testing.assert_close(torch.cat(rows), expected, atol=2e-5, rtol=1e-4)
+    packed = load_packed(checkpoint, torch.float32)
+    fast = kind in ("bert", "bert-relu", "bert-untied", "roberta", "distilbert")
+    assert (packed is not None) == fast
+    if packed is not None:
+        with torch.inference_mode():
+            states = packed.states(ids())
+            found = states @ packed.decoder_weight.T + packed.decoder_bias
+        torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
+def test_bfloat16_states(tmp_path: Path) -> None:
+    save_model("bert", tmp_path / "m")
+    checkpoint = read_checkpoint(tmp_path / "m")
+    exact, rough = load_packed(checkpoint, torch.float32), load_packed(checkpoint, torch.bfloat16)
+    assert exact is not None and rough is not None
+    with torch.inference_mode():
+        difference = rough.states(ids()).float() - exact.states(ids())
+    assert difference.std() < 0.02  # states have a standard deviation of one
+
+
+def test_attention_survives_scores_beyond_the_range_of_exp(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_model("bert", tmp_path / "m")
+    packed = load_packed(read_checkpoint(tmp_path / "m"), torch.bfloat16)
+    assert packed is not None
+    torch.manual_seed(0)
+    width = 32
+    for scale in (1.0, 30.0):  # scores around 6 and around 5,000
+        qkv = torch.randn(40, 3 * width + 4)
+        qkv[:, : 2 * width] *= scale
+        values = qkv[:, 2 * width :].view(40, 4, 9)
+        values[:, :, 8] = 1
+        qkv = qkv.bfloat16()
+        with torch.inference_mode():
+            found = packed._attention(qkv, [(20, 2)]).float()
+        q, k = (qkv[:, a : a + width].float().view(2, 20, 4, 8).transpose(1, 2) for a in (0, width))
+        v = qkv[:, 2 * width :].float().view(2, 20, 4, 9)[..., :8].transpose(1, 2)
+        expected = F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2).reshape(40, width)
+        assert torch.isfinite(found).all()
+        # bfloat16 scores of 5,000 are wrong by 16: the larger one wins in both, but between two close ones
+        agreement = torch.cosine_similarity(found, expected, dim=1)
+        assert agreement.quantile(0.1) > (0.999 if scale == 1.0 else 0.98)
+
+
+def test_equal_lengths_share_a_product_up_to_a_size() -> None:
+    assert packed_module._equal_runs([7, 7, 7, 5, 7], heads=2) == [(7, 3), (5, 1), (7, 1)]
+    long = packed_module._equal_runs([512] * 4, heads=12)
+    assert long == [(512, 1)] * 4
+
+
+@pytest.mark.parametrize("activation", [("", ""), ("gelu", "none"), ("gelu", "tanh"), ("relu", "")])
+def test_linear(activation: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    weight, bias, x, residual = torch.randn(24, 16), torch.randn(24), torch.randn(5, 16), torch.randn(5, 24)
+    y = F.linear(x, weight, bias)
+    expected = {"": y, "gelu": F.gelu(y, approximate=activation[1] or "none"), "relu": F.relu(y)}[
+        activation[0]
+    ]
+    fused = PackedLinear(weight, bias, torch.float32, activation)
+    monkeypatch.setattr("splade_engine.encoder.linear._reordered", lambda _: None)
+    plain = PackedLinear(weight, bias, torch.float32, activation)
+    for layer in (fused, plain):
+        torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
+        if not activation[0]:
+            torch.testing.assert_close(layer.plus(x, residual), y + residual, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", ["max", "sum"])
+@pytest.mark.parametrize("activation", ["log1p_relu", "log1p_log1p_relu"])
+def test_pooling_is_activate_then_pool(
+    pooling: str, activation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splade_engine.encoder.pooling._CHUNK", 16)
+    torch.manual_seed(0)
+    weight, bias, states = torch.randn(50, 8), torch.randn(50), torch.randn(12, 8)
+    dropped = torch.tensor([0, 49])
+    pooled = VocabularyPooling(weight, bias, pooling, activation, dropped)  # type: ignore[arg-type]
+    found = pooled(states, [5, 1, 6])
+    values = torch.relu(states @ weight.T + bias).log1p()
+    values = values.log1p() if activation == "log1p_log1p_relu" else values
+    rows = values.split([5, 1, 6])
+    expected = torch.stack([r.amax(0) if pooling == "max" else r.sum(0) for r in rows])
+    expected[:, [0, 49]] = 0
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [-40.0, -15.0, 0.0])
+def test_screening_misses_nothing(shift: float) -> None:
+    """Every positive term comes out with the full product's logit, although coordinates have outliers."""
+    torch.manual_seed(1)
+    size, terms = 64, 3000
+    spread = torch.ones(size)
+    spread[[3, 17]] = 12.0
+    weight = torch.randn(terms, size) / spread
+    bias = torch.full((terms,), shift)
+    states = torch.randn(60, size) * spread
+    lengths = [20, 1, 39]
+    found = ScreenedPooling(weight, bias, 3 * spread, torch.tensor([5]))(states, lengths)
+    full = [(part @ weight.T).amax(0) + bias for part in states.split(lengths)]
+    screened = 0
+    for (chosen, logits), expected in zip(found, full, strict=True):
+        expected[5] = -1
+        positive = (expected > 0).nonzero().squeeze(1)
+        assert set(positive.tolist()) <= set(chosen.tolist())
+        assert 5 not in chosen.tolist()
+        assert chosen.tolist() == sorted(chosen.tolist())
+        torch.testing.assert_close(logits, expected[chosen], atol=1e-4, rtol=1e-5)
+        screened += len(chosen) - len(positive)
+    assert screened < 0.1 * terms * len(lengths)
