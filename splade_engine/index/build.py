@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -126,12 +127,15 @@ class SegmentStream:
             InvalidInputError: naming the document that cannot be accepted.
             StorageError: if the disk refuses.
         """
-        bar = tqdm(disable=not progress, unit=" docs", desc="indexing")
-        with bar:
+        # no bar is made unless it shows: even a disabled one takes a lock that forked processes share, and a
+        # process that is killed while it holds the lock blocks all others for good
+        bar = tqdm(unit=" docs", desc="indexing") if progress else None
+        with bar if bar is not None else contextlib.nullcontext():
             for batch in batches:
                 for part in self._cut(batch):
                     self._add(part)
-                    bar.update(len(part.vectors))
+                    if bar is not None:
+                        bar.update(len(part.vectors))
             self.flush()
         return self.records
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,9 +64,9 @@ def measure(
     if not (truth >= 0).any():
         raise InvalidInputError("tune: none of the queries has a hit")
     tried = [Measurement(SearchConfig(exact=True), 1.0, exact)]
-    with tqdm(disable=not progress, desc="tuning", unit=" settings") as bar:
-        for ladder in _ladders(k, int(snapshot.bases[-1])):
-            tried += _climb(snapshot, queries, k, ladder, truth, wanted[-1], threads, bar)
+    ladders: Iterable[list[SearchConfig]] = list(_ladders(k, int(snapshot.bases[-1])))
+    for ladder in tqdm(ladders, desc="tuning", unit=" query cuts") if progress else ladders:
+        tried += _climb(snapshot, queries, k, ladder, truth, wanted[-1], threads)
     return [_record(tried, target, k, len(queries)) for target in wanted]
 
 
@@ -85,13 +84,11 @@ def _climb(
     truth: NDArray[np.int64],
     enough: float,
     threads: int,
-    bar: tqdm[Any],
 ) -> list[Measurement]:
     found: list[Measurement] = []
     for config in ladder:
         ordinals, microseconds = _timed(snapshot, queries, k, config, threads)
         found.append(Measurement(config, recall(ordinals, truth), microseconds))
-        bar.update()
         gained = len(found) < 2 or found[-1].recall > found[-2].recall + 1e-4
         if found[-1].recall >= enough or not gained:
             break
