@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from splade_engine.engine import SearchEngine
 
 QUERIES = (
-    "get rid of a folder and everything inside it",
-    "choose some items by chance without repeats",
-    "run another program and read what it prints",
+    "escape quotes for the shell",
+    "send log records to another machine",
+    "words that are close to a misspelled one",
 )
 HITS = 3
 DEFAULT_FOLDER = Path("splade-demo")
@@ -52,7 +52,7 @@ def run(
     for number, query in enumerate(QUERIES, start=1):
         _answer(engine, number, query)
     output.write("Next, ask it something of your own:")
-    output.write(f'  splade-engine search {folder} "wait until several tasks are finished" --explain')
+    output.write(f'  splade-engine search {folder} "keep a log file from growing without limit" --explain')
 
 
 def _existing(folder: Path, documents: list[Document]) -> SearchEngine | None:
