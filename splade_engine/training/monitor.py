@@ -129,6 +129,8 @@ class RunLog:
     def rows(self) -> list[dict[str, Any]]:
         """All lines; a last line that a kill cut short is left out."""
         rows: list[dict[str, Any]] = []
+        if not self.path.is_file():
+            return rows
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
                 rows.append(json.loads(line))

@@ -133,8 +133,8 @@ def teacher_scores(
             )
         row = torch.arange(n, device=batch.device)
         return Teaching(own=batch.view(n, n, group)[row, row], batch=batch)
-    if not torch.isfinite(own).any():
-        return Teaching()
+    if not torch.isfinite(own).any():  # e.g. a batch of freshly mined negatives: nothing to distil
+        return Teaching(own=own)
     if config.teacher_scale:
         known = torch.isfinite(own)
         filled = torch.where(known, own, own.new_zeros(()))

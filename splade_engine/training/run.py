@@ -177,7 +177,7 @@ class Watch(TrainerCallback):
         """Start the clock where the run starts."""
         self._since = (state.global_step, time.perf_counter())
         self.bar.update(state.global_step - self.bar.n)
-        for row in self.log.rows() if self.log.path.is_file() else []:
+        for row in self.log.rows():
             self.best = max(self.best, row.get("ndcg@10", -1.0))
         self._refreshers = refreshers(self.trainer, self.folder)
         if state.global_step == 0:
@@ -394,9 +394,8 @@ def _checked_group(recipe: Recipe, data: TrainingSet) -> int:
     own_lists = loss.pairwise or loss.margin_mse or (loss.kl and loss.kl_candidates == "own")
     needs = own_lists or (loss.contrastive and loss.candidates in ("own", "negatives"))
     if needs and not (has_negatives and recipe.data.negatives) and not recipe.data.refresh_steps:
-        why = (
-            "data.negatives is 0" if has_negatives else f"none of the first {len(looked)} rows has negatives"
-        )
+        none = f"none of the first {len(looked)} rows has negatives"
+        why = none if recipe.data.negatives else "data.negatives is 0"
         raise InvalidInputError(
             f"recipe {recipe.name}: its losses compare a query's own documents, but {why}; "
             "`splade-engine mine` finds hard negatives"

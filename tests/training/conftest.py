@@ -19,7 +19,7 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": 64}))
 
 
-def tiny_bert(folder: Path, *, seed: int = 0, bias: float = -5.0, head: bool = True) -> Path:
+def tiny_bert(folder: Path, *, seed: int = 0, bias: float = -4.0, head: bool = True) -> Path:
     """A one-layer BERT over the vocabulary above that starts like a lexical model, as a trained one would:
     every token's largest logit is its own, and about a tenth of the others are above zero."""
     import torch
@@ -82,11 +82,11 @@ def topic_words(topic: int) -> list[str]:
 
 
 def synthetic_rows(n: int, seed: int = 0, negatives: int = 2) -> list[dict]:
-    """Queries and documents that share a topic but rarely a word: matching needs expansion."""
+    """Queries and documents that share a topic but hardly ever a word: matching needs expansion."""
     rng = random.Random(seed)
 
     def document(topic: int) -> str:
-        words = rng.choices(topic_words(topic), k=6) + rng.choices(WORDS, k=2)
+        words = rng.choices(topic_words(topic)[3:], k=6) + rng.choices(WORDS, k=2)
         return " ".join(words)
 
     rows = []
@@ -96,7 +96,7 @@ def synthetic_rows(n: int, seed: int = 0, negatives: int = 2) -> list[dict]:
         rng.shuffle(others)
         rows.append(
             {
-                "query": " ".join(rng.sample(topic_words(topic), 2)),
+                "query": " ".join(rng.sample(topic_words(topic)[:6], 2)),
                 "positive": document(topic),
                 "negatives": [document(t) for t in others[:negatives]],
                 "scores": [9.0, *([1.0] * negatives)],
@@ -118,3 +118,31 @@ def rows():
 @pytest.fixture(scope="session")
 def rows_file(tmp_path_factory, rows):
     return write_jsonl(tmp_path_factory.mktemp("data") / "rows.jsonl", rows)
+
+
+def quick_recipe(name: str, base: Path, data: Path, **overrides):
+    """A published recipe shrunk to a tiny model and a few steps; double underscores stand for dots."""
+    from splade_engine.training.recipe import load_recipe
+
+    small = {
+        "model.base": str(base),
+        "model.document_length": 32,
+        "model.query_length": 16,
+        "data.sources": [{"path": str(data)}],
+        "data.held_out": 0,
+        "train.steps": 30,
+        "train.batch_size": 12,
+        "train.accumulation": 1,
+        "train.lr": 1e-2,
+        "train.log_steps": 5,
+        "train.save_steps": 0,
+        "train.collapse_below": 0.0,
+        "probe.every": 0,
+    }
+    return load_recipe(name).override(small | {k.replace("__", "."): v for k, v in overrides.items()})
+
+
+@pytest.fixture
+def no_curves(monkeypatch):
+    """Drawing takes longer than a tiny run."""
+    monkeypatch.setattr("splade_engine.training.curves.draw_curves", lambda *args: None)
