@@ -55,7 +55,7 @@ class WarmStartConfig:
         seed: of the order.
     """
 
-    steps: int = 150
+    steps: int = 200
     batch_size: int = 32
     group: int = 16
     lr: float = 1e-4
