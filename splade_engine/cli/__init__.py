@@ -50,6 +50,7 @@ COMMANDS = (
     Command("encode", "Vectors", "Encode a corpus or queries into a vector file."),
     Command("export", "Vectors", "Write the vectors of an index for other engines."),
 )
+RESUMABLE = ("demo", "encode", "index", "mine")  # what is encoded is kept
 _BY_NAME = {command.name: command for command in COMMANDS}
 
 
@@ -96,7 +97,8 @@ class CommandGroup(TyperGroup):
         except MemoryError:
             _fail("out of memory", 1)
         except KeyboardInterrupt:
-            _fail("interrupted", INTERRUPTED)
+            resumes = ctx.invoked_subcommand in RESUMABLE
+            _fail("interrupted" + ("; the same command goes on from there" if resumes else ""), INTERRUPTED)
         return result
 
 

@@ -174,7 +174,7 @@ def test_encode_goes_on_after_an_interruption(cli, encoder, tmp_path):
     (tmp_path / "c.tsv").write_text("".join(f"d{i}\tmoon sea\n" for i in range(1500)))
     encoder.fail_after = 1100
     result = cli("encode", tmp_path / "c.tsv", "-o", tmp_path / "v.arrow", code=130)
-    assert result.stderr.endswith("interrupted\n")
+    assert result.stderr.endswith("interrupted; the same command goes on from there\n")
     encoder.fail_after, encoder.encoded = None, 0
     cli("encode", tmp_path / "c.tsv", "-o", tmp_path / "v.arrow")
     assert encoder.encoded == 1500 - 1024

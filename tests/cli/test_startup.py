@@ -15,6 +15,7 @@ from splade_engine import __version__
 from splade_engine.cli import COMMANDS
 
 HEAVY = ("torch", "transformers", "numba", "pyarrow", "scipy", "pandas", "rich", "numpy")
+INTERRUPTED = "splade-engine: interrupted; the same command goes on from there\n"
 FAKE = str(Path(__file__).parents[1] / "fake_encoder.py")
 DRIVER = f"""
 import importlib.util, sys
@@ -95,7 +96,7 @@ def test_ctrl_c_ends_with_130_and_one_line(corpus_file, tmp_path):
     code = "encoder.fail_after = 0"
     result = process("index", corpus_file, "-o", tmp_path / "ix", code=code)
     assert result.returncode == 130
-    assert result.stderr == "splade-engine: interrupted\n"
+    assert result.stderr == INTERRUPTED
     assert not (tmp_path / "ix").exists()
 
 
@@ -106,7 +107,7 @@ def test_sigint_while_encoding(corpus_file, tmp_path):
         "import time"
     )
     result = process("index", corpus_file, "-o", tmp_path / "ix", code=code)
-    assert (result.returncode, result.stderr) == (130, "splade-engine: interrupted\n")
+    assert (result.returncode, result.stderr) == (130, INTERRUPTED)
 
 
 def test_search_imports_neither_torch_nor_transformers(index_folder):
