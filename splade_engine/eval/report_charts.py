@@ -88,8 +88,8 @@ def recall(c: Comparison) -> str:
     shown = [s for s in c.systems if any(r.system == s and len(r.recall_curve) > 1 for r in c.results)]
     legend = "".join(f"<li>{key(c, system)}</li>" for system in shown)
     note = (
-        "How much of the exact top 10 approximate search finds, and how long it takes, from few to many "
-        "documents scored in full; one thread, without encoding the query."
+        "How much of the exact top 10 approximate search finds, and how long it takes, from fast to thorough "
+        "settings; one thread, without encoding the query."
     )
     return (
         f'<p class="note">{note}</p><ul class="legend">{legend}</ul>'

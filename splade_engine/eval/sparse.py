@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 RECALL_DEPTH = 10  # recall against exact search is measured at the depth that indexes are tuned for
-CURVE_CANDIDATES = (10, 20, 50, 100, 200, 500, 1000)
+# (postings walked, documents scored in full) from fast to thorough; the third is the index's default
+CURVE = ((3_000, 50), (10_000, 100), (30_000, 150), (100_000, 300), (300_000, 600), (1_000_000, 1500))
 _CURVE_QUERIES = 1000
 _TUNE_QUERIES = 500
 
@@ -149,16 +150,17 @@ class SparseCollection:
         return [row[row >= 0] for row in result.ordinals]
 
     def curve(self, split: Split) -> tuple[RecallPoint, ...]:
-        """Recall and search time over the number of documents scored in full (at most 1,000 queries)."""
+        """Recall and search time from fast to thorough settings, for at most 1,000 queries.
+
+        Ends with the first setting that finds everything: those after it only cost more.
+        """
         from splade_engine.index.config import SearchConfig
 
         vectors = self.query_vectors(split)[:_CURVE_QUERIES]
         exact = self.exact_tops(split)[: len(vectors)]
         points = []
-        for n_candidates in CURVE_CANDIDATES:
-            if n_candidates >= len(self.ids):
-                break
-            config = SearchConfig(n_candidates=n_candidates)
+        for max_postings, n_candidates in CURVE:
+            config = SearchConfig(max_postings=max_postings, n_candidates=n_candidates)
             hits = [self.search(vectors[i], RECALL_DEPTH, config=config) for i in range(len(vectors))]
             shares = [
                 len(np.intersect1d(a, h.ordinals)) / len(a)
@@ -167,12 +169,14 @@ class SparseCollection:
             ]
             points.append(
                 RecallPoint(
-                    label=f"{n_candidates} candidates",
+                    label=f"{max_postings:,} postings, {n_candidates:,} documents",
                     recall=float(np.mean(shares)) if shares else 1.0,
                     search_p50_ms=float(np.median([h.search_seconds for h in hits]) * 1e3),
                     docs_scored=float(np.mean([h.docs_scored for h in hits])),
                 )
             )
+            if points[-1].recall == 1.0:
+                break
         return tuple(points)
 
     @cached_property
@@ -234,8 +238,8 @@ class Sparse(System):
 
     Options:
         exact: search exactly, whatever the size.
-        accuracy: recall@10 wanted, between 0 and 1; the index is tuned on dev queries (else on the queries
-            themselves, which is said in the notes). Without it the index searches as it does by default.
+        accuracy: recall@10 wanted, between 0 and 1; the index is tuned for it (see `tune`). Without it the
+            index searches as it does by default.
         encoder: another checkpoint than that of the settings.
     """
 
@@ -304,12 +308,17 @@ class Sparse(System):
 
 
 def tune(bench: Workbench, collection: SparseCollection, accuracy: float) -> tuple[str, ...]:
-    """Let the index choose its settings for a recall@10, on dev queries where there are any."""
-    split = bench.dataset.dev or bench.dataset.test
-    vectors = collection.query_vectors(split)
-    if len(vectors) > _TUNE_QUERIES:
-        chosen = np.random.default_rng(bench.settings.seed).choice(len(vectors), _TUNE_QUERIES, replace=False)
+    """Let the index choose its settings for a recall@10: on dev queries, else on queries made from documents.
+
+    Never on the measured queries, whose recall would then say nothing about others.
+    """
+    seed, dev = bench.settings.seed, bench.dataset.dev
+    vectors = collection.query_vectors(dev) if dev is not None else None
+    if vectors is not None and len(vectors) > _TUNE_QUERIES:
+        chosen = np.random.default_rng(seed).choice(len(vectors), _TUNE_QUERIES, replace=False)
         vectors = vectors[np.sort(chosen)]
-    collection.index.tune(vectors, k=RECALL_DEPTH, targets=(accuracy,))
-    where = f"split {split.name}" if bench.dataset.dev else "the measured queries themselves (no dev split)"
-    return (f"tuned to recall {accuracy:g} at k = {RECALL_DEPTH} on {len(vectors)} queries of {where}",)
+    if accuracy < 1:
+        collection.index.tune(vectors, k=RECALL_DEPTH, targets=(accuracy,), seed=seed)
+    where = f"{len(vectors)} queries of split {dev.name}" if dev is not None and vectors is not None else ""
+    where = where or "queries made from documents (no dev split)"
+    return (f"tuned to recall {accuracy:g} at k = {RECALL_DEPTH} on {where}",)
