@@ -33,6 +33,7 @@ DEFAULT_MAX_LENGTH = 512  # where neither tokenizer nor model name a limit
 _UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
 # Echo embeddings [2402.15449] repeat the input; Mistral-SPLADE pools over the second copy [2408.11119]
 DEFAULT_ECHO = "{text}\n{text}"
+_ECHO_TEMPLATE = 16  # tokens kept free for what stands around the two copies
 
 
 @dataclass(frozen=True)
@@ -225,7 +226,9 @@ def _transformers(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint
             return replace(base, query=replace(base, pooling="sum"))
         return replace(base, query=QueryTable(folder, None))
     if any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in architectures):
-        return replace(base, kind="echo", max_length=min(base.max_length, DEFAULT_MAX_LENGTH))
+        half = None if base.positions is None else max((base.positions - _ECHO_TEMPLATE) // 2, 3)
+        limit = min(base.max_length, DEFAULT_MAX_LENGTH, half or DEFAULT_MAX_LENGTH)
+        return replace(base, kind="echo", positions=half, max_length=limit)
     if not any(a.endswith("ForMaskedLM") for a in architectures):
         raise CheckpointError(
             f"{folder / 'config.json'}: architectures {architectures} is neither a masked nor a causal "

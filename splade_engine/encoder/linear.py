@@ -6,6 +6,7 @@ torch lacks them, or on another device, the plain functions give the same number
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -59,12 +60,18 @@ class PackedLinear:
 
 def _reordered(weight: Tensor) -> Any:
     """The weight in oneDNN's order, None where this torch cannot."""
-    if weight.device.type != "cpu" or not torch._C._has_mkldnn:
+    if weight.device.type != "cpu" or not _has_onednn(weight.dtype):
         return None
+    return torch.ops.mkldnn._reorder_linear_weight(weight, None)
+
+
+@cache
+def _has_onednn(dtype: torch.dtype) -> bool:
+    """Whether this build and processor run oneDNN's linear layer in `dtype`: tried once, on a tiny one."""
     try:
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-        probe = torch.zeros((1, weight.shape[1]), dtype=weight.dtype)
-        torch.ops.mkldnn._linear_pointwise(probe, packed, None, "none", [], "")
+        packed = torch.ops.mkldnn._reorder_linear_weight(torch.zeros((16, 16), dtype=dtype), None)
+        x = torch.zeros((1, 16), dtype=dtype)
+        torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
     except (AttributeError, RuntimeError, NotImplementedError):
-        return None
-    return packed
+        return False
+    return True

@@ -161,7 +161,8 @@ class PackedBert:
         decoder = (
             names.decoder_bias.replace(".bias", ".decoder") if names is not _DISTIL else "vocab_projector"
         )
-        self.decoder_weight = state.get(decoder + ".weight", words).to(dtype)
+        own = state.get(decoder + ".weight")
+        self.decoder_weight = self._words if own is None else own.to(dtype)
         bias = state.get(decoder + ".bias")
         self.decoder_bias = (state[names.decoder_bias] if bias is None else bias).float()
         gamma, beta = state[names.head_norm + ".weight"].float(), state[names.head_norm + ".bias"].float()
@@ -231,8 +232,8 @@ class PackedBert:
         return out
 
 
-# Sums of exponentials outside of these may have overflowed, or lost every term, on the way
-_SMALLEST, _LARGEST = 1e-30, 1e30
+# Sums of exponentials outside of these (e^-83, e^83) may have overflowed, or lost every term, on the way
+_SMALLEST, _LARGEST = 1e-36, 1e36
 # Scores held at a time: beyond the second-level cache the two products slow down
 _SCORES = 1 << 20
 

@@ -91,8 +91,7 @@ class NeuralSide:
         self, batches: Sequence[list[int]], ids: Sequence[Ids], top_k: int | None, workers: int
     ) -> Iterator[tuple[list[int], list[Row]]]:
         """Every batch with its rows. Many batches run on one thread each: the products of a small model are
-        too short to be shared, two threads inside each gave 1.3 times the speed of one, two beside each
-        other 1.9.
+        too short to be shared, threads would mostly wait for one another.
         """
         workers = min(workers, len(batches))
         if workers < 2:
