@@ -58,12 +58,14 @@ def forked(
     *,
     workers: int = 2,
     batch: int = 500,
+    patience: float = 20.0,
     lost: Callable[[int], None] | None = None,
 ) -> Tally:
     """Run a trial on every seed in forked children.
 
     Args:
         prepare: makes the trial, once in each child.
+        patience: seconds for one trial; then it counts as killed by SIGALRM.
         lost: called with the seed of every loss, to keep its files in the corpus, which later runs replay.
     """
     every = list(seeds)
@@ -72,7 +74,7 @@ def forked(
     while waiting or running:
         while waiting and len(running) < workers:
             part = waiting.pop()
-            pid, pipe = _start(prepare, part)
+            pid, pipe = _start(prepare, part, patience)
             running[pid] = (pipe, part)
         pid = next(iter(running))
         pipe, part = running.pop(pid)
@@ -87,7 +89,7 @@ def forked(
     return total
 
 
-def _start(prepare: Callable[[], Trial], seeds: list[int]) -> tuple[int, int]:
+def _start(prepare: Callable[[], Trial], seeds: list[int], patience: float) -> tuple[int, int]:
     read, write = os.pipe()
     gc.freeze()  # the child must not finalise what belongs to the parent
     pid = os.fork()
@@ -102,7 +104,9 @@ def _start(prepare: Callable[[], Trial], seeds: list[int]) -> tuple[int, int]:
         # will
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
         trial = prepare()
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         for seed in seeds:
+            signal.setitimer(signal.ITIMER_REAL, patience)
             try:
                 line = f"{seed} = {trial(seed)}"
             except BaseException as error:

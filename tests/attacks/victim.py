@@ -47,6 +47,7 @@ def answers(folder: Path, **options: Any) -> int:
     ix = SparseIndex.open(folder, **options)
     n = int(ix._snapshot.bases[-1])
     said: list[Any] = [len(ix), ix.n_terms, sorted((ix.encoder or {}).items()), ix.ids()]
+    said += [ix.info().tuned, ix.info().columns]
     if ix.n_terms == QUERIES.n_terms:
         for arguments in ({"exact": True}, {"config": SearchConfig()}, {"accuracy": 0.9}):
             found = ix.search(QUERIES, 7, **arguments)
