@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from splade_engine.engine import SearchEngine
 
 QUERIES = (
+    "choosing elements randomly",
     "escape quotes for the shell",
     "send log records to another machine",
-    "words that are close to a misspelled one",
 )
 HITS = 3
 DEFAULT_FOLDER = Path("splade-demo")
