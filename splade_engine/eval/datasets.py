@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -341,8 +342,15 @@ def _fetched(name: str, action: Callable[[], Any]) -> Any:
     except DatasetError as error:
         raise DatasetError(f"{name}: {error}") from None
     except Exception as error:
-        reason = (str(error).splitlines() or [""])[0][:200]
-        raise DatasetError(f"{name}: cannot be fetched ({type(error).__name__}: {reason})") from error
+        raise DatasetError(f"{name}: cannot be fetched ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """One short line: of a failed connection the host, which is what the long text is about."""
+    text = (str(error).splitlines() or [""])[0]
+    host = re.search(r"host='([^']+)'", text)
+    kind = type(error).__name__
+    return f"{kind}: no answer from {host[1]}" if host else f"{kind}: {text[:200]}"
 
 
 # ---- distractors --------------------------------------------------------------------------------------

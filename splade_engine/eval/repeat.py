@@ -64,7 +64,8 @@ def _differences(old: Result, new: Result) -> list[str]:
     out = [
         f"{name} was {old.hashes.get(name)}, now {new.hashes.get(name)}"
         for name in sorted({*old.hashes, *new.hashes})
-        if old.hashes.get(name) != new.hashes.get(name)
+        # another version may store the same vectors in other bytes; that alone is no disagreement
+        if name != "index" and old.hashes.get(name) != new.hashes.get(name)
     ]
     for name, value in old.effectiveness.mean.items():
         again = new.effectiveness.mean.get(name)

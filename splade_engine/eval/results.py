@@ -108,7 +108,7 @@ class Result:
         effectiveness, sparsity, cost: the numbers.
         recall_curve: recall against cost at several settings, for approximate systems.
         notes: choices made on the way, such as the weight chosen on a dev split.
-        hashes: of documents, queries, judgments and encoder.
+        hashes: of documents, queries, judgments, models, and the index where there is one.
     """
 
     system: str

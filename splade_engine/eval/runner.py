@@ -160,6 +160,6 @@ def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int
         recall_vs_exact=answer.recall_vs_exact,
         recall_curve=answer.recall_curve,
         notes=answer.notes,
-        hashes=data.hashes(),
+        hashes={**data.hashes(), **answer.hashes},
         run=run,
     )

@@ -58,6 +58,7 @@ class SparseCollection:
         index: the SparseIndex over the vectors.
         ids: document ids by ordinal.
         cost: of encoding and building.
+        fingerprint: of the index as it was built.
         documents: term counts of the document vectors.
     """
 
@@ -84,6 +85,7 @@ class SparseCollection:
             build_seconds=built,
             index_bytes=self.index.info().total_bytes,
         )
+        self.fingerprint = self.index.info().fingerprint
         self.documents = TermCounts.of(chain.from_iterable(parts), self.index.n_terms)
         self._query_vectors: dict[str, SparseVectors] = {}
 
@@ -299,6 +301,7 @@ class Sparse(System):
             recall_vs_exact=None if self.exact else collection.recall(split, [h.ordinals for h in hits]),
             recall_curve=() if self.exact else collection.curve(split),
             notes=notes,
+            hashes={"index": collection.fingerprint},
         )
 
     def _mode(self, exact: bool) -> str:

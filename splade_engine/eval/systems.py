@@ -20,7 +20,7 @@ import dataclasses
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -64,7 +64,7 @@ class Answer:
         seconds: float64[queries], text to hits, one query at a time.
         search_seconds: the part of it after the query was encoded; None where there is no such part.
         mode: how it searched.
-        sparsity, cost, recall_vs_exact, recall_curve, notes: as in `Result`.
+        sparsity, cost, recall_vs_exact, recall_curve, notes, hashes: as in `Result`.
     """
 
     run: Run
@@ -76,6 +76,7 @@ class Answer:
     recall_vs_exact: float | None = None
     recall_curve: tuple[RecallPoint, ...] = ()
     notes: tuple[str, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
