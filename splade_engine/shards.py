@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PLAN_FORMAT = 1
-MIN_SHARD_DOCS = 512  # 12 s of encoding on two cores: what an interruption costs
+MIN_SHARD_DOCS = (
+    256  # 6 s of encoding on two cores: what an interruption costs, and a step of the progress bar
+)
 MAX_SHARD_DOCS = 32768
 
 
@@ -119,7 +121,7 @@ def encode_corpus(
         corpus: read twice, once to check all of it and once to encode it.
         encoder: turns texts into vectors.
         folder: made if it is missing.
-        shard_docs: documents per shard; None: about a 500th of the corpus, within [512, 32768].
+        shard_docs: documents per shard; None: a 500th of the corpus, within [256, 32768].
         restart: where the folder was begun with another encoder or corpus, start anew instead of refusing.
         progress: show a bar on standard error (if that is a terminal).
         options: passed to `encode_documents` (`top_k`, `batch_tokens`); part of the plan.

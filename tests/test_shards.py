@@ -166,7 +166,7 @@ def test_shard_size_grows_with_the_corpus(tmp_path):
     with pytest.raises(InvalidInputError, match="shard_docs must be at least 1, got 0"):
         encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=0)
     encode_corpus(Corpus(documents(600)), FakeEncoder(), tmp_path / "w")
-    assert json.loads((tmp_path / "w" / "plan.json").read_bytes())["shard_docs"] == 512
+    assert json.loads((tmp_path / "w" / "plan.json").read_bytes())["shard_docs"] == 256
 
 
 def test_truncated_texts_are_reported_once(tmp_path, caplog):
