@@ -22,8 +22,9 @@ def write_hit(hit: Hit, *, reasons: bool, length: int | None = SNIPPET, matches:
     """A line with rank, id, title and score, `length` characters of text (None: all), reasons."""
     why = hit.explain()
     name = output.styled(output.plain(hit.id), fg="cyan", bold=True)
-    title = "" if hit.title == hit.id else "  " + output.styled(output.plain(hit.title), bold=True)
-    output.write(f"{hit.rank:>3}. {name}{title.rstrip()}  ({hit.score:.2f})")
+    title = "" if hit.title == hit.id else output.plain(hit.title)
+    named = f"{name}  {output.styled(title, bold=True)}" if title else name
+    output.write(f"{hit.rank:>3}. {named}  ({hit.score:.2f})")
     text = hit.text
     start, stop = best_window(text, why.text_spans, len(text) if length is None else length)
     for line in highlighted_lines(text, why.text_spans, start, stop, output.width() - len(_INDENT)):
