@@ -38,19 +38,18 @@ def explanations(system: System, bench: Workbench, result: Result) -> dict[str, 
     split = bench.dataset.test
     vectors = collection.query_vectors(split)
     number_of = {query: i for i, query in enumerate(split.queries)}
-    ordinals = {doc_id: i for i, doc_id in enumerate(collection.ids)}
     out: dict[str, Any] = {}
     for query, judged in split.qrels.items():
         terms, weights = vectors.row(number_of[query])
         heaviest = np.argsort(-weights, kind="stable")[:QUERY_TERMS]
         entry: dict[str, Any] = {"query": _named(collection, terms[heaviest], weights[heaviest])}
         for label, doc_id in _two_documents(result.run[query], judged).items():
-            if doc_id in ordinals:
+            if doc_id in collection.index:
                 ranking = result.run[query].ids
                 entry[label] = {
                     "id": doc_id,
                     "rank": ranking.index(doc_id) + 1 if doc_id in ranking else None,
-                    "terms": _shared(collection, terms, weights, ordinals[doc_id]),
+                    "terms": _shared(collection, terms, weights, collection.index.ordinal(doc_id)),
                 }
         out[query] = entry
     return out

@@ -161,10 +161,9 @@ class _SparseFeedback(_Feedback):
             raise InvalidInputError(f"{self.kind}: the first system is not sparse")
         collection = sparse_collection(bench, part.encoder)
         vectors = collection.query_vectors(split)
-        ordinals = {doc_id: i for i, doc_id in enumerate(collection.ids)}
 
         def search(number: int, feedback: Ranking, k: int) -> Ranking:
-            rows = collection.index.vectors([ordinals[i] for i in feedback.ids if i in ordinals])
+            rows = collection.index.vectors([collection.index.ordinal(i) for i in feedback.ids])
             changed = self._changed(vectors[number], rows, feedback.scores)
             return collection.ranking(collection.search(changed, k, exact=True))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -36,7 +36,7 @@ class Rerank(System):
 
     model: str = ""
     depth: int = 100
-    scorer: Scorer | None = field(default=None, compare=False)
+    scorer: Scorer | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

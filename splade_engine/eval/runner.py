@@ -30,7 +30,7 @@ class Function(System):
 
     kind: ClassVar[str] = "function"
 
-    search: SearchFunction = field(default=lambda text, k: (), compare=False)
+    search: SearchFunction = field(default=lambda text, k: ())
 
     @property
     def spec(self) -> str:

@@ -81,7 +81,7 @@ class Workbench(AbstractContextManager["Workbench"]):
         self.settings = settings or Settings()
         self._scratch = tempfile.TemporaryDirectory(prefix="splade-engine-eval-")
         self._resources: dict[Hashable, Any] = {}
-        self._answers: dict[tuple[str, str, int], Answer] = {}
+        self._answers: dict[tuple[System, str, int], Answer] = {}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -97,7 +97,7 @@ class Workbench(AbstractContextManager["Workbench"]):
 
     def answer(self, system: System, split: Split, k: int) -> Answer:
         """What the system returns for the split, searched once; the query's own id is dropped where asked."""
-        key = (system.spec, split.name, k)
+        key = (replace(system, name=""), split.name, k)
         if key not in self._answers:
             drop = self.dataset.drop_own_id
             answer = system.answer(self, split, k + 1 if drop else k)

@@ -156,3 +156,12 @@ def test_records_are_flat(collection: Path):
     frame = pd.DataFrame(records([evaluate("bm25", collection)]))
     assert frame.loc[0, "system"] == "bm25"
     assert {"nDCG@10", "p99_ms", "index_bytes", "n_without_hits"} <= set(frame.columns)
+
+
+def test_two_functions_of_one_name_stay_two(collection: Path):
+    with Workbench(load_dataset(collection)) as bench:
+        results = [
+            evaluate(lambda text, k, d=doc: [(d, 1.0)], "", ["RR@1"], workbench=bench)
+            for doc in ("tea", "owl")
+        ]
+    assert [r.effectiveness.per_query["RR@1"]["q1"] for r in results] == [1.0, 0.0]
