@@ -148,7 +148,7 @@ def encode_corpus(
         done = min(sum(finished) * plan["shard_docs"], summary.n_docs)
         hidden = None if progress else True
         bar = tqdm(total=summary.n_docs, initial=done, desc="encode", unit="doc", disable=hidden)
-        with bar, _truncation_counted(encoder):
+        with _truncation_counted(encoder), bar:
             for shard, documents in _shards(corpus, plan["shard_docs"], digest):
                 if shard < len(finished) and not finished[shard]:
                     _encode_shard(folder, shard, documents, encoder, options)
