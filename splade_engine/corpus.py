@@ -85,7 +85,9 @@ class Corpus:
                     f"document {number}: duplicate id {document.id!r}, first at document {earlier}"
                 )
             if not self.allow_empty and not document.indexed_text:
-                raise DatasetError(f"document {number}: {document.id!r} has neither title nor text")
+                raise DatasetError(
+                    f"document {number}: {document.id!r} has neither title nor text (allow_empty=True)"
+                )
             yield document
         if not seen:
             raise DatasetError("empty corpus, not one document")

@@ -92,7 +92,7 @@ def _checked(path: Path, reader: _Reader, allow_empty: bool) -> Iterator[Documen
         found = True
         _refuse_duplicates(register.add(document.id, line), path, reader)
         if not allow_empty and not document.indexed_text:
-            hint = "allow empty documents to keep it"
+            hint = "--allow-empty, or allow_empty=True, keeps it"
             raise DatasetError(f"{path}:{line}: document {document.id!r} has neither title nor text ({hint})")
         yield document
     _refuse_duplicates(register.flush(), path, reader)
