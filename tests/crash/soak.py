@@ -52,7 +52,7 @@ def same_bytes(count: int, seed: int) -> Tally:
 
 
 def cold_starts(rounds: int, processes: int = 4) -> Tally:
-    """Test 23: several processes at once with no compiled kernel; and a cache folder that cannot be written."""
+    """Test 23: processes at once without compiled kernels; and a cache folder that cannot be written."""
     tally = Tally()
     with scratch() as folder:
         victim.build(folder / "ix")
