@@ -3,7 +3,8 @@
 from splade_engine.index.build import IndexBatch
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.index import SparseIndex
-from splade_engine.index.results import IndexInfo, SearchResult, TunedSetting
+from splade_engine.index.info import IndexInfo, TunedSetting
+from splade_engine.index.results import SearchResult
 
 __all__ = [
     "BuildConfig",

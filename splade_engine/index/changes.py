@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.build import IndexBatch, SegmentStream, segment_cost
 from splade_engine.index.ids import ID_ARRAYS, IdColumn
-from splade_engine.index.manifest import MAX_DOCS, MAX_SEGMENTS, Manifest, SegmentRecord, TuningRecord
-from splade_engine.index.payload import join_tables, joined_type, payload_dtypes
+from splade_engine.index.manifest import MAX_DOCS, MAX_SEGMENTS
+from splade_engine.index.payload import join_tables, joined_type
 from splade_engine.index.publish import IndexWriter
-from splade_engine.index.segment import POSTING_DTYPES, Segment, open_segment, write_deleted, write_segment
+from splade_engine.index.records import Manifest, SegmentRecord, TuningRecord
+from splade_engine.index.segment import Segment, open_segment, write_deleted, write_segment
 from splade_engine.index.settings import build_config
 from splade_engine.index.snapshot import Snapshot, open_snapshot
-from splade_engine.index.storage import map_container, offsets_of
+from splade_engine.index.storage import map_container
 from splade_engine.vectors import SparseVectors
 
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
@@ -112,20 +113,6 @@ def store_tuning(folder: Path, records: Sequence[TuningRecord]) -> None:
         kept = [t for t in manifest.tuning if (t.k, t.target) not in new]
         together = sorted([*kept, *records], key=lambda t: (t.k, t.target))
         writer.commit(manifest.next(tuning=tuple(together)))
-
-
-def file_sizes(record: SegmentRecord) -> dict[str, int]:
-    """Bytes of each file of a segment, from the manifest."""
-    dtypes = {
-        "postings": POSTING_DTYPES,
-        "ids": ID_ARRAYS,
-        "payload": payload_dtypes(record.columns),
-        "deleted": {"bits": "|u1"},
-    }
-    return {
-        kind: offsets_of([np.dtype(dtypes[kind][n]).itemsize * s.count for n, s in file.sections.items()])[-1]
-        for kind, file in record.files()
-    }
 
 
 # ---- steps -------------------------------------------------------------------------------

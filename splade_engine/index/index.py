@@ -12,17 +12,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import changes, merge, tuning
-from splade_engine.index.build import IndexBatch, SegmentStream, batches_of, default_threads
+from splade_engine.index.arguments import (
+    check_queries,
+    checked_fingerprint,
+    checked_ordinals,
+    checked_threads,
+)
+from splade_engine.index.build import IndexBatch, SegmentStream, batches_of
 from splade_engine.index.check import check_index
 from splade_engine.index.config import BuildConfig, SearchConfig
-from splade_engine.index.manifest import FORMAT_VERSION, Manifest
+from splade_engine.index.info import IndexInfo, TunedSetting, look
 from splade_engine.index.publish import IndexWriter, prepare_folder, remove_remains
-from splade_engine.index.results import IndexInfo, SearchResult, TunedSetting
+from splade_engine.index.records import Manifest
+from splade_engine.index.results import SearchResult
 from splade_engine.index.segment import Verify
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.vectors import SparseVectors
@@ -86,7 +92,7 @@ class SparseIndex:
         made = prepare_folder(folder, overwrite=overwrite)
         try:
             with IndexWriter(folder) as writer:
-                stream = SegmentStream(writer, config, _threads(threads), memory)
+                stream = SegmentStream(writer, config, checked_threads(threads), memory)
                 records = stream.consume(batches_of(vectors, ids, payload), progress=progress)
                 if not records or stream.n_terms is None:
                     raise InvalidInputError(f"{folder}: no documents to build an index from")
@@ -94,7 +100,7 @@ class SparseIndex:
                     generation=writer.generation,
                     n_terms=stream.n_terms,
                     segments=tuple(records),
-                    encoder=None if encoder is None else _fingerprint(encoder),
+                    encoder=None if encoder is None else checked_fingerprint(encoder),
                     config=asdict(config),
                 )
                 writer.commit(manifest)
@@ -131,7 +137,7 @@ class SparseIndex:
         Raises:
             IndexCorruptError: naming the file, or the segment and array, that does not hold.
         """
-        check_index(self.path, deep=deep, threads=_threads(threads))
+        check_index(self.path, deep=deep, threads=checked_threads(threads))
 
     def refresh(self) -> Self:
         """Move to the generation that is published now; does nothing where it is the same."""
@@ -166,8 +172,8 @@ class SparseIndex:
         """
         snapshot = self._snapshot
         plan = merge.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
-        _check_queries(queries, snapshot.manifest.n_terms)
-        return merge.search(snapshot, queries, k, plan, _threads(threads), where)
+        check_queries(queries, snapshot.manifest.n_terms)
+        return merge.search(snapshot, queries, k, plan, checked_threads(threads), where)
 
     def tune(
         self,
@@ -226,7 +232,12 @@ class SparseIndex:
         """
         batches = batches_of(vectors, ids, payload)
         count = changes.add(
-            self.path, batches, replace=False, threads=_threads(threads), memory=memory, progress=progress
+            self.path,
+            batches,
+            replace=False,
+            threads=checked_threads(threads),
+            memory=memory,
+            progress=progress,
         )
         self.refresh()
         return count
@@ -250,7 +261,12 @@ class SparseIndex:
         """
         batches = batches_of(vectors, ids, payload)
         count = changes.add(
-            self.path, batches, replace=True, threads=_threads(threads), memory=memory, progress=progress
+            self.path,
+            batches,
+            replace=True,
+            threads=checked_threads(threads),
+            memory=memory,
+            progress=progress,
         )
         self.refresh()
         return count
@@ -273,7 +289,7 @@ class SparseIndex:
         Ordinals are numbered through again; the order of the documents stays. Results are those of an index
         built from the live documents.
         """
-        changes.compact(self.path, threads=_threads(threads), memory=memory)
+        changes.compact(self.path, threads=checked_threads(threads), memory=memory)
         self.refresh()
         return len(self._snapshot.segments)
 
@@ -300,7 +316,7 @@ class SparseIndex:
     def ids(self, ordinals: ArrayLike | None = None) -> list[str]:
         """The ids of these ordinals; without any, those of all live documents in order."""
         snapshot = self._snapshot
-        return snapshot.ids(snapshot.live_ordinals() if ordinals is None else _ordinals(ordinals))
+        return snapshot.ids(snapshot.live_ordinals() if ordinals is None else checked_ordinals(ordinals))
 
     def ordinal(self, id: str) -> int:
         """The ordinal of the live document with this id.
@@ -319,12 +335,12 @@ class SparseIndex:
     def vectors(self, ordinals: ArrayLike | None = None) -> SparseVectors:
         """The stored vectors of these documents (of all live ones), in this order."""
         snapshot = self._snapshot
-        return snapshot.vectors(snapshot.live_ordinals() if ordinals is None else _ordinals(ordinals))
+        return snapshot.vectors(snapshot.live_ordinals() if ordinals is None else checked_ordinals(ordinals))
 
     def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
         """The stored row of each of these documents; {} where the index has no payload."""
         return self._snapshot.gather(
-            _ordinals(ordinals),
+            checked_ordinals(ordinals),
             lambda segment, local: (
                 [{}] * len(local) if segment.payload is None else segment.payload.rows(local)
             ),
@@ -332,69 +348,7 @@ class SparseIndex:
 
     def info(self) -> IndexInfo:
         """What the index holds, from the manifest alone."""
-        snapshot = self._snapshot
-        manifest = snapshot.manifest
-        sizes: dict[str, int] = {"manifest": snapshot.manifest_bytes}
-        columns: dict[str, str] = {}
-        for record in manifest.segments:
-            for kind, size in changes.file_sizes(record).items():
-                sizes[kind] = sizes.get(kind, 0) + size
-            columns |= {c.name: c.type for c in record.columns if columns.get(c.name) != "float"}
-        return IndexInfo(
-            path=self.path,
-            format_version=FORMAT_VERSION,
-            generation=manifest.generation,
-            n_docs=manifest.live,
-            n_deleted=manifest.n_docs - manifest.live,
-            n_segments=len(manifest.segments),
-            n_terms=manifest.n_terms,
-            nnz=sum(s.nnz for s in manifest.segments),
-            bytes=sizes,
-            columns=columns,
-            encoder=manifest.encoder,
-            config=manifest.config,
-            tuned=tuple(
-                TunedSetting(t.k, t.target, t.recall, t.microseconds, t.n_queries, t.settings)
-                for t in manifest.tuning
-            ),
-            fingerprint=snapshot.fingerprint,
-        )
+        return look(self.path, self._snapshot)
 
     def __repr__(self) -> str:
         return f"SparseIndex({str(self.path)!r}, {len(self)} documents, {self.n_terms} terms)"
-
-
-def _threads(threads: int | None) -> int:
-    if threads is None:
-        return default_threads()
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
-        raise InvalidInputError(f"threads: an integer between 1 and 1024, got {threads!r}")
-    return threads
-
-
-def _check_queries(queries: object, n_terms: int) -> None:
-    if not isinstance(queries, SparseVectors):
-        raise InvalidInputError(f"search: queries must be SparseVectors, got {type(queries).__name__}")
-    if queries.n_terms != n_terms:
-        raise InvalidInputError(f"search: queries over {queries.n_terms} terms, the index has {n_terms}")
-
-
-def _ordinals(ordinals: ArrayLike) -> NDArray[np.int64]:
-    array = np.asarray(ordinals)
-    if array.size == 0:
-        return np.zeros(0, np.int64)
-    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise InvalidInputError("ordinals: a one-dimensional list of integers is expected")
-    return array.astype(np.int64)
-
-
-def _fingerprint(encoder: Mapping[str, str | int]) -> dict[str, str | int]:
-    for key, value in encoder.items():
-        if (
-            not isinstance(key, str)
-            or isinstance(value, bool)
-            or not isinstance(value, str | int)
-            or value == ""
-        ):
-            raise InvalidInputError(f"encoder: {key!r}: {value!r} is neither text nor an integer")
-    return dict(encoder)

@@ -31,7 +31,8 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
-from splade_engine.index.manifest import MAX_BYTES, Manifest, decode, encode
+from splade_engine.index.manifest import MAX_BYTES, decode, encode
+from splade_engine.index.records import Manifest
 from splade_engine.index.storage import (
     FileRecord,
     describe,

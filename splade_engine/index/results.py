@@ -1,11 +1,10 @@
-"""What a search and a look at an index return."""
+"""What a search returns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,56 +37,3 @@ class SearchResult:
 
     def __len__(self) -> int:
         return len(self.ordinals)
-
-
-@dataclass(frozen=True)
-class TunedSetting:
-    """Measured search settings: at this k, `recall` of the exact hits were found in `microseconds` a
-    query.
-    """
-
-    k: int
-    target: float
-    recall: float
-    microseconds: float
-    n_queries: int
-    settings: Mapping[str, object]
-
-
-@dataclass(frozen=True)
-class IndexInfo:
-    """What an index holds.
-
-    Attributes:
-        n_docs: live documents; n_deleted: deleted ones that a compaction would drop.
-        bytes: size of all files on disk, by kind ("postings", "ids", "payload", "deleted", "manifest").
-        columns: name and type of the payload columns.
-        tuned: the settings that `tune` stored; empty where defaults are used.
-        fingerprint: xxh3-128 of the manifest, which holds the checksums of everything else: pin it to know
-            that an index is the one you built.
-    """
-
-    path: Path
-    format_version: int
-    generation: int
-    n_docs: int
-    n_deleted: int
-    n_segments: int
-    n_terms: int
-    nnz: int
-    bytes: Mapping[str, int]
-    columns: Mapping[str, str]
-    encoder: Mapping[str, str | int] | None
-    config: Mapping[str, object]
-    tuned: tuple[TunedSetting, ...]
-    fingerprint: str
-
-    @property
-    def total_bytes(self) -> int:
-        """Size of the whole index on disk."""
-        return sum(self.bytes.values())
-
-    @property
-    def terms_per_doc(self) -> float:
-        """Mean number of stored terms of a document, deleted ones included."""
-        return self.nnz / max(1, self.n_docs + self.n_deleted)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from splade_engine.errors import IndexCorruptError
 from splade_engine.index.ids import ID_ARRAYS, IdColumn
 from splade_engine.index.layout import SEGMENT_ARRAYS, check_structure
-from splade_engine.index.manifest import DeletedRecord, SegmentRecord
 from splade_engine.index.payload import Payload, payload_dtypes
 from splade_engine.index.publish import IndexWriter
+from splade_engine.index.records import DeletedRecord, SegmentRecord
 from splade_engine.index.storage import FileRecord, map_container
 from splade_engine.vectors import SparseVectors
 

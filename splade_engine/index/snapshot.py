@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
 from splade_engine.index.ids import encode_ids, hash_ids
-from splade_engine.index.manifest import Manifest, SegmentRecord
 from splade_engine.index.publish import MANIFEST, read_manifest
+from splade_engine.index.records import Manifest, SegmentRecord
 from splade_engine.index.segment import Segment, Verify, naming, open_deleted, open_segment
 from splade_engine.index.settings import check_settings
 from splade_engine.index.storage import digest

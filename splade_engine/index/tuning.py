@@ -12,13 +12,14 @@ from tqdm import tqdm
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import SearchConfig
-from splade_engine.index.manifest import TuningRecord
 from splade_engine.index.merge import Plan, check_k, search
+from splade_engine.index.records import TuningRecord
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 
-# What is tried: how many list entries are walked for a query, and how many documents are scored for each hit asked
-# for. A ladder is left as soon as a rung gains nothing over the one before, or reaches the highest target.
+# What is tried: how many list entries are walked for a query, and how many documents are scored for each
+# hit asked for. A ladder is left as soon as a rung gains nothing over the one before, or reaches the
+# highest target.
 POSTINGS = (5_000, 10_000, 20_000, 30_000, 45_000, 65_000, 100_000, 150_000, 250_000)
 CANDIDATES_PER_HIT = (2, 4, 8, 16, 32, 64, 128, 256)
 QUERY_TERMS = 12  # of a query made from a document: its heaviest

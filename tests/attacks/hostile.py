@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from splade_engine.index import ids, layout, payload, segment, snapshot
-from splade_engine.index.manifest import ColumnRecord
 from splade_engine.index.payload import payload_dtypes
+from splade_engine.index.records import ColumnRecord
 from splade_engine.index.segment import POSTING_DTYPES
 from splade_engine.index.storage import describe, digest, offsets_of
 from tests.attacks import victim

@@ -12,8 +12,8 @@ import numpy as np
 from splade_engine.index import SearchConfig, SparseIndex
 from splade_engine.index.ids import IdColumn
 from splade_engine.index.layout import N_LEVELS
-from splade_engine.index.manifest import Manifest, SegmentRecord
 from splade_engine.index.publish import IndexWriter
+from splade_engine.index.records import Manifest, SegmentRecord
 from splade_engine.index.segment import POSTING_DTYPES
 from splade_engine.index.storage import FileRecord, SectionRecord, offsets_of
 from splade_engine.vectors import SparseVectors

@@ -1,0 +1,52 @@
+"""Checking what callers pass to an index, with errors that name the value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.index.build import default_threads
+from splade_engine.vectors import SparseVectors
+
+
+def checked_threads(threads: int | None) -> int:
+    """The number of threads: as given, or all cores that this process may use."""
+    if threads is None:
+        return default_threads()
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
+        raise InvalidInputError(f"threads: an integer between 1 and 1024, got {threads!r}")
+    return threads
+
+
+def check_queries(queries: object, n_terms: int) -> None:
+    """Queries are vectors over the vocabulary of the index."""
+    if not isinstance(queries, SparseVectors):
+        raise InvalidInputError(f"search: queries must be SparseVectors, got {type(queries).__name__}")
+    if queries.n_terms != n_terms:
+        raise InvalidInputError(f"search: queries over {queries.n_terms} terms, the index has {n_terms}")
+
+
+def checked_ordinals(ordinals: ArrayLike) -> NDArray[np.int64]:
+    """A list of ordinals as an array; that they exist is checked where they are looked up."""
+    array = np.asarray(ordinals)
+    if array.size == 0:
+        return np.zeros(0, np.int64)
+    if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise InvalidInputError("ordinals: a one-dimensional list of integers is expected")
+    return array.astype(np.int64)
+
+
+def checked_fingerprint(encoder: Mapping[str, str | int]) -> dict[str, str | int]:
+    """The record of an encoder: text and integers."""
+    for key, value in encoder.items():
+        if (
+            not isinstance(key, str)
+            or isinstance(value, bool)
+            or not isinstance(value, str | int)
+            or value == ""
+        ):
+            raise InvalidInputError(f"encoder: {key!r}: {value!r} is neither text nor an integer")
+    return dict(encoder)

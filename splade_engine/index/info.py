@@ -1,0 +1,114 @@
+"""What an index holds, told from its manifest alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from splade_engine.index.ids import ID_ARRAYS
+from splade_engine.index.manifest import FORMAT_VERSION
+from splade_engine.index.payload import payload_dtypes
+from splade_engine.index.records import SegmentRecord
+from splade_engine.index.segment import POSTING_DTYPES
+from splade_engine.index.snapshot import Snapshot
+from splade_engine.index.storage import offsets_of
+
+
+@dataclass(frozen=True)
+class TunedSetting:
+    """Measured search settings: at this k, `recall` of the exact hits were found in `microseconds` a
+    query.
+    """
+
+    k: int
+    target: float
+    recall: float
+    microseconds: float
+    n_queries: int
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What an index holds.
+
+    Attributes:
+        n_docs: live documents; n_deleted: deleted ones that a compaction would drop.
+        bytes: size of all files on disk, by kind ("postings", "ids", "payload", "deleted", "manifest").
+        columns: name and type of the payload columns.
+        tuned: the settings that `tune` stored; empty where defaults are used.
+        fingerprint: xxh3-128 of the manifest, which holds the checksums of everything else: pin it to know
+            that an index is the one you built.
+    """
+
+    path: Path
+    format_version: int
+    generation: int
+    n_docs: int
+    n_deleted: int
+    n_segments: int
+    n_terms: int
+    nnz: int
+    bytes: Mapping[str, int]
+    columns: Mapping[str, str]
+    encoder: Mapping[str, str | int] | None
+    config: Mapping[str, object]
+    tuned: tuple[TunedSetting, ...]
+    fingerprint: str
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of the whole index on disk."""
+        return sum(self.bytes.values())
+
+    @property
+    def terms_per_doc(self) -> float:
+        """Mean number of stored terms of a document, deleted ones included."""
+        return self.nnz / max(1, self.n_docs + self.n_deleted)
+
+
+def look(path: Path, snapshot: Snapshot) -> IndexInfo:
+    """What this generation of the index in the folder `path` holds."""
+    manifest = snapshot.manifest
+    sizes: dict[str, int] = {"manifest": snapshot.manifest_bytes}
+    columns: dict[str, str] = {}
+    for record in manifest.segments:
+        for kind, size in file_sizes(record).items():
+            sizes[kind] = sizes.get(kind, 0) + size
+        columns |= {c.name: c.type for c in record.columns if columns.get(c.name) != "float"}
+    return IndexInfo(
+        path=path,
+        format_version=FORMAT_VERSION,
+        generation=manifest.generation,
+        n_docs=manifest.live,
+        n_deleted=manifest.n_docs - manifest.live,
+        n_segments=len(manifest.segments),
+        n_terms=manifest.n_terms,
+        nnz=sum(s.nnz for s in manifest.segments),
+        bytes=sizes,
+        columns=columns,
+        encoder=manifest.encoder,
+        config=manifest.config,
+        tuned=tuple(
+            TunedSetting(t.k, t.target, t.recall, t.microseconds, t.n_queries, t.settings)
+            for t in manifest.tuning
+        ),
+        fingerprint=snapshot.fingerprint,
+    )
+
+
+def file_sizes(record: SegmentRecord) -> dict[str, int]:
+    """Bytes of each file of a segment, from the manifest."""
+    dtypes = {
+        "postings": POSTING_DTYPES,
+        "ids": ID_ARRAYS,
+        "payload": payload_dtypes(record.columns),
+        "deleted": {"bits": "|u1"},
+    }
+    return {
+        kind: offsets_of([np.dtype(dtypes[kind][n]).itemsize * s.count for n, s in file.sections.items()])[-1]
+        for kind, file in record.files()
+    }
