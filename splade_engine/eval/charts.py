@@ -82,7 +82,7 @@ def scatter(
     y_label: str,
     *,
     log_x: bool = True,
-    size: tuple[int, int] = (560, 340),
+    size: tuple[int, int] = (440, 290),
 ) -> str:
     """Effectiveness against a cost; up and left is better."""
     width, height = size

@@ -14,7 +14,8 @@ from splade_engine.eval.significance import letter
 def key(c: Comparison, system: str) -> str:
     """A system's letter in its colour, and its name."""
     number = c.systems.index(system)
-    return f'<span class="key c{number % 10}">{letter(number)}</span>{escape(system)}'
+    name = escape(system).replace("(", "(<wbr>")  # long names break there on a phone
+    return f'<span class="key c{number % 10}">{letter(number)}</span>{name}'
 
 
 def tradeoff(c: Comparison) -> str:
