@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import time
+from typing import Annotated
+
+import typer
 
 from splade_engine.cli import options, output
 
 
-def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
+def run(
+    folder: options.IndexFolder,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also build every segment again from its vectors, and compare.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
     """Verify every byte and every structure of an index; exit code 1 and the first damage if it is corrupt.
 
     \b
@@ -17,7 +26,10 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
     from splade_engine.index import SparseIndex
 
     start = time.perf_counter()
-    info = SparseIndex.open(folder, verify="full").info()
+    index = SparseIndex.open(folder, verify="full")
+    if deep:
+        index.check(deep=True)
+    info = index.info()
     seconds = time.perf_counter() - start
     if as_json:
         output.write_json(
