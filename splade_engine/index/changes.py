@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.build import IndexBatch, SegmentStream, segment_cost
 from splade_engine.index.ids import ID_ARRAYS, IdColumn
+from splade_engine.index.info import file_sizes
 from splade_engine.index.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.payload import join_tables, joined_type
 from splade_engine.index.publish import IndexWriter
@@ -27,11 +28,12 @@ from splade_engine.index.storage import map_container
 from splade_engine.vectors import SparseVectors
 
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
-MAX_TAIL = 16  # segments; beyond it the smallest neighbours are merged whatever their ratio
+MERGE_MEMORY = 1024  # MiB that a merge may take when it was not asked for: larger segments wait for `compact`
 
 
 def add(
     folder: Path,
+    opened: Snapshot,
     batches: Iterable[IndexBatch],
     *,
     replace: bool,
@@ -47,7 +49,7 @@ def add(
     collection that grows by single documents has a logarithmic number of segments.
     """
     with IndexWriter(folder) as writer:
-        snapshot = _open(writer)
+        snapshot = _open(writer, opened)
         manifest = snapshot.manifest
         stream = SegmentStream(
             writer, build_config(manifest), threads, memory, manifest.n_terms, first_ordinal=manifest.n_docs
@@ -69,7 +71,7 @@ def add(
         return len(twins) if replace else sum(r.n_docs for r in records)
 
 
-def delete(folder: Path, ids: Sequence[str]) -> int:
+def delete(folder: Path, opened: Snapshot, ids: Sequence[str]) -> int:
     """Write tombstones for these documents; returns their number."""
     if isinstance(ids, str):
         raise InvalidInputError("delete: a list of ids is expected, got one string")
@@ -77,7 +79,7 @@ def delete(folder: Path, ids: Sequence[str]) -> int:
     if not ids:
         return 0
     with IndexWriter(folder) as writer:
-        snapshot = _open(writer)
+        snapshot = _open(writer, opened)
         ordinals = snapshot.find(ids)
         if (ordinals < 0).any():
             unknown = ids[int(np.argmax(ordinals < 0))]
@@ -90,10 +92,10 @@ def delete(folder: Path, ids: Sequence[str]) -> int:
     return len(ids)
 
 
-def compact(folder: Path, *, threads: int, memory: int | None) -> None:
+def compact(folder: Path, opened: Snapshot, *, threads: int, memory: int | None) -> None:
     """Rewrite all live documents: one segment, or neighbours together as far as the budget reaches."""
     with IndexWriter(folder) as writer:
-        snapshot = _open(writer)
+        snapshot = _open(writer, opened)
         if len(snapshot.segments) <= 1 and all(s.live is None for s in snapshot.segments):
             return
         records: list[SegmentRecord] = []
@@ -118,9 +120,10 @@ def store_tuning(folder: Path, records: Sequence[TuningRecord]) -> None:
 # ---- steps -------------------------------------------------------------------------------
 
 
-def _open(writer: IndexWriter) -> Snapshot:
+def _open(writer: IndexWriter, opened: Snapshot) -> Snapshot:
+    """What is published now; segments that the caller has open, and so has verified, are not read again."""
     writer.current()  # says why there is no index, if there is none
-    return open_snapshot(writer.folder, "full")
+    return open_snapshot(writer.folder, "full", opened)
 
 
 def _check_columns(manifest: Manifest, records: Iterable[SegmentRecord]) -> None:
@@ -176,12 +179,16 @@ def _without(writer: IndexWriter, snapshot: Snapshot, ordinals: NDArray[np.int64
     return list(records.values())
 
 
+def _cost(record: SegmentRecord) -> int:
+    return segment_cost(record.nnz, record.n_docs, file_sizes(record).get("payload", 0))
+
+
 def _groups(segments: Sequence[Segment], memory: int | None) -> Iterator[list[Segment]]:
     """Neighbours that can be rewritten together within the budget."""
     group: list[Segment] = []
     cost = 0
     for segment in segments:
-        own = segment_cost(segment.record.nnz, len(segment), 0)
+        own = _cost(segment.record)
         if group and memory is not None and cost + own > memory << 20:
             yield group
             group, cost = [], 0
@@ -213,18 +220,20 @@ def _merge_tail(
     threads: int,
     memory: int | None,
 ) -> list[SegmentRecord]:
-    """Merge segments at the end while the last is not much smaller than the one before."""
+    """Merge segments at the end while the last is not much smaller than the one before and memory lasts."""
+    limit = (MERGE_MEMORY if memory is None else memory) << 20
     start = len(segments) - 1
-    size = segments[start].live
-    while start > 0 and (size >= MERGE_RATIO * segments[start - 1].live or start >= MAX_TAIL):
+    size, cost = segments[start].live, _cost(segments[start])
+    while start > 0 and size >= MERGE_RATIO * segments[start - 1].live:
+        cost += _cost(segments[start - 1])
+        if cost > limit:
+            break
         start -= 1
         size += segments[start].live
     tail = segments[start:]
-    if memory is not None and sum(segment_cost(s.nnz, s.n_docs, 0) for s in tail) > memory << 20:
-        tail = []
     if len(tail) < 2:
         if len(segments) > MAX_SEGMENTS:
-            raise InvalidInputError(f"more than {MAX_SEGMENTS} segments: compact the index with more memory")
+            raise InvalidInputError(f"more than {MAX_SEGMENTS} segments: compact the index first")
         return segments
     known = {s.record.postings.id: s for s in snapshot.segments}
     group = []

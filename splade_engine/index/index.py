@@ -233,6 +233,7 @@ class SparseIndex:
         batches = batches_of(vectors, ids, payload)
         count = changes.add(
             self.path,
+            self._snapshot,
             batches,
             replace=False,
             threads=checked_threads(threads),
@@ -262,6 +263,7 @@ class SparseIndex:
         batches = batches_of(vectors, ids, payload)
         count = changes.add(
             self.path,
+            self._snapshot,
             batches,
             replace=True,
             threads=checked_threads(threads),
@@ -278,7 +280,7 @@ class SparseIndex:
             InvalidInputError: if an id is not in the index, or given twice; nothing has changed then.
             IndexLockedError, StorageError: nothing has changed then.
         """
-        count = changes.delete(self.path, ids)
+        count = changes.delete(self.path, self._snapshot, ids)
         self.refresh()
         return count
 
@@ -289,7 +291,7 @@ class SparseIndex:
         Ordinals are numbered through again; the order of the documents stays. Results are those of an index
         built from the live documents.
         """
-        changes.compact(self.path, threads=checked_threads(threads), memory=memory)
+        changes.compact(self.path, self._snapshot, threads=checked_threads(threads), memory=memory)
         self.refresh()
         return len(self._snapshot.segments)
 

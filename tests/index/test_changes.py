@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
-from splade_engine.index import SparseIndex
+from splade_engine.index import SparseIndex, changes
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
@@ -111,6 +112,32 @@ def test_growing_by_single_documents_stays_logarithmic(memory_path: Path) -> Non
         most = max(most, ix.info().n_segments)
     assert most <= 7
     assert ix.ids() == [str(i) for i in range(64)] + [f"n{i}" for i in range(40)]
+
+
+def test_merges_and_compaction_keep_to_the_memory(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        changes, "segment_cost", lambda nnz, n_docs, payload: n_docs << 20
+    )  # 1 MiB a document
+    ix = SparseIndex.build(memory_path / "ix", made.vectors(0, 100), threads=1)
+    queries = made.vectors(99, 5)
+    for i in range(4):
+        ix.add(made.vectors(i, 60), [f"{i}-{j}" for j in range(60)], threads=1, memory=150)
+    before = made.answers(ix, queries)
+    assert [len(s) for s in ix._snapshot.segments] == [100, 120, 120]
+    ix.add(made.vectors(9, 500), [f"x{j}" for j in range(500)], threads=1)
+    assert [len(s) for s in ix._snapshot.segments] == [840]  # 840 MiB, within the default of 1,024
+    ix.delete([f"x{j}" for j in range(500)])
+    assert ix.compact(memory=64) == 1
+    assert made.answers(ix, queries) == before
+
+
+def test_a_large_index_is_not_read_again_for_a_small_change(memory_path: Path) -> None:
+    ix = made.index(memory_path / "ix", 300)
+    with mock.patch("splade_engine.index.segment.check_structure") as checked:
+        ix.add(made.vectors(1, 2), ["a", "b"])
+        assert [c.kwargs["n_docs"] for c in checked.call_args_list] == [2]
+        ix.delete(["a", "7"])
+        assert checked.call_count == 1
 
 
 def test_all_or_nothing(tmp_path: Path) -> None:
