@@ -48,3 +48,60 @@ def exact(
     if not pairs:
         return np.zeros((0, k), np.int64), np.zeros((0, k), np.float32)
     return np.array([p[0] for p in pairs]), np.array([p[1] for p in pairs])
+
+
+# ---- the inverted lists ------------------------------------------------------------------------
+
+
+def lists(documents: SparseVectors, window: int, n_levels: int) -> dict[str, np.ndarray]:
+    """The list arrays of a segment, as layout.py defines them, for vectors as they are stored."""
+    ids, terms = np.unique(documents.terms, return_inverse=True)
+    rows = np.repeat(np.arange(len(documents)), documents.row_nnz)
+    largest = np.zeros(len(ids), np.float32)
+    np.maximum.at(largest, terms, documents.weights)
+    scales = np.nextafter(largest / np.float32(255), np.float32(np.inf))
+    codes = (documents.weights / scales[terms]).astype(np.int64)
+    codes += codes.astype(np.float32) * scales[terms] < documents.weights
+    codes = np.minimum(codes, 255).astype(np.uint8)
+    windows = -(-len(documents) // window)
+    order = np.lexsort((rows, -codes.astype(int), rows // window, terms))
+    cells = terms * windows + rows // window if windows else terms
+    counts = np.bincount(cells, minlength=len(ids) * windows)
+    levels = np.zeros((len(ids), n_levels), np.uint8)
+    for t in range(len(ids)):
+        ranked = np.sort(codes[terms == t])[::-1]
+        for i in range(n_levels):
+            if len(ranked) >= 64 << i:
+                levels[t, i] = ranked[(64 << i) - 1]
+    return {
+        "term_ids": ids.astype(np.uint32),
+        "list_offsets": np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        "list_scales": scales,
+        "list_levels": levels.ravel(),
+        "list_docs": (rows[order] % window).astype(np.uint16),
+        "list_codes": codes[order],
+    }
+
+
+def nth_largest(values: np.ndarray, rank: int) -> int:
+    """The rank-th largest, from 1."""
+    return int(np.sort(values)[::-1][rank - 1])
+
+
+def keep_largest(slots: np.ndarray, values: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """The `wanted` largest in their order of arrival, earlier ones among equals."""
+    kept = np.sort(np.lexsort((np.arange(len(values)), -values.astype(int)))[:wanted])
+    return slots[kept], values[kept]
+
+
+def bounds(codes: np.ndarray, documents: np.ndarray, multiplier: int, n: int) -> np.ndarray:
+    """What one list adds to the 16-bit bounds of n documents."""
+    out = np.zeros(n, np.uint16)
+    np.add.at(out, documents, ((multiplier * codes.astype(np.int64) + 255) >> 8).astype(np.uint16))
+    return out
+
+
+def entries_left_out(codes: np.ndarray, lowest: int) -> tuple[int, int]:
+    """(entries with a code below `lowest`, the largest of their codes)."""
+    below = codes[codes < lowest]
+    return len(below), int(below.max()) if len(below) else 0

@@ -78,11 +78,12 @@ def _numbered(vectors: SparseVectors, threads: int) -> tuple[NDArray[np.uint32],
 
 def _stored_weights(weights: NDArray[np.float32], config: BuildConfig, threads: int) -> NDArray[Any]:
     largest = float(weights.max()) if len(weights) else 1.0
-    # weights below the smallest float16 are raised to it; where even the largest is near it that would distort
+    # weights below the smallest float16 are raised to it; where even the largest is near it that would
+    # distort
     fits = 2.0**-10 <= largest <= _HALF_MAX
     if config.weights == "float16" and not fits:
         raise InvalidInputError(
-            f"BuildConfig.weights: float16 holds largest weights between 2^-10 and {_HALF_MAX:.0f}, got {largest:g}"
+            f"weights: float16 needs a largest weight of 2^-10 to {_HALF_MAX:.0f}, got {largest:g}"
         )
     if config.weights == "float32" or not fits:
         return np.array(weights, dtype=np.float32)

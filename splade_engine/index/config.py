@@ -28,9 +28,9 @@ class BuildConfig:
     """What is stored of a segment.
 
     Attributes:
-        weights: how document weights are stored, and so what "exact" is exact over. "float16" keeps each weight
-            within a relative 2^-11 (Seismic's default as well); "float32" keeps it as given; "auto" takes float16
-            unless a weight lies outside its range.
+        weights: how document weights are stored, and so what "exact" is exact over. "float16" keeps each
+            weight within a relative 2^-11 (Seismic's default as well); "float32" keeps it as given; "auto"
+            takes float16 unless a weight lies outside its range.
     """
 
     weights: Literal["auto", "float16", "float32"] = "auto"
@@ -45,11 +45,11 @@ class SearchConfig:
 
     Attributes:
         exact: the true top k over the stored weights; the other fields are then without effect.
-        max_postings: about how many list entries are walked per query: those with the largest impact (query weight
-            x document weight), from whatever term (impact ordering: Anh and Moffat, SIGIR 2006). A query whose
-            lists hold little more is answered exactly, which is then as fast.
-        n_candidates: how many documents per query, those with the largest sums over the entries walked, are scored
-            in full; at least k of them are.
+        max_postings: about how many list entries are walked per query: those with the largest impact (query
+            weight x document weight), from whatever term (impact ordering: Anh and Moffat, SIGIR 2006). A
+            query whose lists hold little more is answered exactly, which is then as fast.
+        n_candidates: how many documents per query, those with the largest sums over the entries walked, are
+            scored in full; at least k of them are.
     """
 
     exact: bool = False

@@ -1,14 +1,15 @@
 """Compiled kernels: explicit signatures, no GIL, machine code cached in a folder of the project's own.
 
-Numba's own `cache=True` writes beside the source (often read-only) and is known to crash when several processes
-start cold at once (numba issues 4807, 10128). Here the cache lives in `SPLADE_ENGINE_CACHE`, else
-`~/.cache/splade-engine`, in one folder per (numba, llvmlite, Python, processor, kernel sources, flags): a change of
-any of them is a new folder, nothing stale can be read. Compiling and loading happen under a file lock, so that of
-many cold processes one compiles and the others load. Where the folder cannot be used (read-only, owned by somebody
-else), kernels are compiled in memory. The cache holds code: it is only used if it belongs to this user and nobody
-else may write to it.
+Numba's own `cache=True` writes beside the source (often read-only) and is known to crash when several
+processes start cold at once (numba issues 4807, 10128). Here the cache lives in `SPLADE_ENGINE_CACHE`, else
+`~/.cache/splade-engine`, in one folder per (numba, llvmlite, Python, processor, kernel sources, flags): a
+change of any of them is a new folder, nothing stale can be read. Compiling and loading happen under a file
+lock, so that of many cold processes one compiles and the others load. Where the folder cannot be used
+(read-only, owned by somebody else), kernels are compiled in memory. The cache holds code: it is only used
+if it belongs to this user and nobody else may write to it.
 
-A kernel is compiled or loaded on its first call, so importing this module costs nothing but numba's own import.
+A kernel is compiled or loaded on its first call, so importing this module costs nothing but numba's own
+import.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ _COMPILE = threading.RLock()  # LLVM is entered by one thread at a time
 class Kernel:
     """A function compiled for one of its signatures when that one is first called.
 
-    `name(...)` calls the first signature, `name[i]` is the callable of signature i: the caller, who knows its types,
-    picks the variant, and the others are never compiled.
+    `name(...)` calls the first signature, `name[i]` is the callable of signature i: the caller, who knows
+    its types, picks the variant, and the others are never compiled.
     """
 
     def __init__(self, function: Callable[..., Any], signatures: tuple[str, ...]) -> None:
@@ -60,6 +61,7 @@ class Kernel:
         return call if call is not None else self._compile(variant)
 
     def __call__(self, *args: Any) -> Any:
+        """Run the first variant."""
         return self[0](*args)
 
     def _compile(self, variant: int) -> Callable[..., Any]:
@@ -75,8 +77,8 @@ class Kernel:
 def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorate a naked loop; each signature lists its arguments, such as `"i8 u2[] f4[]! i8[,]!"`.
 
-    `b1 u1 u2 u4 i4 i8 f4 f8` are scalars, `[]` makes a contiguous array that is only read (a mapped file), `[]!` one
-    that is written, `[,]!` a two-dimensional one.
+    `b1 u1 u2 u4 i4 i8 f4 f8` are scalars, `[]` makes a contiguous array that is only read (a mapped file),
+    `[]!` one that is written, `[,]!` a two-dimensional one.
     """
 
     def decorate(function: Callable[..., Any]) -> Kernel:

@@ -1,18 +1,20 @@
 """The arrays of a segment, and the rules that make every kernel safe on them.
 
-A segment of n documents knows T distinct terms, numbered 0..T-1 in the order of their ids (`term_ids`), and stores
-each entry twice:
+A segment of n documents knows T distinct terms, numbered 0..T-1 in the order of their ids (`term_ids`), and
+stores each entry twice:
 
 - by document (the forward index), with the weight that "exact" is exact over:
   row d is `doc_terms_*[doc_offsets[d]:doc_offsets[d + 1]]` with weights `doc_weights_*`;
-- by term (the inverted lists), with the weight rounded up to 8 bits, code * list_scales[t]: an upper bound. A list
-  is cut at every WINDOW documents, so that a document fits 16 bits and the scores of a window stay in cache: the
-  entries of term t in window w are `list_offsets[t * n_windows + w]` to the next offset, heaviest first, so that a
-  search may stop where they no longer matter. `list_levels[t * N_LEVELS + i]` is the code of the entry of rank
-  64 << i of the whole list (0 beyond its end): how many entries a threshold leaves can be told without reading them.
+- by term (the inverted lists), with the weight rounded up to 8 bits, code * list_scales[t]: an upper bound.
+  A list is cut at every WINDOW documents, so that a document fits 16 bits and the scores of a window stay
+  in cache: the entries of term t in window w are `list_offsets[t * n_windows + w]` to the next offset,
+  heaviest first, so that a search may stop where they no longer matter. `list_levels[t * N_LEVELS + i]` is
+  the code of the entry of rank 64 << i of the whole list (0 beyond its end): how many entries a threshold
+  leaves can be told without reading them.
 
-Of each pair of arrays `_16` and `_32` one is empty: terms need 32 bits when T > 65,536, weights when float16 does not
-hold them. No kernel checks bounds; `check_structure` checks every property that one relies on, before any runs.
+Of each pair of arrays `_16` and `_32` one is empty: terms need 32 bits when T > 65,536, weights when
+float16 does not hold them. No kernel checks bounds; `check_structure` checks every property that one relies
+on, before any runs.
 """
 
 from __future__ import annotations

@@ -117,7 +117,14 @@ class SegmentSearcher:
                 *(self._number_of, self._ids, WINDOW, N_LEVELS, *self._lists),
                 *(self._offsets, self._terms, self._bits, mask, n_allowed),
                 *(scratch.table, scratch.lists, scratch.factors, scratch.multipliers, scratch.active),
-                *(scratch.lowest, scratch.ends, scratch.histogram, scratch.bounds, scratch.slots, scratch.values),
+                *(
+                    scratch.lowest,
+                    scratch.ends,
+                    scratch.histogram,
+                    scratch.bounds,
+                    scratch.slots,
+                    scratch.values,
+                ),
                 *(scratch.work, docs, values, scored),
             )
             with self._lock:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.builder import build_segment
 from splade_engine.index.config import BuildConfig, SearchConfig
-from splade_engine.index.layout import check_structure
+from splade_engine.index.kernels import plan
+from splade_engine.index.layout import N_LEVELS, WINDOW, check_structure
 from splade_engine.index.searcher import SegmentSearcher
 from splade_engine.vectors import SparseVectors
 from tests import oracle
@@ -106,6 +107,44 @@ def test_results_do_not_depend_on_threads_or_batch(large):
         assert np.array_equal(one.scores, eight.scores)
         assert np.array_equal(one.docs_scored, eight.docs_scored)
         assert np.array_equal(one.ordinals, np.concatenate([s.ordinals for s in single]))
+
+
+def test_approximate_search_scores_the_documents_with_the_largest_sums(large):
+    """Recomputed from the arrays: which entries are walked, what they add up to, who is scored for that."""
+    documents, queries, engine = large
+    arrays = build_segment(documents, BuildConfig(), 1)
+    windows, wanted, k = 3, 25, 10
+    hits = engine.search(queries, k, SearchConfig(max_postings=4000, n_candidates=wanted))
+    stored = oracle.stored(documents)
+    offsets, rank = arrays["list_offsets"], {int(t): i for i, t in enumerate(arrays["term_ids"])}
+    checked = 0
+    for q in range(len(queries)):
+        if hits.docs_scored[q] != wanted:
+            continue  # answered exactly, by its cost
+        terms, weights = queries.row(q)
+        lists = np.array([rank[int(t)] for t in terms if int(t) in rank])
+        factors = weights[[int(t) in rank for t in terms]].astype(float) * arrays["list_scales"][lists]
+        least = plan.impact_threshold.py_func(
+            *(len(lists), lists, factors, 4000, windows, offsets, arrays["list_levels"], N_LEVELS),
+            np.empty(512),
+        )
+        scale = (plan.CEILING - 2.0 * len(lists) - 1.0) / (factors * 255.0).sum()
+        sums = np.zeros(len(documents), np.int64)
+        for t, factor in zip(lists, factors, strict=True):
+            lowest = max(1, np.ceil(least / factor))
+            for w in range(windows):
+                entries = slice(offsets[t * windows + w], offsets[t * windows + w + 1])
+                codes = arrays["list_codes"][entries]
+                walked = codes >= lowest
+                places = arrays["list_docs"][entries][walked].astype(int) + w * WINDOW
+                sums += oracle.bounds(codes[walked], places, int(factor * scale * 256) + 1, len(sums))
+        smallest = oracle.nth_largest(sums, wanted)
+        scores = (queries[q].to_scipy() @ stored.to_scipy().T).toarray().ravel()
+        assert (sums[hits.ordinals[q]] >= smallest).all()
+        missed = np.setdiff1d(np.flatnonzero(sums > smallest), hits.ordinals[q])
+        assert (scores[missed] <= hits.scores[q, -1] * (1 + 1e-5)).all()
+        checked += 1
+    assert checked > 10
 
 
 def test_a_longer_ranking_starts_with_the_shorter_one(large):

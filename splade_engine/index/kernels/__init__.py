@@ -1,1 +1,4 @@
-"""Naked loops over arrays: no allocation, no validation, no options inside. Each has a numpy twin in tests/oracle.py."""
+"""Naked loops over arrays: no allocation, no validation, no options inside.
+
+Each has a plain numpy twin in tests/oracle.py.
+"""

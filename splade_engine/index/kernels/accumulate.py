@@ -1,7 +1,8 @@
-"""Walking the lists of one window: upper bounds of scores, in 16 bits, added up in an array that stays in cache.
+"""Walking the lists of one window: upper bounds of scores, in 16 bits, added up in an array that stays in
+cache.
 
-Arrays are indexed by uint64, never sliced: numba then neither checks for wrap-around nor counts references (atomic
-operations, 36 ns for each list of each window).
+Arrays are indexed by uint64, never sliced: numba then neither checks for wrap-around nor counts references
+(atomic operations, 36 ns for each list of each window).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def add_whole_list(begin: Any, end: Any, multiplier: Any, docs: Any, codes: Any,
 def add_heavy_entries(
     begin: Any, end: Any, lowest: Any, multiplier: Any, docs: Any, codes: Any, bounds: Any
 ) -> Any:
-    """Add the bounds of the entries from `begin` on with at least the code `lowest`; returns where they end."""
+    """Add the bounds of the entries from `begin` on down to the code `lowest`; returns where they end."""
     j = np.uint64(begin)
     stop = np.uint64(end)
     while j < stop:
@@ -50,7 +51,7 @@ def take_touched(
     slots: Any,
     values: Any,
 ) -> Any:
-    """Clear the bounds of the documents of begin..end-1; append those of at least `threshold`. Returns the count."""
+    """Clear the bounds of begin..end-1's documents; append those >= `threshold`. Returns the count."""
     for j in range(np.uint64(begin), np.uint64(end)):
         d = np.uint64(docs[j])
         bound = bounds[d]
@@ -66,7 +67,8 @@ def take_touched(
 def take_all(n: Any, bounds: Any, threshold: Any, base: Any, slots: Any, values: Any) -> Any:
     """Clear bounds[:n]; write those of at least `threshold` to (slots, values). Returns how many.
 
-    The length of bounds is a multiple of 64: the inner loop has a fixed length and becomes two vector instructions.
+    The length of bounds is a multiple of 64: the inner loop has a fixed length and becomes two vector
+    instructions.
     """
     count = np.int64(0)
     for begin in range(0, n, 64):
@@ -122,7 +124,7 @@ def nth_largest(values: Any, n: Any, rank: Any) -> Any:
 
 @inlined
 def keep_largest(count: Any, wanted: Any, slots: Any, values: Any, work: Any) -> Any:
-    """Keep the `wanted` largest of count candidates, earlier ones among equals; returns the smallest value kept."""
+    """Keep the `wanted` largest candidates, earlier ones among equals; returns the smallest value kept."""
     for i in range(count):
         work[i] = values[i]
     smallest = nth_largest(work, count, wanted)
@@ -144,4 +146,4 @@ def keep_largest(count: Any, wanted: Any, slots: Any, values: Any, work: Any) ->
 @inlined
 def next_bound(bound: Any) -> Any:
     """The smallest bound above this one, or the largest that there is."""
-    return np.uint16(min(np.int64(bound) + 1, 65535))
+    return np.uint16(bound + 1) if bound < 65535 else bound

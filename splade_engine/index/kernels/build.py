@@ -43,7 +43,8 @@ def count_window(begin: Any, end: Any, terms: Any, weights: Any, counts: Any, la
 def encode_window(
     begin: Any, end: Any, terms: Any, weights: Any, scales: Any, codes: Any, counts: Any
 ) -> None:
-    """codes[j - begin] = weight / scale rounded up, at most 255, so that code * scale bounds the weight from above.
+    """codes[j - begin] = weight / scale rounded up, at most 255, so that code * scale bounds the weight
+    from above.
 
     Adds the number of entries of every code to counts.
     """
@@ -53,7 +54,7 @@ def encode_window(
         code = np.int64(w / scale)
         if np.float32(code) * scale < w:
             code += 1
-        code = min(code, 255)
+        code = code if code < 255 else np.int64(255)
         codes[np.uint64(j - begin)] = code
         counts[np.uint64(code)] += 1
 
@@ -97,7 +98,7 @@ def sort_by_term(terms: Any, docs: Any, codes: Any, cursors: Any, out_docs: Any,
 def mark_levels(
     first: Any, last: Any, windows: Any, offsets: Any, codes: Any, counts: Any, levels: Any
 ) -> None:
-    """For terms first..last-1: the code of the entry at rank 64, 128, 256, ... of each list, 0 beyond its end."""
+    """For terms first..last-1: the codes at rank 64, 128, 256, ... of their lists, 0 beyond the end."""
     n_levels = len(levels) // ((len(offsets) - 1) // windows)
     for t in range(first, last):
         for c in range(256):

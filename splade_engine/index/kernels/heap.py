@@ -1,4 +1,4 @@
-"""The k best hits so far: a binary heap, worst at its root; among equal scores the larger ordinal is worse."""
+"""The k best hits so far: a heap with the worst at its root; of equal scores the larger ordinal is worse."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sift_down(scores: Any, docs: Any, q: Any, size: Any, score: Any, doc: Any) -
 
 @inlined
 def push(scores: Any, docs: Any, q: Any, size: Any, score: Any, doc: Any) -> Any:
-    """Offer a hit to the heap in row q, which holds at most as many as the row is long; returns its new size."""
+    """Offer a hit to the heap in row q, which holds as many as the row is long; returns its new size."""
     if size < scores.shape[1]:
         i = np.int64(size)
         while i > 0:

@@ -16,7 +16,7 @@ MOST_TERMS = (
 
 @inlined
 def find_term(term: Any, number_of: Any, term_ids: Any) -> Any:
-    """The segment's number of a term, or -1: by table, or by bisection where the vocabulary is too large for one."""
+    """The segment's number of a term, or -1: by table, or by bisection in a huge vocabulary."""
     if len(number_of) > 0:
         return np.int64(number_of[np.uint64(term)])
     low, high = np.int64(0), np.int64(len(term_ids))
@@ -82,8 +82,8 @@ def impact_threshold(
 ) -> Any:
     """The impact (weight x weight) above which the lists hold about `budget` entries.
 
-    The stored codes at ranks 64, 128, ... of every list give how many entries lie between two impacts; they go into
-    a histogram of impacts, which is read from the top until the budget is used up.
+    The stored codes at ranks 64, 128, ... of every list give how many entries lie between two impacts; they
+    go into a histogram of impacts, which is read from the top until the budget is used up.
     """
     highest = 0.0
     for i in range(count):
@@ -113,3 +113,71 @@ def impact_threshold(
         left -= histogram[b]
         b -= 1
     return np.float64(b) / to_bucket
+
+
+@inlined
+def cheapest_cut(row: Any, n_levels: Any, length: Any, price: Any, levels: Any) -> Any:
+    """The code from which on a list is worth reading, if leaving entries out costs `price` entries per code.
+
+    Leaving out all entries of code c or less may cost a document c codes of its bound, and saves the rest of
+    the list. 1 means reading all of it, 256 nothing.
+    """
+    best, lowest = 0.0, np.int64(1)
+    saved = length - price * 255.0
+    if saved > best:
+        best, lowest = saved, np.int64(256)
+    for level in range(n_levels):
+        rank = np.float64(np.int64(64) << level)
+        if rank >= length:
+            break
+        code = np.int64(levels[row + level])
+        saved = (length - rank) - price * code
+        if saved > best:
+            best, lowest = saved, code + 1
+    return lowest
+
+
+@inlined
+def cut_lists(
+    count: Any,
+    lists: Any,
+    factors: Any,
+    allowance: Any,
+    windows: Any,
+    offsets: Any,
+    levels: Any,
+    n_levels: Any,
+    lowest: Any,
+) -> Any:
+    """Choose where to stop reading each list, so that a document misses at most `allowance` of its bound.
+
+    Of all ways to spend the allowance the one that leaves out the most entries: one price per unit of bound
+    for all lists, found by bisection. Returns what a document can miss at most.
+    """
+    low, high = -20.0, 40.0  # log2 of the price
+    for _ in range(16):
+        middle = 0.5 * (low + high)
+        price = 2.0**middle
+        spent = 0.0
+        for i in range(count):
+            t = lists[i]
+            length = np.float64(offsets[(t + 1) * windows] - offsets[t * windows])
+            spent += factors[i] * (
+                cheapest_cut(t * n_levels, n_levels, length, price * factors[i], levels) - 1.0
+            )
+        if spent > allowance:
+            low = middle
+        else:
+            high = middle
+    price = 2.0**high
+    spent = 0.0
+    for i in range(count):
+        t = lists[i]
+        length = np.float64(offsets[(t + 1) * windows] - offsets[t * windows])
+        lowest[i] = cheapest_cut(t * n_levels, n_levels, length, price * factors[i], levels)
+        spent += factors[i] * (lowest[i] - 1.0)
+    if spent > allowance:  # out of the range of prices
+        for i in range(count):
+            lowest[i] = 1
+        spent = 0.0
+    return spent

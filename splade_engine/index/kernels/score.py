@@ -1,7 +1,7 @@
 """The score of a document: the one definition that every search ends with, so that all agree to the bit.
 
-Four partial sums, over the entries at positions 0, 1, 2, 3 modulo 4 of the row, added as (s0 + s1) + (s2 + s3), all
-in float32: one sum would wait for the adder (119 entries x 3 cycles), four hide it.
+Four partial sums, over the entries at positions 0, 1, 2, 3 modulo 4 of the row, added as (s0 + s1) + (s2 +
+s3), all in float32: one sum would wait for the adder (119 entries x 3 cycles), four hide it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _widen(weight: Any) -> Any:
 
 @inlined
 def score_row(begin: Any, end: Any, terms: Any, weights: Any, table: Any) -> Any:
-    """float32 dot product of entries begin..end-1 with the query's dense table, at most the largest float32."""
+    """float32 dot product of entries begin..end-1 with the query's table, at most the largest float32."""
     s0 = s1 = s2 = s3 = np.float32(0.0)
     whole = begin + ((end - begin) & ~3)
     for j in range(np.uint64(begin), np.uint64(whole), np.uint64(4)):

@@ -1,8 +1,9 @@
 """The search loops: walk lists window by window, score the promising documents in full, keep the best k.
 
-Approximate: only the entries whose impact (query weight x document weight) is among the query's `budget` largest are
-walked, wherever they lie; the `wanted` documents with the largest partial sums are scored in full. Exact: all entries
-are walked; their sums are upper bounds, and every document whose bound reaches the k-th best score is scored.
+Approximate: only the entries whose impact (query weight x document weight) is among the query's `budget`
+    largest are walked, wherever they lie; the `wanted` documents with the largest partial sums are scored
+    in full. Exact: all entries are walked; their sums are upper bounds, and every document whose bound
+    reaches the k-th best score is scored.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ from splade_engine.index.kernels.accumulate import (
 )
 from splade_engine.index.kernels.build import VARIANTS
 from splade_engine.index.kernels.heap import push, sort_best_first
-from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, impact_threshold, load_query
+from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, cut_lists, impact_threshold, load_query
 from splade_engine.index.kernels.score import AHEAD, prefetch_row, score_row
 
 READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
 WORTH_A_GUESS = 40_000  # entries from which an exact search starts with an approximate one
+# the part of the k-th best score that an exact search may leave unread in the lists: more of it reads less of
+# them and scores more documents (exact on 637k passages: 339 us at 0, 259 at .15, 273 at .3)
+SPARE = 0.2
 
 
 @inlined
@@ -52,7 +56,7 @@ def score_candidates(
     end: Any,
     slots: Any,
     values: Any,
-    check: Any,
+    missing: Any,
     to_bound: Any,
     doc_offsets: Any,
     doc_terms: Any,
@@ -64,7 +68,10 @@ def score_candidates(
     size: Any,
     scored: Any,
 ) -> Any:
-    """Score candidates begin..end-1 in full; with `check`, skip those whose bound is below the k-th best score."""
+    """Score candidates begin..end-1 in full.
+
+    If missing >= 0, value + missing is a bound of a candidate's score; those below the k-th best are skipped.
+    """
     k = out_scores.shape[1]
     for c in range(begin, min(begin + 2 * AHEAD, end)):
         prefetch(doc_offsets, slots[c])
@@ -77,7 +84,7 @@ def score_candidates(
         if c + AHEAD < end:
             d = slots[c + AHEAD]
             prefetch_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights)
-        if check and size == k and np.float64(values[c]) < np.float64(out_scores[q, 0]) * to_bound:
+        if missing >= 0.0 and size == k and values[c] + missing < np.float64(out_scores[q, 0]) * to_bound:
             continue
         d = slots[c]
         score = score_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights, table)
@@ -188,7 +195,8 @@ def walk_heavy(
             active[n_active], active[half + n_active] = lists[i], multipliers[i]
             lowest[n_active] = max(np.int64(code), 1)
             n_active += 1
-    # few of the documents touched reach three times the threshold, and the best of them do: the rest is not collected
+    # few of the documents touched reach three times the threshold, and the best of them do: the rest is not
+    # collected
     floor = np.uint16(min(max(1.0, 3.0 * threshold * scale), CEILING))
     while True:
         kept = collect_heavy(
@@ -206,9 +214,11 @@ def walk_all(
     windows: Any,
     window: Any,
     reach: Any,
+    missing: Any,
     to_bound: Any,
     lists: Any,
     multipliers: Any,
+    lowest: Any,
     list_offsets: Any,
     list_docs: Any,
     list_codes: Any,
@@ -226,7 +236,10 @@ def walk_all(
     q: Any,
     scored: Any,
 ) -> Any:
-    """Exact search, given a score that the k-th best document is known to reach; returns the number of hits."""
+    """Exact search, given a score that the k-th best document is known to reach; returns the number of hits.
+
+    Lists are read down to their lowest codes; that leaves out at most `missing` of a document's bound.
+    """
     n_docs = len(doc_offsets) - 1
     k = out_scores.shape[1]
     size = np.int64(0)
@@ -234,12 +247,17 @@ def walk_all(
         n = min(window, n_docs - w * window)
         for i in range(count):
             at = lists[i] * windows + w
-            add_whole_list(
-                list_offsets[at], list_offsets[at + 1], multipliers[i], list_docs, list_codes, bounds
-            )
+            begin, end = list_offsets[at], list_offsets[at + 1]
+            if lowest[i] <= 1:
+                add_whole_list(begin, end, multipliers[i], list_docs, list_codes, bounds)
+            elif lowest[i] <= 255:
+                stop = add_heavy_entries(begin, end, lowest[i], multipliers[i], list_docs, list_codes, bounds)
+                if w + 1 < windows:
+                    ahead = min(end + min(stop - begin, 256) + 32, list_offsets[at + 2])
+                    prefetch_entries(end, ahead, list_docs, list_codes)
         if size == k:
             reach = max(reach, out_scores[q, 0])
-        least = np.uint16(min(max(np.float64(reach) * to_bound, 1.0), CEILING))
+        least = np.uint16(min(max(np.float64(reach) * to_bound - missing, 1.0), CEILING))
         kept = take_all(n, bounds, least, w * window, slots, values)
         kept = keep_allowed(np.int64(0), kept, allowed, slots, values)
         begin = np.int64(0)
@@ -253,11 +271,11 @@ def walk_all(
                     values[begin], values[c] = values[c], values[begin]
                     begin += 1
             size = score_candidates(
-                *(np.int64(0), begin, slots, values, True, to_bound),
+                *(np.int64(0), begin, slots, values, missing, to_bound),
                 *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, scored),
             )
         size = score_candidates(
-            *(begin, kept, slots, values, True, to_bound),
+            *(begin, kept, slots, values, missing, to_bound),
             *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, scored),
         )
     return size
@@ -273,7 +291,7 @@ def walk_all(
         for t, w in VARIANTS
     ]
 )
-def search_queries(
+def search_queries(  # noqa: C901  (three ways to an answer, one after the other)
     first: Any,
     last: Any,
     exact: Any,
@@ -348,7 +366,7 @@ def search_queries(
                 *(bounds, slots, values, work),
             )
             size = score_candidates(
-                *(np.int64(0), kept, slots, values, False, to_bound),
+                *(np.int64(0), kept, slots, values, -1.0, to_bound),
                 *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, out_scored),
             )
             if size == k:
@@ -356,10 +374,15 @@ def search_queries(
             if size < enough:
                 way = WALK_ALL  # fewer hits than asked for: the entries left out may hold more
         if way == WALK_ALL:
+            allowance = SPARE * np.float64(reach)
+            missing = cut_lists(
+                count, lists, factors, allowance, windows, list_offsets, list_levels, n_levels, lowest
+            )
+            missing = np.ceil(missing * scale) if missing > 0.0 else 0.0
             size = walk_all(
-                *(count, windows, window, reach, to_bound, lists, multipliers, list_offsets, list_docs),
-                *(list_codes, doc_offsets, doc_terms, doc_weights, allowed, table, bounds, slots, values),
-                *(work, out_scores, out_docs, q, out_scored),
+                *(count, windows, window, reach, missing, to_bound, lists, multipliers, lowest),
+                *(list_offsets, list_docs, list_codes, doc_offsets, doc_terms, doc_weights, allowed, table),
+                *(bounds, slots, values, work, out_scores, out_docs, q, out_scored),
             )
             for rank in range(size, k):
                 out_docs[q, rank], out_scores[q, rank] = -1, -np.inf

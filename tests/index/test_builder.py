@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.index.builder import build_segment
+from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW
+from splade_engine.vectors import SparseVectors
+from tests import oracle
+from tests.index.test_searcher import random_vectors
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 300), n_terms=st.integers(1, 20))
+@settings(max_examples=40, deadline=None)
+def test_lists_equal_the_plain_construction(seed, n, n_terms):
+    documents = random_vectors(seed, n, n_terms, 6.0)
+    arrays = build_segment(documents, BuildConfig(), 1)
+    assert {name: a.dtype.newbyteorder("<").str for name, a in arrays.items()} == {
+        spec.name: np.dtype(spec.dtype).str for spec in SEGMENT_ARRAYS
+    }
+    for name, expected in oracle.lists(oracle.stored(documents), WINDOW, N_LEVELS).items():
+        assert np.array_equal(arrays[name], expected), name
+
+
+def test_the_arrays_do_not_depend_on_threads():
+    documents = random_vectors(3, 140_000, 300, 4.0)
+    one, four = (build_segment(documents, BuildConfig(), threads) for threads in (1, 4))
+    assert all(np.array_equal(one[name], four[name]) for name in one)
+    expected = oracle.lists(oracle.stored(documents), WINDOW, N_LEVELS)
+    assert all(np.array_equal(one[name], array) for name, array in expected.items())
+
+
+def test_codes_bound_weights_from_above():
+    documents = random_vectors(4, 500, 30, 10.0)
+    arrays = build_segment(documents, BuildConfig(), 1)
+    offsets = arrays["list_offsets"]
+    stored = oracle.stored(documents).to_scipy().tocsc()
+    for t, term in enumerate(arrays["term_ids"]):
+        entries = slice(offsets[t], offsets[t + 1])
+        bound = arrays["list_codes"][entries].astype(np.float32) * arrays["list_scales"][t]
+        weights = stored[arrays["list_docs"][entries].astype(int), int(term)].toarray().ravel()
+        assert (bound >= weights).all()
+        assert (bound <= weights + 1.01 * arrays["list_scales"][t]).all()
+
+
+def test_weights_are_stored_as_asked_or_as_they_fit():
+    documents = random_vectors(5, 20, 10, 4.0)
+    huge = SparseVectors([0, 1], [0], [1e6], 1)
+    assert len(build_segment(documents, BuildConfig(), 1)["doc_weights_16"]) == documents.nnz
+    exact = build_segment(documents, BuildConfig(weights="float32"), 1)["doc_weights_32"]
+    assert np.array_equal(exact, documents.weights)
+    assert build_segment(huge, BuildConfig(), 1)["doc_weights_32"].tolist() == [1e6]
+    with pytest.raises(InvalidInputError, match="weights: float16 needs a largest weight of"):
+        build_segment(huge, BuildConfig(weights="float16"), 1)
+    with pytest.raises(InvalidInputError, match="threads must be at least 1"):
+        build_segment(huge, BuildConfig(), 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BuildConfig(weights="int4"), "BuildConfig.weights must be one of auto, float16, float32"),
+        (lambda: SearchConfig(exact=1), "SearchConfig.exact must be True or False, got 1"),
+        (lambda: SearchConfig(max_postings=0), "SearchConfig.max_postings must be an integer between 1"),
+        (lambda: SearchConfig(n_candidates=2.5), "SearchConfig.n_candidates must be an integer between 1"),
+        (lambda: SearchConfig(n_candidates=True), "SearchConfig.n_candidates must be an integer between 1"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(make, message):
+    with pytest.raises(InvalidInputError, match=message):
+        make()
