@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.corpus import Corpus, CorpusSource
 from splade_engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
-from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexExistsError, InvalidInputError
+from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
 from splade_engine.hits import Hit, HitPage
 from splade_engine.index import SparseIndex
+from splade_engine.index.publish import refuse_occupied
 from splade_engine.shards import EncodedCorpus, encode_corpus
 from splade_engine.vectors import SparseVectors
 
@@ -85,8 +86,7 @@ class SearchEngine:
             StorageError: the disk refused; what was encoded is kept.
         """
         path = Path(path)
-        if not overwrite and path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise IndexExistsError(f"{path}: exists already; choose another folder or overwrite it")
+        refuse_occupied(path, overwrite=overwrite)
         loaded = _loaded(encoder)
         encoded = _encoded(path, corpus, loaded, overwrite, allow_empty, progress, encode_options)
         record = encoder_record(loaded)

@@ -56,8 +56,10 @@ def run(
       splade-engine index ~/notes -o notes-index
       splade-engine index beir/scifact -o scifact --encoder naver/splade-v3
     """
+    from splade_engine.index.publish import refuse_occupied
+
     start = time.perf_counter()
-    options.refuse_existing(folder, overwrite)
+    refuse_occupied(folder, overwrite=overwrite)
     building: dict[str, Any] = {"overwrite": overwrite, "threads": threads, "memory": memory}
     if source.suffix.lower() in VECTOR_SUFFIXES and not source.is_dir():
         index = _from_vectors(source, folder, encoder, building)

@@ -67,12 +67,11 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     return decode(data, str(path)), data
 
 
-def prepare_folder(folder: Path, *, overwrite: bool) -> bool:
-    """Make the folder of a new index (True), or check that a build may write into the one that exists
-    (False).
+def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
+    """Check that a build may write into `folder`, without making it.
 
-    An existing folder is accepted when it is empty or holds no more than the remains of a build that died;
-    with `overwrite` also when it holds an index. Other people's files are never written between.
+    It may where there is nothing, an empty folder, or the remains of a build that died; with `overwrite` also
+    where there is an index. Other people's files are never written between.
 
     Raises:
         IndexExistsError: if the folder holds something else.
@@ -80,18 +79,28 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> bool:
     """
     with disk_errors(folder):
         if not os.path.lexists(folder):
-            os.makedirs(folder)  # noqa: PTH103 - every system call of this module goes through `os`
-            sync_folder(folder.absolute().parent)
-            return True
+            return
         if not folder.is_dir():
-            raise IndexExistsError(f"{folder}: exists and is not a folder")
+            raise IndexExistsError(f"{folder}: exists already and is not a folder")
         names = os.listdir(folder)  # noqa: PTH208
     strange = sorted(n for n in names if n not in (MANIFEST, _TEMPORARY, _LOCK) and not _OURS.match(n))
     if strange and not (overwrite and MANIFEST in names):
-        raise IndexExistsError(f"{folder}: the folder is not empty (it holds {strange[0]!r})")
+        raise IndexExistsError(f"{folder}: exists already and is not empty (it holds {strange[0]!r})")
     if MANIFEST in names and not overwrite:
-        raise IndexExistsError(f"{folder}: holds an index already; pass overwrite to replace it")
-    return False
+        raise IndexExistsError(
+            f"{folder}: exists already and holds an index; choose another, or overwrite it"
+        )
+
+
+def prepare_folder(folder: Path, *, overwrite: bool) -> bool:
+    """Make the folder of a new index unless it is there; True if it was made. Refuses as `refuse_occupied`."""
+    refuse_occupied(folder, overwrite=overwrite)
+    with disk_errors(folder):
+        if os.path.lexists(folder):
+            return False
+        os.makedirs(folder)  # noqa: PTH103 - every system call of this module goes through `os`
+        sync_folder(folder.absolute().parent)
+    return True
 
 
 def remove_remains(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.crash import faults, kills, powerloss
+from tests.crash import faults, kills, powerloss, resume
 
 SEED = 20261121
 
@@ -44,3 +44,8 @@ def test_readers_never_see_a_mixture() -> None:
 
 def test_eight_threads_on_one_index() -> None:
     kills.threads(500, SEED).checked()
+
+
+def test_an_interrupted_build_goes_on_to_the_same_index() -> None:
+    tally = resume.killed_and_resumed(6, SEED).checked()
+    assert tally.outcomes["killed with shards only"] > 3

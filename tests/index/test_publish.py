@@ -63,7 +63,7 @@ def test_a_failed_first_build_leaves_no_folder(tmp_path: Path) -> None:
 
 def test_a_full_folder_is_refused(tmp_path: Path) -> None:
     made.index(tmp_path / "ix")
-    with pytest.raises(IndexExistsError, match="holds an index already"):
+    with pytest.raises(IndexExistsError, match="exists already and holds an index"):
         made.index(tmp_path / "ix")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("mine")
