@@ -2,6 +2,7 @@
 
 from splade_engine.index.build import IndexBatch
 from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.explain import Placement
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.info import IndexInfo, TunedSetting
 from splade_engine.index.results import SearchResult
@@ -10,6 +11,7 @@ __all__ = [
     "BuildConfig",
     "IndexBatch",
     "IndexInfo",
+    "Placement",
     "SearchConfig",
     "SearchResult",
     "SparseIndex",

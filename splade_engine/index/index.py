@@ -25,6 +25,7 @@ from splade_engine.index.arguments import (
 from splade_engine.index.build import IndexBatch, SegmentStream, batches_of
 from splade_engine.index.check import check_index
 from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.explain import Placement, place
 from splade_engine.index.info import IndexInfo, TunedSetting, look
 from splade_engine.index.publish import IndexWriter, prepare_folder, remove_remains
 from splade_engine.index.records import Manifest
@@ -174,6 +175,23 @@ class SparseIndex:
         plan = merge.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
         check_queries(queries, snapshot.manifest.n_terms)
         return merge.search(snapshot, queries, k, plan, checked_threads(threads), where)
+
+    def explain(
+        self,
+        query: SparseVectors,
+        id: str,
+        k: int = 10,
+        *,
+        accuracy: float | None = None,
+        exact: bool = False,
+        config: SearchConfig | None = None,
+        where: Where | None = None,
+    ) -> Placement:
+        """Why the document `id` is, or is not, among the `k` hits of this one query; options as for `search`."""
+        snapshot = self._snapshot
+        plan = merge.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
+        check_queries(query, snapshot.manifest.n_terms)
+        return place(snapshot, query, id, k, plan, where)
 
     def tune(
         self,

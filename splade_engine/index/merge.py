@@ -89,7 +89,7 @@ def search(
     Every segment returns its own best k, ordered by score and then ordinal. Segments are joined in their
     order and sorted stably by score, so ties keep the order of the ordinals over the whole index.
     """
-    keep = _allowed(snapshot, where)
+    keep = allowed_documents(snapshot, where)
     n = len(queries)
     ordinals = np.full((n, k), -1, np.int64)
     scores = np.full((n, k), -np.inf, np.float32)
@@ -117,7 +117,7 @@ def search(
     return SearchResult(ordinals, scores, docs_scored, exact, snapshot.ids)
 
 
-def _allowed(snapshot: Snapshot, where: Any) -> list[NDArray[np.bool_] | None]:
+def allowed_documents(snapshot: Snapshot, where: Any) -> list[NDArray[np.bool_] | None]:
     """Per segment the documents that may be returned: live, and matching the filter; None for all."""
     if where is None:
         return [segment.live for segment in snapshot.segments]

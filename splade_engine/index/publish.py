@@ -93,7 +93,7 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
 
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> bool:
-    """Make the folder of a new index unless it is there; True if it was made. Refuses as `refuse_occupied`."""
+    """Make the folder of a new index unless it is there; True if made. Refuses as `refuse_occupied` does."""
     refuse_occupied(folder, overwrite=overwrite)
     with disk_errors(folder):
         if os.path.lexists(folder):

@@ -1,4 +1,4 @@
-"""Test 9: SIGKILL anywhere in encoding and building; the same call then makes the index of an undisturbed run."""
+"""Test 9: SIGKILL anywhere in encoding and building; the same call then makes the undisturbed index."""
 
 from __future__ import annotations
 

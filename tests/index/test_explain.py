@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.index import SearchConfig, SparseIndex, explain
+from splade_engine.vectors import SparseVectors
+from tests.index import made
+
+
+@pytest.fixture
+def ix(tmp_path: Path) -> SparseIndex:
+    return made.changed_index(tmp_path / "ix")
+
+
+def test_every_document_stands_where_exact_search_has_it(
+    ix: SparseIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(explain, "_FIRST_DEPTH", 7)
+    query = made.vectors(5, 1)
+    every = ix.search(query, 80, exact=True)
+    for i, name in enumerate(ix.ids()):
+        found = ix.explain(query, name, 5, exact=True)
+        place = every.ids[0].index(name) if name in every.ids[0] else -1
+        assert found.ordinal == ix.ordinal(name)
+        assert found.rank == place + 1
+        assert found.score == (every.scores[0, place] if place >= 0 else 0.0)
+        assert found.found_rank == (place + 1 if 0 <= place < 5 else 0)
+        assert found.reason == ("no shared term" if place < 0 else "hit" if place < 5 else "score too low")
+        assert found.last_score == every.scores[0, 4]
+        assert bool(found.terms) == (place >= 0), i
+        assert sum(q * d for _, q, d in found.terms) == pytest.approx(found.score)
+        products = [q * d for _, q, d in found.terms]
+        assert products == sorted(products, reverse=True)
+
+
+def test_why_a_document_cannot_be_a_hit(ix: SparseIndex) -> None:
+    query = made.vectors(5, 1)
+    assert ix.explain(query, "nowhere").reason == "not in the index"
+    deleted = ix.explain(query, "3")
+    assert (deleted.reason, deleted.ordinal) == ("deleted", 3)
+    assert ix.explain(query, "1", where="year > 1981").reason == "filtered"
+    assert ix.explain(ix.vectors([1]), "1", where="year = 1981").reason == "hit"
+    with pytest.raises(InvalidInputError, match="explain: one query, got 2"):
+        ix.explain(made.vectors(5, 2), "1")
+    with pytest.raises(InvalidInputError, match="k must be at least 1"):
+        ix.explain(query, "1", 0)
+
+
+def test_what_an_approximate_search_missed(tmp_path: Path) -> None:
+    documents, query = made.vectors(1, 3000, 200, 30), made.vectors(2, 1, 200, 30)
+    ix = SparseIndex.build(tmp_path / "ix", documents)
+    config = SearchConfig(max_postings=1, n_candidates=10)
+    truth = ix.search(query, 10, exact=True)
+    found = set(ix.search(query, 10, config=config).ids[0])
+    missed = [name for name in truth.ids[0] if name not in found]
+    assert missed, "the search was not approximate enough for this test"
+    told = ix.explain(query, missed[0], config=config)
+    assert (told.reason, told.rank, told.found_rank) == ("missed", truth.ids[0].index(missed[0]) + 1, 0)
+    assert told.score == truth.scores[0, told.rank - 1]
+    assert np.isfinite(told.last_score)
+
+
+def test_an_empty_query(ix: SparseIndex) -> None:
+    assert ix.explain(SparseVectors.empty(60, 1), "1").reason == "no shared term"
