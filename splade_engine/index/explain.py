@@ -21,8 +21,8 @@ class Placement:
     """Where a document stands for a query.
 
     Attributes:
-        reason: "hit"; "not in the index"; "deleted"; "filtered" (by `where`); "no shared term"; "score too
-            low" (others are better); or "missed" (good enough, but the approximate search did not look at it).
+        reason: "hit"; "not in the index"; "deleted"; "filtered" (by `where`); "no shared term"; "score
+            too low" (others are better); or "missed" (good enough, but the approximate search did not look at it).
         ordinal: of the document, -1 where it is not in the index.
         score: exact, 0 where no term is shared.
         rank: among all documents that may be returned, from 1, by exact score; 0 where it has no score.

@@ -187,7 +187,7 @@ class SparseIndex:
         config: SearchConfig | None = None,
         where: Where | None = None,
     ) -> Placement:
-        """Why the document `id` is, or is not, among the `k` hits of this one query; options as for `search`."""
+        """Why the document `id` is, or is not, among the `k` hits of one query; options as for `search`."""
         snapshot = self._snapshot
         plan = merge.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
         check_queries(query, snapshot.manifest.n_terms)
