@@ -22,7 +22,7 @@ class Placement:
 
     Attributes:
         reason: "hit"; "not in the index"; "deleted"; "filtered" (by `where`); "no shared term"; "score
-            too low" (others are better); or "missed" (good enough, but the approximate search did not look at it).
+            too low" (others are better); or "missed" (good enough, but the approximate search did not look).
         ordinal: of the document, -1 where it is not in the index.
         score: exact, 0 where no term is shared.
         rank: among all documents that may be returned, from 1, by exact score; 0 where it has no score.
@@ -89,7 +89,7 @@ def _exact(snapshot: Snapshot, query: SparseVectors, ordinal: int, where: Any) -
     """Exact score and rank; (0, 0) where the document is not among all the hits there are."""
     depth, n = _FIRST_DEPTH, int(snapshot.bases[-1])
     while True:
-        found = search(snapshot, query, min(depth, n), Plan(SearchConfig(exact=True), False), 1, where)
+        found = search(snapshot, query, min(depth, n), Plan(SearchConfig(exact=True), shared=False), 1, where)
         places = np.flatnonzero(found.ordinals[0] == ordinal)
         if len(places):
             return float(found.scores[0, places[0]]), int(places[0]) + 1

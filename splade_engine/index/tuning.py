@@ -99,7 +99,7 @@ def _climb(
 def _timed(
     snapshot: Snapshot, queries: SparseVectors, k: int, config: SearchConfig, threads: int
 ) -> tuple[NDArray[np.int64], float]:
-    plan, best = Plan(config, choose=not config.exact), float("inf")
+    plan, best = Plan(config, shared=True), float("inf")
     for _ in range(_REPEATS):
         start = time.perf_counter()
         result = search(snapshot, queries, k, plan, threads, None)

@@ -13,8 +13,8 @@ from tests.index import made
 
 @pytest.fixture
 def approximate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Segments of any size are searched approximately, and exact search seems slow."""
-    monkeypatch.setattr(merge, "EXACT_BELOW", 0)
+    """Indexes of any size are searched approximately, and exact search seems slow."""
+    monkeypatch.setattr(merge, "EXACT_UP_TO", 0)
     timed = tuning._timed
 
     def slow_exact(snapshot: object, queries: object, k: int, config: SearchConfig, threads: int) -> tuple:
