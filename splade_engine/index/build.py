@@ -49,7 +49,7 @@ def segment_cost(nnz: int, n_docs: int, payload_bytes: int) -> int:
 
 def default_threads() -> int:
     """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def batches_of(

@@ -370,5 +370,13 @@ class SparseIndex:
         """What the index holds, from the manifest alone."""
         return look(self.path, self._snapshot)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process that is handed an index opens it itself."""
+        return _reopened, (str(self.path), self._verify)
+
     def __repr__(self) -> str:
         return f"SparseIndex({str(self.path)!r}, {len(self)} documents, {self.n_terms} terms)"
+
+
+def _reopened(path: str, verify: Verify) -> SparseIndex:
+    return SparseIndex.open(path, verify=verify)

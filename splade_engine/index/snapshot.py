@@ -4,7 +4,6 @@ life.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
+from splade_engine.index.build import default_threads
 from splade_engine.index.ids import encode_ids, hash_ids
 from splade_engine.index.publish import MANIFEST, read_manifest
 from splade_engine.index.records import Manifest, SegmentRecord
@@ -140,7 +140,7 @@ def _open_segments(
             return open_segment(folder, record, manifest.n_terms, verify)
         return same if same.record == record else same.with_deleted(record, open_deleted(folder, record))
 
-    threads = min(len(manifest.segments), len(os.sched_getaffinity(0)))
+    threads = min(len(manifest.segments), default_threads())
     if threads > 1:  # checksums and array operations release the GIL
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(opened, manifest.segments))

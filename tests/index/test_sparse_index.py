@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from splade_engine.index import BuildConfig, IndexBatch, SearchConfig, SparseInd
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=40)
 
 
 def test_what_was_built_is_opened(tmp_path: Path) -> None:
@@ -244,6 +247,27 @@ def test_unverified_opening_gives_the_same_and_still_checks_sizes(tmp_path: Path
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(IndexCorruptError, match="the manifest says"):
         SparseIndex.open(tmp_path / "ix", verify="offsets")
+
+
+def test_an_index_handed_to_another_process_is_opened_there(tmp_path: Path) -> None:
+    ix, queries = made.index(tmp_path / "ix"), made.vectors(9, 5)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(made.answers, ix, queries).result() == made.answers(ix, queries)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ids=st.lists(TEXT, min_size=1, max_size=15, unique=True))
+def test_any_ids_go_through(tmp_path_factory: Any, ids: list[str]) -> None:
+    documents = SparseVectors.from_dicts([{0: 1.0 + i} for i in range(len(ids))], 3)
+    path = tmp_path_factory.mktemp("ids") / "ix"
+    SparseIndex.build(path, documents, ids, threads=1)
+    ix = SparseIndex.open(path)
+    assert ix.ids() == ids
+    assert [ix.ordinal(i) for i in ids] == list(range(len(ids)))
+    found = ix.search(SparseVectors([0, 1], [0], [1.0], 3), len(ids))
+    assert found.ids == [ids[::-1]]
+    ix.delete(ids[:1])
+    assert ids[0] not in ix
 
 
 def test_importing_the_index_loads_no_torch() -> None:
