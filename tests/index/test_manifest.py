@@ -75,6 +75,14 @@ def without(key: str) -> dict:
     return made
 
 
+def plain_segment(number: int) -> dict:
+    """A segment whose files belong to no other."""
+    made = body()["segments"][1]
+    for kind in ("postings", "ids"):
+        made[kind] = made[kind] | {"id": f"{number:032x}"}
+    return made
+
+
 BAD = {
     "no object": [],
     "magic": change(magic="another index"),
@@ -117,8 +125,8 @@ BAD = {
     "deleted more than there are": segment(deleted={"count": 11, "id": HEX, "sections": {}}),
     "deleted none": segment(deleted={"count": 0, "id": HEX, "sections": {}}),
     "one file in two segments": change(segments=[body()["segments"][0]] * 2),
-    "too many segments": change(segments=[body()["segments"][1]] * 129),
-    "too many documents": change(segments=[body()["segments"][1] | {"n_docs": 2**32 - 1}] * 2),
+    "too many segments": change(segments=[plain_segment(i) for i in range(129)]),
+    "too many documents": change(segments=[plain_segment(i) | {"n_docs": 2**31} for i in range(2)]),
 }
 
 
@@ -128,8 +136,15 @@ def test_refused_with_the_name_of_the_file(made: object) -> None:
         decode(sealed(json.dumps(made).encode()), "folder/manifest.json")
 
 
+def test_the_parts_of_the_bad_examples_are_good() -> None:
+    good = encode(example())
+    assert sealed(good[8:-48]) == good
+    decode(sealed(json.dumps(body()).encode()), "m")
+    decode(sealed(json.dumps(change(segments=[plain_segment(i) for i in range(128)])).encode()), "m")
+
+
 RAW = {
-    "duplicate key": b'{"magic":"splade-engine index","magic":"splade-engine index"}',
+    "duplicate key": encode(example())[8:-48].replace(b'"generation":7', b'"generation":7,"generation":7'),
     "NaN": json.dumps(change(n_terms=0)).replace('"n_terms": 0', '"n_terms": NaN').encode(),
     "infinity by overflow": json.dumps(change(config={"a": 0})).replace('"a": 0', '"a": 1e400').encode(),
     "5,000 deep": b"[" * 5000 + b"]" * 5000,

@@ -1,0 +1,48 @@
+"""Writes the golden index of the current format version: run once, when a version is released, never again.
+
+    python -m tests.golden.generate
+
+The documents are invented; what they should answer is computed from them by brute force when the test runs.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from splade_engine.index import SparseIndex
+from splade_engine.index.manifest import FORMAT_VERSION
+from tests.index import made
+
+FOLDER = Path(__file__).parent / f"format-{FORMAT_VERSION}"
+N_TERMS = 60
+
+
+def main() -> None:
+    """Two segments, tombstones, payload with every column type, encoder record, tuned settings."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    first, second = made.vectors(41, 24, N_TERMS), made.vectors(42, 7, N_TERMS)
+    tables = made.payload(24), made.payload(7, 24)
+    ids = [f"doc-{i}" for i in range(24)], ["é", "日本", "a b", "x\ty", "n4", "n5", "n6"]
+    encoder = {"name": "golden", "max_length": 128}
+    path = FOLDER / "index"
+    ix = SparseIndex.build(path, first, ids[0], payload=tables[0], encoder=encoder, threads=1)
+    ix.add(second, ids[1], payload=tables[1], threads=1)
+    ix.delete(["doc-5", "n5"])
+    ix.tune(made.vectors(43, 5, N_TERMS), k=3, targets=(0.9,))
+    (path / "write.lock").unlink()
+    expected = {
+        "vectors": first.to_dicts() + second.to_dicts(),
+        "ids": [*ids[0], *ids[1]],
+        "payload": tables[0].to_pylist() + tables[1].to_pylist(),
+        "deleted": ["doc-5", "n5"],
+        "encoder": encoder,
+        "queries": made.vectors(43, 5, N_TERMS).to_dicts(),
+    }
+    (FOLDER / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
