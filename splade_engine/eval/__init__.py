@@ -8,7 +8,9 @@ result.effectiveness.mean, result.cost.latency, result.run
 
 from __future__ import annotations
 
-from splade_engine.eval.datasets import Dataset, Split, load_dataset, with_distractors
+from splade_engine.eval.dataset import Dataset, Split
+from splade_engine.eval.datasets import load_dataset
+from splade_engine.eval.distractors import with_distractors
 from splade_engine.eval.measures import Effectiveness, measure, parse_measures
 from splade_engine.eval.results import Cost, Latency, Result, Sparsity, records
 from splade_engine.eval.runner import as_system, evaluate

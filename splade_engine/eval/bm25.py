@@ -22,7 +22,7 @@ from splade_engine.eval.systems import Answer, System, within
 
 if TYPE_CHECKING:
     from splade_engine.corpus import Corpus
-    from splade_engine.eval.datasets import Split
+    from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Workbench
 
 TOKEN_PATTERN = r"(?u)\b\w+\b"
@@ -86,8 +86,7 @@ class Bm25Index:
 
 @dataclass(frozen=True)
 class Bm25(System):
-    """BM25 by bm25s (Lucene's variant); k1 and b are Anserini's (Robertson et al. 1994; Kamphuis et al.
-    2020)."""
+    """BM25 by bm25s, Lucene's variant; k1 and b as in Anserini (Kamphuis et al. 2020)."""
 
     kind: ClassVar[str] = "bm25"
 

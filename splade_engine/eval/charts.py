@@ -1,5 +1,4 @@
-"""Charts as SVG text: scatter plots, lines, histograms. Colours and fonts come from the page's style
-sheet."""
+"""Charts as SVG text: scatter plots, lines, histograms; the page's style sheet colours them."""
 
 from __future__ import annotations
 

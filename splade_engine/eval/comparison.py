@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.eval.datasets import Dataset
+from splade_engine.eval.dataset import Dataset
 from splade_engine.eval.measures import measure
 from splade_engine.eval.results import Result
 from splade_engine.eval.runs import Run, read_run

@@ -24,7 +24,7 @@ from splade_engine.eval.systems import Answer, System, one_of, within
 
 if TYPE_CHECKING:
     from splade_engine.corpus import Corpus
-    from splade_engine.eval.datasets import Split
+    from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Encodings, Settings, Workbench
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from typing import Any
 from xxhash import xxh3_128
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
-from splade_engine.eval.datasets import Dataset, with_distractors
+from splade_engine.eval.dataset import Dataset
+from splade_engine.eval.distractors import with_distractors
 from splade_engine.eval.explain import explanations
 from splade_engine.eval.measures import measure
 from splade_engine.eval.results import Result
@@ -120,8 +121,7 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of an experiment: results, and a reason for each collection (or system on it) that was
-    skipped."""
+    """What came of an experiment: results, and reasons for what was skipped."""
 
     results: list[Result]
     skipped: dict[str, str]

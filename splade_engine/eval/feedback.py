@@ -25,7 +25,7 @@ from splade_engine.eval.systems import Answer, System, one_of, within
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
-    from splade_engine.eval.datasets import Split
+    from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Workbench
 
 INTERPOLATIONS = ("none", "before", "after", "both")
@@ -210,8 +210,7 @@ class RM3(_SparseFeedback):
 
 @dataclass(frozen=True)
 class DenseRocchio(_Feedback):
-    """Rocchio's feedback on dense vectors: alpha * q + beta * mean(d); 0.4, 0.6 and 3 documents as in Li
-    et al. 2021."""
+    """alpha * q + beta * mean(d) on dense vectors; 0.4, 0.6, 3 documents as in Li et al. 2021."""
 
     kind: ClassVar[str] = "dense-prf"
 

@@ -16,7 +16,7 @@ from splade_engine.eval.runs import Ranking, Run
 from splade_engine.eval.systems import Answer, System, one_of, within
 
 if TYPE_CHECKING:
-    from splade_engine.eval.datasets import Split
+    from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Workbench
 
 NORMS = ("minmax", "zscore")
@@ -25,8 +25,7 @@ _TUNED_MEASURE = "nDCG@10"
 
 
 def reciprocal_rank(rankings: Sequence[Ranking], k: int, constant: float = 60.0) -> Ranking:
-    """Reciprocal rank fusion: a document's score is the sum of 1 / (constant + rank) (Cormack et al.
-    2009)."""
+    """The sum of 1 / (constant + rank) is a document's score (Cormack et al. 2009)."""
     scores: dict[str, float] = {}
     for ranking in rankings:
         for rank, doc_id in enumerate(ranking.ids, 1):

@@ -55,8 +55,7 @@ def _first_ranks(c: Comparison, result: Result) -> dict[str, int]:
 
 
 def _terms_source(c: Comparison, system: str) -> str | None:
-    """The system whose terms explain this one: itself, or the sparse part of a hybrid or a feedback
-    system."""
+    """The system whose terms explain this one: itself, or its sparse part."""
     with_terms = {name for _, name in c.terms}
     if system in with_terms:
         return system

@@ -14,7 +14,7 @@ from splade_engine.eval.runs import Ranking, Run
 from splade_engine.eval.systems import Answer, System, within
 
 if TYPE_CHECKING:
-    from splade_engine.eval.datasets import Split
+    from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Settings, Workbench
 
 Scorer = Callable[[str, Sequence[str]], Sequence[float]]

@@ -36,8 +36,7 @@ class Sparsity:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from a query's text to its hits, one query at a time; `search_*` without encoding the
-    query."""
+    """Milliseconds from query to hits, one query at a time; `search_*` without encoding it."""
 
     mean: float
     p50: float

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.eval.datasets import Dataset, Split, load_dataset
+from splade_engine.eval.dataset import Dataset, Split
+from splade_engine.eval.datasets import load_dataset
 from splade_engine.eval.measures import DEFAULT_MEASURES, largest_cutoff, measure, parse_measures
 from splade_engine.eval.memory import peak_memory
 from splade_engine.eval.results import Cost, Latency, Result

@@ -46,8 +46,7 @@ class Ranking:
 
     @classmethod
     def in_order(cls, ids: Sequence[str], scores: ArrayLike) -> Ranking:
-        """Keep the given order; a score that does not fall is lowered to the next float32 below its
-        predecessor."""
+        """Keep the given order; a score that does not fall becomes the next float32 below."""
         return cls(tuple(ids), _strictly_decreasing(np.asarray(scores, dtype=np.float32)))
 
     @classmethod
@@ -71,8 +70,7 @@ class Ranking:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Rankings by query id, in the order of the queries; a query without hits is kept with an empty
-    ranking."""
+    """Rankings by query id, in the order of the queries; without hits a ranking is empty."""
 
     name: str
     rankings: Mapping[str, Ranking]
@@ -107,8 +105,7 @@ class Run:
 
 
 def escape_id(doc_id: str) -> str:
-    """An id as one column of a TREC file: white space becomes `%20`, `%09`, ...; other ids stay as they
-    are."""
+    """An id as one column of a TREC file: white space becomes `%20`, `%09`, ..."""
     if doc_id.split() != [doc_id]:
         return "".join(f"%{ord(c):02X}" if c.isspace() else c for c in doc_id) or "%"
     return doc_id

@@ -139,8 +139,7 @@ def per_query(results: Sequence[Result], dataset: str, measure: str) -> dict[str
 
 
 def marks(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], str]:
-    """A mark by (system, dataset): "+" better and "-" worse than the baseline, both corrected p below
-    0.05."""
+    """ "+" better and "-" worse than the baseline by (system, dataset): both p below 0.05."""
     return {(c.system, c.dataset): "+" if c.difference > 0 else "-" for c in comparisons if c.significant}
 
 

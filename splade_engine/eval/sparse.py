@@ -25,7 +25,7 @@ from splade_engine.shards import EncodedCorpus, encode_corpus
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
-    from splade_engine.eval.datasets import Split
+    from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Settings, Workbench
     from splade_engine.index import SparseIndex
 
@@ -92,8 +92,7 @@ class SparseCollection:
     def _encode(
         self, bench: Workbench, fingerprint: dict[str, str | int]
     ) -> tuple[list[EncodedCorpus], float, bool]:
-        """Every part of the corpus; the seconds it took, now and in earlier attempts; whether none was
-        left."""
+        """Every part of the corpus; the seconds, of earlier attempts too; whether all was cached."""
         parts, total, now = [], 0.0, 0.0
         for corpus in bench.dataset.parts:
             encodings = bench.encodings(corpus, "sparse", fingerprint)

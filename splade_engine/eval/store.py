@@ -24,7 +24,7 @@ from xxhash import xxh3_64
 
 from splade_engine.atomic_file import atomic_file
 from splade_engine.errors import DatasetError, InvalidInputError, StorageError
-from splade_engine.eval.datasets import Dataset
+from splade_engine.eval.dataset import Dataset
 from splade_engine.eval.results import Result
 from splade_engine.eval.runs import read_run, write_run
 

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.eval.datasets import Dataset, is_collection, load_dataset
+from splade_engine.eval.dataset import Dataset
+from splade_engine.eval.datasets import is_collection, load_dataset
 from splade_engine.eval.measures import DEFAULT_MEASURES, parse_measures
 from splade_engine.eval.systems import parse_system
 

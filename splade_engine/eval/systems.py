@@ -33,7 +33,7 @@ from splade_engine.eval.results import Cost, RecallPoint, Sparsity
 from splade_engine.eval.runs import Run
 
 if TYPE_CHECKING:
-    from splade_engine.eval.datasets import Split
+    from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Settings, Workbench
 
 _KINDS = {

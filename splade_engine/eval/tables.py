@@ -12,8 +12,7 @@ MISSING = "-"
 
 @dataclass(frozen=True)
 class Row:
-    """One quantity: its label, how to read it from a result, how to write it; `better` is "high", "low" or
-    ""."""
+    """A quantity: label, how to read it from a result, how to write it; `better`: high or low."""
 
     label: str
     value: Callable[[Result], float | str | None]
@@ -118,8 +117,7 @@ def collection_line(result: Result) -> str:
 
 
 def quantity_table(results: Sequence[Result]) -> tuple[list[str], list[list[str]], list[int]]:
-    """Header, rows (quantity by system) and the numbers of the rows that end a group; empty rows are left
-    out."""
+    """Header, rows (quantity by system), and the numbers of the rows that end a group."""
     rows: list[list[str]] = []
     ends: list[int] = []
     group = ""

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from xxhash import xxh3_128
 
 from splade_engine.atomic_file import atomic_file
-from splade_engine.eval.datasets import Dataset, Split
+from splade_engine.eval.dataset import Dataset, Split
 from splade_engine.eval.systems import Answer, System
 
 if TYPE_CHECKING:

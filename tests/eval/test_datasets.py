@@ -8,7 +8,8 @@ from types import SimpleNamespace as Invented
 import pytest
 
 from splade_engine.errors import DatasetError
-from splade_engine.eval.datasets import load_dataset, read_queries, with_distractors
+from splade_engine.eval.datasets import load_dataset, read_queries
+from splade_engine.eval.distractors import with_distractors
 from splade_engine.eval.qrels import read_qrels
 
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace as Invented
 import numpy as np
 import pytest
 
-from splade_engine.eval.datasets import Split, load_dataset
+from splade_engine.eval.dataset import Split
+from splade_engine.eval.datasets import load_dataset
 from splade_engine.eval.fusion import choose, normalise, reciprocal_rank, weighted_sum
 from splade_engine.eval.runner import evaluate
 from splade_engine.eval.runs import Ranking, Run
