@@ -48,7 +48,7 @@ def searcher(vectors: SparseVectors, config: BuildConfig | None = None) -> Segme
     dyadic=st.booleans(),
     masked=st.booleans(),
 )
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_exact_and_full_budget_equal_brute_force_to_the_bit(seed, n, n_terms, mean, k, dyadic, masked):
     documents = random_vectors(seed, n, n_terms, mean, dyadic=dyadic)
     queries = random_vectors(seed + 1, 4, n_terms, mean, dyadic=dyadic)
@@ -63,7 +63,7 @@ def test_exact_and_full_budget_equal_brute_force_to_the_bit(seed, n, n_terms, me
 
 
 @given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 8), candidates=st.integers(1, 50))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_approximate_scores_are_the_exact_ones_of_the_documents_returned(seed, cut, candidates):
     documents, queries = random_vectors(seed, 50, 30, 8.0), random_vectors(seed + 1, 3, 30, 6.0)
     hits = searcher(documents).search(queries, 5, SearchConfig(max_postings=cut, n_candidates=candidates))

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.index import jit
+
+PROGRAM = """
+import numpy as np
+from splade_engine.index.kernels.build import count_terms
+counts = np.zeros(3, np.int64)
+terms = np.array([2, 0, 2], np.int32)
+terms.flags.writeable = False
+count_terms(terms, counts)
+assert counts.tolist() == [1, 0, 2]
+"""
+
+
+def start(cache: Path | str, program: str = PROGRAM) -> subprocess.Popen[str]:
+    environment = os.environ | {"SPLADE_ENGINE_CACHE": str(cache)}
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return errors
+
+
+def test_processes_that_start_cold_at_once_share_one_cache(tmp_path):
+    for process in [start(tmp_path) for _ in range(4)]:
+        finish(process)
+    (folder,) = tmp_path.iterdir()
+    assert folder.name == f"kernels-{jit.cache_key()}"
+    assert len(list(folder.glob("*.nbc"))) == 1
+    assert not list(folder.glob("*.tmp*"))
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_damaged_cache_means_compiling_again(tmp_path):
+    finish(start(tmp_path))
+    (code,) = tmp_path.glob("*/*.nbc")
+    good = code.read_bytes()
+    code.write_bytes(good[: len(good) // 2])
+    assert "kernel cache unreadable" in finish(start(tmp_path, LOGGED))
+    assert "kernel cache unreadable" not in finish(start(tmp_path, LOGGED))
+
+
+LOGGED = "import logging; logging.basicConfig(level=logging.INFO)" + PROGRAM
+
+
+def test_where_no_cache_can_be_kept_kernels_are_compiled_in_memory(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    assert "compiled in memory" in finish(start(tmp_path / "file", LOGGED))
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="no file owners on this system")
+def test_a_cache_that_others_may_write_is_not_used(tmp_path):
+    folder = tmp_path / f"kernels-{jit.cache_key()}"
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert "can be written by others" in finish(start(tmp_path, LOGGED))
+    assert not list(folder.iterdir())
+
+
+def test_signatures_are_read_only_unless_marked():
+    read, written, scalar, table = (jit._argument(t) for t in ("u2[]", "u2[]!", "i8", "f4[,]!"))
+    assert (read.mutable, written.mutable, table.ndim) == (False, True, 2)
+    assert str(scalar) == "int64"
+
+
+def test_a_kernel_compiles_the_variant_that_is_asked_for():
+    @jit.kernel("f4[] f4[]!", "f8[] f8[]!")
+    def double(values, out):
+        for i in range(len(values)):
+            out[i] = 2 * values[i]
+
+    out = np.zeros(2)
+    double[1](np.array([1.0, 2.0]), out)
+    assert out.tolist() == [2.0, 4.0]
+    assert double._compiled[0] is None
