@@ -98,6 +98,7 @@ BAD = {
     "segments no list": change(segments={}),
     "encoder no object": change(encoder=[]),
     "encoder value a list": change(encoder={"name": []}),
+    "encoder value true": change(encoder={"name": True}),
     "encoder value a float": change(encoder={"name": 0.5}),
     "encoder empty text": change(encoder={"name": ""}),
     "encoder surrogate": change(encoder={"name": "\ud800"}),

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
 from splade_engine.index.payload import Payload, checked_table, join_tables, payload_dtypes
+from splade_engine.index.records import ColumnRecord
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 COLUMNS = {
@@ -131,6 +132,12 @@ def test_damage_is_found(section: str, change: object) -> None:
     name = EXAMPLE.column_names[int(section[0])]
     with pytest.raises(IndexCorruptError, match=f"column '{name}'"):
         Payload.from_arrays(arrays, made.columns, 3, full=True)
+
+
+def test_an_unknown_type_is_refused() -> None:
+    for kind in ("os.system", "", "text ", "texts[]"):
+        with pytest.raises(IndexCorruptError, match="column 'a': no such type"):
+            payload_dtypes([ColumnRecord("a", kind, False)])
 
 
 def test_joining_fills_gaps_and_widens() -> None:
