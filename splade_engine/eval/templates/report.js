@@ -86,7 +86,10 @@ function entry(dataset, query, delta, values, a, b) {
   node.append(el("summary", { title: sums }, el("span", { class: "delta " + (delta > 0 ? "gain" : "loss") }, signed(delta)),
     el("span", {}, text, el("span", { class: "note" }, `  ${query}`))));
   node.addEventListener("toggle", () => {
-    if (node.open && node.children.length === 1) node.append(el("p", { class: "note inside" }, sums), inside(dataset, query, a, b));
+    if (!node.open || node.children.length > 1) return;
+    const box = inside(dataset, query, a, b);
+    box.prepend(el("p", { class: "note" }, sums));
+    node.append(box);
   });
   return node;
 }
