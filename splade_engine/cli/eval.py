@@ -38,7 +38,7 @@ def run(
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Search our index exactly.")] = False,
     accuracy: Annotated[
-        float | None, typer.Option(help="Search approximately, tuned to this recall at k = 10.")
+        float | None, typer.Option(help="Search approximately, tuned to this recall at the k searched.")
     ] = None,
     measures: Annotated[
         str | None, typer.Option("--measures", "-m", help="ir_measures names, such as 'nDCG@10 RR@10 R@100'.")

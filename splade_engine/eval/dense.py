@@ -250,17 +250,19 @@ class Dense(System):
                 size,
                 docs_scored=float(len(collection.ids)) if flat else None,
             ),
-            recall_vs_exact=None if flat else _recall(collection, split, rankings),
+            recall_vs_exact=None if flat else _recall(collection, split, rankings, RECALL_DEPTH),
+            recall_at_k=None if flat else _recall(collection, split, rankings, k),
             notes=(f"{collection.model.name}, encoded in {collection.model.dtype}",),
         )
 
 
-def _recall(collection: DenseCollection, split: Split, rankings: dict[str, Ranking]) -> float:
+def _recall(collection: DenseCollection, split: Split, rankings: dict[str, Ranking], depth: int) -> float:
+    """Mean share of the exact top `depth` in the top `depth` of the rankings."""
     exact, _, _ = collection.index("flat", 32, 0)
     vectors = collection.query_vectors(split)
     shares = []
     for row, query_id in enumerate(split.queries):
-        best = collection.ranking(exact, vectors[row], RECALL_DEPTH).ids
-        found = rankings[query_id].ids[:RECALL_DEPTH]
+        best = collection.ranking(exact, vectors[row], depth).ids
+        found = rankings[query_id].ids[:depth]
         shares.append(len(set(best) & set(found)) / len(best))
     return float(np.mean(shares))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.eval.sparse import Sparse, SparseCollection, sparse_collection
+from splade_engine.eval.sparse import Sparse
+from splade_engine.eval.sparse_collection import SparseCollection, sparse_collection
 
 if TYPE_CHECKING:
     from splade_engine.eval.results import Result

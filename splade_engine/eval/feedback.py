@@ -20,7 +20,8 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.eval.dense import Dense, dense_collection
 from splade_engine.eval.fusion import weighted_sum
 from splade_engine.eval.runs import Ranking, Run
-from splade_engine.eval.sparse import Sparse, sparse_collection
+from splade_engine.eval.sparse import Sparse
+from splade_engine.eval.sparse_collection import sparse_collection
 from splade_engine.eval.systems import Answer, System, one_of, within
 from splade_engine.vectors import SparseVectors
 

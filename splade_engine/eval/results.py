@@ -104,6 +104,7 @@ class Result:
         mode: how it searched: "exact", "approximate (accuracy 0.95)", ...
         k: hits asked for per query.
         recall_vs_exact: mean share of the exact top 10 that an approximate search returned in its top 10.
+        recall_at_k: the same of the exact top k among all hits.
         effectiveness, sparsity, cost: the numbers.
         recall_curve: recall against cost at several settings, for approximate systems.
         notes: choices made on the way, such as the weight chosen on a dev split.
@@ -125,6 +126,7 @@ class Result:
     sparsity: Sparsity | None = None
     cost: Cost = field(default_factory=Cost)
     recall_vs_exact: float | None = None
+    recall_at_k: float | None = None
     recall_curve: tuple[RecallPoint, ...] = ()
     notes: tuple[str, ...] = ()
     hashes: Mapping[str, str | int] = field(default_factory=dict)
@@ -178,7 +180,7 @@ def records(results: list[Result]) -> list[dict[str, Any]]:
         latency = result.cost.latency
         row: dict[str, Any] = {"dataset": result.dataset, "system": result.system, "mode": result.mode}
         row |= result.effectiveness.mean
-        row |= {"recall_vs_exact@10": result.recall_vs_exact}
+        row |= {"recall_vs_exact@10": result.recall_vs_exact, "recall_vs_exact@k": result.recall_at_k}
         sparsity = result.sparsity
         row["terms_per_document"] = sparsity.terms_per_document if sparsity else None
         row["terms_per_query"] = sparsity.terms_per_query if sparsity else None

@@ -159,6 +159,7 @@ def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int
         sparsity=answer.sparsity,
         cost=cost,
         recall_vs_exact=answer.recall_vs_exact,
+        recall_at_k=answer.recall_at_k,
         recall_curve=answer.recall_curve,
         notes=answer.notes,
         hashes={**data.hashes(), **answer.hashes},

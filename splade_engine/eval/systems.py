@@ -64,7 +64,7 @@ class Answer:
         seconds: float64[queries], text to hits, one query at a time.
         search_seconds: the part of it after the query was encoded; None where there is no such part.
         mode: how it searched.
-        sparsity, cost, recall_vs_exact, recall_curve, notes, hashes: as in `Result`.
+        sparsity, cost, recall_vs_exact, recall_at_k, recall_curve, notes, hashes: as in `Result`.
     """
 
     run: Run
@@ -74,6 +74,7 @@ class Answer:
     sparsity: Sparsity | None = None
     cost: Cost = field(default_factory=Cost)
     recall_vs_exact: float | None = None
+    recall_at_k: float | None = None
     recall_curve: tuple[RecallPoint, ...] = ()
     notes: tuple[str, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)

@@ -78,6 +78,7 @@ def measure_rows(results: Sequence[Result]) -> list[Row]:
 COST_ROWS = (
     Row("search mode", lambda r: r.mode, four_digits, "", "search"),
     Row("recall@10 vs exact", lambda r: r.recall_vs_exact, four_digits, "high", "search"),
+    Row("recall@k vs exact", lambda r: r.recall_at_k, four_digits, "high", "search"),
     Row("docs scored / query", _cost("docs_scored"), one_digit, "low", "search"),
     Row("latency p50, ms", _latency("p50"), milliseconds, "low", "search"),
     Row("latency p95, ms", _latency("p95"), milliseconds, "low", "search"),

@@ -15,7 +15,7 @@ from splade_engine.eval.runs import read_run
 def _words(monkeypatch: pytest.MonkeyPatch, invented: Invented, tmp_path: Path) -> None:
     """The word encoder in the place of the bundled one, and a cache of its own."""
     monkeypatch.setattr(
-        "splade_engine.eval.sparse.load_encoder", lambda source, length: invented.WordEncoder()
+        "splade_engine.eval.sparse_collection.load_encoder", lambda source, length: invented.WordEncoder()
     )
     monkeypatch.setenv("SPLADE_ENGINE_HOME", str(tmp_path / "home"))
 

@@ -26,7 +26,7 @@ def test_a_newcomers_collection(tmp_path: Path, invented: Invented, monkeypatch:
     assert last == "splade-engine eval my-collection"
     subprocess.run(["bash", "-ec", making], cwd=tmp_path, check=True)
     monkeypatch.setattr(
-        "splade_engine.eval.sparse.load_encoder", lambda source, length: invented.WordEncoder()
+        "splade_engine.eval.sparse_collection.load_encoder", lambda source, length: invented.WordEncoder()
     )
     monkeypatch.setenv("SPLADE_ENGINE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from types import SimpleNamespace as Invented
 
+import numpy as np
 import pytest
 
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval import Settings, evaluate, load_dataset, records
+from splade_engine.eval.recall import recall
 from splade_engine.eval.results import Result
+from splade_engine.eval.sparse_collection import sparse_collection
 from splade_engine.eval.workbench import Workbench
 
 
@@ -167,3 +170,32 @@ def test_two_functions_of_one_name_stay_two(collection: Path):
             for doc in ("tea", "owl")
         ]
     assert [r.effectiveness.per_query["RR@1"]["q1"] for r in results] == [1.0, 0.0]
+
+
+def test_approximate_search_is_measured_against_exact(
+    collection: Path, invented: Invented, monkeypatch: pytest.MonkeyPatch
+):
+    """No index is small here, so that the approximate search is used."""
+    monkeypatch.setattr("splade_engine.index.merge.EXACT_UP_TO", 0)
+    with Workbench(load_dataset(collection), Settings(encoder=invented.WordEncoder())) as bench:
+        tuned = evaluate("sparse(accuracy=0.9)", "", workbench=bench)
+        plain = evaluate("sparse", "", workbench=bench)
+        exact = evaluate("sparse-exact", "", workbench=bench)
+        # tuning did not reach the index that the others search
+        assert sparse_collection(bench).index.info().tuned == ()
+    assert tuned.mode in ("approximate (accuracy 0.9 at k = 100)", "exact (chosen by the index)")
+    assert tuned.notes == ("tuned to recall 0.9 at k = 100 on queries made from documents (no dev split)",)
+    assert exact.recall_vs_exact is None
+    assert exact.recall_curve == ()
+    for result in (tuned, plain):
+        assert result.recall_vs_exact == 1.0  # eight documents: everything is scored
+        assert result.recall_at_k == 1.0
+        assert result.recall_curve[-1].recall == 1.0
+
+
+def test_recall_by_hand():
+    exact = [np.array([1, 2, 3, 4]), np.array([5, 6]), np.array([], dtype=np.int64)]
+    found = [np.array([2, 1, 9, 3]), np.array([5]), np.array([7])]
+    assert recall(exact, found, 2) == pytest.approx((1.0 + 0.5) / 2)
+    assert recall(exact, found, 4) == pytest.approx((0.75 + 0.5) / 2)
+    assert recall([], [], 10) == 1.0
