@@ -21,7 +21,7 @@ _CURVE_QUERIES = 1000
 
 
 def recall(exact: Sequence[NDArray[np.int64]], found: Sequence[NDArray[np.int64]], depth: int) -> float:
-    """Mean share of the exact top `depth` in the found top `depth`; queries without exact hits are left out."""
+    """Mean share of the exact top `depth` in the found top `depth`, over queries with exact hits."""
     shares = [
         len(np.intersect1d(e[:depth], f[:depth])) / len(e[:depth])
         for e, f in zip(exact, found, strict=True)
