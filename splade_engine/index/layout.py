@@ -30,7 +30,7 @@ from splade_engine.errors import IndexCorruptError
 
 WINDOW = 65536  # documents whose number fits 16 bits
 N_LEVELS = 16  # the last is rank 2,097,152
-_CHUNK = 1 << 24  # entries checked at a time: a check never copies a whole array
+_CHUNK = 1 << 22  # entries checked at a time: a check takes tens of MiB, however large the array
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,10 @@ def _check_lists(arrays: Arrays, n_docs: int, nnz: int) -> None:
     last = (
         n_docs - (windows - 1) * WINDOW
     )  # documents in the last window: only there can a number be too large
-    if windows and last < WINDOW:
-        for t in range(0, n_local, _CHUNK // 256):
-            _check_last_window(docs, offsets, range(t, min(t + _CHUNK // 256, n_local)), windows, last)
+    if windows == 1:
+        _check_each("list_docs", docs, lambda part: part < last, f"must be below {last} in the last window")
+    elif windows and last < WINDOW:
+        _check_last_window(docs, offsets, windows, last)
 
 
 def _check_falling(name: str, values: NDArray[Any], starts: NDArray[Any]) -> None:
@@ -198,14 +199,21 @@ def _check_falling(name: str, values: NDArray[Any], starts: NDArray[Any]) -> Non
             raise IndexCorruptError(f"{name}: must not increase within a list, at {at}: {values[at]}")
 
 
-def _check_last_window(
-    docs: NDArray[Any], offsets: NDArray[Any], terms: range, windows: int, last: int
-) -> None:
-    starts = offsets[terms.start * windows + windows - 1 : terms.stop * windows : windows]
-    ends = offsets[(terms.start + 1) * windows : terms.stop * windows + 1 : windows]
-    lengths = ends - starts
-    entries = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(int(lengths.sum()))
-    large = docs[entries] >= last
-    if large.any():
-        at = int(entries[int(np.argmax(large))])
-        raise IndexCorruptError(f"list_docs: must be below {last} in the last window, at {at}: {docs[at]}")
+def _check_last_window(docs: NDArray[Any], offsets: NDArray[Any], windows: int, last: int) -> None:
+    starts, ends = offsets[windows - 1 : -1 : windows], offsets[windows::windows]
+    before = np.concatenate((np.zeros(1, np.int64), np.cumsum(ends - starts)))
+    first = 0
+    while first < len(starts):
+        # as many lists as hold some 1 M entries: each takes 24 bytes while its place is worked out
+        stop = int(np.searchsorted(before, before[first] + (_CHUNK >> 2), side="right")) - 1
+        part = slice(first, max(stop, first + 1))
+        base = before[part] - before[first]
+        entries = np.repeat(starts[part] - base, ends[part] - starts[part])
+        entries += np.arange(len(entries))
+        large = docs[entries] >= last
+        if large.any():
+            at = int(entries[int(np.argmax(large))])
+            raise IndexCorruptError(
+                f"list_docs: must be below {last} in the last window, at {at}: {docs[at]}"
+            )
+        first = part.stop
