@@ -22,7 +22,7 @@ TESTS = {
     "ids.py": ["index/test_ids.py"],
     "payload.py": ["index/test_payload.py"],
     "segment.py": ["index/test_segment.py", "index/test_sparse_index.py"],
-    "snapshot.py": ["index/test_segment.py", "index/test_publish.py"],
+    "snapshot.py": ["index/test_segment.py", "index/test_publish.py", "index/test_check.py"],
     "settings.py": ["index/test_check.py"],
 }
 CHECKS = {
