@@ -20,23 +20,31 @@ from splade_engine.index.kernels.score import score_row
 from splade_engine.index.kernels.walk import score_candidates, walk_all, walk_heavy
 
 READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
-# entries from which an exact search starts with an approximate one: without a score that others must reach, it
+# entries from which an exact search starts with an approximate one: without a score that others must reach it
 # would collect every document of the first window (600 us more)
 WORTH_A_GUESS = 2_000
 # the part of the k-th best score that an exact search may leave unread in the lists: more of it reads less of
-# them and scores more documents (exact on 637k passages: 339 us at 0, 259 at .15, 273 at .3)
+# them and scores more documents (637k passages, k = 10: 339 us at 0, 259 at .15, 273 at .3)
 SPARE = 0.2
 
 
 @inlined
 def choose_way(
-    exact: Any, count: Any, n_docs: Any, n_allowed: Any, total: Any, budget: Any, wanted: Any, windows: Any
+    exact: Any,
+    k: Any,
+    count: Any,
+    n_docs: Any,
+    n_allowed: Any,
+    total: Any,
+    budget: Any,
+    wanted: Any,
+    windows: Any,
 ) -> Any:
     """The cheapest way to an answer, by nanoseconds measured on one core (docs/performance.md)."""
     if count > MOST_TERMS:
         return READ_ALL
     read_all = 60.0 * n_allowed + 0.1 * n_docs
-    walk_all = 25_000.0 + 0.5 * total + 3_000.0 * windows
+    walk_all = 25_000.0 + 0.5 * total + 3_000.0 * windows + 250.0 * k
     walk_heavy = 20_000.0 + 1.2 * budget + 120.0 * wanted
     if exact or walk_all <= walk_heavy:
         return READ_ALL if read_all < walk_all else WALK_ALL
@@ -110,7 +118,7 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
         for i in range(count):
             total += list_offsets[(lists[i] + 1) * windows] - list_offsets[lists[i] * windows]
             mass += factors[i] * 255.0
-        way = choose_way(exact, count, n_docs, n_allowed, total, budget, wanted, windows)
+        way = choose_way(exact, k, count, n_docs, n_allowed, total, budget, wanted, windows)
         # bounds are counted in units of 1 / scale, so that even the largest possible sum fits 16 bits
         scale = (CEILING - 2.0 * count - 1.0) / max(mass, 1e-300)
         # a score is rounded once for each of its products: what a bound must reach is lower by as much
@@ -137,7 +145,7 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
             if size < enough:
                 way = WALK_ALL  # fewer hits than asked for: the entries left out may hold more
         if way == WALK_ALL:
-            allowance = SPARE * np.float64(reach)
+            allowance = SPARE / (1.0 + 0.005 * k) * np.float64(reach)
             missing = cut_lists(
                 count, lists, factors, allowance, windows, list_offsets, list_levels, n_levels, lowest
             )
