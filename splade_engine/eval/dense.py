@@ -52,10 +52,12 @@ class DenseModel:
             ) from None
         import torch
 
+        from splade_engine.encoder.place import native_bfloat16
+
         folder = source or packaged_model()
         self.name = (Path(source).name or source) if source else "all-MiniLM-L6-v2"
-        bf16 = torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported())
-        self.dtype = "bfloat16" if bf16 else "float32"
+        on_gpu = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+        self.dtype = "bfloat16" if on_gpu or native_bfloat16() else "float32"
         try:
             self._model: Any = SentenceTransformer(folder, model_kwargs={"dtype": getattr(torch, self.dtype)})
         except Exception as error:
