@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from splade_engine.vectors import SparseVectors
 # documents 283/328, 254/262, 310/268; 100,000 documents 200/227, 498/192, 767/158.
 EXACT_UP_TO = 60_000
 MIN_POSTINGS = 2_000  # entries walked in a segment, however small its share of the index
+KEPT_MASKS = 8  # filters whose answer is kept, one byte a document each: queries often ask the same
 MAX_K = 1_000_000  # hits per query that may be asked of an index with fewer documents
 
 
@@ -132,14 +134,22 @@ def allowed_documents(snapshot: Snapshot, where: Any) -> list[NDArray[np.bool_] 
     from splade_engine.index.where_eval import matching
 
     part = parse_where(where)
+    key = repr(part)  # not the filter itself: 1, 1.0 and True are equal, but not as values of a column
+    masks = snapshot.masks.get(key)
+    if masks is not None:
+        return masks
     known = {c.name for s in snapshot.manifest.segments for c in s.columns}
     unknown = sorted(columns_of(part) - known)
     if unknown and snapshot.segments:
         there = ", ".join(sorted(known)[:20]) or "none"
         raise InvalidInputError(f"where: no column {unknown[0]!r}; the index has: {there}")
-    masks: list[NDArray[np.bool_] | None] = []
+    masks = []
     for segment in snapshot.segments:
         table = None if segment.payload is None else segment.payload.table
         mask = matching(part, table, len(segment))
         masks.append(mask if segment.live is None else mask & segment.live)
+    with contextlib.suppress(KeyError, RuntimeError):  # another thread may be making room as well
+        while len(snapshot.masks) >= KEPT_MASKS:
+            del snapshot.masks[next(iter(snapshot.masks))]
+    snapshot.masks[key] = masks
     return masks

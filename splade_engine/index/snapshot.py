@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ class Snapshot:
     Attributes:
         bases: int64[n_segments + 1]: segment s holds the ordinals from bases[s] to bases[s + 1] - 1.
         fingerprint: xxh3-128 of the manifest file; manifest_bytes: its size.
+        masks: what the filters asked for last let through, see `merge.allowed_documents`.
     """
 
     manifest: Manifest
@@ -40,6 +41,7 @@ class Snapshot:
     bases: NDArray[np.int64]
     fingerprint: str
     manifest_bytes: int
+    masks: dict[str, list[NDArray[np.bool_] | None]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, manifest: Manifest, segments: Sequence[Segment], data: bytes) -> Snapshot:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.index import merge
 from splade_engine.index.where import Compare, Every, Filter, In, IsNull, Not, Some, columns_of, parse_where
 from splade_engine.index.where_eval import matching
 from tests.index import made
@@ -226,6 +228,24 @@ def test_a_selective_filter_still_gives_k_hits(tmp_path: Path) -> None:
         InvalidInputError, match="no column 'yeer'; the index has: grade, open, tags, title, year"
     ):
         ix.search(queries, where="yeer = 3")
+
+
+def test_the_answers_of_the_last_filters_are_kept(tmp_path: Path) -> None:
+    ix, queries = made.changed_index(tmp_path / "ix"), made.vectors(9, 3)
+    filters = [f"year >= {year}" for year in range(1980, 1992)]
+    first = [ix.search(queries, 5, where=w, exact=True).ids for w in filters]
+    masks = ix._snapshot.masks
+    assert list(masks) == [repr(parse_where(w)) for w in filters[-merge.KEPT_MASKS :]]
+    with mock.patch("splade_engine.index.where_eval.matching") as evaluated:
+        assert ix.search(queries, 5, where={"year": {">=": 1991}}, exact=True).ids == first[-1]
+    assert not evaluated.called
+    assert [ix.search(queries, 5, where=w, exact=True).ids for w in filters] == first
+    assert ix.search(queries, 5, where="open = true", exact=True).ids
+    with pytest.raises(InvalidInputError, match="column 'open' is of type bool"):
+        ix.search(queries, 5, where="open = 1", exact=True)
+    gone = first[-1][0][0]
+    ix.delete([gone])
+    assert gone not in ix.search(queries, 5, where=filters[-1], exact=True).ids[0]
 
 
 def test_an_index_without_payload_has_no_columns(tmp_path: Path) -> None:
