@@ -193,8 +193,9 @@ def build_csr(
         CheckpointError: if there is no encoder, or it pools in a way that is not mean or [CLS].
     """
     from transformers import AutoModel
-    from transformers.utils import logging as hf_logging
+    from transformers.utils import logging
 
+    hf_logging: Any = logging
     verbosity = hf_logging.get_verbosity()
     hf_logging.set_verbosity_error()  # a pooler or a vocabulary head that is not used is no news
     hf_logging.disable_progress_bar()

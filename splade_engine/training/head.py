@@ -13,6 +13,7 @@ bias.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-CPU_CHUNK = 8192  # terms a matmul; one document at a time: 128 tokens x 8192 terms = 4 MB stay in cache
+CPU_LOGITS = 1 << 24  # logits held at a time on a CPU: 64 MB; smaller products do not keep two cores busy
 DEVICE_LOGITS = 1 << 28  # logits held at a time on an accelerator, whole batch at once (1 GB in float32)
 SUM_CHUNK = 1024  # terms at a time for sum pooling, whose chunk holds the logits of the whole batch
 
@@ -91,35 +92,62 @@ class _MaxPool(torch.autograd.Function):
 def _pool_by_document(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None, track: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """On the CPU: no padding is computed, and argmax (30 times slower than amax) sees the active columns
-    only.
+    """On the CPU: no padding is computed, several documents share a product, and argmax (30 times slower than
+    amax) sees the active columns only.
     """
     batch, n_terms = len(hidden), len(weight)
     pooled = torch.zeros((batch, n_terms), dtype=_wide(hidden.dtype))
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    for b in range(batch):
-        places = mask[b].nonzero().squeeze(1)
-        if not len(places):
-            continue
-        tokens = hidden[b] if len(places) == hidden.shape[1] else hidden[b, places]
-        for first in range(0, n_terms, CPU_CHUNK):
-            logits = tokens @ weight[first : first + CPU_CHUNK].T
-            best = logits.amax(0).to(pooled.dtype)
+    places = [row.nonzero().squeeze(1) for row in mask]
+    lengths = [len(p) for p in places]
+    for block, first, last in _blocks(lengths, n_terms):
+        rows = torch.cat(
+            [hidden[b] if lengths[b] == hidden.shape[1] else hidden[b, places[b]] for b in block]
+        )
+        logits = rows @ weight[first:last].T
+        start = 0
+        for b in block:
+            own = logits[start : start + lengths[b]]
+            start += lengths[b]
+            best = own.amax(0).to(pooled.dtype)
             if bias is not None:  # the same for every token: added once, after the maximum
-                best = best + bias[first : first + CPU_CHUNK]
+                best = best + bias[first:last]
             active = best > 0
             if wanted is not None:
-                active |= wanted[b, first : first + CPU_CHUNK]
-            pooled[b, first : first + CPU_CHUNK] = best * active
+                active |= wanted[b, first:last]
+            pooled[b, first:last] = best * active
             if track:
-                active = active.nonzero().squeeze(1)
-                token = places[logits[:, active].argmax(0)]
-                found.append((torch.full_like(active, b), token, active + first))
+                terms = active.nonzero().squeeze(1)
+                token = places[b][own[:, terms].argmax(0)]
+                found.append((torch.full_like(terms, b), token, terms + first))
     if not found:
         none = torch.zeros(0, dtype=torch.int64)
         return pooled, none, none, none
     document, token, term = (torch.cat(parts) for parts in zip(*found, strict=True))
     return pooled, document, token, term
+
+
+def _blocks(lengths: Sequence[int], n_terms: int) -> Iterator[tuple[list[int], int, int]]:
+    """(documents, first term, last term): products of at most `CPU_LOGITS` logits, documents together where
+    they fit, a long one over slices of the vocabulary.
+    """
+    block: list[int] = []
+    held = 0
+    for b, length in enumerate(lengths):
+        if not length:
+            continue
+        if block and (held + length) * n_terms > CPU_LOGITS:
+            yield block, 0, n_terms
+            block, held = [], 0
+        if length * n_terms > CPU_LOGITS:
+            step = max(1, CPU_LOGITS // length)
+            for first in range(0, n_terms, step):
+                yield [b], first, min(first + step, n_terms)
+            continue
+        block.append(b)
+        held += length
+    if block:
+        yield block, 0, n_terms
 
 
 def _pool_by_chunk(

@@ -18,9 +18,8 @@ from splade_engine.training.head import lexical_pool, max_pool, sum_pool
 from splade_engine.training.objective import Vectors
 from splade_engine.training.recipe import ModelConfig
 
-LENGTH_GROUP = (
-    8  # documents of similar length that run together on a CPU: padding to the longest of 8, not of 64
-)
+# tokens of padding that a further group must save on a CPU: each costs a pass over the weights
+PADDING_WORTH = 512
 
 
 class Tower(nn.Module):
@@ -69,7 +68,7 @@ class Tower(nn.Module):
 
     def logits(self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None = None) -> Tensor:
         """What the activation is applied to, float[B, V]; below zero only for bool[B, V] `wanted` terms."""
-        if ids.device.type == "cpu" and len(ids) > LENGTH_GROUP:
+        if ids.device.type == "cpu" and len(length_groups(sorted(mask.sum(1).tolist()))) > 1:
             return self._by_length(ids, mask, pool, wanted)
         return self._pooled(ids, mask, pool, wanted)
 
@@ -84,12 +83,12 @@ class Tower(nn.Module):
         lengths = mask.sum(1)
         order = torch.argsort(lengths, stable=True)
         parts = []
-        for first in range(0, len(ids), LENGTH_GROUP):
-            rows = order[first : first + LENGTH_GROUP]
+        for first, last in length_groups(lengths[order].tolist()):
+            rows = order[first:last]
             width = max(1, int(lengths[rows[-1]]))
             some = None if wanted is None else wanted[rows]
             parts.append(self._pooled(ids[rows, :width], mask[rows, :width], pool[rows, :width], some))
-        return torch.cat(parts)[torch.argsort(order)]
+        return parts[0][torch.argsort(order)] if len(parts) == 1 else torch.cat(parts)[torch.argsort(order)]
 
     def _pooled(self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None) -> Tensor:
         b = self.backbone
@@ -101,6 +100,20 @@ class Tower(nn.Module):
         if self.config.pooling == "sum":
             return sum_pool(states, b.decoder_weight, b.decoder_bias, pool, self.config.activation)
         return max_pool(states, b.decoder_weight, b.decoder_bias, pool, wanted)
+
+
+def length_groups(lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Cut sorted lengths into groups that are padded to their own longest: the cut that saves most padding,
+    again in both halves, as long as each saves `PADDING_WORTH` tokens. Returns (first, last) of every group.
+    """
+    best, cut = PADDING_WORTH - 1, 0
+    for i in range(1, len(lengths)):
+        saved = i * (lengths[-1] - lengths[i - 1])
+        if saved > best:
+            best, cut = saved, i
+    if not cut:
+        return [(0, len(lengths))]
+    return length_groups(lengths[:cut]) + [(a + cut, b + cut) for a, b in length_groups(lengths[cut:])]
 
 
 class SparseStudent(nn.Module):

@@ -35,8 +35,9 @@ def save_student(
         InvalidInputError: if the folder is not empty (without `overwrite`).
         StorageError: if the disk refuses.
     """
-    from transformers.utils import logging as hf_logging
+    from transformers.utils import logging
 
+    hf_logging: Any = logging
     hf_logging.disable_progress_bar()  # one shard needs no bar
     if isinstance(student, CsrStudent):
         _save_csr(student, Path(folder), documents, overwrite)

@@ -21,7 +21,14 @@ _spec = importlib.util.spec_from_file_location(
 oracle = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(oracle)
 
-PATHS = [head._pool_by_document, head._pool_by_chunk]  # CPU and accelerator code, both run here
+# CPU and accelerator code, both run here; on the CPU slices of the vocabulary, one document at a time, all
+# together
+PATHS = [
+    (head._pool_by_document, 12),
+    (head._pool_by_document, 70),
+    (head._pool_by_document, 1000),
+    (head._pool_by_chunk, 0),
+]
 
 
 def inputs(seed=0, batch=3, length=5, width=4, terms=11, bias=True, dtype=torch.float64):
@@ -39,15 +46,16 @@ def dense(hidden, weight, bias, mask):
     return F.relu(logits.max(1).values)
 
 
-@pytest.fixture(params=PATHS, ids=["by_document", "by_chunk"])
+@pytest.fixture(params=PATHS, ids=["slices", "documents", "whole", "chunks"])
 def path(request, monkeypatch):
-    monkeypatch.setattr(head, "_pool_by_document", request.param)  # the CPU dispatches to this name
-    monkeypatch.setattr(head, "CPU_CHUNK", 3)
+    function, logits = request.param
+    monkeypatch.setattr(head, "_pool_by_document", function)  # the CPU dispatches to this name
+    monkeypatch.setattr(head, "CPU_LOGITS", logits)
     monkeypatch.setattr(head, "DEVICE_LOGITS", 60)
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_values_and_gradients_equal_the_dense_head(path, seed, bias):
     sparse_in, dense_in = inputs(seed, bias=bias), inputs(seed, bias=bias)
     a, b = head.max_pool(*sparse_in), dense(*dense_in)
@@ -134,3 +142,18 @@ def test_lexical_pool_takes_the_maximum_of_repeated_terms():
     assert np.array_equal(out.detach().numpy(), oracle.lexical_pool(scores.detach().numpy(), ids, mask, 7))
     out.sum().backward()
     assert scores.grad[0].tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("seed", range(1))
+def test_wanted_terms_pass_below_zero(path, seed):
+    """A loss that brings terms to life needs their gradient where relu has none."""
+    hidden, weight, bias, mask = inputs(seed)
+    wanted = torch.rand(3, 11, generator=torch.Generator().manual_seed(seed)) > 0.5
+    out = head.max_pool(hidden, weight, bias, mask, wanted)
+    logits = F.linear(hidden, weight, bias).masked_fill(~mask.unsqueeze(-1), -torch.inf).max(1).values
+    expected = torch.where((logits > 0) | (wanted & mask.any(1, keepdim=True)), logits, 0)
+    torch.testing.assert_close(out, expected)
+    assert (out < 0).any()
+    assert torch.autograd.gradcheck(
+        lambda h, w, b: head.max_pool(h, w, b, mask, wanted), (hidden, weight, bias)
+    )

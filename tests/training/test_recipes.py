@@ -142,7 +142,7 @@ def test_unknown_recipe_and_broken_file(tmp_path):
     with pytest.raises(InvalidInputError, match="recipe spladee: not a file, and not one of csr, "):
         load_recipe("spladee")
     (tmp_path / "x.toml").write_text("train = [")
-    with pytest.raises(InvalidInputError, match="x.toml: not TOML: "):
+    with pytest.raises(InvalidInputError, match=r"x.toml: not TOML: "):
         load_recipe(tmp_path / "x.toml")
     with pytest.raises(InvalidInputError, match="--set lr: expected field=value"):
         parse_assignment("lr")

@@ -25,7 +25,7 @@ _spec = importlib.util.spec_from_file_location("training_conftest", Path(__file_
 conftest = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(conftest)
 
-# everything that has a state of its own: dropout, accumulation, two sources, moving average, document frequencies,
+# everything that has a state of its own: dropout, accumulation, moving average, document frequencies,
 # learned idf table, new orders and new negatives
 EVERYTHING = {
     "train__steps": 24,
@@ -108,7 +108,7 @@ def test_resume_after_kill_is_bit_exact(tmp_path, bert_folder, rows_file, no_cur
 
 def test_resume_refuses_what_is_no_run(tmp_path, bert_folder, rows_file, no_curves):
     recipe = conftest.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=2)
-    with pytest.raises(InvalidInputError, match="no recipe.toml, so no run to resume"):
+    with pytest.raises(InvalidInputError, match=r"no recipe.toml, so no run to resume"):
         train(recipe, tmp_path / "nothing", resume=True)
     train(recipe, tmp_path / "done")
     with pytest.raises(InvalidInputError, match="this run is finished, its model is in"):
@@ -164,7 +164,7 @@ def test_out_of_memory_at_one_query(tmp_path, bert_folder, rows_file, no_curves,
     monkeypatch.setattr(trainer.SparseTrainer, "_total", never)
     recipe = conftest.quick_recipe("splade-v2-max", bert_folder, rows_file)
     with pytest.raises(
-        TrainingError, match="not even one query fits; shorten model.document_length .now 32."
+        TrainingError, match=r"not even one query fits; shorten model.document_length .now 32."
     ):
         train(recipe, tmp_path / "run")
 
@@ -236,7 +236,7 @@ def test_term_targets_teach_words(tmp_path, bert_folder, rows_file, no_curves):
     result = train(recipe, tmp_path / "run")
     terms = [row["term"] for row in result.rows if "term" in row]
     assert terms[-1] < 0.8 * terms[0]
-    with pytest.raises(InvalidInputError, match="it needs model.query = table"):
+    with pytest.raises(InvalidInputError, match=r"it needs model.query = table"):
         train(
             conftest.quick_recipe("splade-v2-max", bert_folder, rows_file, loss__term=1.0),
             tmp_path / "shared",
@@ -255,7 +255,7 @@ def test_losses_get_what_they_need_or_say_so(tmp_path, bert_folder, no_curves):
     listed = conftest.write_jsonl(tmp_path / "listed.jsonl", rows)
     with pytest.raises(InvalidInputError, match="need teacher scores: none of the first 64 rows has scores"):
         train(conftest.quick_recipe("l0", bert_folder, listed), tmp_path / "b")
-    with pytest.raises(InvalidInputError, match="but data.negatives is 0"):
+    with pytest.raises(InvalidInputError, match=r"but data.negatives is 0"):
         train(conftest.quick_recipe("l0", bert_folder, listed, data__negatives=0), tmp_path / "c")
     assert not (tmp_path / "a").exists()
     # a practitioner's pairs train with in-batch negatives alone
@@ -301,7 +301,7 @@ def test_log_survives_a_cut_line(tmp_path):
 
 def test_device_and_precision_that_are_not_there(tmp_path, bert_folder, rows_file, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InvalidInputError, match="train.device = cuda: this torch sees no CUDA device"):
+    with pytest.raises(InvalidInputError, match=r"train.device = cuda: this torch sees no CUDA device"):
         run.choose_device("cuda")
     recipe = conftest.quick_recipe(
         "splade-v2-max", bert_folder, rows_file, train__precision="fp16", train__device="cpu"
