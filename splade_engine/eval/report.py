@@ -108,16 +108,15 @@ def _measure_table(c: Comparison, measure: str, name: str) -> str:
     rows = []
     for system in c.systems:
         cells = [Cell(key(c, system))]
+        if found.means:  # before the collections, whose number may push the last columns out of sight
+            cells.append(_value_cell(found.means[system], "", max(found.means.values())))
         for column in found.columns:
             place = (system, column)
             cells.append(_value_cell(found.values.get(place), better.get(place, ""), best[column]))
-        if found.means:
-            cells.append(_value_cell(found.means[system], "", max(found.means.values())))
         rows.append(TableRow(cells, "baseline" if system == c.baseline else ""))
     rows += [_published_row(row, found) for row in published(measure, found.columns)]
-    columns = [Column("system", "text"), *(Column(name) for name in found.columns)]
-    if found.means:
-        columns.append(Column(found.mean_label))
+    means = [Column(found.mean_label)] if found.means else []
+    columns = [Column("system", "text"), *means, *(Column(name) for name in found.columns)]
     return table(columns, rows, name)
 
 
@@ -133,7 +132,8 @@ def _published_row(row: Published, found: MeasureTable) -> TableRow:
     values = [row.values.get(column) for column in found.columns]
     if found.means:
         whole = all(column in row.values for column in found.averaged)
-        values.append(sum(row.values[c] for c in found.averaged) / len(found.averaged) if whole else None)
+        mean = sum(row.values[c] for c in found.averaged) / len(found.averaged) if whole else None
+        values.insert(0, mean)
     cells = [Cell("-") if value is None else Cell(f"{value:.3f}", value) for value in values]
     return TableRow([Cell(label), *cells], "published")
 
