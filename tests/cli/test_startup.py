@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,13 @@ def test_help_loads_nothing_heavy_and_is_quick():
     command = [sys.executable, "-c", f"{report}\nfrom splade_engine.cli import main\nmain()", "--help"]
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         result = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert not {name.split(".")[0] for name in result.stderr.split()} & set(HEAVY)
     assert all(command.name in result.stdout for command in COMMANDS)
-    assert min(seconds) < 0.2, "the best of five: other processes may be busy"
+    assert min(seconds) < 0.2  # of processor time: a busy machine does not count
 
 
 @pytest.mark.parametrize("name", [command.name for command in COMMANDS])

@@ -1,0 +1,50 @@
+"""`splade-engine add`: more documents into an index."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from splade_engine.cli import options, output
+from splade_engine.cli.log import shows_progress
+
+
+def run(
+    folder: options.IndexFolder,
+    source: Annotated[
+        Path, typer.Argument(metavar="SOURCE", help="JSONL or TSV (.gz, .zst), a BEIR folder, text files.")
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Documents whose id is there already take the old one's place.")
+    ] = False,
+    encoder: options.IndexEncoder = None,
+    allow_empty: options.AllowEmpty = False,
+    top_k: options.TopK = None,
+    batch_tokens: options.BatchTokens = None,
+    as_json: options.Json = False,
+) -> None:
+    """Encode documents and add them to an index, in one commit: all of them, or none.
+
+    Without --replace, an id that the index holds already is refused before anything is encoded. Whoever
+    searches meanwhile sees the index as it was.
+
+    \b
+    Examples:
+      splade-engine add my-index today.jsonl
+      splade-engine add my-index corrected.jsonl --replace
+    """
+    from splade_engine.corpus import Corpus
+    from splade_engine.engine import SearchEngine
+
+    corpus = Corpus(source, allow_empty=allow_empty or None)
+    corpus.survey()  # bad input shows before a model is loaded
+    engine = SearchEngine.open(folder, options.named_encoder(encoder))
+    before = len(engine)
+    change = engine.update if replace else engine.add
+    change(corpus, progress=shows_progress(), **options.encode_options(top_k, batch_tokens))
+    if as_json:
+        output.write_json({"path": str(folder), "documents": len(engine), "added": len(engine) - before})
+        return
+    output.write(f"{folder}: {len(engine):,} documents, {len(engine) - before:,} more than before")

@@ -1,0 +1,63 @@
+"""Commands that change an index."""
+
+from __future__ import annotations
+
+import json
+
+from splade_engine.index import SparseIndex
+
+
+def write_records(path, *records):
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_added_documents_are_found(cli, index_folder, tmp_path):
+    more = write_records(
+        tmp_path / "more.jsonl", {"_id": "night", "text": "A star in the night sky.", "year": 2020}
+    )
+    assert cli("add", index_folder, more).stdout == f"{index_folder}: 5 documents, 1 more than before\n"
+    assert "1. night" in cli("search", index_folder, "star", "-k", 1).stdout
+    assert [p.name for p in tmp_path.iterdir() if p.name.endswith(".encoding")] == []
+
+
+def test_an_id_that_is_there_is_refused_unless_it_may_be_replaced(
+    cli, refused, index_folder, tmp_path, encoder
+):
+    again = write_records(tmp_path / "again.jsonl", {"_id": "ship", "text": "yeast yeast"})
+    before = SparseIndex.open(index_folder).info().fingerprint
+    assert "'ship'" in refused("add", index_folder, again)
+    assert SparseIndex.open(index_folder).info().fingerprint == before
+    facts = json.loads(cli("add", index_folder, again, "--replace", "--json").stdout)
+    assert (facts["documents"], facts["added"]) == (4, 0)
+    assert "ship" not in cli("search", index_folder, "wind").stdout
+    assert "ship" in cli("search", index_folder, "yeast").stdout
+
+
+def test_bad_input_is_found_before_the_index_is_touched(refused, index_folder, tmp_path):
+    broken = tmp_path / "broken.jsonl"
+    broken.write_text('{"id": "new", "text": "moon"}\n{"id": "new", "text": "sea"}\n')
+    before = SparseIndex.open(index_folder).info().fingerprint
+    assert refused("add", index_folder, broken).startswith(f"{broken}:2: duplicate id 'new'")
+    assert SparseIndex.open(index_folder).info().fingerprint == before
+    assert "no such file" in refused("add", index_folder, tmp_path / "absent.jsonl")
+    assert "encoder" in refused(
+        "add", index_folder, write_records(broken, {"id": "x", "text": "sea"}), "-e", "other"
+    )
+
+
+def test_deleted_documents_are_gone_and_compact_gives_back_their_space(cli, refused, index_folder):
+    assert cli("delete", index_folder, "ship", "tides").stdout == f"{index_folder}: 2 documents, 2 deleted\n"
+    assert "1. storm" in cli("search", index_folder, "sea wind", "-k", 1).stdout
+    assert "'ship'" in refused("delete", index_folder, "bread", "ship")  # one unknown id: nothing is deleted
+    facts = json.loads(cli("compact", index_folder, "--json").stdout)
+    assert (facts["documents"], facts["segments"]) == (2, 1)
+    assert facts["bytes"] < facts["bytes_before"]
+    assert SparseIndex.open(index_folder).info().n_deleted == 0
+    assert cli("compact", index_folder).stdout.startswith(f"{index_folder}: 1 to 1 segments, ")
+
+
+def test_all_documents_may_go(cli, index_folder):
+    cli("delete", index_folder, "tides", "bread", "ship", "storm")
+    cli("compact", index_folder)
+    assert cli("search", index_folder, "sea", "--json").stdout.count('"id"') == 0
