@@ -243,8 +243,6 @@ def _encoder(value: Any) -> dict[str, str | int]:
     if not isinstance(value, dict) or len(value) > 64:
         _refuse("encoder: not an object of at most 64 entries")
     for key, entry in value.items():
-        if isinstance(entry, bool) or not isinstance(entry, str | int):
-            _refuse(f"encoder: {key}: neither text nor an integer")
         if isinstance(entry, int):
             _integer(entry, -_MAX_COUNT, _MAX_COUNT, f"encoder: {key}")
         else:

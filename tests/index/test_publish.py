@@ -16,6 +16,7 @@ from splade_engine.errors import (
 )
 from splade_engine.index import SparseIndex, publish
 from splade_engine.index.publish import IndexWriter, prepare_folder, read_manifest
+from tests.crash.faulty import FaultyOs, installed
 from tests.index import made
 
 
@@ -157,6 +158,16 @@ def test_no_index(tmp_path: Path) -> None:
 def test_prepare_folder_says_what_it_made(tmp_path: Path) -> None:
     assert prepare_folder(tmp_path / "a" / "b", overwrite=False)
     assert not prepare_folder(tmp_path / "a" / "b", overwrite=False)
+
+
+def test_the_name_of_a_new_folder_is_flushed_before_the_commit(tmp_path: Path) -> None:
+    with installed(FaultyOs(trace=[])) as faulty:
+        made.index(tmp_path / "ix")
+    assert faulty.trace is not None
+    steps = [
+        note[0] for note in faulty.trace if note[0] in ("makedirs", "replace") or note[1] == str(tmp_path)
+    ]
+    assert steps == ["makedirs", "fsync", "replace"]
 
 
 def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
