@@ -124,7 +124,11 @@ def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         ends.append(np.array([offset], np.int64))
     stop = np.concatenate(ends) if ends else np.zeros(0, np.int64)
     start = np.concatenate((np.zeros(1, np.int64), stop[:-1] + 1))[: len(stop)]
-    keep = stop - start > 1  # a lone byte is a carriage return or cannot be JSON
+    keep = stop > start
+    with path.open("rb") as file:
+        for i in np.flatnonzero(stop - start == 1):  # a blank line of a file with \\r\\n ends
+            file.seek(int(start[i]))
+            keep[i] = file.read(1) != b"\r"
     return start[keep], stop[keep]
 
 

@@ -138,15 +138,14 @@ def _save_csr(student: CsrStudent, folder: Path, tokenizer: TextTokenizer, overw
             },
         )
         state = {
-            "encoder.weight": a.encoder.weight,
-            "decoder.linear.weight": a.encoder.weight.clone(),
+            "decoder.linear.weight": a.encoder.weight,  # tied: safetensors keeps one of the two names
             "pre_bias": a.pre_bias,
             "latent_bias": a.latent_bias,
             "stats_last_nonzero": a.get_buffer("since_fired"),
         }
-        save_file(
-            {k: v.detach().contiguous() for k, v in state.items()}, out / paths[-1] / "model.safetensors"
-        )
+        tensors = {k: v.detach().contiguous() for k, v in state.items()}
+        names = {"encoder.weight": "decoder.linear.weight"}
+        save_file(tensors, out / paths[-1] / "model.safetensors", metadata=names)
         modules = [
             {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.{packages[kind]}.{kind}"}
             for i, (kind, path) in enumerate(zip(kinds, paths, strict=True))
