@@ -107,6 +107,11 @@ def test_read_small_has_a_limit(tmp_path: Path) -> None:
         read_small(tmp_path / "file", 4)
 
 
+def test_read_small_does_not_trust_the_size_it_is_told() -> None:
+    with pytest.raises(IndexCorruptError, match="more than 10 bytes"):
+        read_small(Path("/proc/self/status"), 10)  # says that it is empty
+
+
 def test_files_are_written_once(tmp_path: Path) -> None:
     write_container(tmp_path / "file", arrays())
     with pytest.raises(StorageError, match="File exists") as caught:
