@@ -234,7 +234,7 @@ def _parts(
 
 def _logits(model: Any, rows: Sequence[NDArray[np.int32]]) -> Tensor:
     """float32[B, V]: the largest logit of every term over a document's positions, below zero too."""
-    bias = model.cls.predictions.bias
+    bias: Tensor = model.cls.predictions.bias
     ids, mask = (tensor.to(bias.device) for tensor in pad(rows))
     with torch.autocast(bias.device.type, torch.bfloat16):
         hidden = model.bert(input_ids=ids, attention_mask=mask.long()).last_hidden_state
