@@ -330,8 +330,10 @@ def _make_folder(folder: Path) -> None:
         raise InvalidInputError(f"{folder}: is a file, a folder is needed") from None
     except OSError as error:
         raise StorageError(error.errno, f"cannot make {folder}: {error.strerror}") from error
-    foreign = [file for file in folder.iterdir() if file.name not in ("lock", "plan.json")]
-    if foreign and not (folder / "plan.json").exists() and set(foreign) - set(_shard_files(folder)):
+    ours = {folder / "lock", folder / "plan.json", *_shard_files(folder)}
+    ours |= set(folder.glob(".*.json.*.tmp"))  # of a process that was killed while it wrote the plan
+    foreign = sorted(set(folder.iterdir()) - ours)
+    if foreign and not (folder / "plan.json").exists():
         raise InvalidInputError(f"{folder}: holds other files ({foreign[0].name}); an empty folder is needed")
 
 
