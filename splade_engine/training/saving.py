@@ -17,6 +17,15 @@ from splade_engine.training.model import SparseStudent, Tower
 
 QUERY_WEIGHTS = "query_weights.safetensors"
 
+# what transformers needs to be told about a bare tokenizer.json (BERT's names, then RoBERTa's)
+_SPECIAL = {
+    "pad_token": ("[PAD]", "<pad>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+
 
 def save_student(
     student: SparseStudent | CsrStudent,
@@ -169,7 +178,17 @@ def save_tokenizer(tokenizer: TextTokenizer, folder: Path) -> None:
     plain.no_truncation()
     plain.no_padding()
     plain.save(str(folder / "tokenizer.json"))
+    special = {
+        name: token
+        for name, tokens in _SPECIAL.items()
+        for token in tokens
+        if tokenizer.token_id(token) is not None
+    }
     write_json(
         folder / "tokenizer_config.json",
-        {"model_max_length": tokenizer.max_length, "tokenizer_class": "PreTrainedTokenizerFast"},
+        {
+            "model_max_length": tokenizer.max_length,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            **special,
+        },
     )
