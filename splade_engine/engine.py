@@ -12,7 +12,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from splade_engine.corpus import Corpus, CorpusSource
+from splade_engine.documents.corpus import Corpus, CorpusSource
 from splade_engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
 from splade_engine.hits import Hit, HitPage
@@ -69,8 +69,8 @@ class SearchEngine:
 
         Args:
             path: the index folder to make.
-            corpus: a file or folder (`documents.py` lists the formats), or documents, texts or records in
-                memory.
+            corpus: a file or folder (`documents/reading.py` lists the formats), or documents, texts or
+                records in memory.
             encoder: a `SparseEncoder`, a folder or hub id to load one from, or None for the bundled one.
             config: how the index is built.
             overwrite: replace an index at `path`, and begin anew where `<path>.encoding` holds other work.

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.documents.metadata import metadata_of
 from splade_engine.explain import Explanation, explain
-from splade_engine.metadata import metadata_of
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:

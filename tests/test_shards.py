@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from splade_engine.corpus import Corpus
 from splade_engine.documents import Document
+from splade_engine.documents.corpus import Corpus
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError
 from splade_engine.shards import encode_corpus
 
@@ -64,7 +64,7 @@ def test_kill_9_costs_one_shard(tmp_path):
 import importlib.util, os, signal, sys
 spec = importlib.util.spec_from_file_location("fake_encoder", {str(Path(fake_encoder.__file__))!r})
 fake = importlib.util.module_from_spec(spec); spec.loader.exec_module(fake)
-from splade_engine.corpus import Corpus
+from splade_engine.documents.corpus import Corpus
 from splade_engine.shards import encode_corpus
 class Killed(fake.FakeEncoder):
     def encode_documents(self, texts, **options):

@@ -43,7 +43,7 @@ def run(
       splade-engine encode queries.tsv -o queries.arrow --queries
       splade-engine encode corpus.jsonl -o vectors.jsonl.gz --format anserini
     """
-    from splade_engine.corpus import Corpus
+    from splade_engine.documents.corpus import Corpus
     from splade_engine.shards import encode_corpus
     from splade_engine.vector_files import format_of, write_vectors
 

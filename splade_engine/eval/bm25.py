@@ -21,7 +21,7 @@ from splade_engine.eval.runs import Ranking, Run
 from splade_engine.eval.systems import Answer, System, within
 
 if TYPE_CHECKING:
-    from splade_engine.corpus import Corpus
+    from splade_engine.documents.corpus import Corpus
     from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Workbench
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from xxhash import xxh3_128
 
-from splade_engine.corpus import Corpus
+from splade_engine.documents.corpus import Corpus
 from splade_engine.errors import DatasetError
 from splade_engine.eval.qrels import Qrels, line_of
 

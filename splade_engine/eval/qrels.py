@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from splade_engine.errors import DatasetError
-from splade_engine.text_lines import read_lines
+from splade_engine.documents.text_lines import read_lines
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Grades by query id and document id."""

@@ -25,7 +25,7 @@ from splade_engine.eval.dataset import Dataset, Split
 from splade_engine.eval.systems import Answer, System
 
 if TYPE_CHECKING:
-    from splade_engine.corpus import Corpus
+    from splade_engine.documents.corpus import Corpus
     from splade_engine.documents import Document
 
 logger = logging.getLogger(__name__)

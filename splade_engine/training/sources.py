@@ -15,8 +15,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from splade_engine.documents import BEIR_CORPUS
+from splade_engine.documents.text_lines import read_lines
 from splade_engine.errors import DatasetError
-from splade_engine.text_lines import read_lines
 from splade_engine.training import generation
 from splade_engine.training.examples import Example, example_from_record
 from splade_engine.training.line_file import LineFile, TextsById

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from splade_engine.corpus import Corpus
+from splade_engine.documents.corpus import Corpus
 from splade_engine.eval.bm25 import Bm25Index
 from splade_engine.eval.runner import evaluate
 

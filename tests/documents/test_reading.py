@@ -8,11 +8,11 @@ import json
 import pyarrow as pa
 import pytest
 
-from splade_engine.corpus import Corpus, CorpusDigest
 from splade_engine.documents import Document, read_documents
+from splade_engine.documents.corpus import Corpus, CorpusDigest
+from splade_engine.documents.id_register import IdRegister
+from splade_engine.documents.text_files import split_passages
 from splade_engine.errors import DatasetError
-from splade_engine.id_register import IdRegister
-from splade_engine.text_files import split_passages
 
 CORPUS = (
     '{"_id": "a", "title": "Tides", "text": "The moon pulls the sea.", "year": 1999}\n'
@@ -193,14 +193,14 @@ def test_register_finds_duplicates_across_windows():
 
 
 def test_a_late_duplicate_is_named_with_both_lines(tmp_path, monkeypatch):
-    monkeypatch.setattr("splade_engine.documents.IdRegister", lambda: IdRegister(window=4))
+    monkeypatch.setattr("splade_engine.documents.reading.IdRegister", lambda: IdRegister(window=4))
     ids = [f"d{i}" for i in range(40)] + ["d3"] + [f"e{i}" for i in range(9)]
     path = write(tmp_path / "c.tsv", "".join(f"{i}\ttext\n" for i in ids))
     assert refusal(path) == f"{path}:41: duplicate id 'd3', first on line 4"
 
 
 def test_two_ids_with_one_hash_are_no_duplicates(tmp_path, monkeypatch):
-    monkeypatch.setattr("splade_engine.id_register.xxh3_64_intdigest", lambda data: len(data))
+    monkeypatch.setattr("splade_engine.documents.id_register.xxh3_64_intdigest", lambda data: len(data))
     path = write(tmp_path / "c.tsv", "a\tx\nb\ty\nc\tz\n")
     assert [d.id for d in read_documents(path)] == ["a", "b", "c"]
 

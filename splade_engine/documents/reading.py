@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from splade_engine.documents.id_register import IdRegister
+from splade_engine.documents.text_files import TEXT_SUFFIXES, read_text_files
+from splade_engine.documents.text_lines import plain_suffix, read_lines
 from splade_engine.errors import DatasetError
-from splade_engine.id_register import IdRegister
-from splade_engine.text_files import TEXT_SUFFIXES, read_text_files
-from splade_engine.text_lines import plain_suffix, read_lines
 
 JSONL_SUFFIXES = (".jsonl", ".ndjson")
 BEIR_CORPUS = ("corpus.jsonl", "corpus.jsonl.gz", "corpus.jsonl.zst")

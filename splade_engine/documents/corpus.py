@@ -14,8 +14,8 @@ from pathlib import Path
 from xxhash import xxh3_128
 
 from splade_engine.documents import Document, document_from_record, read_documents
+from splade_engine.documents.metadata import FieldKinds, metadata_json, note_kinds
 from splade_engine.errors import DatasetError
-from splade_engine.metadata import FieldKinds, metadata_json, note_kinds
 
 CorpusSource = str | Path | Iterable[Document | str | Mapping[str, object]]
 
