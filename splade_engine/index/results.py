@@ -35,5 +35,9 @@ class SearchResult:
         ends = np.cumsum(found.sum(axis=1)).tolist()
         return [flat[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
+    def __getstate__(self) -> dict[str, object]:
+        """A result that goes to another process takes its ids along, not the index."""
+        return {**self.__dict__, "ids": self.ids, "names": None}
+
     def __len__(self) -> int:
         return len(self.ordinals)
