@@ -60,7 +60,8 @@ def train(
       splade-engine train -o run --resume
       splade-engine index corpus.jsonl -o my-index --encoder run/model
     """
-    from splade_engine.training.recipe import load_recipe, parse_assignment
+    from splade_engine.training.recipe import load_recipe
+    from splade_engine.training.recipe_values import parse_assignment
 
     if resume:
         given = (

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.training.recipe_values import checked_fields, toml_value
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -307,28 +308,28 @@ class Recipe:
                 tables.setdefault(section, {})[name] = value
             else:
                 top[key] = value
-        changes = _checked(Recipe, top, f"recipe {self.name}")
+        changes = checked_fields(Recipe, top, f"recipe {self.name}")
         for section, table in tables.items():
             kind = type(getattr(self, section))
             changes[section] = replace(
                 getattr(self, section),
-                **_checked(kind, table, f"recipe {self.name}: {section}.", joined=True),
+                **checked_fields(kind, table, f"recipe {self.name}: {section}.", joined=True),
             )
         return replace(self, **changes)
 
     def to_toml(self) -> str:
         """The recipe as a TOML file that `load_recipe` reads back."""
-        lines = [f"name = {_toml(self.name)}", f"description = {_toml(self.description)}"]
+        lines = [f"name = {toml_value(self.name)}", f"description = {toml_value(self.description)}"]
         for section in _SECTIONS:
             part = getattr(self, section)
             lines += ["", f"[{section}]"]
             lines += [
-                f"{f.name} = {_toml(getattr(part, f.name))}" for f in fields(part) if f.name != "sources"
+                f"{f.name} = {toml_value(getattr(part, f.name))}" for f in fields(part) if f.name != "sources"
             ]
         for source in self.data.sources:
             lines += ["", "[[data.sources]]"]
             given = {f.name: getattr(source, f.name) for f in fields(source)}
-            lines += [f"{name} = {_toml(value)}" for name, value in given.items() if value is not None]
+            lines += [f"{name} = {toml_value(value)}" for name, value in given.items() if value is not None]
         return "\n".join(lines) + "\n"
 
 
@@ -366,69 +367,7 @@ def recipe_from_table(table: Mapping[str, Any], place: str) -> Recipe:
             if not isinstance(value, dict):
                 raise InvalidInputError(f"{place}: {key} must be a table")
             kind = get_type_hints(Recipe)[key]
-            parts[key] = kind(**_checked(kind, value, f"{place}: {key}.", joined=True))
+            parts[key] = kind(**checked_fields(kind, value, f"{place}: {key}.", joined=True))
         else:
-            parts.update(_checked(Recipe, {key: value}, place))
+            parts.update(checked_fields(Recipe, {key: value}, place))
     return Recipe(**parts)
-
-
-def parse_assignment(text: str) -> tuple[str, Any]:
-    """`train.lr=1e-5` as a key and a value of TOML's type; what is not TOML is a string.
-
-    Raises:
-        InvalidInputError: if there is no equals sign.
-    """
-    key, sign, value = text.partition("=")
-    if not sign or not key.strip():
-        raise InvalidInputError(f"--set {text}: expected field=value, such as train.lr=1e-5")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
-
-
-def _checked(kind: type, table: Mapping[str, Any], place: str, *, joined: bool = False) -> dict[str, Any]:
-    hints = get_type_hints(kind)
-    out = {}
-    for key, value in table.items():
-        where = f"{place}{key}" if joined else f"{place}: {key}"
-        if key not in hints:
-            raise InvalidInputError(f"{where}: no such field; there are {', '.join(sorted(hints))}")
-        out[key] = _converted(hints[key], value, where)
-    return out
-
-
-def _converted(hint: Any, value: Any, where: str) -> Any:
-    origin = get_origin(hint)
-    if origin is Literal:
-        if value not in get_args(hint):
-            raise InvalidInputError(f"{where}: {value!r} is not one of {', '.join(get_args(hint))}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise InvalidInputError(f"{where}: expected a list, got {value!r}")
-        return tuple(_converted(get_args(hint)[0], v, where) for v in value)
-    if origin is Union or str(origin) == "<class 'types.UnionType'>":
-        return None if value is None else _converted(get_args(hint)[0], value, where)
-    if is_dataclass(hint):
-        kind: Any = hint
-        if isinstance(value, dict):
-            return kind(**_checked(kind, value, f"{where}.", joined=True))
-        if isinstance(value, kind):
-            return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, bool) != (hint is bool) or not isinstance(value, hint):
-        raise InvalidInputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
-    return value
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-        return f'"{escaped}"'
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return repr(value)

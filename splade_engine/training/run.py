@@ -13,22 +13,19 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import set_seed
 
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.training.mixture import TrainingSet
-from splade_engine.training.monitor import RunLog, progress_line
+from splade_engine.training.monitor import RunLog
 from splade_engine.training.probe import Probe, folder_probe, held_out_probe
 from splade_engine.training.recipe import Recipe, load_recipe
 from splade_engine.training.saving import save_student
@@ -42,6 +39,7 @@ from splade_engine.training.start import (
     world_size,
 )
 from splade_engine.training.trainer import COMPLETE, SparseTrainer, Teacher
+from splade_engine.training.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -150,118 +148,6 @@ def _run(
         shutil.rmtree(folder / "cache", ignore_errors=True)
         _draw(watch.log, folder, recipe)
     return TrainingResult(folder / "model", trainer.state.global_step, watch.log.rows(), ndcg)
-
-
-class Watch(TrainerCallback):
-    """Logs, measures, and notes which checkpoints are whole."""
-
-    def __init__(
-        self,
-        trainer: SparseTrainer,
-        start: Start,
-        log: RunLog,
-        probe: Probe | None,
-        folder: Path,
-        progress: bool,
-    ) -> None:
-        self.trainer, self.start, self.log, self.probe, self.folder = trainer, start, log, probe, folder
-        self.steps = trainer.args.max_steps
-        self.bar = tqdm(total=self.steps, desc="train", unit="step", file=sys.stderr, disable=not progress)
-        self.ndcg: float | None = None
-        self.best = -1.0
-        self.measured_at = -1
-        self._since = (0, time.perf_counter())
-        self._refreshers: list[Any] = []
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start the clock where the run starts."""
-        self._since = (state.global_step, time.perf_counter())
-        self.bar.update(state.global_step - self.bar.n)
-        for row in self.log.rows():
-            self.best = max(self.best, row.get("ndcg@10", -1.0))
-        self._refreshers = refreshers(self.trainer, self.folder)
-        if state.global_step == 0:
-            for refresh in self._refreshers:
-                refresh(0)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Averages, collapse, new orders and negatives, the probe."""
-        self.trainer.after_step()
-        for refresh in self._refreshers:
-            refresh(state.global_step)
-        self.bar.update(1)
-        every = self.trainer.recipe.probe.every
-        if every and state.global_step % every == 0:
-            self.measure()
-
-    def on_log(
-        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
-    ) -> None:
-        """One row of the log."""
-        if not logs or "loss" not in logs:
-            return  # the Trainer's closing summary
-        step, now = state.global_step, time.perf_counter()
-        row = {"step": step, "loss": logs["loss"], "learning_rate": logs["learning_rate"]}
-        if "grad_norm" in logs:
-            row["grad_norm"] = logs["grad_norm"]
-        row |= self.trainer.monitor.summary(step)
-        row["seconds_per_step"] = (now - self._since[1]) / max(1, step - self._since[0])
-        self._since = (step, now)
-        self._write(row)
-
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the checkpoint complete, with the size of each of its files."""
-        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        if state.is_world_process_zero and checkpoint.is_dir():
-            sizes = {
-                p.name: p.stat().st_size for p in checkpoint.iterdir() if p.is_file() and p.name != COMPLETE
-            }
-            temporary = checkpoint / f"{COMPLETE}.tmp"
-            temporary.write_text(json.dumps(sizes), encoding="utf-8")
-            temporary.replace(checkpoint / COMPLETE)
-
-    def measure(self) -> float | None:
-        """The quick nDCG@10 now, logged; None where nothing is held out."""
-        trainer = self.trainer
-        if self.probe is None or not trainer.is_world_process_zero():
-            return None
-        collator: Any = trainer.data_collator
-        found = self.probe.measure(trainer.student, collator)
-        step = trainer.state.global_step
-        self.measured_at, self.ndcg = step, found["ndcg@10"]
-        self._write({"step": step, **found})
-        if trainer.recipe.probe.keep_best and self.ndcg > self.best:
-            save_student(
-                trainer.student,
-                self.folder / "best",
-                self.start.documents,
-                self.start.queries,
-                overwrite=True,
-            )
-        self.best = max(self.best, self.ndcg)
-        return self.ndcg
-
-    def _write(self, row: dict[str, Any]) -> None:
-        if self.trainer.is_world_process_zero():
-            self.log.append(row)
-            line = progress_line(row, self.steps)
-            logger.info("%s", line)
-            self.bar.set_postfix_str(line.partition("  ")[2], refresh=False)
-
-
-def refreshers(trainer: SparseTrainer, folder: Path) -> list[Any]:
-    """What renews data while training: NGAME's order and ANCE's negatives, where the recipe asks for them."""
-    data = trainer.recipe.data
-    out: list[Any] = []
-    if data.ngame_steps:
-        from splade_engine.training.clusters import NgameOrder
-
-        out.append(NgameOrder(trainer))
-    if data.refresh_steps:
-        from splade_engine.training.refresh import NegativeRefresh
-
-        out.append(NegativeRefresh(trainer, folder))
-    return out
 
 
 def training_arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:

@@ -15,10 +15,10 @@ from splade_engine.training.recipe import (
     RECIPES,
     Recipe,
     load_recipe,
-    parse_assignment,
     recipe_from_table,
     recipe_names,
 )
+from splade_engine.training.recipe_values import parse_assignment
 from splade_engine.training.run import train
 
 _spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).parent / "conftest.py")

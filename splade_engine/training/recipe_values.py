@@ -1,0 +1,76 @@
+"""Values of a recipe: from TOML or the command line to the type of their field, and back."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from splade_engine.errors import InvalidInputError
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """`train.lr=1e-5` as a key and a value of TOML's type; what is not TOML is a string.
+
+    Raises:
+        InvalidInputError: if there is no equals sign.
+    """
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise InvalidInputError(f"--set {text}: expected field=value, such as train.lr=1e-5")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def checked_fields(
+    kind: type, table: Mapping[str, Any], place: str, *, joined: bool = False
+) -> dict[str, Any]:
+    """The fields of the dataclass `kind` from a table, each of its type; `place` begins error messages."""
+    hints = get_type_hints(kind)
+    out = {}
+    for key, value in table.items():
+        where = f"{place}{key}" if joined else f"{place}: {key}"
+        if key not in hints:
+            raise InvalidInputError(f"{where}: no such field; there are {', '.join(sorted(hints))}")
+        out[key] = _converted(hints[key], value, where)
+    return out
+
+
+def _converted(hint: Any, value: Any, where: str) -> Any:
+    origin = get_origin(hint)
+    if origin is Literal:
+        if value not in get_args(hint):
+            raise InvalidInputError(f"{where}: {value!r} is not one of {', '.join(get_args(hint))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise InvalidInputError(f"{where}: expected a list, got {value!r}")
+        return tuple(_converted(get_args(hint)[0], v, where) for v in value)
+    if origin is Union or str(origin) == "<class 'types.UnionType'>":
+        return None if value is None else _converted(get_args(hint)[0], value, where)
+    if is_dataclass(hint):
+        kind: Any = hint
+        if isinstance(value, dict):
+            return kind(**checked_fields(kind, value, f"{where}.", joined=True))
+        if isinstance(value, kind):
+            return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, bool) != (hint is bool) or not isinstance(value, hint):
+        raise InvalidInputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+    return value
+
+
+def toml_value(value: object) -> str:
+    """A value as TOML writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        return f'"{escaped}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return repr(value)
