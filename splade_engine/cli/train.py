@@ -7,12 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from splade_engine.errors import InvalidInputError
+
 
 def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run, new or empty.")],
     recipe: Annotated[
-        str, typer.Option("--recipe", "-r", help="Name of a recipe (--list shows them) or a .toml file.")
-    ] = "default",
+        str | None,
+        typer.Option("--recipe", "-r", help="Name of a recipe (a wrong one lists them), or a .toml file."),
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,7 +63,7 @@ def train(
       splade-engine train -o run --resume
       splade-engine index corpus.jsonl -o my-index --encoder run/model
     """
-    from splade_engine.training.recipe import load_recipe
+    from splade_engine.training.recipe import load_recipe, recipe_names
     from splade_engine.training.recipe_values import parse_assignment
 
     if resume:
@@ -83,6 +86,8 @@ def train(
             )
         _run(None, output)
         return
+    if recipe is None:
+        raise InvalidInputError(f"which recipe? -r with one of {', '.join(recipe_names())}, or a .toml file")
     overrides: dict[str, Any] = {}
     if data:
         overrides["data.sources"] = [_source(text, negatives_file, corpus, queries) for text in data]
