@@ -38,7 +38,7 @@ def run(
     \b
     Examples:
       splade-engine demo
-      splade-engine demo -o /tmp/demo --overwrite
+      splade-engine demo -o my-demo --overwrite
     """
     from splade_engine.cli.docstrings import read_docstrings
 
