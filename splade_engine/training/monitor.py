@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from splade_engine.atomic_file import atomic_file
 from splade_engine.errors import TrainingError
 from splade_engine.training.objective import Vectors
 from splade_engine.training.regularizers import flops_metric
@@ -117,9 +118,8 @@ class RunLog:
             return
         kept = [row for row in self.rows() if row.get("step", 0) <= step]
         text = "".join(json.dumps(row) + "\n" for row in kept)
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.path)
+        with atomic_file(self.path) as file:
+            file.write(text.encode("utf-8"))
 
     def append(self, row: dict[str, Any]) -> None:
         """Add one line."""

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
+from splade_engine.atomic_file import atomic_file
 from splade_engine.documents import Document
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.retrievers import PairScorer, open_retriever, open_teacher
@@ -251,9 +252,8 @@ def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask)
         if output.exists():
             raise InvalidInputError(f"{output}: exists already")
         work.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(plan), encoding="utf-8")
-        temporary.replace(path)
+        with atomic_file(path) as file:
+            file.write(json.dumps(plan).encode("utf-8"))
         return 0
     if output.is_file() and _is_finished(output):
         shutil.rmtree(work, ignore_errors=True)  # killed between the last rename and this

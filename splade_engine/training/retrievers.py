@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from splade_engine.atomic_file import atomic_file
+
 if TYPE_CHECKING:
     from splade_engine.training.negatives import MiningConfig, MiningTask
 
@@ -98,9 +100,8 @@ class DenseRetriever:
             if len(stored) == len(texts):
                 return stored
         vectors: NDArray[np.float32] = self._teacher.embed(texts).float().cpu().numpy()
-        temporary = path.with_suffix(".tmp.npy")
-        np.save(temporary, vectors, allow_pickle=False)
-        temporary.replace(path)
+        with atomic_file(path) as file:
+            np.save(file, vectors, allow_pickle=False)
         return vectors
 
     def search(self, queries: Sequence[str], k: int) -> NDArray[np.int64]:

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from splade_engine.atomic_file import atomic_file
 from splade_engine.training.monitor import RunLog, progress_line
 from splade_engine.training.probe import Probe
 from splade_engine.training.saving import save_student
@@ -85,9 +86,8 @@ class Watch(TrainerCallback):
             sizes = {
                 p.name: p.stat().st_size for p in checkpoint.iterdir() if p.is_file() and p.name != COMPLETE
             }
-            temporary = checkpoint / f"{COMPLETE}.tmp"
-            temporary.write_text(json.dumps(sizes), encoding="utf-8")
-            temporary.replace(checkpoint / COMPLETE)
+            with atomic_file(checkpoint / COMPLETE) as file:
+                file.write(json.dumps(sizes).encode("utf-8"))
 
     def measure(self) -> float | None:
         """The quick nDCG@10 now, logged; None where nothing is held out."""
