@@ -61,7 +61,11 @@ def stage(folder: Path, old: set[str], before: bytes) -> str:
 
 
 def kill_9(count: int, seed: int) -> Tally:
-    """Test 5: SIGKILL at a random moment of an overwrite. Every stage has to be hit in 3 % of the trials."""
+    """Test 5: SIGKILL at a random moment of an overwrite, until every stage was hit in 3 % of `count` trials.
+
+    How long a stage lasts depends on the machine, so a stage that is hit too seldom gets more trials, up to
+    ten times as many, before the test says that it does not test that stage.
+    """
     tally, rng = Tally(), random.Random(seed)
     with scratch() as folder:
         victim.build(folder / "pristine")
@@ -76,7 +80,10 @@ def kill_9(count: int, seed: int) -> Tally:
             os.waitpid(pid, 0)
             takes.append(time.monotonic() - start)
         usual = sorted(takes)[4]
-        for number in range(count):
+        enough = 0.03 * count
+        for number in range(10 * count):
+            if number >= count and len(tally.outcomes) == 5 and min(tally.outcomes.values()) >= enough:
+                break
             changes.start("overwrite", folder / "pristine", folder / "ix")
             old = {p.name for p in (folder / "ix").iterdir()}
             manifest = (folder / "ix" / "manifest.json").read_bytes()
@@ -96,7 +103,7 @@ def kill_9(count: int, seed: int) -> Tally:
                 changes.clean_up(folder / "ix")
             except AssertionError as error:
                 tally.losses.append(f"kill {number} of seed {seed}: {error}")
-    if len(tally.outcomes) < 5 or min(tally.outcomes.values()) < 0.03 * count:
+    if len(tally.outcomes) < 5 or min(tally.outcomes.values()) < enough:
         tally.losses.append(f"a stage was not hit often enough: {dict(tally.outcomes)}")
     return tally
 
@@ -167,7 +174,7 @@ def races(count: int, seed: int) -> Tally:
             ] += 1
             if not set(codes) <= {0, 4, -9} or not codes.count(0) <= gone <= codes.count(0) + codes.count(-9):
                 tally.losses.append(f"race {number}: exit codes {codes}, {gone} documents gone")
-            if took > 1.0:
+            if took > 30.0:  # told at once takes milliseconds; waiting for a lock would take forever
                 tally.losses.append(f"race {number}: took {took:.1f} s")
             if len(ix):
                 ix.delete(ix.ids()[-1:])  # the lock is free

