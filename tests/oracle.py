@@ -101,6 +101,16 @@ def bounds(codes: np.ndarray, documents: np.ndarray, multiplier: int, n: int) ->
     return out
 
 
+def any_reaches(bounds: np.ndarray, at: int, threshold: int) -> bool:
+    """Whether one of the 64 bounds from `at` on is at least `threshold`."""
+    return bool((bounds[at : at + 64] >= threshold).any())
+
+
+def clear(bounds: np.ndarray, at: int) -> None:
+    """Set the 64 bounds from `at` on to zero."""
+    bounds[at : at + 64] = 0
+
+
 def entries_left_out(codes: np.ndarray, lowest: int) -> tuple[int, int]:
     """(entries with a code below `lowest`, the largest of their codes)."""
     below = codes[codes < lowest]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splade_engine.index.kernels import accumulate, heap, plan, score
+from splade_engine.index.kernels import accumulate, blocks, heap, plan, score
 from tests import oracle
 
 
@@ -24,6 +25,8 @@ def python_helpers(monkeypatch):
     monkeypatch.setattr(heap, "sift_down", plain(heap.sift_down))
     monkeypatch.setattr(plan, "cheapest_cut", plain(plan.cheapest_cut))
     monkeypatch.setattr(accumulate, "prefetch", lambda *_: None)
+    monkeypatch.setattr(accumulate, "any_reaches", oracle.any_reaches)
+    monkeypatch.setattr(accumulate, "clear", oracle.clear)
 
 
 values_of = st.lists(st.integers(0, 60), min_size=1, max_size=80)
@@ -92,6 +95,33 @@ def test_walking_a_list_adds_bounds_and_taking_clears_them(seed, lowest, thresho
     count = plain(accumulate.take_all)(128, whole, np.uint16(threshold), 1000, slots, values)
     assert dict(zip(slots[:count].tolist(), values[:count].tolist(), strict=True)) == expected
     assert not whole.any()
+
+
+@numba.njit
+def block_answers(values, thresholds, reached):
+    """Compiled: what vector instructions say of each block, which are then cleared."""
+    for b in range(len(values) // blocks.BLOCK):
+        at = b * blocks.BLOCK
+        reached[b] = blocks.any_reaches(values, at, thresholds[b])
+        if reached[b]:
+            blocks.clear(values, at)
+
+
+@given(seed=st.integers(0, 1000), offset=st.integers(0, 5))
+@settings(deadline=None)
+def test_blocks_of_bounds_by_vector_instructions(seed, offset):
+    """Also at odd addresses, at the largest value, and without touching the neighbours."""
+    rng = np.random.default_rng(seed)
+    values = rng.integers(0, 65536, offset + 8 * blocks.BLOCK).astype(np.uint16)[offset:]
+    largest = values.reshape(8, -1).max(axis=1)
+    thresholds = np.minimum(largest.astype(int) + rng.integers(0, 2, 8), 65535).astype(np.uint16)
+    expected, answers = values.copy(), np.zeros(8, bool)
+    block_answers(values, thresholds, answers)
+    for b in range(8):
+        assert answers[b] == oracle.any_reaches(expected, b * blocks.BLOCK, thresholds[b])
+        if answers[b]:
+            oracle.clear(expected, b * blocks.BLOCK)
+    assert np.array_equal(values, expected)
 
 
 def test_the_bound_after_the_largest_is_the_largest():

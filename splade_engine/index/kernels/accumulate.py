@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from splade_engine.index.jit import inlined, prefetch
+from splade_engine.index.kernels.blocks import BLOCK, any_reaches, clear
 
 
 @inlined
@@ -67,22 +68,17 @@ def take_touched(
 def take_all(n: Any, bounds: Any, threshold: Any, base: Any, slots: Any, values: Any) -> Any:
     """Clear bounds[:n]; write those of at least `threshold` to (slots, values). Returns how many.
 
-    The length of bounds is a multiple of 64: the inner loop has a fixed length and becomes two vector
-    instructions.
+    The length of bounds is a multiple of BLOCK.
     """
     count = np.int64(0)
-    for begin in range(0, n, 64):
-        start = np.uint64(begin)
-        found = False
-        for j in range(64):
-            found |= bounds[start + np.uint64(j)] >= threshold
-        if found:
-            for j in range(start, start + np.uint64(64)):
+    for begin in range(0, n, BLOCK):
+        if any_reaches(bounds, begin, threshold):
+            for j in range(np.uint64(begin), np.uint64(begin + BLOCK)):
                 if bounds[j] >= threshold:
                     slots[count] = base + np.int64(j)
                     values[count] = bounds[j]
                     count += 1
-    bounds[:n] = np.uint16(0)
+        clear(bounds, begin)
     return count
 
 
