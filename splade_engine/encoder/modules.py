@@ -68,6 +68,19 @@ def read_modules(folder: Path, name: str) -> Checkpoint:
     return checkpoint
 
 
+def dense_modules(folder: Path) -> tuple[Path, DensePooling] | None:
+    """Model folder and pooling of a dense encoder: Transformer, Pooling, [Normalize]. None for others.
+
+    Raises:
+        CheckpointError: if `modules.json` is not readable.
+    """
+    chain = _chain(folder)
+    kinds = [kind for kind, _ in chain]
+    if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
+        return None
+    return chain[0][1], DensePooling(_dense_mode(chain[1][1]), normalize=len(kinds) == 3)
+
+
 def _chain(folder: Path) -> Chain:
     path = folder / "modules.json"
     try:

@@ -1,4 +1,4 @@
-"""`PackedBert`: BERT-like encoders on the processor, without padding.
+"""`PackedBody` and `PackedBert`: BERT-like encoders on the processor, without padding.
 
 The same weights and the same function as transformers' model, arranged for speed (numbers: one Zen 5 core,
 MiniLM-L6, 8 texts of 240 tokens, milliseconds for all six layers where nothing else is said):
@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splade_engine.encoder.backbone import hf_config
-from splade_engine.encoder.checkpoint import Checkpoint, position_offset
+from splade_engine.encoder.checkpoint import Checkpoint, position_offset, read_json
 from splade_engine.encoder.linear import PackedLinear
 from splade_engine.encoder.tokens import Ids
 
@@ -125,14 +125,12 @@ class _Layer:
     output_norm: _Norm
 
 
-class PackedBert:
-    """Token ids of whole batches to the states before the vocabulary.
+class PackedBody:
+    """Embeddings and layers: token ids of whole batches to hidden states, without padding.
 
     Attributes:
-        decoder_weight: dtype[V, H].
-        decoder_bias: float32[V].
-        state_range: float32[H], how large each coordinate of a state may be expected to get (from the last
-            norm).
+        dtype: of weights and states.
+        width: H, of a state.
     """
 
     def __init__(self, config: Mapping[str, Any], state: State, dtype: torch.dtype) -> None:
@@ -141,32 +139,18 @@ class PackedBert:
         self.heads = int(config.get("num_attention_heads") or config["n_heads"])
         self.eps = float(config.get("layer_norm_eps", 1e-12))
         self._offset = position_offset(config)
-        activation = _ACTIVATIONS[str(config.get("hidden_act") or config.get("activation", "gelu"))]
+        activation = _activation(config)
         body = _under(state, names.prefix)
         words = body["embeddings.word_embeddings.weight"].float()
         positions = body["embeddings.position_embeddings.weight"].float()
         types = body.get("embeddings.token_type_embeddings.weight")
         if types is not None:  # every text is one segment: its type vector is part of the position
             positions = positions + types[0].float()
+        self.width = int(words.shape[1])
         self._words, self._positions = words.to(dtype), positions.to(dtype)
         self._embedding_norm = self._norm(body, "embeddings.LayerNorm")
         layers = int(config.get("num_hidden_layers") or config["n_layers"])
         self._layers = [self._layer(body, names, i, activation) for i in range(layers)]
-        head_activation = ("gelu", "none") if names is _ROBERTA else activation
-        self._head = PackedLinear(
-            state[names.head_dense + ".weight"], state[names.head_dense + ".bias"], dtype, head_activation
-        )
-        self._head_norm = self._norm(state, names.head_norm)
-        # a decoder of its own is in the file only if it is not tied to the embeddings and the head's bias
-        decoder = (
-            names.decoder_bias.replace(".bias", ".decoder") if names is not _DISTIL else "vocab_projector"
-        )
-        own = state.get(decoder + ".weight")
-        self.decoder_weight = self._words if own is None else own.to(dtype)
-        bias = state.get(decoder + ".bias")
-        self.decoder_bias = (state[names.decoder_bias] if bias is None else bias).float()
-        gamma, beta = state[names.head_norm + ".weight"].float(), state[names.head_norm + ".bias"].float()
-        self.state_range = beta.abs() + 3 * gamma.abs()
 
     def _layer(self, body: State, names: _Names, i: int, activation: tuple[str, str]) -> _Layer:
         def both(name: str) -> tuple[Tensor, Tensor]:
@@ -191,8 +175,8 @@ class PackedBert:
     def _norm(self, state: State, name: str) -> _Norm:
         return _Norm(state[name + ".weight"].to(self.dtype), state[name + ".bias"].to(self.dtype), self.eps)
 
-    def states(self, batch: Sequence[Ids]) -> Tensor:
-        """States before the vocabulary, dtype[T, H], the tokens of all texts one after the other."""
+    def hidden(self, batch: Sequence[Ids]) -> Tensor:
+        """Last hidden states, dtype[T, H], the tokens of all texts one after the other."""
         lengths = [len(ids) for ids in batch]
         runs = _equal_runs(lengths, self.heads)
         ids = torch.from_numpy(np.concatenate(batch).astype(np.int64))
@@ -202,7 +186,7 @@ class PackedBert:
             mixed = self._attention(layer.qkv(x), runs)
             x = layer.attention_norm(layer.attention_out.plus(mixed, x))
             x = layer.output_norm(layer.down.plus(layer.up(x), x))
-        return self._head_norm(self._head(x))
+        return x
 
     def _attention(self, qkv: Tensor, runs: list[tuple[int, int]]) -> Tensor:
         """Attention of every text with itself; see the module docstring."""
@@ -232,6 +216,40 @@ class PackedBert:
         return out
 
 
+class PackedBert(PackedBody):
+    """The body with its masked-LM head, up to the vocabulary.
+
+    Attributes:
+        decoder_weight: dtype[V, H].
+        decoder_bias: float32[V].
+        state_range: float32[H], how large each coordinate of a state may be expected to get (from the last
+            norm).
+    """
+
+    def __init__(self, config: Mapping[str, Any], state: State, dtype: torch.dtype) -> None:
+        super().__init__(config, state, dtype)
+        names = _FAMILIES[str(config["model_type"])]
+        head_activation = ("gelu", "none") if names is _ROBERTA else _activation(config)
+        self._head = PackedLinear(
+            state[names.head_dense + ".weight"], state[names.head_dense + ".bias"], dtype, head_activation
+        )
+        self._head_norm = self._norm(state, names.head_norm)
+        # a decoder of its own is in the file only if it is not tied to the embeddings and the head's bias
+        decoder = (
+            names.decoder_bias.replace(".bias", ".decoder") if names is not _DISTIL else "vocab_projector"
+        )
+        own = state.get(decoder + ".weight")
+        self.decoder_weight = self._words if own is None else own.to(dtype)
+        bias = state.get(decoder + ".bias")
+        self.decoder_bias = (state[names.decoder_bias] if bias is None else bias).float()
+        gamma, beta = state[names.head_norm + ".weight"].float(), state[names.head_norm + ".bias"].float()
+        self.state_range = beta.abs() + 3 * gamma.abs()
+
+    def states(self, batch: Sequence[Ids]) -> Tensor:
+        """States before the vocabulary, dtype[T, H], the tokens of all texts one after the other."""
+        return self._head_norm(self._head(self.hidden(batch)))
+
+
 # Sums of exponentials outside of these (e^-83, e^83) may have overflowed, or lost every term, on the way
 _SMALLEST, _LARGEST = 1e-36, 1e36
 # Scores held at a time: beyond the second-level cache the two products slow down
@@ -250,24 +268,44 @@ def _equal_runs(lengths: Sequence[int], heads: int) -> list[tuple[int, int]]:
 
 
 def _under(state: State, prefix: str) -> State:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    """The body's tensors under their own names; a file that holds no head has them without the prefix."""
+    body = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    return body or state
+
+
+def _activation(config: Mapping[str, Any]) -> tuple[str, str]:
+    return _ACTIVATIONS[str(config.get("hidden_act") or config.get("activation", "gelu"))]
 
 
 def load_packed(checkpoint: Checkpoint, dtype: torch.dtype) -> PackedBert | None:
     """The checkpoint's model as a `PackedBert`, or None where its architecture is not one of those."""
     config = hf_config(checkpoint)
-    plain = (
-        config.get("model_type") in _FAMILIES
-        and config.get("position_embedding_type", "absolute") == "absolute"
-        and str(config.get("hidden_act") or config.get("activation", "gelu")) in _ACTIVATIONS
-        and not config.get("is_decoder")
-    )
-    if not plain:
+    if not _is_plain(config):
         return None
     try:
         return PackedBert(config, _read(checkpoint), dtype)
     except KeyError:  # a variant whose weights have other names: transformers knows them
         return None
+
+
+def load_packed_body(folder: Path, dtype: torch.dtype) -> PackedBody | None:
+    """The model of a folder, with or without a head, as a `PackedBody`; None for another architecture."""
+    config = read_json(folder / "config.json")
+    if not _is_plain(config):
+        return None
+    try:
+        return PackedBody(config, read_tensors(folder), dtype)
+    except KeyError:
+        return None
+
+
+def _is_plain(config: Mapping[str, Any]) -> bool:
+    return (
+        config.get("model_type") in _FAMILIES
+        and config.get("position_embedding_type", "absolute") == "absolute"
+        and str(config.get("hidden_act") or config.get("activation", "gelu")) in _ACTIVATIONS
+        and not config.get("is_decoder")
+    )
 
 
 def _read(checkpoint: Checkpoint) -> State:

@@ -17,13 +17,13 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from splade_engine.documents.corpus import Corpus
 from splade_engine.documents import BEIR_CORPUS
+from splade_engine.documents.corpus import Corpus
+from splade_engine.documents.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.eval.dataset import DEV_SPLITS, Dataset, Split
 from splade_engine.eval.ir_source import ir_dataset
 from splade_engine.eval.qrels import check_queries_join, read_qrels
-from splade_engine.documents.text_lines import read_lines
 
 logger = logging.getLogger(__name__)
 

