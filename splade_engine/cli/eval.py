@@ -49,9 +49,16 @@ def run(
     split: Annotated[str | None, typer.Option(help="Which qrels of a folder (default: test).")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the local collections of a suite.")] = None,
     distractors: Annotated[
-        Path | None, typer.Option(help="A corpus file whose documents are added to every collection.")
+        list[str] | None,
+        typer.Option(
+            help="A corpus file whose documents are added to every collection; COLLECTION=FILE: to one; may "
+            "be repeated.",
+            show_default=False,
+        ),
     ] = None,
-    n_distractors: Annotated[int | None, typer.Option(help="How many of them (default: all).")] = None,
+    n_distractors: Annotated[
+        int | None, typer.Option(help="How many of them (default: all, or what the suite says).")
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="Test significance against this system.")] = None,
     run_file: Annotated[
         Path | None,
@@ -106,7 +113,7 @@ def run(
             "name a collection: a BEIR folder, an ir_datasets id or a suite (beir-13, classic)"
         )
     experiment = _experiment(sources, system, exact, accuracy, measures, k, split, baseline, settings)
-    experiment = _with_files(experiment, data, distractors, n_distractors)
+    experiment = _with_files(experiment, data, distractors or [], n_distractors)
     _run(experiment, output_folder, run_file, json_output)
 
 
@@ -145,18 +152,33 @@ def _experiment(
 
 
 def _with_files(
-    experiment: Experiment, data: Path | None, distractors: Path | None, n_distractors: int | None
+    experiment: Experiment, data: Path | None, distractors: list[str], n_distractors: int | None
 ) -> Experiment:
     from dataclasses import replace
 
     from splade_engine.errors import InvalidInputError
 
-    if n_distractors is not None and distractors is None:
-        raise InvalidInputError("--n-distractors needs --distractors FILE")
-    for option, path in (("--data", data), ("--distractors", distractors)):
-        if path is not None and not path.exists():
-            raise InvalidInputError(f"{option} {path}: no such file or folder")
-    return replace(experiment, data=data, distractors=distractors, n_distractors=n_distractors)
+    if data is not None and not data.is_dir():
+        raise InvalidInputError(f"--data {data}: no such folder")
+    suite = experiment.suite
+    names = [c.name for c in suite.collections]
+    for text in distractors:
+        name, equals, rest = text.rpartition("=")
+        collection = name if equals and name in names else ""
+        file = Path(rest if collection else text)
+        if not file.is_file():
+            raise InvalidInputError(
+                f"--distractors {text}: no file {file} (FILE, or COLLECTION=FILE with one of "
+                f"{', '.join(names)})"
+            )
+        suite = suite.with_distractors(file, collection)
+    if n_distractors is not None:
+        if not any(c.distractors for c in suite.collections):
+            raise InvalidInputError("--n-distractors needs --distractors FILE, or a suite that names some")
+        if n_distractors < 1:
+            raise InvalidInputError(f"--n-distractors must be at least 1, got {n_distractors}")
+        suite = suite.with_n_distractors(n_distractors)
+    return replace(experiment, data=data, suite=suite)
 
 
 def _run(experiment: Experiment, target: Path | None, run_file: Path | None, json_output: bool) -> None:
@@ -195,7 +217,8 @@ def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | No
     from splade_engine.eval.summary import summary
 
     groups = {c.name: c.group for c in experiment.suite.collections if c.group}
-    text = summary(outcome.results, experiment.suite.baseline, experiment.settings.seed, groups)
+    suite = experiment.suite
+    text = summary(outcome.results, suite.baseline, experiment.settings.seed, groups, suite.means)
     if text:
         output.write(text)
     for name, reason in outcome.skipped.items():

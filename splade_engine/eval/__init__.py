@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from splade_engine.eval.dataset import Dataset, Split
 from splade_engine.eval.datasets import load_dataset
-from splade_engine.eval.distractors import with_distractors
+from splade_engine.eval.distractors import distractor_corpus, with_distractors
 from splade_engine.eval.measures import Effectiveness, measure, parse_measures
 from splade_engine.eval.results import Cost, Latency, Result, Sparsity, records
 from splade_engine.eval.runner import as_system, evaluate
@@ -30,6 +30,7 @@ __all__ = [
     "Split",
     "Workbench",
     "as_system",
+    "distractor_corpus",
     "evaluate",
     "load_dataset",
     "measure",

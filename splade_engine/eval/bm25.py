@@ -28,8 +28,52 @@ if TYPE_CHECKING:
 TOKEN_PATTERN = r"(?u)\b\w+\b"
 
 
+class Words:
+    """A corpus as lists of word numbers: the slower half of making an index.
+
+    Attributes:
+        ids: document ids.
+        documents: word numbers, document by document.
+        vocabulary: the number of each stemmed word.
+        seconds: that it took.
+    """
+
+    def __init__(self, corpus: Corpus) -> None:
+        started = time.perf_counter()
+        documents = list(corpus)
+        self.ids = [document.id for document in documents]
+        tokens = _tokens([document.indexed_text for document in documents], return_ids=True)
+        self.documents: list[list[int]] = tokens.ids
+        self.vocabulary: dict[str, int] = tokens.vocab
+        self.seconds = time.perf_counter() - started
+
+
+def _tokens(texts: Sequence[str], *, return_ids: bool) -> Any:
+    import bm25s
+    import Stemmer
+
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG when imported
+    return bm25s.tokenize(
+        texts,
+        stopwords="en",
+        stemmer=Stemmer.Stemmer("porter"),
+        token_pattern=TOKEN_PATTERN,
+        show_progress=False,
+        return_ids=return_ids,
+    )
+
+
+def _joined(parts: Sequence[Words]) -> tuple[list[list[int]], dict[str, int]]:
+    """Word numbers of all parts in the numbers of one vocabulary."""
+    documents, vocabulary = list(parts[0].documents), dict(parts[0].vocabulary)
+    for part in parts[1:]:
+        number = {old: vocabulary.setdefault(word, len(vocabulary)) for word, old in part.vocabulary.items()}
+        documents += [[number[word] for word in words] for words in part.documents]
+    return documents, vocabulary
+
+
 class Bm25Index:
-    """A corpus in bm25s, in memory.
+    """Documents in bm25s, in memory.
 
     Attributes:
         ids: document ids by ordinal.
@@ -38,36 +82,18 @@ class Bm25Index:
             vocabulary.
     """
 
-    def __init__(self, corpus: Corpus, k1: float, b: float) -> None:
+    def __init__(self, parts: Sequence[Words], k1: float, b: float) -> None:
         import bm25s
-        import Stemmer
 
-        logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG when imported
-        self._tokenize = bm25s.tokenize
-        self._stemmer = Stemmer.Stemmer("porter")
         started = time.perf_counter()
-        self.ids: list[str] = []
-        texts = []
-        for document in corpus:
-            self.ids.append(document.id)
-            texts.append(document.indexed_text)
-        tokens = self._tokens(texts)
+        self.ids = [doc_id for part in parts for doc_id in part.ids]
+        documents, vocabulary = _joined(parts)
         self._model: Any = bm25s.BM25(method="lucene", k1=k1, b=b)
-        self._empty = not tokens.vocab or not any(map(len, tokens.ids))
+        self._empty = not vocabulary or not any(documents)
         if not self._empty:
-            self._model.index(tokens, show_progress=False)
-        self.build_seconds = time.perf_counter() - started
+            self._model.index((documents, vocabulary), show_progress=False)
+        self.build_seconds = time.perf_counter() - started + sum(part.seconds for part in parts)
         self.index_bytes = 0 if self._empty else self._size()
-
-    def _tokens(self, texts: Sequence[str], return_ids: bool = True) -> Any:
-        return self._tokenize(
-            texts,
-            stopwords="en",
-            stemmer=self._stemmer,
-            token_pattern=TOKEN_PATTERN,
-            show_progress=False,
-            return_ids=return_ids,
-        )
 
     def _size(self) -> int:
         arrays = sum(np.asarray(self._model.scores[name]).nbytes for name in ("data", "indices", "indptr"))
@@ -75,7 +101,7 @@ class Bm25Index:
 
     def search(self, text: str, k: int) -> Ranking:
         """The best `k` documents with a score above zero."""
-        words = self._tokens([text], return_ids=False)
+        words = _tokens([text], return_ids=False)
         known = [word for word in words[0] if word in self._model.vocab_dict] if not self._empty else []
         if not known:
             return Ranking.in_order((), ())
@@ -100,9 +126,7 @@ class Bm25(System):
 
     def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
         """Search the queries one by one."""
-        index = bench.resource(
-            ("bm25", self.k1, self.b), lambda: Bm25Index(bench.dataset.corpus, self.k1, self.b)
-        )
+        index = bench.resource(("bm25", self.k1, self.b), lambda: Bm25Index(_words(bench), self.k1, self.b))
         for text in list(split.queries.values())[:3]:  # bm25s prepares itself at the first search
             index.search(text, k)
         rankings = {}
@@ -113,3 +137,13 @@ class Bm25(System):
             seconds[i] = time.perf_counter() - started
         cost = Cost(build_seconds=index.build_seconds, index_bytes=index.index_bytes)
         return Answer(Run(self.title, rankings), seconds, cost=cost)
+
+
+def _words(bench: Workbench) -> list[Words]:
+    """Of each part of the dataset; distractors are tokenised once for all collections."""
+    own, *extra = bench.dataset.parts
+    parts = [bench.resource(("words",), lambda: Words(own))]
+    for corpus in extra:
+        key = ("words", corpus.survey().digest)
+        parts.append(bench.settings.model(key, lambda corpus=corpus: Words(corpus)))  # type: ignore[misc]
+    return parts

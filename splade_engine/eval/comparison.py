@@ -63,6 +63,11 @@ class Comparison:
         return {name: topics.group for name, topics in self.topics.items() if topics.group}
 
     @property
+    def means(self) -> dict[str, list[str]]:
+        """Named means over some of the collections, as the suites of the result folders have them."""
+        return {label: names for e in self.experiments for label, names in e.get("means", {}).items()}
+
+    @property
     def measures(self) -> list[str]:
         """Names of the measures, those that every result has first."""
         names = dict.fromkeys(name for r in self.results for name in r.effectiveness.mean)
@@ -125,6 +130,7 @@ def _add_folder(out: Comparison, path: Path, measures: Sequence[str]) -> None:
             both = replace(
                 result.effectiveness,
                 mean=result.effectiveness.mean | found.mean,
+                mean_answerable=result.effectiveness.mean_answerable | found.mean_answerable,
                 per_query=result.effectiveness.per_query | found.per_query,
             )
             result = replace(result, effectiveness=both)
@@ -155,7 +161,7 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
             spec=f"run {path.name} (tag {run.name})",
             dataset=dataset.name,
             split=dataset.test.name,
-            n_documents=dataset.corpus.survey().n_docs,
+            n_documents=dataset.n_documents,
             n_queries=len(run),
             n_judged=len(dataset.qrels),
             n_without_hits=sum(query not in run.rankings for query in dataset.qrels),

@@ -74,12 +74,18 @@ class Dataset:
         """Grades by query and document id."""
         return self.test.qrels
 
+    @property
+    def n_documents(self) -> int:
+        """Documents, distractors included."""
+        return sum(part.survey().n_docs for part in self.parts)
+
     def hashes(self) -> dict[str, str | int]:
         """Number and xxh3 of the documents, and the xxh3 of queries and judgments."""
-        summary = self.corpus.survey()
+        digests = [part.survey().digest for part in self.parts]
+        corpus = digests[0] if len(digests) == 1 else xxh3_128(" ".join(digests).encode()).hexdigest()
         return {
-            "documents": summary.n_docs,
-            "corpus": summary.digest,
+            "documents": self.n_documents,
+            "corpus": corpus,
             "queries": _digest(self.test.queries),
             "qrels": _digest(self.test.qrels),
         }
@@ -92,7 +98,7 @@ class Dataset:
         """
         judged = {doc_id: query for query, grades in self.qrels.items() for doc_id in grades}
         missing = set(judged)
-        for document in self.corpus:
+        for document in self.parts[0]:  # the rest are distractors, which nobody judged
             missing.discard(document.id)
         if judged and len(missing) == len(judged):
             query, doc_id = next((q, d) for q, grades in self.qrels.items() for d in grades)

@@ -137,9 +137,7 @@ class Dense(System):
         """Hash of the model's files."""
         source = self.model or settings.dense_model or packaged_model()
         key = ("dense fingerprint", source)
-        return {
-            f"dense model {self.model}".strip(): settings.model(key, lambda: dense_fingerprint(source))
-        }
+        return {f"dense model {self.model}".strip(): settings.model(key, lambda: dense_fingerprint(source))}
 
     def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
         """Encode and search the queries one by one."""

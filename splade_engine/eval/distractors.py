@@ -1,4 +1,9 @@
-"""Distractors: documents of another corpus, added to make a collection larger."""
+"""Distractors: documents of another corpus, added to make a collection larger.
+
+Their ids get a prefix, so that they cannot clash with the collection's own or be judged. They stay a corpus
+of their own beside the collection's: what is made of them (vectors, word counts) is kept under the hash of
+the distractors and the encoder, and is the same for every collection that they are added to.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,21 @@ from splade_engine.errors import DatasetError
 from splade_engine.eval.dataset import Dataset
 
 DISTRACTOR_PREFIX = "distractor/"
+
+
+def distractor_corpus(file: str | Path, limit: int | None = None) -> Corpus:
+    """The first `limit` documents of a corpus file (all if None), ids `distractor/...`.
+
+    Raises:
+        DatasetError: if the file cannot be read, or the limit is below 1.
+    """
+    if limit is not None and limit < 1:
+        raise DatasetError(f"the number of distractors must be at least 1, got {limit}")
+    corpus = Corpus(_Distractors(Path(file), limit))
+    found = corpus.survey().n_docs
+    if limit is not None and found < limit:
+        raise DatasetError(f"{file}: {limit:,} distractors are asked for, it holds {found:,} documents")
+    return corpus
 
 
 @dataclass(frozen=True)
@@ -33,18 +53,23 @@ class _Chain:
         return chain.from_iterable(self.corpora)
 
 
-def with_distractors(dataset: Dataset, file: str | Path, limit: int | None = None) -> Dataset:
-    """The same queries over more documents: the first `limit` of `file` (all if None), ids `distractor/...`.
+def with_distractors(dataset: Dataset, extra: Corpus | str | Path, limit: int | None = None) -> Dataset:
+    """The same queries over more documents.
+
+    Args:
+        dataset: the collection.
+        extra: what `distractor_corpus` returns, shared by several collections; or a corpus file, of which
+            `limit` documents are taken.
+        limit: None for all.
 
     Raises:
-        DatasetError: if the file cannot be read, or the limit is below 1.
+        DatasetError: as `distractor_corpus`, or if an id of the collection looks like a distractor's.
     """
-    if limit is not None and limit < 1:
-        raise DatasetError(f"the number of distractors must be at least 1, got {limit}")
-    extra = Corpus(_Distractors(Path(file), limit))
-    n_added = extra.survey().n_docs
-    parts = (*dataset.parts, extra)
+    own = next((d.id for part in dataset.parts for d in part if d.id.startswith(DISTRACTOR_PREFIX)), None)
+    if own is not None:
+        raise DatasetError(f"{dataset.name}: document {own!r} has the prefix of distractors")
+    added = extra if isinstance(extra, Corpus) else distractor_corpus(extra, limit)
+    parts = (*dataset.parts, added)
+    n_distractors = dataset.n_distractors + added.survey().n_docs
     corpus = Corpus(_Chain(parts), allow_empty=True)
-    return replace(
-        dataset, name=f"{dataset.name}+{n_added}", corpus=corpus, parts=parts, n_distractors=n_added
-    )
+    return replace(dataset, corpus=corpus, parts=parts, n_distractors=n_distractors)

@@ -17,7 +17,7 @@ from xxhash import xxh3_128
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.eval.dataset import Dataset
-from splade_engine.eval.distractors import with_distractors
+from splade_engine.eval.distractors import distractor_corpus, with_distractors
 from splade_engine.eval.explain import explanations
 from splade_engine.eval.measures import measure
 from splade_engine.eval.results import Result
@@ -38,16 +38,12 @@ class Experiment:
     Attributes:
         suite: collections, systems, measures.
         data: folder that holds local collections of the suite.
-        distractors: a corpus file whose documents are added to every collection, the first `n_distractors`
-            of it.
         command: how it was started, for the record.
     """
 
     suite: Suite
     settings: Settings = field(default_factory=Settings)
     data: Path | None = None
-    distractors: Path | None = None
-    n_distractors: int | None = None
     command: tuple[str, ...] = ()
 
     def systems(self) -> list[System]:
@@ -66,13 +62,14 @@ class Experiment:
         return systems
 
     def load(self, collection: Collection) -> Dataset:
-        """One collection, with distractors if there are any."""
+        """One collection, with distractors if there are any; those are read once for all collections."""
+        file, limit = collection.distractor_file(self.data), collection.n_distractors
         dataset = collection.load(self.data)
         dataset.check_documents_join()
-        if self.distractors is not None:
-            named = with_distractors(dataset, self.distractors, self.n_distractors)
-            dataset = dataclasses.replace(named, name=dataset.name)
-        return dataset
+        if file is None:
+            return dataset
+        key = ("distractors", file.resolve(), limit)
+        return with_distractors(dataset, self.settings.model(key, lambda: distractor_corpus(file, limit)))
 
     def record(self) -> dict[str, Any]:
         """The configuration as result folders keep it."""
@@ -87,8 +84,7 @@ class Experiment:
             "baseline": self.suite.baseline,
             "k": self.suite.k,
             "data": None if self.data is None else str(self.data.resolve()),
-            "distractors": None if self.distractors is None else str(self.distractors.resolve()),
-            "n_distractors": self.n_distractors,
+            "means": {label: list(names) for label, names in self.suite.means.items()},
             "encoder": None if s.encoder is None else str(s.encoder),
             "dense_model": s.dense_model,
             "max_length": s.max_length,
@@ -111,12 +107,12 @@ class Experiment:
             baseline=record["baseline"],
             k=record["k"],
             description=record["description"],
+            means=record["means"],
         )
         settings.encoder = record["encoder"]
         settings.dense_model, settings.max_length = record["dense_model"], record["max_length"]
         settings.threads, settings.seed = record["threads"], record["seed"]
-        paths = [None if record[name] is None else Path(record[name]) for name in ("data", "distractors")]
-        return cls(suite, settings, paths[0], paths[1], record["n_distractors"])
+        return cls(suite, settings, None if record["data"] is None else Path(record["data"]))
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
 """Measures by their ir_measures names, per query and mean.
 
 The numbers are trec_eval's (through pytrec_eval-terrier, which ir_measures calls): nDCG has linear gains,
-the mean goes over every judged query, and a query for which nothing was returned counts as zero.
+the mean goes over every judged query (`trec_eval -c`), and a query for which nothing was returned counts as
+zero. So does a judged query without a relevant document, in trec_eval since 2006 (its change log, 8.1) as in
+pytrec_eval and ir_measures. BEIR's own collections have no such query; where there are some, the mean over
+the others is given as well, since people who leave them out of their judgments report that one.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from typing import Any
 
 from splade_engine.errors import InvalidInputError
@@ -42,11 +45,13 @@ class Effectiveness:
 
     Attributes:
         mean: by measure name, over every judged query.
+        mean_answerable: the same over the queries with a relevant document; empty where all have one.
         per_query: by measure name, then by query id.
     """
 
     mean: dict[str, float]
     per_query: dict[str, dict[str, float]]
+    mean_answerable: dict[str, float] = field(default_factory=dict)
 
 
 def parse_measures(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -112,7 +117,14 @@ def measure(run: Run, qrels: Qrels, measures: Sequence[str]) -> Effectiveness:
         for query in grades:
             values.setdefault(query, 0.0)
     mean = {name: sum(values.values()) / len(values) for name, values in per_query.items()}
-    return Effectiveness(mean, per_query)
+    answerable = {query for query, judged in qrels.items() if max(judged.values()) > 0}
+    some = answerable if len(answerable) < len(grades) else set()
+    mean_answerable = {name: _mean_over(values, some) for name, values in per_query.items() if some}
+    return Effectiveness(mean, per_query, mean_answerable)
+
+
+def _mean_over(values: Mapping[str, float], queries: Set[str]) -> float:
+    return sum(value for query, value in values.items() if query in queries) / len(queries)
 
 
 def _computed(asked: list[Any], grades: Any, scored: Any) -> list[Any]:

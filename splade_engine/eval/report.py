@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
@@ -99,7 +100,7 @@ def _effectiveness(c: Comparison) -> str:
 
 
 def _measure_table(c: Comparison, measure: str, name: str) -> str:
-    found = measure_table(c.results, measure, c.groups)
+    found = measure_table(c.results, measure, c.groups, c.means)
     better = letters(c.results, measure)
     best = {
         column: max((found.values[s, column] for s in c.systems if (s, column) in found.values), default=None)
@@ -110,12 +111,17 @@ def _measure_table(c: Comparison, measure: str, name: str) -> str:
         cells = [Cell(key(c, system))]
         if found.means:  # before the collections, whose number may push the last columns out of sight
             cells.append(_value_cell(found.means[system], "", max(found.means.values())))
+        cells += [
+            _value_cell(part.get(system), "", max(part.values(), default=None))
+            for part in found.part_means.values()
+        ]
         for column in found.columns:
             place = (system, column)
             cells.append(_value_cell(found.values.get(place), better.get(place, ""), best[column]))
         rows.append(TableRow(cells, "baseline" if system == c.baseline else ""))
-    rows += [_published_row(row, found) for row in published(measure, found.columns)]
+    rows += [_published_row(row, found, c.means) for row in published(measure, found.columns)]
     means = [Column(found.mean_label)] if found.means else []
+    means += [Column(label) for label in found.part_means]
     columns = [Column("system", "text"), *means, *(Column(name) for name in found.columns)]
     return table(columns, rows, name)
 
@@ -127,15 +133,19 @@ def _value_cell(value: float | None, better: str, best: float | None) -> Cell:
     return Cell(four_digits(value) + sup, value, "best" if value == best else "")
 
 
-def _published_row(row: Published, found: MeasureTable) -> TableRow:
+def _published_row(row: Published, found: MeasureTable, parts: Mapping[str, Sequence[str]]) -> TableRow:
     label = f'{escape(row.system)}<span class="tag" title="{escape(row.source)}">published</span>'
-    values = [row.values.get(column) for column in found.columns]
-    if found.means:
-        whole = all(column in row.values for column in found.averaged)
-        mean = sum(row.values[c] for c in found.averaged) / len(found.averaged) if whole else None
-        values.insert(0, mean)
+    averaged = [found.averaged] if found.means else []
+    averaged += [list(parts[name]) for name in found.part_means]
+    values = [_mean_of(row, columns) for columns in averaged]
+    values += [row.values.get(column) for column in found.columns]
     cells = [Cell("-") if value is None else Cell(f"{value:.3f}", value) for value in values]
     return TableRow([Cell(label), *cells], "published")
+
+
+def _mean_of(row: Published, columns: Sequence[str]) -> float | None:
+    whole = all(column in row.values for column in columns)
+    return sum(row.values[c] for c in columns) / len(columns) if whole else None
 
 
 # ---- significance ---------------------------------------------------------------------------------------

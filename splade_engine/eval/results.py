@@ -98,7 +98,8 @@ class Result:
         system: the name that tables print.
         spec: the system as it was asked for, with its options (`rocchio(sparse-exact, docs=3)`).
         dataset: name of the collection; `split` of it.
-        n_documents, n_queries: searched; `n_judged` of the queries enter the means.
+        n_documents, n_queries: searched; `n_judged` of the queries enter the means, `n_distractors` of the
+            documents were added to the collection's own.
         n_without_hits: queries for which nothing was returned (they count as zero).
         n_without_relevant: judged queries with no relevant document (zero for every system, as in trec_eval).
         mode: how it searched: "exact", "approximate (accuracy 0.95)", ...
@@ -130,6 +131,7 @@ class Result:
     recall_curve: tuple[RecallPoint, ...] = ()
     notes: tuple[str, ...] = ()
     hashes: Mapping[str, str | int] = field(default_factory=dict)
+    n_distractors: int = 0
     run: Run | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:

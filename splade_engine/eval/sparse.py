@@ -14,7 +14,7 @@ from splade_engine.eval import recall
 from splade_engine.eval.runs import Run
 from splade_engine.eval.sparse_collection import SparseCollection, shared_encoder, sparse_collection
 from splade_engine.eval.sparsity import TermCounts, sparsity
-from splade_engine.eval.systems import Answer, System, within
+from splade_engine.eval.systems import Answer, System, one_of, within
 
 if TYPE_CHECKING:
     from splade_engine.eval.dataset import Split
@@ -33,6 +33,8 @@ class Sparse(System):
         accuracy: recall wanted at the k that is searched, between 0 and 1; the index is tuned for it (see
             `tuned`). Without it the index searches as it does by default.
         encoder: another checkpoint than that of the settings.
+        idf: `collection` weighs inference-free queries by the collection's document frequencies too, as
+            `SearchEngine` does; `model` takes the encoder's table as it is.
     """
 
     kind: ClassVar[str] = "sparse"
@@ -40,9 +42,11 @@ class Sparse(System):
     exact: bool = False
     accuracy: float | None = None
     encoder: str = ""
+    idf: str = "collection"
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        one_of("idf", self.idf, ("collection", "model"))
         if self.accuracy is not None:
             within("accuracy", self.accuracy, 0, 1)
             if self.exact:
@@ -57,7 +61,7 @@ class Sparse(System):
 
     def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
         """Encode and search the queries one by one."""
-        collection = sparse_collection(bench, self.encoder)
+        collection = sparse_collection(bench, self.encoder, self.idf)
         index = collection.index
         notes: tuple[str, ...] = ()
         options: dict[str, Any] = {"exact": True} if self.exact else {}

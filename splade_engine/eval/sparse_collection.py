@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.collection_idf import QueryEncoder
 from splade_engine.eval.results import Cost
 from splade_engine.eval.runs import Ranking
 from splade_engine.eval.sparsity import TermCounts
@@ -49,7 +50,7 @@ class SparseCollection:
         documents: term counts of the document vectors.
     """
 
-    def __init__(self, bench: Workbench, source: Any) -> None:
+    def __init__(self, bench: Workbench, source: Any, idf: str = "collection") -> None:
         from splade_engine.index import SparseIndex
 
         settings = bench.settings
@@ -74,6 +75,7 @@ class SparseCollection:
             index_bytes=self.index.info().total_bytes,
         )
         self.fingerprint = self.index.info().fingerprint
+        self._encode_queries = QueryEncoder(self.encoder, collection=idf == "collection")
         self.documents = TermCounts.of(chain.from_iterable(parts), self.index.n_terms)
         self._query_vectors: dict[str, SparseVectors] = {}
         self._tuned: dict[tuple[float, int], SparseIndex] = {}
@@ -96,7 +98,8 @@ class SparseCollection:
     def query_vectors(self, split: Split) -> SparseVectors:
         """The queries of a split, encoded in one batch."""
         if split.name not in self._query_vectors:
-            self._query_vectors[split.name] = self.encoder.encode_queries(list(split.queries.values()))
+            texts = list(split.queries.values())
+            self._query_vectors[split.name] = self._encode_queries(texts, self.index)
         return self._query_vectors[split.name]
 
     def tuned(self, accuracy: float, k: int, queries: SparseVectors | None, seed: int) -> SparseIndex:
@@ -130,7 +133,7 @@ class SparseCollection:
     ) -> tuple[SparseHits, float]:
         """Encode and search one query; also the seconds of both together."""
         started = time.perf_counter()
-        vectors = self.encoder.encode_queries([text])
+        vectors = self._encode_queries([text], self.index)
         hits = self.search(vectors, k, index, **options)
         return hits, time.perf_counter() - started
 
@@ -188,7 +191,7 @@ def shared_encoder(settings: Settings, source: Any) -> Any:
     return settings.model(("sparse", str(source), length), lambda: load_encoder(source, length))
 
 
-def sparse_collection(bench: Workbench, encoder: str = "") -> SparseCollection:
+def sparse_collection(bench: Workbench, encoder: str = "", idf: str = "collection") -> SparseCollection:
     """The dataset under a sparse encoder ("" for the one of the settings), made once."""
     source = encoder or bench.settings.encoder
-    return bench.resource(("sparse", str(source)), lambda: SparseCollection(bench, source))
+    return bench.resource(("sparse", str(source), idf), lambda: SparseCollection(bench, source, idf))

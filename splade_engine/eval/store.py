@@ -28,7 +28,7 @@ from splade_engine.eval.dataset import Dataset
 from splade_engine.eval.results import Result
 from splade_engine.eval.runs import read_run, write_run
 
-FORMAT = 1
+FORMAT = 2
 _EXPERIMENT, _STATE, _TOPICS = "experiment.json", "state.json", "topics.json"
 _PACKAGES = (
     *("splade-engine", "numpy", "numba", "scipy", "torch", "transformers", "tokenizers", "bm25s"),

@@ -5,7 +5,9 @@ measures = ["nDCG@10", "R@100"]
 systems = ["sparse", "bm25", "dense: dense(index=hnsw)"]
 baseline = "bm25"                  # significance is tested against it
 k = 100
-published = "beir"                 # reference rows printed beside ours
+
+[means]                            # means over some of the collections, beside the one over all
+"mean of 2" = ["ArguAna", "CQADupStack"]
 
 [[collections]]
 source = "beir/arguana"            # an ir_datasets id or a folder (relative to the file)
@@ -14,13 +16,15 @@ name = "ArguAna"
 split = "test"
 drop_own_id = true
 group = "CQADupStack"              # collections of one group are averaged into one column
+distractors = "wikipedia.jsonl.zst"    # a corpus file (relative to this file, or to `--data FOLDER`) whose
+n_distractors = 100_000            # first so many documents are added
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -32,6 +36,11 @@ from splade_engine.eval.measures import DEFAULT_MEASURES, parse_measures
 from splade_engine.eval.systems import parse_system
 
 DEFAULT_SYSTEMS = ("sparse", "bm25")
+_ENTRY: dict[str, type] = {
+    **dict.fromkeys(("name", "source", "folder", "split", "group", "distractors"), str),
+    "drop_own_id": bool,
+    "n_distractors": int,
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +53,8 @@ class Collection:
     split: str | None = None
     drop_own_id: bool | None = None
     group: str = ""
+    distractors: str = ""
+    n_distractors: int | None = None
 
     def load(self, data: Path | None) -> Dataset:
         """Load it from `data / folder` where that is a collection, else from its source.
@@ -59,6 +70,21 @@ class Collection:
             raise DatasetError(f"{self.name}: {where}")
         return load_dataset(self.source, self.split, name=self.name, drop_own_id=self.drop_own_id)
 
+    def distractor_file(self, data: Path | None) -> Path | None:
+        """The file with its distractors; None where it has none.
+
+        Raises:
+            DatasetError: if it is not there.
+        """
+        if not self.distractors:
+            return None
+        places = [Path(self.distractors), *([data / self.distractors] if data else [])]
+        found = next((place for place in reversed(places) if place.is_file()), None)
+        if found is None:
+            looked = " or ".join(str(place) for place in places)
+            raise DatasetError(f"{self.name}: its distractors are missing: no file {looked}")
+        return found
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -71,18 +97,42 @@ class Suite:
     baseline: str = ""
     k: int | None = None
     description: str = ""
+    means: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.collections]
         twice = next((n for n in names if names.count(n) > 1), None)
         if twice is not None:
             raise InvalidInputError(f"suite {self.name}: two collections are named {twice!r}")
+        known = {c.group or c.name for c in self.collections}
+        for label, members in self.means.items():
+            unknown = next((name for name in members if name not in known), None)
+            if unknown is not None:
+                raise InvalidInputError(
+                    f"suite {self.name}: mean {label!r}: there is no collection {unknown!r}"
+                )
+            if not members:
+                raise InvalidInputError(f"suite {self.name}: mean {label!r} names no collections")
 
     def joined(self, other: Suite) -> Suite:
         """Both suites' collections, with this one's systems and measures."""
         return replace(
-            self, name=f"{self.name}+{other.name}", collections=(*self.collections, *other.collections)
+            self,
+            name=f"{self.name}+{other.name}",
+            collections=(*self.collections, *other.collections),
+            means={**self.means, **other.means},
         )
+
+    def with_distractors(self, file: Path, collection: str = "") -> Suite:
+        """Distractors from a file for one collection, or for all; how many stays as the suite says."""
+        path = str(file.resolve())
+        chosen = [replace(c, distractors=path) if collection in ("", c.name) else c for c in self.collections]
+        return replace(self, collections=tuple(chosen))
+
+    def with_n_distractors(self, n: int) -> Suite:
+        """Another number of distractors for every collection that has some."""
+        chosen = [replace(c, n_distractors=n) if c.distractors else c for c in self.collections]
+        return replace(self, collections=tuple(chosen))
 
 
 def suite_names() -> list[str]:
@@ -123,7 +173,7 @@ def _parsed(text: str, place: str, base: Path | None) -> Suite:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInputError(f"{place}: not TOML: {error}") from None
-    known = {"description", "measures", "systems", "baseline", "k", "collections"}
+    known = {"description", "measures", "systems", "baseline", "k", "collections", "means"}
     _refuse_unknown(table, known, place)
     entries = table.get("collections", [])
     if not isinstance(entries, list) or not entries:
@@ -143,25 +193,44 @@ def _parsed(text: str, place: str, base: Path | None) -> Suite:
         baseline=str(table.get("baseline", "")),
         k=k,
         description=str(table.get("description", "")),
+        means=_means(table, place),
     )
+
+
+def _means(table: Mapping[str, Any], place: str) -> dict[str, Sequence[str]]:
+    means = table.get("means", {})
+    if not isinstance(means, dict):
+        raise InvalidInputError(f"{place}: means must be a table, got {means!r}")
+    return {label: tuple(_texts(means, label, f"{place}: means")) for label in means}
 
 
 def _collection(entry: Any, place: str, base: Path | None) -> Collection:
     if not isinstance(entry, dict):
         raise InvalidInputError(f"{place}: a table is needed, got {entry!r}")
-    _refuse_unknown(entry, {"name", "source", "folder", "split", "drop_own_id", "group"}, place)
+    _refuse_unknown(entry, set(_ENTRY), place)
     for name, value in entry.items():
-        wanted: type = bool if name == "drop_own_id" else str
-        if not isinstance(value, wanted):
-            raise InvalidInputError(f"{place}: {name} must be a {wanted.__name__}, got {value!r}")
+        if type(value) is not _ENTRY[name]:
+            raise InvalidInputError(f"{place}: {name} must be a {_ENTRY[name].__name__}, got {value!r}")
+    n_distractors = entry.get("n_distractors")
+    if n_distractors is not None and (n_distractors < 1 or not entry.get("distractors")):
+        raise InvalidInputError(f"{place}: n_distractors = {n_distractors} needs distractors, and at least 1")
     source, folder = entry.get("source", ""), entry.get("folder", "")
     if not source and not folder:
         raise InvalidInputError(f"{place}: neither source nor folder")
     if base is not None and source and (base / source).is_dir():
         source = str((base / source).resolve())
-    name = entry.get("name") or folder or source
+    distractors = entry.get("distractors", "")
+    if base is not None and distractors and (base / distractors).is_file():
+        distractors = str((base / distractors).resolve())
     return Collection(
-        name, source, folder, entry.get("split"), entry.get("drop_own_id"), entry.get("group", "")
+        name=entry.get("name") or folder or entry["source"],
+        source=source,
+        folder=folder,
+        split=entry.get("split"),
+        drop_own_id=entry.get("drop_own_id"),
+        group=entry.get("group", ""),
+        distractors=distractors,
+        n_distractors=n_distractors,
     )
 
 

@@ -10,9 +10,15 @@ from splade_engine.eval.tables import effectiveness_table, markdown, measure_row
 
 
 def summary(
-    results: Sequence[Result], baseline: str = "", seed: int = 42, groups: Mapping[str, str] | None = None
+    results: Sequence[Result],
+    baseline: str = "",
+    seed: int = 42,
+    groups: Mapping[str, str] | None = None,
+    parts: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """One Markdown table per measure; "" for a single collection without a baseline."""
+    """One Markdown table per measure, means as in `measure_table`; "" for a single collection without a
+    baseline.
+    """
     several = len({r.dataset for r in results}) > 1
     if not results or not (several or baseline):
         return ""
@@ -20,7 +26,7 @@ def summary(
     tested = baseline if len({r.system for r in results}) > 1 else ""
     for row in measure_rows(results):
         found = marks(against_baseline(results, tested, row.label, seed)) if tested else {}
-        header, rows = effectiveness_table(results, row.label, found, groups)
+        header, rows = effectiveness_table(results, row.label, found, groups, parts)
         out.append(markdown(header, rows))
     text = "\n".join(out)
     if tested:

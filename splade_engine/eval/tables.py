@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from splade_engine.eval.results import Result
 
@@ -75,6 +75,16 @@ def measure_rows(results: Sequence[Result]) -> list[Row]:
     return [Row(name, _measure(name), four_digits, "high", "effectiveness") for name in names]
 
 
+def _answerable(name: str) -> Callable[[Result], float | None]:
+    return lambda r: r.effectiveness.mean_answerable.get(name)
+
+
+def _answerable_rows(results: Sequence[Result]) -> list[Row]:
+    """The means over queries with a relevant document, where some have none."""
+    names = dict.fromkeys(name for result in results for name in result.effectiveness.mean_answerable)
+    return [Row(f"{name} *", _answerable(name), four_digits, "high", "effectiveness *") for name in names]
+
+
 COST_ROWS = (
     Row("search mode", lambda r: r.mode, four_digits, "", "search"),
     Row("recall@10 vs exact", lambda r: r.recall_vs_exact, four_digits, "high", "search"),
@@ -106,15 +116,23 @@ def collection_line(result: Result) -> str:
     """What was searched, in one line."""
     unjudged = result.n_queries - result.n_judged
     parts = [
-        f"{result.n_documents:,} documents",
+        f"{result.n_documents:,} documents" + _of_which(result.n_distractors),
         f"{result.n_judged:,} judged queries ({result.split})",
         f"k = {result.k}",
     ]
     if unjudged > 0:
         parts.insert(2, f"{unjudged:,} more without judgments")
+    text = f"{result.dataset}: " + ", ".join(parts)
     if result.n_without_relevant:
-        parts.append(f"{result.n_without_relevant:,} judged queries have no relevant document and count as 0")
-    return f"{result.dataset}: " + ", ".join(parts)
+        text += (
+            f"; {result.n_without_relevant:,} judged queries have no relevant document and count as 0, as in "
+            f"trec_eval (*: without them, mean over {result.n_judged - result.n_without_relevant:,} queries)"
+        )
+    return text
+
+
+def _of_which(n_distractors: int) -> str:
+    return f" ({n_distractors:,} of them distractors)" if n_distractors else ""
 
 
 def quantity_table(results: Sequence[Result]) -> tuple[list[str], list[list[str]], list[int]]:
@@ -122,7 +140,7 @@ def quantity_table(results: Sequence[Result]) -> tuple[list[str], list[list[str]
     rows: list[list[str]] = []
     ends: list[int] = []
     group = ""
-    for row in [*measure_rows(results), *COST_ROWS]:
+    for row in [*measure_rows(results), *_answerable_rows(results), *COST_ROWS]:
         texts = [row.text(result) for result in results]
         if all(text == MISSING for text in texts):
             continue
@@ -142,6 +160,8 @@ class MeasureTable:
         values: by (system, column); absent where the system was not measured on all of the column.
         means: by system, over `averaged`; empty where that is fewer than two columns.
         averaged: the columns that every system has.
+        part_means: named means over some of the columns, by label and system; a system that lacks one of
+            the columns is not there.
     """
 
     systems: list[str]
@@ -149,6 +169,7 @@ class MeasureTable:
     values: dict[tuple[str, str], float]
     means: dict[str, float]
     averaged: list[str]
+    part_means: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def mean_label(self) -> str:
@@ -157,9 +178,20 @@ class MeasureTable:
 
 
 def measure_table(
-    results: Sequence[Result], measure: str, groups: Mapping[str, str] | None = None
+    results: Sequence[Result],
+    measure: str,
+    groups: Mapping[str, str] | None = None,
+    parts: Mapping[str, Sequence[str]] | None = None,
 ) -> MeasureTable:
-    """Means by system and column; `groups` names the group of a collection, whose mean is one column."""
+    """Means by system and column.
+
+    Args:
+        results: of any number of systems and collections.
+        measure: its name.
+        groups: the group of a collection; the mean of a group is one column.
+        parts: labels of further means, with the columns that they are over; left out where a column is
+            missing altogether.
+    """
     column_of = {r.dataset: (groups or {}).get(r.dataset) or r.dataset for r in results}
     columns, systems = list(dict.fromkeys(column_of.values())), list(dict.fromkeys(r.system for r in results))
     found = {(r.system, r.dataset): r.effectiveness.mean.get(measure) for r in results}
@@ -172,7 +204,16 @@ def measure_table(
                 values[system, column] = sum(known) / len(known)
     averaged = [c for c in columns if all((s, c) in values for s in systems)]
     means = {s: sum(values[s, c] for c in averaged) / len(averaged) for s in systems if len(averaged) > 1}
-    return MeasureTable(systems, columns, values, means, averaged)
+    part_means = {
+        label: {
+            s: sum(values[s, c] for c in wanted) / len(wanted)
+            for s in systems
+            if all((s, c) in values for c in wanted)
+        }
+        for label, wanted in (parts or {}).items()
+        if set(wanted) <= set(columns)
+    }
+    return MeasureTable(systems, columns, values, means, averaged, part_means)
 
 
 def effectiveness_table(
@@ -180,16 +221,19 @@ def effectiveness_table(
     measure: str,
     marks: Mapping[tuple[str, str], str] | None = None,
     groups: Mapping[str, str] | None = None,
+    parts: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a measure's table, `marks` after the values; the mean is last."""
-    table = measure_table(results, measure, groups)
-    header = [measure, *table.columns, *([table.mean_label] if table.means else [])]
+    """Header and rows of a measure's table, `marks` after the values; the means are last."""
+    table = measure_table(results, measure, groups, parts)
+    header = [measure, *table.columns, *([table.mean_label] if table.means else []), *table.part_means]
     rows = []
     for system in table.systems:
         cells = [
             _cell(table.values.get((system, c)), (marks or {}).get((system, c), "")) for c in table.columns
         ]
-        rows.append([system, *cells, *([four_digits(table.means[system])] if table.means else [])])
+        means = [four_digits(table.means[system])] if table.means else []
+        means += [_cell(found.get(system), "") for found in table.part_means.values()]
+        rows.append([system, *cells, *means])
     return header, rows
 
 

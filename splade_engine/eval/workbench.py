@@ -45,7 +45,7 @@ class Settings:
         threads: for encoding, building; single queries are always searched with one thread.
         seed: of every random choice (samples of dev queries, randomisation tests).
         progress: bars on standard error.
-        models: loaded encoders, shared by the datasets of a suite.
+        models: loaded encoders, and whatever else the collections of a suite share.
     """
 
     encoder: Any = None
@@ -58,7 +58,7 @@ class Settings:
     models: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def model(self, key: Hashable, load: Callable[[], T]) -> T:
-        """A loaded model, loaded at its first use."""
+        """A model or another thing that collections share, loaded at its first use."""
         if key not in self.models:
             self.models[key] = load()
         return cast("T", self.models[key])

@@ -55,7 +55,7 @@ def _measure_tables(c: Comparison) -> list[tuple[str, list[str], list[list[str]]
     for measure in c.measures:
         tested = c.baseline and len(c.systems) > 1
         found = marks(against_baseline(c.results, c.baseline, measure, c.seed)) if tested else {}
-        header, rows = effectiveness_table(c.results, measure, found, c.groups)
+        header, rows = effectiveness_table(c.results, measure, found, c.groups, c.means)
         columns = measure_table(c.results, measure, c.groups).columns
         for row in published(measure, columns):
             cells = [f"{row.values[d]:.3f}" if d in row.values else MISSING for d in columns]

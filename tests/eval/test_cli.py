@@ -124,7 +124,11 @@ def test_a_folder_of_collections_and_distractors(invented: Invented, tmp_path: P
         "eval", tmp_path / "all", "-s", "bm25", "--distractors", tmp_path / "more.jsonl", "--n-distractors", 1
     )
     assert found.exit_code == 0, found.output
-    assert "a: 9 documents" in found.stdout
+    assert "a: 9 documents (1 of them distractors)" in found.stdout
+    one = _call("eval", tmp_path / "all", "-s", "bm25", "--distractors", f"b={tmp_path}/more.jsonl")
+    assert one.exit_code == 0, one.output
+    assert "a: 8 documents," in one.stdout
+    assert "b: 10 documents (2 of them distractors)," in one.stdout
     assert "| nDCG@10 | a | b | mean |" in found.stdout
 
 
@@ -142,7 +146,11 @@ def test_a_folder_of_collections_and_distractors(invented: Invented, tmp_path: P
         (["{c}", "--split", "dev"], "dev.tsv: no such file; splits: test"),
         (["{c}", "--baseline", "dense"], "baseline 'dense' is not one of"),
         (["{c}", "--n-distractors", "3"], "--n-distractors needs --distractors FILE"),
-        (["{c}", "--distractors", "{c}/none.jsonl"], "no such file or folder"),
+        (["{c}", "--distractors", "{c}/corpus.jsonl", "--n-distractors", "0"], "must be at least 1, got 0"),
+        (["{c}", "--distractors", "{c}/corpus.jsonl", "--n-distractors", "9"], "9 distractors are asked for"),
+        (["{c}", "--distractors", "{c}/none.jsonl"], "--distractors {c}/none.jsonl: no file"),
+        (["{c}", "--distractors", "x={c}/corpus.jsonl"], "or COLLECTION=FILE with one of invented"),
+        (["{c}", "--data", "{c}/none"], "none: no such folder"),
         (["{c}", "{c}", "--run", "x.run"], "two collections are named"),
         (["classic", "--run", "{c}/x.run"], "--run FILE is for a single collection"),
         (["{c}", "--from", "{c}"], "--from repeats a result folder"),
@@ -155,7 +163,7 @@ def test_bad_input_is_one_line_and_exit_code_2(collection: Path, arguments: list
     assert found.exit_code == 2, found.output
     lines = found.stderr.strip().splitlines()
     assert len(lines) == 1
-    assert message in lines[0]
+    assert message.replace("{c}", str(collection)) in lines[0]
 
 
 @pytest.mark.parametrize(

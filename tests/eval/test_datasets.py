@@ -141,8 +141,16 @@ def test_distractors(collection: Path, tmp_path: Path):
     assert data.n_distractors == 3
     assert [len(list(part)) for part in data.parts] == [8, 3]
     assert data.hashes()["documents"] == 11
+    assert data.name == "invented"
+    plain = load_dataset(collection)
+    assert data.hashes()["corpus"] != plain.hashes()["corpus"]
+    assert data.hashes()["corpus"] != with_distractors(plain, tmp_path / "more.jsonl", 2).hashes()["corpus"]
     with pytest.raises(DatasetError, match="at least 1"):
-        with_distractors(data, tmp_path / "more.jsonl", 0)
+        with_distractors(plain, tmp_path / "more.jsonl", 0)
+    with pytest.raises(DatasetError, match=r"more\.jsonl: 6 distractors are asked for, it holds 5 documents"):
+        with_distractors(plain, tmp_path / "more.jsonl", 6)
+    with pytest.raises(DatasetError, match="document 'distractor/0' has the prefix of distractors"):
+        with_distractors(data, tmp_path / "more.jsonl")
 
 
 def test_hashes_change_with_the_content(collection: Path):

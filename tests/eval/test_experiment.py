@@ -131,6 +131,54 @@ def test_a_dataset_that_cannot_be_had_is_skipped(experiment: Experiment, tmp_pat
         run_experiment(replace(experiment, suite=replace(suite, collections=(missing,))))
 
 
+def test_distractors_are_shared_and_skipped_where_missing(experiment: Experiment, tmp_path: Path):
+    """Two collections with the same distractors encode them once; a third, whose file is gone, is skipped."""
+    lines = [json.dumps({"id": str(i), "text": f"more {i}"}) for i in range(20)]
+    (tmp_path / "more.jsonl").write_text("\n".join(lines))
+    one, two = experiment.suite.collections
+    extra = [replace(c, distractors="more.jsonl", n_distractors=10) for c in (one, two)]
+    gone = replace(one, name="gone", distractors="none.jsonl")
+    suite = replace(
+        experiment.suite, collections=(*extra, gone), systems=("sparse-exact", "bm25"), means={"m": ("one",)}
+    )
+    folder = ResultFolder.create(tmp_path / "out")
+    wanted = replace(experiment, suite=suite, data=tmp_path)
+    outcome = run_experiment(wanted, folder)
+    assert [(r.n_documents, r.n_distractors) for r in outcome.results] == [(18, 10)] * 4
+    assert experiment.settings.encoder.encoded == (8 + 1) + (
+        10 + 1
+    )  # both collections hold the same documents
+    assert list(outcome.skipped) == ["gone"]
+    assert "its distractors are missing: no file none.jsonl" in outcome.skipped["gone"]
+    again = Experiment.from_record(folder.experiment(), Settings())
+    assert again.suite.collections == wanted.suite.collections
+    assert {label: tuple(names) for label, names in again.suite.means.items()} == {"m": ("one",)}
+
+
+def test_a_finished_suite_makes_nothing_anew(experiment: Experiment, tmp_path: Path, monkeypatch: Any):
+    """Resumed, it reads: no index is built, no text encoded, no document tokenised, nothing searched."""
+    (tmp_path / "more.jsonl").write_text('{"id": "1", "text": "more"}')
+    suite = experiment.suite.with_distractors(tmp_path / "more.jsonl")
+    suite = replace(suite, systems=("sparse-exact", "bm25", "rrf(bm25, sparse-exact)"))
+    experiment = replace(experiment, suite=suite)
+    folder = ResultFolder.create(tmp_path / "out")
+    first = run_experiment(experiment, folder)
+    written = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*/*")}
+    experiment.settings.models.clear()
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise AssertionError("made anew")
+
+    monkeypatch.setattr("splade_engine.eval.workbench.Workbench.resource", fail)
+    monkeypatch.setattr("splade_engine.eval.workbench.Workbench.answer", fail)
+    monkeypatch.setattr("splade_engine.eval.bm25.Words.__init__", fail)
+    encoded = experiment.settings.encoder.encoded
+    again = run_experiment(experiment, folder)
+    assert again.results == first.results
+    assert experiment.settings.encoder.encoded == encoded
+    assert {file: file.stat().st_mtime_ns for file in written} == written
+
+
 def test_a_system_that_cannot_run_is_skipped(experiment: Experiment, tmp_path: Path):
     suite = replace(experiment.suite, systems=("bm25", f"sparse(encoder={tmp_path}/none)"), baseline="")
     outcome = run_experiment(replace(experiment, suite=suite))

@@ -57,6 +57,25 @@ def test_queries_without_hits_and_without_relevant_documents_count_as_zero():
     found = measure(run, qrels, ["RR@10"])
     assert found.per_query["RR@10"] == {"q1": 1.0, "q2": 0.0, "q3": 0.0, "q4": 0.0}
     assert found.mean["RR@10"] == 0.25
+    assert found.mean_answerable == {"RR@10": pytest.approx(1 / 3)}
+    some = {query: judged for query, judged in qrels.items() if query != "q3"}
+    assert measure(run, some, ["RR@10"]).mean == found.mean_answerable
+    assert measure(run, some, ["RR@10"]).mean_answerable == {}
+
+
+def test_queries_without_relevant_documents_count_for_everybody():
+    """What pytrec_eval and ir_measures average over: the convention is theirs (and trec_eval -c's)."""
+    import ir_measures
+
+    qrels = {"q1": {"a": 1, "b": 0}, "q2": {"a": 0}, "q3": {"c": 2}}
+    scored = {"q1": {"b": 2.0, "a": 1.0}, "q2": {"a": 1.0}, "q3": {"b": 1.0}}
+    ours = measure(_run({"q1": ["b", "a"], "q2": ["a"], "q3": ["b"]}), qrels, ["nDCG@10", "RR", "AP"]).mean
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut_10", "recip_rank", "map"}).evaluate(scored)
+    assert len(theirs) == 3
+    for name, trec_name in (("nDCG@10", "ndcg_cut_10"), ("RR", "recip_rank"), ("AP", "map")):
+        assert ours[name] == pytest.approx(sum(q[trec_name] for q in theirs.values()) / 3, abs=1e-12)
+        aggregated = ir_measures.calc_aggregate([ir_measures.parse_measure(name)], qrels, scored)
+        assert ours[name] == pytest.approx(next(iter(aggregated.values())), abs=1e-12)
 
 
 def test_a_run_without_a_single_hit():

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from splade_engine.eval.measures import Effectiveness
 from splade_engine.eval.results import Cost, Latency, Result, Sparsity
 from splade_engine.eval.tables import (
@@ -41,8 +45,9 @@ def test_the_printed_table_lines_up():
     )
     lines = printed([ours, _result("bm25", "d", 0.25)]).splitlines()
     assert lines[0] == (
-        "d: 1,234 documents, 10 judged queries (test), 2 more without judgments, k = 100, "
-        "3 judged queries have no relevant document and count as 0"
+        "d: 1,234 documents, 10 judged queries (test), 2 more without judgments, k = 100"
+        "; 3 judged queries have no relevant document and count as 0, as in trec_eval "
+        "(*: without them, mean over 7 queries)"
     )
     rows = {line[:21].strip(): line[21:].split() for line in lines[2:] if line}
     assert rows["nDCG@10"] == ["0.5000", "0.2500"]
@@ -94,3 +99,31 @@ def test_the_collection_line_of_a_plain_collection():
 
     plain = replace(_result("a", "d", 0.5), n_queries=10, n_without_relevant=0)
     assert collection_line(plain) == "d: 1,234 documents, 10 judged queries (test), k = 100"
+
+
+def test_means_over_some_columns():
+    results = [_result("ours", d, v) for d, v in (("a", 0.1), ("b", 0.2), ("c", 0.6))]
+    results += [_result("bm25", d, v) for d, v in (("a", 0.3), ("b", None), ("c", 0.5))]
+    parts = {"a and c": ["a", "c"], "a and b": ["a", "b"], "with d": ["a", "d"]}
+    table = measure_table(results, "nDCG@10", None, parts)
+    assert table.part_means["a and c"] == {"ours": 0.35, "bm25": 0.4}
+    assert table.part_means["a and b"] == {"ours": pytest.approx(0.15)}
+    assert "with d" not in table.part_means
+    header, rows = effectiveness_table(results, "nDCG@10", None, None, parts)
+    assert header[4:] == ["mean of 2", "a and c", "a and b"]
+    assert [row[5:] for row in rows] == [["0.3500", "0.1500"], ["0.4000", "-"]]
+
+
+def test_answerable_queries_have_rows_of_their_own():
+    result = _result("ours", "d", 0.4)
+    some = replace(result, effectiveness=replace(result.effectiveness, mean_answerable={"nDCG@10": 0.8}))
+    text = printed([some, result])
+    assert [line.split() for line in text.splitlines() if line.startswith("nDCG@10 *")] == [
+        ["nDCG@10", "*", "0.8000", "-"]
+    ]
+    assert "nDCG@10 *" not in printed([result])
+
+
+def test_distractors_are_counted():
+    line = collection_line(_result("ours", "d", 0.4, n_distractors=1_000))
+    assert line.startswith("d: 1,234 documents (1,000 of them distractors), 10 judged")
