@@ -12,6 +12,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from splade_engine.collection_idf import QueryEncoder
 from splade_engine.documents.corpus import Corpus, CorpusSource
 from splade_engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
@@ -39,10 +40,13 @@ class SearchEngine:
         path: the index folder.
     """
 
-    def __init__(self, path: Path, index: SparseIndex, encoder: SparseEncoder) -> None:
+    def __init__(
+        self, path: Path, index: SparseIndex, encoder: SparseEncoder, *, collection_idf: bool = True
+    ) -> None:
         self.path = path
         self.index = index
         self.encoder = encoder
+        self._queries = QueryEncoder(encoder, collection=collection_idf)
 
     # ---- building and opening ----------------------------------------------------------------------
 
@@ -59,6 +63,7 @@ class SearchEngine:
         threads: int | None = None,
         memory: int | None = None,
         progress: bool = False,
+        collection_idf: bool = True,
         **encode_options: Any,
     ) -> SearchEngine:
         """Encode a corpus and index it, with its text.
@@ -78,6 +83,7 @@ class SearchEngine:
             threads: for building the index; None: all cores.
             memory: MiB for building it (several segments then); None: as much as one segment takes.
             progress: show bars on standard error.
+            collection_idf: as in `open`.
             encode_options: for `SparseEncoder.encode_documents` (`top_k`, `batch_tokens`).
 
         Raises:
@@ -101,7 +107,7 @@ class SearchEngine:
             progress=progress,
         )
         encoded.remove()
-        return cls(path, index, loaded)
+        return cls(path, index, loaded, collection_idf=collection_idf)
 
     @classmethod
     def open(
@@ -111,6 +117,7 @@ class SearchEngine:
         *,
         verify: Literal["full", "offsets"] = "full",
         device: str = "auto",
+        collection_idf: bool = True,
     ) -> SearchEngine:
         """Open an index with the encoder it was built with.
 
@@ -119,6 +126,8 @@ class SearchEngine:
             encoder: None: the one that the index names.
             verify: how much of the files is checked, see `SparseIndex.open`.
             device: where the encoder runs, for encoders that need a model for queries.
+            collection_idf: weigh inference-free queries by the document frequencies of this index too (see
+                `CollectionIdf`); False takes the encoder's table as it is.
 
         Raises:
             IndexNotFoundError: there is no index.
@@ -136,7 +145,7 @@ class SearchEngine:
         else:
             loaded = _loaded(encoder, device)
         check_encoder(path, record, loaded, index.n_terms)
-        return cls(path, index, loaded)
+        return cls(path, index, loaded, collection_idf=collection_idf)
 
     # ---- searching -----------------------------------------------------------------------------------
 
@@ -174,8 +183,14 @@ class SearchEngine:
         threads: int = 1,
     ) -> list[list[Hit]]:
         """`search` for every query, in the order given."""
-        vectors = self.encoder.encode_queries(queries)
+        vectors = self.encode_queries(queries)
         return self.search_vectors(vectors, k, accuracy=accuracy, exact=exact, where=where, threads=threads)
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
+        """The vectors that `search` uses: the encoder's, weighed for this collection where queries are
+        inference-free.
+        """
+        return self._queries(texts, self.index)
 
     def search_vectors(
         self,

@@ -45,8 +45,8 @@ def run(
         raise InvalidInputError(f"--repeat must be at least 1, got {repeat}")
     texts = [document.indexed_text for document in read_documents(queries)]
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
-    vectors = engine.encoder.encode_queries(texts)
-    encoding = _times([lambda t=t: engine.encoder.encode_queries([t]) for t in texts], 1)
+    vectors = engine.encode_queries(texts)
+    encoding = _times([lambda t=t: engine.encode_queries([t]) for t in texts], 1)
     exact = engine.index.search(vectors, k, exact=True).ordinals
     settings: list[tuple[str, dict[str, Any]]] = [("exact", {"exact": True}), ("default", {})]
     settings += [(f"accuracy {a:g}", {"accuracy": a}) for a in accuracy or []]

@@ -44,7 +44,7 @@ def run(
     from splade_engine.errors import InvalidInputError
 
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
-    vectors = engine.encoder.encode_queries([query])
+    vectors = engine.encode_queries([query])
     if vectors.nnz == 0:
         raise InvalidInputError(f"query {query!r}: holds no term that the encoder knows")
     hits = engine.search_vectors(vectors, k, accuracy=accuracy, exact=exact, where=where)[0]

@@ -44,7 +44,7 @@ def run(
     else:
         texts = [document.indexed_text for document in read_documents(queries)]
         engine = SearchEngine.open(folder, options.named_encoder(encoder))
-        index, vectors = engine.index, engine.encoder.encode_queries(texts)
+        index, vectors = engine.index, engine.encode_queries(texts)
     wanted = tuple(targets) if targets else (0.90, 0.95, 0.99)
     tuned = index.tune(vectors, k=k, targets=wanted, threads=threads or 1, progress=shows_progress())
     if as_json:

@@ -59,7 +59,7 @@ class SparseCollection:
         parts, seconds, cached = self._encode(bench, fingerprint)
         self.ids = [doc_id for encoded in parts for doc_id in encoded.ids()]
         started = time.perf_counter()
-        self._folder = bench.scratch(f"index-{fingerprint['hash']}")
+        self._folder = bench.scratch(f"index-{fingerprint['hash']}-{idf}")
         self.index: SparseIndex = SparseIndex.build(
             self._folder,
             chain.from_iterable(parts),

@@ -12,7 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import changes, merge, tuning
@@ -356,6 +357,10 @@ class SparseIndex:
         """The stored vectors of these documents (of all live ones), in this order."""
         snapshot = self._snapshot
         return snapshot.vectors(snapshot.live_ordinals() if ordinals is None else checked_ordinals(ordinals))
+
+    def document_frequencies(self) -> NDArray[np.int64]:
+        """int64[n_terms]: how many live documents hold each term."""
+        return self._snapshot.document_frequencies()
 
     def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
         """The stored row of each of these documents; {} where the index has no payload."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
 from splade_engine.index.build import default_threads
 from splade_engine.index.ids import encode_ids, hash_ids
+from splade_engine.index.layout import n_windows
 from splade_engine.index.publish import MANIFEST, read_manifest
 from splade_engine.index.records import Manifest, SegmentRecord
 from splade_engine.index.segment import Segment, Verify, naming, open_deleted, open_segment
@@ -91,6 +92,20 @@ class Snapshot:
             order.append(places)
         together, places = SparseVectors.concat(parts), np.concatenate(order)
         return together if (np.diff(places) > 0).all() else together[np.argsort(places)]
+
+    def document_frequencies(self) -> NDArray[np.int64]:
+        """int64[V]: how many live documents hold each term; from the lengths of the lists, less what is
+        deleted.
+        """
+        total = np.zeros(self.manifest.n_terms, np.int64)
+        for segment in self.segments:
+            windows = max(1, n_windows(len(segment)))
+            bounds = segment.arrays["list_offsets"][::windows]
+            total[segment.arrays["term_ids"]] += np.diff(bounds)
+            if segment.live is not None:
+                gone = segment.searcher.vectors(np.flatnonzero(~segment.live))
+                total -= np.bincount(gone.terms, minlength=len(total))
+        return total
 
     def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """int64[len(ids)]: ordinal of the live document with each id, -1 where there is none."""

@@ -1,0 +1,74 @@
+"""`CollectionIdf`: inference-free queries weighed for the collection that they search.
+
+A query table holds the idf of a large, general collection. In a collection about libraries the word `library`
+says little, whatever the table thinks; and a term that the encoder adds to many documents says less than the
+table thinks, because the table counted words. The index knows in how many of its documents each term stands,
+so the weight of term t becomes
+
+    w_t' = (1 - a) w_t + a ln(1 + (N - n_t + 0.5) / (n_t + 0.5)),    a = 0.5 N / (N + 100)
+
+with N documents, n_t of them holding t: the idf of BM25, trusted as much as the table once the collection
+is large enough to count in (100 documents speak against it; at a thousand a = .45). Numbers:
+docs/training.md.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.index import SparseIndex
+
+SHARE = 0.5  # of the collection's own idf; .5 and 1 were compared, 1 was no better than 0
+PRIOR = 100  # documents
+
+
+class CollectionIdf:
+    """The idf of a generation of an index, and how much it is trusted.
+
+    Attributes:
+        idf: float32[V].
+        share: the share `a` of it in a query weight, below 0.5.
+    """
+
+    def __init__(self, frequencies: NDArray[np.int64], n_docs: int) -> None:
+        idf = np.log1p((n_docs - frequencies + 0.5) / (frequencies + 0.5))
+        self.idf: NDArray[np.float32] = idf.astype(np.float32)
+        self.share = SHARE * n_docs / (n_docs + PRIOR)
+
+    def weigh(self, queries: SparseVectors) -> SparseVectors:
+        """The queries with their weights blended; terms and their order stay."""
+        share = np.float32(self.share)
+        weights = (1 - share) * queries.weights + share * self.idf[queries.terms]
+        return SparseVectors._trusted(queries.indptr, queries.terms, weights, queries.n_terms)
+
+
+class QueryEncoder:
+    """Query texts to the vectors that an index is searched with.
+
+    Args:
+        encoder: a `SparseEncoder`.
+        collection: weigh inference-free queries by the collection too; queries of a model are left alone, it
+            has weighed them already.
+    """
+
+    def __init__(self, encoder: Any, *, collection: bool = True) -> None:
+        self.encoder = encoder
+        self.collection = collection and bool(getattr(encoder, "inference_free", False))
+        self._counted: tuple[int, CollectionIdf] | None = None
+
+    def __call__(self, texts: Any, index: SparseIndex) -> SparseVectors:
+        """One row per text."""
+        vectors: SparseVectors = self.encoder.encode_queries(texts)
+        if not self.collection:
+            return vectors
+        counted, generation = self._counted, index.generation
+        if counted is None or counted[0] != generation:
+            counted = generation, CollectionIdf(index.document_frequencies(), len(index))
+            self._counted = counted
+        return counted[1].weigh(vectors)
