@@ -76,6 +76,8 @@ class Checkpoint:
         activation: `log1p_relu` is log(1 + relu(x)), `log1p_log1p_relu` is log(1 + log(1 + relu(x))).
         special_tokens: `zero` removes [CLS], [SEP] and their like from the output vectors.
         top_k: terms kept per vector; None keeps all.
+        min_weight: terms that weigh less are dropped from documents (and from queries that are encoded like
+            documents): many, and worth next to nothing.
         document_prompt, query_prompt: put before every text.
         lowercase: lowercase texts before the tokenizer sees them.
         query: a `QueryTable` (inference-free), another checkpoint, or None (queries like documents).
@@ -96,6 +98,7 @@ class Checkpoint:
     activation: Activation = "log1p_relu"
     special_tokens: SpecialTokens = "keep"
     top_k: int | None = None
+    min_weight: float = 0.0
     document_prompt: str = ""
     query_prompt: str = ""
     lowercase: bool = False
@@ -119,6 +122,8 @@ class Checkpoint:
             raise CheckpointError(f"{self.folder}: max_length {self.max_length} leaves no room for a token")
         if self.top_k is not None and self.top_k < 1:
             raise CheckpointError(f"{self.folder}: top_k must be at least 1, got {self.top_k}")
+        if not isinstance(self.min_weight, int | float) or not 0 <= self.min_weight < 100:
+            raise CheckpointError(f"{self.folder}: min_weight must be at least 0, got {self.min_weight!r}")
         if self.kind == "echo" and self.echo.count("{text}") != 2:
             raise CheckpointError(f"{self.folder}: the echo template needs {{text}} twice, got {self.echo!r}")
 

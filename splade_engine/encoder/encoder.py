@@ -59,7 +59,13 @@ class SparseEncoder:
         self.n_terms = _n_terms(checkpoint)
         self.truncated = 0
         self._documents = NeuralSide(
-            checkpoint, self.n_terms, self.max_length, checkpoint.document_prompt, device, dtype
+            checkpoint,
+            self.n_terms,
+            self.max_length,
+            checkpoint.document_prompt,
+            device,
+            dtype,
+            checkpoint.min_weight,
         )
         self._queries: NeuralSide | TableEncoder = self._documents
         query = checkpoint.query
@@ -221,8 +227,9 @@ class SparseEncoder:
         """Write a folder in the sentence-transformers layout, atomically.
 
         sentence-transformers loads it and encodes the same vectors (inference-free: a Router with a
-        SparseStaticEmbedding). Kinds that it has no modules for (echo, scalar heads, DeepImpact) are written
-        as the transformers folder they are, with a `splade_engine` section in config.json.
+        SparseStaticEmbedding), but for a checkpoint's `min_weight`, which only we know: its documents then
+        hold the lighter terms too. Kinds that it has no modules for (echo, scalar heads, DeepImpact) are
+        written as the transformers folder they are, with a `splade_engine` section in config.json.
 
         Raises:
             InvalidInputError: if the folder exists and is not empty.
@@ -274,7 +281,6 @@ def _hash(checkpoint: Checkpoint) -> str:
                 digest.update(block)
         total.update(f"{path.name}:{digest.hexdigest()}\n".encode())
     c = checkpoint
-    total.update(
-        repr((c.kind, c.pooling, c.activation, c.special_tokens, c.document_prompt, c.query_prompt)).encode()
-    )
+    settings = (c.kind, c.pooling, c.activation, c.special_tokens, c.document_prompt, c.query_prompt)
+    total.update(repr((*settings, *([c.min_weight] if c.min_weight else []))).encode())
     return total.hexdigest()

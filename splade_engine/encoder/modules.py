@@ -56,11 +56,13 @@ def read_modules(folder: Path, name: str) -> Checkpoint:
     default = prompts.get(root.get("default_prompt_name") or "", "")
     document = next((prompts[k] for k in ("document", "passage", "corpus") if k in prompts), default)
     top_k = root.get("max_active_dims")
+    own = root.get("splade_engine") or {}
     checkpoint = replace(
         checkpoint,
         document_prompt=document or "",
         query_prompt=prompts.get("query", default) or "",
         top_k=checkpoint.top_k if top_k is None else int(top_k),
+        min_weight=float(own.get("min_weight", checkpoint.min_weight)),
     )
     if isinstance(checkpoint.query, Checkpoint):
         query = replace(checkpoint.query, query_prompt=checkpoint.query_prompt, top_k=checkpoint.top_k)

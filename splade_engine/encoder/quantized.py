@@ -38,7 +38,16 @@ _TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
-_SETTINGS = {"name", "pooling", "activation", "special_tokens", "max_length", "top_k", "lowercase"}
+_SETTINGS = {
+    "name",
+    "pooling",
+    "activation",
+    "special_tokens",
+    "max_length",
+    "top_k",
+    "min_weight",
+    "lowercase",
+}
 
 
 def save_quantized(
@@ -61,8 +70,8 @@ def save_quantized(
         config: `BertForMaskedLM.config.to_dict()`.
         tokenizer: a `tokenizer.json`.
         query_weights: float32[V], the inference-free query table; None encodes queries like documents.
-        settings: `name`, `pooling`, `activation`, `special_tokens`, `max_length`, `top_k`, `lowercase` as in
-            `Checkpoint`; defaults: max, log1p_relu, zero, the model's positions.
+        settings: `name`, `pooling`, `activation`, `special_tokens`, `max_length`, `top_k`, `min_weight`,
+            `lowercase` as in `Checkpoint`; defaults: max, log1p_relu, zero, the model's positions.
         readme: the model card.
         scheme: `int8`, or `float16` for twice the size and no loss to speak of.
 

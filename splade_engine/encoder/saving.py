@@ -83,6 +83,8 @@ def save_encoder(
         }
         if checkpoint.top_k is not None:
             root["max_active_dims"] = checkpoint.top_k
+        if checkpoint.min_weight:
+            root["splade_engine"] = {"min_weight": checkpoint.min_weight}
         write_json(out / "config_sentence_transformers.json", {**root, "similarity_fn_name": "dot"})
         (out / "README.md").write_text(_card(checkpoint, max_length), encoding="utf-8")
 

@@ -28,7 +28,14 @@ class NeuralSide:
     """One tower of an encoder. Tokenizer and model are loaded when the first text arrives."""
 
     def __init__(
-        self, checkpoint: Checkpoint, n_terms: int, max_length: int, prompt: str, device: str, dtype: str
+        self,
+        checkpoint: Checkpoint,
+        n_terms: int,
+        max_length: int,
+        prompt: str,
+        device: str,
+        dtype: str,
+        min_weight: float = 0.0,
     ) -> None:
         self.checkpoint = checkpoint
         self.n_terms = n_terms
@@ -36,6 +43,7 @@ class NeuralSide:
         self.device = device
         self.dtype = dtype
         self.max_length = max_length
+        self.min_weight = min_weight
         self._tokenizer: TextTokenizer | None = None
         self._runner: Runner | None = None
 
@@ -84,7 +92,7 @@ class NeuralSide:
                 for i, row in zip(batch, found, strict=True):
                     rows[i] = row
                 bar.update(len(batch))
-        vectors = _stacked(rows, self.n_terms)
+        vectors = _stacked(rows, self.n_terms, self.min_weight)
         return (vectors if top_k is None else vectors.top_k(top_k)), truncated
 
     def _run(
@@ -135,11 +143,19 @@ class NeuralSide:
         return ids, truncated
 
 
-def _stacked(rows: Sequence[Row | None], n_terms: int) -> SparseVectors:
+def _stacked(rows: Sequence[Row | None], n_terms: int, min_weight: float) -> SparseVectors:
     """Rows put together; None is an empty row. Checked by SparseVectors: a model can produce NaN."""
+    if min_weight:
+        rows = [None if row is None else _without_light(row, min_weight) for row in rows]
     counts = [0 if row is None else len(row[0]) for row in rows]
     indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
     kept = [row for row in rows if row is not None]
     terms = np.concatenate([row[0] for row in kept]) if kept else np.zeros(0, np.int32)
     weights = np.concatenate([row[1] for row in kept]) if kept else np.zeros(0, np.float32)
     return SparseVectors(indptr, terms, weights, n_terms)
+
+
+def _without_light(row: Row, min_weight: float) -> Row:
+    terms, weights = row
+    keep = ~(weights < min_weight)  # NaN stays, to be refused
+    return terms[keep], weights[keep]

@@ -139,6 +139,8 @@ def test_own_section(tmp_path: Path) -> None:
         ({"speed": 9}, "'speed'"),
         ({"max_length": 2}, "max_length 2"),
         ({"top_k": 0}, "top_k"),
+        ({"min_weight": -0.1}, "min_weight"),
+        ({"min_weight": "light"}, "'light'"),
         ({"kind": "echo", "echo": "{text}"}, "twice"),
         ({"query_weights": "gone.safetensors"}, "gone.safetensors"),
     ],

@@ -129,3 +129,21 @@ def test_damaged_file(model, mlm_folder: Path, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="not readable"):
         read_state(tmp_path / "q")
+
+
+def test_light_terms_go(model, mlm_folder: Path, texts: list[str], tmp_path: Path) -> None:
+    table = np.full(model.config.vocab_size, 0.1, np.float32)
+    settings = {"name": "tiny", "max_length": 48}
+    save(model, mlm_folder, tmp_path / "all", query_weights=table, settings=settings)
+    save(model, mlm_folder, tmp_path / "few", query_weights=table, settings={**settings, "min_weight": 0.3})
+    everything = SparseEncoder.load(tmp_path / "all", dtype="float32")
+    few = SparseEncoder.load(tmp_path / "few", dtype="float32")
+    dense = everything.encode_documents(texts).to_scipy().toarray()
+    assert ((dense > 0) & (dense < 0.3)).any()
+    found = few.encode_documents(texts)
+    np.testing.assert_array_equal(found.to_scipy().toarray(), np.where(dense >= 0.3, dense, 0))
+    assert few.encode_queries(texts) == everything.encode_queries(texts), "queries keep their light terms"
+    assert few.fingerprint()["hash"] != everything.fingerprint()["hash"]
+    few.save(tmp_path / "st")
+    again = SparseEncoder.load(tmp_path / "st", dtype="float32")
+    assert again.encode_documents(texts) == found
