@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 12, 44
+_DIGIT, _LABEL = 6.5, 22  # pixels of a tick label's character, and of the rotated label beside them
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def _margin(y: Axis, label: str, ticks: int = 5) -> float:
+    """Pixels left of the plot, so that the widest tick label stands free of the axis' own label."""
+    widest = max((len(number(value)) for value in y.ticks(ticks)), default=0)
+    return max(_LEFT, (_LABEL if label else 4) + _DIGIT * widest + 6)
+
+
 def scatter(
     points: Sequence[Point],
     x_label: str,
@@ -85,8 +92,8 @@ def scatter(
 ) -> str:
     """Effectiveness against a cost; up and left is better."""
     width, height = size
-    x = Axis.over([p.x for p in points], _LEFT, width - _RIGHT, log=log_x)
     y = Axis.over([p.y for p in points], height - _BOTTOM, _TOP)
+    x = Axis.over([p.x for p in points], _margin(y, y_label), width - _RIGHT, log=log_x)
     marks = []
     for point in _spread(points, x, y):
         (px, py), mark = point
@@ -124,8 +131,8 @@ def lines(
     """One line with dots per series of (x, y, tooltip)."""
     every = [point for points in series.values() for point in points]
     width, height = size
-    x = Axis.over([p[0] for p in every], _LEFT, width - _RIGHT, log=True)
     y = Axis.over([p[1] for p in every], height - _BOTTOM, _TOP)
+    x = Axis.over([p[0] for p in every], _margin(y, y_label), width - _RIGHT, log=True)
     body = []
     for name, points in series.items():
         path = " ".join(f"{x(a):.1f},{y(b):.1f}" for a, b, _ in points)
@@ -169,15 +176,18 @@ def _framed(
     tick: Callable[[float], str] = number,
 ) -> str:
     width, height = size
+    left = x.start
     parts = [
         f'<svg class="chart" role="img" viewBox="0 0 {width} {height}" aria-label="{escape(title)}">',
         f"<title>{escape(title)}</title>",
     ]
     for value in y.ticks(y_ticks):
         at = y(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(
-            f'<text class="tick" x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{tick(value)}</text>'
+            f'<line class="grid" x1="{left:.1f}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        )
+        parts.append(
+            f'<text class="tick" x="{left - 6:.1f}" y="{at + 4:.1f}" text-anchor="end">{tick(value)}</text>'
         )
     for value in x.ticks(max(3, width // 110)):
         at = x(value)
@@ -186,7 +196,7 @@ def _framed(
             f'<text class="tick" x="{at:.1f}" y="{height - _BOTTOM + 16}" text-anchor="middle">'
             f"{tick(value)}</text>"
         )
-    middle = (_LEFT + width - _RIGHT) / 2
+    middle = (left + width - _RIGHT) / 2
     parts.append(
         f'<text class="label" x="{middle:.0f}" y="{height - 8}" text-anchor="middle">{escape(x_label)}</text>'
     )

@@ -9,6 +9,7 @@ the feedback documents are the best of both systems; `after`, so that the final 
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -141,9 +142,9 @@ class _Feedback(System):
     def _interpolated(self, first: Ranking, other: Ranking, k: int) -> Ranking:
         return weighted_sum((first, other), (self.weight, 1 - self.weight), k, "minmax")
 
+    @abstractmethod
     def _second_pass(self, bench: Workbench, split: Split) -> Any:
         """A function (number of the query, feedback ranking, k) -> Ranking."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -170,10 +171,11 @@ class _SparseFeedback(_Feedback):
 
         return search
 
+    @abstractmethod
     def _changed(
         self, query: SparseVectors, feedback: SparseVectors, scores: NDArray[np.float32]
     ) -> SparseVectors:
-        raise NotImplementedError
+        """The query with the feedback documents' terms, their rows and scores given."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -88,8 +89,9 @@ class _Fusion(System):
             notes=notes,
         )
 
+    @abstractmethod
     def _fuse(self, rankings: Sequence[Ranking], k: int, weights: Sequence[float]) -> Ranking:
-        raise NotImplementedError
+        """One query's rankings as one."""
 
 
 @dataclass(frozen=True)

@@ -118,11 +118,16 @@ def _measure_table(c: Comparison, measure: str, name: str) -> str:
         for column in found.columns:
             place = (system, column)
             cells.append(_value_cell(found.values.get(place), better.get(place, ""), best[column]))
+        cells += [
+            _value_cell(values.get(system), "", max(values.values(), default=None))
+            for values in found.answerable.values()
+        ]
         rows.append(TableRow(cells, "baseline" if system == c.baseline else ""))
     rows += [_published_row(row, found, c.means) for row in published(measure, found.columns)]
     means = [Column(found.mean_label)] if found.means else []
     means += [Column(label) for label in found.part_means]
-    columns = [Column("system", "text"), *means, *(Column(name) for name in found.columns)]
+    names = [*found.columns, *found.answerable]
+    columns = [Column("system", "text"), *means, *(Column(name) for name in names)]
     return table(columns, rows, name)
 
 
@@ -139,6 +144,7 @@ def _published_row(row: Published, found: MeasureTable, parts: Mapping[str, Sequ
     averaged += [list(parts[name]) for name in found.part_means]
     values = [_mean_of(row, columns) for columns in averaged]
     values += [row.values.get(column) for column in found.columns]
+    values += [None] * len(found.answerable)
     cells = [Cell("-") if value is None else Cell(f"{value:.3f}", value) for value in values]
     return TableRow([Cell(label), *cells], "published")
 
@@ -265,11 +271,26 @@ def _about(c: Comparison) -> str:
     hashes: dict[str, dict[str, None]] = {}
     for r in c.results:
         for name, value in r.hashes.items():
-            if name in ("corpus", "queries", "qrels", "documents"):
-                continue
-            hashes.setdefault(name, {})[str(value)] = None
+            if name not in _OF_DATA:
+                hashes.setdefault(name, {})[str(value)] = None
     entries += [(name, ", ".join(values)) for name, values in hashes.items()]
+    entries += [(f"data {dataset}", _data_hashes(c, dataset)) for dataset in c.datasets]
     rows = "".join(
         f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>" for k, v in entries if v not in (None, "")
     )
     return f"<dl>{rows}</dl>"
+
+
+_OF_DATA = {
+    "documents": "documents",
+    "corpus": "corpus",
+    "queries": "queries",
+    "qrels": "judgments",
+    "index": "index",
+}
+
+
+def _data_hashes(c: Comparison, dataset: str) -> str:
+    """Hashes of one collection and of the indexes over it; "" where only runs were given."""
+    found = {name: value for r in c.results if r.dataset == dataset for name, value in r.hashes.items()}
+    return ", ".join(f"{label} {found[name]}" for name, label in _OF_DATA.items() if name in found)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from splade_engine.eval.markup import markdown
 from splade_engine.eval.results import Result
 from splade_engine.eval.significance import against_baseline, marks
-from splade_engine.eval.tables import effectiveness_table, markdown, measure_rows
+from splade_engine.eval.tables import effectiveness_table, measure_rows
 
 
 def summary(

@@ -20,6 +20,7 @@ import dataclasses
 import re
 import types
 import typing
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -81,7 +82,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class System:
+class System(ABC):
     """Base of every system. `name` is what tables print; the specification if it is empty."""
 
     kind: ClassVar[str] = ""
@@ -118,9 +119,9 @@ class System:
         """Hashes of the models that it needs: with the corpus they decide whether a result is still valid."""
         return {name: value for part in self.parts for name, value in part.models(settings).items()}
 
+    @abstractmethod
     def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
         """Search every query of the split for `k` hits."""
-        raise NotImplementedError
 
 
 def _written(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Tables of results: for a terminal, as Markdown and as LaTeX."""
+"""Tables of results: which quantities, by system and collection; and their form for a terminal."""
 
 from __future__ import annotations
 
@@ -162,6 +162,8 @@ class MeasureTable:
         averaged: the columns that every system has.
         part_means: named means over some of the columns, by label and system; a system that lacks one of
             the columns is not there.
+        answerable: of collections with queries that no document is relevant to, the means over the others,
+            by label (the collection's name and a star) and system.
     """
 
     systems: list[str]
@@ -170,6 +172,7 @@ class MeasureTable:
     means: dict[str, float]
     averaged: list[str]
     part_means: dict[str, dict[str, float]] = field(default_factory=dict)
+    answerable: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def mean_label(self) -> str:
@@ -213,7 +216,11 @@ def measure_table(
         for label, wanted in (parts or {}).items()
         if set(wanted) <= set(columns)
     }
-    return MeasureTable(systems, columns, values, means, averaged, part_means)
+    answerable: dict[str, dict[str, float]] = {}
+    for r in results:
+        if measure in r.effectiveness.mean_answerable:
+            answerable.setdefault(f"{r.dataset} *", {})[r.system] = r.effectiveness.mean_answerable[measure]
+    return MeasureTable(systems, columns, values, means, averaged, part_means, answerable)
 
 
 def effectiveness_table(
@@ -225,86 +232,21 @@ def effectiveness_table(
 ) -> tuple[list[str], list[list[str]]]:
     """Header and rows of a measure's table, `marks` after the values; the means are last."""
     table = measure_table(results, measure, groups, parts)
-    header = [measure, *table.columns, *([table.mean_label] if table.means else []), *table.part_means]
+    further = {**table.part_means, **table.answerable}
+    header = [measure, *table.columns, *([table.mean_label] if table.means else []), *further]
     rows = []
     for system in table.systems:
         cells = [
             _cell(table.values.get((system, c)), (marks or {}).get((system, c), "")) for c in table.columns
         ]
         means = [four_digits(table.means[system])] if table.means else []
-        means += [_cell(found.get(system), "") for found in table.part_means.values()]
+        means += [_cell(found.get(system), "") for found in further.values()]
         rows.append([system, *cells, *means])
     return header, rows
 
 
 def _cell(value: float | None, letters: str) -> str:
     return MISSING if value is None else four_digits(value) + (f" {letters}" if letters else "")
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A pipe table, first column left, the others right."""
-    lines = ["| " + " | ".join(_escaped(h) for h in header) + " |"]
-    lines.append("|" + "|".join([" --- ", *(" ---: " for _ in header[1:])]) + "|")
-    lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-_LATEX = {c: "\\" + c for c in "&%$#_{}"} | {
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "\\": r"\textbackslash{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
-
-
-def latex(
-    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = "", *, bold: bool = True
-) -> str:
-    """A booktabs table; the best value of each column is bold, significance marks are superscripts."""
-    best = _best_rows(rows) if bold else {}
-    lines = [
-        r"\begin{table}",
-        r"\centering",
-        r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}",
-        r"\toprule",
-    ]
-    lines += [" & ".join(latex_text(h) for h in header) + r" \\", r"\midrule"]
-    for number, row in enumerate(rows):
-        cells = [latex_text(row[0])]
-        for column, cell in enumerate(row[1:], 1):
-            value, _, letters = cell.partition(" ") if bold else (cell, "", "")
-            text = latex_text(value) if value != MISSING else "--"
-            text = rf"\textbf{{{text}}}" if number in best.get(column, ()) else text
-            cells.append(text + (rf"\textsuperscript{{{latex_text(letters)}}}" if letters else ""))
-        lines.append(" & ".join(cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\caption{{{latex_text(caption)}}}"] if caption else []
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
-
-
-def latex_text(text: str) -> str:
-    """Text with LaTeX's special characters escaped."""
-    return "".join(_LATEX.get(c, c) for c in text)
-
-
-def _best_rows(rows: Sequence[Sequence[str]]) -> dict[int, set[int]]:
-    best: dict[int, set[int]] = {}
-    for column in range(1, max((len(row) for row in rows), default=1)):
-        values: dict[int, float] = {}
-        for number, row in enumerate(rows):
-            try:
-                values[number] = float(row[column].partition(" ")[0])
-            except (ValueError, IndexError):
-                continue
-        if values:
-            top = max(values.values())
-            best[column] = {number for number, value in values.items() if value == top}
-    return best
 
 
 def printed(results: Sequence[Result]) -> str:

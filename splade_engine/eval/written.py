@@ -6,12 +6,11 @@ from pathlib import Path
 
 from splade_engine.atomic_file import atomic_file
 from splade_engine.eval.comparison import Comparison, published
+from splade_engine.eval.markup import latex, markdown
 from splade_engine.eval.significance import against_baseline, marks
 from splade_engine.eval.tables import (
     MISSING,
     effectiveness_table,
-    latex,
-    markdown,
     measure_table,
     quantity_table,
 )
@@ -19,7 +18,7 @@ from splade_engine.eval.tables import (
 
 def markdown_tables(c: Comparison) -> str:
     """A table per measure, then one of quantities per collection."""
-    parts = [markdown(header, rows) for _, header, rows in _measure_tables(c)]
+    parts = [markdown(header, rows) for _, header, rows, _ in _measure_tables(c)]
     if c.baseline and len(c.systems) > 1:
         parts.append(_significance_note(c) + "\n")
     for dataset in c.datasets:
@@ -31,9 +30,9 @@ def markdown_tables(c: Comparison) -> str:
 def latex_tables(c: Comparison) -> str:
     """The same as booktabs tables; significance marks are superscripts, the best of a column is bold."""
     parts = ["% needs \\usepackage{booktabs}\n"]
-    for measure, header, rows in _measure_tables(c):
+    for measure, header, rows, measured in _measure_tables(c):
         caption = f"{measure}. {_significance_note(c)}" if c.baseline and len(c.systems) > 1 else measure
-        parts.append(latex(header, rows, caption))
+        parts.append(latex(header, rows, caption, measured=measured))
     for dataset in c.datasets:
         header, rows, _ = quantity_table([r for r in c.results if r.dataset == dataset])
         systems = [[name, *(row[i] for row in rows)] for i, name in enumerate(header[1:], 1)]
@@ -50,18 +49,20 @@ def _significance_note(c: Comparison) -> str:
     )
 
 
-def _measure_tables(c: Comparison) -> list[tuple[str, list[str], list[list[str]]]]:
+def _measure_tables(c: Comparison) -> list[tuple[str, list[str], list[list[str]], int]]:
+    """Measure, header, rows, and how many of the rows were measured: those after them are published."""
     out = []
     for measure in c.measures:
         tested = c.baseline and len(c.systems) > 1
         found = marks(against_baseline(c.results, c.baseline, measure, c.seed)) if tested else {}
         header, rows = effectiveness_table(c.results, measure, found, c.groups, c.means)
+        measured = len(rows)
         columns = measure_table(c.results, measure, c.groups).columns
         for row in published(measure, columns):
             cells = [f"{row.values[d]:.3f}" if d in row.values else MISSING for d in columns]
             filler = [MISSING] * (len(header) - 1 - len(cells))
             rows.append([f"{row.system} (published: {row.source})", *cells, *filler])
-        out.append((measure, header, rows))
+        out.append((measure, header, rows, measured))
     return out
 
 

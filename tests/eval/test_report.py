@@ -57,6 +57,8 @@ def test_the_page_is_whole_and_loads_nothing(results: Path):
     for section in ("effectiveness", "significance", "cost", "tradeoff", "sparsity", "queries", "about"):
         assert f'<h2 id="{section}">' in page
     assert page.count("</script>") == 2
+    first = load_dataset(results.parent / "SciFact").hashes()
+    assert f"documents 8, corpus {first['corpus']}, queries {first['queries']}, judgments" in page
 
 
 def test_the_data_hold_every_query_and_the_terms(results: Path):
@@ -166,3 +168,15 @@ def test_histogram_bars_cover_the_counts():
     assert "14 to 15: 8" in svg
     assert charts.number(1500) == "1.5k"
     assert charts.number(0.25) == "0.25"
+
+
+def test_wide_tick_labels_stand_free_of_the_axis_label():
+    """0.5295 beside "mean nDCG@10", which is written upwards at 12 pixels."""
+    points = [charts.Point(1.0, 0.52955, "a", 0, "a"), charts.Point(2.0, 0.53085, "b", 1, "b")]
+    drawn = charts.scatter(points, "x", "mean nDCG@10")
+    ends = {
+        (float(x), len(t))
+        for x, t in re.findall(r'x="([\d.]+)" y="[\d.]+" text-anchor="end">([^<]+)<', drawn)
+    }
+    assert max(length for _, length in ends) == 6
+    assert all(x - 6 * length > 18 for x, length in ends)

@@ -9,9 +9,6 @@ from splade_engine.eval.results import Cost, Latency, Result, Sparsity
 from splade_engine.eval.tables import (
     collection_line,
     effectiveness_table,
-    latex,
-    latex_text,
-    markdown,
     measure_table,
     printed,
 )
@@ -80,20 +77,6 @@ def test_a_group_is_one_column_with_the_mean_of_its_collections():
     assert table.means == {}
 
 
-def test_markdown():
-    assert markdown(["m", "x|y"], [["a", "1"]]) == "| m | x\\|y |\n| --- | ---: |\n| a | 1 |\n"
-
-
-def test_latex_marks_the_best_and_escapes():
-    text = latex(["nDCG@10", "x_1"], [["a & b", "0.5000 +"], ["c", "0.2500"], ["d", "-"]], "100 %")
-    assert r"nDCG@10 & x\_1 \\" in text
-    assert r"a \& b & \textbf{0.5000}\textsuperscript{+} \\" in text
-    assert r"c & 0.2500 \\" in text
-    assert r"d & -- \\" in text
-    assert r"\caption{100 \%}" in text
-    assert latex_text("a\\b{c}~^") == r"a\textbackslash{}b\{c\}\textasciitilde{}\textasciicircum{}"
-
-
 def test_the_collection_line_of_a_plain_collection():
     from dataclasses import replace
 
@@ -122,6 +105,17 @@ def test_answerable_queries_have_rows_of_their_own():
         ["nDCG@10", "*", "0.8000", "-"]
     ]
     assert "nDCG@10 *" not in printed([result])
+
+
+def test_answerable_queries_have_a_column_of_their_own():
+    """Beside the mean over all judged queries, which is the one that means over collections take."""
+    with_some = _result("ours", "a", 0.4)
+    with_some = replace(
+        with_some, effectiveness=replace(with_some.effectiveness, mean_answerable={"nDCG@10": 0.8})
+    )
+    header, rows = effectiveness_table([with_some, _result("ours", "b", 0.2)], "nDCG@10")
+    assert header == ["nDCG@10", "a", "b", "mean", "a *"]
+    assert rows == [["ours", "0.4000", "0.2000", "0.3000", "0.8000"]]
 
 
 def test_distractors_are_counted():
