@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from splade_engine.collection_idf import QueryEncoder
 from splade_engine.documents.corpus import Corpus, CorpusSource
@@ -266,7 +266,7 @@ def _loaded(encoder: SparseEncoder | str | Path | None, device: str = "auto") ->
 def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:
     from splade_engine.encoder import SparseEncoder
 
-    source, max_length = record.get(SOURCE), record.get("max_length")
+    source, max_length, long_texts = (record.get(key) for key in (SOURCE, "max_length", "long_texts"))
     if source is None:
         raise EncoderMismatchError(f"{path}: does not say where its encoder is; name one")
     try:
@@ -274,6 +274,7 @@ def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) 
             None if source == BUNDLED else str(source),
             device=device,
             max_length=max_length if isinstance(max_length, int) else None,
+            long_texts=cast(Any, long_texts),
         )
     except CheckpointError as error:
         raise CheckpointError(f"{path}: its encoder {source} cannot be loaded: {error}") from error

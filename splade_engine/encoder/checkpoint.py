@@ -28,6 +28,7 @@ Kind = Literal["mlm", "csr", "echo", "scalar"]
 Pooling = Literal["max", "sum"]
 Activation = Literal["log1p_relu", "log1p_log1p_relu", "relu"]
 SpecialTokens = Literal["keep", "zero"]
+LongTexts = Literal["cut", "windows"]
 
 DEFAULT_MAX_LENGTH = 512  # where neither tokenizer nor model name a limit
 _UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
@@ -78,6 +79,8 @@ class Checkpoint:
         top_k: terms kept per vector; None keeps all.
         min_weight: terms that weigh less are dropped from documents (and from queries that are encoded like
             documents): many, and worth next to nothing.
+        long_texts: `cut` at max_length, or encoded in `windows` of max_length tokens, of which each term's
+            largest weight counts.
         document_prompt, query_prompt: put before every text.
         lowercase: lowercase texts before the tokenizer sees them.
         query: a `QueryTable` (inference-free), another checkpoint, or None (queries like documents).
@@ -99,6 +102,7 @@ class Checkpoint:
     special_tokens: SpecialTokens = "keep"
     top_k: int | None = None
     min_weight: float = 0.0
+    long_texts: LongTexts = "cut"
     document_prompt: str = ""
     query_prompt: str = ""
     lowercase: bool = False
@@ -115,6 +119,7 @@ class Checkpoint:
             ("pooling", self.pooling, get_args(Pooling)),
             ("activation", self.activation, get_args(Activation)),
             ("special_tokens", self.special_tokens, get_args(SpecialTokens)),
+            ("long_texts", self.long_texts, get_args(LongTexts)),
         ):
             if value not in allowed:
                 raise CheckpointError(f"{self.folder}: {field} {value!r} is not one of {', '.join(allowed)}")
@@ -124,6 +129,8 @@ class Checkpoint:
             raise CheckpointError(f"{self.folder}: top_k must be at least 1, got {self.top_k}")
         if not isinstance(self.min_weight, int | float) or not 0 <= self.min_weight < 100:
             raise CheckpointError(f"{self.folder}: min_weight must be at least 0, got {self.min_weight!r}")
+        if self.long_texts == "windows" and (self.kind != "mlm" or self.pooling != "max"):
+            raise CheckpointError(f"{self.folder}: long_texts = windows needs a masked LM pooled by max")
         if self.kind == "echo" and self.echo.count("{text}") != 2:
             raise CheckpointError(f"{self.folder}: the echo template needs {{text}} twice, got {self.echo!r}")
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from splade_engine.encoder import hub
-from splade_engine.encoder.checkpoint import Checkpoint, QueryTable, read_checkpoint, read_json
+from splade_engine.encoder.checkpoint import Checkpoint, LongTexts, QueryTable, read_checkpoint, read_json
 from splade_engine.encoder.query_table import TableEncoder, load_table
 from splade_engine.encoder.side import NeuralSide
 from splade_engine.encoder.tokens import check_texts
@@ -37,7 +37,7 @@ class SparseEncoder:
     Attributes:
         n_terms: size of the vocabulary.
         max_length: tokens per text; longer texts are cut, with one warning in the log per call that counts
-            them.
+            them, or encoded in windows where the checkpoint says so.
         inference_free: queries cost a table look-up and need neither torch nor transformers.
         name: hub id or folder name.
         truncated: how many texts were cut since the encoder was loaded.
@@ -90,6 +90,7 @@ class SparseEncoder:
         device: str = "auto",
         dtype: str = "auto",
         max_length: int | None = None,
+        long_texts: LongTexts | None = None,
         revision: str | None = None,
     ) -> SparseEncoder:
         """Load a checkpoint. The weights are read when the first text needs them.
@@ -101,6 +102,9 @@ class SparseEncoder:
             dtype: `auto` (bfloat16 where the device multiplies it natively), `float32`, `bfloat16`,
                 `float16`.
             max_length: tokens per text instead of the checkpoint's own limit.
+            long_texts: what happens to longer documents, instead of what the checkpoint says: `cut`, or
+                `windows` (encoded in overlapping windows of max_length tokens, of which each term's largest
+                weight counts; several times the work for a text several times as long).
             revision: branch, tag or commit of a hub id.
 
         Raises:
@@ -109,6 +113,8 @@ class SparseEncoder:
         """
         folder, name = hub.resolve(source, revision)
         checkpoint = read_checkpoint(folder, name)
+        if long_texts is not None:
+            checkpoint = replace(checkpoint, long_texts=long_texts)
         if checkpoint.query is None and (half := hub.query_half(name, revision)) is not None:
             checkpoint = replace(checkpoint, query=read_checkpoint(half))
         return cls(checkpoint, device=device, dtype=dtype, max_length=max_length)
@@ -138,7 +144,7 @@ class SparseEncoder:
 
     def word_spans(self, text: str) -> list[tuple[int, int, int]]:
         """(term, start, end) of every token of a text; start and end bound the word it is a piece of."""
-        return self._queries.tokenizer.word_spans(text)
+        return self._queries.tokenizer.word_spans(text, windows=self.checkpoint.long_texts == "windows")
 
     def encode_documents(
         self,
@@ -151,7 +157,8 @@ class SparseEncoder:
         """Document vectors, one row per text, in order; a blank text is an empty row.
 
         Args:
-            texts: strings of any length; cut to `max_length` tokens.
+            texts: strings of any length; what happens beyond `max_length` tokens is the checkpoint's
+                `long_texts`.
             batch_tokens: tokens per batch, padding included.
             top_k: keep the heaviest terms of each row (among equals the smaller id); None keeps the
                 checkpoint's.
@@ -220,6 +227,7 @@ class SparseEncoder:
             "activation": c.activation,
             "special_tokens": c.special_tokens,
             "top_k": c.top_k or 0,
+            "long_texts": c.long_texts,
             "queries": "table" if self.inference_free else "model",
         }
 
@@ -227,9 +235,10 @@ class SparseEncoder:
         """Write a folder in the sentence-transformers layout, atomically.
 
         sentence-transformers loads it and encodes the same vectors (inference-free: a Router with a
-        SparseStaticEmbedding), but for a checkpoint's `min_weight`, which only we know: its documents then
-        hold the lighter terms too. Kinds that it has no modules for (echo, scalar heads, DeepImpact) are
-        written as the transformers folder they are, with a `splade_engine` section in config.json.
+        SparseStaticEmbedding), but for a checkpoint's `min_weight` and windows, which only we know: its
+        documents then hold the lighter terms too, and long ones are cut. Kinds that it has no modules for
+        (echo, scalar heads, DeepImpact) are written as the transformers folder they are, with a
+        `splade_engine` section in config.json.
 
         Raises:
             InvalidInputError: if the folder exists and is not empty.

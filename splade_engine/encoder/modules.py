@@ -63,6 +63,7 @@ def read_modules(folder: Path, name: str) -> Checkpoint:
         query_prompt=prompts.get("query", default) or "",
         top_k=checkpoint.top_k if top_k is None else int(top_k),
         min_weight=float(own.get("min_weight", checkpoint.min_weight)),
+        long_texts=own.get("long_texts", checkpoint.long_texts),
     )
     if isinstance(checkpoint.query, Checkpoint):
         query = replace(checkpoint.query, query_prompt=checkpoint.query_prompt, top_k=checkpoint.top_k)

@@ -83,8 +83,9 @@ def save_encoder(
         }
         if checkpoint.top_k is not None:
             root["max_active_dims"] = checkpoint.top_k
-        if checkpoint.min_weight:
-            root["splade_engine"] = {"min_weight": checkpoint.min_weight}
+        own = {"min_weight": checkpoint.min_weight, "long_texts": checkpoint.long_texts}
+        if own != {"min_weight": 0.0, "long_texts": "cut"}:  # sentence-transformers knows neither
+            root["splade_engine"] = own
         write_json(out / "config_sentence_transformers.json", {**root, "similarity_fn_name": "dot"})
         (out / "README.md").write_text(_card(checkpoint, max_length), encoding="utf-8")
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Texts tokenised at a time: bounds the tokenizer's own objects, some 100 bytes a token, to a few hundred MB
 _TOKENISED = 4096
 
+_OVERLAP = 32  # tokens that two windows of a long text share
+
 
 class NeuralSide:
     """One tower of an encoder. Tokenizer and model are loaded when the first text arrives."""
@@ -52,7 +54,10 @@ class NeuralSide:
         """The tokenizer, loaded on first use."""
         if self._tokenizer is None:
             self._tokenizer = TextTokenizer(
-                self.checkpoint.model_folder, self.max_length, lowercase=self.checkpoint.lowercase
+                self.checkpoint.model_folder,
+                self.max_length,
+                lowercase=self.checkpoint.lowercase,
+                overlap=_OVERLAP if self.checkpoint.long_texts == "windows" else 0,
             )
         return self._tokenizer
 
@@ -71,18 +76,18 @@ class NeuralSide:
         self, texts: Sequence[str], *, batch_tokens: int, top_k: int | None, progress: bool | None
     ) -> tuple[SparseVectors, int]:
         """One row per text, in order, and how many texts were cut."""
-        ids, truncated = self._tokenise(texts)
-        rows: list[Row | None] = [None] * len(texts)
+        ids, owners, truncated = self._tokenise(texts)
+        rows: list[Row | None] = [None] * len(ids)
         full = [i for i, tokens in enumerate(ids) if len(tokens)]
         bar = tqdm(
-            total=len(texts),
+            total=len(ids),
             desc="encode",
             unit=" texts",
             file=sys.stderr,
             disable=None if progress is None else not progress,
         )
         with bar:
-            bar.update(len(texts) - len(full))
+            bar.update(len(ids) - len(full))
             lengths = [len(ids[i]) for i in full]
             workers = self.runner.workers if full else 1
             # four batches for every worker, so that none waits long for the last; never below 256 tokens
@@ -92,6 +97,8 @@ class NeuralSide:
                 for i, row in zip(batch, found, strict=True):
                     rows[i] = row
                 bar.update(len(batch))
+        if len(ids) > len(texts):
+            rows = _pooled(rows, owners, len(texts))
         vectors = _stacked(rows, self.n_terms, self.min_weight)
         return (vectors if top_k is None else vectors.top_k(top_k)), truncated
 
@@ -121,26 +128,52 @@ class NeuralSide:
             for done, future in pending:
                 yield done, future.result()
 
-    def _tokenise(self, texts: Sequence[str]) -> tuple[list[Ids], int]:
-        """Token ids; empty for a text that has no token of its own."""
+    def _tokenise(self, texts: Sequence[str]) -> tuple[list[Ids], list[int], int]:
+        """Token ids of every text, or of every window of it (empty for a text that has no token of its own);
+        the text that they belong to; and how many texts were cut.
+        """
         ids: list[Ids] = []
+        owners: list[int] = []
         truncated = 0
         nothing = np.zeros(0, dtype=np.int32)
         if not texts:
-            return ids, 0
+            return ids, owners, 0
         (bare,), _ = self.runner.prepare(self.tokenizer, [self.prompt])
         for start in range(0, len(texts), _TOKENISED):
             chunk = texts[start : start + _TOKENISED]
             prompted = [self.prompt + text for text in chunk] if self.prompt else chunk
-            tokens, cut = self.runner.prepare(self.tokenizer, prompted)
+            if self.checkpoint.long_texts == "windows":
+                tokens, rows = self.tokenizer.encode_windows(prompted)
+            else:
+                tokens, cut = self.runner.prepare(self.tokenizer, prompted)
+                rows = list(range(len(chunk)))
+                truncated += cut
             # a blank text, or one of characters that the tokenizer drops, is the prompt and special tokens
             # alone
             ids += [
-                t if text.strip() and len(t) > len(bare) else nothing
-                for t, text in zip(tokens, chunk, strict=True)
+                t if chunk[row].strip() and len(t) > len(bare) else nothing
+                for t, row in zip(tokens, rows, strict=True)
             ]
-            truncated += cut
-        return ids, truncated
+            owners += [start + row for row in rows]
+        return ids, owners, truncated
+
+
+def _pooled(rows: Sequence[Row | None], owners: Sequence[int], count: int) -> list[Row | None]:
+    """The rows of every text's windows as one: the largest weight of each term."""
+    parts: list[list[Row]] = [[] for _ in range(count)]
+    for row, owner in zip(rows, owners, strict=True):
+        if row is not None:
+            parts[owner].append(row)
+    out: list[Row | None] = []
+    for found in parts:
+        if len(found) < 2:
+            out.append(found[0] if found else None)
+            continue
+        terms, place = np.unique(np.concatenate([t for t, _ in found]), return_inverse=True)
+        weights = np.zeros(len(terms), np.float32)
+        np.maximum.at(weights, place, np.concatenate([w for _, w in found]))
+        out.append((terms, weights))
+    return out
 
 
 def _stacked(rows: Sequence[Row | None], n_terms: int, min_weight: float) -> SparseVectors:

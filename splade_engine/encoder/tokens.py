@@ -27,17 +27,20 @@ class TextTokenizer:
             convert.
         max_length: tokens per text, special tokens included; longer texts are cut.
         lowercase: lowercase texts first (sentence-transformers' `do_lower_case`).
+        overlap: tokens that two windows of `encode_windows` share, so that every token is seen with what
+            stands around it.
 
     Raises:
         CheckpointError: if there is no tokenizer in the folder.
     """
 
-    def __init__(self, folder: Path, max_length: int, *, lowercase: bool = False) -> None:
+    def __init__(self, folder: Path, max_length: int, *, lowercase: bool = False, overlap: int = 0) -> None:
         config = read_json(folder / "tokenizer_config.json", optional=True)
         self._tokenizer: Any = _load(folder, config)
         self._tokenizer.no_padding()
         direction = str(config.get("truncation_side", "right"))
-        self._tokenizer.enable_truncation(max_length, direction=direction)
+        overlap = min(overlap, (max_length - 3) // 2)  # a window has to get ahead
+        self._tokenizer.enable_truncation(max_length, stride=overlap, direction=direction)
         self._lowercase = lowercase
         self.max_length = max_length
 
@@ -82,6 +85,17 @@ class TextTokenizer:
         cut = sum(1 for e in encodings if len(e) >= self.max_length and e.overflowing)
         return [np.array(e.ids, dtype=np.int32) for e in encodings], cut
 
+    def encode_windows(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
+        """Token ids of every window of every text, special tokens in each, and the window's text number."""
+        if self._lowercase:
+            texts = [text.lower() for text in texts]
+        windows, owners = [], []
+        for row, encoding in enumerate(self._tokenizer.encode_batch_fast(list(texts))):
+            for part in (encoding, *encoding.overflowing):
+                windows.append(np.array(part.ids, dtype=np.int32))
+                owners.append(row)
+        return windows, owners
+
     def encode_one(self, text: str) -> tuple[list[int], bool]:
         """Ids of one text without special tokens, and whether it was cut: the search path."""
         encoding = self._tokenizer.encode(text.lower() if self._lowercase else text, add_special_tokens=False)
@@ -93,12 +107,16 @@ class TextTokenizer:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=True)
         return [np.array([-1 if w is None else w for w in e.word_ids], dtype=np.int32) for e in encodings]
 
-    def word_spans(self, text: str) -> list[tuple[int, int, int]]:
+    def word_spans(self, text: str, *, windows: bool = False) -> list[tuple[int, int, int]]:
         """(token id, start, end) of every token of a text that `encode` sees, in order, start and end being
-        those of the whole word that the token is a piece of.
+        those of the whole word that the token is a piece of; with `windows` of what `encode_windows` sees.
         """
         encoding = self._tokenizer.encode(text.lower() if self._lowercase else text, add_special_tokens=False)
-        pieces = list(zip(encoding.ids, encoding.word_ids, encoding.offsets, strict=True))
+        pieces = [
+            piece
+            for part in (encoding, *(encoding.overflowing if windows else ()))
+            for piece in zip(part.ids, part.word_ids, part.offsets, strict=True)
+        ]
         words: dict[int | None, tuple[int, int]] = {}
         for _, word, (start, end) in pieces:
             first, last = words.get(word, (start, end))

@@ -199,3 +199,37 @@ def test_fingerprint(mlm_folder: Path, tmp_path: Path) -> None:
 def test_vocabulary_names_every_term(encoder: SparseEncoder, vocabulary: list[str]) -> None:
     assert encoder.vocabulary == vocabulary
     assert "200 terms" in repr(encoder)
+
+
+def test_windows_of_a_long_text(mlm_folder: Path, texts: list[str]) -> None:
+    """A long text's vector is the largest weight of each term over the windows that the tokenizer makes."""
+    whole = SparseEncoder.load(mlm_folder, dtype="float32", max_length=24, long_texts="windows")
+    cut = SparseEncoder.load(mlm_folder, dtype="float32", max_length=24)
+    long = " ".join(texts)
+    first, second = " ".join(texts[0].split()[:4]), " ".join(texts[1].split()[:3])
+    mixed = [first, "", long, second]
+    found = whole.encode_documents(mixed)
+    assert whole.truncated == 0
+    assert len(found[1:2].terms) == 0
+    assert found[[0, 3]] == cut.encode_documents([first, second])
+    tokenizer = whole._documents.tokenizer
+    windows, owners = tokenizer.encode_windows(mixed)
+    assert owners.count(2) == len(owners) - 3 > 5
+    rows = [whole._documents.runner.run([w], None)[0] for w, o in zip(windows, owners, strict=True) if o == 2]
+    expected = np.zeros(whole.n_terms, np.float32)
+    for terms, weights in rows:
+        expected[terms] = np.maximum(expected[terms], weights)
+    np.testing.assert_allclose(matrix(found)[2], expected, atol=1e-6)
+    assert whole.fingerprint() != cut.fingerprint()
+    # every token of the text is seen: the ids of the windows, without what they share, are those of the text
+    every = SparseEncoder.load(mlm_folder)._documents.tokenizer
+    every._tokenizer.no_truncation()
+    assert set(np.concatenate(windows)) == set(every.encode(mixed)[0][2]) | set(every.encode(mixed)[0][0])
+    spans = whole.word_spans(long)
+    assert max(end for _, _, end in spans) == len(long)
+    assert max(end for _, _, end in cut.word_spans(long)) < len(long)
+
+
+def test_windows_need_max_pooling(mlm_folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="'sliding'"):
+        SparseEncoder.load(mlm_folder, long_texts="sliding")  # type: ignore[arg-type]
