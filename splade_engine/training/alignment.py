@@ -158,7 +158,9 @@ def aligned_model(folder: Path, texts: Iterable[str], config: AlignmentConfig | 
         CheckpointError: if the folder holds no BERT encoder.
         DatasetError: if there is nothing to fit on.
     """
-    from transformers import AutoConfig, AutoModel, BertForMaskedLM
+    from transformers import AutoConfig, BertForMaskedLM
+
+    from splade_engine.encoder.backbone import load_pretrained
 
     config = config or AlignmentConfig()
     try:
@@ -167,9 +169,10 @@ def aligned_model(folder: Path, texts: Iterable[str], config: AlignmentConfig | 
         raise CheckpointError(f"{folder}: no model to align: {str(error).splitlines()[0]}") from error
     if model_config.model_type != "bert":
         raise CheckpointError(f"{folder}: alignment knows BERT encoders, not {model_config.model_type!r}")
-    encoder = AutoModel.from_pretrained(folder, local_files_only=True, add_pooling_layer=False)
+    encoder = load_pretrained(folder, "AutoModel", torch.float32)
     model: Any = BertForMaskedLM(model_config)
-    model.bert.load_state_dict(encoder.state_dict())
+    state = {k: v for k, v in encoder.state_dict().items() if not k.startswith("pooler.")}
+    model.bert.load_state_dict(state)
     model.tie_weights()
     model.eval()
     tokenizer = TextTokenizer(folder, config.max_length)
@@ -193,8 +196,11 @@ def aligned_checkpoint(
         output: the folder to make; None: a temporary one.
         config: see `AlignmentConfig`.
     """
+    from transformers.utils import logging as hf_logging
+
     source = Path(folder)
     model = aligned_model(source, texts, config)
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one shard needs no bar
     target = Path(tempfile.mkdtemp(prefix="splade-engine-aligned-")) if output is None else Path(output)
     with new_folder(target) as out:
         model.save_pretrained(out)

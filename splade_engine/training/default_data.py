@@ -6,35 +6,44 @@ arXiv abstracts (CC0), MedQuAD (CC BY), SQuAD and QAMR sentences (CC BY-SA), ACL
 BY), WordNet glosses, OpenStax passages marked CC BY, Wikipedia passages (CC BY-SA).
 
 Where a source has no questions, queries are made from the passage: a sentence, a part of one, or a few of its
-words.
+words. A part of the Wikipedia documents are two to four passages in a row, because most of the others are
+shorter than the documents that people search.
+
+The first 100,000 Wikipedia passages are left to evaluation, as distractors. `apart` names folders of test
+collections: a training text that shares 13 words in a row with one of their documents or queries is left out
+(`copies.py`).
 """
 
 from __future__ import annotations
 
-import gzip
-import io
 import json
+import logging
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-
+from splade_engine.atomic_file import atomic_file
+from splade_engine.documents.text_lines import read_lines
 from splade_engine.errors import DatasetError
+from splade_engine.training.copies import GRAM, Copies
+
+logger = logging.getLogger(__name__)
 
 SOURCES = {  # pairs taken, and passages whose sentences become queries as well
-    "arxiv-abstracts": (4_000, 2_000),
-    "medquad": (7_000, 2_000),
+    "arxiv-abstracts": (4_000, 4_000),
+    "medquad": (12_000, 4_000),
     "squad-sentences": (9_000, 0),
     "qamr": (2_000, 0),
-    "acl-anthology": (7_000, 2_000),
+    "acl-anthology": (16_000, 6_000),
     "wordnet-glosses": (4_000, 0),
 }
 HELD_OUT = 300  # pairs of each of the first three and of ACL kept for development
-OPENSTAX, WIKIPEDIA, PER_ARTICLE = 6_000, 18_000, 6
+OPENSTAX, WIKIPEDIA, PER_ARTICLE = 8_000, 40_000, 6
+DISTRACTORS = 100_000  # Wikipedia passages at the start of the file that are for evaluation only
+LONG = 0.3  # of the Wikipedia documents, 2 to 4 passages in a row
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
 _WORD = re.compile(r"[A-Za-z][A-Za-z\-]{3,}")
 _COMMON = frozenset(
@@ -90,13 +99,46 @@ def default_pairs(folder: str | Path, seed: int = 1) -> tuple[list[Pair], list[P
     return pairs, held
 
 
+def write_sources(folder: str | Path, output: str | Path, apart: Sequence[str | Path] = ()) -> list[Path]:
+    """Write the training pairs, one `<source>.jsonl` each, for `splade-engine train --data`.
+
+    Args:
+        folder: see the module.
+        output: a folder, made if it is not there.
+        apart: BEIR folders whose texts must not be trained on.
+
+    Returns:
+        The files, in the order of the sources.
+
+    Raises:
+        DatasetError: naming the file that is missing or not readable.
+    """
+    copies = Copies(apart)
+    pairs, _ = default_pairs(folder)
+    kept = [pair for pair in pairs if not copies.has(pair.document) and not copies.has(pair.query)]
+    logger.info(
+        "%d of %d pairs share %d words with a test text and go", len(pairs) - len(kept), len(pairs), GRAM
+    )
+    target = Path(output)
+    target.mkdir(parents=True, exist_ok=True)
+    files = []
+    for source in dict.fromkeys(pair.source for pair in kept):
+        files.append(target / f"{source}.jsonl")
+        with atomic_file(files[-1]) as file:
+            for pair in kept:
+                if pair.source == source:
+                    row = {"query": pair.query, "positive": pair.document}
+                    file.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
+    return files
+
+
 def documents_for_idf(folder: str | Path, every: int = 4) -> Iterator[str]:
     """The documents whose tokens the query table counts: all sources, and each fourth Wikipedia passage."""
     root = Path(folder)
     for name in ("arxiv-abstracts", "medquad", "squad-sentences", "openstax", "acl-anthology"):
         yield from _collection(root / "train" / name, name).documents.values()
-    for i, row in enumerate(_zst(root / "passages" / "wikipedia-en.jsonl.zst")):
-        if i % every == 0:
+    for i, row in enumerate(_rows(root / "passages" / "wikipedia-en.jsonl.zst")):
+        if i % every == 0 and i >= DISTRACTORS:
             yield f"{row['title']} {row['text']}"
 
 
@@ -148,17 +190,21 @@ def _openstax(folder: Path, rng: random.Random) -> list[Pair]:
 
 
 def _wikipedia(path: Path, rng: random.Random) -> list[Pair]:
-    rows = list(_zst(path))
-    rng.shuffle(rows)
+    rows = list(_rows(path))
+    order = list(range(DISTRACTORS, len(rows)))
+    rng.shuffle(order)
     pairs: list[Pair] = []
     articles: Counter[str] = Counter()
-    for row in rows:
-        title, text = row["title"], row["text"]
+    for i in order:
+        title, text = rows[i]["title"], rows[i]["text"]
         if len(pairs) == WIKIPEDIA:
             break
         if articles[title] == PER_ARTICLE or len(text.split()) < 45:
             continue
         articles[title] += 1
+        if rng.random() < LONG:
+            following = rows[i + 1 : i + rng.randint(2, 4)]
+            text = " ".join([text, *(row["text"] for row in following if row["title"] == title)])
         if rng.random() < 0.25:
             words = keyword_query(text, rng)
             if words:
@@ -177,17 +223,17 @@ def _pair(collection: Collection, query: str, document: str, name: str) -> Pair:
 
 def _collection(folder: Path, name: str) -> Collection:
     documents = {}
-    for row in _gz(folder / "corpus.jsonl.gz"):
+    for row in _rows(folder / "corpus.jsonl.gz"):
         if name == "openstax" and row.get("src", "").split("|")[-1] != "by":
             continue
         if name == "acl-anthology" and _year(row["_id"]) < 2016:
             continue
         documents[row["_id"]] = f"{row.get('title', '')} {row['text']}".strip()
-    queries = {row["_id"]: row["text"] for row in _gz(folder / "queries.jsonl.gz")}
+    queries = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl.gz")}
     pairs = []
-    for line in _lines(folder / "qrels" / "train.tsv.gz"):
-        query, document, grade = line.rstrip("\n").split("\t")
-        if query in queries and document in documents and int(grade) > 0:
+    for _, line in read_lines(folder / "qrels" / "train.tsv.gz"):
+        query, document, grade = line.split("\t")
+        if query in queries and document in documents and int(grade) > 0:  # the heading is in neither
             pairs.append((query, document))
     return Collection(documents, queries, pairs)
 
@@ -200,25 +246,9 @@ def _year(identifier: str) -> int:
     return 1900 + year if year > 60 else 2000 + year
 
 
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            for i, line in enumerate(file):
-                if i or not line.startswith("query-id"):
-                    yield line
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not readable: {error}") from error
-
-
-def _gz(path: Path) -> Iterator[dict[str, str]]:
-    for line in _lines(path):
-        yield json.loads(line)
-
-
-def _zst(path: Path) -> Iterator[dict[str, str]]:
-    try:
-        with pa.OSFile(str(path)) as raw, pa.CompressedInputStream(raw, "zstd") as stream:
-            for line in io.TextIOWrapper(stream, encoding="utf-8"):
-                yield json.loads(line)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DatasetError(f"{path}: not readable: {error}") from error
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    for number, line in read_lines(path):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise DatasetError(f"{path}:{number}: not JSON ({error})") from None

@@ -22,8 +22,10 @@ from splade_engine.training.collate import pad
 from splade_engine.training.head import max_pool
 
 NEAR_CONSTANT = 0.995  # mean cosine between the vectors of unrelated sentences
-OFFER = "model.align = true (--set model.align=true) fits one in closed form from the input embeddings "
-"before training"
+OFFER = (
+    "model.align = true (--set model.align=true) fits one in closed form from the input embeddings before "
+    "training"
+)
 
 # Unrelated on purpose: their vectors should have little in common
 SENTENCES = (

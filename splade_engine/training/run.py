@@ -25,6 +25,7 @@ from transformers.trainer_utils import set_seed
 
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.training.mixture import TrainingSet
+from splade_engine.training.model import SparseStudent
 from splade_engine.training.monitor import RunLog
 from splade_engine.training.probe import Probe, folder_probe, held_out_probe
 from splade_engine.training.recipe import Recipe, load_recipe
@@ -113,6 +114,9 @@ def _run(
     progress: bool,
 ) -> TrainingResult:
     steps = data.n_batches // (recipe.train.accumulation * world)
+    arguments = training_arguments(recipe, folder, steps)
+    if arguments.bf16 and arguments.use_cpu and isinstance(start.student, SparseStudent):
+        start.student.attend_eagerly()
     teachers = load_teachers(recipe, data.sources)
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
@@ -122,7 +126,7 @@ def _run(
         recipe,
         data,
         collator,
-        training_arguments(recipe, folder, steps),
+        arguments,
         ramp_steps=recipe.regularizer.ramp_steps or round(recipe.regularizer.ramp_share * steps),
         teachers=teachers,
     )

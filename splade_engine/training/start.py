@@ -119,6 +119,10 @@ def _load(
     if checkpoint.positions is not None and length > checkpoint.positions:
         raise InvalidInputError(f"{name} takes {checkpoint.positions} tokens, the recipe asks for {length}")
     backbone = load_backbone(checkpoint, "cpu", torch.float32)
+    if config.dropout >= 0:
+        for module in backbone.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = config.dropout
     tokenizer = TextTokenizer(checkpoint.model_folder, length, lowercase=checkpoint.lowercase)
     if tokenizer.size > backbone.n_terms:
         raise CheckpointError(f"{folder}: {tokenizer.size} tokens for a decoder of {backbone.n_terms}")

@@ -71,15 +71,12 @@ class DenseTeacher:
     def __init__(
         self, source: str | Path, *, device: str | torch.device = "cpu", max_length: int = 256
     ) -> None:
-        from transformers import AutoModel
+        from splade_engine.encoder.backbone import load_pretrained
 
         folder, name = hub.resolve(str(source))
         self.device = torch.device(device)
         self.pooling = _dense_pooling(folder, name)
-        try:
-            model = AutoModel.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{name}: no dense encoder: {str(error).splitlines()[0]}") from error
+        model = load_pretrained(folder, "AutoModel", torch.float32)
         self.model: Any = model.eval().to(self.device).requires_grad_(False)
         self.tokenizer = TextTokenizer(folder, max_length)
 

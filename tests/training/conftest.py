@@ -14,12 +14,20 @@ SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = SPECIAL + WORDS
 
 
-def write_tokenizer(folder: Path) -> None:
-    (folder / "vocab.txt").write_text("\n".join(VOCABULARY), encoding="utf-8")
+def write_tokenizer(folder: Path, vocabulary: list[str] = VOCABULARY) -> None:
+    (folder / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": 64}))
 
 
-def tiny_bert(folder: Path, *, seed: int = 0, bias: float = -4.0, head: bool = True) -> Path:
+def tiny_bert(
+    folder: Path,
+    *,
+    seed: int = 0,
+    bias: float = -4.0,
+    head: bool = True,
+    words: list[str] = WORDS,
+    positions: int = 64,
+) -> Path:
     """A one-layer BERT over the vocabulary above that starts like a lexical model, as a trained one would:
     every token's largest logit is its own, and about a tenth of the others are above zero."""
     import torch
@@ -28,12 +36,12 @@ def tiny_bert(folder: Path, *, seed: int = 0, bias: float = -4.0, head: bool = T
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # two threads that wait for each other are slower than one
     config = BertConfig(
-        vocab_size=len(VOCABULARY),
+        vocab_size=len(SPECIAL + words),
         hidden_size=32,
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=64,
+        max_position_embeddings=positions,
         initializer_range=0.02,
     )
     model = BertForMaskedLM(config) if head else BertModel(config)
@@ -44,7 +52,7 @@ def tiny_bert(folder: Path, *, seed: int = 0, bias: float = -4.0, head: bool = T
             model.cls.predictions.bias.fill_(bias)
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
-    write_tokenizer(folder)
+    write_tokenizer(folder, SPECIAL + words)
     return folder
 
 

@@ -5,23 +5,32 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 
 import pyarrow as pa
 import pytest
 
 from splade_engine.errors import DatasetError
+from splade_engine.training import default_data
 from splade_engine.training.default_data import (
     SOURCES,
     default_pairs,
     documents_for_idf,
     keyword_query,
     sentence_query,
+    write_sources,
 )
 
 PASSAGE = " ".join(
     f"Sentence number {i} tells the reader about lantern{i}, harbour{i} and several other invented things."
     for i in range(6)
 )
+
+
+@pytest.fixture(autouse=True)
+def few_distractors(monkeypatch):
+    """Four of the twenty invented Wikipedia passages, in place of the first 100,000."""
+    monkeypatch.setattr(default_data, "DISTRACTORS", 4)
 
 
 def write(path, rows):
@@ -79,9 +88,27 @@ def test_no_article_fills_the_mixture(folder):
     assert 0 < sum(pair.source == "wikipedia" for pair in pairs) <= 6
 
 
+def test_evaluation_keeps_the_first_passages(folder):
+    pairs, _ = default_pairs(folder)
+    seen = {n for pair in pairs for n in re.findall(r"Wiki(\d+)\.", pair.document)}
+    assert seen and not seen & {"0", "1", "2", "3"}
+
+
+def test_some_documents_are_passages_in_a_row(folder, monkeypatch):
+    monkeypatch.setattr(default_data, "LONG", 1.0)
+    monkeypatch.setattr(default_data, "PER_ARTICLE", 100)
+    documents = [pair.document for pair in default_pairs(folder)[0] if pair.source == "wikipedia"]
+    numbers = [[int(n) for n in re.findall(r"Wiki(\d+)\.", d)] for d in documents]
+    assert max(map(len, numbers)) == 4
+    assert all(row == list(range(row[0], row[0] + len(row))) for row in numbers if len(row) > 1)
+    monkeypatch.setattr(default_data, "LONG", 0.0)
+    documents = [pair.document for pair in default_pairs(folder)[0] if pair.source == "wikipedia"]
+    assert max(len(re.findall("Wiki", d)) for d in documents) == 1
+
+
 def test_idf_documents(folder):
     documents = list(documents_for_idf(folder))
-    assert sum(d.startswith("Lamp Wiki") for d in documents) == 5  # each fourth of 20
+    assert sum(d.startswith("Lamp Wiki") for d in documents) == 4  # each fourth of 20, without the first
     assert not any("forbidden" in d for d in documents)
 
 
@@ -109,11 +136,31 @@ def test_keyword_queries():
 
 
 def test_a_missing_or_broken_source_is_named(folder, tmp_path):
-    with pytest.raises(DatasetError, match=r"arxiv-abstracts.corpus.jsonl.gz: not readable"):
+    with pytest.raises(DatasetError, match=r"arxiv-abstracts.corpus.jsonl.gz: no such file"):
         default_pairs(tmp_path)
     broken = tmp_path / "train" / "arxiv-abstracts"
     collection(broken, ["a"])
     whole = (broken / "corpus.jsonl.gz").read_bytes()
     (broken / "corpus.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DatasetError, match="not readable"):
+    with pytest.raises(DatasetError, match=r"corpus.jsonl.gz:\d+: the compressed file ends too early"):
         default_pairs(tmp_path)
+    write(broken / "corpus.jsonl.gz", ["{\n"])
+    with pytest.raises(DatasetError, match=r"corpus.jsonl.gz:1: not JSON"):
+        default_pairs(tmp_path)
+
+
+def test_copies_of_test_texts_are_not_written(folder, tmp_path):
+    everything = write_sources(folder, tmp_path / "all")
+    assert [path.stem for path in everything] == [*SOURCES, "openstax", "wikipedia"]
+    rows = [json.loads(line) for path in everything for line in path.read_text().splitlines()]
+    assert [(r["query"], r["positive"]) for r in rows] == [
+        (p.query, p.document) for p in default_pairs(folder)[0]
+    ]
+    collection(tmp_path / "test", ["t"])  # its document holds PASSAGE, as all the others do
+    assert write_sources(folder, tmp_path / "none", [tmp_path / "test"]) == []
+    quoted = "x 227 Sentence number 0 tells the reader about lantern0, harbour0 and several other"
+    write(tmp_path / "test" / "corpus.jsonl.gz", [{"_id": "t", "text": quoted}])
+    apart = write_sources(folder, tmp_path / "apart", [tmp_path / "test"])
+    kept = [json.loads(line) for path in apart for line in path.read_text().splitlines()]
+    assert kept == [row for row in rows if "-227 Sentence" not in row["positive"]]
+    assert 0 < len(rows) - len(kept) < 10

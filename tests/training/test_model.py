@@ -82,6 +82,42 @@ def test_batches_of_mixed_lengths_equal_single_texts(tmp_path, bert_folder, monk
         )
 
 
+@pytest.mark.parametrize("rate", [-1.0, 0.0, 0.3])
+def test_dropout_of_the_recipe(rate, tmp_path, bert_folder):
+    config = ModelConfig(base=str(bert_folder), document_length=32, preflight=False, dropout=rate)
+    tower = build_student(config, [], tmp_path).student.documents
+    found = {m.p for m in tower.modules() if isinstance(m, torch.nn.Dropout)}
+    assert found == {0.1 if rate < 0 else rate}  # the base's own is 0.1
+    ids, mask = pad(build_student(config, [], tmp_path).documents.encode(TEXTS)[0])
+    twice = [tower.train()(ids, mask, mask) for _ in range(2)]
+    assert torch.equal(*twice) == (rate == 0)
+    assert torch.equal(*[tower.eval()(ids, mask, mask) for _ in range(2)])
+
+
+@pytest.mark.parametrize("name", ["shared", "separate"])
+def test_eager_attention_computes_the_same(name, tmp_path, bert_folder):
+    config = ModelConfig(
+        base=str(bert_folder), document_length=32, preflight=False, dropout=0.0, **KINDS[name]
+    )
+    start = build_student(config, [], tmp_path)
+    student = start.student.train()
+    ids, mask = pad(start.documents.encode(TEXTS)[0])
+
+    def outcome():
+        student.zero_grad()
+        queries, documents = student.query_vectors(ids, mask, mask), student.document_vectors(ids, mask, mask)
+        (queries.sum() + documents.square().sum()).backward()
+        kinds = {
+            t.backbone.model.config._attn_implementation for t in (student.documents, student.queries) if t
+        }
+        return kinds, queries, documents, [p.grad.clone() for p in student.parameters() if p.grad is not None]
+
+    (fused, *before), (eager, *after) = outcome(), (student.attend_eagerly(), outcome())[1]
+    assert (fused, eager) == ({"sdpa"}, {"eager"})
+    for a, b in zip(before[:2] + before[2], after[:2] + after[2], strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
 def test_length_groups_save_padding_where_it_pays():
     assert length_groups([128] * 64) == [(0, 64)]
     assert length_groups([10] * 60 + [500] * 4) == [(0, 60), (60, 64)]

@@ -1,0 +1,173 @@
+"""The bundled encoder, from a folder of collections to the compact folder in the package.
+
+WORK/data/      one JSONL file per source and `idf.json`, the query table (`plan.json`: they are whole)
+WORK/run/       a run of the recipe `default`, as `splade-engine train` makes it; continued if cut short
+OUTPUT/         the result in int8, see `encoder/quantized.py`; its README.md is kept
+
+`scripts/train_default` is the command.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from splade_engine.atomic_file import atomic_file
+from splade_engine.encoder.backbone import load_backbone
+from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
+from splade_engine.encoder.quantized import save_quantized
+from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.training.default_data import documents_for_idf, write_sources
+from splade_engine.training.idf import bm25_idf, document_frequencies, read_table
+from splade_engine.training.recipe import Recipe, load_recipe
+from splade_engine.training.run import TrainingResult, train
+
+logger = logging.getLogger(__name__)
+
+# the order decides the mixture, and the first one gives the held-out queries of the quick nDCG@10
+ORDER = (
+    "arxiv-abstracts",
+    "medquad",
+    "acl-anthology",
+    "squad-sentences",
+    "qamr",
+    "wordnet-glosses",
+    "openstax",
+    "wikipedia",
+)
+UNSEEN = 8.0  # idf of tokens that none of the counted documents holds
+TRAINED = 2.0  # tokens as common as "about" decide nothing: they get no weight while training,
+ASKED = 2.7  # and a few more none in queries, which then have under 12 terms on average
+MIN_WEIGHT = 0.2  # smaller document weights are not stored: a fifth of the terms, free (docs/training.md)
+MAX_LENGTH = 512
+
+
+def prepare(data: str | Path, base: str | Path, output: str | Path, apart: Sequence[str | Path] = ()) -> None:
+    """Write the sources and the query table of the run; done already, nothing happens.
+
+    Args:
+        data: the collections, laid out as `default_data.py` says.
+        base: the encoder to start from, whose tokens are counted.
+        output: a folder, made if it is not there.
+        apart: BEIR folders whose texts must not be trained on.
+
+    Raises:
+        InvalidInputError: if the folder was made from other data.
+        DatasetError: naming the file that is missing or not readable.
+    """
+    target, plan = Path(output), Path(output) / "plan.json"
+    asked = {"data": str(Path(data).resolve()), "apart": sorted(str(Path(p).resolve()) for p in apart)}
+    if plan.is_file():
+        made = json.loads(plan.read_text(encoding="utf-8"))
+        if made != asked:
+            different = next(name for name in asked if made.get(name) != asked[name])
+            raise InvalidInputError(
+                f"{target}: made with {different} = {made.get(different)}, now {asked[different]}; "
+                "remove it to begin anew"
+            )
+        return
+    files = write_sources(data, target, apart)
+    logger.info("%s: %d sources", target, len(files))
+    tokenizer = TextTokenizer(Path(base), MAX_LENGTH)
+    idf = query_table(data, tokenizer)
+    weights = dict(zip(tokenizer.vocabulary(len(idf)), idf.tolist(), strict=True))
+    for path, value in ((target / "idf.json", weights), (plan, asked)):
+        with atomic_file(path) as file:
+            file.write(json.dumps(value, ensure_ascii=False).encode("utf-8"))
+
+
+def query_table(data: str | Path, tokenizer: TextTokenizer) -> NDArray[np.float32]:
+    """float32[V]: BM25's idf of every token; 0 for special and unused ones and for those below `TRAINED`."""
+    counts, total = document_frequencies(tokenizer, documents_for_idf(data), tokenizer.size, limit=10**9)
+    idf = bm25_idf(counts, total, UNSEEN)
+    vocabulary = tokenizer.vocabulary(len(idf))
+    unused = [i for i, token in enumerate(vocabulary) if token.startswith("[unused")]
+    idf[[*tokenizer.special_ids, *unused]] = 0
+    idf[idf < TRAINED] = 0
+    logger.info("idf counted on %d documents, %d tokens have a weight", total, np.count_nonzero(idf))
+    return idf
+
+
+def run_recipe(sources: Path, base: Path, steps: int | None = None) -> Recipe:
+    """The recipe `default` on the prepared sources."""
+    changes: dict[str, Any] = {
+        "model.base": str(base),
+        "model.idf": str(sources / "idf.json"),
+        "loss.teachers": [f"dense:{base}", "bm25"],
+        "data.sources": [
+            {"path": str(sources / f"{name}.jsonl")}
+            for name in ORDER
+            if (sources / f"{name}.jsonl").is_file()
+        ],
+    }
+    if steps is not None:
+        changes["train.steps"] = steps
+    return load_recipe("default").override(changes)
+
+
+def run(recipe: Recipe, folder: Path, *, progress: bool = False) -> Path:
+    """Train, or continue what was begun; returns the folder of the encoder.
+
+    Raises:
+        InvalidInputError: if another number of steps was begun.
+        TrainingError, DatasetError, CheckpointError: from the run.
+    """
+    if (folder / "recipe.toml").is_file():
+        begun = load_recipe(folder / "recipe.toml")
+        if begun.train.steps != recipe.train.steps:
+            raise InvalidInputError(
+                f"{folder}: begun with {begun.train.steps} steps, now {recipe.train.steps}; "
+                "remove it to begin anew"
+            )
+    if (folder / "model").is_dir():
+        return folder / "model"
+    result: TrainingResult = train(
+        recipe, folder, resume=(folder / "recipe.toml").is_file(), progress=progress
+    )
+    return result.model
+
+
+def export(model: str | Path, output: str | Path) -> None:
+    """Write a run's encoder as the compact folder, atomically; the README.md that is there stays.
+
+    Args:
+        model: `run/model` of an inference-free run: a transformers folder as `saving.py` writes it.
+        output: the folder to make or to replace.
+
+    Raises:
+        CheckpointError: if it is not such a folder.
+    """
+    source, target = Path(model), Path(output)
+    checkpoint = read_checkpoint(source, str(source))
+    query = checkpoint.query
+    if checkpoint.kind != "mlm" or not isinstance(query, QueryTable) or query.weights is None:
+        raise CheckpointError(f"{source}: the bundled encoder is an inference-free one, with a query table")
+    tokenizer = TextTokenizer(checkpoint.model_folder, MAX_LENGTH, lowercase=checkpoint.lowercase)
+    backbone = load_backbone(checkpoint, "cpu", torch.float32)
+    idf = read_table(query.weights, tokenizer, backbone.n_terms, query.missing)
+    idf[idf < ASKED] = 0
+    card = target / "README.md"
+    save_quantized(
+        target,
+        state=backbone.model.state_dict(),
+        config=backbone.model.config.to_dict(),
+        tokenizer=checkpoint.model_folder / "tokenizer.json",
+        query_weights=idf,
+        settings={
+            "name": "splade-engine-default",
+            "activation": checkpoint.activation,
+            "max_length": min(MAX_LENGTH, checkpoint.positions or MAX_LENGTH),
+            "min_weight": MIN_WEIGHT,
+        },
+        readme=card.read_text(encoding="utf-8") if card.is_file() else "",
+        overwrite=True,
+    )
+    logger.info("%s: %d query terms", target, np.count_nonzero(idf))

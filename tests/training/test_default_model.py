@@ -1,0 +1,95 @@
+"""`scripts/train_default` on invented collections and a tiny encoder: sources, run, export."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from splade_engine.encoder import SparseEncoder
+from splade_engine.training import default_data, default_model
+from splade_engine.training.recipe import load_recipe
+from splade_engine.training.trainer import SparseTrainer
+
+HERE = Path(__file__).parent
+
+
+def neighbour(name):
+    spec = importlib.util.spec_from_file_location(f"training_{name}", HERE / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+conftest, data_test = neighbour("conftest"), neighbour("test_default_data")
+folder = data_test.folder  # the invented collections
+main = runpy.run_path(str(HERE.parent.parent / "scripts" / "train_default"))["main"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    words = sorted(
+        set(re.findall(r"[a-z]+", data_test.PASSAGE.lower())) | {"lamp", "question", "wiki", "qamr"}
+    )
+    digits = [str(i) for i in range(10)] + [f"##{i}" for i in range(10)]
+    made = tmp_path_factory.mktemp("models") / "base"
+    return conftest.tiny_bert(made, head=False, words=[*words, *digits, "[unused0]"], positions=512)
+
+
+def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_curves):
+    monkeypatch.setattr(default_data, "DISTRACTORS", 4)
+    # tokens of a tiny vocabulary are all common: thresholds on its own scale
+    monkeypatch.setattr(default_model, "TRAINED", 0.3)
+    monkeypatch.setattr(default_model, "ASKED", 0.9)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "README.md").write_text("the card")
+    call = [str(folder), str(out), "--work", str(tmp_path / "work"), "--base", str(base), "--steps", "3"]
+
+    def killed(self, *args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(SparseTrainer, "training_step", killed)
+        main(call)
+    data = tmp_path / "work" / "data"
+    assert {path.stem for path in data.glob("*.jsonl")} == set(default_model.ORDER)
+    written = (data / "idf.json").stat().st_mtime_ns
+    assert main([*call[:-1], "4"]) == 2  # another number of steps is another run
+    assert "begun with 3 steps, now 4" in capsys.readouterr().err
+    assert main([*call, "--apart", str(folder / "train" / "qamr")]) == 2
+    assert "data: made with apart = []" in capsys.readouterr().err
+    assert main(call) == 0
+    assert (data / "idf.json").stat().st_mtime_ns == written
+
+    recipe = load_recipe(tmp_path / "work" / "run" / "recipe.toml")
+    assert [Path(s.path).stem for s in recipe.data.sources] == list(default_model.ORDER)
+    table = json.loads((data / "idf.json").read_text())
+    assert table["[CLS]"] == table["[unused0]"] == 0 and table["the"] == 0
+    assert 0.3 <= min(w for w in table.values() if w) < 0.9
+    trained = load_file(tmp_path / "work" / "run" / "model" / "query_weights.safetensors")["weight"]
+    exported = load_file(out / "query_weights.safetensors")["weight"]
+    np.testing.assert_array_equal(exported, np.where(trained < 0.9, 0, trained))
+    assert 0 < np.count_nonzero(exported) < np.count_nonzero(trained)
+    assert (out / "README.md").read_text() == "the card"
+    section = json.loads((out / "config.json").read_text())["splade_engine"]
+    assert section["min_weight"] == 0.2 and section["max_length"] == 512 and "top_k" not in section
+    encoder = SparseEncoder.load(out)
+    assert encoder.inference_free and encoder.encode_documents([data_test.PASSAGE]).nnz > 0
+
+    # the last step alone gives the same folder
+    assert main(["--export", str(tmp_path / "work" / "run" / "model"), str(tmp_path / "again")]) == 0
+    for name in ("model.safetensors", "query_weights.safetensors", "config.json", "tokenizer.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+
+
+def test_only_inference_free_encoders_are_exported(tmp_path, bert_folder, capsys):
+    assert main(["--export", str(bert_folder), str(tmp_path / "out")]) == 2
+    assert "an inference-free one, with a query table" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
