@@ -53,7 +53,8 @@ def test_suites_and_systems_are_all_described():
 
 def test_links_inside_the_page_lead_somewhere():
     headings = {
-        re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-") for h in re.findall(r"^## (.*)$", TEXT, re.M)
+        re.sub(r"[^a-z0-9 -]", "", h.lower()).replace(" ", "-")
+        for h in re.findall(r"^###? (.*)$", TEXT, re.M)
     }
     for target in re.findall(r"\]\(#([^)]*)\)", TEXT):
         assert target in headings, target
