@@ -19,6 +19,8 @@ from splade_engine.eval.runs import Ranking, Run
 from splade_engine.eval.systems import Answer, System, one_of, within
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from splade_engine.documents.corpus import Corpus
     from splade_engine.eval.dataset import Split
     from splade_engine.eval.workbench import Encodings, Settings, Workbench
@@ -56,14 +58,15 @@ class DenseCollection:
         with bar:
             for number, texts in enumerate(_batches(corpus)):
                 file = encodings.folder / f"{number:05d}.npy"
-                if not file.exists():
+                vectors = _stored(file, len(texts))
+                if vectors is None:
                     self.encode_cached = False
                     started = time.perf_counter()
                     vectors = self.model.encode(texts)
                     encodings.add_seconds(time.perf_counter() - started)
                     with atomic_file(file) as stream:
                         np.save(stream, vectors)
-                shards.append(np.load(file, allow_pickle=False))
+                shards.append(vectors)
                 bar.update(len(texts))
         return np.concatenate(shards)
 
@@ -96,6 +99,15 @@ class DenseCollection:
         scores, rows = index.search(vector.reshape(1, -1), min(k, len(self.ids)))
         found = rows[0] >= 0
         return Ranking.in_order([self.ids[i] for i in rows[0][found].tolist()], scores[0][found])
+
+
+def _stored(file: Path, n_docs: int) -> NDArray[np.float32] | None:
+    """A shard of the cache; None where there is none, or it is damaged."""
+    try:
+        vectors: NDArray[np.float32] = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return vectors if vectors.ndim == 2 and len(vectors) == n_docs else None
 
 
 def _batches(corpus: Corpus) -> Iterator[list[str]]:

@@ -18,13 +18,15 @@ from splade_engine.collection_idf import QueryEncoder
 from splade_engine.eval.results import Cost
 from splade_engine.eval.runs import Ranking
 from splade_engine.eval.sparsity import TermCounts
-from splade_engine.shards import EncodedCorpus, encode_corpus
+from splade_engine.shards import MAX_SHARD_DOCS, EncodedCorpus, encode_corpus
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.eval.dataset import Split
-    from splade_engine.eval.workbench import Settings, Workbench
+    from splade_engine.eval.workbench import Encodings, Settings, Workbench
     from splade_engine.index import SparseIndex
+
+_SHARD = 1024  # documents
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,16 @@ class SparseCollection:
             encodings = bench.encodings(corpus, "sparse", fingerprint)
             clock = _Clock(self.encoder)
             try:
-                parts.append(encode_corpus(corpus, clock, encodings.folder, progress=bench.settings.progress))
+                parts.append(
+                    encode_corpus(
+                        corpus,
+                        clock,
+                        encodings.folder,
+                        shard_docs=_shard_docs(encodings),
+                        restart=True,  # a cache: what another version left there is made again
+                        progress=bench.settings.progress,
+                    )
+                )
             finally:
                 total += encodings.add_seconds(clock.seconds) if clock.seconds else encodings.seconds()
                 now += clock.seconds
@@ -140,6 +151,17 @@ class SparseCollection:
     def ranking(self, hits: SparseHits) -> Ranking:
         """Hits with the documents' ids."""
         return Ranking.in_order([self.ids[i] for i in hits.ordinals.tolist()], hits.scores)
+
+
+def _shard_docs(encodings: Encodings) -> int | None:
+    """Shards of ten seconds, or a 500th of a large corpus; those of an encoding that was begun stay.
+
+    The encoder shares out a shard's batches among its threads, which wait for one another at its end: the
+    fewer ends, the better.
+    """
+    if (encodings.folder / "plan.json").exists():
+        return None
+    return min(max(_SHARD, encodings.n_docs // 500), MAX_SHARD_DOCS)
 
 
 def _link(source: str, target: str) -> None:

@@ -49,6 +49,26 @@ def test_flat_search_is_exact(collection: Path, settings: Settings):
     assert again.cost.encode_seconds == result.cost.encode_seconds
 
 
+def test_an_interruption_costs_a_shard_and_damage_too(
+    collection: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("splade_engine.eval.dense._SHARD", 3)
+    first = evaluate("dense", collection, settings=settings)
+    model = settings.models["dense", None]
+    assert settings.cache is not None
+    one, two, three = sorted(settings.cache.rglob("*.npy"))
+    two.unlink()
+    one.write_bytes(one.read_bytes()[:100])
+    three.write_bytes(b"")
+    model.encoded = 0
+    again = evaluate("dense", collection, settings=settings)
+    assert model.encoded == 8
+    assert again.effectiveness == first.effectiveness
+    two.unlink()
+    evaluate("dense", collection, settings=settings)
+    assert model.encoded == 8 + 3
+
+
 def test_hnsw_is_measured_against_flat(collection: Path, settings: Settings):
     result = evaluate("dense-hnsw", collection, settings=settings)
     assert result.mode == "approximate (HNSW, ef 100)"
