@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from splade_engine.eval.tables import MISSING
 
+_WIDE = 8  # columns that fit a page in the usual font
+
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A pipe table, first column left, the others right."""
@@ -37,12 +39,14 @@ def latex(
     measured: int | None = None,
 ) -> str:
     """A booktabs table; significance marks are superscripts, and the best value of each column among the
-    first `measured` rows (None for all) is bold.
+    first `measured` rows (None for all) is bold. A table of many columns is made as wide as the text.
     """
+    wide = len(header) > _WIDE
     best = _best_rows(rows[:measured]) if bold else {}
     lines = [
         r"\begin{table}",
         r"\centering",
+        *([r"\resizebox{\textwidth}{!}{%"] if wide else []),
         r"\begin{tabular}{l" + "r" * (len(header) - 1) + "}",
         r"\toprule",
     ]
@@ -55,7 +59,7 @@ def latex(
             text = rf"\textbf{{{text}}}" if number in best.get(column, ()) else text
             cells.append(text + (rf"\textsuperscript{{{latex_text(letters)}}}" if letters else ""))
         lines.append(" & ".join(cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}" + ("}" if wide else "")]
     lines += [rf"\caption{{{latex_text(caption)}}}"] if caption else []
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 

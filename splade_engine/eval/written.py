@@ -29,7 +29,7 @@ def markdown_tables(c: Comparison) -> str:
 
 def latex_tables(c: Comparison) -> str:
     """The same as booktabs tables; significance marks are superscripts, the best of a column is bold."""
-    parts = ["% needs \\usepackage{booktabs}\n"]
+    parts = ["% needs \\usepackage{booktabs,graphicx}\n"]
     for measure, header, rows, measured in _measure_tables(c):
         caption = f"{measure}. {_significance_note(c)}" if c.baseline and len(c.systems) > 1 else measure
         parts.append(latex(header, rows, caption, measured=measured))

@@ -23,3 +23,10 @@ def test_latex_prints_no_published_row_in_bold():
     assert r"ours & \textbf{0.5000}" in text
     assert "0.900 " in text
     assert text.count("textbf") == 1
+
+
+def test_latex_makes_wide_tables_fit():
+    narrow, wide = (latex(["x"] * n, [["1"] * n]) for n in (8, 9))
+    assert "resizebox" not in narrow
+    assert "\\resizebox{\\textwidth}{!}{%\n\\begin{tabular}{lrrrrrrrr}\n" in wide
+    assert "\\end{tabular}}\n" in wide
