@@ -46,8 +46,9 @@ class SearchConfig:
     Attributes:
         exact: the true top k over the stored weights; the other fields are then without effect.
         max_postings: about how many list entries are walked per query: those with the largest impact (query
-            weight x document weight), from whatever term (impact ordering: Anh and Moffat, SIGIR 2006). A
-            query whose lists hold little more is answered exactly, which is then as fast.
+            weight x document weight; impact ordering: Anh and Moffat, SIGIR 2006), divided by the fourth root
+            of the length of the list. A query whose lists hold little more is answered exactly, which is then
+            as fast.
         n_candidates: how many documents per query, those with the largest sums over the entries walked, are
             scored in full; at least k of them are.
     """

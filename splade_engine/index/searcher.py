@@ -42,7 +42,7 @@ class _Scratch:
         self.table = np.zeros(n_terms, np.float32)
         self.lists, self.multipliers, self.lowest, self.ends = np.empty((4, query_terms), np.int64)
         self.active = np.empty(2 * query_terms, np.int64)
-        self.factors = np.empty(query_terms, np.float64)
+        self.factors, self.priorities = np.empty((2, query_terms), np.float64)
         self.histogram = np.empty(512, np.float64)
         self.bounds = np.zeros(min(WINDOW, -(-n_docs // 64) * 64), np.uint16)
         room = 4 * n_candidates + 1024 + WINDOW  # a window can add each of its documents once
@@ -116,16 +116,9 @@ class SegmentSearcher:
                 *(queries.indptr, queries.terms, queries.weights),
                 *(self._number_of, self._ids, WINDOW, N_LEVELS, *self._lists),
                 *(self._offsets, self._terms, self._bits, mask, n_allowed),
-                *(scratch.table, scratch.lists, scratch.factors, scratch.multipliers, scratch.active),
-                *(
-                    scratch.lowest,
-                    scratch.ends,
-                    scratch.histogram,
-                    scratch.bounds,
-                    scratch.slots,
-                    scratch.values,
-                ),
-                *(scratch.work, docs, values, scored),
+                *(scratch.table, scratch.lists, scratch.factors, scratch.priorities, scratch.multipliers),
+                *(scratch.active, scratch.lowest, scratch.ends, scratch.histogram, scratch.bounds),
+                *(scratch.slots, scratch.values, scratch.work, docs, values, scored),
             )
             with self._lock:
                 self._free.append(scratch)

@@ -124,14 +124,16 @@ def test_approximate_search_scores_the_documents_with_the_largest_sums(large):
         terms, weights = queries.row(q)
         lists = np.array([rank[int(t)] for t in terms if int(t) in rank])
         factors = weights[[int(t) in rank for t in terms]].astype(float) * arrays["list_scales"][lists]
+        lengths = offsets[(lists + 1) * windows] - offsets[lists * windows]
+        priorities = factors / lengths**0.25
         least = plan.impact_threshold.py_func(
-            *(len(lists), lists, factors, 4000, windows, offsets, arrays["list_levels"], N_LEVELS),
+            *(len(lists), lists, priorities, 4000, windows, offsets, arrays["list_levels"], N_LEVELS),
             np.empty(512),
         )
         scale = (plan.CEILING - 2.0 * len(lists) - 1.0) / (factors * 255.0).sum()
         sums = np.zeros(len(documents), np.int64)
-        for t, factor in zip(lists, factors, strict=True):
-            lowest = max(1, np.ceil(least / factor))
+        for t, factor, priority in zip(lists, factors, priorities, strict=True):
+            lowest = max(1, np.ceil(least / priority))
             for w in range(windows):
                 entries = slice(offsets[t * windows + w], offsets[t * windows + w + 1])
                 codes = arrays["list_codes"][entries]

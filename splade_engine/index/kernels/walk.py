@@ -140,6 +140,7 @@ def walk_heavy(
     scale: Any,
     lists: Any,
     factors: Any,
+    priorities: Any,
     multipliers: Any,
     active: Any,
     lowest: Any,
@@ -157,19 +158,20 @@ def walk_heavy(
 ) -> Any:
     """Candidates by their sums over the `budget` entries of the largest impact; returns how many."""
     threshold = impact_threshold(
-        count, lists, factors, budget, windows, list_offsets, list_levels, n_levels, histogram
+        count, lists, priorities, budget, windows, list_offsets, list_levels, n_levels, histogram
     )
     # active holds, one after the other, the numbers and the multipliers of the lists that reach the threshold
-    n_active, half = np.int64(0), len(active) // 2
+    n_active, half, smallest = np.int64(0), len(active) // 2, 0.0
     for i in range(count):
-        code = np.ceil(threshold / factors[i])
+        code = np.ceil(threshold / priorities[i])
         if code <= 255.0:
+            smallest += code * factors[i]
             active[n_active], active[half + n_active] = lists[i], multipliers[i]
             lowest[n_active] = max(np.int64(code), 1)
             n_active += 1
-    # few of the documents touched reach three times the threshold, and the best of them do: the rest is not
-    # collected
-    floor = np.uint16(min(max(1.0, 3.0 * threshold * scale), CEILING))
+    # few of the documents touched reach three times the smallest impact walked (the mean over the lists), and
+    # the best of them do: the rest is not collected
+    floor = np.uint16(min(max(1.0, 3.0 * scale * smallest / max(n_active, 1)), CEILING))
     while True:
         kept = collect_heavy(
             *(n_active, windows, window, floor, wanted, active[:half], active[half:], lowest, ends),
