@@ -1,10 +1,11 @@
 """`DenseModel`: texts to dense vectors, with a sentence-transformers model.
 
-A folder that holds a BERT-like transformer with mean or first-token pooling, as most models of
-sentence-transformers do (MiniLM, E5, GTE, BGE), runs on the processor through `PackedBody`, the transformer
-of our own sparse encoder: no padding, batches of equal length, one thread a batch. The vectors are the same
-(tests compare them) and come several times as fast. Whatever else there is (other modules, prompts, a GPU,
-a hub id) goes through sentence-transformers itself.
+A folder that holds a BERT-like transformer with mean or first-token pooling, as many models of
+sentence-transformers do (MiniLM, BGE, GTE), runs on the processor through `PackedBody`, the transformer of
+our own sparse encoder: no padding, batches of equal length, one thread a batch. The vectors are the same
+(tests compare them). MiniLM-L6 on SciFact abstracts of 240 tokens, documents per second of one core: 62,
+where sentence-transformers encodes 15 as it comes (float32) and 39 in bfloat16. Whatever else there is (other
+modules, prompts, a GPU, a hub id) goes through sentence-transformers itself.
 """
 
 from __future__ import annotations
