@@ -60,13 +60,13 @@ class PackedLinear:
 
 def _reordered(weight: Tensor) -> Any:
     """The weight in oneDNN's order, None where this torch cannot."""
-    if weight.device.type != "cpu" or not _has_onednn(weight.dtype):
+    if weight.device.type != "cpu" or not has_onednn(weight.dtype):
         return None
     return torch.ops.mkldnn._reorder_linear_weight(weight, None)
 
 
 @cache
-def _has_onednn(dtype: torch.dtype) -> bool:
+def has_onednn(dtype: torch.dtype) -> bool:
     """Whether this build and processor run oneDNN's linear layer in `dtype`: tried once, on a tiny one."""
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(torch.zeros((16, 16), dtype=dtype), None)

@@ -35,6 +35,7 @@ from splade_engine.encoder.folder import new_folder
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
 from splade_engine.training.collate import pad
+from splade_engine.training.cpu_layers import use_cpu_layers
 
 logger = logging.getLogger(__name__)
 
@@ -175,6 +176,7 @@ def aligned_model(folder: Path, texts: Iterable[str], config: AlignmentConfig | 
     model.bert.load_state_dict(state)
     model.tie_weights()
     model.eval()
+    use_cpu_layers(model)
     tokenizer = TextTokenizer(folder, config.max_length)
     states, tokens = token_states(model.bert, tokenizer, list(islice(texts, config.texts)))
     write_head(model, states, tokens, config)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from splade_engine.encoder.checkpoint import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
-from splade_engine.training.activations import keep_top_k
+from splade_engine.training.activations import activate, keep_top_k
 from splade_engine.training.objective import Vectors
 from splade_engine.training.recipe import ModelConfig
 
@@ -39,11 +39,16 @@ class SparseAutoencoder(nn.Module):
         k: latents kept per text.
         k_aux: dead latents that take part in the dead-latent term; 0 for none.
         dead_after: batches without firing after which a latent is dead.
+        activation: `relu`, or `relu_gelu` for gelu's gradient (non-negative contrastive learning, arXiv
+            2403.12459).
     """
 
-    def __init__(self, width: int, latents: int, k: int, k_aux: int, dead_after: int) -> None:
+    def __init__(
+        self, width: int, latents: int, k: int, k_aux: int, dead_after: int, activation: str = "relu"
+    ) -> None:
         super().__init__()
         self.k, self.k_aux, self.dead_after = k, min(k_aux, latents), dead_after
+        self.activation = activation
         self.encoder = nn.Linear(width, latents, bias=False)
         self.pre_bias = nn.Parameter(torch.zeros(width))
         self.latent_bias = nn.Parameter(torch.zeros(latents))
@@ -55,7 +60,7 @@ class SparseAutoencoder(nn.Module):
 
     def codes(self, pre: Tensor, k: int) -> Tensor:
         """The k largest pre-activations, relu, the rest zero: float[N, V]."""
-        return F.relu(keep_top_k(pre, min(k, pre.shape[1])))
+        return activate(keep_top_k(pre, min(k, pre.shape[1])), self.activation)
 
     def decode(self, codes: Tensor) -> Tensor:
         """float[N, V] to float[N, D]."""
@@ -210,7 +215,9 @@ def build_csr(
     latents = config.csr_factor * width
     if config.csr_k > latents:
         raise CheckpointError(f"{name}: model.csr_k = {config.csr_k} of {latents} latents")
-    autoencoder = SparseAutoencoder(width, latents, config.csr_k, config.csr_k_aux, config.csr_dead_after)
+    autoencoder = SparseAutoencoder(
+        width, latents, config.csr_k, config.csr_k_aux, config.csr_dead_after, config.csr_activation
+    )
     student = CsrStudent(body, pooling, normalize, autoencoder, config)
     documents = TextTokenizer(folder, config.document_length)
     return student, documents, TextTokenizer(folder, config.query_length)

@@ -21,6 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from splade_engine.training.cpu_layers import product
+
 CPU_LOGITS = 1 << 24  # logits held at a time on a CPU: 64 MB; smaller products do not keep two cores busy
 DEVICE_LOGITS = 1 << 28  # logits held at a time on an accelerator, whole batch at once (1 GB in float32)
 SUM_CHUNK = 1024  # terms at a time for sum pooling, whose chunk holds the logits of the whole batch
@@ -104,7 +106,7 @@ def _pool_by_document(
         rows = torch.cat(
             [hidden[b] if lengths[b] == hidden.shape[1] else hidden[b, places[b]] for b in block]
         )
-        logits = rows @ weight[first:last].T
+        logits = product(rows, weight[first:last])
         start = 0
         for b in block:
             own = logits[start : start + lengths[b]]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from splade_engine.atomic_file import atomic_file
 from splade_engine.errors import DatasetError
 from splade_engine.training.examples import Example
 from splade_engine.training.line_file import LineFile
@@ -52,11 +52,9 @@ class IrDatasetsSource:
         if target.is_file():
             return target
         cache.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        with temporary.open("w", encoding="utf-8") as out:
+        with atomic_file(target) as out:
             rows = self._triples() if self._dataset.has_docpairs() else self._judged()
-            out.writelines("\t".join(row) + "\n" for row in rows)
-        temporary.replace(target)
+            out.writelines(("\t".join(row) + "\n").encode("utf-8") for row in rows)
         return target
 
     def _triples(self) -> Iterator[list[str]]:

@@ -17,6 +17,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from splade_engine.atomic_file import atomic_file
 from splade_engine.documents.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError
 
@@ -99,15 +100,9 @@ def _unpacked(path: Path, cache: Path) -> Path:
     if target.is_file():
         return target
     cache.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as out:
-            for number, line in read_lines(path):
-                del number
-                out.write(line + "\n")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with atomic_file(target) as out:
+        for _, line in read_lines(path):
+            out.write(line.encode("utf-8") + b"\n")
     return target
 
 

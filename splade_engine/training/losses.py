@@ -27,11 +27,6 @@ def batch_scores(queries: Tensor, documents: Tensor) -> Tensor:
     return queries @ documents.flatten(0, 1).T
 
 
-def own_scores(queries: Tensor, documents: Tensor) -> Tensor:
-    """Every query against its own documents: float[N, V] x float[N, G, V] -> float[N, G]."""
-    return torch.einsum("nv,ngv->ng", queries, documents)
-
-
 def candidate_mask(n: int, group: int, candidates: Candidates, device: torch.device | None = None) -> Tensor:
     """Which columns of `batch_scores` compete with a query's own positive: bool[n, n * group].
 

@@ -155,14 +155,6 @@ class SparseStudent(nn.Module):
         """Whether queries come from the table."""
         return self.table is not None
 
-    def attend_eagerly(self) -> None:
-        """Attention as two matrix products and a softmax, where the fused one is the slower: the backward
-        pass in bfloat16 on a CPU takes 25 ms so and 49 ms fused (16 x 12 heads x 176 tokens, 2 cores).
-        """
-        for tower in (self.documents, self.queries):
-            if tower is not None and hasattr(tower.backbone.model, "set_attn_implementation"):
-                tower.backbone.model.set_attn_implementation("eager")
-
     def query_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
         """float[N, V]. From a table: `[t in query] * relu(table_t)`, special tokens zero (arXiv
         2411.04403).

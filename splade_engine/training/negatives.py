@@ -286,17 +286,18 @@ def _is_finished(output: Path) -> bool:
 
 
 def _finish(output: Path, work: Path) -> None:
-    """Rows in place of the numbered lines, in one rename; then the working folder goes."""
-    temporary = output.with_name(output.name + ".tmp")
+    """Rows in place of the numbered lines, in one rename; then the working folder goes.
+
+    Raises:
+        DatasetError: if no query kept a negative; the output stays as it is.
+    """
     written = 0
-    with output.open(encoding="utf-8") as lines, temporary.open("w", encoding="utf-8") as out:
+    with output.open(encoding="utf-8") as lines, atomic_file(output) as out:
         for line in lines:
             for row in json.loads(line)["rows"]:
                 if row["negative_ids"]:
-                    out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                    out.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
                     written += 1
-    if not written:
-        temporary.unlink()
-        raise DatasetError(f"{output}: no query kept a negative; lower the margins or raise the depth")
-    temporary.replace(output)
+        if not written:
+            raise DatasetError(f"{output}: no query kept a negative; lower the margins or raise the depth")
     shutil.rmtree(work, ignore_errors=True)

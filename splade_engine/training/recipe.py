@@ -77,6 +77,7 @@ class ModelConfig:
     csr_k_aux: int = 512
     csr_dead_after: int = 30
     csr_beta: float = 0.1
+    csr_activation: Literal["relu", "relu_gelu"] = "relu"
 
 
 @dataclass(frozen=True)

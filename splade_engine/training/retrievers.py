@@ -76,7 +76,7 @@ class DenseRetriever:
     ) -> None:
         import faiss
 
-        from splade_engine.training.run import choose_device
+        from splade_engine.training.start import choose_device
         from splade_engine.training.teachers import DenseTeacher
 
         self._teacher = DenseTeacher(model, device=choose_device(device), max_length=max_length)
@@ -115,7 +115,7 @@ def open_teacher(config: MiningConfig, task: MiningTask, device: str) -> PairSco
     """The teacher that filters, None where there is none."""
     if not config.teacher:
         return None
-    from splade_engine.training.run import choose_device
+    from splade_engine.training.start import choose_device
     from splade_engine.training.teachers import load_teacher
 
     teacher = load_teacher(config.teacher, device=choose_device(device), documents=task.texts())

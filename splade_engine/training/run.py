@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,22 +24,22 @@ from transformers.trainer_utils import set_seed
 
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.training.mixture import TrainingSet
-from splade_engine.training.model import SparseStudent
 from splade_engine.training.monitor import RunLog
 from splade_engine.training.probe import Probe, folder_probe, held_out_probe
 from splade_engine.training.recipe import Recipe, load_recipe
 from splade_engine.training.saving import save_student
-from splade_engine.training.sources import Source
 from splade_engine.training.start import (
     Start,
     build_student,
     build_training_set,
-    interleaved,
+    choose_device,
+    load_teachers,
     open_sources,
+    term_teacher,
     world_size,
 )
-from splade_engine.training.trainer import COMPLETE, SparseTrainer, Teacher
-from splade_engine.training.watch import Watch
+from splade_engine.training.trainer import COMPLETE, SparseTrainer
+from splade_engine.training.watch import Watch, announce
 
 logger = logging.getLogger(__name__)
 
@@ -84,18 +83,19 @@ def train(
     if resume:
         recipe = _stored_recipe(folder)
     else:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InvalidInputError(
-                f"{folder}: not empty; --resume continues a run, a new run needs a new folder"
-            )
+        _check_new(folder)
         recipe = _with_absolute_paths(recipe)
     _check_installed()
     set_seed(recipe.train.seed)
     cache = folder / "cache"
+    announce(f"reading {_counted(len(recipe.data.sources), 'source')}", progress)
     sources = open_sources(recipe, cache)
     world = world_size()
     data = build_training_set(recipe, sources, world)
     group = _checked_group(recipe, data)
+    rows = sum(len(source) for source in sources)
+    fitted = ", fitting a vocabulary head on it" if recipe.model.align else ""
+    announce(f"{_counted(rows, 'example')}; base model {recipe.model.base}{fitted}", progress)
     start = build_student(recipe.model, sources, cache)
     folder.mkdir(parents=True, exist_ok=True)
     if not resume:
@@ -115,8 +115,8 @@ def _run(
 ) -> TrainingResult:
     steps = data.n_batches // (recipe.train.accumulation * world)
     arguments = training_arguments(recipe, folder, steps)
-    if arguments.bf16 and arguments.use_cpu and isinstance(start.student, SparseStudent):
-        start.student.attend_eagerly()
+    if recipe.loss.teachers:
+        announce(f"teachers: {', '.join(recipe.loss.teachers)}", progress)
     teachers = load_teachers(recipe, data.sources)
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
@@ -196,19 +196,6 @@ def training_arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArgu
     return args
 
 
-def choose_device(name: str) -> str:
-    """`cpu` or `cuda`.
-
-    Raises:
-        InvalidInputError: if cuda is asked for and absent.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InvalidInputError("train.device = cuda: this torch sees no CUDA device")
-    return name
-
-
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint whose files all have the sizes that were noted when it was complete."""
     found = sorted(
@@ -233,6 +220,20 @@ def _stored_recipe(folder: Path) -> Recipe:
     if (folder / "model").is_dir():
         raise InvalidInputError(f"{folder}: this run is finished, its model is in {folder / 'model'}")
     return load_recipe(folder / "recipe.toml")
+
+
+def _check_new(folder: Path) -> None:
+    """A new or empty folder; what an attempt left that was killed before its recipe was written, goes."""
+    if folder.is_dir() and [path.name for path in folder.iterdir()] == ["cache"]:
+        shutil.rmtree(folder / "cache")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInputError(
+            f"{folder}: not empty; --resume continues a run, a new run needs a new folder"
+        )
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _with_absolute_paths(recipe: Recipe) -> Recipe:
@@ -297,34 +298,6 @@ def _checked_group(recipe: Recipe, data: TrainingSet) -> int:
             "scores, and loss.teachers is empty"
         )
     return 1 + (recipe.data.negatives if has_negatives or recipe.data.refresh_steps else 0)
-
-
-def term_teacher(start: Start) -> Any:
-    """The lexical targets of `loss.term`, in the student's vocabulary.
-
-    Raises:
-        InvalidInputError: if queries do not come from a table, which weighs the terms.
-    """
-    from splade_engine.training.teachers import TermTeacher
-
-    table = start.student.table
-    if table is None:
-        raise InvalidInputError("loss.term weighs terms by the query table: it needs model.query = table")
-    vocabulary = start.documents.vocabulary(start.student.n_terms)
-    idf = table.detach().clamp(min=0).numpy()
-    return TermTeacher(vocabulary, idf, start.documents.special_ids)
-
-
-def load_teachers(recipe: Recipe, sources: Sequence[Source]) -> Sequence[Teacher]:
-    """The recipe's teachers."""
-    if not recipe.loss.teachers:
-        return ()
-    from splade_engine.training.teachers import load_teacher
-
-    device = choose_device(recipe.train.device)
-    return [
-        load_teacher(name, device=device, documents=interleaved(sources)) for name in recipe.loss.teachers
-    ]
 
 
 def _probe(recipe: Recipe, data: TrainingSet, cache: Path) -> Probe | None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -27,6 +28,9 @@ from splade_engine.training.mixture import TrainingSet
 from splade_engine.training.model import SparseStudent, Tower
 from splade_engine.training.recipe import ModelConfig, Recipe
 from splade_engine.training.sources import Source, open_source
+
+if TYPE_CHECKING:
+    from splade_engine.training.teachers import Teacher, TermTeacher
 
 logger = logging.getLogger(__name__)
 
@@ -226,3 +230,44 @@ def optimiser_steps(recipe: Recipe, sources: Sequence[Source], world: int = 1) -
 def world_size() -> int:
     """Processes of this run, as torchrun sets them."""
     return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def choose_device(name: str) -> str:
+    """`cpu` or `cuda`.
+
+    Raises:
+        InvalidInputError: if cuda is asked for and absent.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InvalidInputError("train.device = cuda: this torch sees no CUDA device")
+    return name
+
+
+def term_teacher(start: Start) -> TermTeacher:
+    """The lexical targets of `loss.term`, in the student's vocabulary.
+
+    Raises:
+        InvalidInputError: if queries do not come from a table, which weighs the terms.
+    """
+    from splade_engine.training.teachers import TermTeacher
+
+    table = start.student.table
+    if table is None:
+        raise InvalidInputError("loss.term weighs terms by the query table: it needs model.query = table")
+    vocabulary = start.documents.vocabulary(start.student.n_terms)
+    idf = table.detach().clamp(min=0).numpy()
+    return TermTeacher(vocabulary, idf, start.documents.special_ids)
+
+
+def load_teachers(recipe: Recipe, sources: Sequence[Source]) -> list[Teacher]:
+    """The recipe's teachers."""
+    if not recipe.loss.teachers:
+        return []
+    from splade_engine.training.teachers import load_teacher
+
+    device = choose_device(recipe.train.device)
+    return [
+        load_teacher(name, device=device, documents=interleaved(sources)) for name in recipe.loss.teachers
+    ]

@@ -21,6 +21,7 @@ from transformers import Trainer, TrainingArguments
 from splade_engine.errors import InvalidInputError, TrainingError
 from splade_engine.training import losses
 from splade_engine.training.collate import Collator
+from splade_engine.training.cpu_layers import use_cpu_layers
 from splade_engine.training.csr import CsrStudent
 from splade_engine.training.distillation import moving_average
 from splade_engine.training.mixture import TrainingSet
@@ -85,6 +86,8 @@ class SparseTrainer(Trainer):
         self.df_share: Tensor | None = None
         self._df_counts = torch.zeros(student.n_terms, dtype=torch.int64)
         self._df_documents = 0
+        if args.use_cpu:
+            use_cpu_layers(student)
         super().__init__(model=student, args=args, train_dataset=data, data_collator=collator)
         self.loss_is_scaled_for_ga = False
         if self.average is not None:

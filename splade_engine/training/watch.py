@@ -22,6 +22,14 @@ from splade_engine.training.trainer import COMPLETE, SparseTrainer
 logger = logging.getLogger(__name__)
 
 
+def announce(text: str, progress: bool) -> None:
+    """What happens before the first step can take a minute: say so to whoever watches."""
+    if progress and not logger.isEnabledFor(logging.INFO):
+        tqdm.write(text, file=sys.stderr)
+    else:
+        logger.info("%s", text)
+
+
 class Watch(TrainerCallback):
     """Logs, measures, and notes which checkpoints are whole."""
 
@@ -50,7 +58,8 @@ class Watch(TrainerCallback):
         for row in self.log.rows():
             self.best = max(self.best, row.get("ndcg@10", -1.0))
         self._refreshers = refreshers(self.trainer, self.folder)
-        if state.global_step == 0:
+        if state.global_step == 0 and self._refreshers:
+            announce("a first look at the coming examples", not self.bar.disable)
             for refresh in self._refreshers:
                 refresh(0)
 

@@ -123,3 +123,20 @@ def test_encoders_that_cannot_be_used(tmp_path, bert_folder):
     (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
     with pytest.raises(CheckpointError, match="x: csr pools by mean or cls, this encoder by max"):
         dense_pooling(tmp_path, "x")
+
+
+def test_non_negative_contrastive_activation():
+    """relu forward, so that what is saved stays; gelu backward, so that a latent below zero still learns."""
+    ours, _ = pair(k=32)
+    x = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
+    plain = ours.codes(ours.pre_activations(x), 32)
+    soft = SparseAutoencoder(8, 32, 32, 0, 2, "relu_gelu")
+    soft.load_state_dict(ours.state_dict())
+    pre = soft.pre_activations(x).detach().requires_grad_()
+    codes = soft.codes(pre, 32)
+    torch.testing.assert_close(codes, plain)
+    codes.sum().backward()
+    below = pre < 0
+    assert below.any() and (pre.grad[below] != 0).all()
+    expected = torch.autograd.functional.jvp(torch.nn.functional.gelu, pre.detach(), torch.ones_like(pre))[1]
+    torch.testing.assert_close(pre.grad, expected)

@@ -46,7 +46,7 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     monkeypatch.setattr(default_data, "DISTRACTORS", 4)
     # tokens of a tiny vocabulary are all common: thresholds on its own scale
     monkeypatch.setattr(default_model, "TRAINED", 0.3)
-    monkeypatch.setattr(default_model, "ASKED", 0.9)
+    monkeypatch.setattr(default_model, "ASKED", 1.5)
     out = tmp_path / "out"
     out.mkdir()
     (out / "README.md").write_text("the card")
@@ -72,10 +72,10 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     assert [Path(s.path).stem for s in recipe.data.sources] == list(default_model.ORDER)
     table = json.loads((data / "idf.json").read_text())
     assert table["[CLS]"] == table["[unused0]"] == 0 and table["the"] == 0
-    assert 0.3 <= min(w for w in table.values() if w) < 0.9
+    assert 0.3 <= min(w for w in table.values() if w) < 1.5
     trained = load_file(tmp_path / "work" / "run" / "model" / "query_weights.safetensors")["weight"]
     exported = load_file(out / "query_weights.safetensors")["weight"]
-    np.testing.assert_array_equal(exported, np.where(trained < 0.9, 0, trained))
+    np.testing.assert_array_equal(exported, np.where(trained < 1.5, 0, trained))
     assert 0 < np.count_nonzero(exported) < np.count_nonzero(trained)
     assert (out / "README.md").read_text() == "the card"
     section = json.loads((out / "config.json").read_text())["splade_engine"]

@@ -208,5 +208,5 @@ def test_bad_input_is_one_line(arguments, message, tmp_path, bert_folder, monkey
 def test_a_run_without_a_recipe_lists_them(tmp_path):
     result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "run"), "-d", "good.jsonl"])
     assert result.exit_code == 2
-    assert "which recipe? -r with one of csr, efficient-splade, idf-aware, l0, " in result.output
+    assert "which recipe? -r with one of csr, default, efficient-splade, idf-aware, l0, " in result.output
     assert not (tmp_path / "run").exists()

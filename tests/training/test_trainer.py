@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import InvalidInputError, MissingExtraError, TrainingError
-from splade_engine.training import run, trainer
+from splade_engine.training import run, start, trainer
 from splade_engine.training.monitor import Monitor, RunLog, progress_line
 from splade_engine.training.objective import Vectors
 from splade_engine.training.run import last_checkpoint, train
@@ -115,6 +115,39 @@ def test_resume_refuses_what_is_no_run(tmp_path, bert_folder, rows_file, no_curv
         train(recipe, tmp_path / "done", resume=True)
     with pytest.raises(InvalidInputError, match="not empty; --resume continues a run"):
         train(recipe, tmp_path / "done")
+
+
+def test_a_run_killed_while_it_sets_up_is_begun_anew(tmp_path, bert_folder, rows_file, no_curves):
+    recipe = conftest.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=2)
+    leftover = tmp_path / "run" / "cache" / "aligned-base"
+    leftover.mkdir(parents=True)
+    assert train(recipe, tmp_path / "run").steps == 2
+    (tmp_path / "other" / "notes").mkdir(parents=True)
+    with pytest.raises(InvalidInputError, match="not empty"):
+        train(recipe, tmp_path / "other")
+
+
+def test_what_happens_before_the_first_step_is_announced(tmp_path, bert_folder, rows_file, no_curves, capsys):
+    over = {
+        "loss__teachers": ["bm25"],
+        "loss__kl_candidates": "all",
+        "data__ngame_steps": 2,
+        "train__steps": 2,
+    }
+    recipe = conftest.quick_recipe("idf-aware", bert_folder, rows_file, **over)
+    train(recipe, tmp_path / "run", progress=True)
+    said = capsys.readouterr().err
+    places = [
+        said.index(text)
+        for text in (
+            "reading 1 source\n",
+            "240 examples; base model",
+            "teachers: bm25",
+            "a first look",
+            "train:",
+        )
+    ]
+    assert places == sorted(places)
 
 
 def test_resume_without_checkpoint_starts_again(tmp_path, bert_folder, rows_file, no_curves):
@@ -302,7 +335,7 @@ def test_log_survives_a_cut_line(tmp_path):
 def test_device_and_precision_that_are_not_there(tmp_path, bert_folder, rows_file, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InvalidInputError, match=r"train.device = cuda: this torch sees no CUDA device"):
-        run.choose_device("cuda")
+        start.choose_device("cuda")
     recipe = conftest.quick_recipe(
         "splade-v2-max", bert_folder, rows_file, train__precision="fp16", train__device="cpu"
     )
