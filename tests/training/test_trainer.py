@@ -144,7 +144,6 @@ def test_what_happens_before_the_first_step_is_announced(tmp_path, bert_folder, 
             "240 examples; base model",
             "teachers: bm25",
             "a first look",
-            "train:",
         )
     ]
     assert places == sorted(places)
