@@ -81,7 +81,7 @@ class SearchEngine:
             overwrite: replace an index at `path`, and begin anew where `<path>.encoding` holds other work.
             allow_empty: see `read_documents`.
             threads: for building the index; None: all cores.
-            memory: MiB for building it (several segments then); None: as much as one segment takes.
+            memory: MiB for building it (slower then); None: as much as one segment takes.
             progress: show bars on standard error.
             collection_idf: as in `open`.
             encode_options: for `SparseEncoder.encode_documents` (`top_k`, `batch_tokens`).

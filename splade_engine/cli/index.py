@@ -35,7 +35,7 @@ def run(
     threads: options.Threads = None,
     memory: Annotated[
         int | None,
-        typer.Option("--memory", help="MiB for building; several segments where it is not enough."),
+        typer.Option("--memory", help="MiB for building; what does not fit is joined on the disk."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -16,14 +16,21 @@ from splade_engine.index.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW, n_windo
 from splade_engine.vectors import SparseVectors
 
 Item = TypeVar("Item")
+Empty = Callable[[int, Any], NDArray[Any]]
 _CHUNK = 1 << 22  # entries converted at a time
 _DENSE_TERMS = 1 << 24  # vocabularies up to this size are counted in a dense table (64 MiB at most)
 _HALF_MAX = 65504.0
 _HALF_SMALLEST = 2.0**-24
 
 
-def build_segment(vectors: SparseVectors, config: BuildConfig, threads: int) -> dict[str, NDArray[Any]]:
+def build_segment(
+    vectors: SparseVectors, config: BuildConfig, threads: int, empty: Empty = np.empty
+) -> dict[str, NDArray[Any]]:
     """Build all arrays of a segment; the result depends on neither `threads` nor the machine.
+
+    Args:
+        empty: makes the arrays whose length grows with the vectors, of a length and a dtype: `np.empty`, or
+            arrays in files where memory is short.
 
     Raises:
         InvalidInputError: if threads < 1, or `config.weights` is "float16" and a weight is beyond its range.
@@ -31,12 +38,13 @@ def build_segment(vectors: SparseVectors, config: BuildConfig, threads: int) -> 
     if threads < 1:
         raise InvalidInputError(f"threads must be at least 1, got {threads}")
     arrays = {spec.name: np.zeros(0, spec.dtype) for spec in SEGMENT_ARRAYS}
-    arrays["doc_offsets"] = np.array(vectors.indptr, dtype=np.int64)
-    arrays["term_ids"], terms = _numbered(vectors, threads)
+    arrays["doc_offsets"] = empty(len(vectors) + 1, np.int64)
+    arrays["doc_offsets"][:] = vectors.indptr
+    arrays["term_ids"], terms = _numbered(vectors, threads, empty)
     arrays["doc_terms_16" if terms.dtype == np.uint16 else "doc_terms_32"] = terms
-    weights = _stored_weights(vectors.weights, config, threads)
+    weights = _stored_weights(vectors.weights, config, threads, empty)
     arrays["doc_weights_16" if weights.dtype == np.float16 else "doc_weights_32"] = weights
-    _build_lists(arrays, terms, weights, len(vectors), threads)
+    _build_lists(arrays, terms, weights, len(vectors), threads, empty)
     return arrays
 
 
@@ -52,7 +60,7 @@ def _chunks(n: int) -> list[slice]:
     return [slice(a, min(a + _CHUNK, n)) for a in range(0, n, _CHUNK)]
 
 
-def _numbered(vectors: SparseVectors, threads: int) -> tuple[NDArray[np.uint32], NDArray[Any]]:
+def _numbered(vectors: SparseVectors, threads: int, empty: Empty) -> tuple[NDArray[np.uint32], NDArray[Any]]:
     """The distinct terms in ascending order, and every entry's place among them."""
     if vectors.n_terms <= _DENSE_TERMS:
         counts = np.zeros(vectors.n_terms, np.int64)
@@ -60,7 +68,7 @@ def _numbered(vectors: SparseVectors, threads: int) -> tuple[NDArray[np.uint32],
         ids = np.flatnonzero(counts).astype(np.uint32)
     else:
         ids = np.unique(vectors.terms).astype(np.uint32)
-    out = np.empty(vectors.nnz, np.uint16 if len(ids) <= 1 << 16 else np.uint32)
+    out = empty(vectors.nnz, np.uint16 if len(ids) <= 1 << 16 else np.uint32)
     if vectors.n_terms <= _DENSE_TERMS:
         number_of = np.zeros(vectors.n_terms, np.uint32)
         number_of[ids] = np.arange(len(ids), dtype=np.uint32)
@@ -76,7 +84,9 @@ def _numbered(vectors: SparseVectors, threads: int) -> tuple[NDArray[np.uint32],
     return ids, out
 
 
-def _stored_weights(weights: NDArray[np.float32], config: BuildConfig, threads: int) -> NDArray[Any]:
+def _stored_weights(
+    weights: NDArray[np.float32], config: BuildConfig, threads: int, empty: Empty
+) -> NDArray[Any]:
     largest = float(weights.max()) if len(weights) else 1.0
     # weights below the smallest float16 are raised to it; where even the largest is near it that would
     # distort
@@ -86,8 +96,10 @@ def _stored_weights(weights: NDArray[np.float32], config: BuildConfig, threads: 
             f"weights: float16 needs a largest weight of 2^-10 to {_HALF_MAX:.0f}, got {largest:g}"
         )
     if config.weights == "float32" or not fits:
-        return np.array(weights, dtype=np.float32)
-    out = np.empty(len(weights), np.float16)
+        same = empty(len(weights), np.float32)
+        same[:] = weights
+        return same
+    out = empty(len(weights), np.float16)
 
     def convert(part: slice) -> None:
         out[part] = np.maximum(weights[part], np.float32(_HALF_SMALLEST))
@@ -97,7 +109,12 @@ def _stored_weights(weights: NDArray[np.float32], config: BuildConfig, threads: 
 
 
 def _build_lists(
-    arrays: dict[str, NDArray[Any]], terms: NDArray[Any], weights: NDArray[Any], n_docs: int, threads: int
+    arrays: dict[str, NDArray[Any]],
+    terms: NDArray[Any],
+    weights: NDArray[Any],
+    n_docs: int,
+    threads: int,
+    empty: Empty,
 ) -> None:
     n_local, windows = len(arrays["term_ids"]), n_windows(n_docs)
     offsets = arrays["doc_offsets"]
@@ -120,15 +137,15 @@ def _build_lists(
         np.maximum(largest, maxima, out=largest)
     starts = np.concatenate(([0], np.cumsum(counts.ravel())))
     scales = np.nextafter(largest / np.float32(255), np.float32(np.inf))  # so that 255 reaches the largest
-    docs, codes = np.empty(len(terms), np.uint16), np.empty(len(terms), np.uint8)
+    docs, codes = empty(len(terms), np.uint16), empty(len(terms), np.uint8)
 
     def fill(window: int) -> None:
         first, last = bounds[window]
         begin, end = int(offsets[first]), int(offsets[last])
-        given, by_code = np.empty(end - begin, np.uint8), np.zeros(256, np.int64)
+        given, by_code = empty(end - begin, np.uint8), np.zeros(256, np.int64)
         kernels.encode_window[variant](begin, end, terms, bits, scales, given, by_code)
         cursors = np.concatenate((np.cumsum(by_code[::-1])[-2::-1], [0]))
-        ordered = [np.empty(end - begin, kind) for kind in (terms.dtype, np.uint16, np.uint8)]
+        ordered = [empty(end - begin, kind) for kind in (terms.dtype, np.uint16, np.uint8)]
         kernels.sort_by_code[wide](first, last, offsets, terms, given, cursors, *ordered)
         places = starts[:-1].reshape(n_local, windows)[:, window].copy()
         kernels.sort_by_term[wide](*ordered, places, docs, codes)

@@ -6,7 +6,7 @@ changes of several processes follow one another and none is lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -14,18 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.build import IndexBatch, SegmentStream, segment_cost
+from splade_engine.index.build import IndexBatch, SegmentStream
 from splade_engine.index.ids import ID_ARRAYS, IdColumn
-from splade_engine.index.info import file_sizes
+from splade_engine.index.join import cost_of, join_segments
 from splade_engine.index.manifest import MAX_DOCS, MAX_SEGMENTS
-from splade_engine.index.payload import join_tables, joined_type
+from splade_engine.index.payload import joined_type
 from splade_engine.index.publish import IndexWriter
 from splade_engine.index.records import Manifest, SegmentRecord, TuningRecord
-from splade_engine.index.segment import Segment, open_segment, write_deleted, write_segment
+from splade_engine.index.segment import open_segment, write_deleted
 from splade_engine.index.settings import build_config
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.index.storage import map_container
-from splade_engine.vectors import SparseVectors
 
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
 MERGE_MEMORY = 1024  # MiB that a merge may take when it was not asked for: larger segments wait for `compact`
@@ -93,17 +92,13 @@ def delete(folder: Path, opened: Snapshot, ids: Sequence[str]) -> int:
 
 
 def compact(folder: Path, opened: Snapshot, *, threads: int, memory: int | None) -> None:
-    """Rewrite all live documents: one segment, or neighbours together as far as the budget reaches."""
+    """Rewrite all live documents as one segment, or as few as the budget allows (`join_segments`)."""
     with IndexWriter(folder) as writer:
         snapshot = _open(writer, opened)
         if len(snapshot.segments) <= 1 and all(s.live is None for s in snapshot.segments):
             return
-        records: list[SegmentRecord] = []
-        for group in _groups(snapshot.segments, memory):
-            if len(group) == 1 and group[0].live is None:
-                records.append(group[0].record)
-            elif any(s.record.live for s in group):
-                records.append(_rewrite(writer, group, threads))
+        config = build_config(snapshot.manifest)
+        records = join_segments(writer, snapshot.segments, config, threads, memory)
         writer.commit(snapshot.manifest.next(segments=tuple(records)))
 
 
@@ -179,40 +174,6 @@ def _without(writer: IndexWriter, snapshot: Snapshot, ordinals: NDArray[np.int64
     return list(records.values())
 
 
-def _cost(record: SegmentRecord) -> int:
-    return segment_cost(record.nnz, record.n_docs, file_sizes(record).get("payload", 0))
-
-
-def _groups(segments: Sequence[Segment], memory: int | None) -> Iterator[list[Segment]]:
-    """Neighbours that can be rewritten together within the budget."""
-    group: list[Segment] = []
-    cost = 0
-    for segment in segments:
-        own = _cost(segment.record)
-        if group and memory is not None and cost + own > memory << 20:
-            yield group
-            group, cost = [], 0
-        group.append(segment)
-        cost += own
-    if group:
-        yield group
-
-
-def _rewrite(writer: IndexWriter, group: Sequence[Segment], threads: int) -> SegmentRecord:
-    """One new segment with the live documents of these, in order."""
-    contents = [s.live_content() for s in group if s.record.live]
-    vectors = SparseVectors.concat([v for v, _, _ in contents])
-    parts = [ids for _, ids, _ in contents]
-    starts = np.cumsum([0, *(len(p.bytes) for p in parts)])
-    offsets = [p.offsets[1:] + start for p, start in zip(parts, starts.tolist(), strict=False)]
-    ids = IdColumn.from_encoded(
-        np.concatenate([np.zeros(1, np.int64), *offsets]), np.concatenate([p.bytes for p in parts])
-    )
-    table = join_tables([(t, len(v)) for v, _, t in contents])
-    assert writer.manifest is not None
-    return write_segment(writer, vectors, ids, table, build_config(writer.manifest), threads)
-
-
 def _merge_tail(
     writer: IndexWriter,
     snapshot: Snapshot,
@@ -223,9 +184,9 @@ def _merge_tail(
     """Merge segments at the end while the last is not much smaller than the one before and memory lasts."""
     limit = (MERGE_MEMORY if memory is None else memory) << 20
     start = len(segments) - 1
-    size, cost = segments[start].live, _cost(segments[start])
+    size, cost = segments[start].live, cost_of(segments[start])
     while start > 0 and size >= MERGE_RATIO * segments[start - 1].live:
-        cost += _cost(segments[start - 1])
+        cost += cost_of(segments[start - 1])
         if cost > limit:
             break
         start -= 1
@@ -244,4 +205,5 @@ def _merge_tail(
             if old is None or old.record != record
             else old
         )
-    return [*segments[:start], _rewrite(writer, group, threads)]
+    config = build_config(snapshot.manifest)
+    return [*segments[:start], *join_segments(writer, group, config, threads, None)]

@@ -28,10 +28,11 @@ from splade_engine.index.check import check_index
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.explain import Placement, place
 from splade_engine.index.info import IndexInfo, TunedSetting, look
+from splade_engine.index.join import join_segments
 from splade_engine.index.publish import IndexWriter, prepare_folder, remove_remains
 from splade_engine.index.records import Manifest
 from splade_engine.index.results import SearchResult
-from splade_engine.index.segment import Verify
+from splade_engine.index.segment import Verify, open_segment
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.vectors import SparseVectors
 
@@ -81,6 +82,7 @@ class SparseIndex:
             overwrite: replace the index that is there; until the last moment it stays as it is.
             threads: default all cores that this process may use.
             memory: budget in MiB for a stream larger than memory: a segment is written whenever it is full.
+                At the end they are joined, on the disk, as far as their ids and payload fit into the budget.
 
         Raises:
             InvalidInputError: for a document, id or payload that cannot be accepted, naming it; for no
@@ -98,6 +100,9 @@ class SparseIndex:
                 records = stream.consume(batches_of(vectors, ids, payload), progress=progress)
                 if not records or stream.n_terms is None:
                     raise InvalidInputError(f"{folder}: no documents to build an index from")
+                if len(records) > 1:  # the budget cut the stream, but a search is fastest in one segment
+                    parts = [open_segment(folder, record, stream.n_terms, "offsets") for record in records]
+                    records = join_segments(writer, parts, config, stream.threads, memory)
                 manifest = Manifest(
                     generation=writer.generation,
                     n_terms=stream.n_terms,

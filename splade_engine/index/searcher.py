@@ -15,7 +15,7 @@ from splade_engine.index.kernels.search import search_queries
 from splade_engine.index.layout import N_LEVELS, WINDOW, Arrays, forward_terms, forward_weights
 from splade_engine.vectors import SparseVectors
 
-_BATCH = 16  # queries that a thread takes at a time
+_MOST_AT_ONCE = 128  # queries that one of several threads takes at a time
 _TABLE_TERMS = 1 << 22  # vocabularies up to this size get a table of term numbers (16 MiB at most)
 
 
@@ -108,8 +108,12 @@ class SegmentSearcher:
         longest = int(queries.row_nnz.max())
         call = search_queries[self._variant]
 
+        # a call of the kernel with its 40 arguments holds the interpreter for 20 us: one thread makes one,
+        # and several make at least four each, so that they end together
+        step = len(queries) if threads == 1 else min(_MOST_AT_ONCE, -(-len(queries) // (4 * threads)))
+
         def work(first: int) -> None:
-            last = min(first + _BATCH, len(queries))
+            last = min(first + step, len(queries))
             scratch = self._take_scratch(longest, n_candidates)
             call(
                 *(first, last, config.exact, budget, n_candidates),
@@ -123,7 +127,8 @@ class SegmentSearcher:
             with self._lock:
                 self._free.append(scratch)
 
-        each(work, range(0, len(queries), _BATCH), min(threads, -(-len(queries) // _BATCH)))
+        firsts = range(0, len(queries), step)
+        each(work, firsts, min(threads, len(firsts)))
         if wanted != k:
             ordinals[:, :wanted], scores[:, :wanted] = docs, values
         return SegmentHits(ordinals, scores, scored)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -74,11 +74,17 @@ class Segment:
         """int64[live]: the ordinals, within the segment, of the documents that are not deleted."""
         return np.arange(len(self)) if self.live is None else np.flatnonzero(self.live)
 
-    def live_content(self) -> tuple[SparseVectors, IdColumn, pa.Table | None]:
-        """Vectors, ids and payload of the documents that are not deleted, as they were given."""
-        ordinals = self.live_ordinals
-        table = None if self.payload is None else self.payload.table.take(pa.array(ordinals))
-        return self.searcher.vectors(ordinals), IdColumn.from_encoded(*self.ids.select(ordinals)), table
+    def live_ids(self) -> IdColumn:
+        """The ids of the documents that are not deleted."""
+        if self.live is None:
+            return self.ids
+        return IdColumn.from_encoded(*self.ids.select(self.live_ordinals))
+
+    def live_payload(self) -> pa.Table | None:
+        """What is stored beside the documents that are not deleted."""
+        if self.payload is None or self.live is None:
+            return None if self.payload is None else self.payload.table
+        return self.payload.table.take(pa.array(self.live_ordinals))
 
     def with_deleted(self, record: SegmentRecord, live: Mask | None) -> Segment:
         """The same files under other tombstones."""
@@ -158,15 +164,16 @@ def write_segment(
     table: pa.Table | None,
     config: BuildConfig,
     threads: int,
+    empty: Callable[[int, Any], NDArray[Any]] = np.empty,
 ) -> SegmentRecord:
-    """Build a segment and write its files.
+    """Build a segment and write its files; `empty` makes the large arrays on the way, see `build_segment`.
 
     Raises:
         StorageError: if the disk refuses.
     """
     from splade_engine.index.builder import build_segment
 
-    built = build_segment(vectors, config, threads)
+    built = build_segment(vectors, config, threads, empty)
     arrays = {spec.name: np.asarray(built[spec.name], dtype=spec.dtype) for spec in SEGMENT_ARRAYS}
     postings = writer.add_file("postings", arrays)
     ids_file = writer.add_file("ids", ids.arrays())

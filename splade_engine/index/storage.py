@@ -15,6 +15,7 @@ import contextlib
 import mmap
 import os
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ _WRITE_CHUNK = 16 << 20  # bytes handed to one write()
 _PAGE = 4096
 _LINE = 64
 _PAGE_ALIGNED_FROM = 1 << 20  # bytes of a section
+_SCRATCH_FROM = 1 << 20  # bytes of an array that is worth a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,26 @@ def write_file(path: Path, data: bytes) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def scratch_array(folder: Path, count: int, dtype: Any) -> Array:
+    """An array in a file without a name in `folder`: the system may write its pages out when memory is short.
+
+    Nothing of it is left when it is no longer used, or when the process dies. Small ones are plain memory.
+
+    Raises:
+        StorageError: if the disk has no room for it (not later, when it is filled).
+    """
+    kind = np.dtype(dtype)
+    size = count * kind.itemsize
+    if size < _SCRATCH_FROM:
+        return np.empty(count, kind)
+    with disk_errors(folder), tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            os.ftruncate(file.fileno(), size)
+        return np.frombuffer(mmap.mmap(file.fileno(), size), kind)
 
 
 def sync_folder(path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
-from splade_engine.index import SparseIndex, changes
+from splade_engine.index import SparseIndex, join
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
@@ -115,9 +115,7 @@ def test_growing_by_single_documents_stays_logarithmic(memory_path: Path) -> Non
 
 
 def test_merges_and_compaction_keep_to_the_memory(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        changes, "segment_cost", lambda nnz, n_docs, payload: n_docs << 20
-    )  # 1 MiB a document
+    monkeypatch.setattr(join, "segment_cost", lambda nnz, n_docs, payload: n_docs << 20)  # 1 MiB a document
     ix = SparseIndex.build(memory_path / "ix", made.vectors(0, 100), threads=1)
     queries = made.vectors(99, 5)
     for i in range(4):

@@ -113,7 +113,7 @@ def test_a_stream_four_times_the_budget_is_built_within_it(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr[-2000:]
     mebibytes, segments = map(int, done.stdout.split())
     assert mebibytes > 3.5 * 64
-    assert segments > 3
+    assert segments == 1  # written as several, and joined within the same budget
 
 
 def test_without_a_budget_the_same_stream_does_not_fit(tmp_path: Path) -> None:
