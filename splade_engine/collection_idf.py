@@ -5,11 +5,11 @@ says little, whatever the table thinks; and a term that the encoder adds to many
 table thinks, because the table counted words. The index knows in how many of its documents each term stands,
 so the weight of term t becomes
 
-    w_t' = (1 - a) w_t + a ln(1 + (N - n_t + 0.5) / (n_t + 0.5)),    a = 0.5 N / (N + 100)
+    w_t' = c_t ((1 - a) w_t + a ln(1 + (N - n_t + 0.5) / (n_t + 0.5))),    a = 0.5 N / (N + 100)
 
-with N documents, n_t of them holding t: the idf of BM25, trusted as much as the table once the collection
-is large enough to count in (100 documents speak against it; at a thousand a = .45). Numbers:
-docs/training.md.
+with w_t from the table, c_t how often the query holds t (1 unless the encoder counts), N documents, n_t of
+them holding t: the idf of BM25, trusted as much as the table once the collection is large enough to count in
+(100 documents speak against it; at a thousand a = .45). Numbers: docs/training.md.
 """
 
 from __future__ import annotations
@@ -41,10 +41,16 @@ class CollectionIdf:
         self.idf: NDArray[np.float32] = idf.astype(np.float32)
         self.share = SHARE * n_docs / (n_docs + PRIOR)
 
-    def weigh(self, queries: SparseVectors) -> SparseVectors:
-        """The queries with their weights blended; terms and their order stay."""
+    def weigh(self, queries: SparseVectors, table: NDArray[np.float32]) -> SparseVectors:
+        """The queries with their weights blended; terms and their order stay.
+
+        Args:
+            queries: encoded with `table`.
+            table: float32[V], the weight of a token that stands in a query once.
+        """
         share = np.float32(self.share)
-        weights = (1 - share) * queries.weights + share * self.idf[queries.terms]
+        once = table[queries.terms]
+        weights = queries.weights / once * ((1 - share) * once + share * self.idf[queries.terms])
         return SparseVectors._trusted(queries.indptr, queries.terms, weights, queries.n_terms)
 
 
@@ -53,13 +59,13 @@ class QueryEncoder:
 
     Args:
         encoder: a `SparseEncoder`.
-        collection: weigh inference-free queries by the collection too; queries of a model are left alone, it
-            has weighed them already.
+        collection: weigh queries from a table (`encoder.query_table`) by the collection too; queries of a
+            model are left alone, it has weighed them already.
     """
 
     def __init__(self, encoder: Any, *, collection: bool = True) -> None:
         self.encoder = encoder
-        self.collection = collection and bool(getattr(encoder, "inference_free", False))
+        self.collection = collection and getattr(encoder, "query_table", None) is not None
         self._counted: tuple[int, CollectionIdf] | None = None
 
     def __call__(self, texts: Any, index: SparseIndex) -> SparseVectors:
@@ -71,4 +77,4 @@ class QueryEncoder:
         if counted is None or counted[0] != generation:
             counted = generation, CollectionIdf(index.document_frequencies(), len(index))
             self._counted = counted
-        return counted[1].weigh(vectors)
+        return counted[1].weigh(vectors, self.encoder.query_table)

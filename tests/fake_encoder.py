@@ -51,7 +51,7 @@ _WORD = re.compile(r"\w+")
 class FakeEncoder:
     """Counts its calls; `fail_after` documents it raises what `failure` is."""
 
-    inference_free = False  # so that scores are plain dot products, whatever the collection
+    query_table = None  # so that scores are plain dot products, whatever the collection
 
     def __init__(self, name="fake", max_length=64, fail_after=None, failure=KeyboardInterrupt):
         self.name = name

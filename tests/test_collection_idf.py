@@ -14,7 +14,9 @@ from tests.index import made
 
 
 class TableEncoder(FakeEncoder):
-    inference_free = True
+    @property
+    def query_table(self) -> np.ndarray:
+        return np.ones(self.n_terms, np.float32)
 
 
 def test_the_blend_is_the_formula() -> None:
@@ -22,13 +24,13 @@ def test_the_blend_is_the_formula() -> None:
     query = SparseVectors.from_dicts([{0: 2.0, 2: 3.0}, {}, {1: 1.0}], 3)
     share = 0.5 * 300 / 400
     rare, common = np.log1p(300.5 / 0.5), np.log1p(0.5 / 300.5)
-    found = idf.weigh(query)
+    found = idf.weigh(query, np.array([2.0, 1.0, 1.5], np.float32))  # the last one stands there twice
     assert found.indptr.tolist() == query.indptr.tolist()
     assert found.terms.tolist() == query.terms.tolist()
     once = np.log1p(299.5 / 1.5)
     expected = [
         (1 - share) * 2 + share * rare,
-        (1 - share) * 3 + share * common,
+        2 * ((1 - share) * 1.5 + share * common),
         (1 - share) * 1 + share * once,
     ]
     assert found.weights.tolist() == pytest.approx(expected, rel=1e-6)

@@ -14,14 +14,21 @@ A folder says what it is by, in this order: a `splade_engine` section in config.
 
 from __future__ import annotations
 
-import json
 import re
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from splade_engine.encoder.model_files import (
+    DEFAULT_MAX_LENGTH,
+    existing,
+    max_length_of,
+    positions_of,
+    read_json,
+    require_weights,
+    tensor_names,
+)
 from splade_engine.errors import CheckpointError
 
 Kind = Literal["mlm", "csr", "echo", "scalar"]
@@ -30,8 +37,6 @@ Activation = Literal["log1p_relu", "log1p_log1p_relu", "relu"]
 SpecialTokens = Literal["keep", "zero"]
 LongTexts = Literal["cut", "windows"]
 
-DEFAULT_MAX_LENGTH = 512  # where neither tokenizer nor model name a limit
-_UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
 # Echo embeddings [2402.15449] repeat the input; Mistral-SPLADE pools over the second copy [2408.11119]
 DEFAULT_ECHO = "{text}\n{text}"
 _ECHO_TEMPLATE = 16  # tokens kept free for what stands around the two copies
@@ -47,11 +52,13 @@ class QueryTable:
             every token counts 1.
         missing: weight of tokens that a JSON table does not name (1.0 in OpenSearch's code, 0.0 in
             sentence-transformers).
+        counts: a token that stands in a query n times weighs n times as much; else presence counts.
     """
 
     folder: Path
     weights: Path | None
     missing: float = 0.0
+    counts: bool = False
 
 
 @dataclass(frozen=True)
@@ -205,6 +212,9 @@ def _own(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         )
     name = section.pop("name", name)
     query = section.pop("query_weights", None)
+    counts = section.pop("query_counts", False)
+    if not isinstance(counts, bool):
+        raise CheckpointError(f"{folder / 'config.json'}: query_counts is {counts!r}, not true or false")
     section.pop("scheme", None)
     dense = section.pop("dense", None)
     known = {f for f in Checkpoint.__dataclass_fields__ if f not in {"folder", "model_folder", "query"}}
@@ -218,7 +228,7 @@ def _own(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         folder=folder,
         name=name,
         model_folder=folder,
-        query=QueryTable(folder, existing(folder / query)) if query else None,
+        query=QueryTable(folder, existing(folder / query), counts=counts) if query else None,
         dense=DensePooling(**dense) if dense else None,
         **section,
     )
@@ -284,86 +294,3 @@ def _scalar_head(folder: Path) -> str:
             if re.search(rf"(^|\.){prefix}\.(0\.)?weight$", key):
                 return key[: key.index(prefix) + len(prefix)]
     return ""
-
-
-def tensor_names(folder: Path) -> list[str]:
-    """Names of all tensors in the folder's safetensors files, read from their headers alone."""
-    names: list[str] = []
-    for file in sorted(folder.glob("model*.safetensors")):
-        with file.open("rb") as f:
-            try:
-                (size,) = struct.unpack("<Q", f.read(8))
-                header = json.loads(f.read(min(size, 100_000_000)))
-            except (struct.error, ValueError) as error:
-                raise CheckpointError(f"{file}: not a safetensors file") from error
-        names += [k for k in header if k != "__metadata__"]
-    return names
-
-
-def require_weights(folder: Path) -> None:
-    """Refuse a folder without safetensors weights, saying how to convert what is there."""
-    if any(folder.glob("model*.safetensors")):
-        return
-    pickled = sorted(p.name for p in folder.glob("*.bin"))
-    if pickled:
-        raise CheckpointError(
-            f"{folder}: weights only in {pickled[0]}, a pickle that can run code when it is read; "
-            f"convert it in an environment you trust: transformers.AutoModelForMaskedLM"
-            f".from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r}) writes model.safetensors"
-        )
-    raise CheckpointError(f"{folder}: no model.safetensors")
-
-
-def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
-    """The shortest limit that the sentence-transformers, tokenizer or model config names."""
-    limits = []
-    sentence = read_json(folder / "sentence_bert_config.json", optional=True)
-    tokenizer = read_json(folder / "tokenizer_config.json", optional=True)
-    for value in (
-        sentence.get("document_length"),
-        sentence.get("max_seq_length"),
-        tokenizer.get("model_max_length"),
-    ):
-        if isinstance(value, int | float) and 0 < value < _UNBOUNDED:
-            limits.append(int(value))
-            break  # the first one that is set rules, as in sentence-transformers
-    if positions := positions_of(config):
-        limits.append(positions)
-    return min(limits, default=DEFAULT_MAX_LENGTH)
-
-
-def positions_of(config: Mapping[str, Any]) -> int | None:
-    """The longest input of a model, None if its config names no limit."""
-    positions = config.get("max_position_embeddings")
-    return int(positions) - position_offset(config) if positions else None
-
-
-def position_offset(config: Mapping[str, Any]) -> int:
-    """Rows at the start of the position table that no token uses (RoBERTa counts from padding_idx + 1)."""
-    roberta_like = {"roberta", "xlm-roberta", "camembert", "mpnet"}
-    if config.get("model_type") in roberta_like:
-        pad = config.get("pad_token_id")
-        return 1 + int(1 if pad is None else pad)
-    return 0
-
-
-def existing(path: Path) -> Path:
-    """`path` if the file is there."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
-    return path
-
-
-def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    """A JSON object from a file; an empty one if it is optional and absent."""
-    if optional and not path.is_file():
-        return {}
-    try:
-        value = json.loads(existing(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from splade_engine.encoder import hub
-from splade_engine.encoder.checkpoint import Checkpoint, LongTexts, QueryTable, read_checkpoint, read_json
+from splade_engine.encoder.checkpoint import Checkpoint, LongTexts, QueryTable, read_checkpoint
+from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.query_table import TableEncoder, load_table
 from splade_engine.encoder.side import NeuralSide
 from splade_engine.encoder.tokens import check_texts
@@ -142,6 +146,11 @@ class SparseEncoder:
             return None
         return self.name if "/" in self.name else str(folder)
 
+    @property
+    def query_table(self) -> NDArray[np.float32] | None:
+        """float32[V], the weight of a token that stands in a query once; None unless inference-free."""
+        return self._queries.table if isinstance(self._queries, TableEncoder) else None
+
     def word_spans(self, text: str) -> list[tuple[int, int, int]]:
         """(term, start, end) of every token of a text; start and end bound the word it is a piece of."""
         return self._queries.tokenizer.word_spans(text, windows=self.checkpoint.long_texts == "windows")
@@ -235,8 +244,9 @@ class SparseEncoder:
         """Write a folder in the sentence-transformers layout, atomically.
 
         sentence-transformers loads it and encodes the same vectors (inference-free: a Router with a
-        SparseStaticEmbedding), but for a checkpoint's `min_weight` and windows, which only we know: its
-        documents then hold the lighter terms too, and long ones are cut. Kinds that it has no modules for
+        SparseStaticEmbedding), but for a checkpoint's `min_weight`, windows and query counts, which only we
+        know: its documents then hold the lighter terms too, long ones are cut, and a repeated word of a query
+        counts once. Kinds that it has no modules for
         (echo, scalar heads, DeepImpact) are written as the transformers folder they are, with a
         `splade_engine` section in config.json.
 
@@ -246,8 +256,7 @@ class SparseEncoder:
         """
         from splade_engine.encoder.saving import save_encoder
 
-        table = self._queries.table if isinstance(self._queries, TableEncoder) else None
-        save_encoder(self.checkpoint, folder, max_length=self.max_length, table=table)
+        save_encoder(self.checkpoint, folder, max_length=self.max_length, table=self.query_table)
 
     def __repr__(self) -> str:
         queries = "inference-free queries" if self.inference_free else "queries by model"
@@ -291,5 +300,8 @@ def _hash(checkpoint: Checkpoint) -> str:
         total.update(f"{path.name}:{digest.hexdigest()}\n".encode())
     c = checkpoint
     settings = (c.kind, c.pooling, c.activation, c.special_tokens, c.document_prompt, c.query_prompt)
-    total.update(repr((*settings, *([c.min_weight] if c.min_weight else []))).encode())
+    own: list[object] = [c.min_weight] if c.min_weight else []
+    if isinstance(c.query, QueryTable) and c.query.counts:
+        own.append("query counts")
+    total.update(repr((*settings, *own)).encode())
     return total.hexdigest()

@@ -62,8 +62,13 @@ def _publish(temporary: Path, target: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
+    """fsync everything. Files get the mode that other new files get: safetensors makes them for the owner
+    alone, and a model that others cannot read is no use on a shared disk.
+    """
+    mode = folder.stat().st_mode & 0o666
     for path in sorted(folder.rglob("*")):
         if path.is_file():
+            path.chmod(mode)
             with path.open("rb+") as f:
                 os.fsync(f.fileno())
         else:

@@ -14,11 +14,8 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from splade_engine.encoder.checkpoint import (
-    Activation,
-    Checkpoint,
-    DensePooling,
-    QueryTable,
+from splade_engine.encoder.checkpoint import Activation, Checkpoint, DensePooling, QueryTable
+from splade_engine.encoder.model_files import (
     existing,
     max_length_of,
     positions_of,
@@ -65,6 +62,8 @@ def read_modules(folder: Path, name: str) -> Checkpoint:
         min_weight=float(own.get("min_weight", checkpoint.min_weight)),
         long_texts=own.get("long_texts", checkpoint.long_texts),
     )
+    if isinstance(checkpoint.query, QueryTable) and own.get("query_counts") is True:
+        checkpoint = replace(checkpoint, query=replace(checkpoint.query, counts=True))
     if isinstance(checkpoint.query, Checkpoint):
         query = replace(checkpoint.query, query_prompt=checkpoint.query_prompt, top_k=checkpoint.top_k)
         checkpoint = replace(checkpoint, query=query)

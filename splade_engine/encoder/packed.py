@@ -32,8 +32,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from splade_engine.encoder.backbone import hf_config
-from splade_engine.encoder.checkpoint import Checkpoint, position_offset, read_json
+from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.linear import PackedLinear
+from splade_engine.encoder.model_files import position_offset, read_json
 from splade_engine.encoder.tokens import Ids
 
 State = Mapping[str, Tensor]

@@ -1,6 +1,7 @@
-"""`TableEncoder`: inference-free queries. Presence of a token times its weight, nothing learned at run time.
+"""`TableEncoder`: inference-free queries. A token's weight from a table, nothing learned at run time.
 
     w_t = [t in query] * max(0, table[t])        (arXiv 2411.04403, section 3; os-sample `sparse_encoders.py`)
+    w_t = n(t in query) * max(0, table[t])       with `counts`, as BM25 has it (its k3 without bound)
 
 It is on the path of every search, so it costs tens of microseconds and imports neither torch nor
 transformers.
@@ -25,11 +26,13 @@ class TableEncoder:
 
     Attributes:
         table: float32[V], zero where a term never counts.
+        counts: a token that stands in the query n times weighs n times as much.
     """
 
-    def __init__(self, tokenizer: TextTokenizer, table: NDArray[np.float32]) -> None:
+    def __init__(self, tokenizer: TextTokenizer, table: NDArray[np.float32], counts: bool = False) -> None:
         self.tokenizer = tokenizer
         self.table = table
+        self.counts = counts
         self.table.flags.writeable = False
 
     def encode(self, texts: Sequence[str], top_k: int | None = None) -> tuple[SparseVectors, int]:
@@ -43,9 +46,11 @@ class TableEncoder:
             rows = np.repeat(np.arange(len(lists)), [len(ids) for ids in lists])
             flat = np.concatenate(lists) if lists else np.zeros(0, np.int32)
             # one sort over (row, term) keys: unique terms of every row, in order
-            keys = np.unique(rows * np.int64(n_terms) + flat)
+            keys, repeats = np.unique(rows * np.int64(n_terms) + flat, return_counts=True)
             terms = (keys % n_terms).astype(np.int32)
             weights = self.table[terms]
+            if self.counts:
+                weights = weights * repeats.astype(np.float32)
             keep = weights > 0
             counts = np.bincount((keys // n_terms)[keep], minlength=len(lists))
             indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
@@ -56,6 +61,8 @@ class TableEncoder:
         """One query: sorted unique ids with positive weights; checking them again would take 29 us of 38."""
         terms = np.array(sorted(set(ids)), dtype=np.int32)
         weights = self.table[terms]
+        if self.counts and len(terms) < len(ids):
+            weights = weights * np.array([ids.count(t) for t in terms.tolist()], dtype=np.float32)
         if not weights.all():
             keep = weights > 0
             terms, weights = terms[keep], weights[keep]
@@ -85,7 +92,7 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int, max_leng
     table = np.maximum(table, 0)
     if checkpoint.special_tokens == "zero":
         table[tokenizer.special_ids] = 0
-    return TableEncoder(tokenizer, table)
+    return TableEncoder(tokenizer, table, query.counts)
 
 
 def _read(query: QueryTable, tokenizer: TextTokenizer, n_terms: int) -> NDArray[np.float32]:

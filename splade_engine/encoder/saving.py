@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder.checkpoint import Checkpoint, QueryTable, read_json
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folder import new_folder, write_json
+from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 
@@ -83,8 +84,14 @@ def save_encoder(
         }
         if checkpoint.top_k is not None:
             root["max_active_dims"] = checkpoint.top_k
-        own = {"min_weight": checkpoint.min_weight, "long_texts": checkpoint.long_texts}
-        if own != {"min_weight": 0.0, "long_texts": "cut"}:  # sentence-transformers knows neither
+        counts = isinstance(checkpoint.query, QueryTable) and checkpoint.query.counts
+        own = {
+            "min_weight": checkpoint.min_weight,
+            "long_texts": checkpoint.long_texts,
+            "query_counts": counts,
+        }
+        # sentence-transformers knows none of them
+        if own != {"min_weight": 0.0, "long_texts": "cut", "query_counts": False}:
             root["splade_engine"] = own
         write_json(out / "config_sentence_transformers.json", {**root, "similarity_fn_name": "dot"})
         (out / "README.md").write_text(_card(checkpoint, max_length), encoding="utf-8")

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from splade_engine.encoder.batching import length_sorted_batches
-from splade_engine.encoder.checkpoint import DensePooling, max_length_of, read_json
+from splade_engine.encoder.checkpoint import DensePooling
+from splade_engine.encoder.model_files import max_length_of, read_json
 from splade_engine.encoder.modules import dense_modules
 from splade_engine.errors import CheckpointError, MissingExtraError
 

@@ -20,12 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splade_engine.encoder.checkpoint import read_json
+from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from splade_engine.training.activations import activate, keep_top_k
 from splade_engine.training.objective import Vectors
-from splade_engine.training.recipe import ModelConfig
+from splade_engine.training.recipe_sections import ModelConfig
 
 ACTIVE = 1e-5  # a latent above this counts as fired
 

@@ -166,6 +166,7 @@ def export(model: str | Path, output: str | Path) -> None:
             "activation": checkpoint.activation,
             "max_length": min(MAX_LENGTH, checkpoint.positions or MAX_LENGTH),
             "min_weight": MIN_WEIGHT,
+            "query_counts": True,
         },
         readme=card.read_text(encoding="utf-8") if card.is_file() else "",
         overwrite=True,

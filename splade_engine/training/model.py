@@ -16,7 +16,7 @@ from splade_engine.encoder.backbone import Backbone
 from splade_engine.training.activations import activate, keep_top_k
 from splade_engine.training.head import lexical_pool, max_pool, sum_pool
 from splade_engine.training.objective import Vectors
-from splade_engine.training.recipe import ModelConfig
+from splade_engine.training.recipe_sections import ModelConfig
 
 # tokens of padding that a further group must save on a CPU: each costs a pass over the weights
 PADDING_WORTH = 512

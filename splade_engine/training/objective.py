@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.training import distillation, losses, regularizers
-from splade_engine.training.recipe import LossConfig, Penalty, RegularizerConfig
+from splade_engine.training.recipe_sections import LossConfig, Penalty, RegularizerConfig
 from splade_engine.training.schedules import ramp
 
 

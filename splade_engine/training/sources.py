@@ -20,7 +20,7 @@ from splade_engine.errors import DatasetError
 from splade_engine.training import generation
 from splade_engine.training.examples import Example, example_from_record
 from splade_engine.training.line_file import LineFile, TextsById
-from splade_engine.training.recipe import SourceConfig
+from splade_engine.training.recipe_sections import SourceConfig
 
 QUERY_FILES = ("queries.jsonl", "queries.jsonl.gz", "queries.jsonl.zst")
 QRELS_FILES = ("qrels/train.tsv", "qrels/train.tsv.gz")

@@ -26,7 +26,8 @@ from splade_engine.training.idf import bm25_idf, document_frequencies, read_tabl
 from splade_engine.training.lora import add_lora
 from splade_engine.training.mixture import TrainingSet
 from splade_engine.training.model import SparseStudent, Tower
-from splade_engine.training.recipe import ModelConfig, Recipe
+from splade_engine.training.recipe import Recipe
+from splade_engine.training.recipe_sections import ModelConfig
 from splade_engine.training.sources import Source, open_source
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from splade_engine.encoder import hub
-from splade_engine.encoder.checkpoint import read_json
+from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
 from splade_engine.training.collate import pad

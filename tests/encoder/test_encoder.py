@@ -211,7 +211,10 @@ def test_windows_of_a_long_text(mlm_folder: Path, texts: list[str]) -> None:
     found = whole.encode_documents(mixed)
     assert whole.truncated == 0
     assert len(found[1:2].terms) == 0
-    assert found[[0, 3]] == cut.encode_documents([first, second])
+    # to rounding: the batches differ, and matrix products of another shape add up in another order
+    np.testing.assert_allclose(
+        matrix(found[[0, 3]]), matrix(cut.encode_documents([first, second])), atol=1e-6
+    )
     tokenizer = whole._documents.tokenizer
     windows, owners = tokenizer.encode_windows(mixed)
     assert owners.count(2) == len(owners) - 3 > 5

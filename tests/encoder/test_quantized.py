@@ -147,3 +147,25 @@ def test_light_terms_go(model, mlm_folder: Path, texts: list[str], tmp_path: Pat
     few.save(tmp_path / "st")
     again = SparseEncoder.load(tmp_path / "st", dtype="float32")
     assert again.encode_documents(texts) == found
+
+
+def test_counted_queries_survive_the_folders(model, mlm_folder: Path, tmp_path: Path) -> None:
+    table = np.full(model.config.vocab_size, 0.5, np.float32)
+    settings = {"name": "tiny", "max_length": 48}
+    save(model, mlm_folder, tmp_path / "once", query_weights=table, settings=settings)
+    save(model, mlm_folder, tmp_path / "n", query_weights=table, settings={**settings, "query_counts": True})
+    once, counted = SparseEncoder.load(tmp_path / "once"), SparseEncoder.load(tmp_path / "n")
+    assert once.encode_queries(["bado bado"]).weights.tolist() == [0.5]
+    assert counted.encode_queries(["bado bado"]).weights.tolist() == [1.0]
+    assert counted.query_table is not None and counted.query_table[7] == 0.5
+    assert once.fingerprint()["hash"] != counted.fingerprint()["hash"]
+    counted.save(tmp_path / "st")
+    assert SparseEncoder.load(tmp_path / "st").encode_queries(["bado bado"]).weights.tolist() == [1.0]
+
+
+def test_others_may_read_the_files(model, mlm_folder: Path, tmp_path: Path) -> None:
+    """safetensors makes its files for the owner alone."""
+    save(model, mlm_folder, tmp_path / "q")
+    plain = tmp_path / "plain"
+    plain.touch()
+    assert {p.stat().st_mode for p in (tmp_path / "q").iterdir()} == {plain.stat().st_mode}

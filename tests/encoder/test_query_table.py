@@ -123,3 +123,22 @@ def test_golden_query_of_the_model_cards(shared_data: Path, tmp_path: Path) -> N
     golden = {"ny": 5.7729, "weather": 4.5684, "now": 3.5895, "?": 3.3313, "what": 2.7699, "'": 1.5751}
     golden |= {"s": 1.4273, "in": 0.4989, "the": 0.1353}
     assert found == pytest.approx(golden, abs=5e-5)
+
+
+def test_counts(mlm_folder: Path, idf: dict[str, float], texts: list[str], tmp_path: Path) -> None:
+    """A token that stands in the query n times weighs n times as much."""
+    path = tmp_path / "idf.json"
+    path.write_text(json.dumps(idf))
+    once, counted = (
+        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path, 1.0, counts=counts), 200, 48)
+        for counts in (False, True)
+    )
+    vocabulary = once.tokenizer.vocabulary(200)
+    queries = [*texts, "bado kime bado BADO", "", "kime"]
+    together = counted.encode(queries)[0].to_token_dicts(vocabulary)
+    for query, row in zip(queries, together, strict=True):
+        tokens = [vocabulary[i] for i in once.tokenizer.encode_one(query)[0]]
+        presence = once.encode([query])[0].to_token_dicts(vocabulary)[0]
+        assert row == pytest.approx({t: w * tokens.count(t) for t, w in presence.items()})
+        assert counted.encode([query])[0].to_token_dicts(vocabulary)[0] == pytest.approx(row)
+    assert together[-3]["bado"] == pytest.approx(3 * idf.get("bado", 1.0))

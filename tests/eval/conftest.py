@@ -14,6 +14,7 @@ from shutil import which
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from splade_engine.vectors import SparseVectors
@@ -50,11 +51,10 @@ class WordEncoder:
 
     n_terms = 4096
     max_length = 512
-    inference_free = True
-
     def __init__(self, name: str = "words", weight: float = 1.0) -> None:
         self.name = name
         self.weight = weight
+        self.query_table = np.full(self.n_terms, weight, np.float32)
         self.encoded = 0
 
     @property

@@ -8,7 +8,7 @@ import torch
 from splade_engine.encoder.checkpoint import read_checkpoint
 from splade_engine.errors import CheckpointError
 from splade_engine.training.csr import SparseAutoencoder, build_csr, dense_pooling, normalised_mse
-from splade_engine.training.recipe import ModelConfig
+from splade_engine.training.recipe_sections import ModelConfig
 from splade_engine.training.saving import save_student
 
 

@@ -19,7 +19,7 @@ from splade_engine.training.idf import bm25_idf, document_frequencies
 from splade_engine.training.lora import LoraLinear, add_lora, merge_lora
 from splade_engine.training.model import copy_student, length_groups
 from splade_engine.training.probe import encode, ndcg
-from splade_engine.training.recipe import ModelConfig, SourceConfig
+from splade_engine.training.recipe_sections import ModelConfig, SourceConfig
 from splade_engine.training.saving import save_student
 from splade_engine.training.sources import open_source
 from splade_engine.training.start import build_student

@@ -11,13 +11,7 @@ import pytest
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import InvalidInputError
-from splade_engine.training.recipe import (
-    RECIPES,
-    Recipe,
-    load_recipe,
-    recipe_from_table,
-    recipe_names,
-)
+from splade_engine.training.recipe import RECIPES, Recipe, load_recipe, recipe_from_table, recipe_names
 from splade_engine.training.recipe_values import parse_assignment
 from splade_engine.training.run import train
 

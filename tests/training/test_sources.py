@@ -19,7 +19,7 @@ from splade_engine.training.examples import Example, example_from_record
 from splade_engine.training.ir_source import IrDatasetsSource
 from splade_engine.training.line_file import LineFile, TextsById
 from splade_engine.training.mixture import TrainingSet, shuffled
-from splade_engine.training.recipe import SourceConfig
+from splade_engine.training.recipe_sections import SourceConfig
 from splade_engine.training.sources import open_source
 
 RNG = np.random.default_rng(0)

@@ -1,0 +1,97 @@
+"""The files of a model folder: their names, their limits, their configs. Torch-free."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from splade_engine.errors import CheckpointError
+
+DEFAULT_MAX_LENGTH = 512  # where neither tokenizer nor model name a limit
+_UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
+
+
+def tensor_names(folder: Path) -> list[str]:
+    """Names of all tensors in the folder's safetensors files, read from their headers alone."""
+    names: list[str] = []
+    for file in sorted(folder.glob("model*.safetensors")):
+        with file.open("rb") as f:
+            try:
+                (size,) = struct.unpack("<Q", f.read(8))
+                header = json.loads(f.read(min(size, 100_000_000)))
+            except (struct.error, ValueError) as error:
+                raise CheckpointError(f"{file}: not a safetensors file") from error
+        names += [k for k in header if k != "__metadata__"]
+    return names
+
+
+def require_weights(folder: Path) -> None:
+    """Refuse a folder without safetensors weights, saying how to convert what is there."""
+    if any(folder.glob("model*.safetensors")):
+        return
+    pickled = sorted(p.name for p in folder.glob("*.bin"))
+    if pickled:
+        raise CheckpointError(
+            f"{folder}: weights only in {pickled[0]}, a pickle that can run code when it is read; "
+            f"convert it in an environment you trust: transformers.AutoModelForMaskedLM"
+            f".from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r}) writes model.safetensors"
+        )
+    raise CheckpointError(f"{folder}: no model.safetensors")
+
+
+def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
+    """The shortest limit that the sentence-transformers, tokenizer or model config names."""
+    limits = []
+    sentence = read_json(folder / "sentence_bert_config.json", optional=True)
+    tokenizer = read_json(folder / "tokenizer_config.json", optional=True)
+    for value in (
+        sentence.get("document_length"),
+        sentence.get("max_seq_length"),
+        tokenizer.get("model_max_length"),
+    ):
+        if isinstance(value, int | float) and 0 < value < _UNBOUNDED:
+            limits.append(int(value))
+            break  # the first one that is set rules, as in sentence-transformers
+    if positions := positions_of(config):
+        limits.append(positions)
+    return min(limits, default=DEFAULT_MAX_LENGTH)
+
+
+def positions_of(config: Mapping[str, Any]) -> int | None:
+    """The longest input of a model, None if its config names no limit."""
+    positions = config.get("max_position_embeddings")
+    return int(positions) - position_offset(config) if positions else None
+
+
+def position_offset(config: Mapping[str, Any]) -> int:
+    """Rows at the start of the position table that no token uses (RoBERTa counts from padding_idx + 1)."""
+    roberta_like = {"roberta", "xlm-roberta", "camembert", "mpnet"}
+    if config.get("model_type") in roberta_like:
+        pad = config.get("pad_token_id")
+        return 1 + int(1 if pad is None else pad)
+    return 0
+
+
+def existing(path: Path) -> Path:
+    """`path` if the file is there."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file")
+    return path
+
+
+def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
+    """A JSON object from a file; an empty one if it is optional and absent."""
+    if optional and not path.is_file():
+        return {}
+    try:
+        value = json.loads(existing(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: expected a JSON object, got {type(value).__name__}")
+    return value
