@@ -18,6 +18,7 @@ a_j = sqrt(range of s_j / range of w_j) splits outlying coordinates between both
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -90,9 +91,23 @@ def _product(codes: Tensor, columns: Tensor) -> Tensor:
     return torch._int_mm(codes, columns)
 
 
+@cache
 def fast_int8() -> bool:
-    """Whether the processor multiplies int8 faster than anything else (VNNI or AMX)."""
+    """Whether int8 products are faster than any other here (VNNI or AMX), and right."""
     capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # torch >= 2.10
     if capabilities:
-        return any(capabilities.get(name, False) for name in ("avx512_vnni", "amx_int8"))
-    return bool(torch.cpu._is_vnni_supported())
+        fast = any(capabilities.get(name, False) for name in ("avx512_vnni", "amx_int8"))
+    else:
+        fast = bool(torch.cpu._is_vnni_supported())
+    return fast and exact_int8()
+
+
+def exact_int8() -> bool:
+    """Whether large products come out right. Without VNNI oneDNN adds pairs of them in 16 bits, which
+    overflow; ONEDNN_MAX_CPU_ISA can bring that about on any processor, and terms would be lost.
+    """
+    codes = torch.full((16, 384), 127, dtype=torch.int8)
+    columns = torch.full((64, 384), 127, dtype=torch.int8)
+    columns[::2] = -127
+    expected = (columns.int() * 127).sum(1, dtype=torch.int32).expand(len(codes), -1)
+    return bool(torch.equal(_product(codes, columns.T), expected))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +13,13 @@ import torch
 import torch.nn.functional as F
 
 from splade_engine.encoder import packed as packed_module
+from splade_engine.encoder import screen
 from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.checkpoint import read_checkpoint
 from splade_engine.encoder.linear import PackedLinear
 from splade_engine.encoder.packed import load_packed
 from splade_engine.encoder.pooling import VocabularyPooling
-from splade_engine.encoder.screen import ScreenedPooling
+from splade_engine.encoder.screen import ScreenedPooling, exact_int8
 
 LENGTHS = (31, 31, 31, 9, 3, 3, 1)
 SMALL = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -173,6 +177,7 @@ def test_pooling_is_activate_then_pool(
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.skipif(not exact_int8(), reason="int8 products overflow here: screening is never used")
 @pytest.mark.parametrize("shift", [-40.0, -15.0, 0.0])
 def test_screening_misses_nothing(shift: float) -> None:
     """Every positive term comes out with the full product's logit, although coordinates have outliers."""
@@ -196,3 +201,34 @@ def test_screening_misses_nothing(shift: float) -> None:
         torch.testing.assert_close(logits, expected[chosen], atol=1e-4, rtol=1e-5)
         screened += len(chosen) - len(positive)
     assert screened < 0.1 * terms * len(lengths)
+
+
+def test_overflowing_products_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As oneDNN computes without VNNI: unsigned times signed, pairs added in 16 bits that saturate."""
+
+    def saturating(codes: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        products = (codes.int() + 128)[:, :, None] * columns.int()[None]
+        pairs = (products[:, ::2] + products[:, 1::2]).clamp(-32768, 32767)
+        return pairs.sum(1, dtype=torch.int32) - 128 * columns.int().sum(0, dtype=torch.int32)
+
+    monkeypatch.setattr(screen, "_product", saturating)
+    assert not screen.exact_int8()
+    fast = screen.fast_int8.__wrapped__
+    assert not fast()
+
+
+def test_an_older_instruction_set_gives_the_same_terms(mlm_folder: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from splade_engine.encoder import SparseEncoder\n"
+        "e = SparseEncoder.load(sys.argv[1], dtype='float32')\n"
+        "np.save(sys.argv[2], e.encode_documents(['bado kime lulu mero', 'riri']).to_scipy().toarray())"
+    )
+    rows = []
+    for name, isa in (("here", {}), ("old", {"ONEDNN_MAX_CPU_ISA": "AVX2"})):
+        path = tmp_path / f"{name}.npy"
+        command = [sys.executable, "-c", code, str(mlm_folder), str(path)]
+        subprocess.run(command, check=True, env={**os.environ, **isa})
+        rows.append(np.load(path))
+    assert (rows[0] > 0).sum() > 10
+    np.testing.assert_allclose(rows[1], rows[0], atol=1e-5)
