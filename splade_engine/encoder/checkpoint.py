@@ -53,12 +53,20 @@ class QueryTable:
         missing: weight of tokens that a JSON table does not name (1.0 in OpenSearch's code, 0.0 in
             sentence-transformers).
         counts: a token that stands in a query n times weighs n times as much; else presence counts.
+        top_k: tokens kept of a query, the heaviest; None keeps all.
     """
 
     folder: Path
     weights: Path | None
     missing: float = 0.0
     counts: bool = False
+    top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.counts, bool):
+            raise CheckpointError(f"{self.folder}: query_counts is {self.counts!r}, not true or false")
+        if self.top_k is not None and (not isinstance(self.top_k, int) or self.top_k < 1):
+            raise CheckpointError(f"{self.folder}: query_top_k must be at least 1, got {self.top_k!r}")
 
 
 @dataclass(frozen=True)
@@ -212,9 +220,7 @@ def _own(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         )
     name = section.pop("name", name)
     query = section.pop("query_weights", None)
-    counts = section.pop("query_counts", False)
-    if not isinstance(counts, bool):
-        raise CheckpointError(f"{folder / 'config.json'}: query_counts is {counts!r}, not true or false")
+    options = {"counts": section.pop("query_counts", False), "top_k": section.pop("query_top_k", None)}
     section.pop("scheme", None)
     dense = section.pop("dense", None)
     known = {f for f in Checkpoint.__dataclass_fields__ if f not in {"folder", "model_folder", "query"}}
@@ -228,7 +234,7 @@ def _own(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         folder=folder,
         name=name,
         model_folder=folder,
-        query=QueryTable(folder, existing(folder / query), counts=counts) if query else None,
+        query=QueryTable(folder, existing(folder / query), **options) if query else None,
         dense=DensePooling(**dense) if dense else None,
         **section,
     )

@@ -198,7 +198,7 @@ class SparseEncoder:
         progress: bool | None,
     ) -> SparseVectors:
         check_texts(texts)
-        top_k = self._checked_top_k(top_k)
+        top_k = self._checked_top_k(top_k, side)
         if isinstance(side, TableEncoder):
             vectors, truncated = side.encode(texts, top_k)
         else:
@@ -211,9 +211,10 @@ class SparseEncoder:
             logger.warning("%d of %d texts were cut to %d tokens (max_length)", truncated, len(texts), limit)
         return vectors
 
-    def _checked_top_k(self, top_k: int | None) -> int | None:
+    def _checked_top_k(self, top_k: int | None, side: NeuralSide | TableEncoder) -> int | None:
         if top_k is None:
-            return self.checkpoint.top_k
+            few = side.top_k if isinstance(side, TableEncoder) else None
+            return self.checkpoint.top_k if few is None else few
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise InvalidInputError(f"top_k must be an integer of at least 1, got {top_k!r}")
         return top_k
@@ -244,9 +245,9 @@ class SparseEncoder:
         """Write a folder in the sentence-transformers layout, atomically.
 
         sentence-transformers loads it and encodes the same vectors (inference-free: a Router with a
-        SparseStaticEmbedding), but for a checkpoint's `min_weight`, windows and query counts, which only we
-        know: its documents then hold the lighter terms too, long ones are cut, and a repeated word of a query
-        counts once. Kinds that it has no modules for
+        SparseStaticEmbedding), but for a checkpoint's `min_weight`, windows, query counts and `query_top_k`,
+        which only we know: its documents then hold the lighter terms too, long ones are cut, and queries
+        count a repeated word once and keep all. Kinds that it has no modules for
         (echo, scalar heads, DeepImpact) are written as the transformers folder they are, with a
         `splade_engine` section in config.json.
 
@@ -301,7 +302,7 @@ def _hash(checkpoint: Checkpoint) -> str:
     c = checkpoint
     settings = (c.kind, c.pooling, c.activation, c.special_tokens, c.document_prompt, c.query_prompt)
     own: list[object] = [c.min_weight] if c.min_weight else []
-    if isinstance(c.query, QueryTable) and c.query.counts:
-        own.append("query counts")
+    if isinstance(c.query, QueryTable) and (c.query.counts or c.query.top_k):
+        own.append((c.query.counts, c.query.top_k))
     total.update(repr((*settings, *own)).encode())
     return total.hexdigest()

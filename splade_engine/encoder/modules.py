@@ -62,8 +62,9 @@ def read_modules(folder: Path, name: str) -> Checkpoint:
         min_weight=float(own.get("min_weight", checkpoint.min_weight)),
         long_texts=own.get("long_texts", checkpoint.long_texts),
     )
-    if isinstance(checkpoint.query, QueryTable) and own.get("query_counts") is True:
-        checkpoint = replace(checkpoint, query=replace(checkpoint.query, counts=True))
+    if isinstance(checkpoint.query, QueryTable):
+        counts, few = own.get("query_counts", False), own.get("query_top_k")
+        checkpoint = replace(checkpoint, query=replace(checkpoint.query, counts=counts, top_k=few))
     if isinstance(checkpoint.query, Checkpoint):
         query = replace(checkpoint.query, query_prompt=checkpoint.query_prompt, top_k=checkpoint.top_k)
         checkpoint = replace(checkpoint, query=query)

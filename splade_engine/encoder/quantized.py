@@ -49,6 +49,7 @@ _SETTINGS = {
     "long_texts",
     "lowercase",
     "query_counts",
+    "query_top_k",
 }
 
 
@@ -73,8 +74,8 @@ def save_quantized(
         tokenizer: a `tokenizer.json`.
         query_weights: float32[V], the inference-free query table; None encodes queries like documents.
         settings: `name`, `pooling`, `activation`, `special_tokens`, `max_length`, `top_k`, `min_weight`,
-            `long_texts`, `lowercase` as in `Checkpoint`, `query_counts` as in `QueryTable`; defaults: max,
-            log1p_relu, zero, the model's positions.
+            `long_texts`, `lowercase` as in `Checkpoint`, `query_counts`, `query_top_k` as in `QueryTable`;
+            defaults: max, log1p_relu, zero, the model's positions.
         readme: the model card.
         scheme: `int8`, or `float16` for twice the size and no loss to speak of.
 

@@ -27,12 +27,20 @@ class TableEncoder:
     Attributes:
         table: float32[V], zero where a term never counts.
         counts: a token that stands in the query n times weighs n times as much.
+        top_k: tokens kept of a query where the caller does not say.
     """
 
-    def __init__(self, tokenizer: TextTokenizer, table: NDArray[np.float32], counts: bool = False) -> None:
+    def __init__(
+        self,
+        tokenizer: TextTokenizer,
+        table: NDArray[np.float32],
+        counts: bool = False,
+        top_k: int | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.table = table
         self.counts = counts
+        self.top_k = top_k
         self.table.flags.writeable = False
 
     def encode(self, texts: Sequence[str], top_k: int | None = None) -> tuple[SparseVectors, int]:
@@ -92,7 +100,7 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int, max_leng
     table = np.maximum(table, 0)
     if checkpoint.special_tokens == "zero":
         table[tokenizer.special_ids] = 0
-    return TableEncoder(tokenizer, table, query.counts)
+    return TableEncoder(tokenizer, table, query.counts, query.top_k)
 
 
 def _read(query: QueryTable, tokenizer: TextTokenizer, n_terms: int) -> NDArray[np.float32]:

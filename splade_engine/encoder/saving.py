@@ -84,17 +84,25 @@ def save_encoder(
         }
         if checkpoint.top_k is not None:
             root["max_active_dims"] = checkpoint.top_k
-        counts = isinstance(checkpoint.query, QueryTable) and checkpoint.query.counts
-        own = {
-            "min_weight": checkpoint.min_weight,
-            "long_texts": checkpoint.long_texts,
-            "query_counts": counts,
-        }
-        # sentence-transformers knows none of them
-        if own != {"min_weight": 0.0, "long_texts": "cut", "query_counts": False}:
+        if own := _own_settings(checkpoint):
             root["splade_engine"] = own
         write_json(out / "config_sentence_transformers.json", {**root, "similarity_fn_name": "dot"})
         (out / "README.md").write_text(_card(checkpoint, max_length), encoding="utf-8")
+
+
+def _own_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What sentence-transformers has no setting for, where it is not the default."""
+    own: dict[str, Any] = {}
+    if checkpoint.min_weight:
+        own["min_weight"] = checkpoint.min_weight
+    if checkpoint.long_texts != "cut":
+        own["long_texts"] = checkpoint.long_texts
+    if isinstance(checkpoint.query, QueryTable):
+        if checkpoint.query.counts:
+            own["query_counts"] = True
+        if checkpoint.query.top_k is not None:
+            own["query_top_k"] = checkpoint.query.top_k
+    return own
 
 
 def _router(checkpoint: Checkpoint, out: Path, max_length: int, table: NDArray[np.float32] | None) -> None:

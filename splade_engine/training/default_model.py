@@ -44,8 +44,8 @@ ORDER = (
     "wikipedia",
 )
 UNSEEN = 8.0  # idf of tokens that none of the counted documents holds
-TRAINED = 2.0  # tokens as common as "about" decide nothing: they get no weight while training,
-ASKED = 2.7  # and a few more none in queries, which then have under 12 terms on average
+COMMON = 2.0  # idf below which a token decides nothing ("about"): no weight in queries
+QUERY_TERMS = 32  # only questions of a hundred words have more; the lightest of theirs cost time alone
 MIN_WEIGHT = 0.2  # smaller document weights are not stored: a fifth of the terms, free (docs/training.md)
 MAX_LENGTH = 512
 
@@ -85,13 +85,13 @@ def prepare(data: str | Path, base: str | Path, output: str | Path, apart: Seque
 
 
 def query_table(data: str | Path, tokenizer: TextTokenizer) -> NDArray[np.float32]:
-    """float32[V]: BM25's idf of every token; 0 for special and unused ones and for those below `TRAINED`."""
+    """float32[V]: BM25's idf of every token; 0 for special and unused ones and for those below `COMMON`."""
     counts, total = document_frequencies(tokenizer, documents_for_idf(data), tokenizer.size, limit=10**9)
     idf = bm25_idf(counts, total, UNSEEN)
     vocabulary = tokenizer.vocabulary(len(idf))
     unused = [i for i, token in enumerate(vocabulary) if token.startswith("[unused")]
     idf[[*tokenizer.special_ids, *unused]] = 0
-    idf[idf < TRAINED] = 0
+    idf[idf < COMMON] = 0
     logger.info("idf counted on %d documents, %d tokens have a weight", total, np.count_nonzero(idf))
     return idf
 
@@ -153,7 +153,6 @@ def export(model: str | Path, output: str | Path) -> None:
     tokenizer = TextTokenizer(checkpoint.model_folder, MAX_LENGTH, lowercase=checkpoint.lowercase)
     backbone = load_backbone(checkpoint, "cpu", torch.float32)
     idf = read_table(query.weights, tokenizer, backbone.n_terms, query.missing)
-    idf[idf < ASKED] = 0
     card = target / "README.md"
     save_quantized(
         target,
@@ -167,6 +166,7 @@ def export(model: str | Path, output: str | Path) -> None:
             "max_length": min(MAX_LENGTH, checkpoint.positions or MAX_LENGTH),
             "min_weight": MIN_WEIGHT,
             "query_counts": True,
+            "query_top_k": QUERY_TERMS,
         },
         readme=card.read_text(encoding="utf-8") if card.is_file() else "",
         overwrite=True,

@@ -142,6 +142,7 @@ def test_own_section(tmp_path: Path) -> None:
         ({"min_weight": -0.1}, "min_weight"),
         ({"min_weight": "light"}, "'light'"),
         ({"query_weights": "model.safetensors", "query_counts": 1}, "query_counts"),
+        ({"query_weights": "model.safetensors", "query_top_k": 0}, "query_top_k"),
         ({"kind": "echo", "echo": "{text}"}, "twice"),
         ({"query_weights": "gone.safetensors"}, "gone.safetensors"),
     ],

@@ -163,6 +163,21 @@ def test_counted_queries_survive_the_folders(model, mlm_folder: Path, tmp_path: 
     assert SparseEncoder.load(tmp_path / "st").encode_queries(["bado bado"]).weights.tolist() == [1.0]
 
 
+def test_queries_keep_their_heaviest_terms(model, mlm_folder: Path, texts: list[str], tmp_path: Path) -> None:
+    table = np.linspace(1, 2, model.config.vocab_size, dtype=np.float32)
+    settings = {"name": "tiny", "max_length": 48}
+    save(model, mlm_folder, tmp_path / "all", query_weights=table, settings=settings)
+    save(model, mlm_folder, tmp_path / "few", query_weights=table, settings={**settings, "query_top_k": 3})
+    everything, few = SparseEncoder.load(tmp_path / "all"), SparseEncoder.load(tmp_path / "few")
+    queries = everything.encode_queries(texts)
+    assert queries.row_nnz.max() > 4
+    assert few.encode_queries(texts) == queries.top_k(3)
+    assert few.encode_queries(texts, top_k=4) == queries.top_k(4), "what the caller says counts"
+    assert few.encode_documents(texts).row_nnz.max() > 3
+    few.save(tmp_path / "st")
+    assert SparseEncoder.load(tmp_path / "st").encode_queries(texts) == queries.top_k(3)
+
+
 def test_others_may_read_the_files(model, mlm_folder: Path, tmp_path: Path) -> None:
     """safetensors makes its files for the owner alone."""
     save(model, mlm_folder, tmp_path / "q")

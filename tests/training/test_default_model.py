@@ -44,9 +44,8 @@ def base(tmp_path_factory):
 
 def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_curves):
     monkeypatch.setattr(default_data, "DISTRACTORS", 4)
-    # tokens of a tiny vocabulary are all common: thresholds on its own scale
-    monkeypatch.setattr(default_model, "TRAINED", 0.3)
-    monkeypatch.setattr(default_model, "ASKED", 1.5)
+    # tokens of a tiny vocabulary are all common: a threshold on its own scale
+    monkeypatch.setattr(default_model, "COMMON", 0.3)
     out = tmp_path / "out"
     out.mkdir()
     (out / "README.md").write_text("the card")
@@ -75,10 +74,11 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     assert 0.3 <= min(w for w in table.values() if w) < 1.5
     trained = load_file(tmp_path / "work" / "run" / "model" / "query_weights.safetensors")["weight"]
     exported = load_file(out / "query_weights.safetensors")["weight"]
-    np.testing.assert_array_equal(exported, np.where(trained < 1.5, 0, trained))
-    assert 0 < np.count_nonzero(exported) < np.count_nonzero(trained)
+    np.testing.assert_array_equal(exported, trained)
+    assert 0 < np.count_nonzero(exported) < len(exported)
     assert (out / "README.md").read_text() == "the card"
     section = json.loads((out / "config.json").read_text())["splade_engine"]
+    assert section["query_counts"] is True and section["query_top_k"] == 32
     assert section["min_weight"] == 0.2 and section["max_length"] == 512 and "top_k" not in section
     encoder = SparseEncoder.load(out)
     assert encoder.inference_free and encoder.encode_documents([data_test.PASSAGE]).nnz > 0
