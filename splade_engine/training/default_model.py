@@ -2,6 +2,7 @@
 
 WORK/data/      one JSONL file per source and `idf.json`, the query table (`plan.json`: they are whole)
 WORK/run/       a run of the recipe `default`, as `splade-engine train` makes it; continued if cut short
+WORK/further/   a second one from its encoder, with the changes `FURTHER`
 OUTPUT/         the result in int8, see `encoder/quantized.py`; its README.md is kept
 
 `scripts/train_default` is the command.
@@ -48,6 +49,19 @@ COMMON = 2.0  # idf below which a token decides nothing ("about"): no weight in 
 QUERY_TERMS = 32  # only questions of a hundred words have more; the lightest of theirs cost time alone
 MIN_WEIGHT = 0.2  # smaller document weights are not stored: a fifth of the terms, free (docs/training.md)
 MAX_LENGTH = 512
+
+# The second run: less pull towards BM25's weights and a milder penalty leave room for expansion
+FURTHER: dict[str, Any] = {
+    "model.align": False,
+    "train.steps": 1000,
+    "train.lr": 1.2e-4,
+    "train.seed": 11,
+    "loss.kl": 2.0,
+    "loss.term": 0.02,
+    "loss.term_surplus": 0.05,
+    "regularizer.document_lambda": 0.005,
+    "regularizer.document_threshold": 220,
+}
 
 
 def prepare(data: str | Path, base: str | Path, output: str | Path, apart: Sequence[str | Path] = ()) -> None:
@@ -96,8 +110,15 @@ def query_table(data: str | Path, tokenizer: TextTokenizer) -> NDArray[np.float3
     return idf
 
 
-def run_recipe(sources: Path, base: Path, steps: int | None = None) -> Recipe:
-    """The recipe `default` on the prepared sources."""
+def recipes(sources: Path, base: Path, work: Path, steps: int | None = None) -> dict[Path, Recipe]:
+    """The folders of both runs and their recipes, `default` on the prepared sources.
+
+    Args:
+        sources: what `prepare` wrote.
+        base: the encoder to start from, and the dense teacher.
+        work: where the runs go.
+        steps: of the first run; the second one's number follows in proportion.
+    """
     changes: dict[str, Any] = {
         "model.base": str(base),
         "model.idf": str(sources / "idf.json"),
@@ -108,9 +129,13 @@ def run_recipe(sources: Path, base: Path, steps: int | None = None) -> Recipe:
             if (sources / f"{name}.jsonl").is_file()
         ],
     }
+    first = load_recipe("default").override(changes)
+    second = first.override({**FURTHER, "model.base": str(work / "run" / "model")})
     if steps is not None:
-        changes["train.steps"] = steps
-    return load_recipe("default").override(changes)
+        share = steps / first.train.steps
+        first = first.override({"train.steps": steps})
+        second = second.override({"train.steps": max(round(second.train.steps * share), 1)})
+    return {work / "run": first, work / "further": second}
 
 
 def run(recipe: Recipe, folder: Path, *, progress: bool = False) -> Path:

@@ -72,7 +72,10 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     table = json.loads((data / "idf.json").read_text())
     assert table["[CLS]"] == table["[unused0]"] == 0 and table["the"] == 0
     assert 0.3 <= min(w for w in table.values() if w) < 1.5
-    trained = load_file(tmp_path / "work" / "run" / "model" / "query_weights.safetensors")["weight"]
+    further = load_recipe(tmp_path / "work" / "further" / "recipe.toml")
+    assert further.model.base == str(tmp_path / "work" / "run" / "model") and not further.model.align
+    assert (further.train.steps, further.loss.term) == (2, 0.02)
+    trained = load_file(tmp_path / "work" / "further" / "model" / "query_weights.safetensors")["weight"]
     exported = load_file(out / "query_weights.safetensors")["weight"]
     np.testing.assert_array_equal(exported, trained)
     assert 0 < np.count_nonzero(exported) < len(exported)
@@ -84,7 +87,7 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     assert encoder.inference_free and encoder.encode_documents([data_test.PASSAGE]).nnz > 0
 
     # the last step alone gives the same folder
-    assert main(["--export", str(tmp_path / "work" / "run" / "model"), str(tmp_path / "again")]) == 0
+    assert main(["--export", str(tmp_path / "work" / "further" / "model"), str(tmp_path / "again")]) == 0
     for name in ("model.safetensors", "query_weights.safetensors", "config.json", "tokenizer.json"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 
