@@ -102,6 +102,17 @@ def test_texts_are_read_only_when_asked_for(engine, monkeypatch):
         hits[0].text  # noqa: B018
 
 
+def test_a_search_opens_nothing(engine, monkeypatch):
+    """Hits keep the generation that they were found in; that must not cost opening and checking it again."""
+    before = [hit.id for hit in engine.search("ship sea")]
+
+    def opened(*args, **options):
+        raise AssertionError("the index was opened again")
+
+    monkeypatch.setattr("splade_engine.index.index.open_snapshot", opened)
+    assert [hit.id for hit in engine.search("ship sea")] == before != []
+
+
 def test_hits_stay_true_when_the_index_changes(engine):
     hits = engine.search("sea wind", k=3)
     engine.delete(["tides"])

@@ -35,8 +35,8 @@ class SparseEncoder:
     Results come in input order. How texts are grouped into batches matters at most by rounding. BERT-like
     models on the processor see every text alone in attention and give the same bits for any `batch_tokens`
     (as measured, not promised). Padded models and GPUs agree within 1e-5 in float32; in bfloat16 weights
-    move by 0.1 to 0.3, which is also that precision's distance to float32 (cosine of the vectors: 0.9998). A
-    term whose weight is that close to zero may come or go.
+    move by up to 0.07, which is also that precision's distance to float32 (cosine of the vectors: 0.9999). A
+    term whose weight is that close to zero, or to the checkpoint's `min_weight`, may come or go.
 
     Attributes:
         n_terms: size of the vocabulary.

@@ -380,6 +380,14 @@ class SparseIndex:
         """What the index holds, from the manifest alone."""
         return look(self.path, self._snapshot)
 
+    def __copy__(self) -> SparseIndex:
+        """The same opened generation, which stays when the original moves on. Costs nothing: nothing is opened
+        or read again (`copy` would otherwise ask `__reduce__`, and that took 235 ms a search).
+        """
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process that is handed an index opens it itself."""
         return _reopened, (str(self.path), self._verify)
