@@ -12,28 +12,25 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import changes, merge, tuning
 from splade_engine.index.arguments import (
     check_queries,
     checked_fingerprint,
-    checked_ordinals,
     checked_threads,
 )
 from splade_engine.index.build import IndexBatch, SegmentStream, batches_of
 from splade_engine.index.check import check_index
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.explain import Placement, place
-from splade_engine.index.info import IndexInfo, TunedSetting, look
+from splade_engine.index.info import TunedSetting
 from splade_engine.index.join import join_segments
+from splade_engine.index.opened import OpenedIndex
 from splade_engine.index.publish import IndexWriter, prepare_folder, remove_remains
 from splade_engine.index.records import Manifest
 from splade_engine.index.results import SearchResult
 from splade_engine.index.segment import Verify, open_segment
-from splade_engine.index.snapshot import Snapshot, open_snapshot
+from splade_engine.index.snapshot import open_snapshot
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -46,13 +43,8 @@ if TYPE_CHECKING:
 Input = SparseVectors | Iterable[SparseVectors | IndexBatch]
 
 
-class SparseIndex:
+class SparseIndex(OpenedIndex):
     """An index in a folder. Made by `build` or `open`; safe to search from many threads at once."""
-
-    def __init__(self, path: Path, snapshot: Snapshot, verify: Verify) -> None:
-        self.path = path
-        self._snapshot = snapshot
-        self._verify = verify
 
     # ---- making and opening --------------------------------------------------------------
 
@@ -254,18 +246,7 @@ class SparseIndex:
             InvalidInputError: as `build`, and if an id is in the index already (`update` replaces).
             IndexLockedError, StorageError: nothing has changed then.
         """
-        batches = batches_of(vectors, ids, payload)
-        count = changes.add(
-            self.path,
-            self._snapshot,
-            batches,
-            replace=False,
-            threads=checked_threads(threads),
-            memory=memory,
-            progress=progress,
-        )
-        self.refresh()
-        return count
+        return self._put(batches_of(vectors, ids, payload), False, threads, memory, progress)
 
     def update(
         self,
@@ -284,12 +265,21 @@ class SparseIndex:
         Raises:
             InvalidInputError, IndexLockedError, StorageError: nothing has changed then.
         """
-        batches = batches_of(vectors, ids, payload)
+        return self._put(batches_of(vectors, ids, payload), True, threads, memory, progress)
+
+    def _put(
+        self,
+        batches: Iterable[IndexBatch],
+        replace: bool,
+        threads: int | None,
+        memory: int | None,
+        progress: bool,
+    ) -> int:
         count = changes.add(
             self.path,
             self._snapshot,
             batches,
-            replace=True,
+            replace=replace,
             threads=checked_threads(threads),
             memory=memory,
             progress=progress,
@@ -319,81 +309,11 @@ class SparseIndex:
         self.refresh()
         return len(self._snapshot.segments)
 
-    # ---- looking -------------------------------------------------------------------------
-
-    def __len__(self) -> int:
-        return self._snapshot.manifest.live
-
-    @property
-    def n_terms(self) -> int:
-        """Size of the vocabulary."""
-        return self._snapshot.manifest.n_terms
-
-    @property
-    def encoder(self) -> Mapping[str, str | int] | None:
-        """Fingerprint of the encoder of the vectors, as given to `build`."""
-        return self._snapshot.manifest.encoder
-
-    @property
-    def generation(self) -> int:
-        """Number of the generation that is open; every change adds 1."""
-        return self._snapshot.manifest.generation
-
-    def ids(self, ordinals: ArrayLike | None = None) -> list[str]:
-        """The ids of these ordinals; without any, those of all live documents in order."""
-        snapshot = self._snapshot
-        return snapshot.ids(snapshot.live_ordinals() if ordinals is None else checked_ordinals(ordinals))
-
-    def ordinal(self, id: str) -> int:
-        """The ordinal of the live document with this id.
-
-        Raises:
-            InvalidInputError: if there is none.
-        """
-        found = int(self._snapshot.find([id])[0])
-        if found < 0:
-            raise InvalidInputError(f"{self.path}: no document with id {id!r}")
-        return found
-
-    def __contains__(self, id: object) -> bool:
-        return isinstance(id, str) and bool(id) and len(id) <= 4096 and int(self._snapshot.find([id])[0]) >= 0
-
-    def vectors(self, ordinals: ArrayLike | None = None) -> SparseVectors:
-        """The stored vectors of these documents (of all live ones), in this order."""
-        snapshot = self._snapshot
-        return snapshot.vectors(snapshot.live_ordinals() if ordinals is None else checked_ordinals(ordinals))
-
-    def document_frequencies(self) -> NDArray[np.int64]:
-        """int64[n_terms]: how many live documents hold each term."""
-        return self._snapshot.document_frequencies()
-
-    def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
-        """The stored row of each of these documents; {} where the index has no payload."""
-        return self._snapshot.gather(
-            checked_ordinals(ordinals),
-            lambda segment, local: (
-                [{}] * len(local) if segment.payload is None else segment.payload.rows(local)
-            ),
-        )
-
-    def info(self) -> IndexInfo:
-        """What the index holds, from the manifest alone."""
-        return look(self.path, self._snapshot)
-
-    def __copy__(self) -> SparseIndex:
-        """The same opened generation, which stays when the original moves on. Costs nothing: nothing is opened
-        or read again (`copy` would otherwise ask `__reduce__`, and that took 235 ms a search).
-        """
-        twin = object.__new__(type(self))
-        twin.__dict__.update(self.__dict__)
-        return twin
+    # ---- processes -----------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process that is handed an index opens it itself."""
         return _reopened, (str(self.path), self._verify)
-
-    def __repr__(self) -> str:
-        return f"SparseIndex({str(self.path)!r}, {len(self)} documents, {self.n_terms} terms)"
 
 
 def _reopened(path: str, verify: Verify) -> SparseIndex:
