@@ -73,6 +73,7 @@ def test_nothing_but_nulls_and_other_arrow_types() -> None:
         (pa.table({"a": [b"x"] * 3}), "column 'a' is of type binary"),
         (pa.table([[1, 2, 3], [1, 2, 3]], names=["a", "a"]), "two columns are called 'a'"),
         (pa.table({"": [1, 2, 3]}), "column name of 0"),
+        (pa.table({f"c{i}": [1, 2, 3] for i in range(513)}), "513 columns, at most 512"),
         (pa.table({"a": pa.array([2**63] * 3, pa.uint64())}), "column 'a': .*not in range"),
         (pa.table({"a": [["x", None]] * 3}), "list of texts holds a null"),
     ],

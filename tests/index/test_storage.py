@@ -15,6 +15,7 @@ from splade_engine.index.storage import (
     map_container,
     offsets_of,
     read_small,
+    write_all,
     write_container,
 )
 
@@ -118,6 +119,25 @@ def test_files_are_written_once(tmp_path: Path) -> None:
         write_container(tmp_path / "file", arrays())
     assert caught.value.errno == 17
     assert caught.value.filename == str(tmp_path / "file")
+
+
+@pytest.mark.parametrize("taken", [0, 3])
+def test_a_system_that_takes_little_or_nothing(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
+    """Short writes go on where they stopped; one that takes nothing is an error, not an endless loop."""
+    calls: list[bytes] = []
+
+    def write(fd: int, data: memoryview) -> int:
+        calls.append(bytes(data[:taken]))
+        assert len(calls) < 10, "it would go on for ever"
+        return min(taken, len(data))
+
+    monkeypatch.setattr("splade_engine.index.storage.os.write", write)
+    if taken:
+        write_all(-1, b"0123456789")
+        assert b"".join(calls) == b"0123456789"
+    else:
+        with pytest.raises(OSError, match="wrote nothing"):
+            write_all(-1, b"0123456789")
 
 
 def test_the_mapping_outlives_the_name(tmp_path: Path) -> None:
