@@ -126,7 +126,7 @@ class SparseEncoder:
     @property
     def inference_free(self) -> bool:
         """Whether queries need no model."""
-        return isinstance(self._queries, TableEncoder)
+        return self.query_table is not None
 
     @property
     def vocabulary(self) -> list[str]:

@@ -9,6 +9,7 @@ transformers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,7 +71,8 @@ class TableEncoder:
         terms = np.array(sorted(set(ids)), dtype=np.int32)
         weights = self.table[terms]
         if self.counts and len(terms) < len(ids):
-            weights = weights * np.array([ids.count(t) for t in terms.tolist()], dtype=np.float32)
+            repeats = Counter(ids)
+            weights = weights * np.array([repeats[t] for t in terms.tolist()], dtype=np.float32)
         if not weights.all():
             keep = weights > 0
             terms, weights = terms[keep], weights[keep]

@@ -51,6 +51,7 @@ class WordEncoder:
 
     n_terms = 4096
     max_length = 512
+
     def __init__(self, name: str = "words", weight: float = 1.0) -> None:
         self.name = name
         self.weight = weight
