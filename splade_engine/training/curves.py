@@ -17,6 +17,7 @@ _PANELS = (
             "pairwise",
             "margin_mse",
             "kl",
+            "bank",
             "self",
             "term",
             "reconstruction",

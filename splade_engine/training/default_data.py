@@ -41,7 +41,7 @@ SOURCES = {  # pairs taken, and passages whose sentences become queries as well
     "wordnet-glosses": (4_000, 0),
 }
 HELD_OUT = 300  # pairs of each of the first three and of ACL kept for development
-OPENSTAX, WIKIPEDIA, PER_ARTICLE = 8_000, 40_000, 6
+OPENSTAX, WIKIPEDIA, SENTENCES, PER_ARTICLE = 8_000, 40_000, 12_000, 6
 DISTRACTORS = 100_000  # Wikipedia passages at the start of the file that are for evaluation only
 LONG = 0.3  # of the Wikipedia documents, 2 to 4 passages in a row
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
@@ -95,7 +95,11 @@ def default_pairs(folder: str | Path, seed: int = 1) -> tuple[list[Pair], list[P
             if made is not None:
                 pairs.append(Pair(*made, name))
     pairs += _openstax(root / "train" / "openstax", rng)
-    pairs += _wikipedia(root / "passages" / "wikipedia-en.jsonl.zst", rng)
+    rows = list(_rows(root / "passages" / "wikipedia-en.jsonl.zst"))
+    order = list(range(DISTRACTORS, len(rows)))
+    rng.shuffle(order)
+    pairs += _wikipedia(rows, order, rng)
+    pairs += _wikipedia_sentences(rows, order[::-1], rng)
     return pairs, held
 
 
@@ -189,10 +193,7 @@ def _openstax(folder: Path, rng: random.Random) -> list[Pair]:
     return pairs
 
 
-def _wikipedia(path: Path, rng: random.Random) -> list[Pair]:
-    rows = list(_rows(path))
-    order = list(range(DISTRACTORS, len(rows)))
-    rng.shuffle(order)
+def _wikipedia(rows: Sequence[dict[str, str]], order: Sequence[int], rng: random.Random) -> list[Pair]:
     pairs: list[Pair] = []
     articles: Counter[str] = Counter()
     for i in order:
@@ -214,6 +215,28 @@ def _wikipedia(path: Path, rng: random.Random) -> list[Pair]:
             made = sentence_query(text, rng, keep=0.3)
             if made is not None:
                 pairs.append(Pair(made[0], f"{title} {made[1]}", "wikipedia"))
+    return pairs
+
+
+def _wikipedia_sentences(
+    rows: Sequence[dict[str, str]], order: Sequence[int], rng: random.Random
+) -> list[Pair]:
+    """Single sentences as documents: a part of the sentence or a few of its words find it."""
+    pairs: list[Pair] = []
+    for i in order:
+        if len(pairs) == SENTENCES:
+            break
+        fitting = [s for s in _SENTENCE.split(rows[i]["text"]) if 10 <= len(s.split()) <= 45]
+        if not fitting:
+            continue
+        sentence = rng.choice(fitting)
+        words = keyword_query(sentence, rng)
+        if words is None or rng.random() < 0.5:
+            parts = sentence.split()
+            n = rng.randint(4, min(10, len(parts)))
+            start = rng.randint(0, len(parts) - n)
+            words = " ".join(parts[start : start + n])
+        pairs.append(Pair(words, sentence, "wikipedia-sentences"))
     return pairs
 
 

@@ -144,7 +144,17 @@ def progress_line(row: dict[str, Any], steps: int) -> str:
     parts = [f"step {row.get('step', 0)}/{steps}"]
     if "loss" in row:
         parts.append(f"loss {row['loss']:.4g}")
-    losses = ("contrastive", "pairwise", "margin_mse", "kl", "self", "term", "reconstruction", "dead_latents")
+    losses = (
+        "contrastive",
+        "pairwise",
+        "margin_mse",
+        "kl",
+        "self",
+        "term",
+        "bank",
+        "reconstruction",
+        "dead_latents",
+    )
     parts += [f"{name} {row[name]:.4g}" for name in losses if name in row]
     if "document_terms" in row:
         parts.append(f"terms {row['document_terms']:.0f}/{row['query_terms']:.0f}")

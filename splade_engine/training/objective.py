@@ -103,6 +103,19 @@ def _kl(
     )
 
 
+def bank_loss(queries: Tensor, documents: Tensor, teachers: Sequence[Tensor], config: LossConfig) -> Tensor:
+    """KL to the teachers' ensemble over queries that are not the batch's own (`query_bank.py`).
+
+    Args:
+        queries: float[B, V].
+        documents: float[M, V].
+        teachers: tables float[B, M].
+        config: scale and weights of the ensemble, temperature.
+    """
+    target = distillation.ensemble(teachers, scale=config.bank_scale, weights=config.teacher_weights or None)
+    return losses.kl_divergence(queries @ documents.T, target, temperature=config.kl_temperature)
+
+
 def _own_teaching(teaching: Teaching, valid: Tensor, what: str) -> tuple[Tensor, Tensor]:
     """float[N, G] teacher scores and bool[N]: which queries have one for every document."""
     if teaching.own is None:
@@ -213,4 +226,5 @@ def loss_weights(config: LossConfig) -> dict[str, float]:
         "kl": config.kl,
         "self": config.self_weight,
         "term": config.term,
+        "bank": config.bank,
     }

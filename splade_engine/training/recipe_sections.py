@@ -135,6 +135,8 @@ class LossConfig:
         kl, kl_temperature, kl_rescale, kl_candidates: KL to the teachers.
         term, term_surplus: distance of every document weight from a lexical target, see
             `teachers.TermTeacher`; term_surplus weighs terms that have none.
+        bank, bank_queries, bank_scale: KL to the teachers over further queries for the batch's documents, see
+            `query_bank.py`: its weight, queries per document, range of the normalised ensemble.
         self_weight, self_decay: KL to the moving average of the model itself.
         teachers: scored on the fly, see `teachers.py`; empty: the scores in the data.
         teacher_weights: their shares; empty: equal.
@@ -153,6 +155,9 @@ class LossConfig:
     kl_candidates: Literal["own", "all"] = "own"
     term: float = 0.0
     term_surplus: float = 0.3
+    bank: float = 0.0
+    bank_queries: int = 6
+    bank_scale: float = 15.0
     self_weight: float = 0.0
     self_decay: float = 0.999
     teachers: tuple[str, ...] = ()

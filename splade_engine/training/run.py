@@ -35,6 +35,7 @@ from splade_engine.training.start import (
     choose_device,
     load_teachers,
     open_sources,
+    query_bank,
     term_teacher,
     world_size,
 )
@@ -118,6 +119,9 @@ def _run(
     if recipe.loss.teachers:
         announce(f"teachers: {', '.join(recipe.loss.teachers)}", progress)
     teachers = load_teachers(recipe, data.sources)
+    if recipe.loss.bank:
+        announce("embedding the queries of all sources", progress)
+    bank = query_bank(recipe, data, teachers)
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
         collator.term_targets = term_teacher(start)
@@ -129,6 +133,7 @@ def _run(
         arguments,
         ramp_steps=recipe.regularizer.ramp_steps or round(recipe.regularizer.ramp_share * steps),
         teachers=teachers,
+        bank=bank,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)

@@ -79,10 +79,17 @@ class DenseTeacher:
         model = load_pretrained(folder, "AutoModel", torch.float32)
         self.model: Any = model.eval().to(self.device).requires_grad_(False)
         self.tokenizer = TextTokenizer(folder, max_length)
+        self._last: tuple[list[str], Tensor] | None = None
 
     def __call__(self, queries: Sequence[str], documents: Sequence[str]) -> Tensor:
         """float32[n, m] scores."""
-        return (self.embed(queries) @ self.embed(documents).T).cpu()
+        return (self.embed(queries) @ self.embed_documents(documents).T).cpu()
+
+    def embed_documents(self, texts: Sequence[str]) -> Tensor:
+        """`embed`; the documents of the last call are not embedded again (`QueryBank` asks first)."""
+        if self._last is None or self._last[0] != list(texts):
+            self._last = (list(texts), self.embed(texts))
+        return self._last[1]
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Tensor:

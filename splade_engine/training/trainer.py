@@ -30,12 +30,14 @@ from splade_engine.training.monitor import Monitor
 from splade_engine.training.objective import (
     Teaching,
     Vectors,
+    bank_loss,
     lambdas,
     loss_parts,
     loss_weights,
     penalties,
     teacher_scores,
 )
+from splade_engine.training.query_bank import QueryBank
 from splade_engine.training.recipe import Recipe
 
 Teacher = Callable[[Sequence[str], Sequence[str]], Tensor]
@@ -60,6 +62,7 @@ class SparseTrainer(Trainer):
         args: transformers' arguments, from `run.training_arguments`.
         ramp_steps: the step at which the lambdas are whole.
         teachers: score every batch on the fly.
+        bank: further queries for every batch's documents.
     """
 
     def __init__(
@@ -72,9 +75,11 @@ class SparseTrainer(Trainer):
         *,
         ramp_steps: int,
         teachers: Sequence[Teacher] = (),
+        bank: QueryBank | None = None,
     ) -> None:
         self.recipe = recipe
         self.teachers = list(teachers)
+        self.bank = bank
         self.ramp_steps = ramp_steps
         self.training_set = data
         self.monitor = Monitor(student.n_terms, recipe.train.collapse_below)
@@ -127,6 +132,8 @@ class SparseTrainer(Trainer):
             vectors.documents.device.type, enabled=False
         ):  # sums of squares in full precision
             parts = loss_parts(vectors, self._teaching(vectors, inputs), self.recipe.loss)
+            if self.bank is not None:
+                parts["bank"] = self._bank_loss(self.bank, vectors, inputs)
             student = self.student
             table = None if student.table is None else student.table.detach().clamp(min=0)
             if "targets" in inputs and vectors.logits is not None and table is not None:
@@ -162,6 +169,15 @@ class SparseTrainer(Trainer):
             slow: Vectors = self.average(**batch_inputs(inputs))
             average = losses.batch_scores(slow.queries, slow.documents)
         return Teaching(own=teaching.own, batch=teaching.batch, average=average)
+
+    def _bank_loss(self, bank: QueryBank, vectors: Vectors, inputs: dict[str, Any]) -> Tensor:
+        documents = vectors.documents[vectors.valid]
+        texts, dense = bank.near(inputs["document_texts"])
+        collator: Any = self.data_collator
+        ids = (part.to(documents.device) for part in collator.encoded("query", texts))
+        tables = [dense if t is bank.teacher else t(texts, inputs["document_texts"]) for t in self.teachers]
+        tables = [table.to(documents.device).float() for table in tables]
+        return bank_loss(self.student.query_vectors(*ids), documents, tables, self.recipe.loss)
 
     @torch.no_grad()
     def _count_documents(self, vectors: Vectors) -> None:
