@@ -1,9 +1,9 @@
 """The bundled encoder, from a folder of collections to the compact folder in the package.
 
-WORK/data/      one JSONL file per source and `idf.json`, the query table (`plan.json`: they are whole)
-WORK/run/       a run of the recipe `default`, as `splade-engine train` makes it; continued if cut short
-WORK/further/   a second one from its encoder, with the changes `FURTHER`
-OUTPUT/         the result in int8, see `encoder/quantized.py`; its README.md is kept
+WORK/data/            one JSONL file per source and `idf.json`, the query table (`plan.json`: they are whole)
+WORK/run/             a run of the recipe `default`, as `splade-engine train` makes it; continued if cut short
+WORK/further/, bank/  further ones, each from the encoder before it, with the changes of `STAGES`
+OUTPUT/               the result in int8, see `encoder/quantized.py`; its README.md is kept
 
 `scripts/train_default` is the command.
 """
@@ -33,7 +33,8 @@ from splade_engine.training.run import TrainingResult, train
 
 logger = logging.getLogger(__name__)
 
-# the order decides the mixture, and the first one gives the held-out queries of the quick nDCG@10
+# sources of the first two runs, mixed by their numbers of pairs; the first one gives the held-out queries of
+# the quick nDCG@10
 ORDER = (
     "arxiv-abstracts",
     "medquad",
@@ -44,6 +45,18 @@ ORDER = (
     "openstax",
     "wikipedia",
 )
+# and of the third one, with their shares: more questions, and single sentences as documents
+SHARES = {
+    "arxiv-abstracts": 10_000.0,
+    "medquad": 13_000.0,
+    "acl-anthology": 16_000.0,
+    "squad-sentences": 18_000.0,
+    "qamr": 4_000.0,
+    "wordnet-glosses": 3_000.0,
+    "openstax": 8_000.0,
+    "wikipedia": 40_000.0,
+    "wikipedia-sentences": 10_000.0,
+}
 UNSEEN = 8.0  # idf of tokens that none of the counted documents holds
 COMMON = 2.0  # idf below which a token decides nothing ("about"): no weight in queries
 QUERY_TERMS = 32  # only questions of a hundred words have more; the lightest of theirs cost time alone
@@ -51,16 +64,18 @@ MIN_WEIGHT = 0.2  # smaller document weights are not stored: a fifth of the term
 MAX_LENGTH = 512
 
 # The second run: less pull towards BM25's weights and a milder penalty leave room for expansion
-FURTHER: dict[str, Any] = {
+_FURTHER: dict[str, Any] = {
     "model.align": False,
-    "train.steps": 1000,
-    "train.lr": 1.2e-4,
-    "train.seed": 11,
-    "loss.kl": 2.0,
     "loss.term": 0.02,
     "loss.term_surplus": 0.05,
     "regularizer.document_lambda": 0.005,
     "regularizer.document_threshold": 220,
+}
+# What each run changes of the recipe `default`; each begins with the encoder of the one before
+STAGES: dict[str, dict[str, Any]] = {
+    "run": {},
+    "further": {**_FURTHER, "train.steps": 1000, "train.lr": 1.2e-4, "train.seed": 11, "loss.kl": 2.0},
+    "bank": {**_FURTHER, "train.steps": 2200, "train.lr": 1.8e-4, "train.seed": 23, "loss.bank": 2.0},
 }
 
 
@@ -111,31 +126,28 @@ def query_table(data: str | Path, tokenizer: TextTokenizer) -> NDArray[np.float3
 
 
 def recipes(sources: Path, base: Path, work: Path, steps: int | None = None) -> dict[Path, Recipe]:
-    """The folders of both runs and their recipes, `default` on the prepared sources.
+    """The folders of the runs and their recipes, `default` on the prepared sources with the stage's changes.
 
     Args:
         sources: what `prepare` wrote.
         base: the encoder to start from, and the dense teacher.
         work: where the runs go.
-        steps: of the first run; the second one's number follows in proportion.
+        steps: of the first run; those of the others follow in proportion.
     """
-    changes: dict[str, Any] = {
-        "model.base": str(base),
-        "model.idf": str(sources / "idf.json"),
-        "loss.teachers": [f"dense:{base}", "bm25"],
-        "data.sources": [
-            {"path": str(sources / f"{name}.jsonl")}
-            for name in ORDER
-            if (sources / f"{name}.jsonl").is_file()
-        ],
-    }
-    first = load_recipe("default").override(changes)
-    second = first.override({**FURTHER, "model.base": str(work / "run" / "model")})
-    if steps is not None:
-        share = steps / first.train.steps
-        first = first.override({"train.steps": steps})
-        second = second.override({"train.steps": max(round(second.train.steps * share), 1)})
-    return {work / "run": first, work / "further": second}
+    default = load_recipe("default").override(
+        {"model.idf": str(sources / "idf.json"), "loss.teachers": [f"dense:{base}", "bm25"]}
+    )
+    share = 1.0 if steps is None else steps / default.train.steps
+    stages: dict[Path, Recipe] = {}
+    start = base
+    for name, changes in STAGES.items():
+        shares = SHARES if "loss.bank" in changes else dict.fromkeys(ORDER, 0.0)
+        there = {path: w for s, w in shares.items() if (path := sources / f"{s}.jsonl").is_file()}
+        mixture = [{"path": str(path), "weight": weight} for path, weight in there.items()]
+        recipe = default.override({**changes, "model.base": str(start), "data.sources": mixture})
+        stages[work / name] = recipe.override({"train.steps": max(round(recipe.train.steps * share), 1)})
+        start = work / name / "model"
+    return stages
 
 
 def run(recipe: Recipe, folder: Path, *, progress: bool = False) -> Path:

@@ -175,8 +175,8 @@ class SparseTrainer(Trainer):
         texts, dense = bank.near(inputs["document_texts"])
         collator: Any = self.data_collator
         ids = (part.to(documents.device) for part in collator.encoded("query", texts))
-        tables = [dense if t is bank.teacher else t(texts, inputs["document_texts"]) for t in self.teachers]
-        tables = [table.to(documents.device).float() for table in tables]
+        scored = (dense if t is bank.teacher else t(texts, inputs["document_texts"]) for t in self.teachers)
+        tables = [table.to(documents.device).float() for table in scored]
         return bank_loss(self.student.query_vectors(*ids), documents, tables, self.recipe.loss)
 
     @torch.no_grad()

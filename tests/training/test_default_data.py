@@ -75,7 +75,7 @@ def test_pairs_are_licensed_held_out_and_repeatable(folder):
     assert "forbidden" not in text
     assert "P15-1001" not in text
     assert "2014.x-1" not in text
-    assert {pair.source for pair in pairs} == {*SOURCES, "openstax", "wikipedia"}
+    assert {pair.source for pair in pairs} == {*SOURCES, "openstax", "wikipedia", "wikipedia-sentences"}
     assert len(held) == 4 * 300
     documents = {pair.document for pair in pairs}
     assert not documents & {pair.document for pair in held}
@@ -149,9 +149,17 @@ def test_a_missing_or_broken_source_is_named(folder, tmp_path):
         default_pairs(tmp_path)
 
 
+def test_single_sentences_are_documents_too(folder):
+    pairs = [pair for pair in default_pairs(folder)[0] if pair.source == "wikipedia-sentences"]
+    assert pairs
+    for pair in pairs:
+        assert pair.document.count(".") == 1 and 10 <= len(pair.document.split()) <= 45
+        assert set(pair.query.lower().split()) <= {word.strip(".,") for word in pair.document.lower().split()}
+
+
 def test_copies_of_test_texts_are_not_written(folder, tmp_path):
     everything = write_sources(folder, tmp_path / "all")
-    assert [path.stem for path in everything] == [*SOURCES, "openstax", "wikipedia"]
+    assert [path.stem for path in everything] == [*SOURCES, "openstax", "wikipedia", "wikipedia-sentences"]
     rows = [json.loads(line) for path in everything for line in path.read_text().splitlines()]
     assert [(r["query"], r["positive"]) for r in rows] == [
         (p.query, p.document) for p in default_pairs(folder)[0]

@@ -58,7 +58,7 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
         patch.setattr(SparseTrainer, "training_step", killed)
         main(call)
     data = tmp_path / "work" / "data"
-    assert {path.stem for path in data.glob("*.jsonl")} == set(default_model.ORDER)
+    assert {path.stem for path in data.glob("*.jsonl")} == set(default_model.SHARES)
     written = (data / "idf.json").stat().st_mtime_ns
     assert main([*call[:-1], "4"]) == 2  # another number of steps is another run
     assert "begun with 3 steps, now 4" in capsys.readouterr().err
@@ -75,7 +75,10 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     further = load_recipe(tmp_path / "work" / "further" / "recipe.toml")
     assert further.model.base == str(tmp_path / "work" / "run" / "model") and not further.model.align
     assert (further.train.steps, further.loss.term) == (2, 0.02)
-    trained = load_file(tmp_path / "work" / "further" / "model" / "query_weights.safetensors")["weight"]
+    bank = load_recipe(tmp_path / "work" / "bank" / "recipe.toml")
+    assert bank.model.base == str(tmp_path / "work" / "further" / "model") and bank.loss.bank == 2
+    assert {Path(s.path).stem: s.weight for s in bank.data.sources} == default_model.SHARES
+    trained = load_file(tmp_path / "work" / "bank" / "model" / "query_weights.safetensors")["weight"]
     exported = load_file(out / "query_weights.safetensors")["weight"]
     np.testing.assert_array_equal(exported, trained)
     assert 0 < np.count_nonzero(exported) < len(exported)
@@ -87,7 +90,7 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     assert encoder.inference_free and encoder.encode_documents([data_test.PASSAGE]).nnz > 0
 
     # the last step alone gives the same folder
-    assert main(["--export", str(tmp_path / "work" / "further" / "model"), str(tmp_path / "again")]) == 0
+    assert main(["--export", str(tmp_path / "work" / "bank" / "model"), str(tmp_path / "again")]) == 0
     for name in ("model.safetensors", "query_weights.safetensors", "config.json", "tokenizer.json"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 
