@@ -154,7 +154,7 @@ def test_single_sentences_are_documents_too(folder):
     assert pairs
     for pair in pairs:
         assert pair.document.count(".") == 1 and 10 <= len(pair.document.split()) <= 45
-        assert set(pair.query.lower().split()) <= {word.strip(".,") for word in pair.document.lower().split()}
+        assert all(word in pair.document.lower() for word in pair.query.lower().split())
 
 
 def test_copies_of_test_texts_are_not_written(folder, tmp_path):
