@@ -1,4 +1,4 @@
-"""scripts/bench_search through its command, on invented vectors and the engines that need nothing installed."""
+"""scripts/bench_search through its command, on invented vectors, with the engines that every install has."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_table_and_json(vectors, tmp_path):
         assert exact["recall"] == 1.0 and exact["us"] > 0
         assert [run["p50"] <= run["p99"] for run in result["runs"] if "p50" in run][:1] == [True]
     ours = results[0]["runs"]
-    assert len(ours) > 50 and min(run["recall"] for run in ours) < 1.0
+    assert len(ours) > 50 and all(K <= run["scored"] <= N_DOCS for run in ours)
     assert any(run.get("all_cores", 0) > 0 for run in ours)
 
     rng = np.random.default_rng(0)
