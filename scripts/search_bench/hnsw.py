@@ -1,9 +1,10 @@
 """kannolo: a graph of neighbours (HNSW) over sparse vectors.
 
-Weights are stored as float16 in blocks ("plain", its documented class) or as 16-bit fixed-point numbers, a tenth
-faster at the same recall; 8-bit ones are as fast and lose up to .4 points. The grid: the documented arguments of
-a build, and those of the project's experiments with SPLADE vectors, whose beam is wider; at query time a beam
-alone, or a narrow one that goes on while a candidate is within a share of the k-th score (adaptive early exit).
+Weights are stored as float16 in blocks ("plain", its documented class) or as 16-bit fixed-point numbers, a
+tenth faster at the same recall; 8-bit ones are as fast and lose up to .4 points. The grid: the documented
+arguments of a build, and those of the project's experiments with SPLADE vectors, whose beam is wider; at
+query time a beam alone, or a narrow one that goes on while a candidate is within a share of the k-th score
+(adaptive early exit).
 """
 
 from __future__ import annotations
