@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-from pathlib import Path
 
 import pytest
 
@@ -21,11 +19,7 @@ from splade_engine.errors import (
 )
 from splade_engine.index import SparseIndex
 from splade_engine.vectors import SparseVectors
-
-_spec = importlib.util.spec_from_file_location("fake_encoder", Path(__file__).parent / "fake_encoder.py")
-fake_encoder = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake_encoder)
-FakeEncoder = fake_encoder.FakeEncoder
+from tests.fake_encoder import FakeEncoder
 
 CORPUS = [
     Document(

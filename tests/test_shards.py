@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import logging
 import signal
@@ -16,11 +15,8 @@ from splade_engine.documents import Document
 from splade_engine.documents.corpus import Corpus
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError
 from splade_engine.shards import encode_corpus
-
-_spec = importlib.util.spec_from_file_location("fake_encoder", Path(__file__).parent / "fake_encoder.py")
-fake_encoder = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake_encoder)
-FakeEncoder, WORDS = fake_encoder.FakeEncoder, fake_encoder.WORDS
+from tests import fake_encoder
+from tests.fake_encoder import WORDS, FakeEncoder
 
 
 def documents(n=50):

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from splade_engine.cli import app
-
-_spec = importlib.util.spec_from_file_location("fake_encoder", Path(__file__).parents[1] / "fake_encoder.py")
-fake_encoder = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake_encoder)
+from tests.fake_encoder import FakeEncoder
 
 RECORDS = [
     {
@@ -31,13 +26,13 @@ RECORDS = [
 @pytest.fixture
 def encoder(monkeypatch):
     """What `SparseEncoder.load` gives; `loads` are the sources that were asked for."""
-    made = fake_encoder.FakeEncoder()
+    made = FakeEncoder()
     made.loads = []
 
     def load(source=None, **options):
         made.loads.append(source)
         if source == "other":
-            return fake_encoder.FakeEncoder(name="other", max_length=8)
+            return FakeEncoder(name="other", max_length=8)
         return made
 
     monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", load)

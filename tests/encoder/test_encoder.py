@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.vectors import SparseVectors
+from tests.encoder.made import VOCABULARY, random_texts
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +72,10 @@ def test_order_and_batches_do_not_matter(encoder: SparseEncoder, texts: list[str
     np.testing.assert_allclose(backwards[::-1], together, atol=1e-5)
 
 
-def test_many_batches_on_several_threads(
-    encoder: SparseEncoder, make_texts: Callable[..., list[str]]
-) -> None:
+def test_many_batches_on_several_threads(encoder: SparseEncoder) -> None:
     import torch
 
-    many = make_texts(300, seed=3)
+    many = random_texts(300, seed=3)
     before = torch.get_num_threads()
     together = encoder.encode_documents(many)
     assert torch.get_num_threads() == before
@@ -196,8 +194,8 @@ def test_fingerprint(mlm_folder: Path, tmp_path: Path) -> None:
     assert SparseEncoder.load(tmp_path / "elsewhere").fingerprint()["hash"] != first.fingerprint()["hash"]
 
 
-def test_vocabulary_names_every_term(encoder: SparseEncoder, vocabulary: list[str]) -> None:
-    assert encoder.vocabulary == vocabulary
+def test_vocabulary_names_every_term(encoder: SparseEncoder) -> None:
+    assert encoder.vocabulary == VOCABULARY
     assert "200 terms" in repr(encoder)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import CheckpointError
+from tests.encoder.made import VOCABULARY, write_tokenizer
 
 
 def tokenizer_of(folder: Path):
@@ -20,21 +20,19 @@ def tokenizer_of(folder: Path):
 
 
 @pytest.mark.parametrize("family", ["Llama", "Mistral"])
-def test_echo(
-    family: str, make_tokenizer: Callable[..., None], vocabulary: list[str], texts: list[str], tmp_path: Path
-) -> None:
+def test_echo(family: str, texts: list[str], tmp_path: Path) -> None:
     import torch
     import transformers
 
     torch.manual_seed(0)
     config = getattr(transformers, f"{family}Config")(
-        vocab_size=len(vocabulary), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        vocab_size=len(VOCABULARY), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=200,
     )  # fmt: skip
     model = getattr(transformers, f"{family}ForCausalLM")(config).eval()
     folder = tmp_path / "echo"
     model.save_pretrained(folder)
-    make_tokenizer(folder)
+    write_tokenizer(folder)
     encoder = SparseEncoder.load(folder, dtype="float32")
     assert encoder.checkpoint.kind == "echo" and not encoder.inference_free
     tokenizer = tokenizer_of(folder)
@@ -52,9 +50,7 @@ def test_echo(
     np.testing.assert_allclose(again.to_scipy().toarray(), found, atol=1e-6)
 
 
-def scalar_folder(
-    folder: Path, make_tokenizer: Callable[..., None], vocabulary: list[str], head: str
-) -> None:
+def scalar_folder(folder: Path, head: str) -> None:
     """A BertModel and a head as uniCOIL's and DeepImpact's own classes save them."""
     import torch
     from safetensors.torch import save_file
@@ -62,7 +58,7 @@ def scalar_folder(
 
     torch.manual_seed(2)
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=48, max_position_embeddings=64, architectures=[head],
     )  # fmt: skip
     state = {f"bert.{k}": v for k, v in BertModel(config).state_dict().items()}
@@ -76,7 +72,7 @@ def scalar_folder(
     folder.mkdir()
     save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({**config.to_dict(), "architectures": [head]}))
-    make_tokenizer(folder)
+    write_tokenizer(folder)
 
 
 def states_of(folder: Path, ids: list[int]):
@@ -91,13 +87,11 @@ def states_of(folder: Path, ids: list[int]):
         return body(torch.tensor([ids])).last_hidden_state[0], state
 
 
-def test_unicoil(
-    make_tokenizer: Callable[..., None], vocabulary: list[str], texts: list[str], tmp_path: Path
-) -> None:
+def test_unicoil(texts: list[str], tmp_path: Path) -> None:
     import torch
 
     folder = tmp_path / "unicoil"
-    scalar_folder(folder, make_tokenizer, vocabulary, "UniCoilEncoder")
+    scalar_folder(folder, "UniCoilEncoder")
     encoder = SparseEncoder.load(folder, dtype="float32")
     texts = [*texts[:4], "bado kime bado bado"]
     documents = encoder.encode_documents(texts).to_scipy().toarray()
@@ -106,7 +100,7 @@ def test_unicoil(
         ids = tokenizer_of(folder).encode(text).ids
         states, state = states_of(folder, ids)
         weights = torch.relu(states @ state["tok_proj.weight"][0] + state["tok_proj.bias"]).tolist()
-        largest, summed = np.zeros(len(vocabulary)), np.zeros(len(vocabulary))
+        largest, summed = np.zeros(len(VOCABULARY)), np.zeros(len(VOCABULARY))
         for i, w in zip(ids, weights, strict=True):
             if i > 4 or i == 1:
                 largest[i], summed[i] = max(largest[i], w), summed[i] + w
@@ -115,12 +109,12 @@ def test_unicoil(
         np.testing.assert_allclose(query, summed, atol=1e-5)
 
 
-def test_deepimpact(make_tokenizer: Callable[..., None], vocabulary: list[str], tmp_path: Path) -> None:
+def test_deepimpact(tmp_path: Path) -> None:
     """A word's impact comes from its first piece; a query that holds the word scores it whole."""
     import torch
 
     folder = tmp_path / "deepimpact"
-    scalar_folder(folder, make_tokenizer, vocabulary, "DeepImpact")
+    scalar_folder(folder, "DeepImpact")
     encoder = SparseEncoder.load(folder, dtype="float32")
     assert encoder.inference_free
     text = "bado kimelu nono kimelu bado"
@@ -140,13 +134,11 @@ def test_deepimpact(make_tokenizer: Callable[..., None], vocabulary: list[str], 
     assert documents.max() > 0
 
 
-def test_scalar_without_its_body(
-    make_tokenizer: Callable[..., None], vocabulary: list[str], tmp_path: Path
-) -> None:
+def test_scalar_without_its_body(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     folder = tmp_path / "broken"
-    scalar_folder(folder, make_tokenizer, vocabulary, "UniCoilEncoder")
+    scalar_folder(folder, "UniCoilEncoder")
     state = load_file(folder / "model.safetensors")
     del state["bert.encoder.layer.0.output.dense.weight"]
     save_file(state, folder / "model.safetensors")

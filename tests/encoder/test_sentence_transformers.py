@@ -13,6 +13,7 @@ import pytest
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.vectors import SparseVectors
+from tests.encoder.made import write_bert
 
 pytestmark = [
     pytest.mark.skipif(
@@ -131,14 +132,12 @@ def test_legacy_router_layout(
     assert_same(encoder.encode_queries(texts), expected)
 
 
-def test_pair_of_models(
-    mlm_folder: Path, make_bert: Callable[..., None], texts: list[str], tmp_path: Path
-) -> None:
+def test_pair_of_models(mlm_folder: Path, texts: list[str], tmp_path: Path) -> None:
     """Efficient-SPLADE: a folder with one model per side, saved as a Router of two transformers."""
     import shutil
 
     shutil.copytree(mlm_folder, tmp_path / "pair" / "document")
-    make_bert(tmp_path / "pair" / "query", seed=5)
+    write_bert(tmp_path / "pair" / "query", seed=5)
     pair = SparseEncoder.load(tmp_path / "pair", dtype="float32")
     assert not pair.inference_free
     pair.save(tmp_path / "st")

@@ -8,17 +8,16 @@ import pytest
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
+from tests.encoder.made import VOCABULARY
 
 
-def test_vocab_txt_alone_gives_the_same_ids(
-    mlm_folder: Path, vocabulary: list[str], texts: list[str], tmp_path: Path
-) -> None:
-    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+def test_vocab_txt_alone_gives_the_same_ids(mlm_folder: Path, texts: list[str], tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(VOCABULARY) + "\n")
     old, new = TextTokenizer(tmp_path, 48), TextTokenizer(mlm_folder, 48)
     for a, b in zip(old.encode(texts)[0], new.encode(texts)[0], strict=True):
         assert a.tolist() == b.tolist()
     assert old.special_ids.tolist() == new.special_ids.tolist() == [0, 1, 2, 3, 4]
-    assert old.vocabulary(203)[-4:] == [vocabulary[-1], "[unused-200]", "[unused-201]", "[unused-202]"]
+    assert old.vocabulary(203)[-4:] == [VOCABULARY[-1], "[unused-200]", "[unused-201]", "[unused-202]"]
 
 
 def test_truncation_side(mlm_folder: Path, tmp_path: Path) -> None:

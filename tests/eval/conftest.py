@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from splade_engine.vectors import SparseVectors
+from tests.tiny_bert import SPECIAL
 
 DOCUMENTS = {
     "tea": ("Green tea", "leaves of green tea are steamed and dried before they brown"),
@@ -46,6 +47,11 @@ QRELS = {
 }
 
 
+def words_of(*texts: str) -> set[str]:
+    """Lower-case words, each once."""
+    return {word for text in texts for word in re.findall(r"\w+", text.lower())}
+
+
 class WordEncoder:
     """Bag of words over a hashed vocabulary of 4,096 terms; weights 1 for documents and queries."""
 
@@ -65,8 +71,7 @@ class WordEncoder:
     def _encode(self, texts: Sequence[str]) -> SparseVectors:
         rows = []
         for text in texts:
-            words = re.findall(r"\w+", text.lower())
-            rows.append({zlib.crc32(w.encode()) % self.n_terms: self.weight for w in words})
+            rows.append({zlib.crc32(w.encode()) % self.n_terms: self.weight for w in words_of(text)})
         return SparseVectors.from_dicts(rows, self.n_terms)
 
     def encode_documents(self, texts: Sequence[str], **options: object) -> SparseVectors:
@@ -106,7 +111,12 @@ def write_collection(
 def invented() -> SimpleNamespace:
     """What test modules need of this file (they cannot import it)."""
     return SimpleNamespace(
-        write=write_collection, documents=DOCUMENTS, queries=QUERIES, qrels=QRELS, WordEncoder=WordEncoder
+        write=write_collection,
+        documents=DOCUMENTS,
+        queries=QUERIES,
+        qrels=QRELS,
+        vocabulary=[*SPECIAL, *sorted(words_of(*(text for pair in DOCUMENTS.values() for text in pair)))],
+        WordEncoder=WordEncoder,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from pathlib import Path
 from types import SimpleNamespace as Invented
 from typing import Any
@@ -15,29 +14,12 @@ import pytest
 from splade_engine.eval import Settings, evaluate
 from splade_engine.eval.dense_model import load_dense_model
 from splade_engine.eval.systems import parse_system
+from tests.tiny_bert import write_bert
 
 
 def _write(folder: Path, invented: Invented, pooling: str = "mean", **options: Any) -> Path:
     """A sentence-transformers folder with random weights, far enough from zero that texts differ."""
-    import torch
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    texts = " ".join(f"{title} {text}" for title, text in invented.documents.values()).lower()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(re.findall(r"\w+", texts)))]
-    (folder / "1_Pooling").mkdir(parents=True)
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        initializer_range=0.5,
-    )
-    torch.manual_seed(7)
-    BertModel(config).save_pretrained(folder)
+    write_bert(folder, invented.vocabulary, seed=7, num_hidden_layers=2, initializer_range=0.5)
     modules = [("Transformer", ""), ("Pooling", "1_Pooling"), *options.get("modules", [])]
     listed = [
         {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
@@ -50,6 +32,7 @@ def _write(folder: Path, invented: Invented, pooling: str = "mean", **options: A
         "max": "pooling_mode_max_tokens",
     }
     entry = {"word_embedding_dimension": 32, **{name: m == pooling for m, name in modes.items()}}
+    (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps(entry))
     (folder / "sentence_bert_config.json").write_text(
         json.dumps({"max_seq_length": options.get("length", 24)})

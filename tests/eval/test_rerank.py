@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace as Invented
@@ -12,6 +11,7 @@ from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.eval import evaluate
 from splade_engine.eval.rerank import Rerank
 from splade_engine.eval.systems import parse_system
+from tests.tiny_bert import write_bert
 
 
 def test_a_function_reranks(collection: Path):
@@ -41,28 +41,16 @@ def test_bad_scores_are_named(collection: Path, scores: list[float]):
 @pytest.fixture
 def cross_encoder(invented: Invented, tmp_path: Path) -> Path:
     """A BERT with one output and random weights, as sentence-transformers loads it."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
-    folder = tmp_path / "cross-encoder"
-    folder.mkdir()
-    texts = " ".join(f"{title} {text}" for title, text in invented.documents.values()).lower()
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(re.findall(r"\w+", texts)))]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    BertTokenizerFast(str(folder / "vocab.txt"), model_max_length=64).save_pretrained(folder)
-    config = BertConfig(
-        vocab_size=len(vocabulary),
+    return write_bert(
+        tmp_path / "cross-encoder",
+        invented.vocabulary,
+        "BertForSequenceClassification",
+        seed=5,
         hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=64,
         initializer_range=0.5,
         num_labels=1,
     )
-    torch.manual_seed(5)
-    BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
 
 
 def test_a_cross_encoder_reranks(collection: Path, invented: Invented, cross_encoder: Path):

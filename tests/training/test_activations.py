@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.activations import activate, keep_top_k, sparsemax
-
-_spec = importlib.util.spec_from_file_location(
-    "oracle_training", Path(__file__).parent / "oracle_training.py"
-)
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
+from tests.training import oracle_training as oracle
 
 X = torch.linspace(-3.05, 4, 30, dtype=torch.float64)  # no entry at the kink
 

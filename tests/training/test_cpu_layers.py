@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,10 +14,6 @@ from splade_engine.training.cpu_layers import (
     kept,
     use_cpu_layers,
 )
-
-_spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).parent / "conftest.py")
-conftest = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(conftest)
 
 
 def gradients(out, *inputs):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import runpy
@@ -16,18 +15,12 @@ from splade_engine.encoder import SparseEncoder
 from splade_engine.training import default_data, default_model
 from splade_engine.training.recipe import load_recipe
 from splade_engine.training.trainer import SparseTrainer
+from tests.training import made
+from tests.training import test_default_data as data_test
 
 HERE = Path(__file__).parent
 
 
-def neighbour(name):
-    spec = importlib.util.spec_from_file_location(f"training_{name}", HERE / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-conftest, data_test = neighbour("conftest"), neighbour("test_default_data")
 folder = data_test.folder  # the invented collections
 main = runpy.run_path(str(HERE.parent.parent / "scripts" / "train_default"))["main"]
 
@@ -38,8 +31,8 @@ def base(tmp_path_factory):
         set(re.findall(r"[a-z]+", data_test.PASSAGE.lower())) | {"lamp", "question", "wiki", "qamr"}
     )
     digits = [str(i) for i in range(10)] + [f"##{i}" for i in range(10)]
-    made = tmp_path_factory.mktemp("models") / "base"
-    return conftest.tiny_bert(made, head=False, words=[*words, *digits, "[unused0]"], positions=512)
+    out = tmp_path_factory.mktemp("models") / "base"
+    return made.lexical_bert(out, head=False, words=[*words, *digits, "[unused0]"], positions=512)
 
 
 def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_curves):

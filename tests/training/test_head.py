@@ -4,9 +4,6 @@ devices' paths.
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,12 +11,7 @@ import torch.nn.functional as F
 
 from splade_engine.training import head
 from splade_engine.training.activations import activate
-
-_spec = importlib.util.spec_from_file_location(
-    "oracle_training", Path(__file__).parent / "oracle_training.py"
-)
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
+from tests.training import oracle_training as oracle
 
 # CPU and accelerator code, both run here; on the CPU slices of the vocabulary, one document at a time, all
 # together

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -23,12 +20,10 @@ from splade_engine.training.recipe_sections import ModelConfig, SourceConfig
 from splade_engine.training.saving import save_student
 from splade_engine.training.sources import open_source
 from splade_engine.training.start import build_student
+from tests.tiny_bert import write_tokenizer
+from tests.training import made
 
-_spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).parent / "conftest.py")
-conftest = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(conftest)
-
-TEXTS = [" ".join(conftest.topic_words(t)[: 2 + 2 * t]) for t in range(5)]
+TEXTS = [" ".join(made.topic_words(t)[: 2 + 2 * t]) for t in range(5)]
 
 KINDS = {
     "shared": {},
@@ -104,11 +99,9 @@ def test_length_groups_save_padding_where_it_pays():
 def test_copy_is_independent_even_of_closures(tmp_path):
     from transformers import DistilBertConfig, DistilBertForMaskedLM
 
-    config = DistilBertConfig(
-        vocab_size=len(conftest.VOCABULARY), dim=16, n_layers=1, n_heads=2, hidden_dim=32
-    )
+    config = DistilBertConfig(vocab_size=len(made.VOCABULARY), dim=16, n_layers=1, n_heads=2, hidden_dim=32)
     DistilBertForMaskedLM(config).save_pretrained(tmp_path / "m")
-    conftest.write_tokenizer(tmp_path / "m")
+    write_tokenizer(tmp_path / "m", made.VOCABULARY)
     start = build_student(ModelConfig(base=str(tmp_path / "m"), preflight=False), [], tmp_path)
     student, collator = start.student.eval(), start.collator(1)
     twin = copy_student(student)
@@ -146,15 +139,15 @@ def test_preflight_names_what_cannot_work(tmp_path, rows_file):
         config = ModelConfig(base=str(folder), document_length=32, query_length=16, **settings)
         return build_student(config, sources, tmp_path)
 
-    without = conftest.tiny_bert(tmp_path / "headless", head=False)
+    without = made.lexical_bert(tmp_path / "headless", head=False)
     with pytest.raises(
         CheckpointError, match=r"BertModel has no masked-LM head.*model.align=true.*before training$"
     ):
         build(without)
-    silent = conftest.tiny_bert(tmp_path / "silent", bias=-1e4)
+    silent = made.lexical_bert(tmp_path / "silent", bias=-1e4)
     with pytest.raises(CheckpointError, match=r"silent: no logit of the base model is above zero.*align"):
         build(silent)
-    constant = conftest.tiny_bert(tmp_path / "constant", bias=1e4)
+    constant = made.lexical_bert(tmp_path / "constant", bias=1e4)
     with pytest.raises(CheckpointError, match=r"constant: near-constant logits .*cosine 1.000"):
         build(constant)
     build(constant, preflight=False)
@@ -167,9 +160,9 @@ def test_preflight_names_what_cannot_work(tmp_path, rows_file):
 
 def test_idf_is_bm25s(bert_folder):
     tokenizer = TextTokenizer(bert_folder, 32)
-    words = conftest.WORDS
+    words = made.WORDS
     texts = [f"{words[0]} {words[1]}", f"{words[0]} {words[0]}", words[0], words[2]]
-    counts, total = document_frequencies(tokenizer, texts, len(conftest.VOCABULARY))
+    counts, total = document_frequencies(tokenizer, texts, len(made.VOCABULARY))
     assert total == 4 and counts[5:8].tolist() == [3, 1, 1]
     idf = bm25_idf(counts, total, 1.0)
     np.testing.assert_allclose(idf[5:7], [np.log1p(1.5 / 3.5), np.log1p(3.5 / 1.5)], rtol=1e-6)
@@ -178,7 +171,7 @@ def test_idf_is_bm25s(bert_folder):
 
 def test_collator_pads_numbers_and_finds_copies(bert_folder):
     tokenizer = TextTokenizer(bert_folder, 32)
-    a, b, c = conftest.WORDS[:3]
+    a, b, c = made.WORDS[:3]
     examples = [
         Example(a, (f"{a} {b}",), (c,), (5.0, 1.0)),
         Example(b, (c,)),  # no negative; its positive is the other's negative

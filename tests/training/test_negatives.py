@@ -4,7 +4,6 @@ commands.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -16,16 +15,13 @@ from splade_engine.cli import app
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training import negatives
 from splade_engine.training.negatives import MiningConfig, false_negative_limit, mine
-
-_spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).parent / "conftest.py")
-conftest = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(conftest)
+from tests.training import made
 
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory):
-    rows = [{"query": r["query"], "positive": r["positive"]} for r in conftest.synthetic_rows(36)]
-    return conftest.write_jsonl(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", rows)
+    rows = [{"query": r["query"], "positive": r["positive"]} for r in made.synthetic_rows(36)]
+    return made.write_jsonl(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", rows)
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +30,10 @@ def folder(tmp_path_factory, pairs):
     out = tmp_path_factory.mktemp("beir")
     (out / "qrels").mkdir()
     rows = [json.loads(line) for line in pairs.read_text().splitlines()]
-    conftest.write_jsonl(
+    made.write_jsonl(
         out / "queries.jsonl", [{"_id": f"q{i}", "text": r["query"]} for i, r in enumerate(rows)]
     )
-    conftest.write_jsonl(
+    made.write_jsonl(
         out / "corpus.jsonl", [{"_id": f"d{i}", "text": r["positive"]} for i, r in enumerate(rows)]
     )
     judged = "".join(f"q{i}\td{i}\t1\n" for i in range(len(rows)))
@@ -74,7 +70,7 @@ def test_teacher_filters_and_its_scores_train(tmp_path, folder, bert_folder, no_
         positive, *others = row["scores"]
         assert len(others) == len(row["negative_ids"]) and all(s <= positive * 0.8 for s in others)
     sources = [{"path": str(folder), "negatives": str(tmp_path / "mined.jsonl")}]
-    recipe = conftest.quick_recipe("splade-v2-distil", bert_folder, folder, train__steps=3).override(
+    recipe = made.quick_recipe("splade-v2-distil", bert_folder, folder, train__steps=3).override(
         {"data.sources": sources}
     )
     recipe = recipe.override({"train.log_steps": 1})
@@ -189,11 +185,11 @@ def test_train_and_mine_from_the_command_line(tmp_path, pairs, bert_folder, monk
 def test_bad_input_is_one_line(arguments, message, tmp_path, bert_folder, monkeypatch):
     monkeypatch.chdir(tmp_path)
     good = {"query": "bara", "positive": "bara"}
-    conftest.write_jsonl(tmp_path / "empty.jsonl", [])
-    conftest.write_jsonl(tmp_path / "good.jsonl", [good] * 8)
-    conftest.write_jsonl(tmp_path / "label.jsonl", [good, {**good, "label": "x"}])
+    made.write_jsonl(tmp_path / "empty.jsonl", [])
+    made.write_jsonl(tmp_path / "good.jsonl", [good] * 8)
+    made.write_jsonl(tmp_path / "label.jsonl", [good, {**good, "label": "x"}])
     (tmp_path / "weightless").mkdir()
-    for name in ("config.json", "vocab.txt", "tokenizer_config.json"):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "weightless" / name).write_bytes((bert_folder / name).read_bytes())
     defaults = ["-r", "splade-v2-max", "-m", str(bert_folder)]
     result = CliRunner().invoke(

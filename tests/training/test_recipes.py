@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +12,7 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.training.recipe import RECIPES, Recipe, load_recipe, recipe_from_table, recipe_names
 from splade_engine.training.recipe_values import parse_assignment
 from splade_engine.training.run import train
-
-_spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).parent / "conftest.py")
-conftest = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(conftest)
+from tests.training import made
 
 PUBLISHED = {
     "splade",
@@ -62,18 +57,16 @@ def test_recipe_trains(name, tmp_path, bert_folder, mistral_folder, rows_file, n
     if name == "default":  # aligned, taught by the encoder that it starts from
         tiny = {"loss__teachers": [f"dense:{bert_folder}", "bm25"]}
     off = {"regularizer__document_lambda": 0.0, "regularizer__query_lambda": 0.0}
-    low = conftest.quick_recipe(
-        name, base, rows_file, **(tiny | off | {"train__steps": 80} | LOW.get(name, {}))
-    )
+    low = made.quick_recipe(name, base, rows_file, **(tiny | off | {"train__steps": 80} | LOW.get(name, {})))
     result = train(low, tmp_path / "low")
     assert mean(result.rows, "loss", "last") < mean(result.rows, "loss", "first")
     encoder = SparseEncoder.load(result.model, dtype="float32")
-    assert encoder.encode_documents([conftest.synthetic_rows(1)[0]["positive"]]).nnz > 0
+    assert encoder.encode_documents([made.synthetic_rows(1)[0]["positive"]]).nnz > 0
     if name == "csr":  # k latents by construction: there is no lambda
         assert mean(result.rows, "document_terms", "last") <= 8
         return
     raised = HIGH.get(name, {"regularizer__document_lambda": 30.0, "regularizer__query_lambda": 30.0})
-    high = conftest.quick_recipe(name, base, rows_file, **(tiny | raised))
+    high = made.quick_recipe(name, base, rows_file, **(tiny | raised))
     pruned = train(high, tmp_path / "high")
     assert mean(pruned.rows, "document_terms", "last") < 0.9 * mean(result.rows, "document_terms", "last")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,12 +9,7 @@ import torch
 from splade_engine.errors import InvalidInputError
 from splade_engine.training import regularizers as reg
 from splade_engine.training.schedules import ramp
-
-_spec = importlib.util.spec_from_file_location(
-    "oracle_training", Path(__file__).parent / "oracle_training.py"
-)
-oracle = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(oracle)
+from tests.training import oracle_training as oracle
 
 
 def weights(*shape, seed=0):

@@ -8,8 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
+from transformers import BertModel
 
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
 from splade_engine.training.teachers import (
@@ -19,26 +18,14 @@ from splade_engine.training.teachers import (
     load_teacher,
     term_loss,
 )
+from tests.tiny_bert import SPECIAL, write_bert
 
 DOCUMENTS = [
     "Rivers flow to the sea; the flow of a river varies.",
     "The sea is salty.",
     "Bridges cross rivers.",
 ]
-TOKENS = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "flow",
-    "flows",
-    "flowing",
-    "river",
-    "##s",
-    "the",
-    "sea",
-]
+TOKENS = [*SPECIAL, "flow", "flows", "flowing", "river", "##s", "the", "sea"]
 
 
 def bm25(query_terms, counts, length, average, frequencies, total, k1=1.2, b=0.75):
@@ -89,22 +76,8 @@ def test_unknown_teachers(name):
 @pytest.fixture(scope="module")
 def dense_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dense")
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(TOKENS),
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=16,
-        max_position_embeddings=300,
-    )
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordPiece({t: i for i, t in enumerate(TOKENS)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.add_special_tokens(TOKENS[:5])
-    tokenizer.save(str(folder / "tokenizer.json"))
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "max_position_embeddings": 300}
+    write_bert(folder, TOKENS, add_pooling_layer=False, **sizes)
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode_mean_tokens": True}))
     return folder

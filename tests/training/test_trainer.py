@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,10 +18,7 @@ from splade_engine.training import run, start, trainer
 from splade_engine.training.monitor import Monitor, RunLog, progress_line
 from splade_engine.training.objective import Vectors
 from splade_engine.training.run import last_checkpoint, train
-
-_spec = importlib.util.spec_from_file_location("training_conftest", Path(__file__).parent / "conftest.py")
-conftest = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(conftest)
+from tests.training import made
 
 # everything that has a state of its own: dropout, accumulation, moving average, document frequencies,
 # learned idf table, new orders and new negatives
@@ -78,7 +73,7 @@ def logged(folder):
 
 def test_resume_after_kill_is_bit_exact(tmp_path, bert_folder, rows_file, no_curves):
     torch.set_num_threads(1)
-    recipe = conftest.quick_recipe("idf-aware", bert_folder, rows_file, **EVERYTHING)
+    recipe = made.quick_recipe("idf-aware", bert_folder, rows_file, **EVERYTHING)
     (tmp_path / "recipe.toml").write_text(recipe.to_toml())
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "recipe.toml"), str(tmp_path / "killed")],
@@ -107,7 +102,7 @@ def test_resume_after_kill_is_bit_exact(tmp_path, bert_folder, rows_file, no_cur
 
 
 def test_resume_refuses_what_is_no_run(tmp_path, bert_folder, rows_file, no_curves):
-    recipe = conftest.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=2)
+    recipe = made.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=2)
     with pytest.raises(InvalidInputError, match=r"no recipe.toml, so no run to resume"):
         train(recipe, tmp_path / "nothing", resume=True)
     train(recipe, tmp_path / "done")
@@ -118,7 +113,7 @@ def test_resume_refuses_what_is_no_run(tmp_path, bert_folder, rows_file, no_curv
 
 
 def test_a_run_killed_while_it_sets_up_is_begun_anew(tmp_path, bert_folder, rows_file, no_curves):
-    recipe = conftest.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=2)
+    recipe = made.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=2)
     leftover = tmp_path / "run" / "cache" / "aligned-base"
     leftover.mkdir(parents=True)
     assert train(recipe, tmp_path / "run").steps == 2
@@ -134,7 +129,7 @@ def test_what_happens_before_the_first_step_is_announced(tmp_path, bert_folder, 
         "data__ngame_steps": 2,
         "train__steps": 2,
     }
-    recipe = conftest.quick_recipe("idf-aware", bert_folder, rows_file, **over)
+    recipe = made.quick_recipe("idf-aware", bert_folder, rows_file, **over)
     train(recipe, tmp_path / "run", progress=True)
     said = capsys.readouterr().err
     places = [
@@ -150,7 +145,7 @@ def test_what_happens_before_the_first_step_is_announced(tmp_path, bert_folder, 
 
 
 def test_resume_without_checkpoint_starts_again(tmp_path, bert_folder, rows_file, no_curves):
-    recipe = conftest.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=3)
+    recipe = made.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=3)
     folder = tmp_path / "early"
     folder.mkdir()
     (folder / "recipe.toml").write_text(recipe.to_toml())
@@ -158,7 +153,7 @@ def test_resume_without_checkpoint_starts_again(tmp_path, bert_folder, rows_file
 
 
 def test_collapse_stops_the_run_with_advice(tmp_path, bert_folder, rows_file, no_curves):
-    recipe = conftest.quick_recipe(
+    recipe = made.quick_recipe(
         "splade-v2-max",
         bert_folder,
         rows_file,
@@ -183,7 +178,7 @@ def test_out_of_memory_names_a_batch_size_that_fits(tmp_path, bert_folder, rows_
         return original(self, vectors, inputs)
 
     monkeypatch.setattr(trainer.SparseTrainer, "_total", limited)
-    recipe = conftest.quick_recipe("splade-v2-max", bert_folder, rows_file)
+    recipe = made.quick_recipe("splade-v2-max", bert_folder, rows_file)
     message = "out of memory at 12 queries with 24 documents of .* train.batch_size = 3 fits .tried.; with "
     with pytest.raises(TrainingError, match=message + "train.accumulation = 4 a step"):
         train(recipe, tmp_path / "run")
@@ -194,7 +189,7 @@ def test_out_of_memory_at_one_query(tmp_path, bert_folder, rows_file, no_curves,
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
     monkeypatch.setattr(trainer.SparseTrainer, "_total", never)
-    recipe = conftest.quick_recipe("splade-v2-max", bert_folder, rows_file)
+    recipe = made.quick_recipe("splade-v2-max", bert_folder, rows_file)
     with pytest.raises(
         TrainingError, match=r"not even one query fits; shorten model.document_length .now 32."
     ):
@@ -207,11 +202,11 @@ def test_other_errors_stay_what_they_are(tmp_path, bert_folder, rows_file, no_cu
 
     monkeypatch.setattr(trainer.SparseTrainer, "_total", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        train(conftest.quick_recipe("splade-v2-max", bert_folder, rows_file), tmp_path / "run")
+        train(made.quick_recipe("splade-v2-max", bert_folder, rows_file), tmp_path / "run")
 
 
 def test_log_curves_and_best_model(tmp_path, bert_folder, rows_file):
-    recipe = conftest.quick_recipe(
+    recipe = made.quick_recipe(
         "splade-v2-max", bert_folder, rows_file, data__held_out=12, probe__every=10, probe__keep_best=True
     )
     result = train(recipe, tmp_path / "run")
@@ -223,7 +218,7 @@ def test_log_curves_and_best_model(tmp_path, bert_folder, rows_file):
     assert [row["step"] for row in rows if "ndcg@10" in row] == [10, 20, 30]
     assert result.ndcg == [row["ndcg@10"] for row in rows if "ndcg@10" in row][-1]
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert SparseEncoder.load(tmp_path / "run" / "best", dtype="float32").n_terms == len(conftest.VOCABULARY)
+    assert SparseEncoder.load(tmp_path / "run" / "best", dtype="float32").n_terms == len(made.VOCABULARY)
     line = progress_line(losses[-1], 30)
     assert line.startswith("step 30/30  loss ") and "lambda document" in line and "terms " in line
 
@@ -234,7 +229,7 @@ def test_no_matplotlib_is_only_a_warning(tmp_path, bert_folder, rows_file, monke
 
     monkeypatch.setattr("splade_engine.training.curves.draw_curves", missing)
     result = train(
-        conftest.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=2), tmp_path / "run"
+        made.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=2), tmp_path / "run"
     )
     assert result.model.is_dir() and "no curves.png: the curves need matplotlib" in caplog.text
 
@@ -242,7 +237,7 @@ def test_no_matplotlib_is_only_a_warning(tmp_path, bert_folder, rows_file, monke
 def test_learned_idf_moves_with_its_own_rate(tmp_path, bert_folder, rows_file, no_curves):
     fixed, learned = (
         train(
-            conftest.quick_recipe(
+            made.quick_recipe(
                 "idf-aware", bert_folder, rows_file, model__learn_idf=learn, train__lr=1e-6, train__idf_lr=0.1
             ),
             tmp_path / str(learn),
@@ -262,43 +257,41 @@ def test_term_targets_teach_words(tmp_path, bert_folder, rows_file, no_curves):
         "loss__contrastive": 0.1,
         "regularizer__document_lambda": 0.0,
     }
-    recipe = conftest.quick_recipe(
-        "idf-aware", bert_folder, rows_file, loss__term=1.0, train__steps=40, **over
-    )
+    recipe = made.quick_recipe("idf-aware", bert_folder, rows_file, loss__term=1.0, train__steps=40, **over)
     result = train(recipe, tmp_path / "run")
     terms = [row["term"] for row in result.rows if "term" in row]
     assert terms[-1] < 0.8 * terms[0]
     with pytest.raises(InvalidInputError, match=r"it needs model.query = table"):
         train(
-            conftest.quick_recipe("splade-v2-max", bert_folder, rows_file, loss__term=1.0),
+            made.quick_recipe("splade-v2-max", bert_folder, rows_file, loss__term=1.0),
             tmp_path / "shared",
         )
 
 
 def test_losses_get_what_they_need_or_say_so(tmp_path, bert_folder, no_curves):
-    rows = [{"query": r["query"], "positive": r["positive"]} for r in conftest.synthetic_rows(40)]
-    pairs = conftest.write_jsonl(tmp_path / "pairs.jsonl", rows)
+    rows = [{"query": r["query"], "positive": r["positive"]} for r in made.synthetic_rows(40)]
+    pairs = made.write_jsonl(tmp_path / "pairs.jsonl", rows)
     with pytest.raises(
         InvalidInputError, match="none of the first 64 rows has negatives; `splade-engine mine`"
     ):
-        train(conftest.quick_recipe("l0", bert_folder, pairs), tmp_path / "a")
+        train(made.quick_recipe("l0", bert_folder, pairs), tmp_path / "a")
     for row in rows:
         row["negatives"] = ["bara"]
-    listed = conftest.write_jsonl(tmp_path / "listed.jsonl", rows)
+    listed = made.write_jsonl(tmp_path / "listed.jsonl", rows)
     with pytest.raises(InvalidInputError, match="need teacher scores: none of the first 64 rows has scores"):
-        train(conftest.quick_recipe("l0", bert_folder, listed), tmp_path / "b")
+        train(made.quick_recipe("l0", bert_folder, listed), tmp_path / "b")
     with pytest.raises(InvalidInputError, match=r"but data.negatives is 0"):
-        train(conftest.quick_recipe("l0", bert_folder, listed, data__negatives=0), tmp_path / "c")
+        train(made.quick_recipe("l0", bert_folder, listed, data__negatives=0), tmp_path / "c")
     assert not (tmp_path / "a").exists()
     # a practitioner's pairs train with in-batch negatives alone
     over = {"loss__kl": 0.0, "loss__contrastive": 1.0, "loss__candidates": "all", "train__steps": 3}
-    assert train(conftest.quick_recipe("l0", bert_folder, pairs, **over), tmp_path / "d").steps == 3
+    assert train(made.quick_recipe("l0", bert_folder, pairs, **over), tmp_path / "d").steps == 3
 
 
 def test_bm25_teacher_scores_on_the_fly(tmp_path, bert_folder, no_curves):
-    rows = [{"query": r["query"], "positive": r["positive"]} for r in conftest.synthetic_rows(60)]
-    pairs = conftest.write_jsonl(tmp_path / "pairs.jsonl", rows)
-    recipe = conftest.quick_recipe(
+    rows = [{"query": r["query"], "positive": r["positive"]} for r in made.synthetic_rows(60)]
+    pairs = made.write_jsonl(tmp_path / "pairs.jsonl", rows)
+    recipe = made.quick_recipe(
         "idf-aware", bert_folder, pairs, loss__teachers=["bm25"], loss__kl_candidates="all", train__steps=40
     )
     rows = train(recipe, tmp_path / "run").rows
@@ -335,7 +328,7 @@ def test_device_and_precision_that_are_not_there(tmp_path, bert_folder, rows_fil
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InvalidInputError, match=r"train.device = cuda: this torch sees no CUDA device"):
         start.choose_device("cuda")
-    recipe = conftest.quick_recipe(
+    recipe = made.quick_recipe(
         "splade-v2-max", bert_folder, rows_file, train__precision="fp16", train__device="cpu"
     )
     with pytest.raises(InvalidInputError, match="fp16 needs a GPU"):

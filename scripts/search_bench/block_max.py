@@ -1,0 +1,51 @@
+"""bmp: block-max pruning over 8-bit impacts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import bmp
+import numpy as np
+
+from search_bench.engine import Setting, one_by_one
+from splade_engine.vectors import SparseVectors
+
+BLOCK = 32  # documents
+SHARES = ((1.0, 1.0), (0.85, 1.0), (0.75, 1.0), (0.65, 1.0), (0.85, 0.6), (0.75, 0.6), (0.65, 0.5))
+
+
+class Bmp:
+    """Terms are text to it and weights whole numbers: ours times one unit, at least 1."""
+
+    def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
+        unit = 255.0 / float(docs.weights.max())
+        name = [str(t) for t in range(docs.n_terms)]
+        start = time.perf_counter()
+        indexer = bmp.Indexer(str(work / "bmp"), BLOCK, True)
+        for i, (terms, weights) in enumerate(docs):
+            codes = np.maximum(1, np.rint(weights * unit)).astype(int).tolist()
+            indexer.add_document(str(i), {name[t]: c for t, c in zip(terms.tolist(), codes, strict=True)})
+        indexer.finish()
+        self.build = time.perf_counter() - start
+        self.bytes, self.k, self.scored = (work / "bmp").stat().st_size, k, float("nan")
+        self.index = bmp.Searcher(str(work / "bmp"))
+        (work / "bmp").unlink()
+        self.rows = [
+            {
+                name[t]: int(max(1, round(w * 100)))
+                for t, w in zip(terms.tolist(), weights.tolist(), strict=True)
+            }
+            for terms, weights in queries
+        ]
+
+    def _single(self, alpha: float, beta: float, i: int) -> list[int]:
+        return [int(d) for d in self.index.search(self.rows[i], self.k, alpha, beta)[0]]
+
+    def settings(self) -> Iterator[Setting]:
+        """Share of a block's bound that must beat the k-th score x share of the query's terms."""
+        for alpha, beta in SHARES:
+            single = partial(self._single, alpha, beta)
+            yield Setting(f"alpha {alpha}, beta {beta}", one_by_one(single, len(self.rows), self.k), single)

@@ -1,0 +1,73 @@
+"""The exact peers: no index of their own on disk, nothing to choose."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from search_bench.engine import Setting, one_by_one
+from splade_engine.vectors import SparseVectors
+
+
+@numba.njit(nogil=True)
+def add(terms, weights, starts, places, values, scores) -> None:  # noqa: ANN001
+    """Scores of one query: every list of its terms added up."""
+    scores[:] = 0
+    for i in range(len(terms)):
+        weight = weights[i]
+        for j in range(np.uint64(starts[terms[i]]), np.uint64(starts[terms[i] + 1])):
+            scores[np.uint64(places[j])] += weight * values[j]
+
+
+def best_of(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Ordinals of the k largest scores, best first."""
+    best = np.argpartition(-scores, min(k, len(scores) - 1))[:k]
+    return best[np.argsort(-scores[best], kind="stable")]
+
+
+class TermAtATime:
+    """Every list of the query added up in one float32 array (bm25s's way), then the k largest."""
+
+    def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
+        self.queries, self.k, self.scored = queries, k, float("nan")
+        start = time.perf_counter()
+        matrix = docs.to_scipy().tocsc()
+        self.build = time.perf_counter() - start
+        self.lists = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.uint32), matrix.data)
+        self.bytes, self.n_docs = sum(a.nbytes for a in self.lists), len(docs)
+
+    def one(self, i: int) -> NDArray[np.int64]:
+        """The best k of query i."""
+        scores = np.empty(self.n_docs, np.float32)
+        add(*self.queries.row(i), *self.lists, scores)
+        return best_of(scores, self.k)
+
+    def settings(self) -> Iterator[Setting]:
+        """Exact, nothing to choose."""
+        yield Setting("exact", one_by_one(self.one, len(self.queries), self.k), self.one)
+
+
+class Scipy:
+    """scipy's product of the documents, by term, and one query."""
+
+    def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
+        self.queries, self.k, self.scored = queries, k, float("nan")
+        start = time.perf_counter()
+        self.matrix: Any = docs.to_scipy().tocsc()
+        self.build = time.perf_counter() - start
+        self.bytes = self.matrix.data.nbytes + self.matrix.indices.nbytes + self.matrix.indptr.nbytes
+
+    def one(self, i: int) -> NDArray[np.int64]:
+        """The best k of query i."""
+        terms, weights = self.queries.row(i)
+        return best_of(self.matrix[:, terms] @ weights, self.k)
+
+    def settings(self) -> Iterator[Setting]:
+        """Exact, nothing to choose."""
+        yield Setting("exact", one_by_one(self.one, len(self.queries), self.k), self.one)

@@ -1,0 +1,54 @@
+"""splade-engine, through its public index."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from search_bench.engine import Ordinals, Setting
+from splade_engine.index import SparseIndex
+from splade_engine.index.config import SearchConfig
+from splade_engine.vectors import SparseVectors
+
+POSTINGS = (3, 5, 7, 10, 14, 20, 30, 45, 60, 90, 120, 180)  # thousands, for k of 10 and 100
+
+
+class Ours:
+    """Built on disk, opened from there."""
+
+    def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
+        self.queries, self.k, self.path = queries, k, work / "ours"
+        start = time.perf_counter()
+        SparseIndex.build(self.path, docs, overwrite=True)
+        self.build = time.perf_counter() - start
+        self.bytes = sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file())
+        self.index = SparseIndex.open(self.path)
+        self.scored = 0.0
+
+    def _batch(self, config: SearchConfig, threads: int) -> Ordinals:
+        result = self.index.search(self.queries, self.k, config=config, threads=threads)
+        self.scored = float(result.docs_scored.mean())
+        return result.ordinals
+
+    def _single(self, config: SearchConfig, i: int) -> None:
+        self.index.search(self.queries[i], self.k, config=config)
+
+    def settings(self) -> Iterator[Setting]:
+        """Exact search, then entries walked x documents scored in full."""
+        factors = (3, 5, 7, 10, 15, 20, 40) if self.k <= 20 else (2, 3, 5) if self.k <= 200 else (1, 2, 3)
+        more = 1000 * (1 + self.k // 200)
+        configs = [SearchConfig(exact=True)]
+        configs += [
+            SearchConfig(max_postings=p * more, n_candidates=f * self.k) for p in POSTINGS for f in factors
+        ]
+        for config in configs:
+            words = f"{config.max_postings} postings, {config.n_candidates} candidates"
+            yield Setting(
+                "exact" if config.exact else words,
+                partial(self._batch, config, 1),
+                partial(self._single, config),
+                partial(self._batch, config, os.cpu_count() or 1),
+            )

@@ -1,0 +1,95 @@
+"""scripts/bench_search through its command, on invented vectors, with the engines that every install has."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.vector_files import write_vectors
+from splade_engine.vectors import SparseVectors
+
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "bench_search"
+ENGINES = ("splade-engine", "taat", "scipy")
+N_DOCS, N_QUERIES, K = 400, 8, 5
+
+
+def random_vectors(n: int, rng: np.random.Generator) -> SparseVectors:
+    """Rows of 20 of 200 terms, weights that never tie."""
+    rows = [
+        dict(zip(rng.choice(200, 20, False).tolist(), rng.random(20) + 0.1, strict=True)) for _ in range(n)
+    ]
+    return SparseVectors.from_dicts(rows, 200)
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory):
+    folder, rng = tmp_path_factory.mktemp("vectors"), np.random.default_rng(0)
+    for name, n in (("documents.csr", N_DOCS), ("queries.csr", N_QUERIES)):
+        write_vectors(folder / name, random_vectors(n, rng))
+    return folder
+
+
+def bench(vectors, *options, engines=ENGINES, **environment):
+    command = [sys.executable, SCRIPT, vectors / "documents.csr", vectors / "queries.csr", "-k", str(K)]
+    command += ["--engines", ",".join(engines), *options]
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_table_and_json(vectors, tmp_path):
+    (tmp_path / "bmp.py").write_text("raise ImportError('this peer is not installed')")
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    options = ("--json", tmp_path / "result.json", "--work", tmp_path / "work")
+    code, out, errors = bench(vectors, *options, engines=("bmp", *ENGINES), PYTHONPATH=path)
+    assert code == 0 and "bmp: left out (exit code 1)" in errors
+    head, building, by_recall = out.split("\n\n")[:3]
+    assert head.startswith(f"{N_QUERIES} queries, k = {K}, ") and head.endswith(f"{20 * N_DOCS:,} postings")
+    assert [line.split()[0] for line in building.splitlines()[1:]] == list(ENGINES)
+    rows = [line.split() for line in by_recall.splitlines()[1:]]
+    assert [row[0] for row in rows] == [t for t in ("0.900", "0.950", "0.990", "0.998") for _ in ENGINES]
+    assert all(row[1] == name and float(row[2]) > 0 for row, name in zip(rows, ENGINES * 4, strict=True))
+    assert "GB/s in sequence" in out
+
+    results = json.loads((tmp_path / "result.json").read_text())
+    assert [result["engine"] for result in results] == list(ENGINES)
+    for result in results:
+        assert result["bytes"] > 0 and result["build"] > 0 and result["peak"] > 2**20
+        exact = next(run for run in result["runs"] if run["settings"] == "exact")
+        assert exact["recall"] == 1.0 and exact["us"] > 0
+        assert [run["p50"] <= run["p99"] for run in result["runs"] if "p50" in run][:1] == [True]
+    ours = results[0]["runs"]
+    assert len(ours) > 50 and all(K <= run["scored"] <= N_DOCS for run in ours)
+    assert any(run.get("all_cores", 0) > 0 for run in ours)
+
+    rng = np.random.default_rng(0)
+    documents, queries = (random_vectors(n, rng).to_scipy() for n in (N_DOCS, N_QUERIES))
+    best = np.argsort(-(queries @ documents.T).toarray(), axis=1, kind="stable")[:, :K]
+    np.testing.assert_array_equal(np.load(tmp_path / "work" / f"truth-{N_DOCS}-{N_QUERIES}-{K}.npy"), best)
+
+
+def test_growth(vectors, tmp_path):
+    sizes = ("--growth", "100,300", "--json", tmp_path / "growth.json")
+    code, out, errors = bench(vectors, *sizes, engines=("scipy",))
+    assert code == 0, errors
+    at_100, at_300, slope = out.splitlines()[2:]
+    assert at_100.split()[:3] == ["scipy", "100", "documents"] and at_300.split()[1] == "300"
+    assert "time at recall .95 grows as n^" in slope
+    (small,), (large,) = json.loads((tmp_path / "growth.json").read_text())
+    assert small["bytes"] < large["bytes"]
+
+
+def test_an_unknown_engine_is_refused(vectors):
+    code, _, errors = bench(vectors, engines=("lucene",))
+    assert code == 2 and "no engine lucene: there are splade-engine, seismic" in errors
