@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -16,16 +13,8 @@ from splade_engine.training.recipe_sections import LossConfig
 from splade_engine.training.run import train
 from splade_engine.training.start import build_training_set, open_sources, query_bank
 from splade_engine.training.teachers import DenseTeacher
-
-
-def neighbour(name):
-    spec = importlib.util.spec_from_file_location(f"training_{name}", Path(__file__).parent / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-conftest, oracle = neighbour("conftest"), neighbour("oracle_training")
+from tests.training import made
+from tests.training import oracle_training as oracle
 
 
 class Line:
@@ -104,9 +93,9 @@ def test_a_batch_is_embedded_once(bert_folder, monkeypatch):
 def test_a_run_learns_from_the_bank(tmp_path, bert_folder, no_curves):
     rows = [
         {"query": f"{r['query']} {i}", "positive": r["positive"]}
-        for i, r in enumerate(conftest.synthetic_rows(80))
+        for i, r in enumerate(made.synthetic_rows(80))
     ]
-    pairs = conftest.write_jsonl(tmp_path / "pairs.jsonl", rows)
+    pairs = made.write_jsonl(tmp_path / "pairs.jsonl", rows)
     over = {
         "loss__teachers": [f"dense:{bert_folder}", "bm25"],
         "loss__kl": 0.0,
@@ -116,7 +105,7 @@ def test_a_run_learns_from_the_bank(tmp_path, bert_folder, no_curves):
         "data__negatives": 0,
         "data__held_out": 10,
     }
-    recipe = conftest.quick_recipe("idf-aware", bert_folder, pairs, train__steps=80, **over)
+    recipe = made.quick_recipe("idf-aware", bert_folder, pairs, train__steps=80, **over)
     rows = train(recipe, tmp_path / "run").rows
     losses = [row["bank"] for row in rows if "bank" in row]
     assert np.mean(losses[-2:]) < 0.88 * np.mean(losses[:2])  # the teacher is a random model
