@@ -177,7 +177,7 @@ def score_split(
 def prefetch_row(
     d: Any, begin: Any, end: Any, bit: Any, stop: Any, terms: Any, blocks: Any, weights: Any, scales: Any
 ) -> None:
-    """Ask for the cache lines of row d (32 two-byte values are one); a hint that changes nothing but time."""
+    """Ask for the cache lines of row d; a hint that changes nothing but time."""
 
 
 @overload(prefetch_row, inline="never")
@@ -185,11 +185,12 @@ def _prefetch_row(
     d: Any, begin: Any, end: Any, bit: Any, stop: Any, terms: Any, blocks: Any, weights: Any, scales: Any
 ) -> Any:
     split, scaled = blocks.dtype == types.uint64, weights.dtype == types.uint8
+    step = 512 // max(terms.dtype.bitwidth, weights.dtype.bitwidth)  # items of the wider array on a line
 
     def ask(
         d: Any, begin: Any, end: Any, bit: Any, stop: Any, terms: Any, blocks: Any, weights: Any, scales: Any
     ) -> None:
-        for j in range(begin, end, 32):
+        for j in range(begin, end, step):
             prefetch(terms, j)
             prefetch(weights, j)
         if split:
