@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from splade_engine.vectors import SparseVectors
 
 
-def stored(vectors: SparseVectors, dtype: type = np.float16) -> SparseVectors:
+def stored(vectors: SparseVectors, kind: str = "float16") -> SparseVectors:
     """The vectors as a segment keeps them: weights rounded to the storage type, never to zero."""
-    smallest = np.float32(np.finfo(dtype).smallest_subnormal)
-    weights = np.maximum(vectors.weights, smallest).astype(dtype).astype(np.float32)
+    weights = vectors.weights
+    if kind == "uint8":
+        codes, scales = quantised(vectors)
+        weights = codes.astype(np.float32) * np.repeat(scales, vectors.row_nnz)
+    elif kind == "float16":
+        smallest = np.float32(np.finfo(np.float16).smallest_subnormal)
+        weights = np.maximum(weights, smallest).astype(np.float16).astype(np.float32)
     return SparseVectors(vectors.indptr, vectors.terms, weights, vectors.n_terms)
+
+
+def quantised(vectors: SparseVectors) -> tuple[np.ndarray, np.ndarray]:
+    """(codes uint8[nnz], scales float32[n_docs]): nearest multiples of a 255th of a row's largest weight."""
+    codes, scales = np.zeros(vectors.nnz, np.uint8), np.zeros(len(vectors), np.float32)
+    for d, (begin, end) in enumerate(itertools.pairwise(vectors.indptr.tolist())):
+        row = vectors.weights[begin:end]
+        scale = max(row, default=np.float32(0)) / np.float32(255)
+        mantissa, exponent = np.frexp(scale)
+        cut = np.ldexp(np.floor(np.ldexp(mantissa, 16)), exponent - 16)  # 16 significant bits
+        scales[d] = max(np.float32(cut), np.float32(2.0**-120))
+        codes[begin:end] = np.clip(np.floor(row / scales[d] + np.float32(0.5)), 1, 255)
+    return codes, scales
+
+
+def split(
+    terms: np.ndarray, indptr: np.ndarray, n_local: int, low_bits: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """(lower bits of each term number, words with the bits of the upper ones), as kernels/split.py says."""
+    n_blocks = -(-n_local >> low_bits)
+    bits = np.zeros(-(-(len(terms) + (len(indptr) - 1) * n_blocks) // 64) * 64, np.uint8)
+    for d, (begin, end) in enumerate(itertools.pairwise(indptr.tolist())):
+        for k, term in enumerate(terms[begin:end].tolist()):
+            bits[begin + d * n_blocks + k + (term >> low_bits)] = 1
+    return terms & ((1 << low_bits) - 1), np.packbits(bits, bitorder="little").view(np.uint64)
 
 
 def score(table: np.ndarray, terms: np.ndarray, weights: np.ndarray) -> np.float32:

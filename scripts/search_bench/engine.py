@@ -23,6 +23,9 @@ Batch = Callable[[], Ordinals]
 
 ENGINES = {
     "splade-engine": "ours:Ours",
+    "splade-engine-uint8": "ours:Uint8",
+    "splade-engine-split": "ours:Split",
+    "splade-engine-uint8-split": "ours:Uint8Split",
     "seismic": "seismic_lsr:Seismic",
     "sindi": "sindi:Sindi",
     "bmp": "block_max:Bmp",

@@ -10,19 +10,21 @@ from pathlib import Path
 
 from search_bench.engine import Ordinals, Setting
 from splade_engine.index import SparseIndex
-from splade_engine.index.config import SearchConfig
+from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.vectors import SparseVectors
 
 POSTINGS = (3, 5, 7, 10, 14, 20, 30, 45, 60, 90, 120, 180)  # thousands, for k of 10 and 100
 
 
 class Ours:
-    """Built on disk, opened from there."""
+    """Built on disk, opened from there, rows stored as by default."""
+
+    stored = BuildConfig()
 
     def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
         self.queries, self.k, self.path = queries, k, work / "ours"
         start = time.perf_counter()
-        SparseIndex.build(self.path, docs, overwrite=True)
+        SparseIndex.build(self.path, docs, overwrite=True, config=self.stored)
         self.build = time.perf_counter() - start
         self.bytes = sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file())
         self.index = SparseIndex.open(self.path)
@@ -52,3 +54,21 @@ class Ours:
                 partial(self._single, config),
                 partial(self._batch, config, os.cpu_count() or 1),
             )
+
+
+class Uint8(Ours):
+    """Weights in 8 bits."""
+
+    stored = BuildConfig(weights="uint8")
+
+
+class Split(Ours):
+    """Term numbers split."""
+
+    stored = BuildConfig(terms="split")
+
+
+class Uint8Split(Ours):
+    """Both."""
+
+    stored = BuildConfig(weights="uint8", terms="split")

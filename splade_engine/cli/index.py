@@ -37,6 +37,13 @@ def run(
         int | None,
         typer.Option("--memory", help="MiB for building; what does not fit is joined on the disk."),
     ] = None,
+    weights: Annotated[
+        str, typer.Option("--weights", help="Store weights as auto, float16, float32 or uint8 (a byte less).")
+    ] = "auto",
+    terms: Annotated[
+        str,
+        typer.Option("--terms", help="Store term numbers as auto, plain or split (.7 bytes less, slower)."),
+    ] = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Encode a corpus and build an index of it, with the documents' text.
@@ -56,11 +63,19 @@ def run(
       splade-engine index ~/notes -o notes-index
       splade-engine index beir/scifact -o scifact --encoder naver/splade-v3
     """
+    from splade_engine.index.config import BuildConfig
     from splade_engine.index.publish import refuse_occupied
 
     start = time.perf_counter()
+    choices: dict[str, Any] = {"weights": weights, "terms": terms}
+    config = BuildConfig(**choices)
     refuse_occupied(folder, overwrite=overwrite)
-    building: dict[str, Any] = {"overwrite": overwrite, "threads": threads, "memory": memory}
+    building: dict[str, Any] = {
+        "overwrite": overwrite,
+        "threads": threads,
+        "memory": memory,
+        "config": config,
+    }
     if source.suffix.lower() in VECTOR_SUFFIXES and not source.is_dir():
         index = _from_vectors(source, folder, encoder, building)
     else:

@@ -34,7 +34,7 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
             ("stored", ", ".join(columns) or "vectors only"),
             ("encoder", ", ".join(f"{k} {v}" for k, v in encoder.items()) or "not recorded"),
             ("segments", f"{info.n_segments}, generation {info.generation}"),
-            ("format", str(info.format_version)),
+            ("format", f"{info.format_version}, " + ", ".join(f"{k} {v}" for k, v in info.config.items())),
             ("fingerprint", info.fingerprint),
             ("tuned", "" if info.tuned else "no (splade-engine tune)"),
         ]

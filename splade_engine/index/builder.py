@@ -12,15 +12,27 @@ from numpy.typing import NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.kernels import build as kernels
+from splade_engine.index.kernels.split import split_rows
 from splade_engine.index.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW, n_windows
+from splade_engine.index.rows import Rows
+from splade_engine.index.storage_kinds import (
+    FLOAT16,
+    FLOAT32,
+    HALF_SMALLEST,
+    PLAIN_16,
+    PLAIN_32,
+    UINT8,
+    WeightKind,
+    terms_for,
+    weights_for,
+)
 from splade_engine.vectors import SparseVectors
 
 Item = TypeVar("Item")
 Empty = Callable[[int, Any], NDArray[Any]]
 _CHUNK = 1 << 22  # entries converted at a time
 _DENSE_TERMS = 1 << 24  # vocabularies up to this size are counted in a dense table (64 MiB at most)
-_HALF_MAX = 65504.0
-_HALF_SMALLEST = 2.0**-24
+_ROWS = 1 << 15  # quantised at a time
 
 
 def build_segment(
@@ -41,10 +53,14 @@ def build_segment(
     arrays["doc_offsets"] = empty(len(vectors) + 1, np.int64)
     arrays["doc_offsets"][:] = vectors.indptr
     arrays["term_ids"], terms = _numbered(vectors, threads, empty)
-    arrays["doc_terms_16" if terms.dtype == np.uint16 else "doc_terms_32"] = terms
-    weights = _stored_weights(vectors.weights, config, threads, empty)
-    arrays["doc_weights_16" if weights.dtype == np.float16 else "doc_weights_32"] = weights
-    _build_lists(arrays, terms, weights, len(vectors), threads, empty)
+    plain = PLAIN_16 if terms.dtype == np.uint16 else PLAIN_32
+    arrays[plain.section] = terms
+    largest = float(vectors.weights.max()) if vectors.nnz else 1.0
+    _store_weights(arrays, vectors, weights_for(config, largest), threads, empty)
+    _build_lists(arrays, len(vectors), threads, empty)
+    if terms_for(config, len(arrays["term_ids"])) != plain and vectors.nnz:
+        _split_terms(arrays, config, empty)
+        arrays[plain.section] = np.zeros(0, terms.dtype)
     return arrays
 
 
@@ -84,49 +100,52 @@ def _numbered(vectors: SparseVectors, threads: int, empty: Empty) -> tuple[NDArr
     return ids, out
 
 
-def _stored_weights(
-    weights: NDArray[np.float32], config: BuildConfig, threads: int, empty: Empty
-) -> NDArray[Any]:
-    largest = float(weights.max()) if len(weights) else 1.0
-    # weights below the smallest float16 are raised to it; where even the largest is near it that would
-    # distort
-    fits = 2.0**-10 <= largest <= _HALF_MAX
-    if config.weights == "float16" and not fits:
-        raise InvalidInputError(
-            f"weights: float16 needs a largest weight of 2^-10 to {_HALF_MAX:.0f}, got {largest:g}"
-        )
-    if config.weights == "float32" or not fits:
-        same = empty(len(weights), np.float32)
-        same[:] = weights
-        return same
-    out = empty(len(weights), np.float16)
+def _store_weights(
+    arrays: dict[str, NDArray[Any]], vectors: SparseVectors, kind: WeightKind, threads: int, empty: Empty
+) -> None:
+    weights = vectors.weights
+    dtype = {FLOAT16: np.float16, FLOAT32: np.float32, UINT8: np.uint8}[kind]
+    out = arrays[kind.section] = empty(len(weights), dtype)
+    if kind == UINT8:
+        scales = arrays["doc_scales"] = empty(len(vectors), np.float32)
+
+        def quantise(first: int) -> None:
+            last = min(first + _ROWS, len(vectors))
+            kernels.quantise_rows(first, last, arrays["doc_offsets"], weights, out, scales)
+
+        each(quantise, range(0, len(vectors), _ROWS), threads)
+        return
+    least = np.float32(HALF_SMALLEST if kind == FLOAT16 else 0.0)
 
     def convert(part: slice) -> None:
-        out[part] = np.maximum(weights[part], np.float32(_HALF_SMALLEST))
+        out[part] = np.maximum(weights[part], least)
 
     each(convert, _chunks(len(weights)), threads)
-    return out
 
 
-def _build_lists(
-    arrays: dict[str, NDArray[Any]],
-    terms: NDArray[Any],
-    weights: NDArray[Any],
-    n_docs: int,
-    threads: int,
-    empty: Empty,
-) -> None:
+def _split_terms(arrays: dict[str, NDArray[Any]], config: BuildConfig, empty: Empty) -> None:
+    """Term numbers split in two, from the plain ones; by one thread: rows share words of bits."""
+    offsets, n_local = arrays["doc_offsets"], len(arrays["term_ids"])
+    kind, n_docs, nnz = terms_for(config, n_local), len(offsets) - 1, int(offsets[-1])
+    terms = Rows(arrays).terms
+    n_blocks = kind.n_blocks(n_local)
+    lows = arrays[kind.section] = empty(nnz, np.uint8 if kind.low_bits == 8 else np.uint16)
+    blocks = arrays["doc_term_blocks"] = empty(-(-(nnz + n_docs * n_blocks) // 64), np.uint64)
+    blocks[:] = 0
+    split_rows[int(terms.dtype == np.uint32)](0, n_docs, offsets, terms, n_blocks, lows, blocks)
+
+
+def _build_lists(arrays: dict[str, NDArray[Any]], n_docs: int, threads: int, empty: Empty) -> None:
     n_local, windows = len(arrays["term_ids"]), n_windows(n_docs)
-    offsets = arrays["doc_offsets"]
-    bits = weights.view(np.uint16) if weights.dtype == np.float16 else weights
+    rows = Rows(arrays)
+    offsets, terms, weights = rows.offsets, rows.terms, rows.weights
+    row_scales, variant = rows.scales, rows.variant
     wide = int(terms.dtype == np.uint32)
-    variant = 2 * wide + int(weights.dtype == np.float32)
     bounds = [(w * WINDOW, min((w + 1) * WINDOW, n_docs)) for w in range(windows)]
 
     def count(window: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         counts, largest = np.zeros(n_local, np.int64), np.zeros(n_local, np.float32)
-        first, last = bounds[window]
-        kernels.count_window[variant](offsets[first], offsets[last], terms, bits, counts, largest)
+        kernels.count_window[variant](*bounds[window], offsets, terms, weights, row_scales, counts, largest)
         return counts, largest
 
     counted = each(count, range(windows), threads)
@@ -143,7 +162,8 @@ def _build_lists(
         first, last = bounds[window]
         begin, end = int(offsets[first]), int(offsets[last])
         given, by_code = empty(end - begin, np.uint8), np.zeros(256, np.int64)
-        kernels.encode_window[variant](begin, end, terms, bits, scales, given, by_code)
+        rest = (row_scales, scales, given, by_code)
+        kernels.encode_window[variant](first, last, offsets, terms, weights, *rest)
         cursors = np.concatenate((np.cumsum(by_code[::-1])[-2::-1], [0]))
         ordered = [empty(end - begin, kind) for kind in (terms.dtype, np.uint16, np.uint8)]
         kernels.sort_by_code[wide](first, last, offsets, terms, given, cursors, *ordered)

@@ -29,14 +29,22 @@ class BuildConfig:
 
     Attributes:
         weights: how document weights are stored, and so what "exact" is exact over. "float16" keeps each
-            weight within a relative 2^-11 (Seismic's default as well); "float32" keeps it as given; "auto"
-            takes float16 unless a weight lies outside its range.
+            weight within a relative 2^-11 (Seismic's default as well); "float32" keeps it as given; "uint8"
+            takes the nearest of 255 multiples of one scale per document, a 255th of its largest weight, and
+            needs a byte less per entry; "auto" takes float16 unless a weight lies outside its range.
+        terms: how the term numbers of documents are stored. "plain" takes 16 bits each, or 32 where there are
+            more than 65,536; "split" keeps the lower half of the bits apart from the upper one, which is a
+            run of bits per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain".
+
+    What each choice costs in recall, bytes and time is measured in docs/performance.md.
     """
 
-    weights: Literal["auto", "float16", "float32"] = "auto"
+    weights: Literal["auto", "float16", "float32", "uint8"] = "auto"
+    terms: Literal["auto", "plain", "split"] = "auto"
 
     def __post_init__(self) -> None:
-        _check_choice("BuildConfig", "weights", self.weights, ("auto", "float16", "float32"))
+        _check_choice("BuildConfig", "weights", self.weights, ("auto", "float16", "float32", "uint8"))
+        _check_choice("BuildConfig", "terms", self.terms, ("auto", "plain", "split"))
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class Kernel:
 def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Kernel]:
     """Decorate a naked loop; each signature lists its arguments, such as `"i8 u2[] f4[]! i8[,]!"`.
 
-    `b1 u1 u2 u4 i4 i8 f4 f8` are scalars, `[]` makes a contiguous array that is only read (a mapped file),
+    `b1 u1 u2 u4 u8 i4 i8 f4 f8` are scalars, `[]` makes a contiguous array that is only read (a mapped file),
     `[]!` one that is written, `[,]!` a two-dimensional one.
     """
 
@@ -90,7 +90,7 @@ def kernel(*signatures: str) -> Callable[[Callable[..., Any]], Kernel]:
 def _argument(text: str) -> Any:
     scalar, _, rest = text.partition("[")
     kind = {"b1": types.boolean, "u1": types.uint8, "u2": types.uint16, "u4": types.uint32, "i4": types.int32}
-    kind |= {"i8": types.int64, "f4": types.float32, "f8": types.float64}
+    kind |= {"i8": types.int64, "u8": types.uint64, "f4": types.float32, "f8": types.float64}
     if not rest:
         return kind[scalar]
     return types.Array(kind[scalar], 1 + rest.count(","), "C", readonly=not rest.endswith("!"))
@@ -147,7 +147,7 @@ def cache_key() -> str:
     for part in (*versions, binding.get_host_cpu_name(), features, *flags):
         digest.update(part.encode() + b"\0")
     here = Path(__file__).parent
-    for source in [here / "jit.py", *sorted((here / "kernels").glob("*.py"))]:
+    for source in [here / "jit.py", here / "storage_kinds.py", *sorted((here / "kernels").glob("*.py"))]:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:24]
 

@@ -3,8 +3,10 @@
 A segment of n documents knows T distinct terms, numbered 0..T-1 in the order of their ids (`term_ids`), and
 stores each entry twice:
 
-- by document (the forward index), with the weight that "exact" is exact over:
-  row d is `doc_terms_*[doc_offsets[d]:doc_offsets[d + 1]]` with weights `doc_weights_*`;
+- by document (the rows), with the weight that "exact" is exact over: row d is entries `doc_offsets[d]` to
+  `doc_offsets[d + 1]` of `doc_terms_*` and `doc_weights_*`. Where term numbers are split, `doc_term_lows_*`
+  takes the place of `doc_terms_*`, and `doc_term_blocks` holds the upper bits (`kernels/split.py`); 8-bit
+  weights are codes, weight = code * doc_scales[d];
 - by term (the inverted lists), with the weight rounded up to 8 bits, code * list_scales[t]: an upper bound.
   A list is cut at every WINDOW documents, so that a document fits 16 bits and the scores of a window stay
   in cache: the entries of term t in window w are `list_offsets[t * n_windows + w]` to the next offset,
@@ -12,14 +14,12 @@ stores each entry twice:
   the code of the entry of rank 64 << i of the whole list (0 beyond its end): how many entries a threshold
   leaves can be told without reading them.
 
-Of each pair of arrays `_16` and `_32` one is empty: terms need 32 bits when T > 65,536, weights when
-float16 does not hold them. No kernel checks bounds; `check_structure` checks every property that one relies
-on, before any runs.
+Of the arrays for terms, and of those for weights, all but one are empty (`storage_kinds.py`). No kernel
+checks bounds; `check_structure` checks every property that one relies on, before any runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,18 +27,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError
+from splade_engine.index.storage_kinds import (
+    LARGEST_SCALE,
+    SCALE_BITS,
+    SMALLEST_SCALE,
+    TERM_KINDS,
+    UINT8,
+    WEIGHT_KINDS,
+    Arrays,
+    TermKind,
+    stored_terms,
+    stored_weights,
+)
 
 WINDOW = 65536  # documents whose number fits 16 bits
 N_LEVELS = 16  # the last is rank 2,097,152
+_WORDS = 1 << 14  # of 64 bits, checked at a time: some 1 M entries of 50 bytes
 _CHUNK = 1 << 22  # entries checked at a time: a check takes tens of MiB, however large the array
 
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One kind of array: its name and little-endian numpy dtype. Always one-dimensional."""
+    """One kind of array: its name and little-endian numpy dtype. Always one-dimensional.
+
+    `optional` ones are not in the file of a segment that does not use them; read, they are empty.
+    """
 
     name: str
     dtype: str
+    optional: bool = False
 
 
 SEGMENT_ARRAYS: tuple[ArraySpec, ...] = (
@@ -53,26 +70,17 @@ SEGMENT_ARRAYS: tuple[ArraySpec, ...] = (
     ArraySpec("list_levels", "|u1"),
     ArraySpec("list_docs", "<u2"),
     ArraySpec("list_codes", "|u1"),
+    ArraySpec("doc_weights_8", "|u1", optional=True),
+    ArraySpec("doc_scales", "<f4", optional=True),
+    ArraySpec("doc_term_lows_8", "|u1", optional=True),
+    ArraySpec("doc_term_lows_16", "<u2", optional=True),
+    ArraySpec("doc_term_blocks", "<u8", optional=True),
 )
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 def n_windows(n_docs: int) -> int:
     """Number of windows that `n_docs` documents take."""
     return -(-n_docs // WINDOW)
-
-
-def forward_terms(arrays: Arrays) -> NDArray[Any]:
-    """The term number of every entry by document: uint16 or uint32."""
-    wide = arrays["doc_terms_32"]
-    return wide if len(wide) else arrays["doc_terms_16"]
-
-
-def forward_weights(arrays: Arrays) -> NDArray[Any]:
-    """The weight of every entry by document: float16 or float32."""
-    wide = arrays["doc_weights_32"]
-    return wide if len(wide) else arrays["doc_weights_16"]
 
 
 def check_structure(arrays: Arrays, *, n_docs: int, n_terms: int, nnz: int) -> None:
@@ -144,26 +152,87 @@ def _check_ascending(name: str, values: NDArray[Any], starts: NDArray[Any]) -> N
                 raise IndexCorruptError(f"{name}: must be strictly increasing, at {at}: {values[at]}")
 
 
-def _one_of(arrays: Arrays, name: str, nnz: int) -> tuple[str, NDArray[Any]]:
-    narrow, wide = arrays[f"{name}_16"], arrays[f"{name}_32"]
-    if len(narrow) and len(wide):
-        raise IndexCorruptError(
-            f"{name}_32: must be empty because {name}_16 is not, holds {len(wide)} entries"
-        )
-    chosen = f"{name}_32" if len(wide) else f"{name}_16"
-    _check_length(chosen, arrays[chosen], nnz)
-    return chosen, arrays[chosen]
+def _only(arrays: Arrays, used: str, names: list[str], nnz: int) -> NDArray[Any]:
+    """The array in use, which must hold all entries, while the others of its kind hold none."""
+    _check_length(used, arrays[used], nnz)
+    for name in names:
+        if name != used and len(arrays[name]):
+            raise IndexCorruptError(
+                f"{name}: must be empty because {used} is not, holds {len(arrays[name])} entries"
+            )
+    return arrays[used]
 
 
 def _check_forward(arrays: Arrays, n_docs: int, nnz: int) -> None:
     offsets = arrays["doc_offsets"]
     _check_offsets("doc_offsets", offsets, n_docs + 1, nnz)
-    n_local = len(arrays["term_ids"])
-    name, terms = _one_of(arrays, "doc_terms", nnz)
-    _check_each(name, terms, lambda part: part < n_local, f"must be below {n_local}")
-    _check_ascending(name, terms, offsets)
-    name, weights = _one_of(arrays, "doc_weights", nnz)
-    _check_each(name, weights, lambda part: (part > 0) & np.isfinite(part), "must be finite and above 0")
+    _check_row_terms(arrays, n_docs, nnz)
+    kind = stored_weights(arrays)
+    weights = _only(arrays, kind.section, [k.section for k in WEIGHT_KINDS], nnz)
+    _check_each(
+        kind.section, weights, lambda part: (part > 0) & np.isfinite(part), "must be finite and above 0"
+    )
+    _check_length("doc_scales", arrays["doc_scales"], n_docs if kind == UINT8 else 0)
+    _check_each("doc_scales", arrays["doc_scales"], _is_scale, "must be 2^-120 to 2^120 in 16 bits")
+
+
+def _is_scale(part: NDArray[Any]) -> NDArray[Any]:
+    bits = part.view("<u4")
+    good: NDArray[Any] = (part >= SMALLEST_SCALE) & (part <= LARGEST_SCALE) & (bits & ~SCALE_BITS == 0)
+    return good
+
+
+def _check_row_terms(arrays: Arrays, n_docs: int, nnz: int) -> None:
+    n_local, offsets, kind = len(arrays["term_ids"]), arrays["doc_offsets"], stored_terms(arrays)
+    terms = _only(arrays, kind.section, [k.section for k in TERM_KINDS], nnz)
+    blocks, n_blocks = arrays["doc_term_blocks"], kind.n_blocks(n_local)
+    if not kind.low_bits:
+        _check_length("doc_term_blocks", blocks, 0)
+        _check_each(kind.section, terms, lambda part: part < n_local, f"must be below {n_local}")
+        _check_ascending(kind.section, terms, offsets)
+        return
+    _check_length("doc_term_blocks", blocks, -(-(nnz + n_docs * n_blocks) // 64))
+    _check_split(arrays, kind, n_blocks, nnz)
+
+
+def _check_split(arrays: Arrays, kind: TermKind, n_blocks: int, nnz: int) -> None:
+    """Every entry sets one bit among those of its own row, and terms put together again ascend."""
+    words, lows, offsets = arrays["doc_term_blocks"], arrays[kind.section], arrays["doc_offsets"]
+    n_local, seen, last_row, last_term = len(arrays["term_ids"]), 0, -1, -1
+    for a in range(0, len(words), _WORDS):
+        part = np.ascontiguousarray(words[a : a + _WORDS]).view(np.uint8)
+        places = np.flatnonzero(np.unpackbits(part, bitorder="little")) + 64 * a
+        end = seen + len(places)
+        if end > nnz:
+            break
+        if end == seen:
+            continue
+        rows = _rows_of(offsets, seen, end)
+        block = places - np.arange(seen, end) - rows * n_blocks
+        terms = (block << kind.low_bits) | lows[seen:end]
+        good = (block >= 0) & (terms < n_local)
+        if not good.all():
+            at = int(np.argmin(good))
+            raise IndexCorruptError(
+                f"doc_term_blocks: must give terms below {n_local}, at {seen + at}: {terms[at]}"
+            )
+        falls = np.diff(terms, prepend=last_term) <= 0
+        falls &= np.diff(rows, prepend=last_row) == 0
+        if falls.any():
+            at = int(np.argmax(falls))
+            raise IndexCorruptError(
+                f"{kind.section}: must be strictly increasing, at {seen + at}: {terms[at]}"
+            )
+        seen, last_row, last_term = end, int(rows[-1]), int(terms[-1])
+    if end != nnz:
+        raise IndexCorruptError(f"doc_term_blocks: must have {nnz} bits set, has {end} or more")
+
+
+def _rows_of(offsets: NDArray[Any], first: int, last: int) -> NDArray[np.int64]:
+    """The row of each of the entries first..last-1, of which there is at least one."""
+    begin, end = (np.searchsorted(offsets, (first, last - 1), side="right") - 1).tolist()
+    inside = np.clip(offsets[begin : end + 2], first, last)
+    return np.repeat(np.arange(begin, end + 1), np.diff(inside))
 
 
 def _check_lists(arrays: Arrays, n_docs: int, nnz: int) -> None:

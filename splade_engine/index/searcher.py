@@ -12,7 +12,9 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index.builder import each
 from splade_engine.index.config import SearchConfig
 from splade_engine.index.kernels.search import search_queries
-from splade_engine.index.layout import N_LEVELS, WINDOW, Arrays, forward_terms, forward_weights
+from splade_engine.index.layout import N_LEVELS, WINDOW
+from splade_engine.index.rows import Rows
+from splade_engine.index.storage_kinds import Arrays
 from splade_engine.vectors import SparseVectors
 
 _MOST_AT_ONCE = 128  # queries that one of several threads takes at a time
@@ -58,12 +60,7 @@ class SegmentSearcher:
         self._ids = np.asarray(arrays["term_ids"])
         names = ("list_offsets", "list_scales", "list_levels", "list_docs", "list_codes")
         self._lists = [np.asarray(arrays[name]) for name in names]
-        self._offsets = np.asarray(arrays["doc_offsets"])
-        self._terms = np.asarray(forward_terms(arrays))
-        self._weights = np.asarray(forward_weights(arrays))
-        half = self._weights.dtype == np.float16
-        self._bits = self._weights.view(np.uint16) if half else self._weights
-        self._variant = 2 * int(self._terms.dtype == np.uint32) + int(not half)
+        self._rows = Rows(arrays)
         self._number_of = np.zeros(0, np.int32)
         if n_terms <= _TABLE_TERMS:
             self._number_of = np.full(n_terms, -1, np.int32)
@@ -106,9 +103,9 @@ class SegmentSearcher:
         n_candidates = min(max(config.n_candidates, k), self.n_docs)
         budget = min(config.max_postings, self.nnz)
         longest = int(queries.row_nnz.max())
-        call = search_queries[self._variant]
+        call = search_queries[self._rows.variant]
 
-        # a call of the kernel with its 40 arguments holds the interpreter for 20 us: one thread makes one,
+        # a call of the kernel with its 43 arguments holds the interpreter for 20 us: one thread makes one,
         # and several make at least four each, so that they end together
         step = len(queries) if threads == 1 else min(_MOST_AT_ONCE, -(-len(queries) // (4 * threads)))
 
@@ -119,7 +116,7 @@ class SegmentSearcher:
                 *(first, last, config.exact, budget, n_candidates),
                 *(queries.indptr, queries.terms, queries.weights),
                 *(self._number_of, self._ids, WINDOW, N_LEVELS, *self._lists),
-                *(self._offsets, self._terms, self._bits, mask, n_allowed),
+                *(*self._rows.arguments, mask, n_allowed),
                 *(scratch.table, scratch.lists, scratch.factors, scratch.priorities, scratch.multipliers),
                 *(scratch.active, scratch.lowest, scratch.ends, scratch.histogram, scratch.bounds),
                 *(scratch.slots, scratch.values, scratch.work, docs, values, scored),
@@ -148,11 +145,8 @@ class SegmentSearcher:
             raise InvalidInputError(
                 f"ordinal {wanted[int(np.argmax(outside))]}: the segment has {self.n_docs} documents"
             )
-        lengths = self._offsets[wanted + 1] - self._offsets[wanted]
-        ptr = np.concatenate(([0], np.cumsum(lengths)))
-        entry = np.repeat(self._offsets[wanted] - ptr[:-1], lengths) + np.arange(ptr[-1])
-        terms = self._ids[self._terms[entry]].astype(np.int32)
-        return SparseVectors(ptr, terms, self._weights[entry].astype(np.float32), self.n_terms)
+        ptr, numbers, weights = self._rows.read(wanted.astype(np.int64, copy=False))
+        return SparseVectors(ptr, self._ids[numbers].astype(np.int32), weights, self.n_terms)
 
     def _check(self, queries: SparseVectors, k: int, threads: int, allowed: NDArray[np.bool_] | None) -> None:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:

@@ -28,6 +28,7 @@ Verify = Literal["full", "offsets"]
 Mask = NDArray[np.bool_]
 
 POSTING_DTYPES = {spec.name: spec.dtype for spec in SEGMENT_ARRAYS}
+_OPTIONAL = frozenset(spec.name for spec in SEGMENT_ARRAYS if spec.optional)  # absent where they are empty
 _DELETED_DTYPES = {"bits": "|u1"}
 
 
@@ -102,7 +103,8 @@ def open_segment(folder: Path, record: SegmentRecord, n_terms: int, verify: Veri
         StorageError: if the disk refuses.
     """
     full = verify == "full"
-    arrays = _map(folder, "postings", record.postings, POSTING_DTYPES, full)
+    stored = _map(folder, "postings", record.postings, POSTING_DTYPES, full, _OPTIONAL)
+    arrays = {name: stored.get(name, np.zeros(0, dtype)) for name, dtype in POSTING_DTYPES.items()}
     ids = IdColumn(_map(folder, "ids", record.ids, ID_ARRAYS, full))
     path = folder / f"{record.postings.id}.postings"
     if full:
@@ -134,10 +136,16 @@ class naming:
 
 
 def _map(
-    folder: Path, kind: str, record: FileRecord, dtypes: Mapping[str, str], full: bool
+    folder: Path,
+    kind: str,
+    record: FileRecord,
+    dtypes: Mapping[str, str],
+    full: bool,
+    optional: frozenset[str] = frozenset(),
 ) -> dict[str, NDArray[Any]]:
     path = folder / f"{record.id}.{kind}"
-    if list(record.sections) != list(dtypes):
+    listed = list(record.sections)
+    if listed != [name for name in dtypes if name in record.sections or name not in optional]:
         raise IndexCorruptError(f"{path}: the manifest does not list the sections of a {kind} file")
     return map_container(path, dtypes, record.sections, verify=full)
 
@@ -174,7 +182,8 @@ def write_segment(
     from splade_engine.index.builder import build_segment
 
     built = build_segment(vectors, config, threads, empty)
-    arrays = {spec.name: np.asarray(built[spec.name], dtype=spec.dtype) for spec in SEGMENT_ARRAYS}
+    used = [spec for spec in SEGMENT_ARRAYS if len(built[spec.name]) or not spec.optional]
+    arrays = {spec.name: np.asarray(built[spec.name], dtype=spec.dtype) for spec in used}
     postings = writer.add_file("postings", arrays)
     ids_file = writer.add_file("ids", ids.arrays())
     payload = None if table is None else Payload(table)

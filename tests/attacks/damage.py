@@ -92,13 +92,18 @@ def sizes(count: int, seed: int) -> Tally:
 
 
 def _attacked(name: str, attack: Callable[[Path, int], None], count: int, seed: int) -> Tally:
+    total = Tally()
     with scratch() as folder:
-        victim.build(folder / "ix")
-        good = victim.answers(folder / "ix")
-        assert good == victim.answers(folder / "ix")
+        for part, config in enumerate(victim.KINDS):
+            source = folder / f"ix-{part}"
+            victim.build(source, config)
+            good = victim.answers(source)
+            assert good == victim.answers(source)
 
-        def lost(seed: int) -> None:
-            """Attack again, in the corpus."""
-            attack(victim.copy(folder / "ix", CORPUS / f"{name}-{seed}"), seed)
+            def lost(seed: int, source: Path = source) -> None:
+                """Attack again, in the corpus."""
+                attack(victim.copy(source, CORPUS / f"{name}-{seed}"), seed)
 
-        return forked(in_copies(folder / "ix", attack, good), range(seed, seed + count), lost=lost)
+            seeds = range(seed + part, seed + count, len(victim.KINDS))
+            total.add(forked(in_copies(source, attack, good), seeds, lost=lost))
+    return total

@@ -211,11 +211,11 @@ def in_copies(source: Path, forge: Callable[[Path, int], None]) -> Callable[[], 
 def _forged(forge: Callable[[Path, int], None], name: str, count: int, seed: int) -> Tally:
     total = Tally()
     with scratch() as folder:
-        for part, wide in enumerate((False, True)):  # arrays of both widths are in use
+        for part, config in enumerate(victim.KINDS):
             source = folder / f"ix-{part}"
-            victim.build(source, wide=wide)
+            victim.build(source, config)
             victim.answers(source)
-            seeds = range(seed + part, seed + count, 2)
+            seeds = range(seed + part, seed + count, len(victim.KINDS))
 
             def lost(seed: int, source: Path = source) -> None:
                 """Forge again what was lost, into the corpus."""

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from splade_engine.errors import IndexCorruptError
 from tests.attacks import hostile, victim
 from tests.attacks.trials import CORPUS, forked
 
@@ -16,6 +18,29 @@ def test_forged_arrays_never_crash_a_process() -> None:
     assert (
         tally.outcomes["sound answers"] > 100
     )  # the forgeries are not all so coarse that any check finds them
+
+
+def test_forged_optional_sections_are_refused_by_name(tmp_path: Path) -> None:
+    """Sections that only some kinds of rows have may be absent, but not out of place or unknown."""
+    victim.build(tmp_path / "ix", victim.KINDS[2])
+    body = hostile.read_body(tmp_path / "ix")
+    sections = body["segments"][0]["postings"]["sections"]
+    names = list(sections)
+    assert names[-4:] == ["doc_weights_8", "doc_scales", "doc_term_lows_8", "doc_term_blocks"]
+    for listed in (
+        [*names[:-2], names[-1], names[-2]],
+        [*names[1:], names[0]],
+        names[1:],
+    ):
+        changed = json.loads(json.dumps(body))
+        changed["segments"][0]["postings"]["sections"] = {name: sections[name] for name in listed}
+        hostile.write_body(tmp_path / "ix", changed)
+        with pytest.raises(IndexCorruptError, match="does not list the sections of a postings file"):
+            victim.answers(tmp_path / "ix")
+    body["segments"][0]["postings"]["sections"]["doc_weights_4"] = [0, "0" * 32]
+    hostile.write_body(tmp_path / "ix", body)
+    with pytest.raises(IndexCorruptError, match="does not list the sections of a postings file"):
+        victim.answers(tmp_path / "ix")
 
 
 def test_the_same_forgeries_crash_processes_when_nothing_is_validated() -> None:

@@ -18,9 +18,12 @@ REFUSED = (IndexCorruptError, IndexVersionError, IndexNotFoundError)
 QUERIES = made.vectors(77, 5, 60, 12)
 
 
-def build(folder: Path, *, wide: bool = False) -> None:
+# how rows are stored: each kind of weights and of terms is in one of these
+KINDS = (BuildConfig(), BuildConfig("float32"), BuildConfig("uint8", "split"))
+
+
+def build(folder: Path, config: BuildConfig = KINDS[0]) -> None:
     """Two segments with tombstones, payload, encoder record, tuned settings: every kind of file and field."""
-    config = BuildConfig(weights="float32") if wide else None
     ix = SparseIndex.build(
         folder,
         made.vectors(1, 60),

@@ -58,6 +58,26 @@ def test_allow_empty(cli, tmp_path):
 # ---- search ---------------------------------------------------------------------------------------
 
 
+def test_rows_are_stored_as_asked(cli, refused, corpus_file, tmp_path):
+    plain, coded = tmp_path / "plain", tmp_path / "coded"
+    cli("index", corpus_file, "-o", plain)
+    cli("index", corpus_file, "-o", coded, "--weights", "uint8", "--terms", "split")
+    cli("check", coded)
+    assert "format              1, weights uint8, terms split\n" in cli("info", coded).stdout
+    stored = json.loads(cli("info", coded, "--json").stdout)["config"]
+    assert stored == {"weights": "uint8", "terms": "split"}
+    found, same = (json.loads(cli("search", f, "sea wind", "--json").stdout)["hits"] for f in (coded, plain))
+    assert [hit["id"] for hit in found] == [hit["id"] for hit in same]
+    assert [hit["score"] for hit in found] == pytest.approx([hit["score"] for hit in same], rel=0.01)
+    cli("export", coded, tmp_path / "v.jsonl", "--format", "seismic")
+    rows = [json.loads(line)["vector"] for line in (tmp_path / "v.jsonl").read_text().splitlines()]
+    cli("export", plain, tmp_path / "p.jsonl", "--format", "seismic")
+    others = [json.loads(line)["vector"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert rows == [pytest.approx(other, rel=0.01) for other in others]
+    message = refused("index", corpus_file, "-o", tmp_path / "no", "--weights", "uint4")
+    assert message == "BuildConfig.weights must be one of auto, float16, float32, uint8, got 'uint4'"
+
+
 def test_search_is_plain_and_stable_text_in_a_pipe(cli, index_folder):
     result = cli("search", index_folder, "sea wind", "-k", 2)
     assert result.stdout == (

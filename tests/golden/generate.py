@@ -1,6 +1,7 @@
-"""Writes the golden index of the current format version: run once, when a version is released, never again.
+"""Writes the golden indexes of the current format version: run once, when a version is released, never again.
 
-    python -m tests.golden.generate
+    python -m tests.golden.generate plain
+    python -m tests.golden.generate uint8-split
 
 The documents are invented; what they should answer is computed from them by brute force when the test runs.
 """
@@ -9,26 +10,31 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
-from splade_engine.index import SparseIndex
+from splade_engine.index import BuildConfig, SparseIndex
 from splade_engine.index.manifest import FORMAT_VERSION
 from tests.index import made
 
-FOLDER = Path(__file__).parent / f"format-{FORMAT_VERSION}"
+KINDS = {"plain": BuildConfig(), "uint8-split": BuildConfig("uint8", "split")}
 N_TERMS = 60
 
 
-def main() -> None:
+def main(kind: str) -> None:
     """Two segments, tombstones, payload with every column type, encoder record, tuned settings."""
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir()
+    suffix = "" if kind == "plain" else f"-{kind}"
+    folder = Path(__file__).parent / f"format-{FORMAT_VERSION}{suffix}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     first, second = made.vectors(41, 24, N_TERMS), made.vectors(42, 7, N_TERMS)
     tables = made.payload(24), made.payload(7, 24)
     ids = [f"doc-{i}" for i in range(24)], ["é", "日本", "a b", "x\ty", "n4", "n5", "n6"]
     encoder = {"name": "golden", "max_length": 128}
-    path = FOLDER / "index"
-    ix = SparseIndex.build(path, first, ids[0], payload=tables[0], encoder=encoder, threads=1)
+    path = folder / "index"
+    ix = SparseIndex.build(
+        path, first, ids[0], payload=tables[0], encoder=encoder, config=KINDS[kind], threads=1
+    )
     ix.add(second, ids[1], payload=tables[1], threads=1)
     ix.delete(["doc-5", "n5"])
     ix.tune(made.vectors(43, 5, N_TERMS), k=3, targets=(0.9,))
@@ -41,8 +47,8 @@ def main() -> None:
         "encoder": encoder,
         "queries": made.vectors(43, 5, N_TERMS).to_dicts(),
     }
-    (FOLDER / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n")
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

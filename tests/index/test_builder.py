@@ -11,26 +11,44 @@ from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW
 from splade_engine.vectors import SparseVectors
 from tests import oracle
-from tests.index.test_searcher import random_vectors
+from tests.index.test_searcher import KINDS, random_vectors
 
 
-@given(seed=st.integers(0, 2**32 - 1), n=st.integers(0, 300), n_terms=st.integers(1, 20))
-@settings(max_examples=40, deadline=None)
-def test_lists_equal_the_plain_construction(seed, n, n_terms):
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(0, 300),
+    n_terms=st.integers(1, 20),
+    kinds=st.sampled_from(KINDS),
+)
+@settings(max_examples=60, deadline=None)
+def test_lists_equal_the_plain_construction(seed, n, n_terms, kinds):
     documents = random_vectors(seed, n, n_terms, 6.0)
-    arrays = build_segment(documents, BuildConfig(), 1)
+    arrays = build_segment(documents, BuildConfig(*kinds), 1)
     assert {name: a.dtype.newbyteorder("<").str for name, a in arrays.items()} == {
         spec.name: np.dtype(spec.dtype).str for spec in SEGMENT_ARRAYS
     }
-    for name, expected in oracle.lists(oracle.stored(documents), WINDOW, N_LEVELS).items():
+    for name, expected in oracle.lists(oracle.stored(documents, kinds[0]), WINDOW, N_LEVELS).items():
         assert np.array_equal(arrays[name], expected), name
+    if kinds[0] == "uint8":
+        codes, scales = oracle.quantised(documents)
+        assert np.array_equal(arrays["doc_weights_8"], codes)
+        assert np.array_equal(arrays["doc_scales"], scales)
+    numbers = np.searchsorted(arrays["term_ids"], documents.terms)
+    if kinds[1] == "split" and documents.nnz:
+        lows, words = oracle.split(numbers, documents.indptr, len(arrays["term_ids"]), 8)
+        assert np.array_equal(arrays["doc_term_lows_8"], lows)
+        assert np.array_equal(arrays["doc_term_blocks"], words)
+    else:
+        assert np.array_equal(arrays["doc_terms_16"], numbers)
 
 
-def test_the_arrays_do_not_depend_on_threads():
+@pytest.mark.parametrize("config", [BuildConfig(), BuildConfig("uint8", "split")])
+def test_the_arrays_do_not_depend_on_threads(config):
     documents = random_vectors(3, 140_000, 300, 4.0)
-    one, four = (build_segment(documents, BuildConfig(), threads) for threads in (1, 4))
+    one, four = (build_segment(documents, config, threads) for threads in (1, 4))
     assert all(np.array_equal(one[name], four[name]) for name in one)
-    expected = oracle.lists(oracle.stored(documents), WINDOW, N_LEVELS)
+    stored = oracle.stored(documents, "uint8" if config.weights == "uint8" else "float16")
+    expected = oracle.lists(stored, WINDOW, N_LEVELS)
     assert all(np.array_equal(one[name], array) for name, array in expected.items())
 
 
@@ -54,6 +72,9 @@ def test_weights_are_stored_as_asked_or_as_they_fit():
     exact = build_segment(documents, BuildConfig(weights="float32"), 1)["doc_weights_32"]
     assert np.array_equal(exact, documents.weights)
     assert build_segment(huge, BuildConfig(), 1)["doc_weights_32"].tolist() == [1e6]
+    coded = build_segment(huge, BuildConfig(weights="uint8"), 1)
+    assert coded["doc_weights_8"].tolist() == [255]
+    assert abs(coded["doc_scales"][0] * 255 / 1e6 - 1) < 2**-15
     with pytest.raises(InvalidInputError, match="weights: float16 needs a largest weight of"):
         build_segment(huge, BuildConfig(weights="float16"), 1)
     with pytest.raises(InvalidInputError, match="threads must be at least 1"):
@@ -63,7 +84,14 @@ def test_weights_are_stored_as_asked_or_as_they_fit():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BuildConfig(weights="int4"), "BuildConfig.weights must be one of auto, float16, float32"),
+        (
+            lambda: BuildConfig(weights="int4"),
+            "BuildConfig.weights must be one of auto, float16, float32, uint8",
+        ),
+        (
+            lambda: BuildConfig(terms="delta"),
+            "BuildConfig.terms must be one of auto, plain, split, got 'delta'",
+        ),
         (lambda: SearchConfig(exact=1), "SearchConfig.exact must be True or False, got 1"),
         (lambda: SearchConfig(max_postings=0), "SearchConfig.max_postings must be an integer between 1"),
         (lambda: SearchConfig(n_candidates=2.5), "SearchConfig.n_candidates must be an integer between 1"),

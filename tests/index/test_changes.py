@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
-from splade_engine.index import SparseIndex, join
+from splade_engine.index import BuildConfig, SparseIndex, join
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
 
 COUNTS = st.integers(1, 25)
 N_TERMS = 30
+CONFIGS = [BuildConfig(), BuildConfig("uint8", "split")]
 
 
 class Changes(RuleBasedStateMachine):
@@ -41,11 +42,12 @@ class Changes(RuleBasedStateMachine):
             self.live[name] = vectors[i], table.slice(i, 1).to_pylist()[0]
         return vectors, table
 
-    @initialize(n=COUNTS)
-    def build(self, n: int) -> None:
+    @initialize(n=COUNTS, config=st.sampled_from(CONFIGS))
+    def build(self, n: int, config: BuildConfig) -> None:
+        self.kind = "uint8" if config.weights == "uint8" else "float16"
         ids = [f"first-{i}" for i in range(n)]
         vectors, table = self.documents(ids)
-        self.ix = SparseIndex.build(self.path, vectors, ids, payload=table, threads=1)
+        self.ix = SparseIndex.build(self.path, vectors, ids, payload=table, config=config, threads=1)
 
     @rule(n=COUNTS)
     def add(self, n: int) -> None:
@@ -83,6 +85,7 @@ class Changes(RuleBasedStateMachine):
         assert len(self.ix) == len(self.live)
         assert self.ix.ids() == list(self.live)
         vectors = SparseVectors.concat([SparseVectors.empty(N_TERMS), *(v for v, _ in self.live.values())])
+        vectors = oracle.stored(vectors, self.kind)
         assert self.ix.vectors() == vectors
         queries = made.vectors(0, 3, N_TERMS, 6)
         ordinals, scores = oracle.exact(vectors, queries, 12)
@@ -127,6 +130,38 @@ def test_merges_and_compaction_keep_to_the_memory(memory_path: Path, monkeypatch
     ix.delete([f"x{j}" for j in range(500)])
     assert ix.compact(memory=64) == 1
     assert made.answers(ix, queries) == before
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_after_many_merges_every_byte_is_that_of_one_build(memory_path: Path, config: BuildConfig) -> None:
+    """Rounded again at every merge, weights would drift; what is kept depends on each document alone."""
+    rng = np.random.default_rng(3)
+    batches = [made.vectors(i, 30) for i in range(12)]
+    batches = [
+        SparseVectors(b.indptr, b.terms, b.weights * rng.gamma(1.0, 1.0, b.nnz).astype(np.float32), b.n_terms)
+        for b in batches
+    ]
+    ix = SparseIndex.build(memory_path / "ix", batches[0], config=config, threads=1)
+    merges = 0
+    for i, batch in enumerate(batches[1:]):
+        before = ix.info().n_segments
+        ix.add(batch, [f"{i}-{j}" for j in range(30)], threads=1)
+        merges += ix.info().n_segments <= before
+    assert merges > 5
+    gone = [name for name in ix.ids() if hash_of(name) % 3 == 0]
+    kept = [hash_of(name) % 3 != 0 for name in ix.ids()]
+    ix.delete(gone)
+    ix.compact(threads=1)
+    given = SparseVectors.concat(batches)[np.flatnonzero(kept)]
+    whole = SparseIndex.build(memory_path / "whole", given, ix.ids(), config=config, threads=1)
+    (a,), (b,) = ix._snapshot.segments, whole._snapshot.segments
+    assert all(np.array_equal(a.arrays[name], b.arrays[name]) for name in b.arrays)
+    ix.check(deep=True)
+
+
+def hash_of(name: str) -> int:
+    """The same in every process, unlike `hash`."""
+    return sum(name.encode())
 
 
 def test_a_large_index_is_not_read_again_for_a_small_change(memory_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import IndexCorruptError
-from splade_engine.index import SparseIndex
+from splade_engine.index import BuildConfig, SparseIndex
 from splade_engine.index.publish import IndexWriter
 from splade_engine.index.records import TuningRecord
 from tests.index import made
@@ -32,6 +32,24 @@ def test_weights_that_float16_does_not_hold_pass(tmp_path: Path) -> None:
     odd = type(v)(v.indptr, v.terms, v.weights / np.float32(3), v.n_terms)
     for name, vectors in (("large", large), ("odd", odd)):
         SparseIndex.build(tmp_path / name, vectors).check()
+
+
+@pytest.mark.parametrize("change", ["scale", "code"])
+def test_codes_that_no_build_gives_are_found_by_the_deep_check(tmp_path: Path, change: str) -> None:
+    """A row whose largest code is not 255 is sound, but merging would store it anew."""
+    config = BuildConfig("uint8", "split")
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 30), config=config, threads=1)
+    ix.check()
+    arrays = ix._snapshot.segments[0].arrays
+    scales, codes = arrays["doc_scales"].copy(), arrays["doc_weights_8"].copy()
+    if change == "scale":
+        scales[0] *= np.float32(0.5)
+    else:
+        codes[codes == 255] = 254
+    forge(ix, doc_scales=scales, doc_weights_8=codes)
+    ix.check(deep=False)
+    with pytest.raises(IndexCorruptError, match="segment 0: .* does not belong"):
+        ix.check()
 
 
 def test_lists_of_other_vectors_are_found_only_by_the_deep_check(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from splade_engine.errors import StorageError
-from splade_engine.index import IndexBatch, SparseIndex, join, storage
+from splade_engine.index import BuildConfig, IndexBatch, SparseIndex, join, storage
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
@@ -35,10 +35,14 @@ def table(first: int, n: int) -> pa.Table:
     )
 
 
-def in_parts(folder: Path, n_parts: int, n: int) -> SparseIndex:
+def in_parts(folder: Path, n_parts: int, n: int, config: BuildConfig | None = None) -> SparseIndex:
     """An index of several segments, all of the same size as the one before or far smaller."""
     ix = SparseIndex.build(
-        folder, made.vectors(0, n * 4**n_parts), payload=table(0, n * 4**n_parts), threads=1
+        folder,
+        made.vectors(0, n * 4**n_parts),
+        payload=table(0, n * 4**n_parts),
+        config=config,
+        threads=1,
     )
     for i in range(1, n_parts):
         size = n * 4 ** (n_parts - i)
@@ -48,11 +52,12 @@ def in_parts(folder: Path, n_parts: int, n: int) -> SparseIndex:
     return ix
 
 
+@pytest.mark.parametrize("config", [BuildConfig(), BuildConfig("uint8", "split")])
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_join_through_files_is_a_build_of_the_live_documents(
-    memory_path: Path, little_memory: list[int], deleted: bool
+    memory_path: Path, little_memory: list[int], deleted: bool, config: BuildConfig
 ) -> None:
-    ix = in_parts(memory_path / "ix", 3, 5)
+    ix = in_parts(memory_path / "ix", 3, 5, config)
     if deleted:
         ix.delete(["0", "17", "1-3", *[f"2-{j}" for j in range(20)]])
     live = ix._snapshot.live_ordinals()
@@ -60,7 +65,12 @@ def test_a_join_through_files_is_a_build_of_the_live_documents(
     ix.compact(memory=64)
     assert little_memory
     whole = SparseIndex.build(
-        memory_path / "whole", vectors, ids, payload=pa.Table.from_pylist(rows), threads=1
+        memory_path / "whole",
+        vectors,
+        ids,
+        payload=pa.Table.from_pylist(rows),
+        config=config,
+        threads=1,
     )
     (a,), (b,) = ix._snapshot.segments, whole._snapshot.segments
     for name, array in a.arrays.items():

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splade_engine.index.kernels import accumulate, blocks, heap, plan, score
+from splade_engine.index.kernels import accumulate, blocks, build, heap, plan, score, split
+from splade_engine.vectors import SparseVectors
 from tests import oracle
 
 
@@ -27,6 +28,13 @@ def python_helpers(monkeypatch):
     monkeypatch.setattr(accumulate, "prefetch", lambda *_: None)
     monkeypatch.setattr(accumulate, "any_reaches", oracle.any_reaches)
     monkeypatch.setattr(accumulate, "clear", oracle.clear)
+    monkeypatch.setattr(score, "part_of_row", plain(split.part_of_row))
+    monkeypatch.setattr(score, "lowest_bit", lowest_bit)
+
+
+def lowest_bit(word):
+    """What the instruction counts: zeros below the lowest bit that is set."""
+    return np.uint64(bin(int(word))[::-1].index("1"))
 
 
 values_of = st.lists(st.integers(0, 60), min_size=1, max_size=80)
@@ -135,14 +143,69 @@ def test_the_score_is_the_four_lane_sum(seed, length):
     rng = np.random.default_rng(seed)
     terms = rng.permutation(20)[:length].astype(np.uint16)
     table = rng.random(20).astype(np.float32)
+    terms.sort()
     halves = (rng.random(length) * 3 + 0.01).astype(np.float16)
-    for stored, weights in ((halves.view(np.uint16), halves), (halves.astype(np.float32),) * 2):
-        assert plain(score.score_row)(0, length, terms, stored, table) == oracle.score(table, terms, weights)
+    codes, scale = rng.integers(1, 256, length).astype(np.uint8), np.float32(0.0123)
+    lows, words = oracle.split(terms, np.array([0, length]), 20, 8)
+    for stored, weights in (
+        (halves.view(np.uint16), halves),
+        (halves.astype(np.float32),) * 2,
+        (codes, codes.astype(np.float32) * scale),
+    ):
+        expected = oracle.score(table, terms, weights)
+        whole = (0, length, 0, 0, terms, np.zeros(0, np.uint8), stored, scale, table)
+        assert score.score_row(*whole) == expected
+        split = (0, length, 0, length + 1, lows.astype(np.uint8), words, stored, scale, table)
+        assert score.score_row(*split) == expected
+
+
+@given(seed=st.integers(0, 1000), n_local=st.integers(1, 3000), low_bits=st.sampled_from([8, 16]))
+@settings(deadline=None, max_examples=40)
+def test_split_rows_come_back(seed, n_local, low_bits):
+    """Rows of every kind: empty, of one entry, of all terms."""
+    rng = np.random.default_rng(seed)
+    rows = [np.flatnonzero(rng.random(n_local) < share) for share in (0, 1 / n_local, 0.02, 1, 0, 0.3)]
+    offsets = np.concatenate(([0], np.cumsum([len(row) for row in rows])))
+    terms = np.concatenate(rows).astype(np.uint16 if low_bits == 8 else np.uint32)
+    n_blocks, wide = -(-n_local >> low_bits), int(low_bits == 16)
+    expected_lows, expected_words = oracle.split(terms, offsets, n_local, low_bits)
+    lows = np.empty(len(terms), np.uint16 if wide else np.uint8)
+    words = np.zeros(len(expected_words), np.uint64)
+    split.split_rows[wide](0, len(rows), offsets, terms, n_blocks, lows, words)
+    assert np.array_equal(lows, expected_lows)
+    assert np.array_equal(words, expected_words)
+    wanted = rng.permutation(len(rows))
+    starts = np.concatenate(([0], np.cumsum(np.diff(offsets)[wanted])))
+    out = np.zeros(len(terms), np.uint32)
+    split.join_rows[wide](wanted, starts, offsets, lows, words, n_blocks, out)
+    assert np.array_equal(out, np.concatenate([rows[d] for d in wanted]))
+
+
+@given(seed=st.integers(0, 1000), exponent=st.floats(-44, 38))
+@settings(deadline=None, max_examples=60)
+def test_quantised_rows_equal_the_twin_and_stay_as_they_are(seed, exponent):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, 30, 12)
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    spread = rng.random(offsets[-1]) ** rng.integers(1, 40) * 10.0**exponent
+    weights = np.clip(spread, 1e-45, 3.4e38).astype(np.float32)
+    documents = SparseVectors(offsets, np.concatenate([np.arange(n) for n in lengths]), weights, 30)
+    codes, scales = oracle.quantised(documents)
+    found, found_scales = np.zeros(len(weights), np.uint8), np.zeros(12, np.float32)
+    build.quantise_rows(0, 12, offsets, weights, found, found_scales)
+    assert np.array_equal(found, codes)
+    assert np.array_equal(found_scales, scales)
+    exact = codes.astype(np.float64) * np.repeat(scales, lengths).astype(np.float64)
+    again = oracle.stored(documents, "uint8")
+    assert np.array_equal(again.weights.astype(np.float64), exact)  # the product needs no rounding
+    assert oracle.stored(again, "uint8") == again
+    largest = np.repeat([max(w, default=1) for _, w in documents], lengths)
+    assert (np.abs(again.weights - weights.astype(np.float64)) <= np.maximum(largest / 254, 2.0**-120)).all()
 
 
 @given(bits=st.integers(1, 0x7BFF))
 def test_every_positive_float16_is_widened_exactly(bits):
-    assert score.widen(np.uint16(bits)) == np.float32(np.uint16(bits).view(np.float16))
+    assert score.widen(np.uint16(bits), np.float32(7)) == np.float32(np.uint16(bits).view(np.float16))
 
 
 def some_lists(seed: int) -> tuple[np.ndarray, np.ndarray, list[np.ndarray], np.ndarray]:

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import IndexCorruptError
+from splade_engine.index import layout
 from splade_engine.index.builder import build_segment
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.layout import check_structure
+from splade_engine.index.searcher import SegmentSearcher
 from tests.index.test_searcher import random_vectors
 
 N, TERMS = 70_000, 40
+FEW = 3_000
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,95 @@ def test_terms_of_a_document_must_increase(good):
     arrays["doc_terms_16"][at + 1] = arrays["doc_terms_16"][at]
     with pytest.raises(IndexCorruptError, match=f"doc_terms_16: must be strictly increasing, at {at + 1}"):
         check_structure(arrays, n_docs=N, n_terms=TERMS, nnz=good[1])
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[dict[str, np.ndarray], int]:
+    """Codes and split terms, 300 of them: two blocks; some rows empty."""
+    documents = random_vectors(2, FEW, 300, 3.0)
+    return build_segment(documents, BuildConfig("uint8", "split"), 1), documents.nnz
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("doc_weights_8", 4, 0, "doc_weights_8: must be finite and above 0, at 4: 0"),
+        ("doc_scales", 7, np.nan, "doc_scales: must be 2.-120 to 2.120 in 16 bits, at 7: nan"),
+        ("doc_scales", 7, np.inf, "doc_scales: must be 2.-120 to 2.120 in 16 bits, at 7: inf"),
+        ("doc_scales", 7, -0.5, "doc_scales: must be 2.-120 to 2.120 in 16 bits, at 7: -0.5"),
+        ("doc_scales", 7, 2.0**-121, "doc_scales: must be 2.-120 to 2.120 in 16 bits, at 7"),
+        ("doc_scales", 7, 1.4e36, "doc_scales: must be 2.-120 to 2.120 in 16 bits, at 7"),
+        ("doc_scales", 7, 0.1, "doc_scales: must be 2.-120 to 2.120 in 16 bits, at 7"),
+        ("doc_term_blocks", 3, 0, "doc_term_blocks: must"),
+        ("doc_term_blocks", slice(None), 0, "doc_term_blocks: must have [0-9]+ bits set, has 0"),
+        ("doc_term_blocks", slice(None), 2**64 - 1, "doc_term_blocks: must"),
+        ("doc_term_blocks", -1, 2**64 - 1, "doc_term_blocks: must have [0-9]+ bits set, has [0-9]+ or more"),
+    ],
+)
+def test_each_rule_of_codes_and_split_terms_is_checked(small, name, place, value, message):
+    check_structure(small[0], n_docs=FEW, n_terms=300, nnz=small[1])
+    with pytest.raises(IndexCorruptError, match=message):
+        check_structure(changed(small, name, place, value), n_docs=FEW, n_terms=300, nnz=small[1])
+
+
+def test_every_bit_of_split_terms_counts(small):
+    """A bit moved by one place: another row, another term, or an order that is none; never accepted unless
+    the terms still ascend within their row.
+    """
+    arrays, nnz = small
+    bits = np.unpackbits(arrays["doc_term_blocks"].view(np.uint8), bitorder="little")
+    rng, refused = np.random.default_rng(0), 0
+    for at in rng.permutation(np.flatnonzero((bits[:-1] == 1) & (bits[1:] == 0)))[:40]:
+        moved = bits.copy()
+        moved[at], moved[at + 1] = 0, 1
+        words = np.packbits(moved, bitorder="little").view(np.uint64)
+        try:
+            check_structure(arrays | {"doc_term_blocks": words}, n_docs=FEW, n_terms=300, nnz=nnz)
+        except IndexCorruptError:
+            refused += 1
+            continue
+        rows = SegmentSearcher(arrays | {"doc_term_blocks": words}, n_docs=FEW, n_terms=300, nnz=nnz)
+        assert all((np.diff(terms) > 0).all() for terms, _ in rows.vectors(np.arange(FEW)))
+    assert 0 < refused
+
+
+def test_split_terms_must_ascend_across_the_parts_that_are_checked(small, monkeypatch):
+    arrays, nnz = small
+    monkeypatch.setattr(layout, "_WORDS", 3)
+    check_structure(arrays, n_docs=FEW, n_terms=300, nnz=nnz)
+    offsets, lows = arrays["doc_offsets"], arrays["doc_term_lows_8"]
+    vectors = SegmentSearcher(arrays, n_docs=FEW, n_terms=300, nnz=nnz).vectors(np.arange(FEW))
+    numbers = np.searchsorted(arrays["term_ids"], vectors.terms)
+    tried = 0
+    for row in np.flatnonzero(np.diff(offsets) > 1)[:100]:
+        at = int(offsets[row])
+        if numbers[at] >> 8 == numbers[at + 1] >> 8:
+            same = lows.copy()
+            same[at + 1] = same[at]
+            with pytest.raises(IndexCorruptError, match=f"must be strictly increasing, at {at + 1}"):
+                check_structure(arrays | {"doc_term_lows_8": same}, n_docs=FEW, n_terms=300, nnz=nnz)
+            tried += 1
+            if tried == 5:
+                return
+    raise AssertionError("no row has two terms of the same block")
+
+
+@pytest.mark.parametrize("name", ["doc_weights_8", "doc_scales", "doc_term_lows_8", "doc_term_blocks"])
+def test_a_shorter_array_of_codes_or_split_terms_is_refused(small, name):
+    with pytest.raises(IndexCorruptError, match=f"{name}: must hold"):
+        check_structure(small[0] | {name: small[0][name][:-1]}, n_docs=FEW, n_terms=300, nnz=small[1])
+
+
+def test_scales_and_blocks_belong_to_codes_and_split_terms(good, small):
+    odd = [
+        (good, N, TERMS, {"doc_scales": np.ones(N, np.float32)}, "doc_weights_8: must hold"),
+        (good, N, TERMS, {"doc_term_blocks": small[0]["doc_term_blocks"]}, "doc_term_blocks: must hold 0 entries"),
+        (small, FEW, 300, {"doc_scales": np.zeros(0, np.float32)}, "doc_weights_16: must hold"),
+        (small, FEW, 300, {"doc_weights_16": np.ones(3, np.float16)}, "doc_weights_16: must be empty because"),
+    ]
+    for (arrays, nnz), n_docs, n_terms, others, message in odd:
+        with pytest.raises(IndexCorruptError, match=message):
+            check_structure(arrays | others, n_docs=n_docs, n_terms=n_terms, nnz=nnz)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from splade_engine.vectors import SparseVectors
 from tests import oracle
 
 EXACT = SearchConfig(exact=True)
+KINDS = [("float16", "plain"), ("float32", "plain"), ("uint8", "plain"), ("float16", "split"), ("uint8", "split")]
 FULL = SearchConfig(max_postings=1 << 40, n_candidates=1 << 30)
 
 
@@ -47,14 +48,17 @@ def searcher(vectors: SparseVectors, config: BuildConfig | None = None) -> Segme
     k=st.integers(1, 70),
     dyadic=st.booleans(),
     masked=st.booleans(),
+    kinds=st.sampled_from(KINDS),
 )
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_exact_and_full_budget_equal_brute_force_to_the_bit(seed, n, n_terms, mean, k, dyadic, masked):
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_exact_and_full_budget_equal_brute_force_to_the_bit(seed, n, n_terms, mean, k, dyadic, masked, kinds):
     documents = random_vectors(seed, n, n_terms, mean, dyadic=dyadic)
     queries = random_vectors(seed + 1, 4, n_terms, mean, dyadic=dyadic)
     allowed = np.random.default_rng(seed).random(n) < 0.5 if masked else None
-    engine = searcher(documents)
-    ordinals, scores = oracle.exact(oracle.stored(documents), queries, k, allowed)
+    engine = searcher(documents, BuildConfig(*kinds))
+    stored = oracle.stored(documents, kinds[0])
+    assert engine.vectors(np.arange(n)) == stored
+    ordinals, scores = oracle.exact(stored, queries, k, allowed)
     for config in (EXACT, FULL):
         hits = engine.search(queries, k, config, allowed=allowed)
         assert np.array_equal(hits.ordinals, ordinals)
@@ -167,20 +171,40 @@ def test_a_selective_mask_still_gets_k_hits(large):
     assert np.array_equal((hits.ordinals >= 0).sum(1), np.minimum((truth > 0).sum(1), 10))
 
 
+@pytest.mark.parametrize("kinds", [("uint8", "split"), ("float16", "split"), ("uint8", "plain")])
+def test_every_kind_of_rows_is_searched_alike(large, kinds):
+    """Three windows: the same hits as the same weights stored in float32, by every way to an answer."""
+    documents, queries, _ = large
+    engine = searcher(documents, BuildConfig(*kinds))
+    same = searcher(engine.vectors(np.arange(len(documents))), BuildConfig("float32"))
+    few = np.arange(len(documents)) % 4001 == 0
+    for config, allowed in ((EXACT, None), (SearchConfig(), None), (FULL, few), (SearchConfig(), few)):
+        a, b = (e.search(queries, 20, config, allowed=allowed) for e in (engine, same))
+        assert np.array_equal(a.ordinals, b.ordinals)
+        assert np.array_equal(a.scores, b.scores)
+
+
 def test_stored_vectors_come_back_in_the_order_asked(large):
     documents, _, engine = large
     wanted = np.array([149_999, 0, 7, 7])
     assert engine.vectors(wanted) == oracle.stored(documents[wanted])
     assert len(engine.vectors([])) == 0
+    others = searcher(documents[:10_000], BuildConfig("uint8", "split"))
+    wanted = np.array([9_999, 0, 7, 7])
+    assert others.vectors(wanted) == oracle.stored(documents[wanted], "uint8")
+    assert len(others.vectors([])) == 0
 
 
-def test_more_than_65536_terms_use_the_wide_form():
+@pytest.mark.parametrize("terms", ["plain", "split"])
+def test_more_than_65536_terms_use_the_wide_form(terms):
     n_terms = 200_000
     rng = np.random.default_rng(0)
-    terms = np.sort(rng.permutation(n_terms)[:140_000].reshape(14_000, 10), axis=1).astype(np.int32)
-    documents = SparseVectors(np.arange(0, 140_001, 10), terms.ravel(), rng.random(140_000) + 0.1, n_terms)
+    held = np.sort(rng.permutation(n_terms)[:140_000].reshape(14_000, 10), axis=1).astype(np.int32)
+    documents = SparseVectors(np.arange(0, 140_001, 10), held.ravel(), rng.random(140_000) + 0.1, n_terms)
     queries = SparseVectors.concat([documents[3:5], documents[13_999:]])
-    hits = searcher(documents).search(queries, 2, EXACT)
+    engine = searcher(documents, BuildConfig(terms=terms))
+    hits = engine.search(queries, 2, EXACT)
+    assert engine.vectors(np.arange(14_000)) == oracle.stored(documents)
     assert hits.ordinals[:, 0].tolist() == [3, 4, 13_999]
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from splade_engine.index.jit import kernel
-from splade_engine.index.kernels.score import widen
+from splade_engine.index.kernels.score import scale_of, widen
+from splade_engine.index.storage_kinds import LARGEST_CODE, SCALE_BITS, SMALLEST_SCALE, WEIGHT_KINDS
 
-VARIANTS = [
-    (t, w) for t in ("u2", "u4") for w in ("u2", "f4")
-]  # types of the forward index, in layout's order
+# types of the rows while lists are made of them: their term numbers are not split yet
+VARIANTS = [(t, kind.kernel_type) for t in ("u2", "u4") for kind in WEIGHT_KINDS]
 
 
 @kernel("i4[] i8[]!")
@@ -28,35 +28,77 @@ def number_terms(terms: Any, number_of: Any, out: Any) -> None:
         out[np.uint64(j)] = number_of[np.uint64(terms[j])]
 
 
-@kernel(*[f"i8 i8 {t}[] {w}[] i8[]! f4[]!" for t, w in VARIANTS])
-def count_window(begin: Any, end: Any, terms: Any, weights: Any, counts: Any, largest: Any) -> None:
-    """Count the entries begin..end-1 of every term and raise `largest` to their greatest weight."""
-    for j in range(begin, end):
-        t = np.uint64(terms[j])
-        counts[t] += 1
-        w = widen(weights[j])
-        if w > largest[t]:
-            largest[t] = w
+@kernel("i8 i8 i8[] f4[] u1[]! f4[]!")
+def quantise_rows(first: Any, last: Any, offsets: Any, weights: Any, codes: Any, scales: Any) -> None:
+    """Weights of the rows first..last-1 as the nearest code * scale, code 1 to 255.
+
+    A scale depends on its row alone: a 255th of the largest weight, cut to 16 bits. So code * scale is exact
+    in float32, and quantising it again gives the same code and scale.
+    """
+    for d in range(first, last):
+        begin, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
+        largest = np.float32(0.0)
+        for j in range(begin, end):
+            largest = max(largest, weights[j])
+        cut = np.uint32(np.float32(largest / LARGEST_CODE).view(np.uint32) & SCALE_BITS)
+        scale = max(cut.view(np.float32), SMALLEST_SCALE)
+        scales[d] = scale
+        for j in range(begin, end):
+            code = np.int64(weights[j] / scale + np.float32(0.5))
+            codes[j] = min(max(code, 1), 255)
 
 
-@kernel(*[f"i8 i8 {t}[] {w}[] f4[] u1[]! i8[]!" for t, w in VARIANTS])
-def encode_window(
-    begin: Any, end: Any, terms: Any, weights: Any, scales: Any, codes: Any, counts: Any
+@kernel(*[f"i8 i8 i8[] {t}[] {w}[] f4[] i8[]! f4[]!" for t, w in VARIANTS])
+def count_window(
+    first: Any,
+    last: Any,
+    offsets: Any,
+    terms: Any,
+    weights: Any,
+    row_scales: Any,
+    counts: Any,
+    largest: Any,
 ) -> None:
-    """codes[j - begin] = weight / scale rounded up, at most 255, so that code * scale bounds the weight
-    from above.
+    """Count the entries of every term in rows first..last-1; raise `largest` to their greatest weight."""
+    for d in range(first, last):
+        row_scale = scale_of(d, weights, row_scales)
+        for j in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
+            t = np.uint64(terms[j])
+            counts[t] += 1
+            w = widen(weights[j], row_scale)
+            if w > largest[t]:
+                largest[t] = w
+
+
+@kernel(*[f"i8 i8 i8[] {t}[] {w}[] f4[] f4[] u1[]! i8[]!" for t, w in VARIANTS])
+def encode_window(
+    first: Any,
+    last: Any,
+    offsets: Any,
+    terms: Any,
+    weights: Any,
+    row_scales: Any,
+    scales: Any,
+    codes: Any,
+    counts: Any,
+) -> None:
+    """codes[j - the first entry] = weight / scale rounded up, at most 255, so that code * scale bounds the
+    weight from above.
 
     Adds the number of entries of every code to counts.
     """
-    for j in range(begin, end):
-        scale = scales[np.uint64(terms[j])]
-        w = widen(weights[j])
-        code = np.int64(w / scale)
-        if np.float32(code) * scale < w:
-            code += 1
-        code = code if code < 255 else np.int64(255)
-        codes[np.uint64(j - begin)] = code
-        counts[np.uint64(code)] += 1
+    base = offsets[first]
+    for d in range(first, last):
+        row_scale = scale_of(d, weights, row_scales)
+        for j in range(offsets[d], offsets[d + 1]):
+            scale = scales[np.uint64(terms[j])]
+            w = widen(weights[j], row_scale)
+            code = np.int64(w / scale)
+            if np.float32(code) * scale < w:
+                code += 1
+            code = code if code < 255 else np.int64(255)
+            codes[np.uint64(j - base)] = code
+            counts[np.uint64(code)] += 1
 
 
 @kernel(*[f"i8 i8 i8[] {t}[] u1[] i8[]! {t}[]! u2[]! u1[]!" for t in ("u2", "u4")])

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from splade_engine.index.jit import inlined, kernel
-from splade_engine.index.kernels.build import VARIANTS
 from splade_engine.index.kernels.heap import push, sort_best_first
 from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, cut_lists, load_query
-from splade_engine.index.kernels.score import score_row
+from splade_engine.index.kernels.score import scale_of, score_row
 from splade_engine.index.kernels.walk import score_candidates, walk_all, walk_heavy
+from splade_engine.index.storage_kinds import TERM_KINDS, WEIGHT_KINDS
 
 READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
 # entries from which an exact search starts with an approximate one: without a score that others must reach it
@@ -57,10 +57,12 @@ def choose_way(
     *[
         "i8 i8 b1 i8 i8 i8[] i4[] f4[] "  # the batch
         "i4[] u4[] i8 i8 i8[] f4[] u1[] u2[] u1[] "  # the terms and lists
-        f"i8[] {t}[] {w}[] u1[] i8 "  # the forward index, the documents allowed
+        f"i8[] {t.kernel_type}[] {'u8' if t.low_bits else 'u1'}[] i8 {w.kernel_type}[] f4[] "  # the rows
+        "u1[] i8 "  # the documents allowed
         "f4[]! i8[]! f8[]! f8[]! i8[]! i8[]! i8[]! i8[]! f8[]! u2[]! i8[]! u2[]! u2[]! "  # scratch
         "i8[,]! f4[,]! i8[]!"  # results
-        for t, w in VARIANTS
+        for t in TERM_KINDS
+        for w in WEIGHT_KINDS
     ]
 )
 def search_queries(  # noqa: C901  (three ways to an answer, one after the other)
@@ -83,7 +85,10 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
     list_codes: Any,
     doc_offsets: Any,
     doc_terms: Any,
+    doc_blocks: Any,
+    n_blocks: Any,
     doc_weights: Any,
+    doc_scales: Any,
     allowed: Any,
     n_allowed: Any,
     table: Any,
@@ -153,7 +158,8 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
             )
             size = score_candidates(
                 *(np.int64(0), kept, slots, values, -1.0, to_bound),
-                *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, out_scored),
+                *(doc_offsets, doc_terms, doc_blocks, n_blocks, doc_weights, doc_scales, table),
+                *(out_scores, out_docs, q, size, out_scored),
             )
             if size == k:
                 reach = out_scores[q, 0]
@@ -167,7 +173,8 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
             missing = np.ceil(missing * scale) if missing > 0.0 else 0.0
             size = walk_all(
                 *(count, windows, window, reach, missing, to_bound, lists, multipliers, lowest),
-                *(list_offsets, list_docs, list_codes, doc_offsets, doc_terms, doc_weights, allowed, table),
+                *(list_offsets, list_docs, list_codes),
+                *(doc_offsets, doc_terms, doc_blocks, n_blocks, doc_weights, doc_scales, allowed, table),
                 *(bounds, slots, values, work, out_scores, out_docs, q, out_scored),
             )
             for rank in range(size, k):
@@ -175,7 +182,10 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
         elif way == READ_ALL:
             for d in range(n_docs):
                 if len(allowed) == 0 or allowed[d]:
-                    score = score_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights, table)
+                    left, right = doc_offsets[d], doc_offsets[d + 1]
+                    bit, stop = left + d * n_blocks, right + (d + 1) * n_blocks
+                    row_scale = scale_of(d, doc_weights, doc_scales)
+                    score = score_row(left, right, bit, stop, doc_terms, doc_blocks, doc_weights, row_scale, table)
                     out_scored[q] += 1
                     if score > np.float32(0.0):
                         size = push(out_scores, out_docs, q, size, score, d)

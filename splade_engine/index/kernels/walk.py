@@ -19,7 +19,7 @@ from splade_engine.index.kernels.accumulate import (
 )
 from splade_engine.index.kernels.heap import push
 from splade_engine.index.kernels.plan import CEILING, impact_threshold
-from splade_engine.index.kernels.score import AHEAD, prefetch_row, score_row
+from splade_engine.index.kernels.score import AHEAD, prefetch_row, scale_of, score_row
 
 
 @inlined
@@ -32,7 +32,10 @@ def score_candidates(
     to_bound: Any,
     doc_offsets: Any,
     doc_terms: Any,
+    doc_blocks: Any,
+    n_blocks: Any,
     doc_weights: Any,
+    doc_scales: Any,
     table: Any,
     out_scores: Any,
     out_docs: Any,
@@ -49,17 +52,24 @@ def score_candidates(
         prefetch(doc_offsets, slots[c])
     for c in range(begin, min(begin + AHEAD, end)):
         d = slots[c]
-        prefetch_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights)
+        left, right = doc_offsets[d], doc_offsets[d + 1]
+        bit, stop = left + d * n_blocks, right + (d + 1) * n_blocks
+        prefetch_row(d, left, right, bit, stop, doc_terms, doc_blocks, doc_weights, doc_scales)
     for c in range(begin, end):
         if c + 2 * AHEAD < end:
             prefetch(doc_offsets, slots[c + 2 * AHEAD])
         if c + AHEAD < end:
             d = slots[c + AHEAD]
-            prefetch_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights)
+            left, right = doc_offsets[d], doc_offsets[d + 1]
+            bit, stop = left + d * n_blocks, right + (d + 1) * n_blocks
+            prefetch_row(d, left, right, bit, stop, doc_terms, doc_blocks, doc_weights, doc_scales)
         if missing >= 0.0 and size == k and values[c] + missing < np.float64(out_scores[q, 0]) * to_bound:
             continue
         d = slots[c]
-        score = score_row(doc_offsets[d], doc_offsets[d + 1], doc_terms, doc_weights, table)
+        left, right = doc_offsets[d], doc_offsets[d + 1]
+        bit, stop = left + d * n_blocks, right + (d + 1) * n_blocks
+        row_scale = scale_of(d, doc_weights, doc_scales)
+        score = score_row(left, right, bit, stop, doc_terms, doc_blocks, doc_weights, row_scale, table)
         scored[q] += 1
         if score > np.float32(0.0):
             size = push(out_scores, out_docs, q, size, score, d)
@@ -198,7 +208,10 @@ def walk_all(
     list_codes: Any,
     doc_offsets: Any,
     doc_terms: Any,
+    doc_blocks: Any,
+    n_blocks: Any,
     doc_weights: Any,
+    doc_scales: Any,
     allowed: Any,
     table: Any,
     bounds: Any,
@@ -246,10 +259,12 @@ def walk_all(
                     begin += 1
             size = score_candidates(
                 *(np.int64(0), begin, slots, values, missing, to_bound),
-                *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, scored),
+                *(doc_offsets, doc_terms, doc_blocks, n_blocks, doc_weights, doc_scales, table),
+                *(out_scores, out_docs, q, size, scored),
             )
         size = score_candidates(
             *(begin, kept, slots, values, missing, to_bound),
-            *(doc_offsets, doc_terms, doc_weights, table, out_scores, out_docs, q, size, scored),
+            *(doc_offsets, doc_terms, doc_blocks, n_blocks, doc_weights, doc_scales, table),
+            *(out_scores, out_docs, q, size, scored),
         )
     return size

@@ -1,0 +1,76 @@
+"""The rows of a segment, document by document, read the same way however they are stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.index.kernels.split import join_rows
+from splade_engine.index.storage_kinds import (
+    FLOAT16,
+    TERM_KINDS,
+    UINT8,
+    WEIGHT_KINDS,
+    Arrays,
+    stored_terms,
+    stored_weights,
+)
+
+
+class Rows:
+    """The rows of checked arrays.
+
+    Attributes:
+        offsets: int64[n_docs + 1]: row d is entries offsets[d] to offsets[d + 1].
+        terms: an item for each entry: its term number, or the lower bits of it.
+        blocks: uint64: the upper bits, see `kernels/split.py`; uint8[0] where terms are whole.
+        n_blocks: how many different upper parts there may be.
+        weights: an item for each entry: the bits of a float16 as uint16, a float32, or an 8-bit code.
+        scales: float32[n_docs]: weight = code * scale of the row; empty where weights are no codes.
+    """
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.term_kind, self.weight_kind = stored_terms(arrays), stored_weights(arrays)
+        self.offsets = np.asarray(arrays["doc_offsets"])
+        self.terms = np.asarray(arrays[self.term_kind.section])
+        split = self.term_kind.low_bits > 0
+        self.blocks: NDArray[Any] = np.asarray(arrays["doc_term_blocks"]) if split else np.zeros(0, np.uint8)
+        self.n_blocks = self.term_kind.n_blocks(len(arrays["term_ids"]))
+        stored = np.asarray(arrays[self.weight_kind.section])
+        self.weights: NDArray[Any] = stored.view(np.uint16) if self.weight_kind == FLOAT16 else stored
+        self.scales = np.asarray(arrays["doc_scales"])
+
+    @property
+    def variant(self) -> int:
+        """Which of the variants of a kernel over rows fits: those of `TERM_KINDS` times `WEIGHT_KINDS`."""
+        place = TERM_KINDS.index(self.term_kind) * len(WEIGHT_KINDS)
+        return place + WEIGHT_KINDS.index(self.weight_kind)
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What such a kernel is given, in its order."""
+        return self.offsets, self.terms, self.blocks, self.n_blocks, self.weights, self.scales
+
+    def read(
+        self, ordinals: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.float32]]:
+        """(indptr, term numbers, weights) of these rows, in this order."""
+        lengths = self.offsets[ordinals + 1] - self.offsets[ordinals]
+        ptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
+        entry = np.repeat(self.offsets[ordinals] - ptr[:-1], lengths) + np.arange(ptr[-1])
+        terms: NDArray[Any]
+        if self.term_kind.low_bits:
+            terms = np.empty(ptr[-1], np.uint32)
+            wanted = np.ascontiguousarray(ordinals)
+            wide = int(self.terms.dtype == np.uint16)
+            join_rows[wide](wanted, ptr, self.offsets, self.terms, self.blocks, self.n_blocks, terms)
+        else:
+            terms = self.terms[entry]
+        if self.weight_kind == FLOAT16:
+            return ptr, terms, self.weights[entry].view(np.float16).astype(np.float32)
+        weights = self.weights[entry].astype(np.float32)
+        if self.weight_kind == UINT8:
+            weights *= np.repeat(self.scales[ordinals], lengths)
+        return ptr, terms, weights
