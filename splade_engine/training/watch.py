@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import logging
 import sys
@@ -87,6 +88,7 @@ class Watch(TrainerCallback):
         row["seconds_per_step"] = (now - self._since[1]) / max(1, step - self._since[0])
         self._since = (step, now)
         self._write(row)
+        trim_heap()
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Mark the checkpoint complete, with the size of each of its files."""
@@ -125,6 +127,18 @@ class Watch(TrainerCallback):
             line = progress_line(row, self.steps)
             logger.info("%s", line)
             self.bar.set_postfix_str(line.partition("  ")[2], refresh=False)
+
+
+def trim_heap() -> bool:
+    """Give freed memory back to the system, where the C library can (glibc); returns whether it did.
+
+    Batches of all lengths leave holes between live blocks that glibc keeps: a process of 5 GB after 100 steps
+    and 10 GB after 1,700. Of 2.9 GB after six steps 1.1 are live (45 ms to trim).
+    """
+    if sys.platform != "linux":
+        return False
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return trim is not None and bool(trim(0))
 
 
 def refreshers(trainer: SparseTrainer, folder: Path) -> list[Any]:

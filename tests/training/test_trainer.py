@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from safetensors.numpy import load_file
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import InvalidInputError, MissingExtraError, TrainingError
-from splade_engine.training import run, start, trainer
+from splade_engine.training import run, start, trainer, watch
 from splade_engine.training.monitor import Monitor, RunLog, progress_line
 from splade_engine.training.objective import Vectors
 from splade_engine.training.run import last_checkpoint, train
@@ -333,3 +334,15 @@ def test_device_and_precision_that_are_not_there(tmp_path, bert_folder, rows_fil
     )
     with pytest.raises(InvalidInputError, match="fp16 needs a GPU"):
         run.training_arguments(recipe, tmp_path, 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' C libraries have nothing to trim")
+def test_freed_memory_is_given_back():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    blocks = [bytearray(100_000) for _ in range(3000)]  # below the size that is mapped on its own
+    full = resident()
+    del blocks[:-1]  # the last one pins the end of the heap
+    watch.trim_heap()
+    assert resident() < full - 200_000_000
