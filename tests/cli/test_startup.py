@@ -104,6 +104,8 @@ def test_ctrl_c_ends_with_130_and_one_line(corpus_file, tmp_path):
 def test_sigint_while_encoding(corpus_file, tmp_path):
     code = (
         "import os, signal\n"
+        # shells start background jobs with SIGINT ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "encoder.encode_documents = lambda texts, **o: os.kill(os.getpid(), signal.SIGINT) or time.sleep(9)\n"
         "import time"
     )
