@@ -13,7 +13,7 @@ from splade_engine.index import SparseIndex
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.vectors import SparseVectors
 
-POSTINGS = (3, 5, 7, 10, 14, 20, 30, 45, 60, 90, 120, 180)  # thousands, for k of 10 and 100
+POSTINGS = (3, 5, 7, 10, 14, 20, 30, 45, 60, 90, 120, 180, 300, 500)  # thousands, for k of 10 and 100
 
 
 class Ours:
