@@ -17,11 +17,11 @@ from splade_engine.index.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW, n_windo
 from splade_engine.index.rows import Rows
 from splade_engine.index.storage_kinds import (
     FLOAT16,
-    FLOAT32,
     HALF_SMALLEST,
     PLAIN_16,
     PLAIN_32,
     UINT8,
+    TermKind,
     WeightKind,
     terms_for,
     weights_for,
@@ -58,8 +58,9 @@ def build_segment(
     largest = float(vectors.weights.max()) if vectors.nnz else 1.0
     _store_weights(arrays, vectors, weights_for(config, largest), threads, empty)
     _build_lists(arrays, len(vectors), threads, empty)
-    if terms_for(config, len(arrays["term_ids"])) != plain and vectors.nnz:
-        _split_terms(arrays, config, empty)
+    kind = terms_for(config, len(arrays["term_ids"]))
+    if kind != plain and vectors.nnz:
+        _split_terms(arrays, kind, empty)
         arrays[plain.section] = np.zeros(0, terms.dtype)
     return arrays
 
@@ -104,8 +105,7 @@ def _store_weights(
     arrays: dict[str, NDArray[Any]], vectors: SparseVectors, kind: WeightKind, threads: int, empty: Empty
 ) -> None:
     weights = vectors.weights
-    dtype = {FLOAT16: np.float16, FLOAT32: np.float32, UINT8: np.uint8}[kind]
-    out = arrays[kind.section] = empty(len(weights), dtype)
+    out = arrays[kind.section] = empty(len(weights), arrays[kind.section].dtype)
     if kind == UINT8:
         scales = arrays["doc_scales"] = empty(len(vectors), np.float32)
 
@@ -123,13 +123,11 @@ def _store_weights(
     each(convert, _chunks(len(weights)), threads)
 
 
-def _split_terms(arrays: dict[str, NDArray[Any]], config: BuildConfig, empty: Empty) -> None:
+def _split_terms(arrays: dict[str, NDArray[Any]], kind: TermKind, empty: Empty) -> None:
     """Term numbers split in two, from the plain ones; by one thread: rows share words of bits."""
-    offsets, n_local = arrays["doc_offsets"], len(arrays["term_ids"])
-    kind, n_docs, nnz = terms_for(config, n_local), len(offsets) - 1, int(offsets[-1])
-    terms = Rows(arrays).terms
-    n_blocks = kind.n_blocks(n_local)
-    lows = arrays[kind.section] = empty(nnz, np.uint8 if kind.low_bits == 8 else np.uint16)
+    offsets, terms = arrays["doc_offsets"], Rows(arrays).terms
+    n_docs, nnz, n_blocks = len(offsets) - 1, int(offsets[-1]), kind.n_blocks(len(arrays["term_ids"]))
+    lows = arrays[kind.section] = empty(nnz, arrays[kind.section].dtype)
     blocks = arrays["doc_term_blocks"] = empty(-(-(nnz + n_docs * n_blocks) // 64), np.uint64)
     blocks[:] = 0
     split_rows[int(terms.dtype == np.uint32)](0, n_docs, offsets, terms, n_blocks, lows, blocks)

@@ -7,23 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import MissingExtraError
+from splade_engine.training.monitor import LOSSES
 
 _PANELS = (
-    (
-        "loss",
-        (
-            "loss",
-            "contrastive",
-            "pairwise",
-            "margin_mse",
-            "kl",
-            "bank",
-            "self",
-            "term",
-            "reconstruction",
-            "dead_latents",
-        ),
-    ),
+    ("loss", ("loss", *LOSSES)),
     ("terms", ("document_terms", "query_terms")),
     ("penalty", ("penalty_document", "penalty_query", "penalty_joint", "lambda_document", "lambda_query")),
     ("FLOPS", ("flops",)),

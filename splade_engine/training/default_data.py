@@ -7,7 +7,7 @@ BY), WordNet glosses, OpenStax passages marked CC BY, Wikipedia passages (CC BY-
 
 Where a source has no questions, queries are made from the passage: a sentence, a part of one, or a few of its
 words. A part of the Wikipedia documents are two to four passages in a row, because most of the others are
-shorter than the documents that people search.
+shorter than the documents that people search; others are single sentences.
 
 The first 100,000 Wikipedia passages are left to evaluation, as distractors. `apart` names folders of test
 collections: a training text that shares 13 words in a row with one of their documents or queries is left out

@@ -18,6 +18,19 @@ from splade_engine.training.regularizers import flops_metric
 DEAD_AFTER = 100  # steps without an active document after which a term counts as dead
 COLLAPSE_WINDOW = 20  # steps whose mean number of terms decides
 
+# loss parts in the order in which they are shown
+LOSSES = (
+    "contrastive",
+    "pairwise",
+    "margin_mse",
+    "kl",
+    "self",
+    "term",
+    "bank",
+    "reconstruction",
+    "dead_latents",
+)
+
 
 class Monitor:
     """Accumulates over the steps between two log lines.
@@ -144,18 +157,7 @@ def progress_line(row: dict[str, Any], steps: int) -> str:
     parts = [f"step {row.get('step', 0)}/{steps}"]
     if "loss" in row:
         parts.append(f"loss {row['loss']:.4g}")
-    losses = (
-        "contrastive",
-        "pairwise",
-        "margin_mse",
-        "kl",
-        "self",
-        "term",
-        "bank",
-        "reconstruction",
-        "dead_latents",
-    )
-    parts += [f"{name} {row[name]:.4g}" for name in losses if name in row]
+    parts += [f"{name} {row[name]:.4g}" for name in LOSSES if name in row]
     if "document_terms" in row:
         parts.append(f"terms {row['document_terms']:.0f}/{row['query_terms']:.0f}")
         parts.append(f"flops {row['flops']:.3g}")

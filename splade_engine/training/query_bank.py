@@ -62,10 +62,10 @@ class QueryBank:
             documents: M texts.
 
         Returns:
-            Their texts, and the teacher's scores float32[queries, M].
+            Their texts, and the teacher's scores float32[queries, M], on its device.
         """
         scores = self.embeddings @ self.teacher.embed_documents(documents).T
         depth = int(self.ranks[-1]) + 1
         nearest = scores.topk(depth, dim=0).indices[self.ranks.to(scores.device)]
         chosen = torch.unique(nearest.flatten())
-        return [self.texts[i] for i in chosen.tolist()], scores[chosen].cpu().clone()
+        return [self.texts[i] for i in chosen.tolist()], scores[chosen]

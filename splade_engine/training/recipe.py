@@ -53,6 +53,8 @@ class Recipe:
             ("model.query_length", model.query_length, 3),
             ("loss.temperature", loss.temperature, 1e-9),
             ("loss.kl_temperature", loss.kl_temperature, 1e-9),
+            ("loss.bank", loss.bank, 0),
+            ("loss.bank_queries", loss.bank_queries, 1),
             ("regularizer.document_lambda", self.regularizer.document_lambda, 0),
             ("regularizer.query_lambda", self.regularizer.query_lambda, 0),
         ):

@@ -86,7 +86,7 @@ class DenseTeacher:
         return (self.embed(queries) @ self.embed_documents(documents).T).cpu()
 
     def embed_documents(self, texts: Sequence[str]) -> Tensor:
-        """`embed`; the documents of the last call are not embedded again (`QueryBank` asks first)."""
+        """`embed`, kept until other texts come: a batch's own scores and `QueryBank` both ask."""
         if self._last is None or self._last[0] != list(texts):
             self._last = (list(texts), self.embed(texts))
         return self._last[1]

@@ -6,6 +6,7 @@ import json
 import os
 import pickle  # noqa: TID251 - the attack is a pickle: nothing may ever load one
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -126,9 +127,12 @@ for kind in KINDS:
     }
 
 
+WAS_HERE = Path(tempfile.gettempdir()) / "splade-engine-was-here"
+
+
 class Bomb:
     def __reduce__(self) -> tuple:
-        return os.system, ("touch /tmp/splade-engine-was-here",)
+        return os.system, (f"touch {WAS_HERE}",)
 
 
 BOMB = pickle.dumps(Bomb())
@@ -165,7 +169,7 @@ def test_odd_folders_are_refused_soon_and_cheaply(name: str, folder: Path) -> No
     assert time.monotonic() - start < 10.0  # 10,000 segments cost no work each; a loaded machine may pause
     assert psutil.Process().memory_info().rss - resident < 50 << 20
     assert {p.name for p in folder.parent.iterdir()} - {"kept"} == before
-    assert not Path("/tmp/splade-engine-was-here").exists()
+    assert not WAS_HERE.exists()
     for event, what in EVENTS:
         assert event == "open", (event, what)
         assert Path(what).is_relative_to(folder), what

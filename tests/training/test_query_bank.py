@@ -115,6 +115,8 @@ def test_a_run_learns_from_the_bank(tmp_path, bert_folder, no_curves):
     away = {data.sources[0].example(i, np.random.default_rng(0)).query for i in data.held_out_rows()}
     assert len(away) > 5 and not away & set(bank.texts)
 
+    with pytest.raises(InvalidInputError, match=r"loss.bank_queries must be at least 1, got 0"):
+        recipe.override({"loss.bank_queries": 0})
     with pytest.raises(InvalidInputError, match=r"loss.bank needs a dense teacher in loss.teachers"):
         train(recipe.override({"loss.teachers": ["bm25"]}), tmp_path / "lexical")
     with pytest.raises(InvalidInputError, match=r"loss.bank needs model.query = table"):

@@ -12,8 +12,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from splade_engine.index.jit import inlined, prefetch
-from splade_engine.index.kernels.split import low_bits_of, lowest_bit, part_of_row
+from splade_engine.index.jit import prefetch
+from splade_engine.index.kernels.split import lowest_bit, part_of_row
 
 HALF = np.float32(
     2.0**112
@@ -72,8 +72,8 @@ def _scale_of(d: Any, weights: Any, scales: Any) -> Any:
     return one
 
 
-# Which of the loops below a kernel contains is decided by the types of its arrays when it is compiled. A function
-# that hands its arrays to another one counts references to them (22 ns a row), so these hand on none.
+# Which of the loops below a kernel contains is decided by the types of its arrays when it is compiled. A
+# function that hands its arrays to another one counts references (22 ns a row), so these hand on none.
 
 
 def score_row(

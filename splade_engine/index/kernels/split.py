@@ -1,9 +1,9 @@
 """Split term numbers: the lower bits of each entry as they are, the upper ones of a row as a run of bits.
 
-Elias (JACM 21(2), 1974) and Fano (MIT memo 61, 1971): numbers below n_blocks << low_bits ascend within a row,
-so their upper parts ("blocks") never fall. Row d owns length + n_blocks bits from bit offsets[d] + d * n_blocks
-on; its k-th entry, in block b, sets its bit k + b. So where a row begins needs no list of its own, and an entry
-takes its low bits, one bit, and its share of the n_blocks bits.
+Elias (JACM 21(2), 1974) and Fano (MIT memo 61, 1971): numbers below n_blocks << low_bits ascend within a
+row, so their upper parts ("blocks") never fall. Row d owns length + n_blocks bits from bit offsets[d] + d *
+n_blocks on; its k-th entry, in block b, sets its bit k + b. So where a row begins needs no list of its own,
+and an entry takes its low bits, one bit, and its share of the n_blocks bits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import overload
 
 from splade_engine.index.jit import inlined, kernel, numba
 
@@ -39,21 +38,6 @@ else:
         return types.uint64(types.uint64), codegen
 
 
-def low_bits_of(lows: Any) -> Any:
-    """How many bits an item of `lows` (uint8 or uint16) holds."""
-    return np.int64(8 if lows.dtype == np.uint8 else 16)
-
-
-@overload(low_bits_of, inline="never")
-def _low_bits_of(lows: Any) -> Any:
-    bits = lows.dtype.bitwidth
-
-    def known(lows: Any) -> Any:
-        return np.int64(bits)
-
-    return known
-
-
 @inlined
 def part_of_row(word: Any, at: Any, bit: Any, stop: Any) -> Any:
     """The bits of word number `at` that lie in bit..stop-1."""
@@ -71,7 +55,7 @@ def split_rows(
     first: Any, last: Any, offsets: Any, terms: Any, n_blocks: Any, lows: Any, blocks: Any
 ) -> None:
     """Write the lower bits of the rows first..last-1, and set the bits of the upper ones."""
-    shift = low_bits_of(lows)
+    shift = np.int64(8 * lows.itemsize)
     for d in range(first, last):
         bit = d * n_blocks
         for j in range(offsets[d], offsets[d + 1]):
@@ -86,7 +70,7 @@ def join_rows(
     wanted: Any, starts: Any, offsets: Any, lows: Any, blocks: Any, n_blocks: Any, out: Any
 ) -> None:
     """out[starts[i]:] = the term numbers of row wanted[i], put together again."""
-    shift = low_bits_of(lows)
+    shift = np.int64(8 * lows.itemsize)
     for i in range(len(wanted)):
         d = wanted[i]
         begin, end = offsets[d], offsets[d + 1]
