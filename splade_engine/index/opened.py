@@ -18,7 +18,7 @@ from splade_engine.vectors import SparseVectors
 
 
 class OpenedIndex:
-    """Documents, ids and stored rows by ordinal. The half of `SparseIndex` that neither searches nor changes."""
+    """Documents, ids, stored rows by ordinal: the half of `SparseIndex` that neither searches nor changes."""
 
     def __init__(self, path: Path, snapshot: Snapshot, verify: Verify) -> None:
         self.path = path
@@ -85,8 +85,8 @@ class OpenedIndex:
         return look(self.path, self._snapshot)
 
     def __copy__(self) -> Self:
-        """The same opened generation, which stays when the original moves on. Costs nothing: nothing is opened
-        or read again (`copy` would otherwise ask `__reduce__`, and that took 235 ms a search).
+        """The same opened generation, which stays when the original moves on. Costs nothing: nothing is
+        opened or read again (`copy` would otherwise ask `__reduce__`, and that took 235 ms a search).
         """
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)

@@ -69,9 +69,7 @@ class WordEncoder:
         return [f"t{i}" for i in range(self.n_terms)]
 
     def _encode(self, texts: Sequence[str]) -> SparseVectors:
-        rows = []
-        for text in texts:
-            rows.append({zlib.crc32(w.encode()) % self.n_terms: self.weight for w in words_of(text)})
+        rows = [{zlib.crc32(w.encode()) % self.n_terms: self.weight for w in words_of(t)} for t in texts]
         return SparseVectors.from_dicts(rows, self.n_terms)
 
     def encode_documents(self, texts: Sequence[str], **options: object) -> SparseVectors:

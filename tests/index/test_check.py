@@ -48,7 +48,7 @@ def test_codes_that_no_build_gives_are_found_by_the_deep_check(tmp_path: Path, c
         codes[codes == 255] = 254
     forge(ix, doc_scales=scales, doc_weights_8=codes)
     ix.check(deep=False)
-    with pytest.raises(IndexCorruptError, match="segment 0: .* does not belong"):
+    with pytest.raises(IndexCorruptError, match=r"segment 0: .* does not belong"):
         ix.check()
 
 

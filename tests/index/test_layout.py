@@ -117,7 +117,7 @@ def test_every_bit_of_split_terms_counts(small):
             continue
         rows = SegmentSearcher(arrays | {"doc_term_blocks": words}, n_docs=FEW, n_terms=300, nnz=nnz)
         assert all((np.diff(terms) > 0).all() for terms, _ in rows.vectors(np.arange(FEW)))
-    assert 0 < refused
+    assert refused > 0
 
 
 def test_split_terms_must_ascend_across_the_parts_that_are_checked(small, monkeypatch):
@@ -150,9 +150,21 @@ def test_a_shorter_array_of_codes_or_split_terms_is_refused(small, name):
 def test_scales_and_blocks_belong_to_codes_and_split_terms(good, small):
     odd = [
         (good, N, TERMS, {"doc_scales": np.ones(N, np.float32)}, "doc_weights_8: must hold"),
-        (good, N, TERMS, {"doc_term_blocks": small[0]["doc_term_blocks"]}, "doc_term_blocks: must hold 0 entries"),
+        (
+            good,
+            N,
+            TERMS,
+            {"doc_term_blocks": small[0]["doc_term_blocks"]},
+            "doc_term_blocks: must hold 0 entries",
+        ),
         (small, FEW, 300, {"doc_scales": np.zeros(0, np.float32)}, "doc_weights_16: must hold"),
-        (small, FEW, 300, {"doc_weights_16": np.ones(3, np.float16)}, "doc_weights_16: must be empty because"),
+        (
+            small,
+            FEW,
+            300,
+            {"doc_weights_16": np.ones(3, np.float16)},
+            "doc_weights_16: must be empty because",
+        ),
     ]
     for (arrays, nnz), n_docs, n_terms, others, message in odd:
         with pytest.raises(IndexCorruptError, match=message):

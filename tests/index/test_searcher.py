@@ -15,7 +15,13 @@ from splade_engine.vectors import SparseVectors
 from tests import oracle
 
 EXACT = SearchConfig(exact=True)
-KINDS = [("float16", "plain"), ("float32", "plain"), ("uint8", "plain"), ("float16", "split"), ("uint8", "split")]
+KINDS = [
+    ("float16", "plain"),
+    ("float32", "plain"),
+    ("uint8", "plain"),
+    ("float16", "split"),
+    ("uint8", "split"),
+]
 FULL = SearchConfig(max_postings=1 << 40, n_candidates=1 << 30)
 
 

@@ -185,7 +185,9 @@ def search_queries(  # noqa: C901  (three ways to an answer, one after the other
                     left, right = doc_offsets[d], doc_offsets[d + 1]
                     bit, stop = left + d * n_blocks, right + (d + 1) * n_blocks
                     row_scale = scale_of(d, doc_weights, doc_scales)
-                    score = score_row(left, right, bit, stop, doc_terms, doc_blocks, doc_weights, row_scale, table)
+                    score = score_row(
+                        left, right, bit, stop, doc_terms, doc_blocks, doc_weights, row_scale, table
+                    )
                     out_scored[q] += 1
                     if score > np.float32(0.0):
                         size = push(out_scores, out_docs, q, size, score, d)
