@@ -26,6 +26,7 @@ from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.training.mixture import TrainingSet
 from splade_engine.training.monitor import RunLog
 from splade_engine.training.probe import Probe, folder_probe, held_out_probe
+from splade_engine.training.query_bank import open_bank
 from splade_engine.training.recipe import Recipe, load_recipe
 from splade_engine.training.saving import save_student
 from splade_engine.training.start import (
@@ -35,7 +36,6 @@ from splade_engine.training.start import (
     choose_device,
     load_teachers,
     open_sources,
-    query_bank,
     term_teacher,
     world_size,
 )
@@ -121,7 +121,7 @@ def _run(
     teachers = load_teachers(recipe, data.sources)
     if recipe.loss.bank:
         announce("embedding the queries of all sources", progress)
-    bank = query_bank(recipe, data, teachers)
+    bank = open_bank(recipe, data, teachers, start, folder / "cache", progress)
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
         collator.term_targets = term_teacher(start)
@@ -269,7 +269,9 @@ def _with_absolute_paths(recipe: Recipe) -> Recipe:
         else recipe.model.idf,
     )
     probe = replace(recipe.probe, data=absolute(recipe.probe.data) or "")
-    return replace(recipe, data=replace(recipe.data, sources=sources), model=model, probe=probe)
+    loss = replace(recipe.loss, bank_corpus=absolute(recipe.loss.bank_corpus) or "")
+    data = replace(recipe.data, sources=sources)
+    return replace(recipe, data=data, model=model, loss=loss, probe=probe)
 
 
 def _check_installed() -> None:

@@ -137,7 +137,7 @@ class SparseTrainer(Trainer):
             student = self.student
             table = None if student.table is None else student.table.detach().clamp(min=0)
             if "targets" in inputs and vectors.logits is not None and table is not None:
-                from splade_engine.training.teachers import term_loss
+                from splade_engine.training.lexical import term_loss
 
                 surplus = self.recipe.loss.term_surplus
                 parts["term"] = term_loss(vectors.logits, inputs["targets"], table, surplus=surplus)
@@ -172,12 +172,16 @@ class SparseTrainer(Trainer):
 
     def _bank_loss(self, bank: QueryBank, vectors: Vectors, inputs: dict[str, Any]) -> Tensor:
         documents = vectors.documents[vectors.valid]
-        texts, dense = bank.near(inputs["document_texts"])
+        chosen, dense = bank.near(inputs["document_texts"])
+        texts = [bank.texts[i] for i in chosen.tolist()]
         collator: Any = self.data_collator
         ids = (part.to(documents.device) for part in collator.encoded("query", texts))
         scored = (dense if t is bank.teacher else t(texts, inputs["document_texts"]) for t in self.teachers)
         tables = [table.to(documents.device).float() for table in scored]
-        return bank_loss(self.student.query_vectors(*ids), documents, tables, self.recipe.loss)
+        others = None
+        if bank.competitors is not None:
+            others = bank.competitors.of(chosen, inputs["document_texts"], documents.device)
+        return bank_loss(self.student.query_vectors(*ids), documents, tables, self.recipe.loss, others)
 
     @torch.no_grad()
     def _count_documents(self, vectors: Vectors) -> None:

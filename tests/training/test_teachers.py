@@ -11,13 +11,8 @@ import torch
 from transformers import BertModel
 
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
-from splade_engine.training.teachers import (
-    DenseTeacher,
-    LexicalTeacher,
-    TermTeacher,
-    load_teacher,
-    term_loss,
-)
+from splade_engine.training.lexical import LexicalTeacher, TermTeacher, term_loss
+from splade_engine.training.teachers import DenseTeacher, load_teacher
 from tests.tiny_bert import SPECIAL, write_bert
 
 DOCUMENTS = [
