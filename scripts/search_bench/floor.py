@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numba
 import numpy as np
@@ -39,6 +41,28 @@ def in_a_chain(values, steps):  # noqa: ANN001, ANN201
     return at
 
 
+@numba.njit(nogil=True)
+def in_registers(steps):  # noqa: ANN001, ANN201
+    """Four chains of multiplications that touch no memory: what a core does when nothing makes it wait."""
+    a, b, c, d = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+    odd = np.uint64(6364136223846793005)
+    for _ in range(steps):
+        a, b, c, d = a * odd + b, b * odd + c, c * odd + d, d * odd + a
+    return a ^ b ^ c ^ d
+
+
+def cores() -> float:
+    """Arithmetic per second on all cores, as a share of one core's times their number: below 1 where cores
+    share what they compute with (two hardware threads of one core), a clock or a budget.
+    """
+    n, steps = os.cpu_count() or 1, 20_000_000
+    in_registers(1)  # compiled here
+    with ThreadPoolExecutor(n) as pool:
+        alone = fastest(lambda: in_registers(steps))
+        together = fastest(lambda: list(pool.map(in_registers, [steps] * n)))
+    return alone / together
+
+
 def memory_speed() -> tuple[float, float, float]:
     """ns per byte read in sequence, per random cache line asked for among many, and per line of which each
     tells where the next one is; one thread.
@@ -64,8 +88,9 @@ def print_floor(
 ) -> None:
     """What our best settings must at least read: list entries of 3 bytes, rows of 4 bytes an entry."""
     per_byte, per_line, alone = memory_speed()
+    print(f"\narithmetic without memory on all cores: {cores():.2f} of linear")
     print(
-        f"\nmemory, one thread: {1 / per_byte:.1f} GB/s in sequence; a random line {alone:.0f} ns alone, "
+        f"memory, one thread: {1 / per_byte:.1f} GB/s in sequence; a random line {alone:.0f} ns alone, "
         f"{per_line:.1f} ns among many"
     )
     windows = -(-n_docs // WINDOW)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.builder import each
 from splade_engine.index.config import SearchConfig
 from splade_engine.index.kernels.search import search_queries
 from splade_engine.index.layout import N_LEVELS, WINDOW
@@ -17,7 +18,9 @@ from splade_engine.index.rows import Rows
 from splade_engine.index.storage_kinds import Arrays
 from splade_engine.vectors import SparseVectors
 
-_MOST_AT_ONCE = 128  # queries that one of several threads takes at a time
+# A call of the kernel with its 43 arguments holds the interpreter for 20 us. One thread makes one call;
+# several take what is left in ever smaller parts, within these bounds, so that they end together
+_MOST_AT_ONCE, _LEAST_AT_ONCE = 128, 8
 _TABLE_TERMS = 1 << 22  # vocabularies up to this size get a table of term numbers (16 MiB at most)
 
 
@@ -50,6 +53,30 @@ class _Scratch:
         room = 4 * n_candidates + 1024 + WINDOW  # a window can add each of its documents once
         self.slots = np.empty(room, np.int64)
         self.values, self.work = np.empty((2, room), np.uint16)
+
+
+def shares(n_queries: int, threads: int) -> list[tuple[int, int]]:
+    """(first, last) of the parts in which several threads take a batch of queries."""
+    if threads == 1:
+        return [(0, n_queries)]
+    parts, first = [], 0
+    while first < n_queries:
+        size = max((n_queries - first) // (2 * threads), _LEAST_AT_ONCE)
+        last = min(first + min(size, _MOST_AT_ONCE), n_queries)
+        parts.append((first, last))
+        first = last
+    return parts
+
+
+def _together(work: Callable[[], None], threads: int) -> None:
+    """Call `work` in so many threads, this one among them (kernels release the interpreter)."""
+    if threads == 1:
+        return work()
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for other in others:
+            other.result()
 
 
 class SegmentSearcher:
@@ -105,27 +132,25 @@ class SegmentSearcher:
         longest = int(queries.row_nnz.max())
         call = search_queries[self._rows.variant]
 
-        # a call of the kernel with its 43 arguments holds the interpreter for 20 us: one thread makes one,
-        # and several make at least four each, so that they end together
-        step = len(queries) if threads == 1 else min(_MOST_AT_ONCE, -(-len(queries) // (4 * threads)))
+        parts = shares(len(queries), threads)
+        left = iter(parts)
 
-        def work(first: int) -> None:
-            last = min(first + step, len(queries))
+        def work() -> None:
             scratch = self._take_scratch(longest, n_candidates)
-            call(
-                *(first, last, config.exact, budget, n_candidates),
-                *(queries.indptr, queries.terms, queries.weights),
-                *(self._number_of, self._ids, WINDOW, N_LEVELS, *self._lists),
-                *(*self._rows.arguments, mask, n_allowed),
-                *(scratch.table, scratch.lists, scratch.factors, scratch.priorities, scratch.multipliers),
-                *(scratch.active, scratch.lowest, scratch.ends, scratch.histogram, scratch.bounds),
-                *(scratch.slots, scratch.values, scratch.work, docs, values, scored),
-            )
+            for first, last in left:
+                call(
+                    *(first, last, config.exact, budget, n_candidates),
+                    *(queries.indptr, queries.terms, queries.weights),
+                    *(self._number_of, self._ids, WINDOW, N_LEVELS, *self._lists),
+                    *(*self._rows.arguments, mask, n_allowed),
+                    *(scratch.table, scratch.lists, scratch.factors, scratch.priorities, scratch.multipliers),
+                    *(scratch.active, scratch.lowest, scratch.ends, scratch.histogram, scratch.bounds),
+                    *(scratch.slots, scratch.values, scratch.work, docs, values, scored),
+                )
             with self._lock:
                 self._free.append(scratch)
 
-        firsts = range(0, len(queries), step)
-        each(work, firsts, min(threads, len(firsts)))
+        _together(work, min(threads, len(parts)))
         if wanted != k:
             ordinals[:, :wanted], scores[:, :wanted] = docs, values
         return SegmentHits(ordinals, scores, scored)

@@ -10,7 +10,7 @@ from splade_engine.index.builder import build_segment
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.kernels import plan
 from splade_engine.index.layout import N_LEVELS, WINDOW, check_structure
-from splade_engine.index.searcher import SegmentSearcher
+from splade_engine.index.searcher import SegmentSearcher, shares
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 
@@ -263,3 +263,27 @@ def test_bad_arguments_are_named():
         engine.search(queries, 1, EXACT, threads=0)
     with pytest.raises(InvalidInputError, match="ordinal 5: the segment has 5 documents"):
         engine.vectors([5])
+
+
+@given(st.integers(0, 3000), st.integers(1, 70))
+def test_shares_cover_a_batch_once_and_get_smaller(n, threads):
+    parts = shares(n, threads)
+    assert [i for first, last in parts for i in range(first, last)] == list(range(n))
+    sizes = [last - first for first, last in parts]
+    assert sizes == sorted(sizes, reverse=True)
+    if threads == 1:
+        assert len(parts) == 1
+    elif n >= 16 * threads:
+        assert sizes[0] <= max(8, n / (2 * threads)) and sizes[-1] <= 16  # nobody is waited for long
+        assert min(sizes[:-1]) >= 8
+
+
+def test_a_failing_thread_fails_the_search():
+    vectors = random_vectors(0, 60, 30, 5)
+    engine = searcher(vectors)
+    wanted = engine.search(vectors, 10, EXACT, threads=3)
+    lists, engine._lists = engine._lists, engine._lists[:-1]  # an argument short
+    with pytest.raises(TypeError):
+        engine.search(vectors, 10, EXACT, threads=3)
+    engine._lists = lists
+    assert np.array_equal(engine.search(vectors, 10, EXACT, threads=3).ordinals, wanted.ordinals)
