@@ -23,12 +23,14 @@ from splade_engine.eval.qrels import read_qrels
 from splade_engine.training.collate import Collator
 from splade_engine.training.csr import CsrStudent
 from splade_engine.training.examples import Example
+from splade_engine.training.heap import trim_heap
 from splade_engine.training.line_file import TextsById
 from splade_engine.training.mixture import TrainingSet
 from splade_engine.training.model import SparseStudent
 from splade_engine.training.sources import QUERY_FILES
 
 BATCH = 32
+_TRIM = 64  # batches
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def encode(student: SparseStudent | CsrStudent, collator: Collator, texts: Seque
         weights.append(out[row, column].float().cpu().numpy())
         rows.append(chosen[row.cpu().numpy()])
         columns.append(column.cpu().numpy())
+        if len(rows) % _TRIM == 0:
+            trim_heap()
     none = [np.zeros(0, np.int64)]
     places: Any = (np.concatenate(rows or none), np.concatenate(columns or none))
     values: Any = np.concatenate(weights or none).astype(np.float32)

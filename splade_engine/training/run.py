@@ -120,7 +120,8 @@ def _run(
         announce(f"teachers: {', '.join(recipe.loss.teachers)}", progress)
     teachers = load_teachers(recipe, data.sources)
     if recipe.loss.bank:
-        announce("embedding the queries of all sources", progress)
+        hits = f", searching them in {recipe.loss.bank_corpus}" if recipe.loss.bank_corpus else ""
+        announce(f"embedding the queries of all sources{hits}", progress)
     bank = open_bank(recipe, data, teachers, start, folder / "cache", progress)
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
