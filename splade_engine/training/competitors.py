@@ -26,12 +26,14 @@ from tqdm import tqdm
 
 from splade_engine.atomic_file import atomic_file
 from splade_engine.errors import DatasetError
+from splade_engine.training import distillation
 from splade_engine.training.teachers import DenseTeacher, Rows, Teacher
 from splade_engine.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
 
 _QUERIES = 1024  # whose pairs are scored at a time
+_SAMPLE = 4096  # queries whose entropies are looked at
 _TEXTS = 4096  # embedded between two moves of the bar
 
 
@@ -82,6 +84,25 @@ class Competitors:
         valid = (found >= 0) & ~torch.isin(found, torch.tensor(there, dtype=found.dtype))
         teachers = [table[queries].to(device) for table in self.teachers]
         return Competing(self.student[queries].to(device), teachers, valid.to(device))
+
+    def entropies(self, scale: float, weights: Sequence[float] | None = None) -> tuple[float, float]:
+        """How sure the student and the teachers' ensemble are: mean entropy in nats of the softmax of their
+        scores over each query's competitors (of some thousand queries).
+
+        Args:
+            scale, weights: of `distillation.ensemble`.
+        """
+        some = torch.arange(0, len(self.documents), max(1, len(self.documents) // _SAMPLE))
+        valid = self.documents[some] >= 0
+        ensemble = distillation.ensemble(
+            [table[some] for table in self.teachers], scale=scale, weights=weights, mask=valid
+        )
+        return _entropy(self.student[some], valid), _entropy(ensemble, valid)
+
+
+def _entropy(scores: Tensor, valid: Tensor) -> float:
+    logs = scores.masked_fill(~valid, torch.finfo(scores.dtype).min / 4).log_softmax(1)
+    return float(-(logs.exp() * logs).sum(1).mean())
 
 
 def find_competitors(

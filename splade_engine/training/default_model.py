@@ -64,14 +64,21 @@ _FURTHER: dict[str, Any] = {
     "regularizer.document_lambda": 0.005,
     "regularizer.document_threshold": 220,
 }
-_BANK: dict[str, Any] = {"train.lr": 1.8e-4, "loss.bank": 2.0}
 CORPUS = "corpus/corpus.jsonl"  # below WORK/data
 # What each run changes of the recipe `default`; each begins with the encoder of the one before
 STAGES: dict[str, dict[str, Any]] = {
     "run": {},
     "further": {**_FURTHER, "train.steps": 1000, "train.lr": 1.2e-4, "train.seed": 11, "loss.kl": 2.0},
-    "bank": {**_FURTHER, **_BANK, "train.steps": 2200, "train.seed": 23},
-    "competitors": {**_FURTHER, **_BANK, "train.steps": 2600, "train.seed": 37, "loss.bank_corpus": CORPUS},
+    "bank": {**_FURTHER, "train.steps": 2200, "train.lr": 1.8e-4, "train.seed": 23, "loss.bank": 2.0},
+    "competitors": {
+        **_FURTHER,
+        "train.steps": 2000,
+        "train.lr": 1.5e-4,
+        "train.seed": 37,
+        "loss.bank": 2.0,
+        "loss.bank_corpus": CORPUS,
+        "loss.bank_scale": 25.0,
+    },
 }
 
 

@@ -9,6 +9,7 @@ teachers' order among the others is all there is to learn: no query is answered 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from splade_engine.training.start import Start, choose_device
 from splade_engine.training.teachers import DenseTeacher, Teacher
 from splade_engine.vectors import SparseVectors
 
+logger = logging.getLogger(__name__)
+
+UNSURE = 1.5  # times the student's entropy: measured with 1.75, see docs/training.md
 FURTHEST = 64  # rank of the most distant query that a document brings along
 
 
@@ -125,6 +129,14 @@ def open_bank(
 
         bank.competitors = find_competitors(
             bank.texts, texts, vectors, teachers, loss.bank_competitors, work, progress=progress
+        )
+        student, ensemble = bank.competitors.entropies(loss.bank_scale, loss.teacher_weights or None)
+        logger.log(
+            logging.WARNING if ensemble > UNSURE * student else logging.INFO,
+            "over its competitors a query's scores have an entropy of %.2f nats, the teachers' at "
+            "loss.bank_scale = %g one of %.2f: teachers that are less sure take right answers down, a larger "
+            "scale makes them surer",
+            *(student, loss.bank_scale, ensemble),
         )
     return bank
 

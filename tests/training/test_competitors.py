@@ -92,6 +92,17 @@ def test_the_batchs_own_documents_do_not_compete():
     assert valid.tolist() == [[False, True, False], [True, False, False], [True, False, False]]
 
 
+def test_entropies_tell_how_sure_both_are():
+    documents = np.array([[0, 1, -1]] * 3, np.int32)
+    student, teacher = np.zeros((3, 3), np.float32), np.array([[1, 0, 9]] * 3, np.float32)
+    competitors = Competitors(["a", "b"], documents, student, teacher[None])
+    ours, theirs = competitors.entropies(2.0)
+    p = 1 / (1 + np.exp(-2.0))  # min-max makes the two scores 2 and 0; the third is padding
+    assert ours == pytest.approx(np.log(2), abs=1e-5)
+    assert theirs == pytest.approx(-p * np.log(p) - (1 - p) * np.log(1 - p), abs=1e-4)
+    assert competitors.entropies(40.0)[1] < 1e-3
+
+
 def test_loss_is_kl_over_the_batch_and_the_competitors():
     rng = np.random.default_rng(0)
     queries, documents, student = rng.random((5, 9)), rng.random((4, 9)), 3 * rng.random((5, 3))
@@ -131,7 +142,7 @@ def bank_recipe(folder, pairs, corpus, **over):
     return made.quick_recipe("idf-aware", folder, pairs, **{**settings, **over})
 
 
-def test_a_run_learns_where_its_documents_belong(tmp_path, bert_folder, no_curves, monkeypatch):
+def test_a_run_learns_where_its_documents_belong(tmp_path, bert_folder, no_curves, monkeypatch, caplog):
     rows = [
         {"query": f"{r['query']} {i}", "positive": r["positive"]}
         for i, r in enumerate(made.synthetic_rows(80))
@@ -149,11 +160,16 @@ def test_a_run_learns_where_its_documents_belong(tmp_path, bert_folder, no_curve
     data = build_training_set(recipe, sources)
     start = build_student(recipe.model, sources, tmp_path / "cache")
     teachers = [DenseTeacher(bert_folder), LexicalTeacher(some_texts(9, 1))]
+    caplog.clear()
     bank = query_bank.open_bank(recipe, data, teachers, start, tmp_path / "cache")
+    assert not caplog.text  # warnings only
     assert bank.competitors.documents.shape == (len(bank), 8)
     monkeypatch.setattr(query_bank, "encode_corpus", None)  # a run that goes on encodes nothing again
     again = query_bank.open_bank(recipe, data, teachers, start, tmp_path / "cache")
     assert again.competitors.student.equal(bank.competitors.student)
+    monkeypatch.setattr(query_bank, "UNSURE", 0.0)
+    query_bank.open_bank(recipe, data, teachers, start, tmp_path / "cache")
+    assert "a larger scale makes them surer" in caplog.text
 
     with pytest.raises(InvalidInputError, match=r"loss.bank_competitors must be at least 1, got 0"):
         recipe.override({"loss.bank_competitors": 0})
