@@ -23,8 +23,8 @@ from splade_engine.eval.qrels import read_qrels
 from splade_engine.training.collate import Collator
 from splade_engine.training.csr import CsrStudent
 from splade_engine.training.examples import Example
-from splade_engine.training.heap import trim_heap
 from splade_engine.training.line_file import TextsById
+from splade_engine.training.memory import trim_heap
 from splade_engine.training.mixture import TrainingSet
 from splade_engine.training.model import SparseStudent
 from splade_engine.training.sources import QUERY_FILES

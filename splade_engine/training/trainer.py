@@ -24,6 +24,7 @@ from splade_engine.training.collate import Collator
 from splade_engine.training.cpu_layers import use_cpu_layers
 from splade_engine.training.csr import CsrStudent
 from splade_engine.training.distillation import moving_average
+from splade_engine.training.memory import first_queries, is_out_of_memory, memory_advice
 from splade_engine.training.mixture import TrainingSet
 from splade_engine.training.model import SparseStudent, batch_inputs, copy_student
 from splade_engine.training.monitor import Monitor
@@ -217,11 +218,11 @@ class SparseTrainer(Trainer):
             loss: Tensor = super().training_step(model, inputs, num_items_in_batch)
             return loss
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         # outside the handler: its traceback would keep the failed step's tensors alive
         fits = self._largest_fitting(model, inputs)
-        raise TrainingError(_memory_advice(shape, fits, self.recipe))
+        raise TrainingError(memory_advice(shape, fits, self.recipe))
 
     def _largest_fitting(self, model: nn.Module, inputs: dict[str, Any]) -> int:
         """Half the queries until forward and backward pass; 0 if not even one does."""
@@ -236,7 +237,7 @@ class SparseTrainer(Trainer):
                     loss, _ = self._total(model(**batch_inputs(part)), part)
                 self.accelerator.backward(loss)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 size //= 2
             else:
@@ -315,41 +316,3 @@ def _load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
         raise TrainingError(
             f"the checkpoint does not fit the model: missing {missing[:3]}, more {unexpected[:3]}"
         )
-
-
-def first_queries(batch: dict[str, Any], n: int) -> dict[str, Any]:
-    """The first n queries of a batch with their documents."""
-    group = batch["group"]
-    rows = int((batch["slots"] < n * group).sum())
-    out = dict(batch)
-    for name, value in batch.items():
-        if name.startswith("query_") or name == "scores":
-            out[name] = value[:n]
-        elif name.startswith("document_") or name == "slots":
-            out[name] = value[:rows]
-    out["same"] = batch["same"][:n, : n * group]
-    return out
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
-        return True
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-
-
-def _memory_advice(shape: tuple[int, ...], fits: int, recipe: Recipe) -> str:
-    queries, documents, tokens = shape
-    place = f"out of memory at {queries} queries with {documents} documents of {tokens} tokens"
-    if not fits:
-        return (
-            f"{place}: not even one query fits; shorten model.document_length (now "
-            f"{recipe.model.document_length}) or "
-            f"lower data.negatives (now {recipe.data.negatives})"
-        )
-    accumulation = recipe.train.accumulation * max(1, recipe.train.batch_size // fits)
-    return (
-        f"{place}: train.batch_size = {fits} fits (tried); with train.accumulation = {accumulation} a step "
-        "sees as many "
-        "queries as before"
-    )

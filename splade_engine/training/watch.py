@@ -13,7 +13,7 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from splade_engine.atomic_file import atomic_file
-from splade_engine.training.heap import trim_heap
+from splade_engine.training.memory import trim_heap
 from splade_engine.training.monitor import RunLog, progress_line
 from splade_engine.training.probe import Probe
 from splade_engine.training.saving import save_student

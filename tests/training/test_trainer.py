@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import InvalidInputError, MissingExtraError, TrainingError
-from splade_engine.training import heap, run, start, trainer
+from splade_engine.training import memory, run, start, trainer
 from splade_engine.training.monitor import Monitor, RunLog, progress_line
 from splade_engine.training.objective import Vectors
 from splade_engine.training.run import last_checkpoint, train
@@ -344,5 +344,5 @@ def test_freed_memory_is_given_back():
     blocks = [bytearray(100_000) for _ in range(3000)]  # below the size that is mapped on its own
     full = resident()
     del blocks[:-1]  # the last one pins the end of the heap
-    heap.trim_heap()
+    memory.trim_heap()
     assert resident() < full - 200_000_000
