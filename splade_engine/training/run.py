@@ -122,7 +122,8 @@ def _run(
     if recipe.loss.bank:
         hits = f", searching them in {recipe.loss.bank_corpus}" if recipe.loss.bank_corpus else ""
         announce(f"embedding the queries of all sources{hits}", progress)
-    bank = open_bank(recipe, data, teachers, start, folder / "cache", progress)
+    with arguments.main_process_first():  # the others read what it found
+        bank = open_bank(recipe, data, teachers, start, folder / "cache", progress)
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
         collator.term_targets = term_teacher(start)
