@@ -95,7 +95,7 @@ def default_pairs(folder: str | Path, seed: int = 1) -> tuple[list[Pair], list[P
             if made is not None:
                 pairs.append(Pair(*made, name))
     pairs += _openstax(root / "train" / "openstax", rng)
-    rows = list(wikipedia_rows(root))
+    rows = list(_rows(root / "passages" / "wikipedia-en.jsonl.zst"))
     order = list(range(DISTRACTORS, len(rows)))
     rng.shuffle(order)
     pairs += _wikipedia(rows, order, rng)
@@ -141,19 +141,9 @@ def documents_for_idf(folder: str | Path, every: int = 4) -> Iterator[str]:
     root = Path(folder)
     for name in ("arxiv-abstracts", "medquad", "squad-sentences", "openstax", "acl-anthology"):
         yield from _collection(root / "train" / name, name).documents.values()
-    for i, row in enumerate(wikipedia_rows(root)):
+    for i, row in enumerate(_rows(root / "passages" / "wikipedia-en.jsonl.zst")):
         if i % every == 0 and i >= DISTRACTORS:
             yield f"{row['title']} {row['text']}"
-
-
-def wikipedia_rows(folder: Path) -> Iterator[dict[str, str]]:
-    """`title` and `text` of every Wikipedia passage, the distractors first."""
-    return _rows(folder / "passages" / "wikipedia-en.jsonl.zst")
-
-
-def sentences(passage: str) -> list[str]:
-    """A passage's sentences of 10 to 45 words."""
-    return [s for s in _SENTENCE.split(passage) if 10 <= len(s.split()) <= 45]
 
 
 def sentence_query(text: str, rng: random.Random, keep: float) -> tuple[str, str] | None:
@@ -236,7 +226,7 @@ def _wikipedia_sentences(
     for i in order:
         if len(pairs) == SENTENCES:
             break
-        fitting = sentences(rows[i]["text"])
+        fitting = [s for s in _SENTENCE.split(rows[i]["text"]) if 10 <= len(s.split()) <= 45]
         if not fitting:
             continue
         sentence = rng.choice(fitting)

@@ -1,9 +1,8 @@
 """The bundled encoder, from a folder of collections to the compact folder in the package.
 
-WORK/data/            one JSONL file per source, `corpus/` to search in, and `idf.json`, the query table
-                      (`plan.json`: they are whole)
+WORK/data/            one JSONL file per source and `idf.json`, the query table (`plan.json`: they are whole)
 WORK/run/             a run of the recipe `default`, as `splade-engine train` makes it; continued if cut short
-WORK/further/, ...    further ones, each from the encoder before it, with the changes of `STAGES`
+WORK/further/, bank/  further ones, each from the encoder before it, with the changes of `STAGES`
 OUTPUT/               the result in int8, see `encoder/quantized.py`; its README.md is kept
 
 `scripts/train_default` is the command.
@@ -27,7 +26,6 @@ from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
 from splade_engine.encoder.quantized import save_quantized
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
-from splade_engine.training.default_bank import write_corpus
 from splade_engine.training.default_data import documents_for_idf, write_sources
 from splade_engine.training.idf import bm25_idf, document_frequencies, read_table
 from splade_engine.training.recipe import Recipe, load_recipe
@@ -35,8 +33,8 @@ from splade_engine.training.run import TrainingResult, train
 
 logger = logging.getLogger(__name__)
 
-# sources of the last two runs and their shares: more questions, and single sentences as documents. The first
-# one gives the held-out queries of the quick nDCG@10
+# sources of the third run and their shares: more questions, and single sentences as documents. The first one
+# gives the held-out queries of the quick nDCG@10
 SHARES = {
     "arxiv-abstracts": 10_000.0,
     "medquad": 13_000.0,
@@ -64,21 +62,11 @@ _FURTHER: dict[str, Any] = {
     "regularizer.document_lambda": 0.005,
     "regularizer.document_threshold": 220,
 }
-CORPUS = "corpus/corpus.jsonl"  # below WORK/data
 # What each run changes of the recipe `default`; each begins with the encoder of the one before
 STAGES: dict[str, dict[str, Any]] = {
     "run": {},
     "further": {**_FURTHER, "train.steps": 1000, "train.lr": 1.2e-4, "train.seed": 11, "loss.kl": 2.0},
     "bank": {**_FURTHER, "train.steps": 2200, "train.lr": 1.8e-4, "train.seed": 23, "loss.bank": 2.0},
-    "competitors": {
-        **_FURTHER,
-        "train.steps": 2000,
-        "train.lr": 1.5e-4,
-        "train.seed": 37,
-        "loss.bank": 2.0,
-        "loss.bank_corpus": CORPUS,
-        "loss.bank_scale": 25.0,
-    },
 }
 
 
@@ -107,9 +95,7 @@ def prepare(data: str | Path, base: str | Path, output: str | Path, apart: Seque
             )
         return
     files = write_sources(data, target, apart)
-    (target / CORPUS).parent.mkdir(exist_ok=True)
-    documents = write_corpus(data, files, target / CORPUS, apart)
-    logger.info("%s: %d sources, and %d documents to search in", target, len(files), documents)
+    logger.info("%s: %d sources", target, len(files))
     tokenizer = TextTokenizer(Path(base), MAX_LENGTH)
     idf = query_table(data, tokenizer)
     weights = dict(zip(tokenizer.vocabulary(len(idf)), idf.tolist(), strict=True))
@@ -149,8 +135,7 @@ def recipes(sources: Path, base: Path, work: Path, steps: int | None = None) -> 
         shares = SHARES if "loss.bank" in changes else dict.fromkeys(ORDER, 0.0)
         there = {path: w for s, w in shares.items() if (path := sources / f"{s}.jsonl").is_file()}
         mixture = [{"path": str(path), "weight": weight} for path, weight in there.items()]
-        given = changes | {key: str(sources / path) for key, path in changes.items() if path == CORPUS}
-        recipe = default.override({**given, "model.base": str(start), "data.sources": mixture})
+        recipe = default.override({**changes, "model.base": str(start), "data.sources": mixture})
         stages[work / name] = recipe.override({"train.steps": max(round(recipe.train.steps * share), 1)})
         start = work / name / "model"
     return stages

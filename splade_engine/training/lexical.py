@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from splade_engine.errors import DatasetError, InvalidInputError
@@ -42,7 +40,6 @@ class LexicalTeacher:
         self._stemmer: Any = Stemmer.Stemmer(language)
         self._stems: dict[str, str] = {}
         self._frequencies: dict[str, int] = {}
-        self._columns: dict[str, int] = {}
         self._total = words = 0
         for text in islice(documents, _COUNTED):
             stems = self.stems(text)
@@ -71,38 +68,23 @@ class LexicalTeacher:
 
     def __call__(self, queries: Sequence[str], documents: Sequence[str]) -> Tensor:
         """float32[n, m] scores."""
-        return inner_products(self.query_rows(queries), self.document_rows(documents))
-
-    def query_rows(self, texts: Sequence[str]) -> csr_array:
-        """float32[n, stems seen so far]: the idf of each stem, however often it occurs."""
-        rows = [{stem: self.idf(stem) for stem in self.stems(text)} for text in texts]
-        return self._csr(rows)
-
-    def document_rows(self, texts: Sequence[str]) -> csr_array:
-        """float32[m, stems seen so far]: the saturated frequency of each stem."""
-        counts = [Counter(self.stems(text)) for text in texts]
-        rows = self._csr(counts)
-        length = np.array([row.total() for row in counts], np.float32) / self.average_length
-        lengths = np.repeat(length, np.diff(rows.indptr)).astype(np.float32)
-        rows.data = saturated(rows.data, lengths, self.k1, self.b)
-        return rows
-
-    def _csr(self, rows: Sequence[Mapping[str, float]]) -> csr_array:
-        columns = self._columns
-        indices = [columns.setdefault(stem, len(columns)) for row in rows for stem in row]
-        data = np.fromiter((value for row in rows for value in row.values()), np.float32, len(indices))
-        indptr = np.cumsum([0, *(len(row) for row in rows)])
-        made = csr_array((data, np.array(indices, np.int64), indptr), shape=(len(rows), len(columns)))
-        made.sort_indices()
-        return made
-
-
-def inner_products(queries: Any, documents: Any) -> Tensor:
-    """float32[n, m] of n and m rows, of which some may be narrower: what is missing is zero."""
-    width = max(queries.shape[1], documents.shape[1])
-    for rows in (queries, documents):
-        rows.resize(rows.shape[0], width)
-    return torch.from_numpy(np.asarray((queries @ documents.T).toarray(), dtype=np.float32))
+        wanted = [set(self.stems(text)) for text in queries]
+        columns = {stem: i for i, stem in enumerate(sorted(set().union(*wanted)))}
+        counts = np.zeros((len(documents), len(columns)), np.float32)
+        lengths = np.zeros(len(documents), np.float32)
+        for row, text in enumerate(documents):
+            stems = self.stems(text)
+            lengths[row] = len(stems)
+            for stem in stems:
+                column = columns.get(stem)
+                if column is not None:
+                    counts[row, column] += 1
+        weights = saturated(counts, lengths[:, None] / self.average_length, self.k1, self.b)
+        query = np.zeros((len(queries), len(columns)), np.float32)
+        for row, stems_of_query in enumerate(wanted):
+            for stem in stems_of_query:
+                query[row, columns[stem]] = self.idf(stem)
+        return torch.from_numpy(query @ weights.T)
 
 
 def saturated(

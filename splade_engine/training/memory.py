@@ -17,7 +17,7 @@ def trim_heap() -> bool:
     Batches of all lengths leave holes between live blocks that glibc keeps: a process of 5 GB after 100 steps
     and 10 GB after 1,700. Of 2.9 GB after six steps 1.1 are live (45 ms to trim). Small blocks that stay are
     cut from large ones that were freed, which then are too small for the next batch: 116,630 queries, encoded
-    32 at a time to some 10 terms each, took 13 GB.
+    32 at a time to some 10 terms each, took 13 GB without.
     """
     if sys.platform != "linux":
         return False

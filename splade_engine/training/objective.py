@@ -10,7 +10,6 @@ from torch import Tensor
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.training import distillation, losses, regularizers
-from splade_engine.training.competitors import Competing
 from splade_engine.training.recipe_sections import LossConfig, Penalty, RegularizerConfig
 from splade_engine.training.schedules import ramp
 
@@ -104,13 +103,7 @@ def _kl(
     )
 
 
-def bank_loss(
-    queries: Tensor,
-    documents: Tensor,
-    teachers: Sequence[Tensor],
-    config: LossConfig,
-    others: Competing | None = None,
-) -> Tensor:
+def bank_loss(queries: Tensor, documents: Tensor, teachers: Sequence[Tensor], config: LossConfig) -> Tensor:
     """KL to the teachers' ensemble over queries that are not the batch's own (`query_bank.py`).
 
     Args:
@@ -118,16 +111,9 @@ def bank_loss(
         documents: float[M, V].
         teachers: tables float[B, M].
         config: scale and weights of the ensemble, temperature.
-        others: further candidates of each query, whose scores stand still.
     """
-    scores, tables, mask = queries @ documents.T, list(teachers), None
-    if others is not None:
-        mask = torch.cat((torch.ones_like(scores, dtype=torch.bool), others.valid), 1)
-        scores = torch.cat((scores, others.student), 1)
-        tables = [torch.cat(pair, 1) for pair in zip(tables, others.teachers, strict=True)]
-    weights = config.teacher_weights or None
-    target = distillation.ensemble(tables, scale=config.bank_scale, weights=weights, mask=mask)
-    return losses.kl_divergence(scores, target, temperature=config.kl_temperature, mask=mask)
+    target = distillation.ensemble(teachers, scale=config.bank_scale, weights=config.teacher_weights or None)
+    return losses.kl_divergence(queries @ documents.T, target, temperature=config.kl_temperature)
 
 
 def _own_teaching(teaching: Teaching, valid: Tensor, what: str) -> tuple[Tensor, Tensor]:

@@ -55,7 +55,6 @@ class Recipe:
             ("loss.kl_temperature", loss.kl_temperature, 1e-9),
             ("loss.bank", loss.bank, 0),
             ("loss.bank_queries", loss.bank_queries, 1),
-            ("loss.bank_competitors", loss.bank_competitors, 1),
             ("regularizer.document_lambda", self.regularizer.document_lambda, 0),
             ("regularizer.query_lambda", self.regularizer.query_lambda, 0),
         ):

@@ -137,8 +137,6 @@ class LossConfig:
             `teachers.TermTeacher`; term_surplus weighs terms that have none.
         bank, bank_queries, bank_scale: KL to the teachers over further queries for the batch's documents, see
             `query_bank.py`: its weight, queries per document, range of the normalised ensemble.
-        bank_corpus, bank_competitors: a corpus, as `splade-engine index` reads it, in which each query of the
-            bank finds so many documents as further candidates, see `competitors.py`; empty: none.
         self_weight, self_decay: KL to the moving average of the model itself.
         teachers: scored on the fly, see `teachers.py`; empty: the scores in the data.
         teacher_weights: their shares; empty: equal.
@@ -160,8 +158,6 @@ class LossConfig:
     bank: float = 0.0
     bank_queries: int = 6
     bank_scale: float = 15.0
-    bank_corpus: str = ""
-    bank_competitors: int = 32
     self_weight: float = 0.0
     self_decay: float = 0.999
     teachers: tuple[str, ...] = ()

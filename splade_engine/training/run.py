@@ -26,7 +26,6 @@ from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.training.mixture import TrainingSet
 from splade_engine.training.monitor import RunLog
 from splade_engine.training.probe import Probe, folder_probe, held_out_probe
-from splade_engine.training.query_bank import open_bank
 from splade_engine.training.recipe import Recipe, load_recipe
 from splade_engine.training.saving import save_student
 from splade_engine.training.start import (
@@ -36,6 +35,7 @@ from splade_engine.training.start import (
     choose_device,
     load_teachers,
     open_sources,
+    query_bank,
     term_teacher,
     world_size,
 )
@@ -120,10 +120,8 @@ def _run(
         announce(f"teachers: {', '.join(recipe.loss.teachers)}", progress)
     teachers = load_teachers(recipe, data.sources)
     if recipe.loss.bank:
-        hits = f", searching them in {recipe.loss.bank_corpus}" if recipe.loss.bank_corpus else ""
-        announce(f"embedding the queries of all sources{hits}", progress)
-    with arguments.main_process_first():  # the others read what it found
-        bank = open_bank(recipe, data, teachers, start, folder / "cache", progress)
+        announce("embedding the queries of all sources", progress)
+    bank = query_bank(recipe, data, teachers)
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
         collator.term_targets = term_teacher(start)
@@ -271,9 +269,7 @@ def _with_absolute_paths(recipe: Recipe) -> Recipe:
         else recipe.model.idf,
     )
     probe = replace(recipe.probe, data=absolute(recipe.probe.data) or "")
-    loss = replace(recipe.loss, bank_corpus=absolute(recipe.loss.bank_corpus) or "")
-    data = replace(recipe.data, sources=sources)
-    return replace(recipe, data=data, model=model, loss=loss, probe=probe)
+    return replace(recipe, data=replace(recipe.data, sources=sources), model=model, probe=probe)
 
 
 def _check_installed() -> None:

@@ -32,6 +32,7 @@ from splade_engine.training.sources import Source, open_source
 
 if TYPE_CHECKING:
     from splade_engine.training.lexical import TermTeacher
+    from splade_engine.training.query_bank import QueryBank
     from splade_engine.training.teachers import Teacher
 
 logger = logging.getLogger(__name__)
@@ -273,3 +274,31 @@ def load_teachers(recipe: Recipe, sources: Sequence[Source]) -> list[Teacher]:
     return [
         load_teacher(name, device=device, documents=interleaved(sources)) for name in recipe.loss.teachers
     ]
+
+
+def query_bank(recipe: Recipe, data: TrainingSet, teachers: Sequence[Teacher]) -> QueryBank | None:
+    """The bank of `loss.bank`: the queries of every source but held-out ones; None where it is not asked for.
+
+    Raises:
+        InvalidInputError: if no teacher is dense, or queries are encoded and not looked up.
+    """
+    if not recipe.loss.bank:
+        return None
+    from splade_engine.training.query_bank import QueryBank
+    from splade_engine.training.teachers import DenseTeacher
+
+    dense = next((teacher for teacher in teachers if isinstance(teacher, DenseTeacher)), None)
+    if dense is None or recipe.model.query != "table":
+        missing = "model.query = table" if dense else "a dense teacher in loss.teachers"
+        raise InvalidInputError(f"recipe {recipe.name}: loss.bank needs {missing}")
+    return QueryBank(_queries(data), dense, recipe.loss.bank_queries)
+
+
+def _queries(data: TrainingSet) -> Iterator[str]:
+    rng = np.random.default_rng(0)
+    away = set(data.held_out_rows())
+    for k, source in enumerate(data.sources):
+        for i in range(len(source)):
+            example = None if k == 0 and i in away else source.example(i, rng)
+            if example is not None:
+                yield example.query

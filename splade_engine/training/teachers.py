@@ -12,15 +12,13 @@ The scales differ; `distillation.ensemble` makes them comparable.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from torch import Tensor
 
 from splade_engine.encoder import hub
@@ -28,28 +26,11 @@ from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training.collate import pad
-from splade_engine.training.lexical import LexicalTeacher, inner_products
+from splade_engine.training.lexical import LexicalTeacher
 
-Rows = Any
-"""One row per text: an array float32[n, W] or a csr_array of that shape."""
+Teacher = Callable[[Sequence[str], Sequence[str]], Tensor]
 
 _BATCH = 64
-
-
-class Teacher(Protocol):
-    """Every one scores with an inner product: a query's row and a document's."""
-
-    def __call__(self, queries: Sequence[str], documents: Sequence[str]) -> Tensor:
-        """float32[n, m] scores."""
-        ...
-
-    def query_rows(self, texts: Sequence[str]) -> Rows:
-        """n rows."""
-        ...
-
-    def document_rows(self, texts: Sequence[str]) -> Rows:
-        """m rows, of the same width as the queries' or narrower: what is missing is zero."""
-        ...
 
 
 def load_teacher(name: str, *, device: str | torch.device = "cpu", documents: Iterable[str] = ()) -> Teacher:
@@ -100,13 +81,6 @@ class DenseTeacher:
         """float32[n, m] scores."""
         return (self.embed(queries) @ self.embed_documents(documents).T).cpu()
 
-    def query_rows(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32[n, H]: `embed`."""
-        rows: NDArray[np.float32] = self.embed(texts).cpu().numpy()
-        return rows
-
-    document_rows = query_rows
-
     def embed_documents(self, texts: Sequence[str]) -> Tensor:
         """`embed`, kept until other texts come: a batch's own scores and `QueryBank` both ask."""
         if self._last is None or self._last[0] != list(texts):
@@ -117,8 +91,7 @@ class DenseTeacher:
     def embed(self, texts: Sequence[str]) -> Tensor:
         """float32[n, H] of unit length, on the teacher's device."""
         lists, _ = self.tokenizer.encode(texts)
-        # longest first: what a batch frees is room for all that follow (90,000 texts the other way round left
-        # the process at 13.9 GB, each batch a little too large for the holes of those before)
+        # longest first: what a batch frees is room for all that follow
         order = np.argsort([-len(ids) for ids in lists], kind="stable")
         parts = []
         for first in range(0, len(order), _BATCH):
@@ -171,12 +144,6 @@ class SparseTeacher:
 
     def __call__(self, queries: Sequence[str], documents: Sequence[str]) -> Tensor:
         """float32[n, m] scores."""
-        return inner_products(self.query_rows(queries), self.document_rows(documents))
-
-    def query_rows(self, texts: Sequence[str]) -> csr_array:
-        """float32[n, V]."""
-        return self.encoder.encode_queries(list(texts)).to_scipy()
-
-    def document_rows(self, texts: Sequence[str]) -> csr_array:
-        """float32[m, V]."""
-        return self.encoder.encode_documents(list(texts)).to_scipy()
+        q = self.encoder.encode_queries(list(queries)).to_scipy()
+        d = self.encoder.encode_documents(list(documents)).to_scipy()
+        return torch.from_numpy(np.asarray((q @ d.T).toarray(), dtype=np.float32))

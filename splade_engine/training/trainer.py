@@ -173,16 +173,12 @@ class SparseTrainer(Trainer):
 
     def _bank_loss(self, bank: QueryBank, vectors: Vectors, inputs: dict[str, Any]) -> Tensor:
         documents = vectors.documents[vectors.valid]
-        chosen, dense = bank.near(inputs["document_texts"])
-        texts = [bank.texts[i] for i in chosen.tolist()]
+        texts, dense = bank.near(inputs["document_texts"])
         collator: Any = self.data_collator
         ids = (part.to(documents.device) for part in collator.encoded("query", texts))
         scored = (dense if t is bank.teacher else t(texts, inputs["document_texts"]) for t in self.teachers)
         tables = [table.to(documents.device).float() for table in scored]
-        others = None
-        if bank.competitors is not None:
-            others = bank.competitors.of(chosen, inputs["document_texts"], documents.device)
-        return bank_loss(self.student.query_vectors(*ids), documents, tables, self.recipe.loss, others)
+        return bank_loss(self.student.query_vectors(*ids), documents, tables, self.recipe.loss)
 
     @torch.no_grad()
     def _count_documents(self, vectors: Vectors) -> None:

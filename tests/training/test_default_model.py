@@ -71,10 +71,7 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     bank = load_recipe(tmp_path / "work" / "bank" / "recipe.toml")
     assert bank.model.base == str(tmp_path / "work" / "further" / "model") and bank.loss.bank == 2
     assert {Path(s.path).stem: s.weight for s in bank.data.sources} == default_model.SHARES
-    last = load_recipe(tmp_path / "work" / "competitors" / "recipe.toml")
-    assert last.model.base == str(tmp_path / "work" / "bank" / "model")
-    assert last.loss.bank_corpus == str(data / default_model.CORPUS) and bank.loss.bank_corpus == ""
-    trained = load_file(tmp_path / "work" / "competitors" / "model" / "query_weights.safetensors")["weight"]
+    trained = load_file(tmp_path / "work" / "bank" / "model" / "query_weights.safetensors")["weight"]
     exported = load_file(out / "query_weights.safetensors")["weight"]
     np.testing.assert_array_equal(exported, trained)
     assert 0 < np.count_nonzero(exported) < len(exported)
@@ -86,7 +83,7 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     assert encoder.inference_free and encoder.encode_documents([data_test.PASSAGE]).nnz > 0
 
     # the last step alone gives the same folder
-    assert main(["--export", str(tmp_path / "work" / "competitors" / "model"), str(tmp_path / "again")]) == 0
+    assert main(["--export", str(tmp_path / "work" / "bank" / "model"), str(tmp_path / "again")]) == 0
     for name in ("model.safetensors", "query_weights.safetensors", "config.json", "tokenizer.json"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 

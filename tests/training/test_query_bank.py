@@ -8,10 +8,10 @@ import torch
 
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.objective import bank_loss
-from splade_engine.training.query_bank import QueryBank, open_bank, ranks
+from splade_engine.training.query_bank import QueryBank, ranks
 from splade_engine.training.recipe_sections import LossConfig
 from splade_engine.training.run import train
-from splade_engine.training.start import build_student, build_training_set, open_sources
+from splade_engine.training.start import build_training_set, open_sources, query_bank
 from splade_engine.training.teachers import DenseTeacher
 from tests.training import made
 from tests.training import oracle_training as oracle
@@ -29,12 +29,6 @@ class Line:
         return torch.stack((2 * x, -(x**2), torch.ones_like(x)), 1)  # their product: -(q - d)^2
 
 
-def near(bank, documents):
-    """The queries by their texts."""
-    numbers, scores = bank.near(documents)
-    return [bank.texts[i] for i in numbers], scores
-
-
 @pytest.mark.parametrize("count", [1, 2, 6, 40, 65, 80])
 def test_ranks_begin_at_the_nearest_and_grow(count):
     found = ranks(count)
@@ -48,20 +42,20 @@ def test_ranks_begin_at_the_nearest_and_grow(count):
 def test_documents_bring_their_neighbours_along():
     bank = QueryBank([*map(str, range(100)), "7", "8"], Line(), per_document=3)
     assert len(bank) == 100  # equal queries count once
-    texts, scores = near(bank, ["20"])
+    texts, scores = bank.near(["20"])
     order = sorted(range(100), key=lambda q: (q - 20) ** 2)
     # ranks 0, 7 and 64; neighbours on both sides are equally far
     wanted = [abs(order[r] - 20) for r in ranks(3)]
     assert sorted(abs(int(t) - 20) for t in texts) == wanted
     np.testing.assert_allclose(scores[:, 0], [-((int(t) - 20) ** 2) for t in texts])
-    texts, scores = near(bank, ["3", "3", "90"])
+    texts, scores = bank.near(["3", "3", "90"])
     assert scores.shape == (len(texts), 3) and len(set(texts)) == len(texts)
     assert {"3", "90"} <= set(texts)
 
 
 def test_a_small_bank_gives_what_it_has():
     bank = QueryBank(["1", "2"], Line(), per_document=6)
-    assert near(bank, ["0"])[0] == ["1", "2"]
+    assert bank.near(["0"])[0] == ["1", "2"]
     with pytest.raises(DatasetError, match="no queries"):
         QueryBank([], Line(), per_document=6)
 
@@ -88,7 +82,7 @@ def test_a_batch_is_embedded_once(bert_folder, monkeypatch):
         DenseTeacher, "embed", lambda self, texts: seen.append(list(texts)) or embed(self, texts)
     )
     documents = ["bara domi", "gito kosa"]
-    texts, scores = near(bank, documents)
+    texts, scores = bank.near(documents)
     again = teacher(texts, documents)
     assert seen == [documents, texts]
     torch.testing.assert_close(scores, again, atol=0.02, rtol=0)  # bfloat16, other batches
@@ -116,10 +110,8 @@ def test_a_run_learns_from_the_bank(tmp_path, bert_folder, no_curves):
     losses = [row["bank"] for row in rows if "bank" in row]
     assert np.mean(losses[-2:]) < 0.88 * np.mean(losses[:2])  # the teacher is a random model
 
-    sources = open_sources(recipe, tmp_path / "cache")
-    data = build_training_set(recipe, sources)
-    start = build_student(recipe.model, sources, tmp_path / "cache")
-    bank = open_bank(recipe, data, [DenseTeacher(bert_folder)], start, tmp_path / "cache")
+    data = build_training_set(recipe, open_sources(recipe, tmp_path / "cache"))
+    bank = query_bank(recipe, data, [DenseTeacher(bert_folder)])
     away = {data.sources[0].example(i, np.random.default_rng(0)).query for i in data.held_out_rows()}
     assert len(away) > 5 and not away & set(bank.texts)
 
