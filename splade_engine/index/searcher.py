@@ -69,7 +69,11 @@ def shares(n_queries: int, threads: int) -> list[tuple[int, int]]:
 
 
 def _together(work: Callable[[], None], threads: int) -> None:
-    """Call `work` in so many threads, this one among them (kernels release the interpreter)."""
+    """Call `work` in so many threads, this one among them (kernels release the interpreter).
+
+    `builder.each`, where this one only waits, starts a thread more: two threads on 463 short queries (20 ms)
+    reached .87 to .99 of linear with it, median .93, and .96 to 1.01 with this.
+    """
     if threads == 1:
         return work()
     with ThreadPoolExecutor(threads - 1) as pool:
