@@ -42,6 +42,10 @@ DEFAULT_ECHO = "{text}\n{text}"
 _ECHO_TEMPLATE = 16  # tokens kept free for what stands around the two copies
 
 
+DENSE_HEAD = "dense_head.safetensors"
+"""The file of a second head in folders of ours."""
+
+
 @dataclass(frozen=True)
 class QueryTable:
     """The inference-free query side: a tokenizer and one weight per vocabulary entry.
@@ -102,6 +106,7 @@ class Checkpoint:
         quantized: weights in the compact format of `quantized.py`.
         autoencoder: folder of the sparse autoencoder (`csr`).
         dense: pooling before the autoencoder (`csr`).
+        dense_head: file of the document side's second head, see `dense_head.py`.
         echo: input template with two `{text}` (`echo`).
         head_prefix: `tok_proj` (uniCOIL) or `impact_score_encoder` (DeepImpact) (`scalar`).
     """
@@ -125,6 +130,7 @@ class Checkpoint:
     quantized: bool = False
     autoencoder: Path | None = None
     dense: DensePooling | None = None
+    dense_head: Path | None = None
     echo: str = DEFAULT_ECHO
     head_prefix: str = ""
 
@@ -146,6 +152,8 @@ class Checkpoint:
             raise CheckpointError(f"{self.folder}: min_weight must be at least 0, got {self.min_weight!r}")
         if self.long_texts == "windows" and (self.kind != "mlm" or self.pooling != "max"):
             raise CheckpointError(f"{self.folder}: long_texts = windows needs a masked LM pooled by max")
+        if self.dense_head is not None and self.kind != "mlm":
+            raise CheckpointError(f"{self.folder}: a dense head beside a masked-LM head only")
         if self.kind == "echo" and self.echo.count("{text}") != 2:
             raise CheckpointError(f"{self.folder}: the echo template needs {{text}} twice, got {self.echo!r}")
 
@@ -223,6 +231,7 @@ def _own(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
     options = {"counts": section.pop("query_counts", False), "top_k": section.pop("query_top_k", None)}
     section.pop("scheme", None)
     dense = section.pop("dense", None)
+    head = section.pop("dense_head", None)
     known = {f for f in Checkpoint.__dataclass_fields__ if f not in {"folder", "model_folder", "query"}}
     if unknown := sorted(set(section) - known):
         raise CheckpointError(f"{folder / 'config.json'}: unknown splade_engine setting {unknown[0]!r}")
@@ -236,6 +245,7 @@ def _own(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         model_folder=folder,
         query=QueryTable(folder, existing(folder / query), **options) if query else None,
         dense=DensePooling(**dense) if dense else None,
+        dense_head=existing(folder / head) if head else None,
         **section,
     )
 

@@ -245,9 +245,10 @@ class SparseEncoder:
         """Write a folder in the sentence-transformers layout, atomically.
 
         sentence-transformers loads it and encodes the same vectors (inference-free: a Router with a
-        SparseStaticEmbedding), but for a checkpoint's `min_weight`, windows, query counts and `query_top_k`,
-        which only we know: its documents then hold the lighter terms too, long ones are cut, and queries
-        count a repeated word once and keep all. Kinds that it has no modules for
+        SparseStaticEmbedding), but for a checkpoint's dense head, `min_weight`, windows, query counts and
+        `query_top_k`, which only we know and read from there again: its documents then are the first head's
+        alone and hold the lighter terms too, long ones are cut, and queries count a repeated word once and
+        keep all. Kinds that it has no modules for
         (echo, scalar heads, DeepImpact) are written as the transformers folder they are, with a
         `splade_engine` section in config.json.
 

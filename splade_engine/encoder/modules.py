@@ -61,6 +61,7 @@ def read_modules(folder: Path, name: str) -> Checkpoint:
         top_k=checkpoint.top_k if top_k is None else int(top_k),
         min_weight=float(own.get("min_weight", checkpoint.min_weight)),
         long_texts=own.get("long_texts", checkpoint.long_texts),
+        dense_head=existing(folder / own["dense_head"]) if "dense_head" in own else None,
     )
     if isinstance(checkpoint.query, QueryTable):
         counts, few = own.get("query_counts", False), own.get("query_top_k")

@@ -248,7 +248,11 @@ class PackedBert(PackedBody):
 
     def states(self, batch: Sequence[Ids]) -> Tensor:
         """States before the vocabulary, dtype[T, H], the tokens of all texts one after the other."""
-        return self._head_norm(self._head(self.hidden(batch)))
+        return self.transform(self.hidden(batch))
+
+    def transform(self, hidden: Tensor) -> Tensor:
+        """The head before the vocabulary: dtype[T, H] to dtype[T, H]."""
+        return self._head_norm(self._head(hidden))
 
 
 # Sums of exponentials outside of these (e^-83, e^83) may have overflowed, or lost every term, on the way

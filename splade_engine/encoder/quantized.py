@@ -5,6 +5,7 @@
     model.safetensors           BertForMaskedLM state: every matrix `x` as int8[rows, columns] with `x.scale`
                                 float16[rows], x = codes * scale; vectors (biases, norms) in float32
     query_weights.safetensors   optional, `weight` float32[V]: the inference-free query table
+    dense_head.safetensors      optional, the second head in its compact form (`dense_head.py`)
     README.md                   the model card
 
 A MiniLM-L6 size BERT (22.7 M parameters) takes 24 MB this way. The vocabulary decoder is not stored: it is
@@ -21,11 +22,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.encoder.checkpoint import DENSE_HEAD
 from splade_engine.encoder.folder import new_folder, write_json
 from splade_engine.errors import CheckpointError, InvalidInputError
 
 if TYPE_CHECKING:
     import torch
+
+    from splade_engine.encoder.dense_head import DenseHead
 
     Array = NDArray[Any] | torch.Tensor
 else:
@@ -60,6 +64,7 @@ def save_quantized(
     config: Mapping[str, Any],
     tokenizer: str | Path,
     query_weights: NDArray[np.float32] | None = None,
+    dense_head: DenseHead | None = None,
     settings: Mapping[str, Any] | None = None,
     readme: str = "",
     scheme: Scheme = "int8",
@@ -73,6 +78,7 @@ def save_quantized(
         config: `BertForMaskedLM.config.to_dict()`.
         tokenizer: a `tokenizer.json`.
         query_weights: float32[V], the inference-free query table; None encodes queries like documents.
+        dense_head: the document side's second head; None for none.
         settings: `name`, `pooling`, `activation`, `special_tokens`, `max_length`, `top_k`, `min_weight`,
             `long_texts`, `lowercase` as in `Checkpoint`, `query_counts`, `query_top_k` as in `QueryTable`;
             defaults: max, log1p_relu, zero, the model's positions.
@@ -106,6 +112,8 @@ def save_quantized(
     table = None if query_weights is None else _checked_table(query_weights, n_terms)
     if table is not None:
         section["query_weights"] = "query_weights.safetensors"
+    if dense_head is not None:
+        section["dense_head"] = DENSE_HEAD
     text_tokenizer = Tokenizer.from_file(str(tokenizer))
     text_tokenizer.no_truncation()
     text_tokenizer.no_padding()
@@ -113,6 +121,10 @@ def save_quantized(
         save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
         if table is not None:
             save_file({"weight": table}, out / "query_weights.safetensors")
+        if dense_head is not None:
+            from splade_engine.encoder.dense_head import save_dense_head
+
+            save_dense_head(dense_head, out / DENSE_HEAD, compact=True)
         text_tokenizer.save(str(out / "tokenizer.json"), pretty=False)
         write_json(out / "config.json", {**_plain(config), "splade_engine": section})
         (out / "README.md").write_text(readme, encoding="utf-8")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import Backbone, load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.dense_head import WholeText, load_dense_head
 from splade_engine.encoder.packed import load_packed
 from splade_engine.encoder.place import Place, choose_place
 from splade_engine.encoder.pooling import VocabularyPooling, activate_
@@ -39,7 +40,7 @@ class Runner(Protocol):
 
 
 class MaskedLanguageModel:
-    """SPLADE: every token predicts terms, pooled over the text.
+    """SPLADE: every token predicts terms, pooled over the text; with a dense head, so does the text.
 
     On the processor, `PackedBert` and `ScreenedPooling` do the work where architecture and pooling allow it;
     anything else, and every GPU, runs transformers' model on length-sorted padded batches.
@@ -63,6 +64,15 @@ class MaskedLanguageModel:
             raise CheckpointError(
                 f"{checkpoint.model_folder}: config.json says {n_terms} terms, the decoder has {len(weight)}"
             )
+        self._whole: WholeText | None = None
+        if checkpoint.dense_head is not None:
+            head = load_dense_head(checkpoint.dense_head)
+            if len(head.decoder.bias) != n_terms or head.project.in_features != weight.shape[1]:
+                raise CheckpointError(
+                    f"{checkpoint.dense_head}: {len(head.decoder.bias)} terms of states of "
+                    f"{head.project.in_features} for a model of {n_terms} and {weight.shape[1]}"
+                )
+            self._whole = WholeText(head, place, dropped)
         self._screened: ScreenedPooling | None = None
         self._pooling: VocabularyPooling | None = None
         if self._packed is not None and checkpoint.pooling == "max" and fast_int8():
@@ -80,24 +90,36 @@ class MaskedLanguageModel:
         """See `Runner`."""
         lengths = [len(ids) for ids in batch]
         with torch.inference_mode():
-            states = self._states(batch)
+            hidden, states = self._states(batch)
+            whole = None if self._whole is None else self._whole(hidden, lengths)
             if self._screened is not None:
-                return [self._row(terms, best) for terms, best in self._screened(states, lengths)]
+                rows = [self._row(terms, best) for terms, best in self._screened(states, lengths)]
+                return rows if whole is None else _added(whole, rows, top_k)
             assert self._pooling is not None
-            return sparse_rows(self._pooling(states, lengths), top_k)
+            weights = self._pooling(states, lengths)
+            return sparse_rows(weights if whole is None else weights + whole, top_k)
 
-    def _states(self, batch: Sequence[Ids]) -> Tensor:
-        """States before the vocabulary, dtype[T, H], without padding."""
+    def _states(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+        """Hidden states and those before the vocabulary, dtype[T, H], without padding."""
         if self._packed is not None:
-            return self._packed.states(batch)
+            hidden = self._packed.hidden(batch)
+            return hidden, self._packed.transform(hidden)
         assert self._backbone is not None
         ids, mask = padded(batch, self.place.device)
-        return self._backbone.transform(self._backbone.hidden(ids, mask)[mask.bool()])
+        hidden = self._backbone.hidden(ids, mask)[mask.bool()]
+        return hidden, self._backbone.transform(hidden)
 
     def _row(self, terms: Tensor, best: Tensor) -> Row:
         weights = activate_(best, self._activation)
         keep = weights > 0
         return int32(terms[keep]), float32(weights[keep])
+
+
+def _added(whole: Tensor, rows: Sequence[Row], top_k: int | None) -> list[Row]:
+    """`sparse_rows` of float32[B, V] plus sparse rows, on the processor."""
+    for weights, (terms, more) in zip(float32(whole), rows, strict=True):
+        weights[terms] += more  # shares the tensor's memory
+    return sparse_rows(whole, top_k)
 
 
 def load_runner(checkpoint: Checkpoint, device: str, dtype: str, n_terms: int, special_ids: Ids) -> Runner:

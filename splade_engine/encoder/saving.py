@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.checkpoint import DENSE_HEAD, Checkpoint, QueryTable
 from splade_engine.encoder.folder import new_folder, write_json
 from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
@@ -86,6 +86,8 @@ def save_encoder(
             root["max_active_dims"] = checkpoint.top_k
         if own := _own_settings(checkpoint):
             root["splade_engine"] = own
+        if checkpoint.dense_head is not None:
+            _save_dense_head(checkpoint, checkpoint.dense_head, out)
         write_json(out / "config_sentence_transformers.json", {**root, "similarity_fn_name": "dot"})
         (out / "README.md").write_text(_card(checkpoint, max_length), encoding="utf-8")
 
@@ -95,6 +97,8 @@ def _own_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     own: dict[str, Any] = {}
     if checkpoint.min_weight:
         own["min_weight"] = checkpoint.min_weight
+    if checkpoint.dense_head is not None:
+        own["dense_head"] = DENSE_HEAD
     if checkpoint.long_texts != "cut":
         own["long_texts"] = checkpoint.long_texts
     if isinstance(checkpoint.query, QueryTable):
@@ -103,6 +107,18 @@ def _own_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         if checkpoint.query.top_k is not None:
             own["query_top_k"] = checkpoint.query.top_k
     return own
+
+
+def _save_dense_head(checkpoint: Checkpoint, file: Path, out: Path) -> None:
+    """The second head, special tokens switched off where they are to be zero."""
+    from splade_engine.encoder.dense_head import load_dense_head, save_dense_head
+
+    head = load_dense_head(file)
+    if checkpoint.special_tokens == "zero":
+        special = TextTokenizer(checkpoint.model_folder, 3).special_ids.tolist()
+        head.decoder.weight[special] = 0
+        head.decoder.bias[special] = 0
+    save_dense_head(head, out / DENSE_HEAD, compact=checkpoint.quantized)
 
 
 def _router(checkpoint: Checkpoint, out: Path, max_length: int, table: NDArray[np.float32] | None) -> None:

@@ -14,6 +14,9 @@ from splade_engine.encoder.checkpoint import DEFAULT_ECHO
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.training.examples import Example
 
+TermTargets = Callable[[Sequence[Ids], Sequence[str]], NDArray[np.float32]]
+"""float32[M, V] targets of the documents' token ids and texts."""
+
 
 class Collator:
     """Tokenises and pads.
@@ -23,7 +26,7 @@ class Collator:
         group: documents per query, G: the positive and the hard negatives.
         query_special_tokens: False for a query table, which looks at the words alone.
         echo: documents and queries are read twice, pooled over the second copy (causal models).
-        term_targets: makes float32[M, V] targets of document token ids (`teachers.TermTeacher`).
+        term_targets: targets of the term loss.
         texts: keep the texts in the batch, for teachers that score on the fly.
     """
 
@@ -36,7 +39,7 @@ class Collator:
         query_special_tokens: bool = True,
         echo: bool = False,
         texts: bool = False,
-        term_targets: Callable[[Sequence[Ids]], NDArray[np.float32]] | None = None,
+        term_targets: TermTargets | None = None,
     ) -> None:
         self.queries, self.documents = queries, documents
         self.group = group
@@ -83,7 +86,7 @@ class Collator:
         if self.term_targets is not None:
             lengths = batch["document_mask"].sum(1).tolist()
             ids = batch["document_ids"].numpy().astype(np.int32)
-            targets = self.term_targets([row[:n] for row, n in zip(ids, lengths, strict=True)])
+            targets = self.term_targets([row[:n] for row, n in zip(ids, lengths, strict=True)], texts)
             batch["targets"] = torch.from_numpy(targets)
         if self.texts:
             batch["query_texts"], batch["document_texts"] = queries, texts

@@ -2,7 +2,7 @@
 
 WORK/data/            one JSONL file per source and `idf.json`, the query table (`plan.json`: they are whole)
 WORK/run/             a run of the recipe `default`, as `splade-engine train` makes it; continued if cut short
-WORK/further/, bank/  further ones, each from the encoder before it, with the changes of `STAGES`
+WORK/further/, bank/, head/  further ones, each from the encoder before it, with the changes of `STAGES`
 OUTPUT/               the result in int8, see `encoder/quantized.py`; its README.md is kept
 
 `scripts/train_default` is the command.
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from splade_engine.atomic_file import atomic_file
 from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
+from splade_engine.encoder.dense_head import load_dense_head
 from splade_engine.encoder.quantized import save_quantized
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
@@ -33,8 +34,8 @@ from splade_engine.training.run import TrainingResult, train
 
 logger = logging.getLogger(__name__)
 
-# sources of the third run and their shares: more questions, and single sentences as documents. The first one
-# gives the held-out queries of the quick nDCG@10
+# sources of the third and fourth runs and their shares: more questions, and single sentences as documents.
+# The first one gives the held-out queries of the quick nDCG@10
 SHARES = {
     "arxiv-abstracts": 10_000.0,
     "medquad": 13_000.0,
@@ -51,7 +52,7 @@ ORDER = tuple(name for name in SHARES if name != "wikipedia-sentences")
 UNSEEN = 8.0  # idf of tokens that none of the counted documents holds
 COMMON = 2.0  # idf below which a token decides nothing ("about"): no weight in queries
 QUERY_TERMS = 32  # only questions of a hundred words have more; the lightest of theirs cost time alone
-MIN_WEIGHT = 0.2  # smaller document weights are not stored: a fifth of the terms, free (docs/training.md)
+MIN_WEIGHT = 0.35  # smaller document weights are not stored: most of the terms, free (docs/training.md)
 MAX_LENGTH = 512
 
 # The second run: less pull towards BM25's weights and a milder penalty leave room for expansion
@@ -67,6 +68,21 @@ STAGES: dict[str, dict[str, Any]] = {
     "run": {},
     "further": {**_FURTHER, "train.steps": 1000, "train.lr": 1.2e-4, "train.seed": 11, "loss.kl": 2.0},
     "bank": {**_FURTHER, "train.steps": 2200, "train.lr": 1.8e-4, "train.seed": 23, "loss.bank": 2.0},
+    # the second head learns where the dense teacher puts a document; the first one stays as it is
+    "head": {
+        "model.align": False,
+        "model.dense_head": 2.5,
+        "loss.embed": 6.0,
+        "loss.term": 0.05,
+        "loss.term_start": 1.0,
+        "loss.term_surplus": 1.0,
+        "loss.kl": 0.0,
+        "loss.contrastive": 0.0,
+        "regularizer.document_lambda": 0.0,
+        "train.steps": 1700,
+        "train.lr": 1.8e-4,
+        "train.seed": 51,
+    },
 }
 
 
@@ -132,7 +148,7 @@ def recipes(sources: Path, base: Path, work: Path, steps: int | None = None) -> 
     stages: dict[Path, Recipe] = {}
     start = base
     for name, changes in STAGES.items():
-        shares = SHARES if "loss.bank" in changes else dict.fromkeys(ORDER, 0.0)
+        shares = SHARES if name in ("bank", "head") else dict.fromkeys(ORDER, 0.0)
         there = {path: w for s, w in shares.items() if (path := sources / f"{s}.jsonl").is_file()}
         mixture = [{"path": str(path), "weight": weight} for path, weight in there.items()]
         recipe = default.override({**changes, "model.base": str(start), "data.sources": mixture})
@@ -188,6 +204,7 @@ def export(model: str | Path, output: str | Path) -> None:
         config=backbone.model.config.to_dict(),
         tokenizer=checkpoint.model_folder / "tokenizer.json",
         query_weights=idf,
+        dense_head=None if checkpoint.dense_head is None else load_dense_head(checkpoint.dense_head),
         settings={
             "name": "splade-engine-default",
             "activation": checkpoint.activation,
@@ -195,6 +212,7 @@ def export(model: str | Path, output: str | Path) -> None:
             "min_weight": MIN_WEIGHT,
             "query_counts": True,
             "query_top_k": QUERY_TERMS,
+            **({} if checkpoint.top_k is None else {"top_k": checkpoint.top_k}),
         },
         readme=card.read_text(encoding="utf-8") if card.is_file() else "",
         overwrite=True,

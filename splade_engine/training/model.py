@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splade_engine.encoder.backbone import Backbone
+from splade_engine.encoder.dense_head import DenseHead
 from splade_engine.training.activations import activate, keep_top_k
 from splade_engine.training.head import lexical_pool, max_pool, sum_pool
 from splade_engine.training.objective import Vectors
@@ -50,6 +51,7 @@ class Tower(nn.Module):
             # every token starts with a weight near 1: the match of plain words is the point to start from
             nn.init.normal_(self.tok_proj.weight, std=0.02)
             nn.init.ones_(self.tok_proj.bias)
+        self.dense_head: DenseHead | None = None  # of the base, or fitted to a dense teacher (`dense_fit.py`)
 
     @property
     def n_terms(self) -> int:
@@ -64,22 +66,32 @@ class Tower(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
         """Term weights float[B, V] of int64[B, L] token ids; `pool` marks the positions that count."""
-        return self.activated(self.logits(ids, mask, pool))
+        return self.activated(*self.outputs(ids, mask, pool))
 
-    def logits(self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None = None) -> Tensor:
-        """What the activation is applied to, float[B, V]; below zero only for bool[B, V] `wanted` terms."""
+    def outputs(
+        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """What the activation is applied to, float[B, V], below zero only for bool[B, V] `wanted` terms; and
+        with a dense head its embeddings, float[B, E].
+        """
         if ids.device.type == "cpu" and len(length_groups(sorted(mask.sum(1).tolist()))) > 1:
             return self._by_length(ids, mask, pool, wanted)
         return self._pooled(ids, mask, pool, wanted)
 
-    def activated(self, logits: Tensor) -> Tensor:
-        """Term weights float[B, V] of `logits`."""
+    def activated(self, logits: Tensor, embeddings: Tensor | None = None) -> Tensor:
+        """Term weights float[B, V] of `outputs`."""
         summed = self.config.pooling == "sum" and self.tok_proj is None  # activated before the sum
         weights = logits if summed or self.tok_proj is not None else activate(logits, self.config.activation)
+        if self.dense_head is not None and embeddings is not None:
+            # ranking losses do not reach it: they bend the embeddings to a batch's order, and within 60 steps
+            # the cosine with the teacher's fell from .80 to .53
+            weights = weights + self.dense_head(embeddings.detach()).to(weights.dtype)
         weights = weights * self.kept
         return keep_top_k(weights, self.top_k) if self.top_k else weights
 
-    def _by_length(self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None) -> Tensor:
+    def _by_length(
+        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         lengths = mask.sum(1)
         order = torch.argsort(lengths, stable=True)
         parts = []
@@ -88,18 +100,30 @@ class Tower(nn.Module):
             width = max(1, int(lengths[rows[-1]]))
             some = None if wanted is None else wanted[rows]
             parts.append(self._pooled(ids[rows, :width], mask[rows, :width], pool[rows, :width], some))
-        return parts[0][torch.argsort(order)] if len(parts) == 1 else torch.cat(parts)[torch.argsort(order)]
+        back = torch.argsort(order)
+        embeddings = [part for _, part in parts if part is not None]
+        return torch.cat([part for part, _ in parts])[back], torch.cat(embeddings)[
+            back
+        ] if embeddings else None
 
-    def _pooled(self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None) -> Tensor:
+    def _pooled(
+        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         b = self.backbone
         hidden = b.hidden(ids, mask.long())
         if self.tok_proj is not None:
             scores = F.relu(self.tok_proj(hidden).squeeze(-1))
-            return lexical_pool(scores, ids, pool, self.n_terms)
+            return lexical_pool(scores, ids, pool, self.n_terms), None
+        embeddings = None
+        if self.dense_head is not None:
+            inside = mask.unsqueeze(-1).float()
+            embeddings = self.dense_head.embed((hidden.float() * inside).sum(1) / inside.sum(1).clamp(min=1))
         states = b.transform(hidden)
         if self.config.pooling == "sum":
-            return sum_pool(states, b.decoder_weight, b.decoder_bias, pool, self.config.activation)
-        return max_pool(states, b.decoder_weight, b.decoder_bias, pool, wanted)
+            logits = sum_pool(states, b.decoder_weight, b.decoder_bias, pool, self.config.activation)
+        else:
+            logits = max_pool(states, b.decoder_weight, b.decoder_bias, pool, wanted)
+        return logits, embeddings
 
 
 def length_groups(lengths: Sequence[int]) -> list[tuple[int, int]]:
@@ -189,8 +213,8 @@ class SparseStudent(nn.Module):
         """The vectors of a batch as `Collator` makes it."""
         queries = self.query_vectors(query_ids, query_mask, query_pool)
         wanted = None if targets is None else targets > 0
-        logits = self.documents.logits(document_ids, document_mask, document_pool, wanted)
-        rows = self.documents.activated(logits)
+        logits, embeddings = self.documents.outputs(document_ids, document_mask, document_pool, wanted)
+        rows = self.documents.activated(logits, embeddings)
         n = len(query_ids)
         if len(slots) == n * group:  # a full grid, in order: no copy
             grid, valid = rows, torch.ones(n * group, dtype=torch.bool, device=rows.device)
@@ -205,6 +229,7 @@ class SparseStudent(nn.Module):
             same=same,
             learned_queries=not self.inference_free,
             logits=logits,
+            embeddings=embeddings,
         )
 
 
@@ -222,6 +247,7 @@ def copy_student(student: SparseStudent) -> SparseStudent:
         out.register_buffer("keep", tower.kept.clone(), persistent=False)
         if tower.tok_proj is not None:
             out.tok_proj = deepcopy(tower.tok_proj)
+        out.dense_head = deepcopy(tower.dense_head)
         return out
 
     documents = copied(student.documents)

@@ -27,6 +27,7 @@ LOSSES = (
     "self",
     "term",
     "bank",
+    "embed",
     "reconstruction",
     "dead_latents",
 )

@@ -25,6 +25,7 @@ class Vectors:
         same: bool[N, N * G], documents that are the query's positive under another number.
         learned_queries: False for a fixed or learned table, whose rows no penalty reaches.
         logits: float[M, V] of the documents that are there, before the activation; None where there are none.
+        embeddings: float[M, E] of a dense head; None where there is none.
         extra: loss parts of the encoder kind itself (a sparse autoencoder's reconstruction), weighted
         already.
     """
@@ -35,6 +36,7 @@ class Vectors:
     same: Tensor
     learned_queries: bool
     logits: Tensor | None = None
+    embeddings: Tensor | None = None
     extra: dict[str, Tensor] = field(default_factory=dict)
 
 
@@ -227,4 +229,5 @@ def loss_weights(config: LossConfig) -> dict[str, float]:
         "self": config.self_weight,
         "term": config.term,
         "bank": config.bank,
+        "embed": config.embed,
     }

@@ -55,11 +55,19 @@ class Recipe:
             ("loss.kl_temperature", loss.kl_temperature, 1e-9),
             ("loss.bank", loss.bank, 0),
             ("loss.bank_queries", loss.bank_queries, 1),
+            ("loss.embed", loss.embed, 0),
+            ("loss.term_start", loss.term_start, 0),
+            ("model.dense_head", model.dense_head, 0),
+            ("model.dense_texts", model.dense_texts, 1),
             ("regularizer.document_lambda", self.regularizer.document_lambda, 0),
             ("regularizer.query_lambda", self.regularizer.query_lambda, 0),
         ):
             if not value >= low:
                 raise InvalidInputError(f"recipe {self.name}: {name} must be at least {low:g}, got {value}")
+        if loss.term_start > 1:
+            raise InvalidInputError(
+                f"recipe {self.name}: loss.term_start is a share, 0 to 1, got {loss.term_start}"
+            )
         if loss.teacher_weights and len(loss.teacher_weights) != len(loss.teachers):
             raise InvalidInputError(
                 f"recipe {self.name}: {len(loss.teachers)} loss.teachers and {len(loss.teacher_weights)} "

@@ -39,6 +39,10 @@ class ModelConfig:
         align: replace the vocabulary head by a closed-form alignment first (for encoders without a masked-LM
         head). lora_rank: train low-rank updates only (arXiv 2106.09685); 0 trains all weights.
         lora_alpha, lora_dropout: its scale (alpha / rank multiplies the update) and dropout.
+        dense_head: give the document encoder a second head (`encoder/dense_head.py`), fitted to the dense
+            teacher before the first step; factor of its weights: about 5 brings them to the scale of BM25's.
+            0: only where the base has one.
+        dense_texts: queries and sentences that the head is fitted on.
         csr_*: see `csr.py`; factor: latents per input dimension.
     """
 
@@ -62,6 +66,8 @@ class ModelConfig:
     lora_rank: int = 0
     lora_alpha: float = 8.0
     lora_dropout: float = 0.1
+    dense_head: float = 0.0
+    dense_texts: int = 350_000
     csr_factor: int = 4
     csr_k: int = 256
     csr_k_aux: int = 512
@@ -134,9 +140,12 @@ class LossConfig:
         margin_mse, margin_pairs: MarginMSE.
         kl, kl_temperature, kl_rescale, kl_candidates: KL to the teachers.
         term, term_surplus: distance of every document weight from a lexical target, see
-            `teachers.TermTeacher`; term_surplus weighs terms that have none.
+            `lexical.TermTeacher`; term_surplus weighs terms that have none.
+        term_start: share of the weights that the base gives the document in that target; 1: it alone, so that
+            other losses do not undo what it has learned.
         bank, bank_queries, bank_scale: KL to the teachers over further queries for the batch's documents, see
             `query_bank.py`: its weight, queries per document, range of the normalised ensemble.
+        embed: 1 - cosine of the dense head's embeddings with the dense teacher's.
         self_weight, self_decay: KL to the moving average of the model itself.
         teachers: scored on the fly, see `teachers.py`; empty: the scores in the data.
         teacher_weights: their shares; empty: equal.
@@ -155,9 +164,11 @@ class LossConfig:
     kl_candidates: Literal["own", "all"] = "own"
     term: float = 0.0
     term_surplus: float = 0.3
+    term_start: float = 0.0
     bank: float = 0.0
     bank_queries: int = 6
     bank_scale: float = 15.0
+    embed: float = 0.0
     self_weight: float = 0.0
     self_decay: float = 0.999
     teachers: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ from splade_engine.training.start import (
     load_teachers,
     open_sources,
     query_bank,
-    term_teacher,
+    term_targets,
     world_size,
 )
 from splade_engine.training.trainer import COMPLETE, SparseTrainer
@@ -122,9 +122,14 @@ def _run(
     if recipe.loss.bank:
         announce("embedding the queries of all sources", progress)
     bank = query_bank(recipe, data, teachers)
+    if recipe.model.dense_head:
+        from splade_engine.training.dense_fit import attach_dense_head
+
+        announce("fitting a dense head to the teacher", progress)
+        attach_dense_head(recipe, start, data.sources, teachers, bank, folder / "cache")
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
-        collator.term_targets = term_teacher(start)
+        collator.term_targets = term_targets(recipe, start)
     trainer = SparseTrainer(
         start.student,
         recipe,

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from splade_engine.encoder.checkpoint import DENSE_HEAD
+from splade_engine.encoder.dense_head import save_dense_head
 from splade_engine.encoder.folder import new_folder, write_json
 from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
@@ -93,6 +95,9 @@ def _save_tower(
     }
     if tower.top_k:
         section["top_k"] = tower.top_k
+    if tower.dense_head is not None:
+        save_dense_head(tower.dense_head, folder / DENSE_HEAD)
+        section["dense_head"] = DENSE_HEAD
     if tower.config.kind == "scalar":
         section["head_prefix"] = "tok_proj"
     write_json(folder / "config.json", {**config, "splade_engine": section})

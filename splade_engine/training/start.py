@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +17,14 @@ from numpy.typing import NDArray
 from splade_engine.encoder import hub
 from splade_engine.encoder.backbone import Backbone, load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable, read_checkpoint
+from splade_engine.encoder.dense_head import load_dense_head
+from splade_engine.encoder.encoder import BATCH_TOKENS
+from splade_engine.encoder.model_files import read_json
+from splade_engine.encoder.side import NeuralSide
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training import preflight
-from splade_engine.training.collate import Collator
+from splade_engine.training.collate import Collator, TermTargets
 from splade_engine.training.csr import CsrStudent, build_csr
 from splade_engine.training.idf import bm25_idf, document_frequencies, read_table
 from splade_engine.training.lora import add_lora
@@ -31,9 +35,8 @@ from splade_engine.training.recipe_sections import ModelConfig
 from splade_engine.training.sources import Source, open_source
 
 if TYPE_CHECKING:
-    from splade_engine.training.lexical import TermTeacher
     from splade_engine.training.query_bank import QueryBank
-    from splade_engine.training.teachers import Teacher
+    from splade_engine.training.teachers import DenseTeacher, Teacher
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +87,9 @@ def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -
     checkpoint, backbone, tokenizer = _load(config.base, config, config.document_length, sources, cache)
     special = tokenizer.special_ids.tolist()
     documents = Tower(backbone, config, special, config.document_top_k)
+    if checkpoint.dense_head is not None:
+        documents.dense_head = load_dense_head(checkpoint.dense_head)
+        documents.dense_head.project.requires_grad_(True)
     queries = None
     table = None
     query_tokenizer = TextTokenizer(
@@ -248,20 +254,45 @@ def choose_device(name: str) -> str:
     return name
 
 
-def term_teacher(start: Start) -> TermTeacher:
-    """The lexical targets of `loss.term`, in the student's vocabulary.
+def term_targets(recipe: Recipe, start: Start) -> TermTargets:
+    """The targets of `loss.term`: BM25's weights, the starting encoder's, or a mixture (`loss.term_start`).
 
     Raises:
         InvalidInputError: if queries do not come from a table, which weighs the terms.
+        CheckpointError: if the starting encoder is asked for and the base is none.
     """
     from splade_engine.training.lexical import TermTeacher
 
     table = start.student.table
     if table is None:
         raise InvalidInputError("loss.term weighs terms by the query table: it needs model.query = table")
+    share = np.float32(recipe.loss.term_start)
+    if share:
+        encode = _starting_encoder(recipe)
+        if share == 1:
+            return lambda ids, texts: encode(texts)
     vocabulary = start.documents.vocabulary(start.student.n_terms)
     idf = table.detach().clamp(min=0).numpy()
-    return TermTeacher(vocabulary, idf, start.documents.special_ids)
+    lexical = TermTeacher(vocabulary, idf, start.documents.special_ids)
+    if not share:
+        return lambda ids, texts: lexical(ids)
+    return lambda ids, texts: (1 - share) * lexical(ids) + share * encode(texts)
+
+
+def _starting_encoder(recipe: Recipe) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+    """Texts to float32[M, V] by the base as it is, in the encoder's own engine: no padding, no gradients."""
+    config = recipe.model
+    checkpoint = read_checkpoint(*hub.resolve(config.base))
+    n_terms = read_json(checkpoint.model_folder / "config.json")["vocab_size"]
+    device = choose_device(recipe.train.device)
+    side = NeuralSide(checkpoint, n_terms, config.document_length, "", device, "auto")
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        rows, _ = side.encode(texts, batch_tokens=BATCH_TOKENS, top_k=None, progress=False)
+        dense: NDArray[np.float32] = rows.to_scipy().toarray()
+        return dense
+
+    return encode
 
 
 def load_teachers(recipe: Recipe, sources: Sequence[Source]) -> list[Teacher]:
@@ -285,13 +316,24 @@ def query_bank(recipe: Recipe, data: TrainingSet, teachers: Sequence[Teacher]) -
     if not recipe.loss.bank:
         return None
     from splade_engine.training.query_bank import QueryBank
+
+    dense = dense_teacher(recipe, teachers, "loss.bank")
+    return QueryBank(_queries(data), dense, recipe.loss.bank_queries)
+
+
+def dense_teacher(recipe: Recipe, teachers: Sequence[Teacher], what: str) -> DenseTeacher:
+    """The first dense one; `what` needs it, and queries from a table.
+
+    Raises:
+        InvalidInputError: if either is missing.
+    """
     from splade_engine.training.teachers import DenseTeacher
 
     dense = next((teacher for teacher in teachers if isinstance(teacher, DenseTeacher)), None)
     if dense is None or recipe.model.query != "table":
         missing = "model.query = table" if dense else "a dense teacher in loss.teachers"
-        raise InvalidInputError(f"recipe {recipe.name}: loss.bank needs {missing}")
-    return QueryBank(_queries(data), dense, recipe.loss.bank_queries)
+        raise InvalidInputError(f"recipe {recipe.name}: {what} needs {missing}")
+    return dense
 
 
 def _queries(data: TrainingSet) -> Iterator[str]:

@@ -40,6 +40,7 @@ from splade_engine.training.objective import (
 )
 from splade_engine.training.query_bank import QueryBank
 from splade_engine.training.recipe import Recipe
+from splade_engine.training.start import dense_teacher
 
 Teacher = Callable[[Sequence[str], Sequence[str]], Tensor]
 """Scores float32[n, m] of every query with every document."""
@@ -135,6 +136,8 @@ class SparseTrainer(Trainer):
             parts = loss_parts(vectors, self._teaching(vectors, inputs), self.recipe.loss)
             if self.bank is not None:
                 parts["bank"] = self._bank_loss(self.bank, vectors, inputs)
+            if self.recipe.loss.embed and vectors.embeddings is not None:
+                parts["embed"] = self._embed_loss(vectors.embeddings, inputs["document_texts"])
             student = self.student
             table = None if student.table is None else student.table.detach().clamp(min=0)
             if "targets" in inputs and vectors.logits is not None and table is not None:
@@ -179,6 +182,11 @@ class SparseTrainer(Trainer):
         scored = (dense if t is bank.teacher else t(texts, inputs["document_texts"]) for t in self.teachers)
         tables = [table.to(documents.device).float() for table in scored]
         return bank_loss(self.student.query_vectors(*ids), documents, tables, self.recipe.loss)
+
+    def _embed_loss(self, embeddings: Tensor, texts: Sequence[str]) -> Tensor:
+        teacher = dense_teacher(self.recipe, self.teachers, "loss.embed")
+        wanted = teacher.embed_documents(texts).to(embeddings.device).clone()  # made in inference mode
+        return 1 - (embeddings.float() * wanted).sum(1).mean()
 
     @torch.no_grad()
     def _count_documents(self, vectors: Vectors) -> None:

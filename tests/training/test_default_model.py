@@ -71,20 +71,24 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     bank = load_recipe(tmp_path / "work" / "bank" / "recipe.toml")
     assert bank.model.base == str(tmp_path / "work" / "further" / "model") and bank.loss.bank == 2
     assert {Path(s.path).stem: s.weight for s in bank.data.sources} == default_model.SHARES
-    trained = load_file(tmp_path / "work" / "bank" / "model" / "query_weights.safetensors")["weight"]
+    head = load_recipe(tmp_path / "work" / "head" / "recipe.toml")
+    assert head.model.base == str(tmp_path / "work" / "bank" / "model") and head.model.dense_head == 2.5
+    assert head.data.sources == bank.data.sources and head.loss.term_start == 1
+    trained = load_file(tmp_path / "work" / "head" / "model" / "query_weights.safetensors")["weight"]
     exported = load_file(out / "query_weights.safetensors")["weight"]
     np.testing.assert_array_equal(exported, trained)
     assert 0 < np.count_nonzero(exported) < len(exported)
     assert (out / "README.md").read_text() == "the card"
     section = json.loads((out / "config.json").read_text())["splade_engine"]
     assert section["query_counts"] is True and section["query_top_k"] == 32
-    assert section["min_weight"] == 0.2 and section["max_length"] == 512 and "top_k" not in section
+    assert section["min_weight"] == 0.35 and section["max_length"] == 512 and "top_k" not in section
     encoder = SparseEncoder.load(out)
     assert encoder.inference_free and encoder.encode_documents([data_test.PASSAGE]).nnz > 0
 
     # the last step alone gives the same folder
-    assert main(["--export", str(tmp_path / "work" / "bank" / "model"), str(tmp_path / "again")]) == 0
-    for name in ("model.safetensors", "query_weights.safetensors", "config.json", "tokenizer.json"):
+    assert main(["--export", str(tmp_path / "work" / "head" / "model"), str(tmp_path / "again")]) == 0
+    files = ("model.safetensors", "dense_head.safetensors", "query_weights.safetensors", "tokenizer.json")
+    for name in (*files, "config.json"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
 
 

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from splade_engine import SparseEncoder
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.lexical import LexicalTeacher, TermTeacher, term_loss
+from splade_engine.training.recipe import load_recipe
+from splade_engine.training.start import build_student, term_targets
 from splade_engine.training.teachers import load_teacher
 from tests.tiny_bert import SPECIAL
 
@@ -112,3 +115,23 @@ def test_term_loss_gradients():
     targets = torch.relu(torch.randn(3, 6, dtype=torch.float64))
     idf = torch.rand(6, dtype=torch.float64) * 8
     assert torch.autograd.gradcheck(lambda z: term_loss(z, targets, idf), (logits,))
+
+
+def test_targets_mix_bm25_and_the_starting_encoder(tmp_path, bert_folder):
+    texts = ["bara bolu bara", "fene gito kosa", "domi"]
+
+    def targets(share):
+        config = {"model.base": str(bert_folder), "model.idf": "uniform", "model.document_length": 32}
+        config |= {"loss.term_start": share, "model.query_length": 16, "model.preflight": False}
+        recipe = load_recipe("idf-aware").override(config)
+        start = build_student(recipe.model, [], tmp_path)
+        start.student.table.data.fill_(5.0)  # above min_idf
+        return term_targets(recipe, start)(start.documents.encode(texts)[0], texts)
+
+    lexical, own, mixed = targets(0.0), targets(1.0), targets(0.25)
+    wanted = SparseEncoder.load(bert_folder, device="cpu", max_length=32).encode_documents(texts).to_scipy()
+    np.testing.assert_allclose(own, wanted.toarray(), atol=1e-6)
+    assert lexical.any() and not np.allclose(lexical, own)
+    np.testing.assert_allclose(mixed, 0.75 * lexical + 0.25 * own, atol=1e-6)
+    with pytest.raises(InvalidInputError, match=r"loss.term_start is a share, 0 to 1, got 1.5"):
+        load_recipe("idf-aware").override({"loss.term_start": 1.5})
