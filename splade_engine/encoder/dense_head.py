@@ -66,8 +66,8 @@ class WholeText:
     """
 
     def __init__(self, head: DenseHead, place: Place, dropped: Tensor | None) -> None:
-        self._head = head.to(place.device)
-        weight, bias = head.decoder.weight.detach().clone(), head.decoder.bias.detach().clone()
+        self._project = head.project.to(place.device)
+        weight, bias = (p.detach().clone().to(place.device) for p in head.decoder.parameters())
         if dropped is not None:
             weight[dropped], bias[dropped] = 0, 0
         self._dtype = place.dtype
@@ -77,7 +77,8 @@ class WholeText:
         """float32[B, V] of the states of all texts one after the other, dtype[T, H]."""
         counts = torch.tensor(lengths, device=hidden.device)
         means = torch.segment_reduce(hidden.float(), "mean", lengths=counts)
-        return self._decoder(self._head.embed(means).to(self._dtype)).float()
+        embeddings = F.normalize(self._project(means), dim=-1)
+        return self._decoder(embeddings.to(self._dtype)).float()
 
 
 def save_dense_head(head: DenseHead, file: Path, *, compact: bool = False) -> None:

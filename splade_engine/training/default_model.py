@@ -53,6 +53,7 @@ UNSEEN = 8.0  # idf of tokens that none of the counted documents holds
 COMMON = 2.0  # idf below which a token decides nothing ("about"): no weight in queries
 QUERY_TERMS = 32  # only questions of a hundred words have more; the lightest of theirs cost time alone
 MIN_WEIGHT = 0.35  # smaller document weights are not stored: most of the terms, free (docs/training.md)
+DOCUMENT_TERMS = 320  # only texts of 400 words have more that are heavier
 MAX_LENGTH = 512
 
 # The second run: less pull towards BM25's weights and a milder penalty leave room for expansion
@@ -212,7 +213,7 @@ def export(model: str | Path, output: str | Path) -> None:
             "min_weight": MIN_WEIGHT,
             "query_counts": True,
             "query_top_k": QUERY_TERMS,
-            **({} if checkpoint.top_k is None else {"top_k": checkpoint.top_k}),
+            "top_k": DOCUMENT_TERMS,
         },
         readme=card.read_text(encoding="utf-8") if card.is_file() else "",
         overwrite=True,

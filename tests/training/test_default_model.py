@@ -81,7 +81,7 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     assert (out / "README.md").read_text() == "the card"
     section = json.loads((out / "config.json").read_text())["splade_engine"]
     assert section["query_counts"] is True and section["query_top_k"] == 32
-    assert section["min_weight"] == 0.35 and section["max_length"] == 512 and "top_k" not in section
+    assert section["min_weight"] == 0.35 and section["max_length"] == 512 and section["top_k"] == 320
     encoder = SparseEncoder.load(out)
     assert encoder.inference_free and encoder.encode_documents([data_test.PASSAGE]).nnz > 0
 
