@@ -75,8 +75,10 @@ class WholeText:
 
     def __call__(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
         """float32[B, V] of the states of all texts one after the other, dtype[T, H]."""
-        counts = torch.tensor(lengths, device=hidden.device)
-        means = torch.segment_reduce(hidden.float(), "mean", lengths=counts)
+        counts = torch.tensor(lengths)
+        owners = torch.repeat_interleave(torch.arange(len(counts)), counts).to(hidden.device)
+        sums = torch.zeros((len(counts), hidden.shape[1]), device=hidden.device)  # no segment_reduce on MPS
+        means = sums.index_add_(0, owners, hidden.float()) / counts.to(hidden.device)[:, None]
         embeddings = F.normalize(self._project(means), dim=-1)
         return self._decoder(embeddings.to(self._dtype)).float()
 
