@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from splade_engine.atomic_file import atomic_file
 from splade_engine.encoder.linear import PackedLinear
 from splade_engine.encoder.place import Place
+from splade_engine.encoder.pooling import mean_states
 from splade_engine.errors import CheckpointError
 
 _LARGEST = 7  # of the four-bit codes, either side of 0
@@ -75,11 +76,7 @@ class WholeText:
 
     def __call__(self, hidden: Tensor, lengths: Sequence[int]) -> Tensor:
         """float32[B, V] of the states of all texts one after the other, dtype[T, H]."""
-        counts = torch.tensor(lengths)
-        owners = torch.repeat_interleave(torch.arange(len(counts)), counts).to(hidden.device)
-        sums = torch.zeros((len(counts), hidden.shape[1]), device=hidden.device)  # no segment_reduce on MPS
-        means = sums.index_add_(0, owners, hidden.float()) / counts.to(hidden.device)[:, None]
-        embeddings = F.normalize(self._project(means), dim=-1)
+        embeddings = F.normalize(self._project(mean_states(hidden, lengths)), dim=-1)
         return self._decoder(embeddings.to(self._dtype)).float()
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.packed import PackedBody, load_packed_body
+from splade_engine.encoder.pooling import mean_states
 from splade_engine.encoder.runner import single_threaded
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 
@@ -69,7 +70,7 @@ class PackedDense:
             starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
             pooled = hidden[torch.from_numpy(starts)].float()
         else:
-            pooled = torch.segment_reduce(hidden.float(), "mean", lengths=torch.tensor(lengths))
+            pooled = mean_states(hidden, lengths)
         vectors: NDArray[np.float32] = torch.nn.functional.normalize(pooled, dim=-1).numpy()
         return vectors
 

@@ -80,3 +80,11 @@ def activate_(values: Tensor, activation: Activation) -> Tensor:
     if activation == "log1p_log1p_relu":
         values.log1p_()
     return values
+
+
+def mean_states(hidden: Tensor, lengths: Sequence[int]) -> Tensor:
+    """float32[B, H]: the mean state of each text, of the states of all one after the other, float[T, H]."""
+    counts = torch.tensor(lengths)
+    owners = torch.repeat_interleave(torch.arange(len(counts)), counts).to(hidden.device)
+    sums = torch.zeros((len(counts), hidden.shape[1]), device=hidden.device)  # no segment_reduce on MPS
+    return sums.index_add_(0, owners, hidden.float()) / counts.to(hidden.device)[:, None]

@@ -24,6 +24,7 @@ from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from splade_engine.training.activations import activate, keep_top_k
+from splade_engine.training.head import mean_pool
 from splade_engine.training.objective import Vectors
 from splade_engine.training.recipe_sections import ModelConfig
 
@@ -129,11 +130,7 @@ class CsrStudent(nn.Module):
         """Dense embeddings float[N, D]; the encoder stays in evaluation mode while the rest trains."""
         self.body.eval()
         hidden = self.body(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()
-        if self.pooling == "cls":
-            x = hidden[:, 0]
-        else:
-            keep = mask.unsqueeze(-1).float()
-            x = (hidden * keep).sum(1) / keep.sum(1).clamp(min=1)
+        x = hidden[:, 0] if self.pooling == "cls" else mean_pool(hidden, mask)
         return F.normalize(x, dim=1) if self.normalize else x
 
     def query_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from splade_engine.encoder.dense_head import DenseHead, load_dense_head, save_de
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.collate import pad
+from splade_engine.training.head import mean_pool
 from splade_engine.training.model import SparseStudent, Tower
 from splade_engine.training.query_bank import QueryBank
 from splade_engine.training.recipe import Recipe
@@ -66,7 +67,7 @@ def attach_dense_head(
         )
     file = cache / "dense-head.safetensors"
     if not file.is_file():
-        documents = iter(interleaved(sources))
+        documents = interleaved(sources)
         first = list(islice(documents, _DOCUMENTS))
         if not first:
             raise DatasetError("model.dense_head: the training data has no documents")
@@ -129,9 +130,7 @@ def fitted_projection(
     for first in range(0, len(order), _BATCH):
         rows = order[first : first + _BATCH]
         padded, mask = pad([ids[i] for i in rows])
-        inside = mask.unsqueeze(-1).float()
-        mean = (tower.backbone.hidden(padded, mask.long()) * inside).sum(1) / inside.sum(1).clamp(min=1)
-        means[rows, :-1] = mean.numpy()
+        means[rows, :-1] = mean_pool(tower.backbone.hidden(padded, mask.long()), mask).numpy()
     means[:, -1] = 1
     square = means.T @ means + _RIDGE * np.eye(means.shape[1], dtype=np.float32)
     fitted: NDArray[np.float32] = np.linalg.solve(square, means.T @ embeddings.numpy())

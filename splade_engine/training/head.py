@@ -45,7 +45,7 @@ def max_pool(
         bias: float[V] or None.
         mask: bool or integer [B, L]; texts may be padded anywhere; a text without tokens gets zeros.
         wanted: bool[B, V], terms that keep their maximum and its gradient below zero too: for a loss that
-            brings terms to life (`teachers.term_loss`), where relu would have no gradient. None: no term.
+            brings terms to life (`lexical.term_loss`), where relu would have no gradient. None: no term.
 
     Returns:
         float[B, V], zero where no token's logit is above zero (unless wanted).
@@ -227,6 +227,12 @@ def sum_pool(
             else pool(hidden, w, b)
         )
     return torch.cat(parts, dim=1)
+
+
+def mean_pool(states: Tensor, mask: Tensor) -> Tensor:
+    """float32[B, H]: the mean of float[B, L, H] states over bool[B, L] `mask`; zeros for an empty text."""
+    inside = mask.unsqueeze(-1).float()
+    return (states.float() * inside).sum(1) / inside.sum(1).clamp(min=1)
 
 
 def lexical_pool(scores: Tensor, input_ids: Tensor, mask: Tensor, n_terms: int) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from splade_engine.encoder.backbone import Backbone
 from splade_engine.encoder.dense_head import DenseHead
 from splade_engine.training.activations import activate, keep_top_k
-from splade_engine.training.head import lexical_pool, max_pool, sum_pool
+from splade_engine.training.head import lexical_pool, max_pool, mean_pool, sum_pool
 from splade_engine.training.objective import Vectors
 from splade_engine.training.recipe_sections import ModelConfig
 
@@ -101,10 +101,9 @@ class Tower(nn.Module):
             some = None if wanted is None else wanted[rows]
             parts.append(self._pooled(ids[rows, :width], mask[rows, :width], pool[rows, :width], some))
         back = torch.argsort(order)
+        logits = torch.cat([part for part, _ in parts])[back]
         embeddings = [part for _, part in parts if part is not None]
-        return torch.cat([part for part, _ in parts])[back], torch.cat(embeddings)[
-            back
-        ] if embeddings else None
+        return logits, torch.cat(embeddings)[back] if embeddings else None
 
     def _pooled(
         self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None
@@ -116,8 +115,7 @@ class Tower(nn.Module):
             return lexical_pool(scores, ids, pool, self.n_terms), None
         embeddings = None
         if self.dense_head is not None:
-            inside = mask.unsqueeze(-1).float()
-            embeddings = self.dense_head.embed((hidden.float() * inside).sum(1) / inside.sum(1).clamp(min=1))
+            embeddings = self.dense_head.embed(mean_pool(hidden, mask))
         states = b.transform(hidden)
         if self.config.pooling == "sum":
             logits = sum_pool(states, b.decoder_weight, b.decoder_bias, pool, self.config.activation)

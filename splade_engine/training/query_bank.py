@@ -54,7 +54,7 @@ class QueryBank:
     def __len__(self) -> int:
         return len(self.texts)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def near(self, documents: Sequence[str]) -> tuple[list[str], Tensor]:
         """The queries that a batch of documents brings along, each once, in the bank's order.
 

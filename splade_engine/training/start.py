@@ -19,7 +19,6 @@ from splade_engine.encoder.backbone import Backbone, load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable, read_checkpoint
 from splade_engine.encoder.dense_head import load_dense_head
 from splade_engine.encoder.encoder import BATCH_TOKENS
-from splade_engine.encoder.model_files import read_json
 from splade_engine.encoder.side import NeuralSide
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
@@ -268,7 +267,7 @@ def term_targets(recipe: Recipe, start: Start) -> TermTargets:
         raise InvalidInputError("loss.term weighs terms by the query table: it needs model.query = table")
     share = np.float32(recipe.loss.term_start)
     if share:
-        encode = _starting_encoder(recipe)
+        encode = _starting_encoder(recipe, start.student.n_terms)
         if share == 1:
             return lambda ids, texts: encode(texts)
     vocabulary = start.documents.vocabulary(start.student.n_terms)
@@ -279,11 +278,10 @@ def term_targets(recipe: Recipe, start: Start) -> TermTargets:
     return lambda ids, texts: (1 - share) * lexical(ids) + share * encode(texts)
 
 
-def _starting_encoder(recipe: Recipe) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+def _starting_encoder(recipe: Recipe, n_terms: int) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """Texts to float32[M, V] by the base as it is, in the encoder's own engine: no padding, no gradients."""
     config = recipe.model
     checkpoint = read_checkpoint(*hub.resolve(config.base))
-    n_terms = read_json(checkpoint.model_folder / "config.json")["vocab_size"]
     device = choose_device(recipe.train.device)
     side = NeuralSide(checkpoint, n_terms, config.document_length, "", device, "auto")
 

@@ -28,6 +28,7 @@ from splade_engine.encoder.place import native_bfloat16
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training.collate import pad
+from splade_engine.training.head import mean_pool
 from splade_engine.training.lexical import LexicalTeacher
 
 Teacher = Callable[[Sequence[str], Sequence[str]], Tensor]
@@ -95,7 +96,7 @@ class DenseTeacher:
             self._last = (list(texts), self.embed(texts))
         return self._last[1]
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode, whose tensors no loss can be compared with
     def embed(self, texts: Sequence[str]) -> Tensor:
         """float32[n, H] of unit length, on the teacher's device."""
         if self._packed is not None:
@@ -118,8 +119,7 @@ class DenseTeacher:
     def _pool(self, states: Tensor, mask: Tensor) -> Tensor:
         if self.pooling == "cls":
             return states[:, 0]
-        keep = mask.unsqueeze(-1).float()
-        return (states * keep).sum(1) / keep.sum(1).clamp(min=1)
+        return mean_pool(states, mask)
 
 
 def _dense_pooling(folder: Path, name: str) -> str:

@@ -185,7 +185,7 @@ class SparseTrainer(Trainer):
 
     def _embed_loss(self, embeddings: Tensor, texts: Sequence[str]) -> Tensor:
         teacher = dense_teacher(self.recipe, self.teachers, "loss.embed")
-        wanted = teacher.embed_documents(texts).to(embeddings.device).clone()  # made in inference mode
+        wanted = teacher.embed_documents(texts).to(embeddings.device)
         return 1 - (embeddings.float() * wanted).sum(1).mean()
 
     @torch.no_grad()
