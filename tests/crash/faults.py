@@ -42,9 +42,12 @@ def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def every_call(step: int = 1) -> Tally:
-    """Let every `step`-th system call of every change fail."""
-    tally = Tally()
+EVERY = 500  # a count of so many lets every single call fail
+
+
+def every_call(count: int, seed: int) -> Tally:
+    """Let system calls of every change fail: each of them at a count of `EVERY`, every tenth at a tenth."""
+    tally, step = Tally(), max(1, EVERY // count)
     with scratch() as folder, quiet():
         victim.build(folder / "pristine")
         for change in changes.CHANGES:

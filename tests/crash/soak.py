@@ -51,7 +51,7 @@ def same_bytes(count: int, seed: int) -> Tally:
     return tally
 
 
-def cold_starts(rounds: int, processes: int = 4) -> Tally:
+def cold_starts(rounds: int, seed: int, processes: int = 4) -> Tally:
     """Test 23: processes at once without compiled kernels; and a cache folder that cannot be written."""
     tally = Tally()
     with scratch() as folder:
@@ -80,7 +80,7 @@ def cold_starts(rounds: int, processes: int = 4) -> Tally:
     return tally
 
 
-def long_life(opens: int, seconds: float = 0.0) -> Tally:
+def long_life(opens: int, seed: int, seconds: float = 0.0) -> Tally:
     """Test 25: open, search and forget, again and again: file descriptors equal, memory flat."""
     tally, process = Tally(), psutil.Process()
     with scratch() as folder:
@@ -106,3 +106,8 @@ def long_life(opens: int, seconds: float = 0.0) -> Tally:
         if more > 20:
             tally.losses.append(f"{more} mappings leaked")
     return tally
+
+
+def soak(seconds: int, seed: int) -> Tally:
+    """Test 25 by the clock: open, search and forget for so many seconds."""
+    return long_life(1, seed, float(seconds))

@@ -8,7 +8,7 @@ SEED = 20261121
 
 
 def test_any_system_call_may_fail() -> None:
-    tally = faults.every_call(step=17).checked()
+    tally = faults.every_call(faults.EVERY // 17, SEED).checked()
     assert tally.trials > 200
     assert tally.outcomes["refused, old"] > tally.outcomes["refused, new"] > 0
     assert tally.outcomes["died, old"] > 0
