@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from splade_engine import moved
+
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.engine import Hit, SearchEngine
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from splade_engine.vectors import SparseVectors
 
 __version__ = "0.1.0"
+moved.install()
 
 __all__ = [
     "BuildConfig",

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splade_engine.vector_files import write_vectors
 from splade_engine.vectors import SparseVectors
+from splade_engine.vectors.files import write_vectors
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "bench_search"
 ENGINES = ("splade-engine", "taat", "scipy")

@@ -44,8 +44,8 @@ def run(
       splade-engine encode corpus.jsonl -o vectors.jsonl.gz --format anserini
     """
     from splade_engine.documents.corpus import Corpus
-    from splade_engine.shards import encode_corpus
-    from splade_engine.vector_files import format_of, write_vectors
+    from splade_engine.engine.encoding import encode_corpus
+    from splade_engine.vectors.files import format_of, write_vectors
 
     options.refuse_existing(file, overwrite)
     kind = format or format_of(file)

@@ -37,7 +37,7 @@ def run(
       splade-engine export my-index vectors.parquet
     """
     from splade_engine.index import SparseIndex
-    from splade_engine.vector_files import format_of, write_vectors
+    from splade_engine.vectors.files import format_of, write_vectors
 
     options.refuse_existing(file, overwrite)
     kind = format or format_of(file)

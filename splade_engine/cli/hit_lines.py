@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from splade_engine.cli import output
 
 if TYPE_CHECKING:
-    from splade_engine.explain import Explanation, Span
-    from splade_engine.hits import Hit
+    from splade_engine.engine.explain import Explanation, Span
+    from splade_engine.engine.hits import Hit
 
 SNIPPET = 300  # characters of a text, unless all of it is wanted
 SHOWN_MATCHES = 8

@@ -93,9 +93,9 @@ def run(
 
 
 def _from_vectors(source: Path, folder: Path, encoder: str | None, building: dict[str, Any]) -> SparseIndex:
-    from splade_engine.encoder_record import encoder_record
+    from splade_engine.engine.encoder_record import encoder_record
     from splade_engine.index import SparseIndex
-    from splade_engine.vector_files import read_vectors
+    from splade_engine.vectors.files import read_vectors
 
     stored = read_vectors(source)
     record = (

@@ -10,7 +10,7 @@ from splade_engine.cli import options, output
 from splade_engine.cli.hit_lines import SNIPPET, write_hit
 
 if TYPE_CHECKING:
-    from splade_engine.hits import Hit
+    from splade_engine.engine.hits import Hit
 
 
 def run(

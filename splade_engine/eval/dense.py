@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.eval.dense_model import DenseModel, dense_fingerprint, load_dense_model, packaged_model
 from splade_engine.eval.results import Cost
 from splade_engine.eval.runs import Ranking, Run
 from splade_engine.eval.systems import Answer, System, one_of, within
+from splade_engine.files import atomic_file
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,9 +19,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.documents.text_lines import read_lines
 from splade_engine.errors import DatasetError
+from splade_engine.files import atomic_file
 
 _COLUMNS = "qid Q0 docid rank score tag"
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.collection_idf import QueryEncoder
+from splade_engine.engine.encoding import MAX_SHARD_DOCS, EncodedCorpus, encode_corpus
+from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.eval.results import Cost
 from splade_engine.eval.runs import Ranking
 from splade_engine.eval.sparsity import TermCounts
-from splade_engine.shards import MAX_SHARD_DOCS, EncodedCorpus, encode_corpus
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:

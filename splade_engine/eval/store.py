@@ -22,11 +22,11 @@ from typing import Any
 
 from xxhash import xxh3_64
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.errors import DatasetError, InvalidInputError, StorageError
 from splade_engine.eval.dataset import Dataset
 from splade_engine.eval.results import Result
 from splade_engine.eval.runs import read_run, write_run
+from splade_engine.files import atomic_file
 
 FORMAT = 2
 _EXPERIMENT, _STATE, _TOPICS = "experiment.json", "state.json", "topics.json"

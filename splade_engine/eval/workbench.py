@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from xxhash import xxh3_128
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.eval.dataset import Dataset, Split
 from splade_engine.eval.systems import Answer, System
+from splade_engine.files import atomic_file
 
 if TYPE_CHECKING:
     from splade_engine.documents import Document

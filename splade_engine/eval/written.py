@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.eval.comparison import Comparison, published
 from splade_engine.eval.markup import latex, markdown
 from splade_engine.eval.significance import against_baseline, marks
@@ -14,6 +13,7 @@ from splade_engine.eval.tables import (
     measure_table,
     quantity_table,
 )
+from splade_engine.files import atomic_file
 
 
 def markdown_tables(c: Comparison) -> str:

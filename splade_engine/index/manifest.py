@@ -11,7 +11,6 @@ import json
 import re
 from typing import Any, NoReturn
 
-from splade_engine.csr_checks import MAX_TERMS
 from splade_engine.errors import IndexCorruptError, IndexVersionError
 from splade_engine.index.records import (
     ColumnRecord,
@@ -21,6 +20,7 @@ from splade_engine.index.records import (
     TuningRecord,
 )
 from splade_engine.index.storage import FileRecord, SectionRecord, digest
+from splade_engine.vectors.checks import MAX_TERMS
 
 MAGIC = "splade-engine index"
 FORMAT_VERSION = 1

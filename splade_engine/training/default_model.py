@@ -20,13 +20,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
 from splade_engine.encoder.dense_head import load_dense_head
 from splade_engine.encoder.quantized import save_quantized
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.files import atomic_file
 from splade_engine.training.default_data import documents_for_idf, write_sources
 from splade_engine.training.idf import bm25_idf, document_frequencies, read_table
 from splade_engine.training.recipe import Recipe, load_recipe

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.errors import DatasetError
+from splade_engine.files import atomic_file
 from splade_engine.training.examples import Example
 from splade_engine.training.line_file import LineFile
 

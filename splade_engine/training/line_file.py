@@ -17,9 +17,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.documents.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError
+from splade_engine.files import atomic_file
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
 

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.errors import TrainingError
+from splade_engine.files import atomic_file
 from splade_engine.training.objective import Vectors
 from splade_engine.training.regularizers import flops_metric
 

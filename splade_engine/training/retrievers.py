@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from splade_engine.atomic_file import atomic_file
+from splade_engine.files import atomic_file
 
 if TYPE_CHECKING:
     from splade_engine.training.negatives import MiningConfig, MiningTask

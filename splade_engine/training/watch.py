@@ -12,7 +12,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from splade_engine.atomic_file import atomic_file
+from splade_engine.files import atomic_file
 from splade_engine.training.memory import trim_heap
 from splade_engine.training.monitor import RunLog, progress_line
 from splade_engine.training.probe import Probe

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from splade_engine.index import SparseIndex
-from splade_engine.vector_files import read_vectors
+from splade_engine.vectors.files import read_vectors
 
 
 def test_index_reports_what_it_made(cli, corpus_file, tmp_path, encoder):

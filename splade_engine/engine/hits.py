@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.documents.metadata import metadata_of
-from splade_engine.explain import Explanation, explain
+from splade_engine.engine.explain import Explanation, explain
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:

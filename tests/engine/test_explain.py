@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splade_engine.explain import explain
+from splade_engine.engine.explain import explain
 from splade_engine.vectors import SparseVectors
 
 VOCABULARY = [f"t{i}" for i in range(12)]

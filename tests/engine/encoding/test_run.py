@@ -13,8 +13,8 @@ import pytest
 
 from splade_engine.documents import Document
 from splade_engine.documents.corpus import Corpus
+from splade_engine.engine.encoding import encode_corpus
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError
-from splade_engine.shards import encode_corpus
 from tests import fake_encoder
 from tests.fake_encoder import WORDS, FakeEncoder
 
@@ -61,7 +61,7 @@ import importlib.util, os, signal, sys
 spec = importlib.util.spec_from_file_location("fake_encoder", {str(Path(fake_encoder.__file__))!r})
 fake = importlib.util.module_from_spec(spec); spec.loader.exec_module(fake)
 from splade_engine.documents.corpus import Corpus
-from splade_engine.shards import encode_corpus
+from splade_engine.engine.encoding import encode_corpus
 class Killed(fake.FakeEncoder):
     def encode_documents(self, texts, **options):
         if self.encoded == 40:

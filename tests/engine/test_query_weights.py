@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from splade_engine.collection_idf import CollectionIdf, QueryEncoder
 from splade_engine.engine import SearchEngine
+from splade_engine.engine.query_weights import CollectionIdf, QueryEncoder
 from splade_engine.index import SparseIndex
 from splade_engine.vectors import SparseVectors
 from tests.fake_encoder import FakeEncoder

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tqdm.auto import tqdm
 from xxhash import xxh3_128
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.documents import Document
 from splade_engine.documents.corpus import Corpus, CorpusDigest, CorpusSummary
 from splade_engine.documents.metadata import metadata_json, payload_table
-from splade_engine.encoder_record import describe_difference, same_encoder
+from splade_engine.engine.encoder_record import describe_difference, same_encoder
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError, StorageError
-from splade_engine.vector_files import read_vectors, write_vectors
+from splade_engine.files import atomic_file
 from splade_engine.vectors import SparseVectors
+from splade_engine.vectors.files import read_vectors, write_vectors
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import InvalidInputError, StorageError
-from splade_engine.vector_files import read_vectors, write_vectors
 from splade_engine.vectors import SparseVectors
+from splade_engine.vectors.files import read_vectors, write_vectors
 
 TOKENS = ["apple", "pear", "plüm", "fig", "##s"]
 

@@ -23,9 +23,9 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
-from splade_engine.atomic_file import atomic_file
 from splade_engine.errors import InvalidInputError, StorageError
-from splade_engine.vectors import SparseVectors
+from splade_engine.files import atomic_file
+from splade_engine.vectors.sparse_vectors import SparseVectors
 
 Format = Literal["arrow", "parquet", "seismic", "anserini", "csr"]
 

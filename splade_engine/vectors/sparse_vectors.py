@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.csr_checks import check_entries, check_shapes, checked_integers, checked_n_terms
 from splade_engine.errors import InvalidInputError
+from splade_engine.vectors.checks import check_entries, check_shapes, checked_integers, checked_n_terms
 
 if TYPE_CHECKING:
     import torch

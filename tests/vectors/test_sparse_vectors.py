@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splade_engine import SparseVectors, csr_checks
+from splade_engine import SparseVectors
 from splade_engine.errors import InvalidInputError
+from splade_engine.vectors import checks
 
 N_TERMS = 12
 WEIGHT = st.floats(min_value=2.0**-20, max_value=1e6, width=32)
@@ -77,7 +78,7 @@ def test_a_broken_rule_is_named_with_its_place(
 
 @pytest.mark.parametrize("chunk", [1, 2, 3])
 def test_a_row_across_two_chunks_is_checked_whole(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    monkeypatch.setattr(csr_checks, "_CHECK_CHUNK", chunk)
+    monkeypatch.setattr(checks, "_CHECK_CHUNK", chunk)
     SparseVectors([0, 4, 4, 6], [1, 2, 3, 4, 0, 1], np.ones(6), 5)
     for broken in range(1, 4):
         terms = [1, 2, 3, 4, 0, 1]

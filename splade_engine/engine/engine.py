@@ -12,14 +12,14 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from splade_engine.collection_idf import QueryEncoder
 from splade_engine.documents.corpus import Corpus, CorpusSource
-from splade_engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
+from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
+from splade_engine.engine.encoding import EncodedCorpus, encode_corpus
+from splade_engine.engine.hits import Hit, HitPage
+from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
-from splade_engine.hits import Hit, HitPage
 from splade_engine.index import SparseIndex
 from splade_engine.index.publish import refuse_occupied
-from splade_engine.shards import EncodedCorpus, encode_corpus
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:

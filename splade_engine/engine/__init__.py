@@ -1,0 +1,27 @@
+"""Text in, ranked hits out: an encoder, an index and the documents' text, kept together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from splade_engine.engine.engine import SearchEngine
+    from splade_engine.engine.explain import Explanation, TermMatch
+    from splade_engine.engine.hits import Hit
+
+__all__ = ["Explanation", "Hit", "SearchEngine", "TermMatch"]
+
+_HOMES = {"Explanation": "explain", "Hit": "hits", "SearchEngine": "engine", "TermMatch": "explain"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name when it is first used: encoding a corpus does not compile the index's kernels."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
