@@ -64,7 +64,7 @@ def run(
       splade-engine index beir/scifact -o scifact --encoder naver/splade-v3
     """
     from splade_engine.index.config import BuildConfig
-    from splade_engine.index.publish import refuse_occupied
+    from splade_engine.index.disk.publish import refuse_occupied
 
     start = time.perf_counter()
     choices: dict[str, Any] = {"weights": weights, "terms": terms}

@@ -19,7 +19,7 @@ from splade_engine.engine.hits import Hit, HitPage
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
 from splade_engine.index import SparseIndex
-from splade_engine.index.publish import refuse_occupied
+from splade_engine.index.disk.publish import refuse_occupied
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:

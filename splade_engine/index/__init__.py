@@ -1,11 +1,11 @@
 """Sparse vectors on disk, searched: `SparseIndex`. Imports neither torch nor transformers."""
 
-from splade_engine.index.build import IndexBatch
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.explain import Placement
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.info import IndexInfo, TunedSetting
 from splade_engine.index.results import SearchResult
+from splade_engine.index.stream import IndexBatch
 
 __all__ = [
     "BuildConfig",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.build import default_threads
+from splade_engine.index.stream import default_threads
 from splade_engine.vectors import SparseVectors
 
 

@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.build import IndexBatch, SegmentStream
-from splade_engine.index.ids import ID_ARRAYS, IdColumn
-from splade_engine.index.join import cost_of, join_segments
-from splade_engine.index.manifest import MAX_DOCS, MAX_SEGMENTS
-from splade_engine.index.payload import joined_type
-from splade_engine.index.publish import IndexWriter
-from splade_engine.index.records import Manifest, SegmentRecord, TuningRecord
-from splade_engine.index.segment import open_segment, write_deleted
+from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
+from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
+from splade_engine.index.disk.payload import joined_type
+from splade_engine.index.disk.publish import IndexWriter
+from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
+from splade_engine.index.disk.storage import map_container
+from splade_engine.index.merge import cost_of, join_segments
+from splade_engine.index.segment.segment import open_segment, write_deleted
 from splade_engine.index.settings import build_config
 from splade_engine.index.snapshot import Snapshot, open_snapshot
-from splade_engine.index.storage import map_container
+from splade_engine.index.stream import IndexBatch, SegmentStream
 
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
 MERGE_MEMORY = 1024  # MiB that a merge may take when it was not asked for: larger segments wait for `compact`

@@ -27,7 +27,7 @@ def check_index(folder: Path, *, deep: bool = True, threads: int = 1) -> None:
     config = build_config(snapshot.manifest)
     if not deep:
         return
-    from splade_engine.index.builder import build_segment
+    from splade_engine.index.segment.build import build_segment
 
     for number, segment in enumerate(snapshot.segments):
         vectors = segment.searcher.vectors(np.arange(len(segment)))

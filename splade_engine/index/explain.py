@@ -9,7 +9,7 @@ import numpy as np
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import SearchConfig
-from splade_engine.index.merge import Plan, allowed_documents, search
+from splade_engine.index.search import Plan, allowed_documents, search
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 

@@ -13,30 +13,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import changes, merge, tuning
+from splade_engine.index import changes, tuning
+from splade_engine.index import search as searching
 from splade_engine.index.arguments import (
     check_queries,
     checked_fingerprint,
     checked_threads,
 )
-from splade_engine.index.build import IndexBatch, SegmentStream, batches_of
 from splade_engine.index.check import check_index
 from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.disk.publish import IndexWriter, prepare_folder, remove_remains
+from splade_engine.index.disk.records import Manifest
 from splade_engine.index.explain import Placement, place
 from splade_engine.index.info import TunedSetting
-from splade_engine.index.join import join_segments
+from splade_engine.index.merge import join_segments
 from splade_engine.index.opened import OpenedIndex
-from splade_engine.index.publish import IndexWriter, prepare_folder, remove_remains
-from splade_engine.index.records import Manifest
 from splade_engine.index.results import SearchResult
-from splade_engine.index.segment import Verify, open_segment
+from splade_engine.index.segment.segment import Verify, open_segment
 from splade_engine.index.snapshot import open_snapshot
+from splade_engine.index.stream import IndexBatch, SegmentStream, batches_of
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from splade_engine.index.where import Filter
+    from splade_engine.index.filter.parse import Filter
 
     Where = str | Mapping[str, Any] | Filter
 
@@ -163,16 +164,16 @@ class SparseIndex(OpenedIndex):
 
         Args:
             accuracy: the share of the exact top k to find, by settings that `tune` measured; 1.0 is exact.
-            where: a filter on the payload, see `splade_engine.index.where`.
+            where: a filter on the payload, see `splade_engine.index.filter.parse`.
 
         Raises:
             InvalidInputError: k < 1, another vocabulary, contradicting arguments, a filter that does not
                 parse.
         """
         snapshot = self._snapshot
-        plan = merge.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
+        plan = searching.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
         check_queries(queries, snapshot.manifest.n_terms)
-        return merge.search(snapshot, queries, k, plan, checked_threads(threads), where)
+        return searching.search(snapshot, queries, k, plan, checked_threads(threads), where)
 
     def explain(
         self,
@@ -187,7 +188,7 @@ class SparseIndex(OpenedIndex):
     ) -> Placement:
         """Why the document `id` is, or is not, among the `k` hits of one query; options as for `search`."""
         snapshot = self._snapshot
-        plan = merge.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
+        plan = searching.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
         check_queries(query, snapshot.manifest.n_terms)
         return place(snapshot, query, id, k, plan, where)
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from splade_engine.index.ids import ID_ARRAYS
-from splade_engine.index.manifest import FORMAT_VERSION
-from splade_engine.index.payload import payload_dtypes
-from splade_engine.index.records import SegmentRecord
-from splade_engine.index.segment import POSTING_DTYPES
+from splade_engine.index.disk.ids import ID_ARRAYS
+from splade_engine.index.disk.manifest import FORMAT_VERSION
+from splade_engine.index.disk.payload import payload_dtypes
+from splade_engine.index.disk.records import SegmentRecord
+from splade_engine.index.disk.storage import offsets_of
+from splade_engine.index.segment.segment import POSTING_DTYPES
 from splade_engine.index.snapshot import Snapshot
-from splade_engine.index.storage import offsets_of
 
 
 @dataclass(frozen=True)

@@ -147,7 +147,11 @@ def cache_key() -> str:
     for part in (*versions, binding.get_host_cpu_name(), features, *flags):
         digest.update(part.encode() + b"\0")
     here = Path(__file__).parent
-    for source in [here / "jit.py", here / "storage_kinds.py", *sorted((here / "kernels").glob("*.py"))]:
+    for source in [
+        here / "jit.py",
+        here / "segment" / "row_kinds.py",
+        *sorted((here / "kernels").glob("*.py")),
+    ]:
         digest.update(source.read_bytes())
     return digest.hexdigest()[:24]
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.arguments import checked_ordinals
 from splade_engine.index.info import IndexInfo, look
-from splade_engine.index.segment import Verify
+from splade_engine.index.segment.segment import Verify
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
 from splade_engine.index.config import BuildConfig, SearchConfig
-from splade_engine.index.records import Manifest, Scalar
+from splade_engine.index.disk.records import Manifest, Scalar
 
 
 def build_config(manifest: Manifest) -> BuildConfig:

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
-from splade_engine.index.build import default_threads
-from splade_engine.index.ids import encode_ids, hash_ids
-from splade_engine.index.layout import n_windows
-from splade_engine.index.publish import MANIFEST, read_manifest
-from splade_engine.index.records import Manifest, SegmentRecord
-from splade_engine.index.segment import Segment, Verify, naming, open_deleted, open_segment
+from splade_engine.index.disk.ids import encode_ids, hash_ids
+from splade_engine.index.disk.publish import MANIFEST, read_manifest
+from splade_engine.index.disk.records import Manifest, SegmentRecord
+from splade_engine.index.disk.storage import digest
+from splade_engine.index.segment.layout import n_windows
+from splade_engine.index.segment.segment import Segment, Verify, naming, open_deleted, open_segment
 from splade_engine.index.settings import check_settings
-from splade_engine.index.storage import digest
+from splade_engine.index.stream import default_threads
 from splade_engine.vectors import SparseVectors
 
 _ATTEMPTS = 100  # each failed one needs a writer that published in between
@@ -34,7 +34,7 @@ class Snapshot:
     Attributes:
         bases: int64[n_segments + 1]: segment s holds the ordinals from bases[s] to bases[s + 1] - 1.
         fingerprint: xxh3-128 of the manifest file; manifest_bytes: its size.
-        masks: what the filters asked for last let through, see `merge.allowed_documents`.
+        masks: what the filters asked for last let through, see `search.allowed_documents`.
     """
 
     manifest: Manifest

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import SearchConfig
-from splade_engine.index.merge import Plan, check_k, search
-from splade_engine.index.records import TuningRecord
+from splade_engine.index.disk.records import TuningRecord
+from splade_engine.index.search import Plan, check_k, search
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 

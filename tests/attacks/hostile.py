@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from splade_engine.index import ids, layout, payload, segment, snapshot
-from splade_engine.index.payload import payload_dtypes
-from splade_engine.index.records import ColumnRecord
-from splade_engine.index.segment import POSTING_DTYPES
-from splade_engine.index.storage import describe, digest, offsets_of
+from splade_engine.index import snapshot
+from splade_engine.index.disk import ids, payload
+from splade_engine.index.disk.payload import payload_dtypes
+from splade_engine.index.disk.records import ColumnRecord
+from splade_engine.index.disk.storage import describe, digest, offsets_of
+from splade_engine.index.segment import layout, segment
+from splade_engine.index.segment.segment import POSTING_DTYPES
 from tests.attacks import victim
 from tests.attacks.trials import CORPUS, Tally, Trial, forked, scratch
 

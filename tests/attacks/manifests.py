@@ -6,8 +6,8 @@ import json
 import random
 
 from splade_engine.errors import IndexCorruptError, IndexVersionError
-from splade_engine.index.manifest import decode, encode
-from splade_engine.index.storage import digest
+from splade_engine.index.disk.manifest import decode, encode
+from splade_engine.index.disk.storage import digest
 from tests.attacks import victim
 from tests.attacks.hostile import mutate_body, read_body
 from tests.attacks.trials import Tally, scratch

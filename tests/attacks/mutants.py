@@ -16,13 +16,13 @@ from tests.attacks.trials import Tally, scratch
 REPOSITORY = Path(__file__).resolve().parents[2]
 # source file -> the tests that have to notice
 TESTS = {
-    "manifest.py": ["index/test_manifest.py", "attacks/test_oddities.py"],
-    "storage.py": ["index/test_storage.py", "attacks/test_oddities.py", "crash/test_crash.py"],
-    "publish.py": ["index/test_publish.py", "crash/test_crash.py"],
-    "ids.py": ["index/test_ids.py"],
-    "payload.py": ["index/test_payload.py"],
-    "segment.py": ["index/test_segment.py", "index/test_sparse_index.py"],
-    "snapshot.py": ["index/test_segment.py", "index/test_publish.py", "index/test_check.py"],
+    "disk/manifest.py": ["index/disk/test_manifest.py", "attacks/test_oddities.py"],
+    "disk/storage.py": ["index/disk/test_storage.py", "attacks/test_oddities.py", "crash/test_crash.py"],
+    "disk/publish.py": ["index/disk/test_publish.py", "crash/test_crash.py"],
+    "disk/ids.py": ["index/disk/test_ids.py"],
+    "disk/payload.py": ["index/disk/test_payload.py"],
+    "segment/segment.py": ["index/segment/test_segment.py", "index/test_sparse_index.py"],
+    "snapshot.py": ["index/segment/test_segment.py", "index/disk/test_publish.py", "index/test_check.py"],
     "settings.py": ["index/test_check.py"],
 }
 CHECKS = {
@@ -77,7 +77,8 @@ def all_mutants(folder: Path = REPOSITORY / "splade_engine" / "index") -> list[M
 
 def _survives(mutant: Mutant, work: Path) -> bool:
     """Whether the tests pass without this check."""
-    tree = work / f"{mutant.file}-{mutant.line}"
+    name = mutant.file.replace("/", ".")
+    tree = work / f"{name}-{mutant.line}"
     ignored = shutil.ignore_patterns("__pycache__", "models", "*.safetensors", "corpus")
     for part in ("splade_engine", "tests"):
         shutil.copytree(REPOSITORY / part, tree / part, ignore=ignored)

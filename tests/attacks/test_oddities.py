@@ -17,7 +17,7 @@ import pytest
 
 from splade_engine.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError, SpladeEngineError
 from splade_engine.index import SparseIndex
-from splade_engine.index.storage import digest
+from splade_engine.index.disk.storage import digest
 from tests.attacks import victim
 from tests.attacks.hostile import read_body, write_body
 

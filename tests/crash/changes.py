@@ -9,8 +9,8 @@ from pathlib import Path
 
 from splade_engine.errors import IndexNotFoundError
 from splade_engine.index import SearchConfig, SparseIndex, changes
-from splade_engine.index.publish import IndexWriter, read_manifest
-from splade_engine.index.records import TuningRecord
+from splade_engine.index.disk.publish import IndexWriter, read_manifest
+from splade_engine.index.disk.records import TuningRecord
 from tests.attacks import victim
 from tests.index import made
 

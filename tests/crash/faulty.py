@@ -1,6 +1,6 @@
 """A stand-in for the `os` module that fails, dies, stalls or takes notes at a chosen system call.
 
-`splade_engine.index.storage` and `publish` make every system call that changes or reads an index as
+`splade_engine.index.disk.storage` and `publish` make every system call that changes or reads an index as
 `os.<name>`, so putting this in their place reaches all of them.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from splade_engine.index import publish, storage
+from splade_engine.index.disk import publish, storage
 
 CALLS = (
     "open",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from splade_engine.errors import IndexLockedError, StorageError
 from splade_engine.index import SparseIndex
-from splade_engine.index.publish import read_manifest
+from splade_engine.index.disk.publish import read_manifest
 from tests.attacks import victim
 from tests.attacks.trials import Tally, scratch
 from tests.crash import changes

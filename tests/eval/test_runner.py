@@ -176,7 +176,7 @@ def test_approximate_search_is_measured_against_exact(
     collection: Path, invented: Invented, monkeypatch: pytest.MonkeyPatch
 ):
     """No index is small here, so that the approximate search is used."""
-    monkeypatch.setattr("splade_engine.index.merge.EXACT_UP_TO", 0)
+    monkeypatch.setattr("splade_engine.index.search.EXACT_UP_TO", 0)
     with Workbench(load_dataset(collection), Settings(encoder=invented.WordEncoder())) as bench:
         tuned = evaluate("sparse(accuracy=0.9)", "", workbench=bench)
         plain = evaluate("sparse", "", workbench=bench)

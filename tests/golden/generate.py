@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from splade_engine.index import BuildConfig, SparseIndex
-from splade_engine.index.manifest import FORMAT_VERSION
+from splade_engine.index.disk.manifest import FORMAT_VERSION
 from tests.index import made
 
 KINDS = {"plain": BuildConfig(), "uint8-split": BuildConfig("uint8", "split")}

@@ -10,7 +10,7 @@ import pytest
 
 from splade_engine.errors import IndexVersionError
 from splade_engine.index import SearchConfig, SparseIndex
-from splade_engine.index.manifest import FORMAT_VERSION
+from splade_engine.index.disk.manifest import FORMAT_VERSION
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.attacks.hostile import read_body, write_body

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
-from splade_engine.index import BuildConfig, SparseIndex, join
+from splade_engine.index import BuildConfig, SparseIndex, merge
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
@@ -118,7 +118,7 @@ def test_growing_by_single_documents_stays_logarithmic(memory_path: Path) -> Non
 
 
 def test_merges_and_compaction_keep_to_the_memory(memory_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(join, "segment_cost", lambda nnz, n_docs, payload: n_docs << 20)  # 1 MiB a document
+    monkeypatch.setattr(merge, "segment_cost", lambda nnz, n_docs, payload: n_docs << 20)  # 1 MiB a document
     ix = SparseIndex.build(memory_path / "ix", made.vectors(0, 100), threads=1)
     queries = made.vectors(99, 5)
     for i in range(4):
@@ -166,7 +166,7 @@ def hash_of(name: str) -> int:
 
 def test_a_large_index_is_not_read_again_for_a_small_change(memory_path: Path) -> None:
     ix = made.index(memory_path / "ix", 300)
-    with mock.patch("splade_engine.index.segment.check_structure") as checked:
+    with mock.patch("splade_engine.index.segment.segment.check_structure") as checked:
         ix.add(made.vectors(1, 2), ["a", "b"])
         assert [c.kwargs["n_docs"] for c in checked.call_args_list] == [2]
         ix.delete(["a", "7"])

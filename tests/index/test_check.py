@@ -8,8 +8,8 @@ import pytest
 
 from splade_engine.errors import IndexCorruptError
 from splade_engine.index import BuildConfig, SparseIndex
-from splade_engine.index.publish import IndexWriter
-from splade_engine.index.records import TuningRecord
+from splade_engine.index.disk.publish import IndexWriter
+from splade_engine.index.disk.records import TuningRecord
 from tests.index import made
 
 

@@ -1,4 +1,4 @@
-"""The loops, run as plain Python, against their numpy twins; compiled they run in test_searcher."""
+"""The loops, run as plain Python, against their numpy twins; compiled they run in segment/test_search."""
 
 from __future__ import annotations
 

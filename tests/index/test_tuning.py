@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import SearchConfig, SparseIndex, merge, tuning
+from splade_engine.index import SearchConfig, SparseIndex, search, tuning
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
@@ -14,7 +14,7 @@ from tests.index import made
 @pytest.fixture
 def approximate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes of any size are searched approximately, and exact search seems slow."""
-    monkeypatch.setattr(merge, "EXACT_UP_TO", 0)
+    monkeypatch.setattr(search, "EXACT_UP_TO", 0)
     timed = tuning._timed
 
     def slow_exact(snapshot: object, queries: object, k: int, config: SearchConfig, threads: int) -> tuple:
@@ -41,9 +41,9 @@ def test_tuned_settings_reach_their_recall_and_are_kept(tmp_path: Path, approxim
         assert recall_of(again, queries, 10, target) >= target
     assert not again.search(queries, 10, accuracy=0.99).exact
     # a request between two targets takes the safe one, a k below the tuned one is covered by it
-    assert merge.settings_for(again._snapshot, 10, 0.6) == merge.settings_for(again._snapshot, 10, 0.99)
-    assert merge.settings_for(again._snapshot, 3, 0.99) == merge.settings_for(again._snapshot, 10, 0.99)
-    assert merge.settings_for(again._snapshot, 11, 0.99) == SearchConfig()
+    assert search.settings_for(again._snapshot, 10, 0.6) == search.settings_for(again._snapshot, 10, 0.99)
+    assert search.settings_for(again._snapshot, 3, 0.99) == search.settings_for(again._snapshot, 10, 0.99)
+    assert search.settings_for(again._snapshot, 11, 0.99) == SearchConfig()
 
 
 def test_tuning_again_replaces_and_changes_keep_it(tmp_path: Path) -> None:

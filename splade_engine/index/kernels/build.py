@@ -8,7 +8,7 @@ import numpy as np
 
 from splade_engine.index.jit import kernel
 from splade_engine.index.kernels.score import scale_of, widen
-from splade_engine.index.storage_kinds import LARGEST_CODE, SCALE_BITS, SMALLEST_SCALE, WEIGHT_KINDS
+from splade_engine.index.segment.row_kinds import LARGEST_CODE, SCALE_BITS, SMALLEST_SCALE, WEIGHT_KINDS
 
 # types of the rows while lists are made of them: their term numbers are not split yet
 VARIANTS = [(t, kind.kernel_type) for t in ("u2", "u4") for kind in WEIGHT_KINDS]

@@ -17,7 +17,7 @@ from splade_engine.index.kernels.heap import push, sort_best_first
 from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, cut_lists, load_query
 from splade_engine.index.kernels.score import scale_of, score_row
 from splade_engine.index.kernels.walk import score_candidates, walk_all, walk_heavy
-from splade_engine.index.storage_kinds import TERM_KINDS, WEIGHT_KINDS
+from splade_engine.index.segment.row_kinds import TERM_KINDS, WEIGHT_KINDS
 
 READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
 # entries from which an exact search starts with an approximate one: without a score that others must reach it

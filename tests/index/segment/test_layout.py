@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import IndexCorruptError
-from splade_engine.index import layout
-from splade_engine.index.builder import build_segment
 from splade_engine.index.config import BuildConfig
-from splade_engine.index.layout import check_structure
-from splade_engine.index.searcher import SegmentSearcher
-from tests.index.test_searcher import random_vectors
+from splade_engine.index.segment import layout
+from splade_engine.index.segment.build import build_segment
+from splade_engine.index.segment.layout import check_structure
+from splade_engine.index.segment.search import SegmentSearcher
+from tests.index.segment.test_search import random_vectors
 
 N, TERMS = 70_000, 40
 FEW = 3_000

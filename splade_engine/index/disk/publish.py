@@ -31,9 +31,9 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
-from splade_engine.index.manifest import MAX_BYTES, decode, encode
-from splade_engine.index.records import Manifest
-from splade_engine.index.storage import (
+from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
+from splade_engine.index.disk.records import Manifest
+from splade_engine.index.disk.storage import (
     FileRecord,
     describe,
     disk_errors,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.index.kernels.split import join_rows
-from splade_engine.index.storage_kinds import (
+from splade_engine.index.segment.row_kinds import (
     FLOAT16,
     TERM_KINDS,
     UINT8,

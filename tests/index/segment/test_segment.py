@@ -8,7 +8,7 @@ import pytest
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
 from splade_engine.index import SparseIndex
-from splade_engine.index.ids import IdColumn
+from splade_engine.index.disk.ids import IdColumn
 from tests.attacks.hostile import read_arrays, read_body, write_arrays, write_body
 from tests.index import made
 

@@ -14,7 +14,7 @@ stores each entry twice:
   the code of the entry of rank 64 << i of the whole list (0 beyond its end): how many entries a threshold
   leaves can be told without reading them.
 
-Of the arrays for terms, and of those for weights, all but one are empty (`storage_kinds.py`). No kernel
+Of the arrays for terms, and of those for weights, all but one are empty (`row_kinds.py`). No kernel
 checks bounds; `check_structure` checks every property that one relies on, before any runs.
 """
 
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError
-from splade_engine.index.storage_kinds import (
+from splade_engine.index.segment.row_kinds import (
     LARGEST_SCALE,
     SCALE_BITS,
     SMALLEST_SCALE,

@@ -14,8 +14,9 @@ from splade_engine.errors import (
     IndexNotFoundError,
     StorageError,
 )
-from splade_engine.index import SparseIndex, publish
-from splade_engine.index.publish import IndexWriter, prepare_folder, read_manifest
+from splade_engine.index import SparseIndex
+from splade_engine.index.disk import publish
+from splade_engine.index.disk.publish import IndexWriter, prepare_folder, read_manifest
 from tests.crash.faulty import FaultyOs, installed
 from tests.index import made
 

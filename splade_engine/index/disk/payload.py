@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
-from splade_engine.index.records import ColumnRecord
+from splade_engine.index.disk.records import ColumnRecord
 
 COLUMN_TYPES: dict[str, pa.DataType] = {
     "text": pa.large_string(),

@@ -12,9 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import merge
-from splade_engine.index.where import Compare, Every, Filter, In, IsNull, Not, Some, columns_of, parse_where
-from splade_engine.index.where_eval import matching
+from splade_engine.index import search
+from splade_engine.index.filter.evaluate import matching
+from splade_engine.index.filter.parse import (
+    Compare,
+    Every,
+    Filter,
+    In,
+    IsNull,
+    Not,
+    Some,
+    columns_of,
+    parse_where,
+)
 from tests.index import made
 
 TABLE = made.payload(60).cast(
@@ -235,8 +245,8 @@ def test_the_answers_of_the_last_filters_are_kept(tmp_path: Path) -> None:
     filters = [f"year >= {year}" for year in range(1980, 1992)]
     first = [ix.search(queries, 5, where=w, exact=True).ids for w in filters]
     masks = ix._snapshot.masks
-    assert list(masks) == [repr(parse_where(w)) for w in filters[-merge.KEPT_MASKS :]]
-    with mock.patch("splade_engine.index.where_eval.matching") as evaluated:
+    assert list(masks) == [repr(parse_where(w)) for w in filters[-search.KEPT_MASKS :]]
+    with mock.patch("splade_engine.index.filter.evaluate.matching") as evaluated:
         assert ix.search(queries, 5, where={"year": {">=": 1991}}, exact=True).ids == first[-1]
     assert not evaluated.called
     assert [ix.search(queries, 5, where=w, exact=True).ids for w in filters] == first

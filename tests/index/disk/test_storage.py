@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import IndexCorruptError, StorageError
-from splade_engine.index.storage import (
+from splade_engine.index.disk.storage import (
     describe,
     digest,
     map_container,
@@ -131,7 +131,7 @@ def test_a_system_that_takes_little_or_nothing(monkeypatch: pytest.MonkeyPatch, 
         assert len(calls) < 10, "it would go on for ever"
         return min(taken, len(data))
 
-    monkeypatch.setattr("splade_engine.index.storage.os.write", write)
+    monkeypatch.setattr("splade_engine.index.disk.storage.os.write", write)
     if taken:
         write_all(-1, b"0123456789")
         assert b"".join(calls) == b"0123456789"

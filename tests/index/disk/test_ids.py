@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
-from splade_engine.index.ids import IdColumn, decimal_ids, encode_ids, hash_ids
+from splade_engine.index.disk.ids import IdColumn, decimal_ids, encode_ids, hash_ids
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=40)
 
@@ -67,7 +67,7 @@ def test_bad_ids_are_named(ids: list, message: str) -> None:
 
 def test_equal_hashes_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "splade_engine.index.ids.hash_ids", lambda offsets, _: np.zeros(len(offsets) - 1, np.uint64)
+        "splade_engine.index.disk.ids.hash_ids", lambda offsets, _: np.zeros(len(offsets) - 1, np.uint64)
     )
     ids = decimal_ids(0, 20)
     column = IdColumn.build(ids)

@@ -12,14 +12,14 @@ import re
 from typing import Any, NoReturn
 
 from splade_engine.errors import IndexCorruptError, IndexVersionError
-from splade_engine.index.records import (
+from splade_engine.index.disk.records import (
     ColumnRecord,
     DeletedRecord,
     Manifest,
     SegmentRecord,
     TuningRecord,
 )
-from splade_engine.index.storage import FileRecord, SectionRecord, digest
+from splade_engine.index.disk.storage import FileRecord, SectionRecord, digest
 from splade_engine.vectors.checks import MAX_TERMS
 
 MAGIC = "splade-engine index"

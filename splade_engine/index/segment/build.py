@@ -13,9 +13,8 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.kernels import build as kernels
 from splade_engine.index.kernels.split import split_rows
-from splade_engine.index.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW, n_windows
-from splade_engine.index.rows import Rows
-from splade_engine.index.storage_kinds import (
+from splade_engine.index.segment.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW, n_windows
+from splade_engine.index.segment.row_kinds import (
     FLOAT16,
     HALF_SMALLEST,
     PLAIN_16,
@@ -26,6 +25,7 @@ from splade_engine.index.storage_kinds import (
     terms_for,
     weights_for,
 )
+from splade_engine.index.segment.rows import Rows
 from splade_engine.vectors import SparseVectors
 
 Item = TypeVar("Item")

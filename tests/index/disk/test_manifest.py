@@ -7,9 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import IndexCorruptError, IndexVersionError
-from splade_engine.index.manifest import MAX_BYTES, decode, encode
-from splade_engine.index.records import ColumnRecord, DeletedRecord, Manifest, SegmentRecord, TuningRecord
-from splade_engine.index.storage import FileRecord, SectionRecord, digest
+from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
+from splade_engine.index.disk.records import (
+    ColumnRecord,
+    DeletedRecord,
+    Manifest,
+    SegmentRecord,
+    TuningRecord,
+)
+from splade_engine.index.disk.storage import FileRecord, SectionRecord, digest
 
 HEX = "0123456789abcdef" * 2
 

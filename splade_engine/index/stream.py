@@ -14,13 +14,13 @@ from tqdm import tqdm
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
-from splade_engine.index.ids import ID_ARRAYS, IdColumn, decimal_ids
-from splade_engine.index.manifest import MAX_DOCS, MAX_SEGMENTS
-from splade_engine.index.payload import checked_table, column_type, join_tables, joined_type
-from splade_engine.index.publish import IndexWriter
-from splade_engine.index.records import SegmentRecord
-from splade_engine.index.segment import write_segment
-from splade_engine.index.storage import map_container
+from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn, decimal_ids
+from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
+from splade_engine.index.disk.payload import checked_table, column_type, join_tables, joined_type
+from splade_engine.index.disk.publish import IndexWriter
+from splade_engine.index.disk.records import SegmentRecord
+from splade_engine.index.disk.storage import map_container
+from splade_engine.index.segment.segment import write_segment
 from splade_engine.vectors import SparseVectors
 
 MIN_MEMORY = 64  # MiB; below it a segment would be too small to be worth one

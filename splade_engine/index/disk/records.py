@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from splade_engine.index.storage import FileRecord
+from splade_engine.index.disk.storage import FileRecord
 
 Scalar = str | int | float | bool | None
 

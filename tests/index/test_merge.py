@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from splade_engine.errors import StorageError
-from splade_engine.index import BuildConfig, IndexBatch, SparseIndex, join, storage
+from splade_engine.index import BuildConfig, IndexBatch, SparseIndex, merge
+from splade_engine.index.disk import storage
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
@@ -23,8 +24,8 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         made_arrays.append(count)
         return storage.scratch_array(folder, count, dtype)
 
-    monkeypatch.setattr(join, "segment_cost", lambda *_: 1 << 40)
-    monkeypatch.setattr(join, "scratch_array", counted)
+    monkeypatch.setattr(merge, "segment_cost", lambda *_: 1 << 40)
+    monkeypatch.setattr(merge, "scratch_array", counted)
     monkeypatch.setattr(storage, "_SCRATCH_FROM", 1)
     return made_arrays
 
@@ -84,7 +85,7 @@ def test_a_build_within_a_budget_ends_in_one_segment(
     memory_path: Path, monkeypatch: pytest.MonkeyPatch, little_memory: list[int]
 ) -> None:
     """Whatever is cut for the budget is joined again; ids and payload alone decide how far."""
-    monkeypatch.setattr("splade_engine.index.build._BYTES_PER_DOC", 1 << 20)
+    monkeypatch.setattr("splade_engine.index.stream._BYTES_PER_DOC", 1 << 20)
     documents = made.vectors(3, 200)
     batches = [
         IndexBatch(documents[a : a + 20], [f"d{i}" for i in range(a, a + 20)], table(a, 20))
@@ -94,7 +95,7 @@ def test_a_build_within_a_budget_ends_in_one_segment(
     assert ix.info().n_segments == 1
     assert little_memory
     assert ix.ids() == [f"d{i}" for i in range(200)]
-    monkeypatch.setattr(join, "_BYTES_PER_ID", 1 << 20)
+    monkeypatch.setattr(merge, "_BYTES_PER_ID", 1 << 20)
     several = SparseIndex.build(memory_path / "several", batches, memory=64, threads=1)
     assert [len(s) <= 64 for s in several._snapshot.segments] == [True] * several.info().n_segments
     assert several.info().n_segments > 1

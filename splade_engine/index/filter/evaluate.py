@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.where import Compare, Every, Filter, In, IsNull, Not, Value
+from splade_engine.index.filter.parse import Compare, Every, Filter, In, IsNull, Not, Value
 
 _FUNCTIONS = {
     "=": pc.equal,

@@ -6,11 +6,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.builder import build_segment
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.kernels import plan
-from splade_engine.index.layout import N_LEVELS, WINDOW, check_structure
-from splade_engine.index.searcher import SegmentSearcher, shares
+from splade_engine.index.segment.build import build_segment
+from splade_engine.index.segment.layout import N_LEVELS, WINDOW, check_structure
+from splade_engine.index.segment.search import SegmentSearcher, shares
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 

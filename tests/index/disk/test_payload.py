@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
-from splade_engine.index.payload import Payload, checked_table, join_tables, payload_dtypes
-from splade_engine.index.records import ColumnRecord
+from splade_engine.index.disk.payload import Payload, checked_table, join_tables, payload_dtypes
+from splade_engine.index.disk.records import ColumnRecord
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 COLUMNS = {

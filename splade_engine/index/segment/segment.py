@@ -12,17 +12,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError
-from splade_engine.index.ids import ID_ARRAYS, IdColumn
-from splade_engine.index.layout import SEGMENT_ARRAYS, check_structure
-from splade_engine.index.payload import Payload, payload_dtypes
-from splade_engine.index.publish import IndexWriter
-from splade_engine.index.records import DeletedRecord, SegmentRecord
-from splade_engine.index.storage import FileRecord, map_container
+from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
+from splade_engine.index.disk.payload import Payload, payload_dtypes
+from splade_engine.index.disk.publish import IndexWriter
+from splade_engine.index.disk.records import DeletedRecord, SegmentRecord
+from splade_engine.index.disk.storage import FileRecord, map_container
+from splade_engine.index.segment.layout import SEGMENT_ARRAYS, check_structure
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.index.config import BuildConfig
-    from splade_engine.index.searcher import SegmentSearcher
+    from splade_engine.index.segment.search import SegmentSearcher
 
 Verify = Literal["full", "offsets"]
 Mask = NDArray[np.bool_]
@@ -64,7 +64,7 @@ class Segment:
     @cached_property
     def searcher(self) -> SegmentSearcher:
         """The searcher over the maps; made at the first search, because its kernels need numba."""
-        from splade_engine.index.searcher import SegmentSearcher
+        from splade_engine.index.segment.search import SegmentSearcher
 
         return SegmentSearcher(
             self.arrays, n_docs=self.record.n_docs, n_terms=self.n_terms, nnz=self.record.nnz
@@ -179,7 +179,7 @@ def write_segment(
     Raises:
         StorageError: if the disk refuses.
     """
-    from splade_engine.index.builder import build_segment
+    from splade_engine.index.segment.build import build_segment
 
     built = build_segment(vectors, config, threads, empty)
     used = [spec for spec in SEGMENT_ARRAYS if len(built[spec.name]) or not spec.optional]

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import SearchConfig
 from splade_engine.index.kernels.search import search_queries
-from splade_engine.index.layout import N_LEVELS, WINDOW
-from splade_engine.index.rows import Rows
-from splade_engine.index.storage_kinds import Arrays
+from splade_engine.index.segment.layout import N_LEVELS, WINDOW
+from splade_engine.index.segment.row_kinds import Arrays
+from splade_engine.index.segment.rows import Rows
 from splade_engine.vectors import SparseVectors
 
 # A call of the kernel with its 43 arguments holds the interpreter for 20 us. One thread makes one call;
@@ -71,7 +71,7 @@ def shares(n_queries: int, threads: int) -> list[tuple[int, int]]:
 def _together(work: Callable[[], None], threads: int) -> None:
     """Call `work` in so many threads, this one among them (kernels release the interpreter).
 
-    `builder.each`, where this one only waits, starts a thread more: two threads on 463 short queries (20 ms)
+    `build.each`, where this one only waits, starts a thread more: two threads on 463 short queries (20 ms)
     reached .87 to .99 of linear with it, median .93, and .96 to 1.01 with this.
     """
     if threads == 1:
