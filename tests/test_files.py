@@ -1,0 +1,279 @@
+"""How files are written, checked and locked: nothing half written, nothing left behind, no lock that outlives
+its process.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import filelock
+import pytest
+
+from splade_engine import files
+from splade_engine.errors import InvalidInputError, StorageError
+from splade_engine.files import (
+    atomic_file,
+    atomic_folder,
+    digest,
+    digest_of_file,
+    digest_of_json,
+    lock_holder,
+    read_json,
+    take_lock,
+    write_json,
+)
+
+
+@pytest.fixture(autouse=True)
+def _untidied(monkeypatch):
+    monkeypatch.setattr(files, "_tidied", set())
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir())
+
+
+def in_another_process(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """It has said "ready" and waits."""
+    head = "import sys, time\nfrom pathlib import Path\nfrom splade_engine.files import *\n"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            head + code + "\nprint('ready', flush=True)\ntime.sleep(600)",
+            *map(str, arguments),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def killed(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+# ---- one file -------------------------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole(tmp_path):
+    with atomic_file(tmp_path / "a") as file:
+        file.write(b"new")
+        assert names(tmp_path) != ["a"]
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert names(tmp_path) == ["a"]
+
+
+def test_an_error_in_the_block_leaves_the_old_file(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), atomic_file(tmp_path / "a") as file:
+        file.write(b"new")
+        raise KeyboardInterrupt
+    assert (tmp_path / "a").read_bytes() == b"old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_what_the_disk_refuses_is_one_line_with_the_name(tmp_path):
+    with (
+        pytest.raises(StorageError, match=r"cannot write .*absent/a: No such file") as error,
+        atomic_file(tmp_path / "absent" / "a"),
+    ):
+        pass
+    assert error.value.errno == errno.ENOENT
+
+
+def test_a_name_of_the_longest_length_can_be_written(tmp_path):
+    for name in ("x" * 255, "ü" * 127):
+        with atomic_file(tmp_path / name) as file:
+            file.write(b"1")
+        assert (tmp_path / name).read_bytes() == b"1"
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_living_one_is_left_alone(tmp_path):
+    code = "c = atomic_file(Path(sys.argv[1])); f = c.__enter__(); f.write(b'half'); f.flush()"
+    killed(in_another_process(code, tmp_path / "a"))
+    assert [name[:3] for name in names(tmp_path)] == [".a."]
+    alive = in_another_process(code, tmp_path / "b")  # its first write in this folder tidies it
+    try:
+        assert [name[:3] for name in names(tmp_path)] == [".b."]
+        with atomic_file(tmp_path / "c") as file:
+            file.write(b"whole")
+        assert [name[:3] for name in names(tmp_path)] == [".b.", "c"]
+    finally:
+        killed(alive)
+
+
+def test_files_that_only_look_alike_stay(tmp_path):
+    strangers = [".a.tmp", ".a.123.tmp", "a.0123ab-1-2.tmp", ".a.0123ab-99999999-1.tmp", ".a.swp"]
+    for name in strangers:
+        (tmp_path / name).touch()
+    with atomic_file(tmp_path / "c"):
+        pass
+    assert set(strangers) <= set(names(tmp_path))  # the fourth is of another machine
+
+
+# ---- one folder -----------------------------------------------------------------------------------------
+
+
+def test_a_folder_appears_whole_and_replaces_only_when_told(tmp_path):
+    with atomic_folder(tmp_path / "m") as out:
+        (out / "x").write_text("1")
+        (out / "sub").mkdir()
+        (out / "sub" / "y").write_text("2")
+    assert names(tmp_path) == ["m"]
+    with pytest.raises(InvalidInputError, match="not empty"), atomic_folder(tmp_path / "m"):
+        pass
+    with atomic_folder(tmp_path / "m", overwrite=True) as out:
+        (out / "z").write_text("3")
+    assert names(tmp_path) == ["m"]
+    assert names(tmp_path / "m") == ["z"]
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "m").touch()
+    with (
+        pytest.raises(InvalidInputError, match="not a folder"),
+        atomic_folder(tmp_path / "m", overwrite=True),
+    ):
+        pass
+
+
+def test_a_folder_whose_writer_was_killed_between_its_two_renames_comes_back(tmp_path):
+    code = """
+import os
+with atomic_folder(sys.argv[1]) as out: (out / 'old').touch()
+def stop(*_): print('ready', flush=True); time.sleep(600)
+real = Path.rename
+def rename(self, target):
+    if self.name.endswith('.tmp'): stop()
+    return real(self, target)
+Path.rename = rename
+with atomic_folder(sys.argv[1], overwrite=True) as out: (out / 'new').touch()
+"""
+    killed(in_another_process(code, tmp_path / "m"))
+    assert not (tmp_path / "m").exists()
+    with atomic_file(tmp_path / "any"):
+        pass
+    assert names(tmp_path) == ["any", "m"]
+    assert names(tmp_path / "m") == ["old"]
+
+
+# ---- checksums and JSON ---------------------------------------------------------------------------------
+
+
+def test_digests_are_xxh3_of_the_bytes(tmp_path):
+    assert digest(b"") == "99aa06d3014798d86001c324468d497f"  # XXH3_128bits of nothing, seed 0
+    (tmp_path / "a").write_bytes(b"abc" * 3_000_000)
+    assert digest_of_file(tmp_path / "a") == digest(b"abc" * 3_000_000)
+    assert (
+        digest_of_json({"a": 1, "b": [2]}) == digest_of_json({"b": [2], "a": 1}) != digest_of_json({"a": 1})
+    )
+
+
+def test_json_comes_back(tmp_path):
+    value = {"ü": [1, 2.5, None], "half a pair": "\ud83d"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    json.loads((tmp_path / "a.json").read_bytes().decode("utf-8"))  # valid UTF-8, whatever the strings hold
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff\xfe\x00", "not UTF-8|not JSON"),
+        (b"", "not JSON"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
+        (b"9" * 5000, "digits"),
+    ],
+)
+def test_json_that_cannot_be_read_is_one_line_with_the_file(tmp_path, content, message):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InvalidInputError, match=message) as error:
+        read_json(tmp_path / "a.json")
+    assert str(error.value).startswith(str(tmp_path / "a.json"))
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+def test_json_in_a_pipe_or_of_absurd_size_is_refused_at_once(tmp_path):
+    with (tmp_path / "large.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(InvalidInputError, match="1099511627776 bytes"):
+        read_json(tmp_path / "large.json")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.json")
+        with pytest.raises(InvalidInputError, match="not a regular file"):
+            read_json(tmp_path / "pipe.json")
+    with pytest.raises(StorageError, match="cannot read"):
+        read_json(tmp_path / "absent.json")
+
+
+# ---- locks ----------------------------------------------------------------------------------------------
+
+
+def test_one_holder_at_a_time_within_a_process_too(tmp_path):
+    path = tmp_path / "lock"
+    first = take_lock(path)
+    assert first is not None
+    assert take_lock(path) is None
+    first.release()
+    with take_lock(path) as again:
+        assert again is not None
+        assert take_lock(path) is None
+    assert path.exists()
+
+
+def test_the_lock_names_its_holder_and_goes_with_it(tmp_path):
+    path = tmp_path / "lock"
+    other = in_another_process("held = take_lock(Path(sys.argv[1]))", path)
+    assert take_lock(path) is None
+    assert lock_holder(path) == str(other.pid)
+    killed(other)
+    mine = take_lock(path)
+    assert mine is not None
+    assert lock_holder(path) == str(os.getpid())
+    mine.release()
+    assert lock_holder(tmp_path / "absent") == "unknown"
+
+
+def test_a_lock_is_waited_for_as_long_as_told(tmp_path):
+    path = tmp_path / "lock"
+    other = in_another_process(
+        "held = take_lock(Path(sys.argv[1]))\nprint('ready', flush=True)\ntime.sleep(0.3)\nheld.release()",
+        path,
+    )
+    begun = time.monotonic()
+    mine = take_lock(path, timeout=30)
+    assert mine is not None
+    assert time.monotonic() - begun < 20
+    killed(other)
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("flock")]
+)
+def test_a_file_system_without_locks_is_one_line_and_never_a_marker_file(tmp_path, monkeypatch, failure):
+    def refuse(self):
+        raise failure
+
+    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    with pytest.raises(StorageError, match="this file system has no locks"):
+        take_lock(tmp_path / "lock")
+
+
+def test_a_folder_that_cannot_be_written_is_told_from_a_lock_that_is_held(tmp_path):
+    with pytest.raises(StorageError, match="cannot lock"):
+        take_lock(tmp_path / "absent" / "lock")
+    assert not (tmp_path / "absent").exists()
+    with pytest.raises(StorageError, match="cannot lock"):
+        take_lock(tmp_path)
