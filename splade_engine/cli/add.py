@@ -35,7 +35,7 @@ def run(
       splade-engine add my-index today.jsonl
       splade-engine add my-index corrected.jsonl --replace
     """
-    from splade_engine.documents.corpus import Corpus
+    from splade_engine.collections.corpus import Corpus
     from splade_engine.engine import SearchEngine
 
     corpus = Corpus(source, allow_empty=allow_empty or None)

@@ -37,7 +37,7 @@ def run(
       splade-engine bench my-index queries.jsonl
       splade-engine tune my-index queries.jsonl && splade-engine bench my-index queries.jsonl --accuracy 0.95
     """
-    from splade_engine.documents import read_documents
+    from splade_engine.collections import read_documents
     from splade_engine.engine import SearchEngine
     from splade_engine.errors import InvalidInputError
 

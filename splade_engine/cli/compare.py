@@ -36,11 +36,11 @@ def run(
       splade-engine compare results -o report.html --latex tables.tex
       splade-engine compare a.run b.run --dataset my-collection --baseline a
     """
-    from splade_engine.eval.comparison import load_comparison
-    from splade_engine.eval.datasets import load_dataset
-    from splade_engine.eval.measures import DEFAULT_MEASURES, parse_measures
-    from splade_engine.eval.report import html_page
-    from splade_engine.eval.written import latex_tables, markdown_tables, write_text
+    from splade_engine.collections.loading import load_dataset
+    from splade_engine.eval.measures.effectiveness import DEFAULT_MEASURES, parse_measures
+    from splade_engine.eval.report.comparison import load_comparison
+    from splade_engine.eval.report.page import html_page
+    from splade_engine.eval.report.written import latex_tables, markdown_tables, write_text
 
     for path in paths:
         if not path.exists():

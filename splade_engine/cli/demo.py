@@ -12,7 +12,7 @@ from splade_engine.cli import options, output
 from splade_engine.cli.log import shows_progress
 
 if TYPE_CHECKING:
-    from splade_engine.documents import Document
+    from splade_engine.collections import Document
     from splade_engine.engine import SearchEngine
 
 QUERIES = (

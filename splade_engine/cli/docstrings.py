@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from splade_engine.documents import Document
+from splade_engine.collections import Document
 
 MIN_LENGTH = 30  # characters: "See io.open." finds nothing
 # tests and vendored tools; what is deprecated, repeats itself hundreds of times (tkinter, turtle) or is data

@@ -43,7 +43,7 @@ def run(
       splade-engine encode queries.tsv -o queries.arrow --queries
       splade-engine encode corpus.jsonl -o vectors.jsonl.gz --format anserini
     """
-    from splade_engine.documents.corpus import Corpus
+    from splade_engine.collections.corpus import Corpus
     from splade_engine.engine.encoding import encode_corpus
     from splade_engine.vectors.files import format_of, write_vectors
 

@@ -10,10 +10,10 @@ import typer
 from splade_engine.cli import options, output
 
 if TYPE_CHECKING:
-    from splade_engine.eval.experiment import Experiment, Outcome
-    from splade_engine.eval.results import Result
-    from splade_engine.eval.store import ResultFolder
-    from splade_engine.eval.workbench import Settings
+    from splade_engine.eval.run.experiment import Experiment, Outcome
+    from splade_engine.eval.run.results import Result
+    from splade_engine.eval.run.store import ResultFolder
+    from splade_engine.eval.run.workbench import Settings
 
 SKIPPED = 1  # exit code when something of a suite had to be skipped
 
@@ -92,7 +92,7 @@ def run(
     """
     from splade_engine.cli.log import shows_progress
     from splade_engine.errors import InvalidInputError
-    from splade_engine.eval.workbench import Settings, default_cache
+    from splade_engine.eval.run.workbench import Settings, default_cache
 
     settings = Settings(
         encoder=encoder,
@@ -132,9 +132,9 @@ def _experiment(
     from functools import reduce
 
     from splade_engine.errors import InvalidInputError
-    from splade_engine.eval.experiment import Experiment
-    from splade_engine.eval.measures import parse_measures
-    from splade_engine.eval.suite import DEFAULT_SYSTEMS, load_suite
+    from splade_engine.eval.measures.effectiveness import parse_measures
+    from splade_engine.eval.run.experiment import Experiment
+    from splade_engine.eval.run.suite import DEFAULT_SYSTEMS, load_suite
 
     if exact and accuracy is not None:
         raise InvalidInputError("--exact and --accuracy exclude each other")
@@ -183,9 +183,9 @@ def _with_files(
 
 def _run(experiment: Experiment, target: Path | None, run_file: Path | None, json_output: bool) -> None:
     from splade_engine.errors import InvalidInputError
-    from splade_engine.eval.experiment import run_experiment
-    from splade_engine.eval.runs import write_run
-    from splade_engine.eval.store import ResultFolder
+    from splade_engine.eval.run.experiment import run_experiment
+    from splade_engine.eval.run.runs import write_run
+    from splade_engine.eval.run.store import ResultFolder
 
     if run_file is not None and len(experiment.suite.collections) != 1:
         raise InvalidInputError("--run FILE is for a single collection; --output FOLDER keeps every run")
@@ -205,7 +205,7 @@ def _run(experiment: Experiment, target: Path | None, run_file: Path | None, jso
 
 
 def _show(results: list[Result]) -> None:
-    from splade_engine.eval.tables import printed
+    from splade_engine.eval.report.tables import printed
 
     output.write(printed(results))
     for result in results:
@@ -214,7 +214,7 @@ def _show(results: list[Result]) -> None:
 
 
 def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | None) -> None:
-    from splade_engine.eval.summary import summary
+    from splade_engine.eval.report.summary import summary
 
     groups = {c.name: c.group for c in experiment.suite.collections if c.group}
     suite = experiment.suite
@@ -232,7 +232,7 @@ def _print_json(outcome: Outcome) -> None:
 
 
 def _repeat(folder: Path, settings: Settings, json_output: bool) -> None:
-    from splade_engine.eval.repeat import repeat
+    from splade_engine.eval.run.repeat import repeat
 
     report = repeat(folder, settings)
     if json_output:

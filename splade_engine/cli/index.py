@@ -79,7 +79,7 @@ def run(
     if source.suffix.lower() in VECTOR_SUFFIXES and not source.is_dir():
         index = _from_vectors(source, folder, encoder, building)
     else:
-        from splade_engine.documents.corpus import Corpus
+        from splade_engine.collections.corpus import Corpus
         from splade_engine.engine import SearchEngine
 
         corpus = Corpus(source, allow_empty=allow_empty or None)

@@ -35,7 +35,7 @@ def run(
       splade-engine tune my-index queries.jsonl -k 10
       splade-engine tune my-index queries.tsv --target 0.9 --target 0.98
     """
-    from splade_engine.documents import read_documents
+    from splade_engine.collections import read_documents
     from splade_engine.engine import SearchEngine
     from splade_engine.index import SparseIndex
 

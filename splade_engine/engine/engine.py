@@ -12,7 +12,7 @@ from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from splade_engine.documents.corpus import Corpus, CorpusSource
+from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.engine.encoding import EncodedCorpus, encode_corpus
 from splade_engine.engine.hits import Hit, HitPage

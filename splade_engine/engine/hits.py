@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from splade_engine.documents.metadata import metadata_of
+from splade_engine.collections.metadata import metadata_of
 from splade_engine.engine.explain import Explanation, explain
 from splade_engine.vectors import SparseVectors
 

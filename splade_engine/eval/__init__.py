@@ -8,14 +8,14 @@ result.effectiveness.mean, result.cost.latency, result.run
 
 from __future__ import annotations
 
-from splade_engine.eval.dataset import Dataset, Split
-from splade_engine.eval.datasets import load_dataset
-from splade_engine.eval.distractors import distractor_corpus, with_distractors
-from splade_engine.eval.measures import Effectiveness, measure, parse_measures
-from splade_engine.eval.results import Cost, Latency, Result, Sparsity, records
-from splade_engine.eval.runner import as_system, evaluate
-from splade_engine.eval.runs import Ranking, Run, read_run, write_run
-from splade_engine.eval.workbench import Settings, Workbench
+from splade_engine.collections.dataset import Dataset, Split
+from splade_engine.collections.distractors import distractor_corpus, with_distractors
+from splade_engine.collections.loading import load_dataset
+from splade_engine.eval.measures.effectiveness import Effectiveness, measure, parse_measures
+from splade_engine.eval.run.results import Cost, Latency, Result, Sparsity, records
+from splade_engine.eval.run.runner import as_system, evaluate
+from splade_engine.eval.run.runs import Ranking, Run, read_run, write_run
+from splade_engine.eval.run.workbench import Settings, Workbench
 
 __all__ = [
     "Cost",

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from splade_engine.documents.text_lines import read_lines
+from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 
 GRAM = 13  # words in a row

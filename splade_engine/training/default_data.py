@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from splade_engine.documents.text_lines import read_lines
+from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
 from splade_engine.training.copies import GRAM, Copies

@@ -17,7 +17,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from splade_engine.documents.text_lines import COMPRESSED_SUFFIXES, read_lines
+from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
 

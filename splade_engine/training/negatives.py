@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from splade_engine.documents import Document
+from splade_engine.collections import Document
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.files import atomic_file
 from splade_engine.training.retrievers import PairScorer, open_retriever, open_teacher

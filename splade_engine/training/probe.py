@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from splade_engine.documents import read_documents
+from splade_engine.collections import read_documents
+from splade_engine.collections.qrels import read_qrels
 from splade_engine.errors import DatasetError
-from splade_engine.eval.qrels import read_qrels
 from splade_engine.training.collate import Collator
 from splade_engine.training.csr import CsrStudent
 from splade_engine.training.examples import Example

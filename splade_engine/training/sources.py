@@ -14,8 +14,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from splade_engine.documents import BEIR_CORPUS
-from splade_engine.documents.text_lines import read_lines
+from splade_engine.collections import BEIR_CORPUS
+from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.training import generation
 from splade_engine.training.examples import Example, example_from_record

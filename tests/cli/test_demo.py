@@ -10,7 +10,7 @@ import pytest
 
 from splade_engine.cli.demo import QUERIES
 from splade_engine.cli.docstrings import read_docstrings
-from splade_engine.documents import Document
+from splade_engine.collections import Document
 from splade_engine.index import SparseIndex
 
 ENTRIES = [

@@ -9,7 +9,7 @@ import signal
 import time
 from pathlib import Path
 
-from splade_engine.documents import Document
+from splade_engine.collections import Document
 from splade_engine.engine import SearchEngine
 from tests.attacks.trials import Tally, scratch
 from tests.crash.faulty import FaultyOs, installed

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from splade_engine import SearchEngine
-from splade_engine.documents import Document
+from splade_engine.collections import Document
 from splade_engine.errors import (
     CheckpointError,
     DatasetError,

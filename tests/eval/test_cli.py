@@ -8,14 +8,15 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from splade_engine.cli import app
-from splade_engine.eval.runs import read_run
+from splade_engine.eval.run.runs import read_run
 
 
 @pytest.fixture(autouse=True)
 def _words(monkeypatch: pytest.MonkeyPatch, invented: Invented, tmp_path: Path) -> None:
     """The word encoder in the place of the bundled one, and a cache of its own."""
     monkeypatch.setattr(
-        "splade_engine.eval.sparse_collection.load_encoder", lambda source, length: invented.WordEncoder()
+        "splade_engine.eval.systems.sparse_collection.load_encoder",
+        lambda source, length: invented.WordEncoder(),
     )
     monkeypatch.setenv("SPLADE_ENGINE_HOME", str(tmp_path / "home"))
 

@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from splade_engine.cli import app
-from splade_engine.eval.suite import load_suite, suite_names
-from splade_engine.eval.systems import parse_system
+from splade_engine.eval.run.suite import load_suite, suite_names
+from splade_engine.eval.systems.base import parse_system
 
 TEXT = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
 
@@ -26,7 +26,8 @@ def test_a_newcomers_collection(tmp_path: Path, invented: Invented, monkeypatch:
     assert last == "splade-engine eval my-collection"
     subprocess.run(["bash", "-ec", making], cwd=tmp_path, check=True)
     monkeypatch.setattr(
-        "splade_engine.eval.sparse_collection.load_encoder", lambda source, length: invented.WordEncoder()
+        "splade_engine.eval.systems.sparse_collection.load_encoder",
+        lambda source, length: invented.WordEncoder(),
     )
     monkeypatch.setenv("SPLADE_ENGINE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tqdm.auto import tqdm
 from xxhash import xxh3_128
 
-from splade_engine.documents import Document
-from splade_engine.documents.corpus import Corpus, CorpusDigest, CorpusSummary
-from splade_engine.documents.metadata import metadata_json, payload_table
+from splade_engine.collections import Document
+from splade_engine.collections.corpus import Corpus, CorpusDigest, CorpusSummary
+from splade_engine.collections.metadata import metadata_json, payload_table
 from splade_engine.engine.encoder_record import describe_difference, same_encoder
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError, StorageError
 from splade_engine.files import atomic_file

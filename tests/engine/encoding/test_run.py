@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from splade_engine.documents import Document
-from splade_engine.documents.corpus import Corpus
+from splade_engine.collections import Document
+from splade_engine.collections.corpus import Corpus
 from splade_engine.engine.encoding import encode_corpus
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError
 from tests import fake_encoder
@@ -60,7 +60,7 @@ def test_kill_9_costs_one_shard(tmp_path):
 import importlib.util, os, signal, sys
 spec = importlib.util.spec_from_file_location("fake_encoder", {str(Path(fake_encoder.__file__))!r})
 fake = importlib.util.module_from_spec(spec); spec.loader.exec_module(fake)
-from splade_engine.documents.corpus import Corpus
+from splade_engine.collections.corpus import Corpus
 from splade_engine.engine.encoding import encode_corpus
 class Killed(fake.FakeEncoder):
     def encode_documents(self, texts, **options):

@@ -1,0 +1,118 @@
+"""`Corpus`: documents that can be read more than once, and what a first reading of all of them tells.
+
+Encoding takes hours where reading takes seconds. So a corpus is read through once before anything is
+encoded: bad input is reported at once, the progress bar knows the total, and the digest decides whether an
+interrupted encoding belongs to this corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xxhash import xxh3_128
+
+from splade_engine.collections import Document, document_from_record, read_documents
+from splade_engine.collections.metadata import FieldKinds, metadata_json, note_kinds
+from splade_engine.errors import DatasetError
+
+CorpusSource = str | Path | Iterable[Document | str | Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """What reading a whole corpus tells.
+
+    Attributes:
+        n_docs: number of documents.
+        n_empty: of which have neither title nor text.
+        digest: xxh3 of every id, title, text and metadata in order: two corpora with one digest are one.
+        fields: the kind of each metadata field (see `metadata.py`).
+    """
+
+    n_docs: int
+    n_empty: int
+    digest: str
+    fields: FieldKinds = field(default_factory=dict)
+
+
+class Corpus:
+    """A file or folder (`read_documents`), or a collection of documents, texts or records in memory.
+
+    Texts get the ids "0", "1", ...; a record is a mapping with the fields of the JSONL format. An iterator
+    that can be read only once is held in memory: give a path for a corpus larger than that.
+    """
+
+    def __init__(self, source: CorpusSource, *, allow_empty: bool | None = None) -> None:
+        self.allow_empty = allow_empty
+        self._source = source
+        if not isinstance(source, str | Path) and iter(source) is source:
+            self._source = list(source)
+        self._summary: CorpusSummary | None = None
+
+    def __iter__(self) -> Iterator[Document]:
+        if isinstance(self._source, str | Path):
+            return read_documents(self._source, allow_empty=self.allow_empty)
+        return self._in_memory(self._source)
+
+    def survey(self) -> CorpusSummary:
+        """Read everything once (the answer is kept).
+
+        Raises:
+            DatasetError: whatever `read_documents` refuses, anywhere in the corpus.
+        """
+        if self._summary is None:
+            digest = CorpusDigest()
+            for document in self:
+                digest.update(document)
+            self._summary = digest.summary()
+        return self._summary
+
+    def _in_memory(self, items: Iterable[Document | str | Mapping[str, object]]) -> Iterator[Document]:
+        seen: dict[str, int] = {}
+        for number, item in enumerate(items):
+            if isinstance(item, Document):
+                document = item
+            elif isinstance(item, str):
+                document = Document(str(number), item)
+            else:
+                record = dict(item) if isinstance(item, Mapping) else item
+                document = document_from_record(record, f"document {number}")
+            earlier = seen.setdefault(document.id, number)
+            if earlier != number:
+                raise DatasetError(
+                    f"document {number}: duplicate id {document.id!r}, first at document {earlier}"
+                )
+            if not self.allow_empty and not document.indexed_text:
+                raise DatasetError(
+                    f"document {number}: {document.id!r} has neither title nor text (allow_empty=True)"
+                )
+            yield document
+        if not seen:
+            raise DatasetError("empty corpus, not one document")
+
+
+class CorpusDigest:
+    """Count and hash of the documents given to it, in order."""
+
+    def __init__(self) -> None:
+        self._hash = xxh3_128()
+        self._n_docs = 0
+        self._n_empty = 0
+        self._fields: FieldKinds = {}
+
+    def update(self, document: Document) -> None:
+        """Take one document in."""
+        # with the lengths before the fields, so that none can flow into the next
+        metadata = metadata_json(document.metadata)
+        parts = [part.encode() for part in (document.id, document.title, document.text, metadata)]
+        self._hash.update(b"%d %d %d %d;" % tuple(map(len, parts)))
+        self._hash.update(b"".join(parts))
+        self._n_docs += 1
+        self._n_empty += not document.indexed_text
+        note_kinds(self._fields, document.metadata)
+
+    def summary(self) -> CorpusSummary:
+        """Of everything taken in so far."""
+        return CorpusSummary(self._n_docs, self._n_empty, self._hash.hexdigest(), dict(self._fields))

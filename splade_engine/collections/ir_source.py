@@ -1,0 +1,108 @@
+"""Collections by their ir_datasets id; whatever a download can raise becomes one line."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from splade_engine.collections import Document
+from splade_engine.collections.corpus import Corpus
+from splade_engine.collections.dataset import DEV_SPLITS, Dataset, Split
+from splade_engine.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _IrDocuments:
+    """Documents of an ir_datasets dataset, readable as often as needed."""
+
+    dataset: Any = field(repr=False)
+
+    def __iter__(self) -> Iterator[Document]:
+        for doc in self.dataset.docs_iter():
+            title = getattr(doc, "title", "") or ""
+            text = getattr(doc, "text", None)
+            yield Document(
+                doc.doc_id, doc.default_text() if text is None else text, title if text is not None else ""
+            )
+
+
+def ir_dataset(source: str, split: str | None) -> Dataset:
+    """The dataset of this id (`split` is appended to it).
+
+    Raises:
+        DatasetError: if there is no such id, it has no judgments, or it cannot be fetched.
+    """
+    import ir_datasets
+
+    wanted = source if not split or source.endswith(f"/{split}") else f"{source}/{split}"
+    try:
+        dataset = ir_datasets.load(wanted)
+    except KeyError:
+        raise DatasetError(
+            f"unknown dataset {wanted!r}: no such folder, ir_datasets id (beir/scifact/test), suite (beir-13)"
+        ) from None
+    missing = [part for part in ("docs", "queries", "qrels") if not getattr(dataset, f"has_{part}")()]
+    if missing:
+        raise DatasetError(
+            f"dataset {wanted!r} has no {' and no '.join(missing)} (another split of it may have)"
+        )
+    qrels, queries = _fetched(wanted, lambda: _ir_topics(dataset))
+    return Dataset(
+        name=wanted,
+        source=wanted,
+        corpus=Corpus(_IrDocuments(dataset), allow_empty=True),
+        test=Split(wanted.rpartition("/")[2], queries, qrels),
+        dev=_ir_dev(wanted),
+    )
+
+
+def _ir_topics(dataset: Any) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+    qrels: dict[str, dict[str, int]] = {}
+    for judgment in dataset.qrels_iter():
+        qrels.setdefault(judgment.query_id, {})[judgment.doc_id] = int(judgment.relevance)
+    texts = {query.query_id: query.default_text() for query in dataset.queries_iter()}
+    missing = next((query for query in qrels if query not in texts), None)
+    if missing is not None:
+        raise DatasetError(f"query {missing!r} is judged and has no text")
+    return qrels, {query: texts[query] for query in chain(qrels, (q for q in texts if q not in qrels))}
+
+
+def _ir_dev(wanted: str) -> Split | None:
+    import ir_datasets
+
+    base, _, test = wanted.rpartition("/")
+    for name in DEV_SPLITS:
+        if name == test or not base:
+            continue
+        try:
+            dataset = ir_datasets.load(f"{base}/{name}")
+            if dataset.has_qrels() and dataset.has_queries():
+                qrels, queries = _ir_topics(dataset)
+                return Split(name, {q: queries[q] for q in qrels}, qrels)
+        except Exception as error:  # a missing dev split only means untuned hybrids
+            logger.info("%s/%s is not used: %s", base, name, error)
+    return None
+
+
+def _fetched(name: str, action: Callable[[], Any]) -> Any:
+    """Whatever a download can raise (requests, zip, checksums, disk) as one line."""
+    try:
+        return action()
+    except DatasetError as error:
+        raise DatasetError(f"{name}: {error}") from None
+    except Exception as error:
+        raise DatasetError(f"{name}: cannot be fetched ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """One short line: of a failed connection the host, which is what the long text is about."""
+    text = (str(error).splitlines() or [""])[0]
+    host = re.search(r"host='([^']+)'", text)
+    kind = type(error).__name__
+    return f"{kind}: no answer from {host[1]}" if host else f"{kind}: {text[:200]}"

@@ -1,0 +1,139 @@
+"""Measures by their ir_measures names, per query and mean.
+
+The numbers are trec_eval's (through pytrec_eval-terrier, which ir_measures calls): nDCG has linear gains,
+the mean goes over every judged query (`trec_eval -c`), and a query for which nothing was returned counts as
+zero. So does a judged query without a relevant document, in trec_eval since 2006 (its change log, 8.1) as in
+pytrec_eval and ir_measures. BEIR's own collections have no such query; where there are some, the mean over
+the others is given as well, since people who leave them out of their judgments report that one.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from splade_engine.collections.qrels import Qrels
+from splade_engine.errors import InvalidInputError
+from splade_engine.eval.run.runs import Run
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100")
+_ALIASES = {
+    "MRR": "RR",
+    "NDCG": "nDCG",
+    "RECALL": "R",
+    "PRECISION": "P",
+    "MAP": "AP",
+    "HIT": "Success",
+    "SUCCESS": "Success",
+    "JUDGED": "Judged",
+    "RR": "RR",
+    "R": "R",
+    "P": "P",
+    "AP": "AP",
+}
+_NAME = re.compile(r"([A-Za-z_-]+)(\(.*\))?(?:@(\d+))?")
+
+
+@dataclass(frozen=True)
+class Effectiveness:
+    """What the measures say about one run.
+
+    Attributes:
+        mean: by measure name, over every judged query.
+        mean_answerable: the same over the queries with a relevant document; empty where all have one.
+        per_query: by measure name, then by query id.
+    """
+
+    mean: dict[str, float]
+    per_query: dict[str, dict[str, float]]
+    mean_answerable: dict[str, float] = field(default_factory=dict)
+
+
+def parse_measures(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Measure names in their ir_measures spelling, each once; separators are white space and commas.
+
+    `MRR@10`, `NDCG@10`, `Recall@100`, `MAP` and trec_eval's `ndcg_cut_10` are understood.
+
+    Raises:
+        InvalidInputError: naming the measure that is not known.
+    """
+    text = names if isinstance(names, str) else " ".join(names)
+    asked = re.split(r"[\s,]+(?![^(]*\))", text.strip())
+    if asked == [""]:
+        raise InvalidInputError("no measure given (for example nDCG@10)")
+    return tuple(dict.fromkeys(_canonical(name) for name in asked))
+
+
+def _canonical(name: str) -> str:
+    import ir_measures
+
+    match = _NAME.fullmatch(name)
+    spelled = name
+    if match:
+        base, options, cutoff = match.groups()
+        base = _ALIASES.get(base.upper().replace("_", "-"), base)
+        spelled = base + (options or "") + (f"@{cutoff}" if cutoff else "")
+    for parse in (ir_measures.parse_measure, lambda text: ir_measures.parse_trec_measure(text)[0]):
+        try:
+            return str(parse(spelled))
+        except Exception:  # ir_measures raises NameError, ValueError, SyntaxError, AssertionError alike
+            continue
+    raise InvalidInputError(
+        f"unknown measure {name!r} (ir_measures names, for example nDCG@10, RR@10, R@100, AP, P@5, Judged@10)"
+    )
+
+
+def largest_cutoff(measures: Sequence[str]) -> int:
+    """The depth to which a run must go for these measures (0 when none of them has a cutoff)."""
+    import ir_measures
+
+    cutoffs = [ir_measures.parse_measure(m).params.get("cutoff") for m in measures]
+    return max((int(c) for c in cutoffs if c is not None), default=0)
+
+
+def measure(run: Run, qrels: Qrels, measures: Sequence[str]) -> Effectiveness:
+    """Compute measures of a run; every query of `qrels` counts, those of the run alone do not.
+
+    Raises:
+        InvalidInputError: if no query of the run is judged, or a measure cannot be computed here.
+    """
+    import ir_measures
+
+    names = parse_measures(measures)
+    if not any(query in qrels for query in run):
+        raise InvalidInputError(f"run {run.name!r}: none of its {len(run)} queries is judged")
+    asked = [ir_measures.parse_measure(name) for name in names]
+    scored: dict[str, dict[str, float]] = {q: dict(run[q]) for q in run if q in qrels and len(run[q])}
+    grades: dict[str, dict[str, int]] = {q: dict(judged) for q, judged in qrels.items()}
+    per_query: dict[str, dict[str, float]] = {name: {} for name in names}
+    for metric in _computed(asked, grades, scored):
+        per_query[str(metric.measure)][metric.query_id] = float(metric.value)
+    for values in per_query.values():
+        for query in grades:
+            values.setdefault(query, 0.0)
+    mean = {name: sum(values.values()) / len(values) for name, values in per_query.items()}
+    answerable = {query for query, judged in qrels.items() if max(judged.values()) > 0}
+    some = answerable if len(answerable) < len(grades) else set()
+    mean_answerable = {name: _mean_over(values, some) for name, values in per_query.items() if some}
+    return Effectiveness(mean, per_query, mean_answerable)
+
+
+def _mean_over(values: Mapping[str, float], queries: Set[str]) -> float:
+    return sum(value for query, value in values.items() if query in queries) / len(queries)
+
+
+def _computed(asked: list[Any], grades: Any, scored: Any) -> list[Any]:
+    import ir_measures
+
+    if not scored:
+        return []
+    try:
+        return list(ir_measures.iter_calc(asked, grades, scored))
+    except Exception as error:
+        names = ", ".join(map(str, asked))
+        raise InvalidInputError(f"measures {names} cannot be computed: {error}") from error

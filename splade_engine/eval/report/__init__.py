@@ -1,0 +1,1 @@
+"""Showing results: tables, charts, and the HTML page of a comparison."""

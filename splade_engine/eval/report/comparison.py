@@ -1,0 +1,225 @@
+"""What `compare` is given: result folders and TREC runs, as one set of results over the same queries."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from splade_engine.collections.dataset import Dataset
+from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.eval.measures.effectiveness import measure
+from splade_engine.eval.run.results import Result
+from splade_engine.eval.run.runs import Run, read_run
+from splade_engine.eval.run.store import ResultFolder, Topics
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of published numbers: values by collection of this comparison."""
+
+    system: str
+    source: str
+    measure: str
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Results of several systems on several collections, with what a report needs beside them.
+
+    Attributes:
+        results: by collection, then by system, in the order in which they were given.
+        topics: queries and judgments by collection.
+        terms: by (collection, system) the terms behind a sparse system's scores.
+        experiments: the configuration of each result folder.
+        baseline: the system against which significance is tested; "" for none.
+        seed: of the randomisation test.
+    """
+
+    results: list[Result]
+    topics: dict[str, Topics]
+    terms: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    experiments: list[dict[str, Any]] = field(default_factory=list)
+    baseline: str = ""
+    seed: int = 42
+
+    @property
+    def systems(self) -> list[str]:
+        """Names of the systems."""
+        return list(dict.fromkeys(r.system for r in self.results))
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the collections."""
+        return list(dict.fromkeys(r.dataset for r in self.results))
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each collection that is in one."""
+        return {name: topics.group for name, topics in self.topics.items() if topics.group}
+
+    @property
+    def means(self) -> dict[str, list[str]]:
+        """Named means over some of the collections, as the suites of the result folders have them."""
+        return {label: names for e in self.experiments for label, names in e.get("means", {}).items()}
+
+    @property
+    def measures(self) -> list[str]:
+        """Names of the measures, those that every result has first."""
+        names = dict.fromkeys(name for r in self.results for name in r.effectiveness.mean)
+        everywhere = [n for n in names if all(n in r.effectiveness.mean for r in self.results)]
+        return everywhere + [n for n in names if n not in everywhere]
+
+
+def load_comparison(
+    paths: Sequence[str | Path],
+    dataset: Dataset | None,
+    measures: Sequence[str],
+    baseline: str | None = None,
+) -> Comparison:
+    """Read result folders and run files.
+
+    Args:
+        paths: result folders, or TREC runs.
+        dataset: what runs are judged by; a run file alone has no judgments.
+        measures: of run files; result folders bring their own, and are measured again if one is missing.
+        baseline: a system's name; None takes the first folder's own.
+
+    Raises:
+        DatasetError: naming the file that cannot be read.
+        InvalidInputError: for a run of other queries, or two systems of one name.
+    """
+    out = Comparison([], {})
+    for path in map(Path, paths):
+        if path.is_dir():
+            _add_folder(out, path, measures)
+        else:
+            _add_run(out, path, dataset, measures)
+    if not out.results:
+        raise InvalidInputError("nothing to compare: no results in " + ", ".join(map(str, paths)))
+    _check_names(out, paths)
+    chosen = baseline if baseline is not None else next((e["baseline"] for e in out.experiments), "")
+    if chosen and chosen not in out.systems:
+        if baseline is not None:
+            raise InvalidInputError(
+                f"baseline {baseline!r} is not one of the systems ({', '.join(out.systems)})"
+            )
+        chosen = ""
+    seed = next((int(e["seed"]) for e in out.experiments), 42)
+    return replace(out, baseline=chosen, seed=seed)
+
+
+def _add_folder(out: Comparison, path: Path, measures: Sequence[str]) -> None:
+    folder = ResultFolder.open(path)
+    out.experiments.append({**folder.experiment(), "folder": str(path), "state": folder.state()})
+    for result in folder.results():
+        topics = folder.topics(result.dataset)
+        known = out.topics.setdefault(result.dataset, topics)
+        if known.qrels != topics.qrels:
+            raise DatasetError(
+                f"{path}: {result.dataset} has other judgments here than in an earlier argument"
+            )
+        missing = [name for name in measures if name not in result.effectiveness.mean]
+        if missing and result.run is not None:
+            run = result.run.with_known_ids(_known_ids(topics.qrels, topics.queries))
+            found = measure(run, topics.qrels, missing)
+            both = replace(
+                result.effectiveness,
+                mean=result.effectiveness.mean | found.mean,
+                mean_answerable=result.effectiveness.mean_answerable | found.mean_answerable,
+                per_query=result.effectiveness.per_query | found.per_query,
+            )
+            result = replace(result, effectiveness=both)
+        out.results.append(result)
+        terms = folder.terms(result.dataset, result.system)
+        if terms is not None:
+            out.terms[result.dataset, result.system] = terms
+
+
+def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Sequence[str]) -> None:
+    run = read_run(path)
+    if dataset is None:
+        raise InvalidInputError(
+            f"{path}: a run has no judgments; give --dataset FOLDER (or an ir_datasets id)"
+        )
+    run = run.with_known_ids(_known_ids(dataset.qrels, dataset.queries))
+    foreign = next((query for query in run if query not in dataset.queries), None)
+    if foreign is not None and not any(query in dataset.qrels for query in run):
+        raise DatasetError(
+            f"{path}:1: query {foreign!r} is not in {dataset.name}, nor is any other query of the run"
+        )
+    if dataset.drop_own_id:
+        run = run.without_own_ids()
+    name = path.name.removesuffix(".gz").removesuffix(".run").removesuffix(".txt")
+    out.results.append(
+        Result(
+            system=name,
+            spec=f"run {path.name} (tag {run.name})",
+            dataset=dataset.name,
+            split=dataset.test.name,
+            n_documents=dataset.n_documents,
+            n_queries=len(run),
+            n_judged=len(dataset.qrels),
+            n_without_hits=sum(query not in run.rankings for query in dataset.qrels),
+            n_without_relevant=sum(max(judged.values()) <= 0 for judged in dataset.qrels.values()),
+            mode="as given",
+            k=max(len(run[query]) for query in run),
+            effectiveness=measure(Run(name, run.rankings), dataset.qrels, measures),
+            run=Run(name, run.rankings),
+        )
+    )
+    qrels = {q: dict(judged) for q, judged in dataset.qrels.items()}
+    out.topics.setdefault(dataset.name, Topics(dataset.name, dataset.test.name, dict(dataset.queries), qrels))
+
+
+def _known_ids(qrels: Mapping[str, Mapping[str, int]], queries: Mapping[str, str]) -> list[str]:
+    return [*queries, *(doc_id for judged in qrels.values() for doc_id in judged)]
+
+
+def _check_names(out: Comparison, paths: Sequence[str | Path]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for result in out.results:
+        place = (result.dataset, result.system)
+        if place in seen:
+            raise InvalidInputError(
+                f"{result.system!r} on {result.dataset} is given twice (in {', '.join(map(str, paths))}); "
+                "rename a run file, or evaluate with '-s \"name: system\"'"
+            )
+        seen.add(place)
+
+
+def published(measure_name: str, datasets: Sequence[str]) -> list[Published]:
+    """Published rows for a measure; the chosen few where they cover less than half of these collections."""
+    text = (files("splade_engine.eval.report") / "templates" / "published.toml").read_text(encoding="utf-8")
+    ours = {_plain(name): name for name in datasets}
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    headlines: set[tuple[str, str]] = set()
+    for table in tomllib.loads(text)["tables"]:
+        if table["measure"] != measure_name:
+            continue
+        for row in table["rows"]:
+            values = {
+                ours[_plain(name)]: float(value)
+                for name, value in zip(table["collections"], row["values"], strict=True)
+                if _plain(name) in ours
+            }
+            if values:
+                rows.setdefault((row["system"], row["source"]), {}).update(values)
+                headlines.update({(row["system"], row["source"])} if row.get("headline") else ())
+    covered = {name for values in rows.values() for name in values}
+    shown = (
+        rows
+        if 2 * len(covered) >= len(datasets)
+        else {place: rows[place] for place in rows if place in headlines}
+    )
+    return [Published(system, source, measure_name, values) for (system, source), values in shown.items()]
+
+
+def _plain(name: str) -> str:
+    """`beir/scifact/test`, `scifact` and `SciFact` are one collection; distractors make another."""
+    parts = [p for p in name.casefold().split("/") if p not in ("beir", "test")]
+    return "".join(c for c in "".join(parts) if c.isalnum())

@@ -1,0 +1,1 @@
+"""Running an evaluation: one system, a suite, and what is kept of it."""

@@ -1,0 +1,220 @@
+"""An experiment: several systems on several collections, unattended and resumable."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from xxhash import xxh3_128
+
+from splade_engine.collections.dataset import Dataset
+from splade_engine.collections.distractors import distractor_corpus, with_distractors
+from splade_engine.errors import InvalidInputError, SpladeEngineError
+from splade_engine.eval.measures.effectiveness import measure
+from splade_engine.eval.report.explain import explanations
+from splade_engine.eval.run.results import Result
+from splade_engine.eval.run.runner import evaluate, needed_depth
+from splade_engine.eval.run.store import ResultFolder, machine, versions
+from splade_engine.eval.run.suite import Collection, Suite
+from splade_engine.eval.run.workbench import Settings, Workbench
+from splade_engine.eval.systems.base import System, parse_system
+
+logger = logging.getLogger(__name__)
+DONE = "done"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to run.
+
+    Attributes:
+        suite: collections, systems, measures.
+        data: folder that holds local collections of the suite.
+        command: how it was started, for the record.
+    """
+
+    suite: Suite
+    settings: Settings = field(default_factory=Settings)
+    data: Path | None = None
+    command: tuple[str, ...] = ()
+
+    def systems(self) -> list[System]:
+        """The systems, checked, each once.
+
+        Raises:
+            InvalidInputError: for one that is not understood, or two with one name.
+        """
+        systems = list({s.spec + s.title: s for s in map(parse_system, self.suite.systems)}.values())
+        titles = [s.title for s in systems]
+        twice = next((t for t in titles if titles.count(t) > 1), None)
+        if twice is not None:
+            raise InvalidInputError(f"two systems are named {twice!r}")
+        if self.suite.baseline and self.suite.baseline not in titles:
+            raise InvalidInputError(f"baseline {self.suite.baseline!r} is not one of {', '.join(titles)}")
+        return systems
+
+    def load(self, collection: Collection) -> Dataset:
+        """One collection, with distractors if there are any; those are read once for all collections."""
+        file, limit = collection.distractor_file(self.data), collection.n_distractors
+        dataset = collection.load(self.data)
+        dataset.check_documents_join()
+        if file is None:
+            return dataset
+        key = ("distractors", file.resolve(), limit)
+        return with_distractors(dataset, self.settings.model(key, lambda: distractor_corpus(file, limit)))
+
+    def record(self) -> dict[str, Any]:
+        """The configuration as result folders keep it."""
+        s = self.settings
+        return {
+            "suite": self.suite.name,
+            "description": self.suite.description,
+            "collections": [dataclasses.asdict(c) for c in self.suite.collections],
+            "systems": list(self.suite.systems),
+            "titles": [system.title for system in self.systems()],
+            "measures": list(self.suite.measures),
+            "baseline": self.suite.baseline,
+            "k": self.suite.k,
+            "data": None if self.data is None else str(self.data.resolve()),
+            "means": {label: list(names) for label, names in self.suite.means.items()},
+            "encoder": None if s.encoder is None else str(s.encoder),
+            "dense_model": s.dense_model,
+            "max_length": s.max_length,
+            "threads": s.threads,
+            "seed": s.seed,
+            "command": shlex.join(self.command or sys.argv),
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions(),
+            "machine": machine(),
+        }
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], settings: Settings) -> Experiment:
+        """The experiment that a result folder describes."""
+        suite = Suite(
+            name=record["suite"],
+            collections=tuple(Collection(**c) for c in record["collections"]),
+            systems=tuple(record["systems"]),
+            measures=tuple(record["measures"]),
+            baseline=record["baseline"],
+            k=record["k"],
+            description=record["description"],
+            means=record["means"],
+        )
+        settings.encoder = record["encoder"]
+        settings.dense_model, settings.max_length = record["dense_model"], record["max_length"]
+        settings.threads, settings.seed = record["threads"], record["seed"]
+        return cls(suite, settings, None if record["data"] is None else Path(record["data"]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an experiment: results, and reasons for what was skipped."""
+
+    results: list[Result]
+    skipped: dict[str, str]
+
+
+def run_experiment(
+    experiment: Experiment,
+    folder: ResultFolder | None = None,
+    on_collection: Callable[[list[Result]], None] | None = None,
+) -> Outcome:
+    """Run every system on every collection; results that `folder` holds already are not computed again.
+
+    A collection that cannot be fetched or read is skipped with its reason. Where there is only one
+    collection, the error is raised instead.
+
+    Raises:
+        InvalidInputError: for the configuration, or the only collection.
+    """
+    systems = experiment.systems()
+    depth = needed_depth(experiment.suite.measures, experiment.suite.k)
+    if folder is not None:
+        folder.write_experiment(experiment.record())
+    results: list[Result] = []
+    state: dict[str, str] = {}
+    only = len(experiment.suite.collections) == 1
+    for collection in experiment.suite.collections:
+        state[collection.name] = "running"
+        _write_state(folder, state)
+        try:
+            dataset = experiment.load(collection)
+            found = _collection(experiment, dataset, collection, systems, depth, folder, state, only)
+            results += found
+            if found and on_collection is not None:
+                on_collection(found)
+            state[collection.name] = DONE
+        except SpladeEngineError as error:
+            if only:
+                raise
+            logger.warning("%s is skipped: %s", collection.name, error)
+            state[collection.name] = f"skipped: {error}"
+        _write_state(folder, state)
+    return Outcome(results, {name: text for name, text in state.items() if text != DONE})
+
+
+def _collection(
+    experiment: Experiment,
+    dataset: Dataset,
+    collection: Collection,
+    systems: Sequence[System],
+    k: int,
+    folder: ResultFolder | None,
+    state: dict[str, str],
+    only: bool,
+) -> list[Result]:
+    results = []
+    with Workbench(dataset, experiment.settings) as bench:
+        for system in systems:
+            try:
+                results.append(_one(experiment, bench, collection, system, k, folder))
+            except SpladeEngineError as error:
+                if only and len(systems) == 1:
+                    raise
+                logger.warning("%s on %s is skipped: %s", system.title, collection.name, error)
+                state[f"{collection.name} / {system.title}"] = f"skipped: {error}"
+    return results
+
+
+def _one(
+    experiment: Experiment,
+    bench: Workbench,
+    collection: Collection,
+    system: System,
+    k: int,
+    folder: ResultFolder | None,
+) -> Result:
+    models = system.models(experiment.settings)
+    key = _key(system, k, bench.dataset, models, experiment.settings)
+    measures = experiment.suite.measures
+    saved = folder.saved(bench.dataset.name, system.title, key) if folder is not None else None
+    if saved is not None and saved.run is not None:
+        if set(measures) <= set(saved.effectiveness.mean):
+            return saved
+        run = saved.run.with_known_ids(i for judged in bench.dataset.qrels.values() for i in judged)
+        return dataclasses.replace(saved, effectiveness=measure(run, bench.dataset.qrels, measures))
+    result = evaluate(system, bench.dataset, measures, k=k, workbench=bench)
+    result = dataclasses.replace(result, hashes={**result.hashes, **models})
+    if folder is not None:
+        folder.save(result, key, bench.dataset, collection.group, explanations(system, bench, result))
+    return result
+
+
+def _key(system: System, k: int, dataset: Dataset, models: Mapping[str, Any], settings: Settings) -> str:
+    parts = [system.spec, k, dataset.hashes(), dataset.drop_own_id, dict(models), settings.max_length]
+    parts += [settings.seed, versions()["splade-engine"]]
+    return xxh3_128(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _write_state(folder: ResultFolder | None, state: Mapping[str, str]) -> None:
+    if folder is not None:
+        folder.write_state(state)

@@ -1,0 +1,173 @@
+"""Evaluating one system on one dataset: search, measure, and put everything into a `Result`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from splade_engine.collections.dataset import Dataset, Split
+from splade_engine.collections.loading import load_dataset
+from splade_engine.errors import InvalidInputError
+from splade_engine.eval.measures.effectiveness import (
+    DEFAULT_MEASURES,
+    largest_cutoff,
+    measure,
+    parse_measures,
+)
+from splade_engine.eval.measures.memory import peak_memory
+from splade_engine.eval.run.results import Cost, Latency, Result
+from splade_engine.eval.run.runs import Ranking, Run
+from splade_engine.eval.run.workbench import Settings, Workbench
+from splade_engine.eval.systems.base import Answer, System, parse_system
+
+DEFAULT_K = 100
+
+SearchFunction = Callable[[str, int], Iterable[tuple[str, float]]]
+
+
+@dataclass(frozen=True)
+class Function(System):
+    """Any Python callable `(query text, k) -> [(document id, score), ...]`, best first."""
+
+    kind: ClassVar[str] = "function"
+
+    search: SearchFunction = field(default=lambda text, k: ())
+
+    @property
+    def spec(self) -> str:
+        """The function's name; it cannot be read back."""
+        return self.name or getattr(self.search, "__name__", type(self.search).__name__)
+
+    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+        """Call it for every query."""
+        rankings = {}
+        seconds = np.empty(len(split.queries))
+        for i, (query_id, text) in enumerate(split.queries.items()):
+            started = time.perf_counter()
+            hits = list(self.search(text, k))
+            seconds[i] = time.perf_counter() - started
+            rankings[query_id] = _checked(self.title, query_id, hits, k)
+        return Answer(Run(self.title, rankings), seconds, mode="as given")
+
+
+def _checked(name: str, query_id: str, hits: list[tuple[str, float]], k: int) -> Ranking:
+    ids = [str(doc_id) for doc_id, _ in hits]
+    if len(set(ids)) != len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise InvalidInputError(f"system {name!r}, query {query_id!r}: document {twice!r} is returned twice")
+    scores = np.array([score for _, score in hits], dtype=np.float32)
+    if not np.isfinite(scores).all():
+        raise InvalidInputError(f"system {name!r}, query {query_id!r}: a score is not finite")
+    return Ranking.in_order(ids, scores).top(k)
+
+
+def as_system(system: Any, name: str = "") -> System:
+    """A `System` from a specification, a SearchEngine or a callable.
+
+    Raises:
+        InvalidInputError: if it is none of them.
+    """
+    if isinstance(system, str):
+        system = parse_system(system)
+    if isinstance(system, System):
+        return replace(system, name=name) if name else system
+    if hasattr(system, "search") and not callable(system):
+        engine = system
+
+        def engine_search(text: str, k: int) -> list[tuple[str, float]]:
+            return [(hit.id, hit.score) for hit in engine.search(text, k=k)]
+
+        return Function(name=name or "engine", search=engine_search)
+    if callable(system):
+        return Function(name=name, search=system)
+    raise InvalidInputError(f"a system is a specification, a SearchEngine or a function, got {system!r}")
+
+
+def evaluate(
+    system: Any,
+    dataset: str | Path | Dataset,
+    measures: str | Sequence[str] = DEFAULT_MEASURES,
+    *,
+    k: int | None = None,
+    name: str = "",
+    settings: Settings | None = None,
+    workbench: Workbench | None = None,
+) -> Result:
+    """Evaluate one system on one dataset.
+
+    Args:
+        system: a specification ("sparse", "bm25", "rrf(bm25, sparse-exact)"), a `System`, a
+            `SearchEngine`, or a function `(query, k) -> [(document id, score), ...]`.
+        dataset: a BEIR folder, an ir_datasets id, or a `Dataset`.
+        measures: ir_measures names.
+        k: hits per query; the largest cutoff of the measures, and at least 100, if not given.
+        name: what tables print.
+        settings: encoder, cache, threads, seed; defaults if not given (nothing is kept on disk).
+        workbench: to share encodings and indexes between systems; it carries dataset and settings itself.
+
+    Raises:
+        InvalidInputError: DatasetError included; one line naming what cannot be accepted.
+    """
+    names = parse_measures(measures)
+    wanted = as_system(system, name)
+    depth = needed_depth(names, k)
+    if workbench is not None:
+        return _evaluated(wanted, workbench, names, depth)
+    data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    data.check_documents_join()
+    with Workbench(data, settings) as bench:
+        return _evaluated(wanted, bench, names, depth)
+
+
+def needed_depth(measures: Sequence[str], k: int | None) -> int:
+    """How many hits to ask for.
+
+    Raises:
+        InvalidInputError: if k is below 1, or below a measure's cutoff.
+    """
+    cutoff = largest_cutoff(measures)
+    if k is None:
+        return max(DEFAULT_K, cutoff)
+    if k < 1:
+        raise InvalidInputError(f"k must be at least 1, got {k}")
+    if k < cutoff:
+        deep = next(m for m in measures if largest_cutoff([m]) > k)
+        raise InvalidInputError(f"k = {k} is less than {deep} looks at")
+    return k
+
+
+def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int) -> Result:
+    data = bench.dataset
+    with peak_memory() as peak:
+        answer = bench.answer(system, data.test, k)
+    run = Run(system.title, answer.run.rankings)
+    latency = Latency.of(answer.seconds, answer.search_seconds) if len(answer.seconds) else None
+    cost: Cost = replace(answer.cost, latency=latency, peak_memory_bytes=peak.bytes)
+    return Result(
+        system=system.title,
+        spec=system.spec,
+        dataset=data.name,
+        split=data.test.name,
+        n_documents=data.n_documents,
+        n_distractors=data.n_distractors,
+        n_queries=len(run),
+        n_judged=len(data.qrels),
+        n_without_hits=sum(not len(run[query]) for query in run),
+        n_without_relevant=sum(max(judged.values()) <= 0 for judged in data.qrels.values()),
+        mode=answer.mode,
+        k=k,
+        effectiveness=measure(run, data.qrels, measures),
+        sparsity=answer.sparsity,
+        cost=cost,
+        recall_vs_exact=answer.recall_vs_exact,
+        recall_at_k=answer.recall_at_k,
+        recall_curve=answer.recall_curve,
+        notes=answer.notes,
+        hashes={**data.hashes(), **answer.hashes},
+        run=run,
+    )

@@ -1,0 +1,247 @@
+"""Suites: which collections, systems and measures, in TOML.
+
+description = "..."
+measures = ["nDCG@10", "R@100"]
+systems = ["sparse", "bm25", "dense: dense(index=hnsw)"]
+baseline = "bm25"                  # significance is tested against it
+k = 100
+
+[means]                            # means over some of the collections, beside the one over all
+"mean of 2" = ["ArguAna", "CQADupStack"]
+
+[[collections]]
+source = "beir/arguana"            # an ir_datasets id or a folder (relative to the file)
+folder = "arguana"                 # used first where `--data FOLDER` holds it
+name = "ArguAna"
+split = "test"
+drop_own_id = true
+group = "CQADupStack"              # collections of one group are averaged into one column
+distractors = "wikipedia.jsonl.zst"    # a corpus file (relative to this file, or to `--data FOLDER`) whose
+n_distractors = 100_000            # first so many documents are added
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from splade_engine.collections.dataset import Dataset
+from splade_engine.collections.loading import is_collection, load_dataset
+from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.eval.measures.effectiveness import DEFAULT_MEASURES, parse_measures
+from splade_engine.eval.systems.base import parse_system
+
+DEFAULT_SYSTEMS = ("sparse", "bm25")
+_ENTRY: dict[str, type] = {
+    **dict.fromkeys(("name", "source", "folder", "split", "group", "distractors"), str),
+    "drop_own_id": bool,
+    "n_distractors": int,
+}
+
+
+@dataclass(frozen=True)
+class Collection:
+    """One entry of a suite; `name` is unique in it."""
+
+    name: str
+    source: str = ""
+    folder: str = ""
+    split: str | None = None
+    drop_own_id: bool | None = None
+    group: str = ""
+    distractors: str = ""
+    n_distractors: int | None = None
+
+    def load(self, data: Path | None) -> Dataset:
+        """Load it from `data / folder` where that is a collection, else from its source.
+
+        Raises:
+            DatasetError: if there is neither, or what is there cannot be accepted.
+        """
+        local = data / self.folder if data and self.folder else None
+        if local is not None and is_collection(local):
+            return load_dataset(local, self.split, name=self.name, drop_own_id=self.drop_own_id)
+        if not self.source:
+            where = f"no folder {local}" if local else f"give --data FOLDER that holds {self.folder!r}"
+            raise DatasetError(f"{self.name}: {where}")
+        return load_dataset(self.source, self.split, name=self.name, drop_own_id=self.drop_own_id)
+
+    def distractor_file(self, data: Path | None) -> Path | None:
+        """The file with its distractors; None where it has none.
+
+        Raises:
+            DatasetError: if it is not there.
+        """
+        if not self.distractors:
+            return None
+        places = [Path(self.distractors), *([data / self.distractors] if data else [])]
+        found = next((place for place in reversed(places) if place.is_file()), None)
+        if found is None:
+            looked = " or ".join(str(place) for place in places)
+            raise DatasetError(f"{self.name}: its distractors are missing: no file {looked}")
+        return found
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What an evaluation runs over."""
+
+    name: str
+    collections: tuple[Collection, ...]
+    systems: tuple[str, ...] = DEFAULT_SYSTEMS
+    measures: tuple[str, ...] = DEFAULT_MEASURES
+    baseline: str = ""
+    k: int | None = None
+    description: str = ""
+    means: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [c.name for c in self.collections]
+        twice = next((n for n in names if names.count(n) > 1), None)
+        if twice is not None:
+            raise InvalidInputError(f"suite {self.name}: two collections are named {twice!r}")
+        known = {c.group or c.name for c in self.collections}
+        for label, members in self.means.items():
+            unknown = next((name for name in members if name not in known), None)
+            if unknown is not None:
+                raise InvalidInputError(
+                    f"suite {self.name}: mean {label!r}: there is no collection {unknown!r}"
+                )
+            if not members:
+                raise InvalidInputError(f"suite {self.name}: mean {label!r} names no collections")
+
+    def joined(self, other: Suite) -> Suite:
+        """Both suites' collections, with this one's systems and measures."""
+        return replace(
+            self,
+            name=f"{self.name}+{other.name}",
+            collections=(*self.collections, *other.collections),
+            means={**self.means, **other.means},
+        )
+
+    def with_distractors(self, file: Path, collection: str = "") -> Suite:
+        """Distractors from a file for one collection, or for all; how many stays as the suite says."""
+        path = str(file.resolve())
+        chosen = [replace(c, distractors=path) if collection in ("", c.name) else c for c in self.collections]
+        return replace(self, collections=tuple(chosen))
+
+    def with_n_distractors(self, n: int) -> Suite:
+        """Another number of distractors for every collection that has some."""
+        chosen = [replace(c, n_distractors=n) if c.distractors else c for c in self.collections]
+        return replace(self, collections=tuple(chosen))
+
+
+def suite_names() -> list[str]:
+    """The suites inside the package."""
+    folder = files("splade_engine.eval") / "suites"
+    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+
+
+def load_suite(source: str | Path, split: str | None = None) -> Suite:
+    """A named suite, a TOML file, a folder of collections, or a single collection (folder or ir_datasets id).
+
+    Raises:
+        InvalidInputError: naming the file and the entry that is not accepted.
+    """
+    path = Path(source)
+    if str(source) in suite_names() and not path.exists():
+        text = (files("splade_engine.eval") / "suites" / f"{source}.toml").read_text(encoding="utf-8")
+        return _parsed(text, str(source), None)
+    if path.suffix == ".toml":
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidInputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        return _parsed(text, str(path), path.parent)
+    if path.is_dir() and not is_collection(path):
+        found = sorted(folder for folder in path.iterdir() if folder.is_dir() and is_collection(folder))
+        if found:
+            collections = tuple(Collection(f.name, str(f.resolve()), split=split) for f in found)
+            return Suite(path.resolve().name, collections)
+    if not path.is_dir():
+        return Suite(str(source), (Collection(str(source), str(source), split=split),))
+    # absolute, so that the result folder can be repeated from anywhere
+    return Suite(path.resolve().name, (Collection(path.resolve().name, str(path.resolve()), split=split),))
+
+
+def _parsed(text: str, place: str, base: Path | None) -> Suite:
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInputError(f"{place}: not TOML: {error}") from None
+    known = {"description", "measures", "systems", "baseline", "k", "collections", "means"}
+    _refuse_unknown(table, known, place)
+    entries = table.get("collections", [])
+    if not isinstance(entries, list) or not entries:
+        raise InvalidInputError(f"{place}: no [[collections]]")
+    collections = tuple(_collection(e, f"{place}: collection {i}", base) for i, e in enumerate(entries, 1))
+    systems = tuple(_texts(table, "systems", place) or DEFAULT_SYSTEMS)
+    for system in systems:
+        parse_system(system)
+    k = table.get("k")
+    if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
+        raise InvalidInputError(f"{place}: k must be a number of at least 1, got {k!r}")
+    return Suite(
+        name=Path(place).stem,
+        collections=collections,
+        systems=systems,
+        measures=parse_measures(_texts(table, "measures", place) or DEFAULT_MEASURES),
+        baseline=str(table.get("baseline", "")),
+        k=k,
+        description=str(table.get("description", "")),
+        means=_means(table, place),
+    )
+
+
+def _means(table: Mapping[str, Any], place: str) -> dict[str, Sequence[str]]:
+    means = table.get("means", {})
+    if not isinstance(means, dict):
+        raise InvalidInputError(f"{place}: means must be a table, got {means!r}")
+    return {label: tuple(_texts(means, label, f"{place}: means")) for label in means}
+
+
+def _collection(entry: Any, place: str, base: Path | None) -> Collection:
+    if not isinstance(entry, dict):
+        raise InvalidInputError(f"{place}: a table is needed, got {entry!r}")
+    _refuse_unknown(entry, set(_ENTRY), place)
+    for name, value in entry.items():
+        if type(value) is not _ENTRY[name]:
+            raise InvalidInputError(f"{place}: {name} must be a {_ENTRY[name].__name__}, got {value!r}")
+    n_distractors = entry.get("n_distractors")
+    if n_distractors is not None and (n_distractors < 1 or not entry.get("distractors")):
+        raise InvalidInputError(f"{place}: n_distractors = {n_distractors} needs distractors, and at least 1")
+    source, folder = entry.get("source", ""), entry.get("folder", "")
+    if not source and not folder:
+        raise InvalidInputError(f"{place}: neither source nor folder")
+    if base is not None and source and (base / source).is_dir():
+        source = str((base / source).resolve())
+    distractors = entry.get("distractors", "")
+    if base is not None and distractors and (base / distractors).is_file():
+        distractors = str((base / distractors).resolve())
+    return Collection(
+        name=entry.get("name") or folder or entry["source"],
+        source=source,
+        folder=folder,
+        split=entry.get("split"),
+        drop_own_id=entry.get("drop_own_id"),
+        group=entry.get("group", ""),
+        distractors=distractors,
+        n_distractors=n_distractors,
+    )
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: set[str], place: str) -> None:
+    unknown = next((name for name in table if name not in known), None)
+    if unknown is not None:
+        raise InvalidInputError(f"{place}: {unknown!r} is not known ({', '.join(sorted(known))})")
+
+
+def _texts(table: Mapping[str, Any], name: str, place: str) -> Sequence[str]:
+    values = table.get(name, [])
+    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+        raise InvalidInputError(f"{place}: {name} must be a list of strings, got {values!r}")
+    return values

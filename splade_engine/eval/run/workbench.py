@@ -1,0 +1,155 @@
+"""A dataset on the workbench: what several systems share (encodings, indexes, runs) is made once.
+
+Encodings are kept in a cache folder under the fingerprint of the encoder and the hash of the corpus, shard
+by shard: an evaluation that was interrupted goes on where it stopped, and no document is encoded twice by
+the same encoder.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from xxhash import xxh3_128
+
+from splade_engine.collections.dataset import Dataset, Split
+from splade_engine.eval.systems.base import Answer, System
+from splade_engine.files import atomic_file
+
+if TYPE_CHECKING:
+    from splade_engine.collections import Document
+    from splade_engine.collections.corpus import Corpus
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@dataclass
+class Settings:
+    """What holds for every system of an evaluation.
+
+    Attributes:
+        encoder: the sparse encoder: None for the bundled one, a folder, a hub id or a SparseEncoder.
+        dense_model: a sentence-transformers folder or hub id; None for the installed all-MiniLM-L6-v2
+            package.
+        cache: folder for encodings; None keeps them for this process only.
+        max_length: tokens of a text that the sparse encoder reads; None as the checkpoint says.
+        threads: for encoding, building; single queries are always searched with one thread.
+        seed: of every random choice (samples of dev queries, randomisation tests).
+        progress: bars on standard error.
+        models: loaded encoders, and whatever else the collections of a suite share.
+    """
+
+    encoder: Any = None
+    dense_model: str | None = None
+    cache: Path | None = None
+    max_length: int | None = None
+    threads: int | None = None
+    seed: int = 42
+    progress: bool = False
+    models: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def model(self, key: Hashable, load: Callable[[], T]) -> T:
+        """A model or another thing that collections share, loaded at its first use."""
+        if key not in self.models:
+            self.models[key] = load()
+        return cast("T", self.models[key])
+
+
+def default_cache() -> Path:
+    """`$SPLADE_ENGINE_HOME/eval`, by default `~/.cache/splade-engine/eval`."""
+    home = (
+        os.environ.get("SPLADE_ENGINE_HOME")
+        or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "splade-engine"
+    )
+    return Path(home).expanduser() / "eval"
+
+
+class Workbench(AbstractContextManager["Workbench"]):
+    """One dataset with everything that the systems under evaluation make of it."""
+
+    def __init__(self, dataset: Dataset, settings: Settings | None = None) -> None:
+        self.dataset = dataset
+        self.settings = settings or Settings()
+        self._scratch = tempfile.TemporaryDirectory(prefix="splade-engine-eval-")
+        self._resources: dict[Hashable, Any] = {}
+        self._answers: dict[tuple[System, str, int], Answer] = {}
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.clear()
+        self._scratch.cleanup()
+
+    def resource(self, key: Hashable, make: Callable[[], T]) -> T:
+        """An index or encoding, made at its first use."""
+        if key not in self._resources:
+            self._resources[key] = make()
+        return cast("T", self._resources[key])
+
+    def answer(self, system: System, split: Split, k: int) -> Answer:
+        """What the system returns for the split, searched once; the query's own id is dropped where asked."""
+        key = (replace(system, name=""), split.name, k)
+        if key not in self._answers:
+            drop = self.dataset.drop_own_id
+            answer = system.answer(self, split, k + 1 if drop else k)
+            run = answer.run.without_own_ids().top(k) if drop else answer.run
+            self._answers[key] = replace(answer, run=run)
+        return self._answers[key]
+
+    def scratch(self, name: str) -> Path:
+        """A path in a folder that goes away with the workbench."""
+        return Path(self._scratch.name) / name
+
+    def encodings(self, corpus: Corpus, kind: str, *model: object) -> Encodings:
+        """Where encodings of a corpus by one model are kept."""
+        summary = corpus.survey()
+        key = xxh3_128(json.dumps([kind, summary.digest, *model], sort_keys=True, default=str).encode())
+        root = self.settings.cache or self.scratch("cache")
+        root.mkdir(parents=True, exist_ok=True)
+        return Encodings(root / f"{kind}-{key.hexdigest()[:20]}", summary.n_docs)
+
+    def texts(self, doc_ids: Iterable[str]) -> dict[str, Document]:
+        """Documents by id, found in one reading of the corpus."""
+        wanted = set(doc_ids)
+        found: dict[str, Document] = {}
+        for document in self.dataset.corpus:
+            if document.id in wanted:
+                found[document.id] = document
+                if len(found) == len(wanted):
+                    break
+        return found
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """A folder of the cache, and how long its content took to make (over all interrupted attempts)."""
+
+    folder: Path
+    n_docs: int
+
+    @property
+    def _clock(self) -> Path:
+        return self.folder.with_suffix(".json")
+
+    def seconds(self) -> float:
+        """Recorded so far; 0 where nothing is."""
+        try:
+            return float(json.loads(self._clock.read_text())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def add_seconds(self, seconds: float) -> float:
+        """Add to the record; returns the sum."""
+        total = self.seconds() + seconds
+        with atomic_file(self._clock) as file:
+            file.write(json.dumps({"seconds": total, "documents": self.n_docs}).encode())
+        return total

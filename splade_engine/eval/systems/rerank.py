@@ -1,0 +1,108 @@
+"""Reranking: another model scores the best hits of a system anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
+from splade_engine.eval.run.runs import Ranking, Run
+from splade_engine.eval.systems.base import Answer, System, within
+
+if TYPE_CHECKING:
+    from splade_engine.collections.dataset import Split
+    from splade_engine.eval.run.workbench import Settings, Workbench
+
+Scorer = Callable[[str, Sequence[str]], Sequence[float]]
+"""(query text, document texts) -> one score per document, larger is better."""
+
+
+@dataclass(frozen=True)
+class Rerank(System):
+    """The best `depth` hits of another system in the order of a model's scores; hits below them are dropped.
+
+    Options:
+        model: a sentence-transformers CrossEncoder, folder or hub id.
+        depth: hits that are scored.
+        scorer: in Python, any function instead of a model.
+    """
+
+    kind: ClassVar[str] = "rerank"
+    needs: ClassVar[range] = range(1, 2)
+
+    model: str = ""
+    depth: int = 100
+    scorer: Scorer | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        within("depth", self.depth, 1, 100_000)
+        if bool(self.model) == (self.scorer is not None):
+            raise InvalidInputError("rerank takes a model (a CrossEncoder's folder or hub id), or a scorer")
+
+    @property
+    def spec(self) -> str:
+        """With the scorer's name in place of a model, where there is one."""
+        if self.scorer is None:
+            return super().spec
+        name = getattr(self.scorer, "__name__", type(self.scorer).__name__)
+        return f"rerank({self.parts[0].spec}, model={name}, depth={self.depth})"
+
+    def models(self, settings: Settings) -> dict[str, str]:
+        """The model's id beside those of the part."""
+        return {**super().models(settings), "reranker": self.model or self.spec}
+
+    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+        """Search, then score."""
+        scorer = self.scorer or bench.settings.model(
+            ("rerank", self.model), lambda: _cross_encoder(self.model)
+        )
+        first = bench.answer(self.parts[0], split, max(k, self.depth))
+        tops = {query: first.run[query].top(self.depth) for query in split.queries}
+        documents = bench.texts(doc_id for ranking in tops.values() for doc_id in ranking.ids)
+        rankings = {}
+        seconds = np.empty(len(split.queries))
+        for i, (query_id, text) in enumerate(split.queries.items()):
+            ids = tops[query_id].ids
+            texts = [documents[doc_id].indexed_text for doc_id in ids]
+            started = time.perf_counter()
+            scores = list(scorer(text, texts)) if texts else []
+            seconds[i] = time.perf_counter() - started + first.seconds[i]
+            rankings[query_id] = self._ranked(query_id, ids, scores).top(k)
+        mode = f"{first.mode}, {self.depth} reranked"
+        return Answer(Run(self.title, rankings), seconds, mode=mode)
+
+    def _ranked(self, query_id: str, ids: Sequence[str], scores: Sequence[float]) -> Ranking:
+        if len(scores) != len(ids):
+            raise InvalidInputError(
+                f"{self.title}, query {query_id!r}: {len(scores)} scores for {len(ids)} documents"
+            )
+        values = np.asarray(scores, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise InvalidInputError(f"{self.title}, query {query_id!r}: a score is not finite")
+        order = np.argsort(-values, kind="stable")
+        return Ranking.in_order([ids[i] for i in order], values[order])
+
+
+def _cross_encoder(source: str) -> Scorer:
+    try:
+        from sentence_transformers import CrossEncoder
+    except ImportError:
+        raise MissingExtraError(
+            "a CrossEncoder needs sentence-transformers: pip install 'splade-engine[dense]'"
+        ) from None
+    try:
+        model = CrossEncoder(source)
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise CheckpointError(f"{source}: no CrossEncoder ({reason})") from error
+
+    def score(query: str, texts: Sequence[str]) -> Sequence[float]:
+        pairs = [(query, text) for text in texts]
+        return [float(value) for value in model.predict(pairs, show_progress_bar=False)]
+
+    return score

@@ -1,0 +1,250 @@
+"""Reading corpora: every format, and every way in which one can be broken, with its place."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pyarrow as pa
+import pytest
+
+from splade_engine.collections import Document, read_documents
+from splade_engine.collections.corpus import Corpus, CorpusDigest
+from splade_engine.collections.id_register import IdRegister
+from splade_engine.collections.text_files import split_passages
+from splade_engine.errors import DatasetError
+
+CORPUS = (
+    '{"_id": "a", "title": "Tides", "text": "The moon pulls the sea.", "year": 1999}\n'
+    '{"id": "b", "text": "Bread needs yeast.", "metadata": {"kind": "recipe"}}\n'
+)
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def refusal(source, **options):
+    with pytest.raises(DatasetError) as caught:
+        list(read_documents(source, **options))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_jsonl_takes_either_id_field_and_keeps_the_rest_as_metadata(tmp_path):
+    tides, bread = read_documents(write(tmp_path / "c.jsonl", CORPUS))
+    assert tides == Document("a", "The moon pulls the sea.", "Tides", {"year": 1999})
+    assert bread == Document("b", "Bread needs yeast.", "", {"kind": "recipe"})
+    assert tides.indexed_text == "Tides The moon pulls the sea."
+    assert bread.indexed_text == "Bread needs yeast."
+
+
+def test_compressed_files_read_like_plain_ones(tmp_path):
+    plain = list(read_documents(write(tmp_path / "c.jsonl", CORPUS)))
+    gz = write(tmp_path / "c.jsonl.gz", gzip.compress(CORPUS.encode()))
+    zst = write(tmp_path / "c.jsonl.zst", pa.compress(CORPUS.encode(), codec="zstd", asbytes=True))
+    assert list(read_documents(gz)) == plain
+    assert list(read_documents(zst)) == plain
+
+
+def test_byte_order_mark_windows_line_ends_and_blank_lines_are_no_content(tmp_path):
+    path = write(
+        tmp_path / "c.jsonl", b'\xef\xbb\xbf{"id": "a", "text": "x"}\r\n\r\n{"id": "b", "text": "y"}'
+    )
+    assert [d.id for d in read_documents(path)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("a\tThe moon.\nb\tBread.\n", [Document("a", "The moon."), Document("b", "Bread.")]),
+        ("a\tTides\tThe moon.\n", [Document("a", "The moon.", "Tides")]),
+        ("text\tid\tyear\nThe moon.\ta\t1999\n", [Document("a", "The moon.", "", {"year": "1999"})]),
+        ("_id\ttitle\ttext\na\tTides\tThe moon.\n", [Document("a", "The moon.", "Tides")]),
+    ],
+)
+def test_tsv_with_and_without_a_header(tmp_path, content, expected):
+    assert list(read_documents(write(tmp_path / "c.tsv", content))) == expected
+
+
+def test_beir_folder(tmp_path):
+    write(tmp_path / "corpus.jsonl", CORPUS + '{"_id": "c", "title": "", "text": ""}\n')
+    write(tmp_path / "queries.jsonl", '{"_id": "q", "text": "moon"}\n')
+    assert [d.id for d in read_documents(tmp_path)] == ["a", "b", "c"]
+    assert "'c' has neither title nor text" in refusal(tmp_path, allow_empty=False)
+
+
+def test_folder_of_text_and_markdown_files(tmp_path):
+    write(tmp_path / "notes/plan.md", "# The plan\n\nBuy flour.\n")
+    write(tmp_path / "b.txt", "Bread needs yeast.")
+    write(tmp_path / "long.md", "Intro.\n\n# Chapter\n\n" + "\n\n".join(f"word{i} " * 90 for i in range(5)))
+    write(tmp_path / "empty.txt", " \n")
+    write(tmp_path / ".hidden/secret.txt", "not read")
+    write(tmp_path / "image.png", b"\x89PNG")
+    documents = {d.id: d for d in read_documents(tmp_path)}
+    assert list(documents) == ["b.txt", "long.md#1", "long.md#2", "long.md#3", "notes/plan.md"]
+    assert documents["notes/plan.md"] == Document(
+        "notes/plan.md", "# The plan\n\nBuy flour.", "The plan", {"path": "notes/plan.md", "passage": 1}
+    )
+    assert documents["long.md#2"].title == "Chapter"
+    assert documents["b.txt"].title == "b"
+    assert [d.id for d in read_documents(tmp_path / "b.txt")] == ["b.txt"]
+
+
+def test_passages_lose_no_word_and_stay_within_the_limit():
+    paragraphs = ["One two three. " * n for n in (3, 40, 200, 1, 7)] + ["x" * 5000, "w " * 450]
+    text = "\n\n".join(paragraphs)
+    passages = split_passages(text, words=50)
+    assert " ".join(passages).split() == text.split()
+    assert max(len(p.split()) for p in passages) <= 50
+
+
+def test_a_heading_stays_with_what_follows():
+    passages = split_passages("word " * 45 + "\n\n## Next\n\n" + "other " * 30, words=50)
+    assert passages[-1].startswith("## Next") or "## Next\n\nother" in passages[-1]
+
+
+# ---- bad input ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"_id": "a", "text": "again"}', "2: duplicate id 'a', first on line 1"),
+        ('{"_id": 7, "text": "x"}', "2: the field _id must be a string, got 7"),
+        ('{"text": "x"}', "2: the field _id (or id) is missing"),
+        ('{"_id": "", "text": "x"}', "2: the _id is empty"),
+        ('{"_id": "b"}', "2: the field text is missing"),
+        ('{"_id": "b", "text": null}', "2: the field text is missing"),
+        ('{"_id": "b", "text": ["x"]}', '2: the field text must be a string, got ["x"]'),
+        ('{"_id": "b", "text": "x", "title": 3}', "2: the field title must be a string, got 3"),
+        ('{"_id": "b", "text": " ", "title": ""}', "2: document 'b' has neither title nor text"),
+        ('{"_id": "b", "text": "\\ud800"}', "2: the field text holds half a surrogate pair"),
+        ('["b", "x"]', '2: an object with id and text is needed, got ["b", "x"]'),
+        ('{"_id": "b", "text', "2: not JSON"),
+        ("[" * 100_000, "2: JSON nested too deeply"),
+    ],
+)
+def test_jsonl_refusals_name_file_and_line(tmp_path, line, message):
+    path = write(tmp_path / "c.jsonl", '{"_id": "a", "text": "first"}\n' + line + "\n")
+    assert refusal(path).startswith(f"{path}:{message}")
+
+
+def test_invalid_utf8_names_the_byte(tmp_path):
+    path = write(tmp_path / "c.jsonl", b'{"_id": "a", "text": "x"}\n{"_id": "b", "text": "caf\xe9"}\n')
+    assert refusal(path) == f"{path}:2: invalid UTF-8 (byte 0xe9 at column 26)"
+    text = write(tmp_path / "notes/x.txt", b"fine\ncaf\xe9\n")
+    assert refusal(tmp_path / "notes") == f"{text}:2: invalid UTF-8 (byte 0xe9)"
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_truncated_compression(tmp_path, suffix):
+    lines = "".join(
+        json.dumps({"id": str(i), "text": f"{i * 7919} words"}) + "\n" for i in range(5000)
+    ).encode()
+    packed = gzip.compress(lines) if suffix == "gz" else pa.compress(lines, codec="zstd", asbytes=True)
+    path = write(tmp_path / f"c.jsonl.{suffix}", packed[: len(packed) // 2])
+    message = refusal(path)
+    assert message.startswith(f"{path}:")
+    assert "truncated" in message
+
+
+def test_not_a_gzip_file_and_a_damaged_one(tmp_path):
+    assert "damaged gzip" in refusal(write(tmp_path / "a.jsonl.gz", CORPUS))
+    packed = bytearray(gzip.compress(CORPUS.encode() * 500))
+    packed[len(packed) // 2] ^= 0xFF
+    assert "gzip" in refusal(write(tmp_path / "b.jsonl.gz", bytes(packed)))
+
+
+@pytest.mark.parametrize("name", ["c.jsonl", "c.tsv", "c.jsonl.gz", "beir/corpus.jsonl", "notes/x.txt"])
+def test_empty_corpus(tmp_path, name):
+    write(tmp_path / name, gzip.compress(b"") if name.endswith("gz") else b"\n")
+    source = tmp_path / name if "/" not in name else (tmp_path / name).parent
+    assert "empty corpus" in refusal(source)
+
+
+def test_missing_and_unknown_sources(tmp_path):
+    assert refusal(tmp_path / "nothing") == f"{tmp_path}/nothing: no such file or folder"
+    assert "the format .docx is not known" in refusal(write(tmp_path / "c.docx", "x"))
+
+
+def test_tsv_rows_must_have_the_columns_of_the_first(tmp_path):
+    assert "c.tsv:2: 3 columns where 2 were expected" in refusal(write(tmp_path / "c.tsv", "a\tx\nb\ty\tz\n"))
+    assert "d.tsv:1: 4 columns; needed" in refusal(write(tmp_path / "d.tsv", "a\tb\tc\td\n"))
+    assert "names a column twice" in refusal(write(tmp_path / "e.tsv", "id\ttext\ttext\n"))
+
+
+# ---- duplicates among many ------------------------------------------------------------------------
+
+
+def test_register_finds_duplicates_across_windows():
+    register = IdRegister(window=100)
+    found = []
+    ids = [f"doc-{i}" for i in range(5000)]
+    ids[4321] = "doc-17"
+    ids[1234] = "doc-1200"
+    for line, doc_id in enumerate(ids):
+        found += register.add(doc_id, line)
+    found += register.flush()
+    assert sorted(found) == [(17, 4321), (1200, 1234)]
+
+
+def test_a_late_duplicate_is_named_with_both_lines(tmp_path, monkeypatch):
+    monkeypatch.setattr("splade_engine.collections.reading.IdRegister", lambda: IdRegister(window=4))
+    ids = [f"d{i}" for i in range(40)] + ["d3"] + [f"e{i}" for i in range(9)]
+    path = write(tmp_path / "c.tsv", "".join(f"{i}\ttext\n" for i in ids))
+    assert refusal(path) == f"{path}:41: duplicate id 'd3', first on line 4"
+
+
+def test_two_ids_with_one_hash_are_no_duplicates(tmp_path, monkeypatch):
+    monkeypatch.setattr("splade_engine.collections.id_register.xxh3_64_intdigest", lambda data: len(data))
+    path = write(tmp_path / "c.tsv", "a\tx\nb\ty\nc\tz\n")
+    assert [d.id for d in read_documents(path)] == ["a", "b", "c"]
+
+
+# ---- Corpus ------------------------------------------------------------------------------------
+
+
+def test_corpus_from_memory():
+    record = {"id": "r", "title": "T", "text": "words", "year": 3}
+    corpus = Corpus(iter(["first text", Document("d", "second"), record]))
+    assert list(corpus) == list(corpus)
+    assert [d.id for d in corpus] == ["0", "d", "r"]
+    assert corpus.survey().n_docs == 3
+
+
+@pytest.mark.parametrize(
+    ("items", "message"),
+    [
+        ([], "empty corpus"),
+        (["x", ""], "document 1: '1' has neither title nor text"),
+        ([Document("a", "x"), Document("a", "y")], "document 1: duplicate id 'a', first at document 0"),
+        ([3], "document 0: an object with id and text is needed, got 3"),
+    ],
+)
+def test_corpus_from_memory_refusals(items, message):
+    with pytest.raises(DatasetError, match=message.replace("(", r"\(")):
+        Corpus(items).survey()
+
+
+def test_the_digest_sees_every_field_and_the_order():
+    def digest(*documents):
+        total = CorpusDigest()
+        for document in documents:
+            total.update(document)
+        return total.summary().digest
+
+    a, b = Document("a", "text", "title", {"k": 1}), Document("b", "x")
+    others = [
+        (Document("c", "text", "title", {"k": 1}), b),
+        (Document("a", "text.", "title", {"k": 1}), b),
+        (Document("a", "titletext", "", {"k": 1}), b),
+        (Document("a", "text", "title", {"k": 2}), b),
+        (b, a),
+        (a,),
+    ]
+    assert digest(a, b) == digest(a, b)
+    assert digest(a, b) not in [digest(*other) for other in others]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+import pytrec_eval
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.eval.measures.effectiveness import largest_cutoff, measure, parse_measures
+from splade_engine.eval.run.runs import Ranking, Run
+
+
+def _run(rankings: dict[str, list[str]]) -> Run:
+    return Run("r", {q: Ranking.in_order(ids, list(range(len(ids), 0, -1))) for q, ids in rankings.items()})
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("MRR@10", ("RR@10",)),
+        ("NDCG@10, Recall@100 map", ("nDCG@10", "R@100", "AP")),
+        ("ndcg_cut_10 recall_100 recip_rank", ("nDCG@10", "R@100", "RR")),
+        ("P(rel=2)@5 P(rel=2)@5", ("P(rel=2)@5",)),
+        (["Judged@10", "hit@1"], ("Judged@10", "Success@1")),
+    ],
+)
+def test_names_and_aliases(given: str | list[str], wanted: tuple[str, ...]):
+    assert parse_measures(given) == wanted
+
+
+@pytest.mark.parametrize("name", ["nDCG@ten", "bogus@3", "@10", "R@10@5"])
+def test_an_unknown_measure_is_named(name: str):
+    with pytest.raises(InvalidInputError, match="unknown measure"):
+        parse_measures(f"nDCG@10 {name}")
+
+
+def test_no_measure():
+    with pytest.raises(InvalidInputError, match="no measure"):
+        parse_measures("  ")
+
+
+def test_largest_cutoff():
+    assert largest_cutoff(["nDCG@10", "R@1000", "AP"]) == 1000
+    assert largest_cutoff(["AP"]) == 0
+
+
+def test_ndcg_has_linear_gains():
+    """Grades 3, 0, 2 at ranks 1 to 3: DCG = 3 + 2 / log2(4) = 4, ideal = 3 + 2 / log2(3)."""
+    value = measure(_run({"q": ["a", "b", "c"]}), {"q": {"a": 3, "c": 2}}, ["nDCG@10"]).mean["nDCG@10"]
+    assert value == pytest.approx(4 / (3 + 2 / math.log2(3)), abs=1e-9)
+
+
+def test_queries_without_hits_and_without_relevant_documents_count_as_zero():
+    qrels = {"q1": {"a": 1}, "q2": {"a": 1}, "q3": {"a": 0}, "q4": {"a": 1}}
+    run = _run({"q1": ["a"], "q2": [], "q3": ["a"], "unjudged": ["a"]})
+    found = measure(run, qrels, ["RR@10"])
+    assert found.per_query["RR@10"] == {"q1": 1.0, "q2": 0.0, "q3": 0.0, "q4": 0.0}
+    assert found.mean["RR@10"] == 0.25
+    assert found.mean_answerable == {"RR@10": pytest.approx(1 / 3)}
+    some = {query: judged for query, judged in qrels.items() if query != "q3"}
+    assert measure(run, some, ["RR@10"]).mean == found.mean_answerable
+    assert measure(run, some, ["RR@10"]).mean_answerable == {}
+
+
+def test_queries_without_relevant_documents_count_for_everybody():
+    """What pytrec_eval and ir_measures average over: the convention is theirs (and trec_eval -c's)."""
+    import ir_measures
+
+    qrels = {"q1": {"a": 1, "b": 0}, "q2": {"a": 0}, "q3": {"c": 2}}
+    scored = {"q1": {"b": 2.0, "a": 1.0}, "q2": {"a": 1.0}, "q3": {"b": 1.0}}
+    ours = measure(_run({"q1": ["b", "a"], "q2": ["a"], "q3": ["b"]}), qrels, ["nDCG@10", "RR", "AP"]).mean
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, {"ndcg_cut_10", "recip_rank", "map"}).evaluate(scored)
+    assert len(theirs) == 3
+    for name, trec_name in (("nDCG@10", "ndcg_cut_10"), ("RR", "recip_rank"), ("AP", "map")):
+        assert ours[name] == pytest.approx(sum(q[trec_name] for q in theirs.values()) / 3, abs=1e-12)
+        aggregated = ir_measures.calc_aggregate([ir_measures.parse_measure(name)], qrels, scored)
+        assert ours[name] == pytest.approx(next(iter(aggregated.values())), abs=1e-12)
+
+
+def test_a_run_without_a_single_hit():
+    assert measure(_run({"q": []}), {"q": {"a": 1}}, ["nDCG@10"]).mean == {"nDCG@10": 0.0}
+
+
+def test_judged_at_10():
+    run = _run({"q": ["a", "b", "c", "d"]})
+    assert measure(run, {"q": {"a": 1, "d": 0}}, ["Judged@10"]).mean["Judged@10"] == 0.5
+
+
+def test_a_run_from_other_queries():
+    with pytest.raises(InvalidInputError, match=r"run 'r': none of its 1 queries is judged"):
+        measure(_run({"x": ["a"]}), {"q": {"a": 1}}, ["nDCG@10"])
+
+
+def test_the_same_numbers_as_trec_eval():
+    """Random runs and grades, ties included, through pytrec_eval directly."""
+    rng = random.Random(7)
+    docs = [f"d{i}" for i in range(60)]
+    qrels = {f"q{i}": {d: rng.randint(0, 3) for d in rng.sample(docs, 15)} for i in range(40)}
+    raw = {q: {d: float(rng.randint(0, 12)) for d in rng.sample(docs, 40)} for q in qrels}
+    run = Run("r", {q: Ranking.by_trec_eval(list(s), list(s.values())) for q, s in raw.items()})
+    ours = measure(run, qrels, ["nDCG@10", "RR", "R@20", "AP", "P@5"]).per_query
+    names = {"ndcg_cut_10", "recip_rank", "recall_20", "map", "P_5"}
+    theirs = pytrec_eval.RelevanceEvaluator(qrels, names).evaluate(raw)
+    pairs = {"nDCG@10": "ndcg_cut_10", "RR": "recip_rank", "R@20": "recall_20", "AP": "map", "P@5": "P_5"}
+    for name, trec_name in pairs.items():
+        for query in qrels:
+            assert ours[name][query] == pytest.approx(theirs[query][trec_name], abs=1e-12), (name, query)

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pytrec_eval
+
+from splade_engine.errors import DatasetError
+from splade_engine.eval.run.runs import Ranking, Run, escape_id, read_run, write_run
+
+
+def test_tied_scores_are_lowered_in_float32_and_keep_the_order():
+    ranking = Ranking.in_order(["a", "b", "c", "d"], [2.0, 2.0, 2.0, 1.0])
+    assert ranking.ids == ("a", "b", "c", "d")
+    assert ranking.scores.dtype == np.float32
+    assert (np.diff(ranking.scores) < 0).all()
+    assert ranking.scores[0] == 2.0
+    assert ranking.scores[3] == 1.0
+    assert abs(float(ranking.scores[2]) - 2.0) < 1e-6
+
+
+def test_doubles_that_are_one_float32_do_not_tie():
+    ranking = Ranking.in_order(["a", "b"], [1.0 + 1e-12, 1.0])
+    assert ranking.scores[0] > ranking.scores[1]
+
+
+def test_trec_eval_order_breaks_ties_by_id_descending():
+    ranking = Ranking.by_trec_eval(["a", "c", "b", "d"], [1, 1, 1, 3])
+    assert ranking.ids == ("d", "c", "b", "a")
+
+
+@pytest.mark.parametrize("name", ["x.run", "x.run.gz"])
+def test_our_order_survives_the_file_and_trec_eval(tmp_path: Path, name: str):
+    """trec_eval would put z before a among equal scores: recip_rank of a shows whose order it saw."""
+    run = Run("ours", {"q": Ranking.in_order(["a", "z", "m"], [5.0, 5.0, 5.0])})
+    write_run(run, tmp_path / name)
+    back = read_run(tmp_path / name)
+    assert back["q"].ids == ("a", "z", "m")
+    assert np.array_equal(back["q"].scores, run["q"].scores)
+    raw = (tmp_path / name).read_bytes()
+    text = gzip.decompress(raw) if name.endswith("gz") else raw
+    parsed = pytrec_eval.parse_run(text.decode().splitlines())
+    values = pytrec_eval.RelevanceEvaluator({"q": {"a": 1}}, {"recip_rank"}).evaluate(parsed)
+    assert values["q"]["recip_rank"] == 1.0
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path):
+    run = Run("ours", {"q": Ranking.in_order(["a"], [1.0])})
+    for name in ("one.gz", "two.gz"):
+        write_run(run, tmp_path / name)
+    assert (tmp_path / "one.gz").read_bytes() == (tmp_path / "two.gz").read_bytes()
+
+
+def test_ids_with_white_space_come_back_when_they_are_known(tmp_path: Path):
+    run = Run("ours", {"q 1": Ranking.in_order(["a b:7", "c%20d"], [2.0, 1.0])})
+    write_run(run, tmp_path / "x.run")
+    line = (tmp_path / "x.run").read_text().splitlines()[0]
+    assert line.split()[:3] == ["q%201", "Q0", "a%20b:7"]
+    back = read_run(tmp_path / "x.run").with_known_ids(["a b:7", "q 1", "c%20d"])
+    assert list(back) == ["q 1"]
+    assert back["q 1"].ids == ("a b:7", "c%20d")
+
+
+def test_ordinary_ids_are_not_touched():
+    assert escape_id("MED-10/ä%20") == "MED-10/ä%20"
+
+
+def test_queries_without_hits_stay_in_the_run():
+    run = Run("ours", {"q1": Ranking.in_order(["a"], [1.0]), "q2": Ranking.in_order((), ())})
+    assert list(run.top(1)) == ["q1", "q2"]
+    assert len(run["q2"]) == 0
+
+
+def test_own_ids_are_dropped():
+    run = Run("ours", {"a": Ranking.in_order(["b", "a", "c"], [3.0, 2.0, 1.0])}).without_own_ids()
+    assert run["a"].ids == ("b", "c")
+    assert run["a"].scores.tolist() == [3.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("q1 Q0 d1 1 0.5 tag\nq1 Q0 d2 2 0.4\n", r"x\.run:2: a run line has 6 columns .*, this one 5"),
+        ("q1 Q0 d1 1 high tag\n", r"x\.run:1: score 'high' is not a number"),
+        ("q1 Q0 d1 1 nan tag\n", r"x\.run:1: score 'nan' is not finite"),
+        (
+            "q1 Q0 d1 1 2 t\n\nq1 Q0 d1 2 1 t\n",
+            r"x\.run:3: document 'd1' appears twice for query 'q1'",
+        ),
+        ("\n", r"x\.run: no run lines"),
+    ],
+)
+def test_bad_run_files_name_the_line(tmp_path: Path, text: str, message: str):
+    (tmp_path / "x.run").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        read_run(tmp_path / "x.run")
+
+
+def test_a_missing_run_file_is_named(tmp_path: Path):
+    with pytest.raises(DatasetError, match=r"nowhere\.run: no such file"):
+        read_run(tmp_path / "nowhere.run")
