@@ -148,7 +148,7 @@ def _bundled_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     """A BertForMaskedLM from the compact format: every tensor widened once to `dtype`."""
     from transformers import BertConfig, BertForMaskedLM
 
-    from splade_engine.encoder.quantized import read_state
+    from splade_engine.encoder.folders.compact import read_state
 
     config = BertConfig(**hf_config(checkpoint))
     with torch.device("meta"):

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from splade_engine.encoder.model_files import (
+from splade_engine.encoder.folders.files import (
     DEFAULT_MAX_LENGTH,
     existing,
     max_length_of,
@@ -187,7 +187,7 @@ def read_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
     Raises:
         CheckpointError: if it is none of the known kinds, or a file that it needs is missing or broken.
     """
-    from splade_engine.encoder.modules import read_modules  # it needs the helpers below
+    from splade_engine.encoder.folders.sentence_transformers import read_modules  # it needs the helpers below
 
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder import hub
 from splade_engine.encoder.checkpoint import Checkpoint, LongTexts, QueryTable, read_checkpoint
-from splade_engine.encoder.model_files import read_json
+from splade_engine.encoder.folders import hub
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.query_table import TableEncoder, load_table
 from splade_engine.encoder.side import NeuralSide
 from splade_engine.encoder.tokens import check_texts
@@ -256,7 +256,7 @@ class SparseEncoder:
             InvalidInputError: if the folder exists and is not empty.
             StorageError: if the disk refuses.
         """
-        from splade_engine.encoder.saving import save_encoder
+        from splade_engine.encoder.folders.export import save_encoder
 
         save_encoder(self.checkpoint, folder, max_length=self.max_length, table=self.query_table)
 

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import Backbone, load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.dense_head import WholeText, load_dense_head
-from splade_engine.encoder.packed import load_packed
+from splade_engine.encoder.fast.dense_head import WholeText, load_dense_head
+from splade_engine.encoder.fast.packed import load_packed
+from splade_engine.encoder.fast.pooling import VocabularyPooling, activate_
+from splade_engine.encoder.fast.screen import ScreenedPooling, fast_int8
 from splade_engine.encoder.place import Place, choose_place
-from splade_engine.encoder.pooling import VocabularyPooling, activate_
 from splade_engine.encoder.rows import Row, float32, int32, padded, sparse_rows
-from splade_engine.encoder.screen import ScreenedPooling, fast_int8
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.errors import CheckpointError
 
@@ -126,15 +126,15 @@ def load_runner(checkpoint: Checkpoint, device: str, dtype: str, n_terms: int, s
     """The runner of a checkpoint's kind, on the device and in the precision asked for."""
     place = choose_place(device, dtype)
     if checkpoint.kind == "echo":
-        from splade_engine.encoder.echo import EchoModel
+        from splade_engine.encoder.kinds.echo import EchoModel
 
         return EchoModel(checkpoint, place, special_ids)
     if checkpoint.kind == "scalar":
-        from splade_engine.encoder.scalar import ScalarModel
+        from splade_engine.encoder.kinds.scalar import ScalarModel
 
         return ScalarModel(checkpoint, place, n_terms, special_ids)
     if checkpoint.kind == "csr":
-        from splade_engine.encoder.autoencoder import AutoencoderModel
+        from splade_engine.encoder.kinds.csr import AutoencoderModel
 
         return AutoencoderModel(checkpoint, place, n_terms)
     return MaskedLanguageModel(checkpoint, place, n_terms, special_ids)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder.model_files import read_json
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.errors import CheckpointError, InvalidInputError
 
 logger = logging.getLogger(__name__)

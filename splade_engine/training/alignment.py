@@ -31,7 +31,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from splade_engine.encoder.folder import new_folder
+from splade_engine.encoder.folders.new_folder import new_folder
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
 from splade_engine.training.collate import pad

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from splade_engine.encoder.linear import has_onednn
+from splade_engine.encoder.fast.linear import has_onednn
 
 ATTENTION = "splade_engine_cpu"  # the name under which transformers finds the attention
 _ATTENDING = ("bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra")  # tried

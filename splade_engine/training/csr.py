@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splade_engine.encoder.model_files import read_json
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from splade_engine.training.activations import activate, keep_top_k

@@ -3,7 +3,7 @@
 WORK/data/            one JSONL file per source and `idf.json`, the query table (`plan.json`: they are whole)
 WORK/run/             a run of the recipe `default`, as `splade-engine train` makes it; continued if cut short
 WORK/further/, bank/, head/  further ones, each from the encoder before it, with the changes of `STAGES`
-OUTPUT/               the result in int8, see `encoder/quantized.py`; its README.md is kept
+OUTPUT/               the result in int8, see `encoder/folders/compact.py`; its README.md is kept
 
 `scripts/train_default` is the command.
 """
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
-from splade_engine.encoder.dense_head import load_dense_head
-from splade_engine.encoder.quantized import save_quantized
+from splade_engine.encoder.fast.dense_head import load_dense_head
+from splade_engine.encoder.folders.compact import save_quantized
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.files import atomic_file

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from splade_engine.encoder.dense_head import DenseHead, load_dense_head, save_dense_head
+from splade_engine.encoder.fast.dense_head import DenseHead, load_dense_head, save_dense_head
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.collate import pad

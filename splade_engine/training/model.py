@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splade_engine.encoder.backbone import Backbone
-from splade_engine.encoder.dense_head import DenseHead
+from splade_engine.encoder.fast.dense_head import DenseHead
 from splade_engine.training.activations import activate, keep_top_k
 from splade_engine.training.head import lexical_pool, max_pool, mean_pool, sum_pool
 from splade_engine.training.objective import Vectors

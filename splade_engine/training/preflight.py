@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from splade_engine.encoder.backbone import Backbone
-from splade_engine.encoder.model_files import read_json
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from splade_engine.training.collate import pad

@@ -39,7 +39,7 @@ class ModelConfig:
         align: replace the vocabulary head by a closed-form alignment first (for encoders without a masked-LM
         head). lora_rank: train low-rank updates only (arXiv 2106.09685); 0 trains all weights.
         lora_alpha, lora_dropout: its scale (alpha / rank multiplies the update) and dropout.
-        dense_head: give the document encoder a second head (`encoder/dense_head.py`), fitted to the dense
+        dense_head: a second head of the document encoder (`encoder/fast/dense_head.py`), fitted to the dense
             teacher before the first step; factor of its weights: about 5 brings them to the scale of BM25's.
             0: only where the base has one.
         dense_texts: queries and sentences that the head is fitted on.

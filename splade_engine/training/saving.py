@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD
-from splade_engine.encoder.dense_head import save_dense_head
-from splade_engine.encoder.folder import new_folder, write_json
-from splade_engine.encoder.model_files import read_json
+from splade_engine.encoder.fast.dense_head import save_dense_head
+from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.new_folder import new_folder, write_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.training.csr import CsrStudent
 from splade_engine.training.lora import merge_lora

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from splade_engine.encoder import hub
 from splade_engine.encoder.backbone import Backbone, load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable, read_checkpoint
-from splade_engine.encoder.dense_head import load_dense_head
 from splade_engine.encoder.encoder import BATCH_TOKENS
+from splade_engine.encoder.fast.dense_head import load_dense_head
+from splade_engine.encoder.folders import hub
 from splade_engine.encoder.side import NeuralSide
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError

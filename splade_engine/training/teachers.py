@@ -21,9 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from splade_engine.encoder import hub
-from splade_engine.encoder.model_files import read_json
-from splade_engine.encoder.packed_dense import PackedDense, load_packed_dense
+from splade_engine.encoder.fast.packed_dense import PackedDense, load_packed_dense
+from splade_engine.encoder.folders import hub
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.place import native_bfloat16
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError

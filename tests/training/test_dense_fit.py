@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from splade_engine import SparseEncoder
 from splade_engine.encoder.checkpoint import DENSE_HEAD
-from splade_engine.encoder.dense_head import load_dense_head
+from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.collate import pad

@@ -1,7 +1,7 @@
 """`DenseModel`: texts to dense vectors, with a sentence-transformers model.
 
 A folder that holds a BERT-like transformer with mean or first-token pooling, as many models of
-sentence-transformers do (MiniLM, BGE, GTE), runs on the processor through `encoder/packed_dense.py`; the
+sentence-transformers do (MiniLM, BGE, GTE), runs on the processor through `encoder/fast/packed_dense.py`; the
 vectors are the same (tests compare them). Whatever else there is (other modules, prompts, a GPU, a hub id)
 goes through sentence-transformers itself.
 """
@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_128
 
-from splade_engine.encoder.model_files import max_length_of, read_json
-from splade_engine.encoder.modules import dense_modules
+from splade_engine.encoder.folders.files import max_length_of, read_json
+from splade_engine.encoder.folders.sentence_transformers import dense_modules
 from splade_engine.errors import CheckpointError, MissingExtraError
 
 if TYPE_CHECKING:
     import torch
 
-    from splade_engine.encoder.packed_dense import PackedDense
+    from splade_engine.encoder.fast.packed_dense import PackedDense
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def load_dense_model(source: str | None = None, *, dtype: str | None = None) -> 
 
 def _packed(folder: Path, dtype: torch.dtype) -> PackedDenseModel | None:
     """The model of a folder where it is one that `PackedDense` computes, else None."""
-    from splade_engine.encoder.packed_dense import load_packed_dense
+    from splade_engine.encoder.fast.packed_dense import load_packed_dense
 
     if not (folder / "modules.json").is_file() or _has_prompts(folder):
         return None

@@ -9,8 +9,8 @@ import torch
 
 from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.fast.pooling import VocabularyPooling
 from splade_engine.encoder.place import Place
-from splade_engine.encoder.pooling import VocabularyPooling
 from splade_engine.encoder.rows import Row, padded, sparse_rows
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD, Checkpoint, QueryTable
-from splade_engine.encoder.folder import new_folder, write_json
-from splade_engine.encoder.model_files import read_json
+from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.new_folder import new_folder, write_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 
@@ -111,7 +111,7 @@ def _own_settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _save_dense_head(checkpoint: Checkpoint, file: Path, out: Path) -> None:
     """The second head, special tokens switched off where they are to be zero."""
-    from splade_engine.encoder.dense_head import load_dense_head, save_dense_head
+    from splade_engine.encoder.fast.dense_head import load_dense_head, save_dense_head
 
     head = load_dense_head(file)
     if checkpoint.special_tokens == "zero":
@@ -211,8 +211,8 @@ def _save_state(checkpoint: Checkpoint, out: Path, never: NDArray[np.int32] | No
     """Weights that differ from the source's: widened from int8, or with special tokens switched off."""
     from safetensors.torch import save_file
 
-    from splade_engine.encoder.packed import read_tensors
-    from splade_engine.encoder.quantized import read_state
+    from splade_engine.encoder.fast.packed import read_tensors
+    from splade_engine.encoder.folders.compact import read_state
 
     folder = checkpoint.model_folder
     state = read_state(folder) if checkpoint.quantized else read_tensors(folder)

@@ -8,7 +8,7 @@ import pytest
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
-from splade_engine.encoder.quantized import quantize_rows, read_state, save_quantized
+from splade_engine.encoder.folders.compact import quantize_rows, read_state, save_quantized
 from splade_engine.errors import CheckpointError, InvalidInputError
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from splade_engine.encoder.checkpoint import Activation, Checkpoint, DensePooling, QueryTable
-from splade_engine.encoder.model_files import (
+from splade_engine.encoder.folders.files import (
     existing,
     max_length_of,
     positions_of,

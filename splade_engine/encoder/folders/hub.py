@@ -11,7 +11,7 @@ from splade_engine.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-BUNDLED = Path(__file__).parent.parent / "models" / "default"
+BUNDLED = Path(__file__).parents[2] / "models" / "default"
 
 # Never the pickled weights, nor the other frameworks' copies of them
 _PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from splade_engine import SparseEncoder
 from splade_engine.encoder.checkpoint import DENSE_HEAD
-from splade_engine.encoder.dense_head import (
+from splade_engine.encoder.fast.dense_head import (
     DenseHead,
     WholeText,
     load_dense_head,

@@ -25,9 +25,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from splade_engine.encoder.linear import PackedLinear
+from splade_engine.encoder.fast.linear import PackedLinear
+from splade_engine.encoder.fast.pooling import mean_states
 from splade_engine.encoder.place import Place
-from splade_engine.encoder.pooling import mean_states
 from splade_engine.errors import CheckpointError
 from splade_engine.files import atomic_file
 

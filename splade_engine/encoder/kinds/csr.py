@@ -11,8 +11,8 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import load_pretrained
 from splade_engine.encoder.checkpoint import Checkpoint, DensePooling
-from splade_engine.encoder.model_files import read_json
-from splade_engine.encoder.packed import read_tensors
+from splade_engine.encoder.fast.packed import read_tensors
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.place import Place
 from splade_engine.encoder.rows import Row, padded, sparse_rows
 from splade_engine.encoder.tokens import Ids, TextTokenizer

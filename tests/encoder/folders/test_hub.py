@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from splade_engine.encoder import hub
+from splade_engine.encoder.folders import hub
 from splade_engine.errors import CheckpointError
 
 

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD
-from splade_engine.encoder.folder import new_folder, write_json
+from splade_engine.encoder.folders.new_folder import new_folder, write_json
 from splade_engine.errors import CheckpointError, InvalidInputError
 
 if TYPE_CHECKING:
     import torch
 
-    from splade_engine.encoder.dense_head import DenseHead
+    from splade_engine.encoder.fast.dense_head import DenseHead
 
     Array = NDArray[Any] | torch.Tensor
 else:
@@ -122,7 +122,7 @@ def save_quantized(
         if table is not None:
             save_file({"weight": table}, out / "query_weights.safetensors")
         if dense_head is not None:
-            from splade_engine.encoder.dense_head import save_dense_head
+            from splade_engine.encoder.fast.dense_head import save_dense_head
 
             save_dense_head(dense_head, out / DENSE_HEAD, compact=True)
         text_tokenizer.save(str(out / "tokenizer.json"), pretty=False)

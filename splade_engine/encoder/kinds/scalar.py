@@ -12,7 +12,7 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import hf_config
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.packed import read_tensors
+from splade_engine.encoder.fast.packed import read_tensors
 from splade_engine.encoder.place import Place
 from splade_engine.encoder.rows import Row, padded, sparse_rows
 from splade_engine.encoder.tokens import Ids, TextTokenizer

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from splade_engine.encoder.batching import length_sorted_batches
-from splade_engine.encoder.model_files import read_json
-from splade_engine.encoder.packed import PackedBody, load_packed_body
-from splade_engine.encoder.pooling import mean_states
+from splade_engine.encoder.fast.packed import PackedBody, load_packed_body
+from splade_engine.encoder.fast.pooling import mean_states
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.runner import single_threaded
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 

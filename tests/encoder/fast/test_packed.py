@@ -12,14 +12,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from splade_engine.encoder import packed as packed_module
-from splade_engine.encoder import screen
 from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.checkpoint import read_checkpoint
-from splade_engine.encoder.linear import PackedLinear
-from splade_engine.encoder.packed import load_packed
-from splade_engine.encoder.pooling import VocabularyPooling
-from splade_engine.encoder.screen import ScreenedPooling, exact_int8
+from splade_engine.encoder.fast import packed as packed_module
+from splade_engine.encoder.fast import screen
+from splade_engine.encoder.fast.linear import PackedLinear
+from splade_engine.encoder.fast.packed import load_packed
+from splade_engine.encoder.fast.pooling import VocabularyPooling
+from splade_engine.encoder.fast.screen import ScreenedPooling, exact_int8
 
 LENGTHS = (31, 31, 31, 9, 3, 3, 1)
 SMALL = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -150,7 +150,7 @@ def test_linear(activation: tuple[str, str], monkeypatch: pytest.MonkeyPatch) ->
         activation[0]
     ]
     fused = PackedLinear(weight, bias, torch.float32, activation)
-    monkeypatch.setattr("splade_engine.encoder.linear._reordered", lambda _: None)
+    monkeypatch.setattr("splade_engine.encoder.fast.linear._reordered", lambda _: None)
     plain = PackedLinear(weight, bias, torch.float32, activation)
     for layer in (fused, plain):
         torch.testing.assert_close(layer(x), expected, atol=1e-5, rtol=1e-5)
@@ -163,7 +163,7 @@ def test_linear(activation: tuple[str, str], monkeypatch: pytest.MonkeyPatch) ->
 def test_pooling_is_activate_then_pool(
     pooling: str, activation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("splade_engine.encoder.pooling._CHUNK", 16)
+    monkeypatch.setattr("splade_engine.encoder.fast.pooling._CHUNK", 16)
     torch.manual_seed(0)
     weight, bias, states = torch.randn(50, 8), torch.randn(50), torch.randn(12, 8)
     dropped = torch.tensor([0, 49])

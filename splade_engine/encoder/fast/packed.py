@@ -33,8 +33,8 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import hf_config
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.linear import PackedLinear
-from splade_engine.encoder.model_files import position_offset, read_json
+from splade_engine.encoder.fast.linear import PackedLinear
+from splade_engine.encoder.folders.files import position_offset, read_json
 from splade_engine.encoder.tokens import Ids
 
 State = Mapping[str, Tensor]
@@ -315,7 +315,7 @@ def _is_plain(config: Mapping[str, Any]) -> bool:
 
 def _read(checkpoint: Checkpoint) -> State:
     if checkpoint.quantized:
-        from splade_engine.encoder.quantized import read_state
+        from splade_engine.encoder.folders.compact import read_state
 
         return read_state(checkpoint.model_folder)
     return read_tensors(checkpoint.model_folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from splade_engine.encoder import SparseEncoder
-from splade_engine.encoder.folder import new_folder
+from splade_engine.encoder.folders.new_folder import new_folder
 from splade_engine.errors import InvalidInputError, StorageError
 
 

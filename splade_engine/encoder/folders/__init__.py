@@ -1,0 +1,1 @@
+"""Reading and writing of model folders, in every layout that is known."""
