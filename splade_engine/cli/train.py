@@ -63,8 +63,8 @@ def train(
       splade-engine train -o run --resume
       splade-engine index corpus.jsonl -o my-index --encoder run/model
     """
-    from splade_engine.training.recipe import load_recipe, recipe_names
-    from splade_engine.training.recipe_values import parse_assignment
+    from splade_engine.training.recipe.recipe import load_recipe, recipe_names
+    from splade_engine.training.recipe.values import parse_assignment
 
     if resume:
         given = (
@@ -116,8 +116,8 @@ def train(
 def _run(recipe: Any, output: Path) -> None:
     import sys
 
-    from splade_engine.training.recipe import Recipe
-    from splade_engine.training.run import train as train_run
+    from splade_engine.training.recipe.recipe import Recipe
+    from splade_engine.training.run.run import train as train_run
 
     result = train_run(recipe or Recipe(), output, resume=recipe is None, progress=sys.stderr.isatty())
     typer.echo(str(result.model))

@@ -49,4 +49,4 @@ def rows_file(tmp_path_factory, rows):
 @pytest.fixture
 def no_curves(monkeypatch):
     """Drawing takes longer than a tiny run."""
-    monkeypatch.setattr("splade_engine.training.curves.draw_curves", lambda *args: None)
+    monkeypatch.setattr("splade_engine.training.run.curves.draw_curves", lambda *args: None)

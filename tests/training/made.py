@@ -71,7 +71,7 @@ def write_jsonl(path: Path, rows: list[dict | str]) -> Path:
 
 def quick_recipe(name: str, base: Path, data: Path, **overrides: Any) -> Any:
     """A published recipe shrunk to a tiny model and a few steps; double underscores stand for dots."""
-    from splade_engine.training.recipe import load_recipe
+    from splade_engine.training.recipe.recipe import load_recipe
 
     small = {
         "model.base": str(base),

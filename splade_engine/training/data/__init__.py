@@ -1,0 +1,1 @@
+"""Sources of training examples: read, mixed, collated."""

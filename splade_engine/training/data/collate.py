@@ -1,0 +1,136 @@
+"""`Collator`: examples to one padded micro-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from splade_engine.encoder.checkpoint import DEFAULT_ECHO
+from splade_engine.encoder.tokens import Ids, TextTokenizer
+from splade_engine.training.data.examples import Example
+
+TermTargets = Callable[[Sequence[Ids], Sequence[str]], NDArray[np.float32]]
+"""float32[M, V] targets of the documents' token ids and texts."""
+
+
+class Collator:
+    """Tokenises and pads.
+
+    Args:
+        queries, documents: the tokenizers, each with its own maximum length.
+        group: documents per query, G: the positive and the hard negatives.
+        query_special_tokens: False for a query table, which looks at the words alone.
+        echo: documents and queries are read twice, pooled over the second copy (causal models).
+        term_targets: targets of the term loss.
+        texts: keep the texts in the batch, for teachers that score on the fly.
+    """
+
+    def __init__(
+        self,
+        queries: TextTokenizer,
+        documents: TextTokenizer,
+        *,
+        group: int,
+        query_special_tokens: bool = True,
+        echo: bool = False,
+        texts: bool = False,
+        term_targets: TermTargets | None = None,
+    ) -> None:
+        self.queries, self.documents = queries, documents
+        self.group = group
+        self.query_special_tokens = query_special_tokens
+        self.echo = echo
+        self.texts = texts
+        self.term_targets = term_targets
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
+        """A batch of N queries and M <= N * G documents.
+
+        Returns:
+            `query_ids`, `query_mask` [N, Lq], `document_ids`, `document_mask` [M, L] (right-padded), `*_pool`
+            masks of the positions that are pooled; `slots` int64[M], where a document stands in the (N, G)
+            grid: query * G + place; `scores` float[N, G], NaN where the data gives none; `same` bool[N, N *
+            G]: another document of the batch that is the query's own positive word for word, which must not
+            count as a negative; `group`.
+        """
+        group = self.group
+        texts, slots = [], []
+        scores = np.full((len(examples), group), np.nan, np.float32)
+        grid = np.full(len(examples) * group, -1, np.int64)
+        number: dict[str, int] = {}
+        for n, example in enumerate(examples):
+            for g, text in enumerate((example.positives[0], *example.negatives)[:group]):
+                texts.append(text)
+                slots.append(n * group + g)
+                grid[slots[-1]] = number.setdefault(text, len(number))
+            if example.scores is not None:
+                kept = example.scores[:group]
+                scores[n, : len(kept)] = kept
+        own = np.arange(len(examples)) * group
+        same = grid[None, :] == grid[own][:, None]
+        same[np.arange(len(examples)), own] = False
+        queries = [e.query for e in examples]
+        batch: dict[str, Any] = {
+            **_named("query", *self.encoded("query", queries)),
+            **_named("document", *self.encoded("document", texts)),
+            "slots": torch.tensor(slots, dtype=torch.int64),
+            "scores": torch.from_numpy(scores),
+            "same": torch.from_numpy(same),
+            "group": group,
+        }
+        if self.term_targets is not None:
+            lengths = batch["document_mask"].sum(1).tolist()
+            ids = batch["document_ids"].numpy().astype(np.int32)
+            targets = self.term_targets([row[:n] for row, n in zip(ids, lengths, strict=True)], texts)
+            batch["targets"] = torch.from_numpy(targets)
+        if self.texts:
+            batch["query_texts"], batch["document_texts"] = queries, texts
+        return batch
+
+    def encoded(self, side: str, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
+        """Padded ids, attention mask and pooling mask of one side (`query` or `document`)."""
+        tokenizer = self.queries if side == "query" else self.documents
+        if self.echo:
+            return echo_batch(tokenizer, texts)
+        ids, _ = tokenizer.encode(texts, special_tokens=side == "document" or self.query_special_tokens)
+        padded, mask = pad(ids)
+        return padded, mask, mask
+
+
+def _named(side: str, ids: Tensor, mask: Tensor, pool: Tensor) -> dict[str, Tensor]:
+    return {f"{side}_ids": ids, f"{side}_mask": mask, f"{side}_pool": pool}
+
+
+def pad(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """Token ids int64[N, L] padded on the right with 0 and their mask bool[N, L]; L is at least 1."""
+    lengths = np.array([len(r) for r in rows], np.int64)
+    width = max(1, int(lengths.max(initial=1)))
+    mask = np.arange(width)[None, :] < lengths[:, None]
+    ids = np.zeros((len(rows), width), np.int64)
+    if len(rows):
+        ids[mask] = np.concatenate(rows)
+    return torch.from_numpy(ids), torch.from_numpy(mask)
+
+
+def echo_batch(
+    tokenizer: TextTokenizer, texts: Sequence[str], template: str = DEFAULT_ECHO
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Every text twice (echo embeddings, arXiv 2402.15449): ids, mask, and the positions of the second copy.
+
+    The layout is the encoder's (`EchoModel`): beginning-of-text tokens, then the template with the text's ids
+    in both places; the tokenizer's maximum length counts one copy.
+    """
+    (start,), _ = tokenizer.encode([""])
+    (before, between, after), _ = tokenizer.encode(template.split("{text}"), special_tokens=False)
+    ids, _ = tokenizer.encode(texts, special_tokens=False)
+    padded, mask = pad([np.concatenate((start, before, row, between, row, after)) for row in ids])
+    pool = torch.zeros_like(mask)
+    for n, row in enumerate(ids):
+        second = len(start) + len(before) + len(row) + len(between)
+        pool[n, second : second + len(row)] = True
+    return padded, mask, pool

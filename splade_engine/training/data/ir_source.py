@@ -1,0 +1,99 @@
+"""Training examples from ir_datasets ids: judged pairs, training triples, BM25 hard negatives."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from splade_engine.errors import DatasetError
+from splade_engine.files import atomic_file
+from splade_engine.training.data.examples import Example
+from splade_engine.training.data.line_file import LineFile
+
+SCORED_NEGATIVES = 50  # of a query's scored documents kept as hard negatives
+
+
+class IrDatasetsSource:
+    """Examples of a training set in ir_datasets.
+
+    - with document pairs (`msmarco-passage/train/triples-small`): one example per triple;
+    - else with judgments (`beir/nfcorpus/train`, `msmarco-passage/train`): one per relevant pair; where the
+      set also has scored documents (a first-stage run), the best 50 that are not judged relevant are its hard
+      negatives.
+
+    The ids are written once into `cache` as text, so that training draws them at random without holding them.
+
+    Raises:
+        DatasetError: if the id is unknown, or the set has neither pairs nor judgments.
+    """
+
+    def __init__(self, name: str, cache: Path) -> None:
+        import ir_datasets
+
+        self.name = name
+        try:
+            self._dataset: Any = ir_datasets.load(name)
+        except KeyError:
+            raise DatasetError(f"{name}: no such file or folder, and not an ir_datasets id") from None
+        if not (self._dataset.has_docpairs() or self._dataset.has_qrels()):
+            raise DatasetError(
+                f"{name}: the ir_datasets set has neither document pairs nor judgments to train on"
+            )
+        self._queries: dict[str, str] = {q.query_id: q.default_text() for q in self._dataset.queries_iter()}
+        self._store: Any = self._dataset.docs_store()
+        self.lines = LineFile(self._written(cache), cache)
+
+    def _written(self, cache: Path) -> Path:
+        target = cache / f"ir-{hashlib.sha256(self.name.encode()).hexdigest()[:16]}.tsv"
+        if target.is_file():
+            return target
+        cache.mkdir(parents=True, exist_ok=True)
+        with atomic_file(target) as out:
+            rows = self._triples() if self._dataset.has_docpairs() else self._judged()
+            out.writelines(("\t".join(row) + "\n").encode("utf-8") for row in rows)
+        return target
+
+    def _triples(self) -> Iterator[list[str]]:
+        for pair in self._dataset.docpairs_iter():
+            yield [pair.query_id, pair.doc_id_a, pair.doc_id_b]
+
+    def _judged(self) -> Iterator[list[str]]:
+        relevant: dict[str, list[str]] = {}
+        for judgment in self._dataset.qrels_iter():
+            if judgment.relevance > 0:
+                relevant.setdefault(judgment.query_id, []).append(judgment.doc_id)
+        scored: dict[str, list[tuple[float, str]]] = {}
+        if self._dataset.has_scoreddocs():
+            for row in self._dataset.scoreddocs_iter():
+                if row.query_id in relevant and row.doc_id not in relevant[row.query_id]:
+                    scored.setdefault(row.query_id, []).append((-row.score, row.doc_id))
+        for query, documents in relevant.items():
+            hard = [d for _, d in sorted(scored.get(query, []))[:SCORED_NEGATIVES]]
+            for document in documents:
+                yield [query, document, *hard]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def example(self, i: int, rng: np.random.Generator) -> Example:
+        """See `Source`."""
+        del rng
+        query, positive, *negatives = self.lines[i].decode().split("\t")
+        if query not in self._queries:
+            raise DatasetError(f"{self.name}: query {query!r} of pair {i + 1} is not among its queries")
+        return Example(self._queries[query], (self._text(positive),), tuple(map(self._text, negatives)))
+
+    def _text(self, doc_id: str) -> str:
+        try:
+            return str(self._store.get(doc_id).default_text())
+        except KeyError:
+            raise DatasetError(f"{self.name}: document {doc_id!r} is not in its collection") from None
+
+    def documents(self) -> Iterator[str]:
+        """See `Source`."""
+        for document in self._dataset.docs_iter():
+            yield str(document.default_text())

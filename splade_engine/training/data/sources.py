@@ -1,0 +1,270 @@
+"""Sources of training examples: JSONL files, BEIR folders, ir_datasets ids, plain documents.
+
+Every source answers `example(i, rng)` for i in 0..len-1, so that order, mixture and restart are decided
+outside (see `mixture.py`). Nothing is held in memory but line offsets and ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from splade_engine.collections import BEIR_CORPUS
+from splade_engine.collections.text_lines import read_lines
+from splade_engine.errors import DatasetError
+from splade_engine.training.data import generation
+from splade_engine.training.data.examples import Example, example_from_record
+from splade_engine.training.data.line_file import LineFile, TextsById
+from splade_engine.training.recipe.sections import SourceConfig
+
+QUERY_FILES = ("queries.jsonl", "queries.jsonl.gz", "queries.jsonl.zst")
+QRELS_FILES = ("qrels/train.tsv", "qrels/train.tsv.gz")
+GENERATED = ("ict", "bfs", "wlp")
+
+
+class Source(Protocol):
+    """Examples by number. `example` returns None where row i yields none (a document too short for ICT)."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+    def example(self, i: int, rng: np.random.Generator) -> Example | None:
+        """Example i, or None."""
+        ...
+
+    def documents(self) -> Iterator[str]:
+        """Document texts, for an idf table: every text once where the source has a corpus."""
+        ...
+
+
+def open_source(config: SourceConfig, cache: Path) -> Source:
+    """The source that a configuration names; `kind` auto tells it by what is at `path`.
+
+    Raises:
+        DatasetError: naming what is missing or of no known kind.
+    """
+    path, kind = Path(config.path).expanduser(), config.kind
+    if kind == "auto":
+        if path.is_dir():
+            kind = "beir"
+        elif path.is_file():
+            kind = "jsonl"
+        else:
+            kind = "ir_datasets"
+    if kind == "beir":
+        return BeirSource(path, cache, config.negatives)
+    if kind == "jsonl":
+        return JsonlSource(path, cache, config.corpus, config.queries)
+    if kind == "ir_datasets":
+        from splade_engine.training.data.ir_source import IrDatasetsSource
+
+        return IrDatasetsSource(config.path, cache)
+    return GeneratedSource(path, cache, kind)
+
+
+class JsonlSource:
+    """Pairs, triples or scored lists, one JSON object a line (`examples.py` lists the layouts).
+
+    Args:
+        path: the file.
+        cache: folder for unpacked copies of compressed files.
+        corpus, queries: JSONL collections in which ids are looked up.
+    """
+
+    def __init__(
+        self, path: Path, cache: Path, corpus: str | None = None, queries: str | None = None
+    ) -> None:
+        self.name = path.name
+        self.lines = LineFile(path, cache)
+        self._documents = TextsById(corpus, cache) if corpus else None
+        self._queries = TextsById(queries, cache) if queries else None
+        self.example(0, np.random.default_rng(0))  # the wrong kind of file is reported at once
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def example(self, i: int, rng: np.random.Generator) -> Example:
+        """See `Source`."""
+        del rng  # the row decides
+        record = self.lines.record(i)
+        query_text = self._queries.get if self._queries else None
+        document_text = self._documents.get if self._documents else None
+        try:
+            return example_from_record(record, "", query_text, document_text)
+        except DatasetError as error:  # finding the line number reads the file: only when it is needed
+            raise DatasetError(f"{self.lines.place(i)}{error}") from None
+
+    def documents(self) -> Iterator[str]:
+        """See `Source`."""
+        if self._documents:
+            yield from (text for _, text in self._documents)
+            return
+        rng = np.random.default_rng(0)
+        for i in range(len(self)):
+            example = self.example(i, rng)
+            yield from example.positives + example.negatives
+
+
+class BeirSource:
+    """A BEIR folder: `corpus.jsonl`, `queries.jsonl`, `qrels/train.tsv`, each perhaps compressed.
+
+    One example per judged pair with a score above zero. Mined negatives come from a JSONL file with
+    `query_id` and `negative_ids` (as `splade-engine mine` writes it).
+
+    Raises:
+        DatasetError: naming the file that is missing, or the line whose ids are.
+    """
+
+    def __init__(self, folder: Path, cache: Path, negatives: str | None = None) -> None:
+        self.name = folder.name
+        self.corpus = TextsById(_first(folder, BEIR_CORPUS), cache)
+        self.queries = TextsById(_first(folder, QUERY_FILES), cache)
+        self._qrels = _first(folder, QRELS_FILES)
+        self._query_rows, self._document_rows = self._pairs()
+        self.negatives = NegativesById(Path(negatives), cache) if negatives else None
+
+    def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        queries: list[int] = []
+        documents: list[int] = []
+        for number, line in read_lines(self._qrels):
+            place = f"{self._qrels}:{number}"
+            columns = line.split("\t")
+            if number == 1 and columns[0] == "query-id":
+                continue
+            if len(columns) != 3:
+                raise DatasetError(
+                    f"{place}: {len(columns)} columns; query-id, corpus-id and score are needed"
+                )
+            try:
+                score = float(columns[2])
+            except ValueError:
+                raise DatasetError(f"{place}: score {columns[2]!r} is not a number") from None
+            if score <= 0:
+                continue
+            query, document = self.queries.row(columns[0]), self.corpus.row(columns[1])
+            if query is None:
+                raise DatasetError(f"{place}: query {columns[0]!r} is not in {self.queries.lines.path}")
+            if document is None:
+                raise DatasetError(f"{place}: document {columns[1]!r} is not in {self.corpus.lines.path}")
+            queries.append(query)
+            documents.append(document)
+        if not queries:
+            raise DatasetError(f"{self._qrels}: no pair with a score above 0")
+        return np.array(queries, np.int64), np.array(documents, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._query_rows)
+
+    def pair_ids(self, i: int) -> tuple[str, str]:
+        """Query id and document id of pair i."""
+        return self.queries._id(int(self._query_rows[i])), self.corpus._id(int(self._document_rows[i]))
+
+    def example(self, i: int, rng: np.random.Generator) -> Example:
+        """See `Source`."""
+        del rng
+        query, positive = int(self._query_rows[i]), int(self._document_rows[i])
+        negatives: tuple[str, ...] = ()
+        scores = None
+        if self.negatives is not None:
+            query_id, positive_id = self.pair_ids(i)
+            place = str(self.negatives.lines.path)
+            ids, scores = self.negatives.of(query_id, positive_id)
+            negatives = tuple(self.corpus.get(d, place, "document") for d in ids)
+        return Example(self.queries.text(query), (self.corpus.text(positive),), negatives, scores)
+
+    def documents(self) -> Iterator[str]:
+        """See `Source`."""
+        yield from (text for _, text in self.corpus)
+
+
+class NegativesById:
+    """A mined-negatives file, by query id: {"query_id", "negative_ids": [...], perhaps "positive_id",
+    "scores"}.
+    """
+
+    def __init__(self, path: Path, cache: Path) -> None:
+        self.lines = LineFile(path, cache)
+        self._rows: dict[int, list[int]] = {}
+        for i in range(len(self.lines)):
+            record = self.lines.record(i)
+            if "query_id" not in record or not isinstance(record.get("negative_ids"), list):
+                raise DatasetError(f"{self.lines.place(i)}: query_id and negative_ids are needed")
+            self._rows.setdefault(_key(str(record["query_id"])), []).append(i)
+
+    def of(self, query_id: str, positive_id: str) -> tuple[list[str], tuple[float, ...] | None]:
+        """Negative ids of a query and, where the row is about this positive, its scores (positive first)."""
+        records = [self.lines.record(i) for i in self._rows.get(_key(query_id), [])]
+        records = [r for r in records if str(r["query_id"]) == query_id]
+        exact = [r for r in records if str(r.get("positive_id", "")) == positive_id]
+        if not (exact or records):
+            return [], None
+        record = (exact or records)[0]
+        ids = [str(d) for d in record["negative_ids"] if str(d) != positive_id]
+        scores = record.get("scores")
+        if not exact or scores is None or len(scores) != len(ids) + 1:
+            return ids, None
+        return ids, tuple(float(s) for s in scores)
+
+
+def _key(text: str) -> int:
+    return xxhash.xxh3_64_intdigest(text.encode())
+
+
+class GeneratedSource:
+    """Pairs made from plain documents by `generation.ict`, `bfs` or `wlp`; fresh ones every epoch.
+
+    Args:
+        path: JSONL collection (or a BEIR folder's corpus) with `_id`, `text`; `links` (ids) for wlp.
+        cache: folder for unpacked copies.
+        kind: ict, bfs or wlp.
+    """
+
+    def __init__(self, path: Path, cache: Path, kind: str) -> None:
+        if kind not in GENERATED:
+            raise DatasetError(f"{path}: pairs are generated by {', '.join(GENERATED)}, not {kind!r}")
+        self.name = f"{kind}:{path.name}"
+        self.kind = kind
+        self.lines = LineFile(_first(path, BEIR_CORPUS) if path.is_dir() else path, cache)
+        self._pages = TextsById(self.lines.path, cache) if kind == "wlp" else None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def example(self, i: int, rng: np.random.Generator) -> Example | None:
+        """See `Source`."""
+        record = self.lines.record(i)
+        text = record.get("text")
+        if not isinstance(text, str):
+            raise DatasetError(f"{self.lines.place(i)}: the field text is missing or not a string")
+        pair = self._pair(record, text, rng)
+        return None if pair is None else Example(pair[0], (pair[1],))
+
+    def _pair(self, record: dict[str, Any], text: str, rng: np.random.Generator) -> generation.Pair | None:
+        if self.kind == "ict":
+            return generation.ict(text, rng)
+        if self.kind == "bfs":
+            return generation.bfs(text, rng)
+        links = record.get("links") or []
+        return generation.wlp(text, [str(link) for link in links], self._page, rng)
+
+    def _page(self, page_id: str) -> str | None:
+        assert self._pages is not None
+        row = self._pages.row(page_id)
+        return None if row is None else str(self.lines.record(row)["text"])
+
+    def documents(self) -> Iterator[str]:
+        """See `Source`."""
+        yield from (str(self.lines.record(i).get("text") or "") for i in range(len(self)))
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path:
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise DatasetError(f"{folder}: no {names[0]} (or {', '.join(Path(n).name for n in names[1:])})")

@@ -1,0 +1,1 @@
+"""Hard negatives: mined before training, renewed during it."""

@@ -1,0 +1,303 @@
+"""Mining hard negatives: documents that a retriever ranks high for a query and that are not its answer.
+
+The corpus is indexed once (our own index for a sparse retriever, faiss for a dense one), every query is
+searched, its own positives and probable false negatives are left out, and the rest is written as one JSON
+object a line. An interrupted run continues where it stopped: the index is kept beside the output, and
+complete lines are not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+
+from splade_engine.collections import Document
+from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.files import atomic_file
+from splade_engine.training.data.sources import BeirSource, JsonlSource
+from splade_engine.training.mining.retrievers import PairScorer, open_retriever, open_teacher
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 256  # queries searched, scored and written at a time
+
+
+@dataclass(frozen=True)
+class MiningConfig:
+    """How negatives are found.
+
+    Attributes:
+        retriever: `sparse:MODEL` (folder or hub id; `sparse:default` is the bundled one) or `dense:MODEL`.
+        teacher: `dense:MODEL`, `sparse:MODEL` or `bm25`, whose scores filter false negatives and are written
+            out; empty: no filter, no scores.
+        negatives: kept per query.
+        depth: hits looked at.
+        skip: best hits passed over: the first ranks hold most unlabelled positives.
+        relative_margin: a candidate counts as false negative where its teacher score is above
+            (1 - relative_margin) x the positive's: 0.05 is NV-Retriever's best (arXiv 2407.15831,
+            TopK-PercPos).
+        absolute_margin: or above the positive's minus this.
+        sampling: `top` takes the best ones, `random` draws among the candidates.
+        seed: of the draws.
+        texts: write texts beside the ids (the file trains by itself), else ids only.
+        max_length: tokens per text for dense models.
+    """
+
+    retriever: str = "sparse:default"
+    teacher: str = ""
+    negatives: int = 8
+    depth: int = 100
+    skip: int = 0
+    relative_margin: float = 0.05
+    absolute_margin: float = 0.0
+    sampling: Literal["top", "random"] = "top"
+    seed: int = 42
+    texts: bool = True
+    max_length: int = 256
+
+    def __post_init__(self) -> None:
+        kind, _, model = self.retriever.partition(":")
+        if kind not in ("sparse", "dense") or not model:
+            raise InvalidInputError(f"retriever {self.retriever!r}: expected sparse:MODEL or dense:MODEL")
+        if self.negatives < 1 or self.depth < 1 or self.skip < 0:
+            raise InvalidInputError("mining: negatives and depth must be at least 1, skip at least 0")
+        if not 0 <= self.relative_margin <= 1 or self.absolute_margin < 0:
+            raise InvalidInputError(
+                "mining: relative_margin lies between 0 and 1, absolute_margin is not negative"
+            )
+        if self.sampling not in ("top", "random"):
+            raise InvalidInputError(f"sampling {self.sampling!r} is not one of top, random")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One query with all its positives."""
+
+    query_id: str
+    query: str
+    positive_ids: tuple[str, ...]
+
+
+class MiningTask:
+    """Queries with positives, and the corpus they are searched in.
+
+    Args:
+        data: a BEIR folder with `qrels/train.tsv`, or a JSONL file of pairs, whose distinct documents are the
+            corpus.
+        cache: folder for unpacked copies.
+    """
+
+    def __init__(self, data: Path, cache: Path) -> None:
+        self.queries: list[Judged] = []
+        self.ids: list[str] = []
+        self._text: Callable[[int], str]
+        self.corpus: Any
+        if data.is_dir():
+            self._from_folder(BeirSource(data, cache), data)
+        else:
+            self._from_pairs(JsonlSource(data, cache))
+        self.numbers = {doc_id: i for i, doc_id in enumerate(self.ids)}
+
+    def _from_folder(self, source: BeirSource, folder: Path) -> None:
+        positives: dict[str, list[str]] = {}
+        for i in range(len(source)):
+            query, document = source.pair_ids(i)
+            positives.setdefault(query, []).append(document)
+        place = str(folder)
+        self.queries = [
+            Judged(q, source.queries.get(q, place, "query"), tuple(found)) for q, found in positives.items()
+        ]
+        self.ids = [doc_id for doc_id, _ in source.corpus]
+        self._text = source.corpus.text
+        self.corpus = folder
+
+    def _from_pairs(self, source: JsonlSource) -> None:
+        rng = np.random.default_rng(0)
+        numbers: dict[str, int] = {}
+        positives: dict[str, dict[str, None]] = {}
+        for i in range(len(source)):
+            example = source.example(i, rng)
+            for text in (*example.positives, *example.negatives):
+                numbers.setdefault(text, len(numbers))
+            found = positives.setdefault(example.query, {})
+            found.update(dict.fromkeys(str(numbers[text]) for text in example.positives))
+        texts = list(numbers)
+        self.queries = [
+            Judged(str(i), query, tuple(found)) for i, (query, found) in enumerate(positives.items())
+        ]
+        self.ids = [str(i) for i in range(len(texts))]
+        self._text = texts.__getitem__
+        self.corpus = [Document(str(i), text) for i, text in enumerate(texts)]
+
+    def text(self, doc_id: str) -> str:
+        """The text of a document id."""
+        return self._text(self.numbers[doc_id])
+
+    def texts(self) -> Iterator[str]:
+        """All documents, in the order of `ids`."""
+        return (self._text(i) for i in range(len(self.ids)))
+
+
+def mine(
+    data: str | Path,
+    output: str | Path,
+    config: MiningConfig,
+    *,
+    device: str = "auto",
+    progress: bool = False,
+) -> int:
+    """Mine negatives for every query of `data` into `output`; returns how many queries got some.
+
+    Args:
+        data: BEIR folder or JSONL pairs.
+        output: JSONL; one row a query and positive: `query_id`, `positive_id`, `negative_ids`, with texts
+            `query`, `positive`, `negatives`, and with a teacher `scores` (positive first).
+        config: see `MiningConfig`.
+        device: `auto`, `cpu` or `cuda`, for neural models.
+        progress: a bar on stderr.
+
+    Raises:
+        InvalidInputError: for bad input, or an output that another configuration has begun.
+    """
+    output = Path(output)
+    work = output.with_name(output.name + ".mining")
+    task = MiningTask(Path(data), work / "cache")
+    done = _continued(output, work, config, task)
+    retriever = open_retriever(config, task, work, device, progress)
+    score = open_teacher(config, task, device)
+    found = 0
+    with (
+        output.open("a", encoding="utf-8") as out,
+        tqdm(
+            total=len(task.queries), initial=done, desc="mine", unit=" queries", disable=not progress
+        ) as bar,
+    ):
+        for first in range(done, len(task.queries), CHUNK):
+            chunk = task.queries[first : first + CHUNK]
+            k = min(len(task.ids), config.skip + config.depth + max(len(q.positive_ids) for q in chunk))
+            ranked = retriever.search([q.query for q in chunk], k)
+            lines = []
+            for number, (query, row) in enumerate(zip(chunk, ranked, strict=True), start=first):
+                rows = mined_rows(query, [task.ids[d] for d in row if d >= 0], task, config, score, number)
+                found += any(r["negative_ids"] for r in rows)
+                lines.append(json.dumps({"n": number, "rows": rows}, ensure_ascii=False) + "\n")
+            out.write("".join(lines))
+            out.flush()
+            bar.update(len(chunk))
+    _finish(output, work)
+    return found
+
+
+def mined_rows(
+    query: Judged,
+    ranked: Sequence[str],
+    task: MiningTask,
+    config: MiningConfig,
+    score: PairScorer | None,
+    number: int,
+) -> list[dict[str, Any]]:
+    """One row per positive of a query from its ranked document ids."""
+    own = set(query.positive_ids)
+    own_texts = {task.text(d) for d in own if d in task.numbers}
+    candidates = [d for d in ranked if d not in own][config.skip : config.skip + config.depth]
+    candidates = [d for d in candidates if task.text(d) not in own_texts]  # copies of a positive
+    scores = score(query.query, [task.text(d) for d in candidates]) if score and candidates else None
+    rng = np.random.default_rng([config.seed, number])
+    rows = []
+    for positive in query.positive_ids:
+        row: dict[str, Any] = {"query_id": query.query_id, "positive_id": positive}
+        kept = list(range(len(candidates)))
+        if score is not None and scores is not None:
+            best = float(score(query.query, [task.text(positive)])[0])
+            limit = false_negative_limit(best, config)
+            kept = [i for i in kept if scores[i] <= limit]
+        if config.sampling == "random":
+            kept = sorted(rng.permutation(len(kept))[: config.negatives].tolist()) if kept else []
+        kept = kept[: config.negatives]
+        row["negative_ids"] = [candidates[i] for i in kept]
+        if config.texts:
+            row["query"], row["positive"] = query.query, task.text(positive)
+            row["negatives"] = [task.text(candidates[i]) for i in kept]
+        if score is not None:
+            row["scores"] = [best, *(float(scores[i]) for i in kept)] if scores is not None else []
+        rows.append(row)
+    return rows
+
+
+def false_negative_limit(positive: float, config: MiningConfig) -> float:
+    """The teacher score above which a candidate is taken for an unlabelled positive."""
+    relative = positive - abs(positive) * config.relative_margin  # below the positive for negative scores too
+    return min(relative, positive - config.absolute_margin)
+
+
+# ---- resuming ---------------------------------------------------------------------------------------
+
+
+def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask) -> int:
+    """How many queries the output holds already; a line cut short by a kill is removed.
+
+    While mining, a line is {"n": number, "rows": [...]}; `_finish` turns it into the rows themselves.
+    """
+    plan = {**asdict(config), "queries": len(task.queries), "documents": len(task.ids)}
+    path = work / "plan.json"
+    if not path.is_file():
+        if output.exists():
+            raise InvalidInputError(f"{output}: exists already")
+        work.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as file:
+            file.write(json.dumps(plan).encode("utf-8"))
+        return 0
+    if output.is_file() and _is_finished(output):
+        shutil.rmtree(work, ignore_errors=True)  # killed between the last rename and this
+        raise InvalidInputError(f"{output}: exists already")
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    if begun != plan:
+        different = next(k for k in plan if begun.get(k) != plan[k])
+        raise InvalidInputError(
+            f"{output}: begun with {different} = {begun.get(different)!r}, now {plan[different]!r}; the "
+            "same settings "
+            f"continue it, remove {work} and {output} to begin anew"
+        )
+    if not output.is_file():
+        return 0
+    whole = output.read_bytes()
+    whole = whole[: whole.rfind(b"\n") + 1]
+    with output.open("rb+") as file:
+        file.truncate(len(whole))
+    done = whole.count(b"\n")
+    if done:
+        logger.info("%s: %d of %d queries are done", output, done, len(task.queries))
+    return done
+
+
+def _is_finished(output: Path) -> bool:
+    """Whether the file holds rows already, not numbered lines."""
+    with output.open("rb") as file:
+        start = file.read(6)
+    return bool(start) and not start.startswith(b'{"n": ')
+
+
+def _finish(output: Path, work: Path) -> None:
+    """Rows in place of the numbered lines, in one rename; then the working folder goes.
+
+    Raises:
+        DatasetError: if no query kept a negative; the output stays as it is.
+    """
+    written = 0
+    with output.open(encoding="utf-8") as lines, atomic_file(output) as out:
+        for line in lines:
+            for row in json.loads(line)["rows"]:
+                if row["negative_ids"]:
+                    out.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
+                    written += 1
+        if not written:
+            raise DatasetError(f"{output}: no query kept a negative; lower the margins or raise the depth")
+    shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,171 @@
+"""`Monitor`: what a run reports while it trains, and when it must stop."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from splade_engine.errors import TrainingError
+from splade_engine.files import atomic_file
+from splade_engine.training.objective.objective import Vectors
+from splade_engine.training.objective.regularizers import flops_metric
+
+DEAD_AFTER = 100  # steps without an active document after which a term counts as dead
+COLLAPSE_WINDOW = 20  # steps whose mean number of terms decides
+
+# loss parts in the order in which they are shown
+LOSSES = (
+    "contrastive",
+    "pairwise",
+    "margin_mse",
+    "kl",
+    "self",
+    "term",
+    "bank",
+    "embed",
+    "reconstruction",
+    "dead_latents",
+)
+
+
+class Monitor:
+    """Accumulates over the steps between two log lines.
+
+    Args:
+        n_terms: size V of the vocabulary.
+        collapse_below: mean terms per document under which `check_collapse` stops the run; 0 never.
+    """
+
+    def __init__(self, n_terms: int, collapse_below: float) -> None:
+        self.collapse_below = collapse_below
+        self.last_active = torch.zeros(n_terms, dtype=torch.int64)
+        self._recent: deque[float] = deque(maxlen=COLLAPSE_WINDOW)
+        self._reset(n_terms)
+
+    def _reset(self, n_terms: int) -> None:
+        self._sums: dict[str, float] = {}
+        self._batches = 0
+        self._documents = self._queries = 0
+        self._document_active = torch.zeros(n_terms, dtype=torch.int64)
+        self._query_active = torch.zeros(n_terms, dtype=torch.int64)
+
+    @torch.no_grad()
+    def add(self, vectors: Vectors, parts: dict[str, Tensor], lambdas: dict[str, float], step: int) -> None:
+        """Take note of one micro-batch of optimiser step `step` (from 1)."""
+        active = vectors.documents[vectors.valid] > 0
+        per_term = active.sum(0).cpu()
+        self._document_active += per_term
+        self._documents += len(active)
+        self._query_active += (vectors.queries > 0).sum(0).cpu()
+        self._queries += len(vectors.queries)
+        self.last_active[per_term > 0] = step
+        self._recent.append(float(per_term.sum()) / max(1, len(active)))
+        for name, value in parts.items():
+            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+        for name, weight in lambdas.items():
+            if weight:
+                self._sums[f"lambda_{name}"] = self._sums.get(f"lambda_{name}", 0.0) + weight
+        self._batches += 1
+
+    def summary(self, step: int) -> dict[str, float]:
+        """Means since the last call: loss parts, lambdas, terms, FLOPS, dead terms."""
+        if not self._batches:
+            return {}
+        out = {name: total / self._batches for name, total in self._sums.items()}
+        documents, queries = max(1, self._documents), max(1, self._queries)
+        out["document_terms"] = float(self._document_active.sum()) / documents
+        out["query_terms"] = float(self._query_active.sum()) / queries
+        out["flops"] = float(flops_metric(self._query_active / queries, self._document_active / documents))
+        out["dead_terms"] = float((step - self.last_active >= DEAD_AFTER).sum())
+        self._reset(len(self.last_active))
+        return out
+
+    def check_collapse(self, step: int, lambdas: dict[str, float]) -> None:
+        """Stop a run whose documents have become empty.
+
+        Raises:
+            TrainingError: with what to change.
+        """
+        if not self.collapse_below or len(self._recent) < COLLAPSE_WINDOW:
+            return
+        mean = sum(self._recent) / len(self._recent)
+        if mean < self.collapse_below:
+            now = f"{lambdas.get('document', 0.0):.3g}"
+            raise TrainingError(
+                f"step {step}: the encoder has collapsed, {mean:.1f} terms a document over the last "
+                f"{COLLAPSE_WINDOW} batches (limit {self.collapse_below:g}); lower "
+                "regularizer.document_lambda (now "
+                f"at {now}; a tenth is a good next try), lengthen regularizer.ramp_steps, or set "
+                "regularizer.document_threshold"
+            )
+
+    def state(self) -> dict[str, Tensor]:
+        """What a restart needs."""
+        return {
+            "last_active": self.last_active,
+            "recent": torch.tensor(list(self._recent), dtype=torch.float64),
+        }
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Restore `state()`."""
+        self.last_active = state["last_active"].clone()
+        self._recent.clear()
+        self._recent.extend(state["recent"].tolist())
+
+
+class RunLog:
+    """`log.jsonl`: one object per log line, in step order; a resumed run continues after its checkpoint's
+    step.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def cut(self, step: int) -> None:
+        """Forget what was logged after `step`: the resumed run logs it again."""
+        if not self.path.is_file():
+            return
+        kept = [row for row in self.rows() if row.get("step", 0) <= step]
+        text = "".join(json.dumps(row) + "\n" for row in kept)
+        with atomic_file(self.path) as file:
+            file.write(text.encode("utf-8"))
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Add one line."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All lines; a last line that a kill cut short is left out."""
+        rows: list[dict[str, Any]] = []
+        if not self.path.is_file():
+            return rows
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+        return rows
+
+
+def progress_line(row: dict[str, Any], steps: int) -> str:
+    """A log row for a person: step, losses, terms, penalty, held-out nDCG."""
+    parts = [f"step {row.get('step', 0)}/{steps}"]
+    if "loss" in row:
+        parts.append(f"loss {row['loss']:.4g}")
+    parts += [f"{name} {row[name]:.4g}" for name in LOSSES if name in row]
+    if "document_terms" in row:
+        parts.append(f"terms {row['document_terms']:.0f}/{row['query_terms']:.0f}")
+        parts.append(f"flops {row['flops']:.3g}")
+        parts.append(f"dead {row['dead_terms']:.0f}")
+    parts += [f"{key.replace('_', ' ')} {row[key]:.3g}" for key in sorted(row) if key.startswith("lambda_")]
+    if "ndcg@10" in row:
+        parts.append(f"nDCG@10 {row['ndcg@10']:.4f}")
+    if "seconds_per_step" in row:
+        parts.append(f"{row['seconds_per_step']:.2f} s/step")
+    return "  ".join(parts)

@@ -1,0 +1,144 @@
+"""`Watch`: what happens beside the steps of a run: log lines, measurements, renewed data, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from transformers import TrainerCallback
+
+from splade_engine.files import atomic_file
+from splade_engine.training.run.memory import trim_heap
+from splade_engine.training.run.monitor import RunLog, progress_line
+from splade_engine.training.run.probe import Probe
+from splade_engine.training.run.trainer import COMPLETE, SparseTrainer
+from splade_engine.training.student.saving import save_student
+from splade_engine.training.student.start import Start
+
+logger = logging.getLogger(__name__)
+
+
+def announce(text: str, progress: bool) -> None:
+    """What happens before the first step can take a minute: say so to whoever watches."""
+    if progress and not logger.isEnabledFor(logging.INFO):
+        tqdm.write(text, file=sys.stderr)
+    else:
+        logger.info("%s", text)
+
+
+class Watch(TrainerCallback):
+    """Logs, measures, and notes which checkpoints are whole."""
+
+    def __init__(
+        self,
+        trainer: SparseTrainer,
+        start: Start,
+        log: RunLog,
+        probe: Probe | None,
+        folder: Path,
+        progress: bool,
+    ) -> None:
+        self.trainer, self.start, self.log, self.probe, self.folder = trainer, start, log, probe, folder
+        self.steps = trainer.args.max_steps
+        self.bar = tqdm(total=self.steps, desc="train", unit="step", file=sys.stderr, disable=not progress)
+        self.ndcg: float | None = None
+        self.best = -1.0
+        self.measured_at = -1
+        self._since = (0, time.perf_counter())
+        self._refreshers: list[Any] = []
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start the clock where the run starts."""
+        self._since = (state.global_step, time.perf_counter())
+        self.bar.update(state.global_step - self.bar.n)
+        for row in self.log.rows():
+            self.best = max(self.best, row.get("ndcg@10", -1.0))
+        self._refreshers = refreshers(self.trainer, self.folder)
+        if state.global_step == 0 and self._refreshers:
+            announce("a first look at the coming examples", not self.bar.disable)
+            for refresh in self._refreshers:
+                refresh(0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Averages, collapse, new orders and negatives, the probe."""
+        self.trainer.after_step()
+        for refresh in self._refreshers:
+            refresh(state.global_step)
+        self.bar.update(1)
+        every = self.trainer.recipe.probe.every
+        if every and state.global_step % every == 0:
+            self.measure()
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """One row of the log."""
+        if not logs or "loss" not in logs:
+            return  # the Trainer's closing summary
+        step, now = state.global_step, time.perf_counter()
+        row = {"step": step, "loss": logs["loss"], "learning_rate": logs["learning_rate"]}
+        if "grad_norm" in logs:
+            row["grad_norm"] = logs["grad_norm"]
+        row |= self.trainer.monitor.summary(step)
+        row["seconds_per_step"] = (now - self._since[1]) / max(1, step - self._since[0])
+        self._since = (step, now)
+        self._write(row)
+        trim_heap()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Mark the checkpoint complete, with the size of each of its files."""
+        checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        if state.is_world_process_zero and checkpoint.is_dir():
+            sizes = {
+                p.name: p.stat().st_size for p in checkpoint.iterdir() if p.is_file() and p.name != COMPLETE
+            }
+            with atomic_file(checkpoint / COMPLETE) as file:
+                file.write(json.dumps(sizes).encode("utf-8"))
+
+    def measure(self) -> float | None:
+        """The quick nDCG@10 now, logged; None where nothing is held out."""
+        trainer = self.trainer
+        if self.probe is None or not trainer.is_world_process_zero():
+            return None
+        collator: Any = trainer.data_collator
+        found = self.probe.measure(trainer.student, collator)
+        step = trainer.state.global_step
+        self.measured_at, self.ndcg = step, found["ndcg@10"]
+        self._write({"step": step, **found})
+        if trainer.recipe.probe.keep_best and self.ndcg > self.best:
+            save_student(
+                trainer.student,
+                self.folder / "best",
+                self.start.documents,
+                self.start.queries,
+                overwrite=True,
+            )
+        self.best = max(self.best, self.ndcg)
+        return self.ndcg
+
+    def _write(self, row: dict[str, Any]) -> None:
+        if self.trainer.is_world_process_zero():
+            self.log.append(row)
+            line = progress_line(row, self.steps)
+            logger.info("%s", line)
+            self.bar.set_postfix_str(line.partition("  ")[2], refresh=False)
+
+
+def refreshers(trainer: SparseTrainer, folder: Path) -> list[Any]:
+    """What renews data while training: NGAME's order and ANCE's negatives, where the recipe asks for them."""
+    data = trainer.recipe.data
+    out: list[Any] = []
+    if data.ngame_steps:
+        from splade_engine.training.mining.clusters import NgameOrder
+
+        out.append(NgameOrder(trainer))
+    if data.refresh_steps:
+        from splade_engine.training.mining.refresh import NegativeRefresh
+
+        out.append(NegativeRefresh(trainer, folder))
+    return out

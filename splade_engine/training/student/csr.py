@@ -1,0 +1,243 @@
+"""CSR, an encoder kind of its own: sparse latents of frozen dense embeddings (Wen et al., arXiv 2503.01776).
+
+    z   = relu(topk_k(W (x - b_pre) + b_latent))                    k latents of a dense vector x
+    x^  = z W + b_pre                                               the decoder is the encoder, transposed
+    L   = MSE(x, x^_k) + MSE(x, x^_4k) / 8 + beta * L_dead + gamma * InfoNCE(z)
+
+The dead-latent term lets latents that fired for no text in the last `dead_after` batches explain what the k
+chosen ones leave over, so that they come back to life. Values and details as in sentence-transformers'
+SparseAutoEncoder and CSRLoss. Dimensions are latents, not words: nothing to read, but any dense encoder
+becomes searchable by an inverted index.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.errors import CheckpointError
+from splade_engine.training.objective.objective import Vectors
+from splade_engine.training.recipe.sections import ModelConfig
+from splade_engine.training.student.activations import activate, keep_top_k
+from splade_engine.training.student.head import mean_pool
+
+ACTIVE = 1e-5  # a latent above this counts as fired
+
+
+class SparseAutoencoder(nn.Module):
+    """The k-sparse autoencoder with tied weights.
+
+    Args:
+        width: dimension D of the dense embeddings.
+        latents: their number V.
+        k: latents kept per text.
+        k_aux: dead latents that take part in the dead-latent term; 0 for none.
+        dead_after: batches without firing after which a latent is dead.
+        activation: `relu`, or `relu_gelu` for gelu's gradient (non-negative contrastive learning, arXiv
+            2403.12459).
+    """
+
+    def __init__(
+        self, width: int, latents: int, k: int, k_aux: int, dead_after: int, activation: str = "relu"
+    ) -> None:
+        super().__init__()
+        self.k, self.k_aux, self.dead_after = k, min(k_aux, latents), dead_after
+        self.activation = activation
+        self.encoder = nn.Linear(width, latents, bias=False)
+        self.pre_bias = nn.Parameter(torch.zeros(width))
+        self.latent_bias = nn.Parameter(torch.zeros(latents))
+        self.register_buffer("since_fired", torch.zeros(latents, dtype=torch.int64))
+
+    def pre_activations(self, x: Tensor) -> Tensor:
+        """float[N, D] to float[N, V]."""
+        return F.linear(x - self.pre_bias, self.encoder.weight, self.latent_bias)
+
+    def codes(self, pre: Tensor, k: int) -> Tensor:
+        """The k largest pre-activations, relu, the rest zero: float[N, V]."""
+        return activate(keep_top_k(pre, min(k, pre.shape[1])), self.activation)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """float[N, V] to float[N, D]."""
+        return F.linear(codes, self.encoder.weight.T) + self.pre_bias
+
+    @torch.no_grad()
+    def count(self, codes: Tensor) -> None:
+        """Note which latents fired in this batch."""
+        since = self.get_buffer("since_fired")
+        since += 1
+        since[(codes > ACTIVE).any(0)] = 1
+
+    def losses(self, x: Tensor, pre: Tensor, codes: Tensor) -> dict[str, Tensor]:
+        """`reconstruction` and `dead` of one batch, unweighted."""
+        at_k, at_4k = self.decode(codes), self.decode(self.codes(pre, 4 * self.k))
+        parts = {"reconstruction": F.mse_loss(at_k, x) + F.mse_loss(at_4k, x) / 8}
+        if self.k_aux:
+            dead = self.get_buffer("since_fired") > self.dead_after
+            revived = self.decode(self.codes(pre * dead, self.k_aux))
+            parts["dead"] = normalised_mse(revived, x - (at_k - self.pre_bias).detach())
+        return parts
+
+
+def normalised_mse(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """MSE over that of predicting the batch mean: `mean((r - t)^2) / mean((mean t - t)^2)`; plain MSE where
+    all targets are equal. float[N, D] each.
+    """
+    spread = F.mse_loss(target.mean(0).expand_as(target), target)
+    equal = (spread == 0) | (target == target[:1]).all()
+    return F.mse_loss(reconstruction, target) / torch.where(equal, spread.new_ones(()), spread)
+
+
+class CsrStudent(nn.Module):
+    """A frozen dense encoder and the autoencoder that is trained over it.
+
+    Args:
+        body: a transformers encoder.
+        pooling: `mean` or `cls`.
+        normalize: embeddings of unit length.
+        autoencoder: what learns.
+        config: the recipe's model section.
+    """
+
+    def __init__(
+        self, body: Any, pooling: str, normalize: bool, autoencoder: SparseAutoencoder, config: ModelConfig
+    ) -> None:
+        super().__init__()
+        self.body = body.requires_grad_(False)
+        self.pooling, self.normalize = pooling, normalize
+        self.autoencoder = autoencoder
+        self.settings = config
+        self.table: nn.Parameter | None = None
+
+    @property
+    def n_terms(self) -> int:
+        """Number of latents."""
+        return len(self.autoencoder.latent_bias)
+
+    @property
+    def inference_free(self) -> bool:
+        """Queries need the encoder."""
+        return False
+
+    @torch.no_grad()
+    def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Dense embeddings float[N, D]; the encoder stays in evaluation mode while the rest trains."""
+        self.body.eval()
+        hidden = self.body(input_ids=ids, attention_mask=mask.long()).last_hidden_state.float()
+        x = hidden[:, 0] if self.pooling == "cls" else mean_pool(hidden, mask)
+        return F.normalize(x, dim=1) if self.normalize else x
+
+    def query_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
+        """float[N, V]."""
+        del pool
+        a = self.autoencoder
+        return a.codes(a.pre_activations(self.embed(ids, mask)), a.k)
+
+    document_vectors = query_vectors
+
+    def forward(
+        self,
+        query_ids: Tensor,
+        query_mask: Tensor,
+        query_pool: Tensor,
+        document_ids: Tensor,
+        document_mask: Tensor,
+        document_pool: Tensor,
+        slots: Tensor,
+        same: Tensor,
+        group: int,
+    ) -> Vectors:
+        """The codes of a batch as `Collator` makes it, and the autoencoder's own losses in `extra`."""
+        del query_pool, document_pool
+        a, n = self.autoencoder, len(query_ids)
+        sides = (self.embed(query_ids, query_mask), self.embed(document_ids, document_mask))
+        all_codes, extra = (
+            [],
+            {"reconstruction": sides[0].new_zeros(()), "dead_latents": sides[0].new_zeros(())},
+        )
+        for x in sides:
+            pre = a.pre_activations(x)
+            codes = a.codes(pre, a.k)
+            if self.training:
+                a.count(codes)
+            parts = a.losses(x, pre, codes)
+            extra["reconstruction"] = extra["reconstruction"] + parts["reconstruction"] / len(sides)
+            if "dead" in parts:
+                extra["dead_latents"] = extra["dead_latents"] + self.settings.csr_beta * parts["dead"] / len(
+                    sides
+                )
+            all_codes.append(codes)
+        grid = all_codes[1].new_zeros((n * group, self.n_terms)).index_copy(0, slots, all_codes[1])
+        valid = torch.zeros(n * group, dtype=torch.bool, device=grid.device)
+        valid[slots] = True
+        return Vectors(
+            queries=all_codes[0],
+            documents=grid.view(n, group, -1),
+            valid=valid.view(n, group),
+            same=same,
+            learned_queries=True,
+            extra=extra,
+        )
+
+
+def build_csr(
+    folder: Path, name: str, config: ModelConfig
+) -> tuple[CsrStudent, TextTokenizer, TextTokenizer]:
+    """A student over the dense encoder in `folder`, with its document and query tokenizers.
+
+    Raises:
+        CheckpointError: if there is no encoder, or it pools in a way that is not mean or [CLS].
+    """
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    hf_logging: Any = logging
+    verbosity = hf_logging.get_verbosity()
+    hf_logging.set_verbosity_error()  # a pooler or a vocabulary head that is not used is no news
+    hf_logging.disable_progress_bar()
+    try:
+        body: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name}: no dense encoder: {str(error).splitlines()[0]}") from None
+    finally:
+        hf_logging.set_verbosity(verbosity)
+    pooling, normalize = dense_pooling(folder, name)
+    width = int(body.config.hidden_size)
+    latents = config.csr_factor * width
+    if config.csr_k > latents:
+        raise CheckpointError(f"{name}: model.csr_k = {config.csr_k} of {latents} latents")
+    autoencoder = SparseAutoencoder(
+        width, latents, config.csr_k, config.csr_k_aux, config.csr_dead_after, config.csr_activation
+    )
+    student = CsrStudent(body, pooling, normalize, autoencoder, config)
+    documents = TextTokenizer(folder, config.document_length)
+    return student, documents, TextTokenizer(folder, config.query_length)
+
+
+def dense_pooling(folder: Path, name: str) -> tuple[str, bool]:
+    """Pooling (`mean` or `cls`) and whether embeddings are normalised, from a sentence-transformers folder.
+
+    A plain transformers folder is pooled by mean and normalised.
+    """
+    config = read_json(folder / "1_Pooling" / "config.json", optional=True)
+    if not config:
+        return "mean", True
+    modes = [
+        k.removeprefix("pooling_mode_") for k, on in config.items() if k.startswith("pooling_mode_") and on
+    ]
+    if isinstance(config.get("pooling_mode"), str):
+        modes = [config["pooling_mode"]]
+    modes = [m.removesuffix("_tokens").removesuffix("_token") for m in modes]
+    if modes not in (["mean"], ["cls"]):
+        raise CheckpointError(
+            f"{name}: csr pools by mean or cls, this encoder by {' + '.join(modes) or 'nothing'}"
+        )
+    modules = folder / "modules.json"
+    text = modules.read_text(encoding="utf-8") if modules.is_file() else "[]"
+    return modes[0], any(str(m.get("type", "")).endswith("Normalize") for m in json.loads(text))

@@ -1,0 +1,1 @@
+"""What a student learns from: dense models, sparse models, BM25."""

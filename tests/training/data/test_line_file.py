@@ -1,0 +1,46 @@
+"""Files of lines: found without reading them whole, unpacked once, looked up by id."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from splade_engine.errors import DatasetError
+from splade_engine.training.data.line_file import LineFile, TextsById
+from tests.training.made import write_jsonl
+
+
+def test_line_file_finds_lines_across_buffers(tmp_path, monkeypatch):
+    monkeypatch.setattr("splade_engine.training.data.line_file._SCAN", 7)
+    lines = ['{"a": 1}', "", '{"b": "' + "x" * 50 + '"}', '{"c": 3}']
+    (tmp_path / "f.jsonl").write_text("\n".join(lines))  # no final newline
+    file = LineFile(tmp_path / "f.jsonl", tmp_path)
+    assert [file[i].decode() for i in range(len(file))] == [line for line in lines if line]
+    assert file.place(2) == f"{tmp_path / 'f.jsonl'}:4"
+
+
+def test_compressed_files_are_unpacked_once(tmp_path):
+    path = tmp_path / "f.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"a": 1}\n\n{"a": 2}\n'))
+    cache = tmp_path / "cache"
+    assert [LineFile(path, cache).record(i)["a"] for i in range(2)] == [1, 2]
+    (unpacked,) = cache.iterdir()
+    stamp = unpacked.stat().st_mtime_ns
+    LineFile(path, cache)
+    assert unpacked.stat().st_mtime_ns == stamp
+    with pytest.raises(DatasetError, match="no such file"):
+        LineFile(tmp_path / "none.jsonl", cache)
+
+
+def test_texts_by_id(tmp_path, monkeypatch):
+    texts = TextsById(
+        write_jsonl(tmp_path / "c.jsonl", [{"_id": f"d{i}", "text": f"t{i}"} for i in range(50)]), tmp_path
+    )
+    assert all(texts.text(texts.row(f"d{i}")) == f"t{i}" for i in range(50))
+    assert texts.row("d50") is None
+    monkeypatch.setattr("xxhash.xxh3_64_intdigest", lambda data: 5)  # every id collides
+    same = TextsById(tmp_path / "c.jsonl", tmp_path)
+    assert same.row("d33") == 33 and same.row("d99") is None
+    with pytest.raises(DatasetError, match=r"e.jsonl:1: the field _id \(or id\) is missing"):
+        TextsById(write_jsonl(tmp_path / "e.jsonl", [{"text": "x"}]), tmp_path)

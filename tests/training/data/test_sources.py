@@ -1,0 +1,217 @@
+"""Sources of training data: every layout, every bad row with its place."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.errors import DatasetError
+from splade_engine.training.data.examples import Example, example_from_record
+from splade_engine.training.data.ir_source import IrDatasetsSource
+from splade_engine.training.data.sources import open_source
+from splade_engine.training.recipe.sections import SourceConfig
+from tests.training.made import write_jsonl
+
+RNG = np.random.default_rng(0)
+
+
+def source(tmp_path, rows=None, **config):
+    if rows is not None:
+        config["path"] = str(write_jsonl(tmp_path / "rows.jsonl", rows))
+    return open_source(SourceConfig(**config), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"query": "q", "positive": "p"}, Example("q", ("p",))),
+        ({"anchor": "q", "positive": "p", "negative": "n"}, Example("q", ("p",), ("n",))),
+        ({"query": "q", "document": {"title": "T", "text": "p"}}, Example("q", ("T p",))),
+        ({"query": "q", "positives": ["p", "r"], "negatives": ["n"]}, Example("q", ("p", "r"), ("n",))),
+        (
+            {"query": "q", "positive": "p", "negative_1": "n", "negative_2": "m"},
+            Example("q", ("p",), ("n", "m")),
+        ),
+        (
+            {"query": "q", "positive": "p", "negatives": ["n"], "scores": [3, 1]},
+            Example("q", ("p",), ("n",), (3.0, 1.0)),
+        ),
+        (
+            {"query": "q", "positive": "p", "negative": "n", "label": 2.5},
+            Example("q", ("p",), ("n",), (2.5, 0.0)),
+        ),
+        (
+            {"query": "q", "documents": ["a", "b", "c"], "scores": [1, 5, 3]},
+            Example("q", ("b",), ("c", "a"), (5.0, 3.0, 1.0)),
+        ),
+        ({"query": "q", "document": "p", "label": 1}, Example("q", ("p",), (), (1.0,))),
+    ],
+)
+def test_layouts(row, expected):
+    assert example_from_record(row, "f:1") == expected
+
+
+def test_ids_are_looked_up_in_every_layout(tmp_path):
+    corpus = write_jsonl(
+        tmp_path / "corpus.jsonl", [{"_id": "d1", "title": "T", "text": "one"}, {"_id": "d2", "text": "two"}]
+    )
+    queries = write_jsonl(tmp_path / "queries.jsonl", [{"_id": "q1", "text": "what"}])
+    rows = [
+        {"query_id": "q1", "positive_id": "d1", "negative_ids": ["d2"]},
+        {"qid": "q1", "pos": ["d1"], "neg": {"bm25": ["d2"], "dense": ["d2"]}},  # MS MARCO hard negatives
+    ]
+    got = source(tmp_path, rows, corpus=str(corpus), queries=str(queries))
+    for i in range(2):
+        assert got.example(i, RNG) == Example("what", ("T one",), ("two",))
+    assert list(got.documents()) == ["T one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], r"rows.jsonl: the file is empty"),
+        (["{"], r"rows.jsonl:1: not JSON"),
+        (["[1]"], r"rows.jsonl:1: expected a JSON object, got list"),
+        ([{"positive": "p"}], r"rows.jsonl:1: the field query is missing"),
+        ([{"query": "q"}], r"rows.jsonl:1: the field positive is missing"),
+        ([{"query": "q", "positive": " "}], r"rows.jsonl:1: positive is empty"),
+        ([{"query": "q", "positive": 3}], r"rows.jsonl:1: positive must be a text, got int"),
+        ([{"query": "q", "positive": "p", "label": "high"}], r"rows.jsonl:1: label 'high' is not a number"),
+        (
+            [{"query": "q", "positive": "p", "score": float("nan")}],
+            r"rows.jsonl:1: score nan is not a number",
+        ),
+        ([{"query": "q", "positive": "p", "scores": [1, 2]}], r"rows.jsonl:1: 2 scores for 1 documents"),
+        ([{"query": "q", "documents": ["a"]}], r"rows.jsonl:1: a list of documents needs scores"),
+        ([{"query_id": "q", "positive": "p"}], r"rows.jsonl:1: query_id 'q' is an id, but no queries file"),
+    ],
+)
+def test_bad_rows_name_file_and_line(tmp_path, rows, message):
+    with pytest.raises(DatasetError, match=message):
+        source(tmp_path, rows)
+
+
+def test_a_bad_row_far_down_is_named_by_its_line(tmp_path):
+    good = {"query": "q", "positive": "p"}
+    got = source(tmp_path, [good, "", good, {"query": "q", "positive": "p", "label": None}])
+    with pytest.raises(DatasetError, match=r"rows.jsonl:4: label None is not a number"):
+        got.example(2, RNG)
+
+
+def test_missing_ids_are_named(tmp_path):
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", [{"_id": "d1", "text": "one"}])
+    with pytest.raises(DatasetError, match=r"rows.jsonl:1: document 'd9' is not in .*corpus.jsonl"):
+        source(tmp_path, [{"query": "q", "positive_id": "d9"}], corpus=str(corpus))
+    with pytest.raises(DatasetError, match=r"nowhere: no such file or folder, and not an ir_datasets id"):
+        source(tmp_path, path="nowhere")
+
+
+def beir(folder: Path, qrels: str, compressed=False) -> Path:
+    (folder / "qrels").mkdir(parents=True)
+    write_jsonl(
+        folder / "corpus.jsonl", [{"_id": f"d{i}", "title": "", "text": f"text {i}"} for i in range(5)]
+    )
+    write_jsonl(folder / "queries.jsonl", [{"_id": f"q{i}", "text": f"query {i}"} for i in range(3)])
+    if compressed:
+        (folder / "qrels" / "train.tsv.gz").write_bytes(gzip.compress(qrels.encode()))
+        (folder / "corpus.jsonl.gz").write_bytes(gzip.compress((folder / "corpus.jsonl").read_bytes()))
+        (folder / "corpus.jsonl").unlink()
+    else:
+        (folder / "qrels" / "train.tsv").write_text(qrels)
+    return folder
+
+
+HEADER = "query-id\tcorpus-id\tscore\n"
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_beir_folder(tmp_path, compressed):
+    folder = beir(tmp_path / "set", HEADER + "q0\td1\t1\nq0\td2\t0\nq2\td4\t2\n", compressed)
+    got = source(tmp_path, path=str(folder))
+    assert [got.example(i, RNG) for i in range(len(got))] == [
+        Example("query 0", ("text 1",)),
+        Example("query 2", ("text 4",)),
+    ]
+    assert list(got.documents()) == [f"text {i}" for i in range(5)]
+
+
+def test_beir_folder_with_mined_negatives(tmp_path):
+    folder = beir(tmp_path / "set", HEADER + "q0\td1\t1\nq0\td3\t1\n")
+    rows = [{"query_id": "q0", "positive_id": "d1", "negative_ids": ["d2", "d4"], "scores": [9, 2, 1]}]
+    mined = write_jsonl(tmp_path / "mined.jsonl", rows)
+    got = source(tmp_path, path=str(folder), negatives=str(mined))
+    assert got.example(0, RNG) == Example("query 0", ("text 1",), ("text 2", "text 4"), (9.0, 2.0, 1.0))
+    assert got.example(1, RNG) == Example(
+        "query 0", ("text 3",), ("text 2", "text 4")
+    )  # scores of another positive
+
+
+@pytest.mark.parametrize(
+    ("qrels", "message"),
+    [
+        ("q9\td1\t1\n", r"train.tsv:2: query 'q9' is not in .*queries.jsonl"),
+        ("q0\td9\t1\n", r"train.tsv:2: document 'd9' is not in .*corpus.jsonl"),
+        ("q0\td1\tgood\n", r"train.tsv:2: score 'good' is not a number"),
+        ("q0 d1 1\n", r"train.tsv:2: 1 columns; query-id, corpus-id and score are needed"),
+        ("q0\td1\t0\n", r"train.tsv: no pair with a score above 0"),
+    ],
+)
+def test_bad_qrels(tmp_path, qrels, message):
+    folder = beir(tmp_path / "set", HEADER + qrels)
+    with pytest.raises(DatasetError, match=message):
+        source(tmp_path, path=str(folder))
+
+
+def test_beir_folder_without_training_judgments(tmp_path):
+    folder = beir(tmp_path / "set", HEADER)
+    (folder / "qrels" / "train.tsv").rename(folder / "qrels" / "test.tsv")
+    with pytest.raises(DatasetError, match=r"set: no qrels/train.tsv"):
+        source(tmp_path, path=str(folder))
+
+
+def test_ir_datasets_triples_and_scored_documents(tmp_path, monkeypatch):
+    import ir_datasets
+    from ir_datasets.formats import GenericDoc, GenericDocPair, GenericQuery, GenericScoredDoc, TrecQrel
+
+    class Store:
+        def get(self, doc_id):
+            return GenericDoc(doc_id, f"text {doc_id}")
+
+    class Made:
+        def __init__(self, pairs=(), qrels=(), scored=()):
+            self.pairs, self.qrels, self.scored = pairs, qrels, scored
+            self.has_docpairs, self.has_qrels, self.has_scoreddocs = (
+                lambda x=x: bool(x) for x in (pairs, qrels, scored)
+            )
+
+        def queries_iter(self):
+            return iter([GenericQuery("q1", "query 1")])
+
+        def docs_store(self):
+            return Store()
+
+        def docpairs_iter(self):
+            return iter(self.pairs)
+
+        def qrels_iter(self):
+            return iter(self.qrels)
+
+        def scoreddocs_iter(self):
+            return iter(self.scored)
+
+    scored = [GenericScoredDoc("q1", d, s) for d, s in (("a", 9.0), ("b", 3.0), ("c", 5.0))]
+    made = {
+        "made/triples": Made(pairs=[GenericDocPair("q1", "a", "b")]),
+        "made/judged": Made(qrels=[TrecQrel("q1", "a", 1, "0"), TrecQrel("q1", "z", 0, "0")], scored=scored),
+        "made/nothing": Made(),
+    }
+    monkeypatch.setattr(ir_datasets, "load", made.__getitem__)
+    triples = IrDatasetsSource("made/triples", tmp_path)
+    assert triples.example(0, RNG) == Example("query 1", ("text a",), ("text b",))
+    judged = IrDatasetsSource("made/judged", tmp_path)  # best scored first, the judged one left out
+    assert judged.example(0, RNG) == Example("query 1", ("text a",), ("text c", "text b"))
+    with pytest.raises(DatasetError, match="neither document pairs nor judgments"):
+        IrDatasetsSource("made/nothing", tmp_path)

@@ -1,0 +1,208 @@
+"""Mining: hard negatives from our index and from faiss, false negatives filtered, resumed after a kill; the
+commands.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from splade_engine.cli import app
+from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.training.mining import negatives
+from splade_engine.training.mining.negatives import MiningConfig, false_negative_limit, mine
+from tests.training import made
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    rows = [{"query": r["query"], "positive": r["positive"]} for r in made.synthetic_rows(36)]
+    return made.write_jsonl(tmp_path_factory.mktemp("pairs") / "pairs.jsonl", rows)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, pairs):
+    """The same as a BEIR folder."""
+    out = tmp_path_factory.mktemp("beir")
+    (out / "qrels").mkdir()
+    rows = [json.loads(line) for line in pairs.read_text().splitlines()]
+    made.write_jsonl(
+        out / "queries.jsonl", [{"_id": f"q{i}", "text": r["query"]} for i, r in enumerate(rows)]
+    )
+    made.write_jsonl(
+        out / "corpus.jsonl", [{"_id": f"d{i}", "text": r["positive"]} for i, r in enumerate(rows)]
+    )
+    judged = "".join(f"q{i}\td{i}\t1\n" for i in range(len(rows)))
+    (out / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    return out
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("kind", ["sparse", "dense"])
+def test_negatives_rank_high_and_are_not_the_answer(kind, tmp_path, pairs, bert_folder):
+    config = MiningConfig(retriever=f"{kind}:{bert_folder}", negatives=4, depth=10)
+    found = mine(pairs, tmp_path / "out.jsonl", config, device="cpu")
+    rows = read(tmp_path / "out.jsonl")
+    assert found == len(rows) > 20 and not (tmp_path / "out.jsonl.mining").exists()
+    for row in rows:
+        assert row["positive"] not in row["negatives"] and len(row["negatives"]) <= 4
+        assert len(row["negatives"]) == len(row["negative_ids"]) == len(set(row["negative_ids"]))
+
+
+def test_teacher_filters_and_its_scores_train(tmp_path, folder, bert_folder, no_curves):
+    from splade_engine.training.run.run import train
+
+    sparse = f"sparse:{bert_folder}"
+    config = MiningConfig(
+        retriever=sparse, teacher="bm25", negatives=3, depth=20, texts=False, relative_margin=0.2
+    )
+    mine(folder, tmp_path / "mined.jsonl", config, device="cpu")
+    rows = read(tmp_path / "mined.jsonl")
+    assert rows and all("query" not in row for row in rows)
+    for row in rows:
+        positive, *others = row["scores"]
+        assert len(others) == len(row["negative_ids"]) and all(s <= positive * 0.8 for s in others)
+    sources = [{"path": str(folder), "negatives": str(tmp_path / "mined.jsonl")}]
+    recipe = made.quick_recipe("splade-v2-distil", bert_folder, folder, train__steps=3).override(
+        {"data.sources": sources}
+    )
+    recipe = recipe.override({"train.log_steps": 1})
+    assert train(recipe, tmp_path / "run").rows[-1]["margin_mse"] > 0
+
+
+def test_limit_is_below_the_positive_whatever_its_sign():
+    config = MiningConfig(relative_margin=0.05)
+    assert false_negative_limit(10.0, config) == 9.5
+    assert false_negative_limit(-10.0, config) == -10.5
+    assert false_negative_limit(10.0, MiningConfig(relative_margin=0.05, absolute_margin=2.0)) == 8.0
+
+
+def test_resumes_to_the_same_file(tmp_path, pairs, bert_folder, monkeypatch):
+    monkeypatch.setattr(negatives, "CHUNK", 5)
+    config = MiningConfig(retriever=f"sparse:{bert_folder}", negatives=2, depth=5, sampling="random")
+    mine(pairs, tmp_path / "whole.jsonl", config, device="cpu")
+    original, calls = negatives.mined_rows, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 13:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    monkeypatch.setattr(negatives, "mined_rows", interrupted)
+    output = tmp_path / "parts.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        mine(pairs, output, config, device="cpu")
+    with output.open("a") as file:
+        file.write('{"n": 10, "ro')  # a line that was being written
+    with pytest.raises(InvalidInputError, match="begun with negatives = 2, now 3"):
+        mine(pairs, output, MiningConfig(retriever=config.retriever, negatives=3, depth=5, sampling="random"))
+    calls.clear()
+    monkeypatch.setattr(negatives, "mined_rows", lambda *a: calls.append(1) or original(*a))
+    mine(pairs, output, config, device="cpu")
+    assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert len(calls) == 36 - 10  # two chunks were done
+    with pytest.raises(InvalidInputError, match="exists already"):
+        mine(pairs, output, config, device="cpu")
+
+
+def test_bad_settings_and_nothing_found(tmp_path, pairs, bert_folder):
+    for bad, message in (
+        ({"retriever": "bm25"}, "expected sparse:MODEL or dense:MODEL"),
+        ({"negatives": 0}, "negatives and depth must be at least 1"),
+        ({"relative_margin": 2.0}, "relative_margin lies between 0 and 1"),
+        ({"sampling": "best"}, "'best' is not one of top, random"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            MiningConfig(**bad)
+    config = MiningConfig(
+        retriever=f"sparse:{bert_folder}", teacher="bm25", relative_margin=1.0, absolute_margin=1e9
+    )
+    with pytest.raises(DatasetError, match="no query kept a negative"):
+        mine(pairs, tmp_path / "out.jsonl", config, device="cpu")
+
+
+# ---- the commands --------------------------------------------------------------------------------
+
+
+def test_train_and_mine_from_the_command_line(tmp_path, pairs, bert_folder, monkeypatch, no_curves):
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke
+    mined = run(
+        app,
+        [
+            "mine",
+            str(pairs),
+            "-o",
+            "mined.jsonl",
+            "--retriever",
+            f"sparse:{bert_folder}",
+            "--teacher",
+            "bm25",
+            "--negatives",
+            "2",
+            "--device",
+            "cpu",
+        ],
+    )
+    assert mined.exit_code == 0, mined.output
+    options = ["train", "-r", "l0", "-d", "mined.jsonl=2", "-m", str(bert_folder), "--device", "cpu"]
+    options += ["--steps", "3", "--batch-size", "4", "--max-length", "32", "--lambda", "0.5"]
+    options += ["--set", "data.held_out=0"]
+    shown = run(app, [*options, "-o", "run", "--show"])
+    assert 'path = "mined.jsonl"' in shown.stdout and "weight = 2.0" in shown.stdout
+    assert "document_lambda = 0.5" in shown.stdout and not Path("run").exists()
+    trained = run(app, [*options, "-o", "run"])
+    assert trained.exit_code == 0, trained.output
+    assert trained.stdout.strip() == "run/model" and Path("run/model/query_weights.safetensors").is_file()
+    again = run(app, [*options, "-o", "run"])
+    assert again.exit_code == 2 and "run: not empty" in again.output
+    resumed = run(app, ["train", "-o", "run", "--resume"])
+    assert resumed.exit_code == 2 and "this run is finished" in resumed.output
+    changed = run(app, ["train", "-o", "run", "--resume", "--steps", "9"])
+    assert changed.exit_code == 2 and "nothing can be changed" in changed.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-d", "empty.jsonl"], "empty.jsonl: the file is empty"),
+        (["-d", "label.jsonl"], "label.jsonl:2: label 'x' is not a number"),
+        (["-d", "good.jsonl", "-m", "weightless"], "weightless: no model.safetensors"),
+        (["-d", "good.jsonl", "-r", "nothing"], "recipe nothing: not a file, and not one of"),
+        (["-d", "good.jsonl", "--set", "train.speed=2"], "train.speed: no such field"),
+        ([], "no training data"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, tmp_path, bert_folder, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    good = {"query": "bara", "positive": "bara"}
+    made.write_jsonl(tmp_path / "empty.jsonl", [])
+    made.write_jsonl(tmp_path / "good.jsonl", [good] * 8)
+    made.write_jsonl(tmp_path / "label.jsonl", [good, {**good, "label": "x"}])
+    (tmp_path / "weightless").mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / "weightless" / name).write_bytes((bert_folder / name).read_bytes())
+    defaults = ["-r", "splade-v2-max", "-m", str(bert_folder)]
+    result = CliRunner().invoke(
+        app,
+        ["train", "-o", "run", "--max-length", "32", "--set", "model.query_length=16", *defaults, *arguments],
+    )
+    assert result.exit_code == 2
+    (line,) = [line for line in result.output.splitlines() if line.startswith("splade-engine: ")]
+    assert message in line
+
+
+def test_a_run_without_a_recipe_lists_them(tmp_path):
+    result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "run"), "-d", "good.jsonl"])
+    assert result.exit_code == 2
+    assert "which recipe? -r with one of csr, default, efficient-splade, idf-aware, l0, " in result.output
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,140 @@
+"""Every published recipe trains a tiny model: the loss falls, and a higher lambda leaves fewer terms."""
+
+from __future__ import annotations
+
+import tomllib
+
+import numpy as np
+import pytest
+
+from splade_engine.encoder import SparseEncoder
+from splade_engine.errors import InvalidInputError
+from splade_engine.training.recipe.recipe import RECIPES, Recipe, load_recipe, recipe_from_table, recipe_names
+from splade_engine.training.recipe.values import parse_assignment
+from splade_engine.training.run.run import train
+from tests.training import made
+
+PUBLISHED = {
+    "splade",
+    "splade-v2-max",
+    "splade-v2-distil",
+    "splade-pp-ed",
+    "efficient-splade",
+    "splade-doc",
+    "idf-aware",
+    "l0",
+    "unicoil",
+    "csr",
+    "mistral-splade",
+}
+TRAINED = {*PUBLISHED, "default"}  # ours: the bundled encoder
+# tiny models need a lambda on their own scale; l0's mask must be below the terms they start with
+HIGH = {
+    "unicoil": {"regularizer__document_lambda": 2.0, "regularizer__query_lambda": 2.0},
+    "l0": {"regularizer__document_lambda": 30.0, "regularizer__document_threshold": 2},
+    "default": {"regularizer__document_lambda": 30.0, "regularizer__document_threshold": 2},
+}
+LOW = {name: {"regularizer__document_threshold": 2} for name in ("l0", "default")}
+TINY = {
+    "csr": {"model__csr_k": 8, "model__csr_k_aux": 16},
+    "mistral-splade": {"model__lora_dropout": 0.0},
+}
+
+
+def mean(rows, key, part):
+    values = [row[key] for row in rows if key in row]
+    return float(np.mean(values[:2] if part == "first" else values[-4:]))
+
+
+def test_all_published_recipes_are_there():
+    assert set(recipe_names()) == TRAINED
+
+
+@pytest.mark.parametrize("name", sorted(TRAINED))
+def test_recipe_trains(name, tmp_path, bert_folder, mistral_folder, rows_file, no_curves):
+    base = mistral_folder if name == "mistral-splade" else bert_folder
+    tiny = TINY.get(name, {})
+    if name == "default":  # aligned, taught by the encoder that it starts from
+        tiny = {"loss__teachers": [f"dense:{bert_folder}", "bm25"]}
+    off = {"regularizer__document_lambda": 0.0, "regularizer__query_lambda": 0.0}
+    low = made.quick_recipe(name, base, rows_file, **(tiny | off | {"train__steps": 80} | LOW.get(name, {})))
+    result = train(low, tmp_path / "low")
+    assert mean(result.rows, "loss", "last") < mean(result.rows, "loss", "first")
+    encoder = SparseEncoder.load(result.model, dtype="float32")
+    assert encoder.encode_documents([made.synthetic_rows(1)[0]["positive"]]).nnz > 0
+    if name == "csr":  # k latents by construction: there is no lambda
+        assert mean(result.rows, "document_terms", "last") <= 8
+        return
+    raised = HIGH.get(name, {"regularizer__document_lambda": 30.0, "regularizer__query_lambda": 30.0})
+    high = made.quick_recipe(name, base, rows_file, **(tiny | raised))
+    pruned = train(high, tmp_path / "high")
+    assert mean(pruned.rows, "document_terms", "last") < 0.9 * mean(result.rows, "document_terms", "last")
+
+
+def test_every_value_names_its_source():
+    """A comment on each value that a publication decides: losses, lambdas, schedule, sizes."""
+    for path in RECIPES.glob("*.toml"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            key = line.partition("=")[0].strip()
+            if (
+                key in {"document_lambda", "query_lambda", "steps", "batch_size", "lr", "base"}
+                and "0.0" not in line
+            ):
+                text = path.read_text(encoding="utf-8")
+                assert "#" in line or "values from" in text.lower(), f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("name", sorted(TRAINED))
+def test_toml_round_trip(name):
+    recipe = load_recipe(name)
+    assert recipe_from_table(tomllib.loads(recipe.to_toml()), "x") == recipe
+
+
+def test_override_and_assignments():
+    values = dict(
+        parse_assignment(text)
+        for text in (
+            "train.lr=1e-5",
+            "model.base=some/model",
+            "loss.teachers=['bm25']",
+            "data.one_source_per_batch=false",
+        )
+    )
+    recipe = Recipe().override({**values, "data.sources": [{"path": "a.jsonl", "weight": 2}]})
+    assert recipe.train.lr == 1e-5 and recipe.model.base == "some/model"
+    assert recipe.loss.teachers == ("bm25",) and recipe.data.one_source_per_batch is False
+    assert recipe.data.sources[0].path == "a.jsonl" and recipe.data.sources[0].weight == 2.0
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train.learning_rate": 1}, "train.learning_rate: no such field; there are accumulation"),
+        ({"train.lr": "fast"}, "train.lr: expected float, got 'fast'"),
+        ({"train.steps": 1.5}, "train.steps: expected int, got 1.5"),
+        ({"train.steps": True}, "train.steps: expected int, got True"),
+        ({"loss.candidates": "some"}, "loss.candidates: 'some' is not one of all"),
+        ({"data.sources": "x"}, "data.sources: expected a list"),
+        ({"data.sources": [{"file": "x"}]}, "data.sources.file: no such field"),
+        ({"train.batch_size": 0}, "train.batch_size must be at least 1, got 0"),
+        ({"regularizer.document_lambda": -1.0}, "document_lambda must be at least 0, got -1.0"),
+        (
+            {"loss.teachers": ["bm25"], "loss.teacher_weights": [1.0, 2.0]},
+            "1 loss.teachers and 2 loss.teacher_weights",
+        ),
+        ({"nonsense": 1}, "nonsense: no such field"),
+    ],
+)
+def test_bad_values_name_the_field(values, message):
+    with pytest.raises(InvalidInputError, match=message):
+        Recipe().override(values)
+
+
+def test_unknown_recipe_and_broken_file(tmp_path):
+    with pytest.raises(InvalidInputError, match="recipe spladee: not a file, and not one of csr, "):
+        load_recipe("spladee")
+    (tmp_path / "x.toml").write_text("train = [")
+    with pytest.raises(InvalidInputError, match=r"x.toml: not TOML: "):
+        load_recipe(tmp_path / "x.toml")
+    with pytest.raises(InvalidInputError, match="--set lr: expected field=value"):
+        parse_assignment("lr")

@@ -1,0 +1,142 @@
+"""CSR: the autoencoder's outputs and losses are those of sentence-transformers; dead latents come back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from splade_engine.encoder.checkpoint import read_checkpoint
+from splade_engine.errors import CheckpointError
+from splade_engine.training.recipe.sections import ModelConfig
+from splade_engine.training.student.csr import SparseAutoencoder, build_csr, dense_pooling, normalised_mse
+from splade_engine.training.student.saving import save_student
+
+
+def pair(k=4, k_aux=6):
+    """Ours and theirs with the same weights."""
+    from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder
+
+    torch.manual_seed(0)
+    ours = SparseAutoencoder(8, 32, k, k_aux, 2)
+    with torch.no_grad():
+        ours.pre_bias.normal_()
+        ours.latent_bias.normal_()
+    theirs = SparseAutoEncoder(8, 32, k=k, k_aux=k_aux, dead_threshold=2)
+    theirs.encoder.weight.data.copy_(ours.encoder.weight)
+    theirs.pre_bias.data.copy_(ours.pre_bias)
+    theirs.latent_bias.data.copy_(ours.latent_bias)
+    return ours, theirs.train()
+
+
+def test_codes_and_losses_are_those_of_sentence_transformers():
+    from sentence_transformers.sparse_encoder.losses.csr import CSRReconstructionLoss
+
+    ours, theirs = pair()
+    loss = CSRReconstructionLoss(None, beta=1.0)
+    for step in range(5):  # after three batches some latents count as dead
+        x = torch.randn(6, 8, generator=torch.Generator().manual_seed(step))
+        # theirs counts a batch twice (for k and for 4k latents), ours once: the same state before each step
+        theirs.stats_last_nonzero.copy_(ours.since_fired)
+        features = theirs({"sentence_embedding": x.clone()})
+        expected = loss.compute_loss_from_embeddings([features])
+        pre = ours.pre_activations(x)
+        codes = ours.codes(pre, ours.k)
+        ours.count(codes)
+        parts = ours.losses(x, pre, codes)
+        torch.testing.assert_close(codes, features["sentence_embedding"])
+        first, second, third = expected.values()
+        torch.testing.assert_close(parts["reconstruction"], first + second)
+        torch.testing.assert_close(parts["dead"], third)
+    assert (ours.since_fired > 2).any()
+
+
+def test_gradients():
+    ours, _ = pair()
+    ours = ours.double()
+    ours.since_fired += 5  # all dead: the auxiliary term is in use
+    x = torch.randn(5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def total(weight, pre_bias):
+        ours.encoder.weight.data.copy_(weight.detach())
+        pre = (x - pre_bias) @ weight.T + ours.latent_bias.detach()
+        codes = ours.codes(pre, 4)
+        decoded = codes @ weight + pre_bias
+        return torch.nn.functional.mse_loss(decoded, x)
+
+    weight = ours.encoder.weight.detach().clone().requires_grad_()
+    bias = ours.pre_bias.detach().clone().requires_grad_()
+    assert torch.autograd.gradcheck(total, (weight, bias))
+    other = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda r: normalised_mse(r, x), other)
+
+
+def test_dead_latents_are_pulled_towards_the_residual():
+    torch.manual_seed(0)
+    ours = SparseAutoencoder(8, 32, 2, 6, 0)
+    ours.since_fired += 5
+    x = torch.randn(16, 8)
+    optimizer = torch.optim.SGD(ours.parameters(), lr=0.1)
+    values = []
+    for _ in range(30):
+        pre = ours.pre_activations(x)
+        dead = ours.losses(x, pre, ours.codes(pre, 2))["dead"]
+        values.append(dead.item())
+        optimizer.zero_grad()
+        dead.backward()
+        optimizer.step()
+    assert values[-1] < 0.9 * values[0]
+
+
+def test_normalised_mse_of_equal_rows_is_plain():
+    x = torch.ones(4, 3)
+    assert normalised_mse(torch.zeros(4, 3), x).item() == 1.0
+
+
+def test_saved_folder_is_the_same_encoder_here_and_in_sentence_transformers(tmp_path, bert_folder):
+    from sentence_transformers.sparse_encoder import SparseEncoder as Theirs
+
+    from splade_engine.encoder import SparseEncoder
+
+    config = ModelConfig(base=str(bert_folder), kind="csr", csr_k=8, csr_k_aux=16, document_length=32)
+    student, documents, queries = build_csr(bert_folder, "tiny", config)
+    save_student(student, tmp_path / "model", documents, queries)
+    assert read_checkpoint(tmp_path / "model").kind == "csr"
+    texts = ["bara bare", "kira gone dasa"]
+    ids, _ = documents.encode(texts)
+    from splade_engine.training.data.collate import pad
+
+    padded, mask = pad(ids)
+    student.eval()
+    expected = student.document_vectors(padded, mask, mask).detach()
+    ours = SparseEncoder.load(tmp_path / "model", dtype="float32").encode_documents(texts)
+    torch.testing.assert_close(ours.to_torch().to_dense(), expected, atol=1e-5, rtol=1e-4)
+    theirs = Theirs(str(tmp_path / "model"), device="cpu").encode_document(texts, show_progress_bar=False)
+    torch.testing.assert_close(theirs.to_dense(), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_encoders_that_cannot_be_used(tmp_path, bert_folder):
+    with pytest.raises(CheckpointError, match=r"model.csr_k = 500 of 128 latents"):
+        build_csr(bert_folder, "tiny", ModelConfig(kind="csr", csr_k=500))
+    with pytest.raises(CheckpointError, match="nothing here: no dense encoder"):
+        build_csr(tmp_path, "nothing here", ModelConfig(kind="csr"))
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
+    with pytest.raises(CheckpointError, match="x: csr pools by mean or cls, this encoder by max"):
+        dense_pooling(tmp_path, "x")
+
+
+def test_non_negative_contrastive_activation():
+    """relu forward, so that what is saved stays; gelu backward, so that a latent below zero still learns."""
+    ours, _ = pair(k=32)
+    x = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
+    plain = ours.codes(ours.pre_activations(x), 32)
+    soft = SparseAutoencoder(8, 32, 32, 0, 2, "relu_gelu")
+    soft.load_state_dict(ours.state_dict())
+    pre = soft.pre_activations(x).detach().requires_grad_()
+    codes = soft.codes(pre, 32)
+    torch.testing.assert_close(codes, plain)
+    codes.sum().backward()
+    below = pre < 0
+    assert below.any() and (pre.grad[below] != 0).all()
+    expected = torch.autograd.functional.jvp(torch.nn.functional.gelu, pre.detach(), torch.ones_like(pre))[1]
+    torch.testing.assert_close(pre.grad, expected)
