@@ -1,5 +1,6 @@
 """Encoding a corpus in shards, so that an interruption costs one shard and not the night."""
 
-from splade_engine.engine.encoding.run import MAX_SHARD_DOCS, EncodedCorpus, encode_corpus
+from splade_engine.engine.encoding.plan import MAX_SHARD_DOCS, EncodingPlan
+from splade_engine.engine.encoding.run import EncodedCorpus, encode_corpus
 
-__all__ = ["MAX_SHARD_DOCS", "EncodedCorpus", "encode_corpus"]
+__all__ = ["MAX_SHARD_DOCS", "EncodedCorpus", "EncodingPlan", "encode_corpus"]

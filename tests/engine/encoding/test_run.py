@@ -8,12 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from splade_engine.collections import Document
 from splade_engine.collections.corpus import Corpus
 from splade_engine.engine.encoding import encode_corpus
+from splade_engine.engine.encoding.shard import EncodedCounts
 from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError
 from tests import fake_encoder
 from tests.fake_encoder import WORDS, FakeEncoder
@@ -165,15 +167,84 @@ def test_shard_size_grows_with_the_corpus(tmp_path):
     assert json.loads((tmp_path / "w" / "plan.json").read_bytes())["shard_docs"] == 256
 
 
-def test_truncated_texts_are_reported_once(tmp_path, caplog):
-    class Cutting(FakeEncoder):
-        truncated = 0
+class Counting(FakeEncoder):
+    """Cuts every second text, and knows no token of a text that holds "grr"."""
 
+    def encode_counted(self, texts, **options):
+        unknown = [row for row, text in enumerate(texts) if "grr" in text]
+        return SimpleNamespace(
+            vectors=self.encode_documents(texts, **options), truncated=len(texts) // 2, unknown=unknown
+        )
+
+
+def test_what_was_counted_is_reported_once_and_survives_an_interruption(tmp_path, caplog):
+    odd = [Document(f"g{i}", "grr") for i in range(5)]
+    corpus = [*documents(20), *odd, Document("empty", "")]
+    with caplog.at_level(logging.WARNING, "splade_engine"):
+        with pytest.raises(KeyboardInterrupt):
+            encode_corpus(
+                Corpus(corpus, allow_empty=True), Counting(fail_after=24), tmp_path / "w", shard_docs=8
+            )
+        assert caplog.messages == []
+        encoded = encode_corpus(Corpus(corpus, allow_empty=True), Counting(), tmp_path / "w")
+    assert caplog.messages == [
+        "13 texts were longer than 64 tokens (max_length) and were cut there",
+        "5 documents hold no token that the encoder knows ('g0', 'g1', 'g2', ...): "
+        "kept, but not found by their words",
+    ]
+    assert encoded.counts == EncodedCounts(13, ("g0", "g1", "g2"), 5)
+
+
+def test_an_encoder_that_does_not_count_is_judged_by_its_vectors(tmp_path, caplog):
+    corpus = Corpus(
+        [Document("known", "moon"), Document("foreign", "港口"), Document("none", "")], allow_empty=True
+    )
+    encode_corpus(corpus, FakeEncoder(), tmp_path / "w")
+    assert "1 documents hold no token that the encoder knows ('foreign')" in caplog.text
+
+
+def test_a_call_that_fails_before_its_first_shard_leaves_nothing(tmp_path):
+    class Refusing(FakeEncoder):
         def encode_documents(self, texts, **options):
-            logging.getLogger("splade_engine.encoder.encoder").warning("%d texts were cut", len(texts))
-            self.truncated += len(texts)
-            return super().encode_documents(texts, **options)
+            raise InvalidInputError("top_k must be an integer of at least 1, got 0")
 
-    with caplog.at_level(logging.INFO, "splade_engine"):
-        encode_corpus(Corpus(documents()), Cutting(), tmp_path / "w", shard_docs=8)
-    assert caplog.messages == ["50 texts were longer than 64 tokens (max_length) and were cut there"]
+    with pytest.raises(InvalidInputError, match="top_k"):
+        encode_corpus(Corpus(documents()), Refusing(), tmp_path / "w", top_k=0)
+    assert not (tmp_path / "w").exists()
+
+
+def test_a_plan_without_a_finished_shard_stands_in_nobodys_way(tmp_path):
+    """Killed in its first shard: the corrected command begins, although the plan is another."""
+    encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", top_k=3)
+    for file in tmp_path.glob("w/*-0*"):
+        file.unlink()
+    assert len(encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", top_k=5)) == 50
+
+
+def test_the_lock_is_kept_while_the_shards_are_read(tmp_path):
+    with encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", hold=True) as encoded:
+        with pytest.raises(IndexLockedError, match="another process is encoding"):
+            encode_corpus(Corpus(documents(7)), FakeEncoder(), tmp_path / "w", restart=True)
+        assert len(encoded.vectors()) == 50
+    assert len(encode_corpus(Corpus(documents(7)), FakeEncoder(), tmp_path / "w", restart=True)) == 7
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"format": 1}', b"[" * 100_000])
+def test_a_damaged_plan_is_one_line(tmp_path, content):
+    encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w")
+    (tmp_path / "w" / "plan.json").write_bytes(content)
+    with pytest.raises(InvalidInputError, match="remove the folder"):
+        encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w")
+    assert len(encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", restart=True)) == 50
+
+
+def test_progress_can_be_a_function(tmp_path):
+    calls = []
+    encode_corpus(
+        Corpus(documents()),
+        FakeEncoder(),
+        tmp_path / "w",
+        shard_docs=20,
+        progress=lambda done, total: calls.append((done, total)),
+    )
+    assert calls == [(0, 50), (20, 50), (40, 50), (50, 50)]
