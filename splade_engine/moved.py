@@ -62,17 +62,18 @@ MOVED = {
 
 
 class MovedModules(MetaPathFinder, Loader):
-    """The last of the finders that `import` asks: it knows the old names only."""
+    """The finder that `import` asks first: it knows the old names, and what lies below them, only."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """A spec for a name of the table, None for every other."""
-        if fullname not in MOVED:
+        place = new_place(fullname)
+        if place is None:
             return None
         # 2: the frame that has the import statement; the import machinery's own frames do not count
         warnings.warn(
-            f"{fullname} is now {MOVED[fullname]}; the old name goes with the next minor release",
+            f"{fullname} is now {place}; the old name goes with the next minor release",
             DeprecationWarning,
             stacklevel=2,
         )
@@ -80,10 +81,23 @@ class MovedModules(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the module at its new place under the old name too: one object, so that classes stay one."""
-        sys.modules[module.__name__] = importlib.import_module(MOVED[module.__name__])
+        place = new_place(module.__name__)
+        assert place is not None
+        sys.modules[module.__name__] = importlib.import_module(place)
+
+
+def new_place(name: str) -> str | None:
+    """Where the module of an old name is now; None for a name that is not old."""
+    if not name.startswith("splade_engine."):
+        return None
+    if name in MOVED:
+        return MOVED[name]
+    package, _, module = name.rpartition(".")
+    place = new_place(package)
+    return None if place is None else f"{place}.{module}"
 
 
 def install() -> None:
-    """Append the finder to `sys.meta_path`, once."""
+    """Put the finder at the head of `sys.meta_path`, once."""
     if not any(isinstance(finder, MovedModules) for finder in sys.meta_path):
-        sys.meta_path.append(MovedModules())
+        sys.meta_path.insert(0, MovedModules())

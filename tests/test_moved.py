@@ -32,6 +32,14 @@ def test_the_warning_points_at_the_line_that_imports():
     assert "<string>:3: DeprecationWarning: splade_engine.hits is now splade_engine.engine.hits" in run.stderr
 
 
+def test_what_lies_below_a_package_that_moved_is_not_loaded_twice():
+    with pytest.warns(DeprecationWarning):
+        old = importlib.import_module("splade_engine.documents.corpus")
+    assert old is importlib.import_module("splade_engine.collections.corpus")
+    with pytest.warns(DeprecationWarning), pytest.raises(ModuleNotFoundError):
+        importlib.import_module("splade_engine.documents.nothing")
+
+
 def test_other_unknown_names_stay_unknown():
     with pytest.raises(ModuleNotFoundError, match=r"splade_engine\.nothing"):
         importlib.import_module("splade_engine.nothing")
