@@ -14,9 +14,10 @@ from splade_engine.encoder.checkpoint import Checkpoint, LongTexts, QueryTable, 
 from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.query_table import TableEncoder, load_table
-from splade_engine.encoder.side import NeuralSide
+from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.encoder.tokens import check_texts
 from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
@@ -161,7 +162,7 @@ class SparseEncoder:
         *,
         batch_tokens: int = BATCH_TOKENS,
         top_k: int | None = None,
-        progress: bool | None = False,
+        progress: Progress = False,
     ) -> SparseVectors:
         """Document vectors, one row per text, in order; a blank text is an empty row.
 
@@ -171,11 +172,24 @@ class SparseEncoder:
             batch_tokens: tokens per batch, padding included.
             top_k: keep the heaviest terms of each row (among equals the smaller id); None keeps the
                 checkpoint's.
-            progress: True shows a bar on stderr, None only if stderr is a terminal, False never.
+            progress: see `Progress`.
 
         Raises:
             InvalidInputError: for a row that is not a string (the message names it) or a bad argument.
         """
+        encoded = self.encode_counted(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
+        self._warn(self._documents, encoded.truncated, len(texts))
+        return encoded.vectors
+
+    def encode_counted(
+        self,
+        texts: Sequence[str],
+        *,
+        batch_tokens: int = BATCH_TOKENS,
+        top_k: int | None = None,
+        progress: Progress = False,
+    ) -> EncodedTexts:
+        """Document vectors as `encode_documents` gives them, and what it would have logged as numbers."""
         return self._encode(self._documents, texts, batch_tokens, top_k, progress)
 
     def encode_queries(
@@ -184,32 +198,40 @@ class SparseEncoder:
         *,
         batch_tokens: int = BATCH_TOKENS,
         top_k: int | None = None,
-        progress: bool | None = False,
+        progress: Progress = False,
     ) -> SparseVectors:
         """Query vectors; arguments and errors as in `encode_documents`."""
-        return self._encode(self._queries, texts, batch_tokens, top_k, progress)
+        side = self._queries
+        if isinstance(side, TableEncoder):
+            check_texts(texts)
+            vectors, truncated = side.encode(texts, self._checked_top_k(top_k, side))
+            self.truncated += truncated
+        else:
+            encoded = self._encode(side, texts, batch_tokens, top_k, progress)
+            vectors, truncated = encoded.vectors, encoded.truncated
+        self._warn(side, truncated, len(texts))
+        return vectors
 
     def _encode(
         self,
-        side: NeuralSide | TableEncoder,
+        side: NeuralSide,
         texts: Sequence[str],
         batch_tokens: int,
         top_k: int | None,
-        progress: bool | None,
-    ) -> SparseVectors:
+        progress: Progress,
+    ) -> EncodedTexts:
         check_texts(texts)
         top_k = self._checked_top_k(top_k, side)
-        if isinstance(side, TableEncoder):
-            vectors, truncated = side.encode(texts, top_k)
-        else:
-            if batch_tokens < 1:
-                raise InvalidInputError(f"batch_tokens must be at least 1, got {batch_tokens}")
-            vectors, truncated = side.encode(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
+        if batch_tokens < 1:
+            raise InvalidInputError(f"batch_tokens must be at least 1, got {batch_tokens}")
+        encoded = side.encode(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
+        self.truncated += encoded.truncated
+        return encoded
+
+    def _warn(self, side: NeuralSide | TableEncoder, truncated: int, n_texts: int) -> None:
         if truncated:
-            self.truncated += truncated
             limit = side.tokenizer.max_length
-            logger.warning("%d of %d texts were cut to %d tokens (max_length)", truncated, len(texts), limit)
-        return vectors
+            logger.warning("%d of %d texts were cut to %d tokens (max_length)", truncated, n_texts, limit)
 
     def _checked_top_k(self, top_k: int | None, side: NeuralSide | TableEncoder) -> int | None:
         if top_k is None:

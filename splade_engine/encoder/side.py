@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
+from numpy.typing import NDArray
 
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.tokens import Ids, TextTokenizer
+from splade_engine.extras import needed
+from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -24,6 +26,18 @@ if TYPE_CHECKING:
 _TOKENISED = 4096
 
 _OVERLAP = 32  # tokens that two windows of a long text share
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """The vectors of some texts, and what their reader wants to know of the texts."""
+
+    # one row per text
+    vectors: SparseVectors
+    # number of texts that were cut to max_length
+    truncated: int
+    # int64[...]: rows of texts in which the tokenizer knows nothing: all of their tokens are special ([UNK])
+    unknown: NDArray[np.int64]
 
 
 class NeuralSide:
@@ -65,29 +79,22 @@ class NeuralSide:
     def runner(self) -> Runner:
         """The model, loaded on first use (this is where torch is imported)."""
         if self._runner is None:
-            from splade_engine.encoder.runner import load_runner
+            with needed("encoding with a model"):
+                from splade_engine.encoder.runner import load_runner
 
-            self._runner = load_runner(
-                self.checkpoint, self.device, self.dtype, self.n_terms, self.tokenizer.special_ids
-            )
+                self._runner = load_runner(
+                    self.checkpoint, self.device, self.dtype, self.n_terms, self.tokenizer.special_ids
+                )
         return self._runner
 
     def encode(
-        self, texts: Sequence[str], *, batch_tokens: int, top_k: int | None, progress: bool | None
-    ) -> tuple[SparseVectors, int]:
-        """One row per text, in order, and how many texts were cut."""
+        self, texts: Sequence[str], *, batch_tokens: int, top_k: int | None, progress: Progress
+    ) -> EncodedTexts:
+        """One row per text, in order."""
         ids, owners, truncated = self._tokenise(texts)
         rows: list[Row | None] = [None] * len(ids)
         full = [i for i, tokens in enumerate(ids) if len(tokens)]
-        bar = tqdm(
-            total=len(ids),
-            desc="encode",
-            unit=" texts",
-            file=sys.stderr,
-            disable=None if progress is None else not progress,
-        )
-        with bar:
-            bar.update(len(ids) - len(full))
+        with ProgressBar(progress, len(ids), label="encode", unit=" texts", done=len(ids) - len(full)) as bar:
             lengths = [len(ids[i]) for i in full]
             workers = self.runner.workers if full else 1
             # four batches for every worker, so that none waits long for the last; never below 256 tokens
@@ -96,11 +103,23 @@ class NeuralSide:
             for batch, found in self._run(batches, ids, top_k, workers):
                 for i, row in zip(batch, found, strict=True):
                     rows[i] = row
-                bar.update(len(batch))
+                bar.advance(len(batch))
         if len(ids) > len(texts):
             rows = _pooled(rows, owners, len(texts))
         vectors = _stacked(rows, self.n_terms, self.min_weight)
-        return (vectors if top_k is None else vectors.top_k(top_k)), truncated
+        vectors = vectors if top_k is None else vectors.top_k(top_k)
+        return EncodedTexts(vectors, truncated, self._unknown(ids, owners, len(texts)))
+
+    def _unknown(self, ids: Sequence[Ids], owners: Sequence[int], count: int) -> NDArray[np.int64]:
+        """The rows of texts whose tokens are special ones or the prompt's, in every window."""
+        if not count:
+            return np.zeros(0, np.int64)
+        (prompt,), _ = self.runner.prepare(self.tokenizer, [self.prompt])
+        dull = np.union1d(self.tokenizer.special_ids, _token_ids(prompt))
+        says_something = np.zeros(count, dtype=bool)
+        for tokens, owner in zip(ids, owners, strict=True):
+            says_something[owner] |= not np.isin(_token_ids(tokens), dull).all()
+        return np.flatnonzero(~says_something)
 
     def _run(
         self, batches: Sequence[list[int]], ids: Sequence[Ids], top_k: int | None, workers: int
@@ -156,6 +175,11 @@ class NeuralSide:
             ]
             owners += [start + row for row in rows]
         return ids, owners, truncated
+
+
+def _token_ids(tokens: NDArray[Any]) -> NDArray[np.int64]:
+    """Without what `ScalarModel` keeps in the upper half."""
+    return tokens.astype(np.int64) & 0xFFFFFFFF
 
 
 def _pooled(rows: Sequence[Row | None], owners: Sequence[int], count: int) -> list[Row | None]:

@@ -122,7 +122,17 @@ def test_truncation_is_counted_in_one_line(
     np.testing.assert_allclose(matrix(vectors)[0], matrix(cut)[0], atol=1e-5)
     caplog.clear()
     encoder.encode_documents(["bado kime lulu mero nono papa"])
+    counted = encoder.encode_counted(long)
+    assert counted.truncated == 2
+    assert counted.vectors == vectors
     assert not caplog.records
+
+
+def test_texts_of_which_the_tokenizer_knows_nothing_are_counted(mlm_folder: Path) -> None:
+    encoder = SparseEncoder.load(mlm_folder)
+    texts = ["bado kime", "\u6e2f\u53e3", "", "bado \u6e2f", "\U0001f6a2 \u2693"]
+    assert encoder.encode_counted(texts).unknown.tolist() == [1, 2, 4]
+    assert encoder.encode_counted([]).unknown.tolist() == []
 
 
 def test_top_k(encoder: SparseEncoder, texts: list[str]) -> None:

@@ -286,7 +286,7 @@ def _starting_encoder(recipe: Recipe, n_terms: int) -> Callable[[Sequence[str]],
     side = NeuralSide(checkpoint, n_terms, config.document_length, "", device, "auto")
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
-        rows, _ = side.encode(texts, batch_tokens=BATCH_TOKENS, top_k=None, progress=False)
+        rows = side.encode(texts, batch_tokens=BATCH_TOKENS, top_k=None, progress=False).vectors
         dense: NDArray[np.float32] = rows.to_scipy().toarray()
         return dense
 
