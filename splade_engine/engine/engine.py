@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
@@ -20,11 +19,13 @@ from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
 from splade_engine.index import SparseIndex
 from splade_engine.index.disk.publish import refuse_occupied
+from splade_engine.index.effort import Effort, EffortOptions, effort_of
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
-    from splade_engine.index import BuildConfig
+    from splade_engine.index import BuildConfig, IndexReader
+    from splade_engine.index.reader import Where
 
 __all__ = ["Hit", "SearchEngine"]
 
@@ -154,9 +155,9 @@ class SearchEngine:
         query: str,
         k: int = 10,
         *,
-        accuracy: float | None = None,
-        exact: bool = False,
-        where: str | Mapping[str, Any] | None = None,
+        effort: Effort | None = None,
+        where: Where | None = None,
+        **shorthand: Unpack[EffortOptions],
     ) -> list[Hit]:
         """The `k` best documents for a query, best first; fewer where fewer match, none for a query without
         terms.
@@ -164,51 +165,63 @@ class SearchEngine:
         Args:
             query: any text.
             k: number of hits, at least 1.
-            accuracy: the share of the true top k to find, as tuned (`SparseIndex.tune`) or estimated.
-            exact: the true top k.
+            effort: how much work the search may take, `Recall(0.95)` by default. `exact=True`,
+                `accuracy=0.9` and `config=SearchConfig(...)` are shorthands for one, see
+                `SparseIndex.search`.
             where: a filter on metadata, see `SparseIndex.search`.
         """
         if not isinstance(query, str):
             raise InvalidInputError(f"query: a string, got {query!r}; search_many takes several")
-        return self.search_many((query,), k, accuracy=accuracy, exact=exact, where=where)[0]
+        return self.search_many((query,), k, effort=effort, where=where, **shorthand)[0]
 
     def search_many(
         self,
         queries: Sequence[str],
         k: int = 10,
         *,
-        accuracy: float | None = None,
-        exact: bool = False,
-        where: str | Mapping[str, Any] | None = None,
+        effort: Effort | None = None,
+        where: Where | None = None,
         threads: int = 1,
+        **shorthand: Unpack[EffortOptions],
     ) -> list[list[Hit]]:
         """`search` for every query, in the order given."""
-        vectors = self.encode_queries(queries)
-        return self.search_vectors(vectors, k, accuracy=accuracy, exact=exact, where=where, threads=threads)
+        reader, effort = self.index.reader, effort_of(effort, **shorthand)
+        return self._hits(reader, self._queries(queries, reader), k, effort, where, threads)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """The vectors that `search` uses: the encoder's, weighed for this collection where queries are
         inference-free.
         """
-        return self._queries(texts, self.index)
+        return self._queries(texts, self.index.reader)
 
     def search_vectors(
         self,
         vectors: SparseVectors,
         k: int = 10,
         *,
-        accuracy: float | None = None,
-        exact: bool = False,
-        where: str | Mapping[str, Any] | None = None,
+        effort: Effort | None = None,
+        where: Where | None = None,
         threads: int = 1,
+        **shorthand: Unpack[EffortOptions],
     ) -> list[list[Hit]]:
         """`search` for queries that are vectors already."""
-        index = copy(self.index)  # the generation that is searched: hits keep it when the index moves on
-        result = index.search(vectors, k, accuracy=accuracy, exact=exact, where=where, threads=threads)
+        return self._hits(self.index.reader, vectors, k, effort_of(effort, **shorthand), where, threads)
+
+    def _hits(
+        self,
+        reader: IndexReader,
+        vectors: SparseVectors,
+        k: int,
+        effort: Effort,
+        where: Where | None,
+        threads: int,
+    ) -> list[list[Hit]]:
+        """Search one generation; the hits keep it, so that they read the texts that were found."""
+        result = reader.search(vectors, k, effort=effort, where=where, threads=threads)
         ordinals, scores = result.ordinals.tolist(), result.scores.tolist()
         pages = []
         for row, ids in enumerate(result.ids):
-            page = HitPage(index, self.encoder, vectors, row, ordinals[row][: len(ids)])
+            page = HitPage(reader, self.encoder, vectors, row, ordinals[row][: len(ids)])
             pages.append([Hit(i + 1, doc_id, scores[row][i], page) for i, doc_id in enumerate(ids)])
         return pages
 

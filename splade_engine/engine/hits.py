@@ -15,24 +15,24 @@ from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
-    from splade_engine.index import SparseIndex
+    from splade_engine.index import IndexReader
 
 
 class HitPage:
     """The hits of one query: what they share, and their payload once one of them was asked for it."""
 
-    __slots__ = ("_documents", "_index", "_ordinals", "_queries", "_row", "_rows", "encoder")
+    __slots__ = ("_documents", "_ordinals", "_queries", "_reader", "_row", "_rows", "encoder")
 
     def __init__(
         self,
-        index: SparseIndex,
+        reader: IndexReader,
         encoder: SparseEncoder,
         queries: SparseVectors,
         row: int,
         ordinals: Sequence[int],
     ) -> None:
         self.encoder = encoder
-        self._index = index
+        self._reader = reader
         self._ordinals = ordinals
         self._queries = queries
         self._row = row
@@ -47,13 +47,13 @@ class HitPage:
     def payload(self, i: int) -> dict[str, Any]:
         """Stored columns of hit `i`; empty for an index without texts."""
         if self._rows is None:
-            self._rows = self._index.payload(self._ordinals)
+            self._rows = self._reader.payload(self._ordinals)
         return self._rows[i] if self._rows else {}
 
     def document(self, i: int) -> SparseVectors:
         """Stored vector of hit `i`."""
         if self._documents is None:
-            self._documents = self._index.vectors(self._ordinals)
+            self._documents = self._reader.vectors(self._ordinals)
         return self._documents[i]
 
 

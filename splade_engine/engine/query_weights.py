@@ -15,6 +15,7 @@ them holding t: the idf of BM25, trusted as much as the table once the collectio
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
-    from splade_engine.index import SparseIndex
+    from splade_engine.index import IndexReader
 
 SHARE = 0.5  # of the collection's own idf; .5 and 1 were compared, 1 was no better than 0
 PRIOR = 100  # documents
@@ -66,15 +67,15 @@ class QueryEncoder:
     def __init__(self, encoder: Any, *, collection: bool = True) -> None:
         self.encoder = encoder
         self.collection = collection and getattr(encoder, "query_table", None) is not None
-        self._counted: tuple[int, CollectionIdf] | None = None
+        # a generation is counted once, and forgotten when nobody reads it any more
+        self._counted: WeakKeyDictionary[IndexReader, CollectionIdf] = WeakKeyDictionary()
 
-    def __call__(self, texts: Any, index: SparseIndex) -> SparseVectors:
+    def __call__(self, texts: Any, reader: IndexReader) -> SparseVectors:
         """One row per text."""
         vectors: SparseVectors = self.encoder.encode_queries(texts)
         if not self.collection:
             return vectors
-        counted, generation = self._counted, index.generation
-        if counted is None or counted[0] != generation:
-            counted = generation, CollectionIdf(index.document_frequencies(), len(index))
-            self._counted = counted
-        return counted[1].weigh(vectors, self.encoder.query_table)
+        counted = self._counted.get(reader)
+        if counted is None:
+            counted = self._counted[reader] = CollectionIdf(reader.document_frequencies(), len(reader))
+        return counted.weigh(vectors, self.encoder.query_table)

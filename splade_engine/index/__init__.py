@@ -1,17 +1,24 @@
 """Sparse vectors on disk, searched: `SparseIndex`. Imports neither torch nor transformers."""
 
 from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.effort import Budget, Effort, Exact, Recall
 from splade_engine.index.explain import Placement
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.info import IndexInfo, TunedSetting
-from splade_engine.index.results import SearchResult
+from splade_engine.index.reader import IndexReader
+from splade_engine.index.search import SearchResult
 from splade_engine.index.stream import IndexBatch
 
 __all__ = [
+    "Budget",
     "BuildConfig",
+    "Effort",
+    "Exact",
     "IndexBatch",
     "IndexInfo",
+    "IndexReader",
     "Placement",
+    "Recall",
     "SearchConfig",
     "SearchResult",
     "SparseIndex",

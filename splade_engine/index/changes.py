@@ -1,12 +1,14 @@
-"""Adding, replacing, deleting and merging documents. Each is one commit: all of it happens, or nothing.
+"""Building an index; adding, replacing, deleting and merging documents.
 
-Every change starts from what is published when it holds the lock, not from what the caller had opened, so
-changes of several processes follow one another and none is lost.
+Each is one commit: all of it happens, or nothing. Every change starts from what is published when it holds
+the lock, not from what the caller had opened, so changes of several processes follow one another and none is
+lost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -14,20 +16,60 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.payload import joined_type
-from splade_engine.index.disk.publish import IndexWriter
+from splade_engine.index.disk.publish import IndexWriter, prepare_folder, remove_remains
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import map_container
 from splade_engine.index.merge import cost_of, join_segments
 from splade_engine.index.segment.segment import open_segment, write_deleted
-from splade_engine.index.settings import build_config
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.index.stream import IndexBatch, SegmentStream
 
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
 MERGE_MEMORY = 1024  # MiB that a merge may take when it was not asked for: larger segments wait for `compact`
+
+
+def build(
+    folder: Path,
+    batches: Iterable[IndexBatch],
+    config: BuildConfig,
+    *,
+    encoder: Mapping[str, str | int] | None,
+    overwrite: bool,
+    threads: int,
+    memory: int | None,
+    progress: bool,
+) -> None:
+    """Build an index in `folder`; an index that is there stays as it is until the commit.
+
+    Raises:
+        InvalidInputError, StorageError: as `SparseIndex.build`; a folder that was made is removed again.
+    """
+    made = prepare_folder(folder, overwrite=overwrite)
+    try:
+        with IndexWriter(folder) as writer:
+            stream = SegmentStream(writer, config, threads, memory)
+            records = stream.consume(batches, progress=progress)
+            if not records or stream.n_terms is None:
+                raise InvalidInputError(f"{folder}: no documents to build an index from")
+            if len(records) > 1:  # the budget cut the stream, but a search is fastest in one segment
+                parts = [open_segment(folder, record, stream.n_terms, "offsets") for record in records]
+                records = join_segments(writer, parts, config, threads, memory)
+            manifest = Manifest(
+                generation=writer.generation,
+                n_terms=stream.n_terms,
+                segments=tuple(records),
+                encoder=encoder,
+                config=asdict(config),
+            )
+            writer.commit(manifest)
+    except BaseException:
+        if made:
+            remove_remains(folder)
+        raise
 
 
 def add(
@@ -43,15 +85,19 @@ def add(
     """Add documents; returns how many were added, or with `replace` how many were replaced.
 
     New documents form a segment at the end. While the last segment holds at least half as many live documents
-    as the
-    one before, the two are merged: so each document is rewritten a logarithmic number of times, and a
+    as the one before, the two are merged: so each document is rewritten a logarithmic number of times, and a
     collection that grows by single documents has a logarithmic number of segments.
     """
     with IndexWriter(folder) as writer:
         snapshot = _open(writer, opened)
         manifest = snapshot.manifest
         stream = SegmentStream(
-            writer, build_config(manifest), threads, memory, manifest.n_terms, first_ordinal=manifest.n_docs
+            writer,
+            stored_build_config(manifest.config),
+            threads,
+            memory,
+            manifest.n_terms,
+            first_ordinal=manifest.n_docs,
         )
         records = stream.consume(batches, progress=progress)
         if not records:
@@ -97,7 +143,7 @@ def compact(folder: Path, opened: Snapshot, *, threads: int, memory: int | None)
         snapshot = _open(writer, opened)
         if len(snapshot.segments) <= 1 and all(s.live is None for s in snapshot.segments):
             return
-        config = build_config(snapshot.manifest)
+        config = stored_build_config(snapshot.manifest.config)
         records = join_segments(writer, snapshot.segments, config, threads, memory)
         writer.commit(snapshot.manifest.next(segments=tuple(records)))
 
@@ -205,5 +251,5 @@ def _merge_tail(
             if old is None or old.record != record
             else old
         )
-    config = build_config(snapshot.manifest)
+    config = stored_build_config(snapshot.manifest.config)
     return [*segments[:start], *join_segments(writer, group, config, threads, None)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from splade_engine.errors import IndexCorruptError
-from splade_engine.index.settings import build_config
+from splade_engine.index.config import stored_build_config
 from splade_engine.index.snapshot import open_snapshot
 
 
@@ -24,7 +24,7 @@ def check_index(folder: Path, *, deep: bool = True, threads: int = 1) -> None:
         IndexNotFoundError, IndexVersionError, StorageError: as opening does.
     """
     snapshot = open_snapshot(folder, "full")
-    config = build_config(snapshot.manifest)
+    config = stored_build_config(snapshot.manifest.config)
     if not deep:
         return
     from splade_engine.index.segment.build import build_segment

@@ -1,14 +1,16 @@
-"""How a segment is built and searched: frozen, validated, every default with its source."""
+"""How an index is built, and how much a search may cost: frozen, validated, every default with its source."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import IndexCorruptError, InvalidInputError
 
 
-def _check_integer(owner: str, name: str, value: Any, low: int, high: int) -> None:
+def check_integer(owner: str, name: str, value: Any, low: int, high: int) -> None:
+    """Raises InvalidInputError unless `value` is an integer from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InvalidInputError(f"{owner}.{name} must be an integer between {low} and {high}, got {value!r}")
 
@@ -25,21 +27,18 @@ def _check_bool(owner: str, name: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """What is stored of a segment.
-
-    Attributes:
-        weights: how document weights are stored, and so what "exact" is exact over. "float16" keeps each
-            weight within a relative 2^-11 (Seismic's default as well); "float32" keeps it as given; "uint8"
-            takes the nearest of 255 multiples of one scale per document, a 255th of its largest weight, and
-            needs a byte less per entry; "auto" takes float16 unless a weight lies outside its range.
-        terms: how the term numbers of documents are stored. "plain" takes 16 bits each, or 32 where there are
-            more than 65,536; "split" keeps the lower half of the bits apart from the upper one, which is a
-            run of bits per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain".
-
-    What each choice costs in recall, bytes and time is measured in docs/performance.md.
+    """What is stored of a segment. What each choice costs in recall, bytes and time is measured in
+    docs/performance.md.
     """
 
+    # How document weights are stored, and so what "exact" is exact over. "float16" keeps each weight within
+    # a relative 2^-11 (Seismic's default as well); "float32" keeps it as given; "uint8" takes the nearest of
+    # 255 multiples of one scale per document, a 255th of its largest weight, and needs a byte less per
+    # entry; "auto" takes float16 unless a weight lies outside its range.
     weights: Literal["auto", "float16", "float32", "uint8"] = "auto"
+    # How the term numbers of documents are stored. "plain" takes 16 bits each, or 32 where there are more
+    # than 65,536; "split" keeps the lower half of the bits apart from the upper one, which is a run of bits
+    # per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain".
     terms: Literal["auto", "plain", "split"] = "auto"
 
     def __post_init__(self) -> None:
@@ -47,25 +46,34 @@ class BuildConfig:
         _check_choice("BuildConfig", "terms", self.terms, ("auto", "plain", "split"))
 
 
+def stored_build_config(settings: Mapping[str, Any]) -> BuildConfig:
+    """The build settings that a manifest stores.
+
+    Raises:
+        IndexCorruptError: if what is stored is no BuildConfig.
+    """
+    try:
+        return BuildConfig(**settings)
+    except (TypeError, InvalidInputError) as error:
+        raise IndexCorruptError(f"stored build settings: {error}") from None
+
+
+MOST_POSTINGS = 1 << 40
+MOST_CANDIDATES = 1 << 30
+
+
 @dataclass(frozen=True)
 class SearchConfig:
-    """How much work a query may cost.
-
-    Attributes:
-        exact: the true top k over the stored weights; the other fields are then without effect.
-        max_postings: about how many list entries are walked per query: those with the largest impact (query
-            weight x document weight; impact ordering: Anh and Moffat, SIGIR 2006), divided by the fourth root
-            of the length of the list. A query whose lists hold little more is answered exactly, which is then
-            as fast.
-        n_candidates: how many documents per query, those with the largest sums over the entries walked, are
-            scored in full; at least k of them are.
+    """How much work a query may cost, as it is stored by `tune`; in a search the same as `Exact()` or
+    `Budget(max_postings, n_candidates)` of `splade_engine.index.effort`, which tell what the fields mean.
     """
 
+    # the other fields are then without effect
     exact: bool = False
     max_postings: int = 30_000
     n_candidates: int = 150
 
     def __post_init__(self) -> None:
         _check_bool("SearchConfig", "exact", self.exact)
-        _check_integer("SearchConfig", "max_postings", self.max_postings, 1, 1 << 40)
-        _check_integer("SearchConfig", "n_candidates", self.n_candidates, 1, 1 << 30)
+        check_integer("SearchConfig", "max_postings", self.max_postings, 1, MOST_POSTINGS)
+        check_integer("SearchConfig", "n_candidates", self.n_candidates, 1, MOST_CANDIDATES)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.config import SearchConfig
+from splade_engine.index.effort import Exact
 from splade_engine.index.search import Plan, allowed_documents, search
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
@@ -40,7 +40,9 @@ class Placement:
     terms: tuple[tuple[int, float, float], ...]
 
 
-def place(snapshot: Snapshot, query: SparseVectors, id: str, k: int, plan: Plan, where: Any) -> Placement:
+def explain_placement(
+    snapshot: Snapshot, query: SparseVectors, id: str, k: int, plan: Plan, where: Any
+) -> Placement:
     """Explain the place of the document `id` in a search for `query` (a batch of one).
 
     Raises:
@@ -89,7 +91,7 @@ def _exact(snapshot: Snapshot, query: SparseVectors, ordinal: int, where: Any) -
     """Exact score and rank; (0, 0) where the document is not among all the hits there are."""
     depth, n = _FIRST_DEPTH, int(snapshot.bases[-1])
     while True:
-        found = search(snapshot, query, min(depth, n), Plan(SearchConfig(exact=True), shared=False), 1, where)
+        found = search(snapshot, query, min(depth, n), Plan(Exact(), shared=False), 1, where)
         places = np.flatnonzero(found.ordinals[0] == ordinal)
         if len(places):
             return float(found.scores[0, places[0]]), int(places[0]) + 1

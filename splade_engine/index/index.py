@@ -1,51 +1,60 @@
 """`SparseIndex`: document vectors on disk, searched exactly or approximately, changed while others read.
 
-The folder holds immutable segments and one manifest (docs/format.md). An open index is a snapshot: it keeps
-answering from its generation, whatever other processes publish, until `refresh`.
+The folder holds immutable segments and one manifest (docs/format.md). What is asked is answered by an
+`IndexReader`, which keeps its generation; `SparseIndex` moves to the newest one with every change it makes,
+and with `refresh`.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import changes, tuning
-from splade_engine.index import search as searching
-from splade_engine.index.arguments import (
-    check_queries,
-    checked_fingerprint,
-    checked_threads,
-)
+from splade_engine.index.arguments import checked_fingerprint, checked_threads
 from splade_engine.index.check import check_index
-from splade_engine.index.config import BuildConfig, SearchConfig
-from splade_engine.index.disk.publish import IndexWriter, prepare_folder, remove_remains
-from splade_engine.index.disk.records import Manifest
-from splade_engine.index.explain import Placement, place
-from splade_engine.index.info import TunedSetting
-from splade_engine.index.merge import join_segments
-from splade_engine.index.opened import OpenedIndex
-from splade_engine.index.results import SearchResult
-from splade_engine.index.segment.segment import Verify, open_segment
-from splade_engine.index.snapshot import open_snapshot
-from splade_engine.index.stream import IndexBatch, SegmentStream, batches_of
+from splade_engine.index.config import BuildConfig
+from splade_engine.index.effort import Effort, EffortOptions
+from splade_engine.index.explain import Placement
+from splade_engine.index.info import IndexInfo, TunedSetting
+from splade_engine.index.reader import IndexReader
+from splade_engine.index.search import SearchResult
+from splade_engine.index.segment.segment import Verify
+from splade_engine.index.stream import IndexBatch, batches_of
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from splade_engine.index.filter.parse import Filter
-
-    Where = str | Mapping[str, Any] | Filter
+    from splade_engine.index.reader import Where
 
 Input = SparseVectors | Iterable[SparseVectors | IndexBatch]
 
 
-class SparseIndex(OpenedIndex):
-    """An index in a folder. Made by `build` or `open`; safe to search from many threads at once."""
+class SparseIndex:
+    """An index in a folder. Made by `build` or `open`; safe to search from many threads at once.
+
+    Whatever can be asked of it is answered by `reader`; its methods of the same names are short for that.
+    """
+
+    def __init__(self, reader: IndexReader) -> None:
+        self._reader = reader
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._reader.path
+
+    @property
+    def reader(self) -> IndexReader:
+        """The generation that is open now. It stays as it is when the index moves on."""
+        return self._reader
 
     # ---- making and opening --------------------------------------------------------------
 
@@ -85,29 +94,16 @@ class SparseIndex(OpenedIndex):
             StorageError: if the disk refuses; what was there before stays.
         """
         folder = Path(path)
-        config = config or BuildConfig()
-        made = prepare_folder(folder, overwrite=overwrite)
-        try:
-            with IndexWriter(folder) as writer:
-                stream = SegmentStream(writer, config, checked_threads(threads), memory)
-                records = stream.consume(batches_of(vectors, ids, payload), progress=progress)
-                if not records or stream.n_terms is None:
-                    raise InvalidInputError(f"{folder}: no documents to build an index from")
-                if len(records) > 1:  # the budget cut the stream, but a search is fastest in one segment
-                    parts = [open_segment(folder, record, stream.n_terms, "offsets") for record in records]
-                    records = join_segments(writer, parts, config, stream.threads, memory)
-                manifest = Manifest(
-                    generation=writer.generation,
-                    n_terms=stream.n_terms,
-                    segments=tuple(records),
-                    encoder=None if encoder is None else checked_fingerprint(encoder),
-                    config=asdict(config),
-                )
-                writer.commit(manifest)
-        except BaseException:
-            if made:
-                remove_remains(folder)
-            raise
+        changes.build(
+            folder,
+            batches_of(vectors, ids, payload),
+            config or BuildConfig(),
+            encoder=None if encoder is None else checked_fingerprint(encoder),
+            overwrite=overwrite,
+            threads=checked_threads(threads),
+            memory=memory,
+            progress=progress,
+        )
         return cls.open(folder)
 
     @classmethod
@@ -127,8 +123,7 @@ class SparseIndex(OpenedIndex):
         """
         if verify not in ("full", "offsets"):
             raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r}")
-        folder = Path(path)
-        return cls(folder, open_snapshot(folder, verify), verify)
+        return cls(IndexReader.open(Path(path), verify))
 
     def check(self, *, deep: bool = True, threads: int | None = None) -> None:
         """Verify what is published in the folder now: checksums and structure, and with `deep` that the lists
@@ -141,39 +136,27 @@ class SparseIndex(OpenedIndex):
 
     def refresh(self) -> Self:
         """Move to the generation that is published now; does nothing where it is the same."""
-        self._snapshot = open_snapshot(self.path, self._verify, self._snapshot)
+        self._reader = self._reader.newest()
         return self
 
-    # ---- searching -----------------------------------------------------------------------
+    # ---- asking: see IndexReader ---------------------------------------------------------
 
     def search(
         self,
         queries: SparseVectors,
         k: int = 10,
         *,
-        accuracy: float | None = None,
-        exact: bool = False,
-        config: SearchConfig | None = None,
+        effort: Effort | None = None,
         threads: int = 1,
         where: Where | None = None,
+        **shorthand: Unpack[EffortOptions],
     ) -> SearchResult:
-        """The `k` documents with the largest dot product with each query; only scores above 0 are hits.
+        """The `k` documents with the largest dot product with each query, see `IndexReader.search`.
 
-        Without `exact`, `accuracy` or `config` a small segment is searched exactly, which is fastest there,
-        and a large one with the default settings. The result depends on no number of threads.
-
-        Args:
-            accuracy: the share of the exact top k to find, by settings that `tune` measured; 1.0 is exact.
-            where: a filter on the payload, see `splade_engine.index.filter.parse`.
-
-        Raises:
-            InvalidInputError: k < 1, another vocabulary, contradicting arguments, a filter that does not
-                parse.
+        `exact=True`, `accuracy=0.95` (a share of the exact top k, by settings that `tune` measured) and
+        `config=SearchConfig(...)` are shorthands for an `effort`.
         """
-        snapshot = self._snapshot
-        plan = searching.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
-        check_queries(queries, snapshot.manifest.n_terms)
-        return searching.search(snapshot, queries, k, plan, checked_threads(threads), where)
+        return self._reader.search(queries, k, effort=effort, threads=threads, where=where, **shorthand)
 
     def explain(
         self,
@@ -181,16 +164,62 @@ class SparseIndex(OpenedIndex):
         id: str,
         k: int = 10,
         *,
-        accuracy: float | None = None,
-        exact: bool = False,
-        config: SearchConfig | None = None,
+        effort: Effort | None = None,
         where: Where | None = None,
+        **shorthand: Unpack[EffortOptions],
     ) -> Placement:
         """Why the document `id` is, or is not, among the `k` hits of one query; options as for `search`."""
-        snapshot = self._snapshot
-        plan = searching.Plan.of(snapshot, k, accuracy=accuracy, exact=exact, config=config)
-        check_queries(query, snapshot.manifest.n_terms)
-        return place(snapshot, query, id, k, plan, where)
+        return self._reader.explain(query, id, k, effort=effort, where=where, **shorthand)
+
+    def ids(self, ordinals: ArrayLike | None = None) -> list[str]:
+        """The ids of these ordinals; without any, those of all live documents in order."""
+        return self._reader.ids(ordinals)
+
+    def ordinal(self, id: str) -> int:
+        """The ordinal of the live document with this id; InvalidInputError if there is none."""
+        return self._reader.ordinal(id)
+
+    def vectors(self, ordinals: ArrayLike | None = None) -> SparseVectors:
+        """The stored vectors of these documents (of all live ones), in this order."""
+        return self._reader.vectors(ordinals)
+
+    def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
+        """The stored row of each of these documents; {} where the index has no payload."""
+        return self._reader.payload(ordinals)
+
+    def document_frequencies(self) -> NDArray[np.int64]:
+        """int64[n_terms]: how many live documents hold each term."""
+        return self._reader.document_frequencies()
+
+    def info(self) -> IndexInfo:
+        """What the index holds, from the manifest alone."""
+        return self._reader.info()
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary."""
+        return self._reader.n_terms
+
+    @property
+    def encoder(self) -> Mapping[str, str | int] | None:
+        """Fingerprint of the encoder of the vectors, as given to `build`."""
+        return self._reader.encoder
+
+    @property
+    def generation(self) -> int:
+        """Number of the generation that is open; every change adds 1."""
+        return self._reader.generation
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._reader
+
+    def __repr__(self) -> str:
+        return f"SparseIndex({str(self.path)!r}, {len(self)} documents, {self.n_terms} terms)"
+
+    # ---- tuning --------------------------------------------------------------------------
 
     def tune(
         self,
@@ -214,7 +243,7 @@ class SparseIndex(OpenedIndex):
             IndexLockedError, StorageError: as for every change.
         """
         records = tuning.measure(
-            self._snapshot,
+            self._reader.snapshot,
             queries,
             k=k,
             targets=targets,
@@ -278,7 +307,7 @@ class SparseIndex(OpenedIndex):
     ) -> int:
         count = changes.add(
             self.path,
-            self._snapshot,
+            self._reader.snapshot,
             batches,
             replace=replace,
             threads=checked_threads(threads),
@@ -295,7 +324,7 @@ class SparseIndex(OpenedIndex):
             InvalidInputError: if an id is not in the index, or given twice; nothing has changed then.
             IndexLockedError, StorageError: nothing has changed then.
         """
-        count = changes.delete(self.path, self._snapshot, ids)
+        count = changes.delete(self.path, self._reader.snapshot, ids)
         self.refresh()
         return count
 
@@ -306,15 +335,15 @@ class SparseIndex(OpenedIndex):
         Ordinals are numbered through again; the order of the documents stays. Results are those of an index
         built from the live documents.
         """
-        changes.compact(self.path, self._snapshot, threads=checked_threads(threads), memory=memory)
+        changes.compact(self.path, self._reader.snapshot, threads=checked_threads(threads), memory=memory)
         self.refresh()
-        return len(self._snapshot.segments)
+        return self.info().n_segments
 
     # ---- processes -----------------------------------------------------------------------
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process that is handed an index opens it itself."""
-        return _reopened, (str(self.path), self._verify)
+        return _reopened, (str(self.path), self._reader._verify)
 
 
 def _reopened(path: str, verify: Verify) -> SparseIndex:

@@ -70,7 +70,7 @@ class IndexInfo:
         return self.nnz / max(1, self.n_docs + self.n_deleted)
 
 
-def look(path: Path, snapshot: Snapshot) -> IndexInfo:
+def index_info(path: Path, snapshot: Snapshot) -> IndexInfo:
     """What this generation of the index in the folder `path` holds."""
     manifest = snapshot.manifest
     sizes: dict[str, int] = {"manifest": snapshot.manifest_bytes}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.config import SearchConfig
-from splade_engine.index.results import SearchResult
-from splade_engine.index.settings import search_config
+from splade_engine.index.effort import Budget, Effort, Exact, Recall, Work, stored_work
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 
@@ -26,44 +26,69 @@ MAX_K = 1_000_000  # hits per query that may be asked of an index with fewer doc
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How an index is searched: the settings, meant for one segment each, or (`shared`) for all together."""
+class SearchResult:
+    """The best documents of each query, best first; equal scores are in the order of ordinals.
 
-    config: SearchConfig
+    Attributes:
+        ordinals: int64[n_queries, k], -1 where a query has fewer hits.
+        scores: float32[n_queries, k], -inf where a query has fewer hits.
+        docs_scored: int64[n_queries], documents whose full score was computed.
+        exact: whether the hits are the true top k over the stored weights.
+    """
+
+    ordinals: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    docs_scored: NDArray[np.int64]
+    exact: bool
+    names: Callable[[NDArray[np.int64]], list[str]] = field(repr=False, compare=False)
+
+    @cached_property
+    def ids(self) -> list[list[str]]:
+        """The ids of the hits of each query (only of hits: a row may be shorter than k)."""
+        found = self.ordinals >= 0
+        flat = self.names(self.ordinals[found])
+        ends = np.cumsum(found.sum(axis=1)).tolist()
+        return [flat[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+
+    def __getstate__(self) -> dict[str, object]:
+        """A result that goes to another process takes its ids along, not the index."""
+        return {**self.__dict__, "ids": self.ids, "names": None}
+
+    def __len__(self) -> int:
+        return len(self.ordinals)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an index is searched: the work, meant for one segment each, or (`shared`) for all together."""
+
+    work: Work
     shared: bool
 
     @classmethod
-    def of(
-        cls, snapshot: Snapshot, k: int, *, accuracy: float | None, exact: bool, config: SearchConfig | None
-    ) -> Plan:
-        """The plan for the arguments of a search.
+    def of(cls, snapshot: Snapshot, k: int, effort: Effort) -> Plan:
+        """What this effort means for a search of `k` documents in this index.
 
         Raises:
-            InvalidInputError: if they contradict each other or are out of range.
+            InvalidInputError: if k is out of range.
         """
         check_k(k, int(snapshot.bases[-1]))
-        if (accuracy is not None) + exact + (config is not None) > 1:
-            raise InvalidInputError("search: give one of accuracy, exact and config")
-        if exact or accuracy == 1.0:
-            return cls(SearchConfig(exact=True), shared=False)
-        if config is not None:
-            return cls(config, shared=False)
-        if accuracy is not None and not 0.0 < accuracy <= 1.0:
-            raise InvalidInputError(f"search: accuracy must be above 0 and at most 1, got {accuracy}")
-        if snapshot.bases[-1] <= EXACT_UP_TO:
-            return cls(SearchConfig(exact=True), shared=False)
-        return cls(settings_for(snapshot, k, accuracy), shared=True)
+        if not isinstance(effort, Recall):
+            return cls(effort, shared=False)
+        if effort.share == 1.0 or snapshot.bases[-1] <= EXACT_UP_TO:
+            return cls(Exact(), shared=False)
+        return cls(tuned_work(snapshot, k, effort.share), shared=True)
 
-    def for_segment(self, n_docs: int, all_docs: int) -> SearchConfig:
-        """The settings for a segment of `n_docs` documents of an index of `all_docs`.
+    def for_segment(self, n_docs: int, all_docs: int) -> Work:
+        """The work in a segment of `n_docs` documents of an index of `all_docs`.
 
         Shared entries to walk are dealt out by size, so that an index in several segments costs less than as
         many times the same index in one.
         """
-        if not self.shared or self.config.exact or n_docs == all_docs:
-            return self.config
-        postings = max(MIN_POSTINGS, self.config.max_postings * n_docs // all_docs)
-        return replace(self.config, max_postings=min(postings, self.config.max_postings))
+        if not self.shared or isinstance(self.work, Exact) or n_docs == all_docs:
+            return self.work
+        postings = max(MIN_POSTINGS, self.work.max_postings * n_docs // all_docs)
+        return replace(self.work, max_postings=min(postings, self.work.max_postings))
 
 
 def check_k(k: int, n_docs: int) -> None:
@@ -78,16 +103,14 @@ def check_k(k: int, n_docs: int) -> None:
         raise InvalidInputError(f"k must be at most {max(MAX_K, n_docs)}, got {k}")
 
 
-def settings_for(snapshot: Snapshot, k: int, accuracy: float | None) -> SearchConfig:
-    """The tuned settings for this accuracy at this k or the next larger one; the defaults where there are
-    none.
+def tuned_work(snapshot: Snapshot, k: int, target: float) -> Work:
+    """What was measured to reach this recall at this k or the next larger one; the default budget where
+    nothing was.
     """
-    target = 0.95 if accuracy is None else accuracy
     fitting = [t for t in snapshot.manifest.tuning if t.k >= k and t.target >= target]
     if not fitting:
-        return SearchConfig()
-    best = min(fitting, key=lambda t: (t.k, t.target))
-    return search_config(best.settings)
+        return Budget()
+    return stored_work(min(fitting, key=lambda t: (t.k, t.target)).settings)
 
 
 def search(
@@ -107,10 +130,10 @@ def search(
     for segment, base, allowed in zip(snapshot.segments, snapshot.bases.tolist(), keep, strict=False):
         if allowed is not None and not allowed.any():
             continue
-        config = plan.for_segment(len(segment), int(snapshot.bases[-1]))
-        exact &= config.exact
+        work = plan.for_segment(len(segment), int(snapshot.bases[-1]))
+        exact &= isinstance(work, Exact)
         width = min(k, len(segment))
-        hits = segment.searcher.search(queries, width, config, threads=threads, allowed=allowed)
+        hits = segment.searcher.search(queries, width, work, threads=threads, allowed=allowed)
         docs_scored += hits.docs_scored
         found.append((np.where(hits.ordinals >= 0, hits.ordinals + base, -1), hits.scores))
     if len(found) == 1:

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
+from splade_engine.index.arguments import default_threads
+from splade_engine.index.config import stored_build_config
 from splade_engine.index.disk.ids import encode_ids, hash_ids
 from splade_engine.index.disk.publish import MANIFEST, read_manifest
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.disk.storage import digest
+from splade_engine.index.effort import stored_work
 from splade_engine.index.segment.layout import n_windows
-from splade_engine.index.segment.segment import Segment, Verify, naming, open_deleted, open_segment
-from splade_engine.index.settings import check_settings
-from splade_engine.index.stream import default_threads
+from splade_engine.index.segment.segment import Segment, Verify, open_deleted, open_segment, structure_errors
 from splade_engine.vectors import SparseVectors
 
 _ATTEMPTS = 100  # each failed one needs a writer that published in between
@@ -93,6 +94,15 @@ class Snapshot:
         together, places = SparseVectors.concat(parts), np.concatenate(order)
         return together if (np.diff(places) > 0).all() else together[np.argsort(places)]
 
+    def payload(self, ordinals: NDArray[np.int64]) -> list[dict[str, Any]]:
+        """The stored row of each of these documents; {} where a segment has no payload."""
+        return self.gather(
+            ordinals,
+            lambda segment, local: (
+                [{}] * len(local) if segment.payload is None else segment.payload.rows(local)
+            ),
+        )
+
     def document_frequencies(self) -> NDArray[np.int64]:
         """int64[V]: how many live documents hold each term; from the lengths of the lists, less what is
         deleted.
@@ -138,12 +148,19 @@ def open_snapshot(folder: Path, verify: Verify, previous: Snapshot | None = None
             if attempt == _ATTEMPTS - 1 or read_manifest(folder)[1] == data:
                 raise
             continue
-        with naming(folder / MANIFEST):
+        with structure_errors(folder / MANIFEST):
             check_settings(manifest)
         if verify == "full":
             _check_unique(folder, segments)
         return Snapshot.of(manifest, segments, data)
     raise AssertionError("unreachable")
+
+
+def check_settings(manifest: Manifest) -> None:
+    """Raises IndexCorruptError if any stored settings are not valid."""
+    stored_build_config(manifest.config)
+    for record in manifest.tuning:
+        stored_work(record.settings)
 
 
 def _open_segments(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -45,11 +44,6 @@ class IndexBatch(NamedTuple):
 def segment_cost(nnz: int, n_docs: int, payload_bytes: int) -> int:
     """Peak bytes of memory that building a segment of this size takes."""
     return nnz * _BYTES_PER_ENTRY + n_docs * _BYTES_PER_DOC + 3 * payload_bytes
-
-
-def default_threads() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def batches_of(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.config import SearchConfig
 from splade_engine.index.disk.records import TuningRecord
+from splade_engine.index.effort import Budget, Exact, Work, settings_of
 from splade_engine.index.search import Plan, check_k, search
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
@@ -28,9 +28,9 @@ _REPEATS = 2  # the faster of two runs counts: the first one warms the caches
 
 @dataclass(frozen=True)
 class Measurement:
-    """Settings, the share of the exact hits that they found, and their time per query."""
+    """A search, the share of the exact hits that they found, and their time per query."""
 
-    config: SearchConfig
+    work: Work
     recall: float
     microseconds: float
 
@@ -61,35 +61,35 @@ def measure(
         raise InvalidInputError(
             f"tune: queries over {queries.n_terms} terms, the index has {snapshot.manifest.n_terms}"
         )
-    truth, exact = _timed(snapshot, queries, k, SearchConfig(exact=True), threads)
+    truth, exact = _timed(snapshot, queries, k, Exact(), threads)
     if not (truth >= 0).any():
         raise InvalidInputError("tune: none of the queries has a hit")
-    tried = [Measurement(SearchConfig(exact=True), 1.0, exact)]
-    ladders: Iterable[list[SearchConfig]] = list(_ladders(k, int(snapshot.bases[-1])))
+    tried = [Measurement(Exact(), 1.0, exact)]
+    ladders: Iterable[list[Budget]] = list(_ladders(k, int(snapshot.bases[-1])))
     for ladder in tqdm(ladders, desc="tuning", unit=" query cuts") if progress else ladders:
         tried += _climb(snapshot, queries, k, ladder, truth, wanted[-1], threads)
     return [_record(tried, target, k, len(queries)) for target in wanted]
 
 
-def _ladders(k: int, n_docs: int) -> Iterator[list[SearchConfig]]:
+def _ladders(k: int, n_docs: int) -> Iterator[list[Budget]]:
     for postings in POSTINGS:
         counts = sorted({min(k * factor, n_docs) for factor in CANDIDATES_PER_HIT})
-        yield [SearchConfig(max_postings=postings, n_candidates=count) for count in counts]
+        yield [Budget(postings, count) for count in counts]
 
 
 def _climb(
     snapshot: Snapshot,
     queries: SparseVectors,
     k: int,
-    ladder: Sequence[SearchConfig],
+    ladder: Sequence[Budget],
     truth: NDArray[np.int64],
     enough: float,
     threads: int,
 ) -> list[Measurement]:
     found: list[Measurement] = []
-    for config in ladder:
-        ordinals, microseconds = _timed(snapshot, queries, k, config, threads)
-        found.append(Measurement(config, recall(ordinals, truth), microseconds))
+    for work in ladder:
+        ordinals, microseconds = _timed(snapshot, queries, k, work, threads)
+        found.append(Measurement(work, recall(ordinals, truth), microseconds))
         gained = len(found) < 2 or found[-1].recall > found[-2].recall + 1e-4
         if found[-1].recall >= enough or not gained:
             break
@@ -97,9 +97,9 @@ def _climb(
 
 
 def _timed(
-    snapshot: Snapshot, queries: SparseVectors, k: int, config: SearchConfig, threads: int
+    snapshot: Snapshot, queries: SparseVectors, k: int, work: Work, threads: int
 ) -> tuple[NDArray[np.int64], float]:
-    plan, best = Plan(config, shared=True), float("inf")
+    plan, best = Plan(work, shared=True), float("inf")
     for _ in range(_REPEATS):
         start = time.perf_counter()
         result = search(snapshot, queries, k, plan, threads, None)
@@ -115,7 +115,7 @@ def recall(ordinals: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
 
 def _record(tried: Sequence[Measurement], target: float, k: int, n_queries: int) -> TuningRecord:
     best = min((m for m in tried if m.recall >= target), key=lambda m: m.microseconds)
-    return TuningRecord(k, target, best.recall, best.microseconds, n_queries, asdict(best.config))
+    return TuningRecord(k, target, best.recall, best.microseconds, n_queries, settings_of(best.work))
 
 
 def queries_from_documents(snapshot: Snapshot, sample: int, seed: int) -> SparseVectors:

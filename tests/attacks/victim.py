@@ -48,7 +48,7 @@ def copy(source: Path, target: Path) -> Path:
 def answers(folder: Path, **options: Any) -> int:
     """A hash of everything that the index says, after checking that it makes sense."""
     ix = SparseIndex.open(folder, **options)
-    n = int(ix._snapshot.bases[-1])
+    n = int(ix.reader.snapshot.bases[-1])
     said: list[Any] = [len(ix), ix.n_terms, sorted((ix.encoder or {}).items()), ix.ids()]
     said += [ix.info().tuned, ix.info().columns]
     if ix.n_terms == QUERIES.n_terms:

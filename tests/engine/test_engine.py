@@ -17,7 +17,7 @@ from splade_engine.errors import (
     IndexNotFoundError,
     InvalidInputError,
 )
-from splade_engine.index import SparseIndex
+from splade_engine.index import IndexReader, SparseIndex
 from splade_engine.vectors import SparseVectors
 from tests.fake_encoder import FakeEncoder
 
@@ -89,7 +89,7 @@ def test_texts_are_read_only_when_asked_for(engine, monkeypatch):
     def unreadable(self, ordinals):
         raise OSError("gone")
 
-    monkeypatch.setattr(SparseIndex, "payload", unreadable)
+    monkeypatch.setattr(IndexReader, "payload", unreadable)
     hits = engine.search("sea wind", k=3)
     assert ids(hits) == ["storm", "tides", "ship"]
     with pytest.raises(OSError, match="gone"):
@@ -103,7 +103,7 @@ def test_a_search_opens_nothing(engine, monkeypatch):
     def opened(*args, **options):
         raise AssertionError("the index was opened again")
 
-    monkeypatch.setattr("splade_engine.index.index.open_snapshot", opened)
+    monkeypatch.setattr("splade_engine.index.reader.open_snapshot", opened)
     assert [hit.id for hit in engine.search("ship sea")] == before != []
 
 
@@ -117,8 +117,8 @@ def test_hits_stay_true_when_the_index_changes(engine):
 
 def test_one_read_serves_all_hits_of_a_query(engine, monkeypatch):
     calls = []
-    original = SparseIndex.payload
-    monkeypatch.setattr(SparseIndex, "payload", lambda self, o: calls.append(1) or original(self, o))
+    original = IndexReader.payload
+    monkeypatch.setattr(IndexReader, "payload", lambda self, o: calls.append(1) or original(self, o))
     hits = engine.search("sea wind", k=3)
     assert [hit.text and hit.title is not None and hit.metadata is not None for hit in hits] == [True] * 3
     assert len(calls) == 1

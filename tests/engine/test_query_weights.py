@@ -50,7 +50,7 @@ def test_queries_of_a_model_are_left_alone(tmp_path) -> None:
         (QueryEncoder(TableEncoder(), collection=False), True),
         (QueryEncoder(TableEncoder()), False),
     ):
-        assert (encode(["moon and sea"], index).weights.tolist() == plain.weights.tolist()) is same
+        assert (encode(["moon and sea"], index.reader).weights.tolist() == plain.weights.tolist()) is same
 
 
 def test_the_engine_follows_its_index(tmp_path) -> None:
@@ -77,7 +77,7 @@ def test_frequencies_are_those_of_the_live_documents(tmp_path) -> None:
     index = made.changed_index(tmp_path / "ix")
     live = index.vectors()
     expected = np.bincount(live.terms, minlength=index.n_terms)
-    everything = index.vectors(np.arange(index._snapshot.bases[-1]))
+    everything = index.vectors(np.arange(index.reader.snapshot.bases[-1]))
     assert np.bincount(everything.terms, minlength=index.n_terms).tolist() != expected.tolist(), (
         "some are deleted"
     )

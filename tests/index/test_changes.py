@@ -124,9 +124,9 @@ def test_merges_and_compaction_keep_to_the_memory(memory_path: Path, monkeypatch
     for i in range(4):
         ix.add(made.vectors(i, 60), [f"{i}-{j}" for j in range(60)], threads=1, memory=150)
     before = made.answers(ix, queries)
-    assert [len(s) for s in ix._snapshot.segments] == [100, 120, 120]
+    assert [len(s) for s in ix.reader.snapshot.segments] == [100, 120, 120]
     ix.add(made.vectors(9, 500), [f"x{j}" for j in range(500)], threads=1)
-    assert [len(s) for s in ix._snapshot.segments] == [840]  # 840 MiB, within the default of 1,024
+    assert [len(s) for s in ix.reader.snapshot.segments] == [840]  # 840 MiB, within the default of 1,024
     ix.delete([f"x{j}" for j in range(500)])
     assert ix.compact(memory=64) == 1
     assert made.answers(ix, queries) == before
@@ -154,7 +154,7 @@ def test_after_many_merges_every_byte_is_that_of_one_build(memory_path: Path, co
     ix.compact(threads=1)
     given = SparseVectors.concat(batches)[np.flatnonzero(kept)]
     whole = SparseIndex.build(memory_path / "whole", given, ix.ids(), config=config, threads=1)
-    (a,), (b,) = ix._snapshot.segments, whole._snapshot.segments
+    (a,), (b,) = ix.reader.snapshot.segments, whole.reader.snapshot.segments
     assert all(np.array_equal(a.arrays[name], b.arrays[name]) for name in b.arrays)
     ix.check(deep=True)
 

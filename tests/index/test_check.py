@@ -15,7 +15,7 @@ from tests.index import made
 
 def forge(ix: SparseIndex, **changed: np.ndarray) -> None:
     """Publish the first segment with other arrays, under right checksums."""
-    segment = ix._snapshot.segments[0]
+    segment = ix.reader.snapshot.segments[0]
     with IndexWriter(ix.path) as writer:
         postings = writer.add_file("postings", {**segment.arrays, **changed})
         others = writer.current().segments[1:]
@@ -40,7 +40,7 @@ def test_codes_that_no_build_gives_are_found_by_the_deep_check(tmp_path: Path, c
     config = BuildConfig("uint8", "split")
     ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 30), config=config, threads=1)
     ix.check()
-    arrays = ix._snapshot.segments[0].arrays
+    arrays = ix.reader.snapshot.segments[0].arrays
     scales, codes = arrays["doc_scales"].copy(), arrays["doc_weights_8"].copy()
     if change == "scale":
         scales[0] *= np.float32(0.5)
@@ -54,7 +54,7 @@ def test_codes_that_no_build_gives_are_found_by_the_deep_check(tmp_path: Path, c
 
 def test_lists_of_other_vectors_are_found_only_by_the_deep_check(tmp_path: Path) -> None:
     ix = made.changed_index(tmp_path / "ix")
-    codes = ix._snapshot.segments[0].arrays["list_codes"].copy()
+    codes = ix.reader.snapshot.segments[0].arrays["list_codes"].copy()
     codes[np.argmax(codes > 1)] -= 1  # an upper bound that is none: hits could be lost without a word
     forge(ix, list_codes=codes)
     ix.check(deep=False)

@@ -222,7 +222,9 @@ def test_a_selective_filter_still_gives_k_hits(tmp_path: Path) -> None:
     ix = made.index(tmp_path / "ix", 400)
     ix.add(made.vectors(5, 30), [f"n{i}" for i in range(30)])  # without payload: null throughout
     queries = made.vectors(9, 6)
-    mask = matching(parse_where("year < 1995 and open = true"), ix._snapshot.segments[0].payload.table, 400)
+    mask = matching(
+        parse_where("year < 1995 and open = true"), ix.reader.snapshot.segments[0].payload.table, 400
+    )
     found = ix.search(queries, 3, where="year < 1995 and open = true", exact=True)
     every = ix.search(queries, 430, exact=True)
     for i in range(len(queries)):
@@ -244,7 +246,7 @@ def test_the_answers_of_the_last_filters_are_kept(tmp_path: Path) -> None:
     ix, queries = made.changed_index(tmp_path / "ix"), made.vectors(9, 3)
     filters = [f"year >= {year}" for year in range(1980, 1992)]
     first = [ix.search(queries, 5, where=w, exact=True).ids for w in filters]
-    masks = ix._snapshot.masks
+    masks = ix.reader.snapshot.masks
     assert list(masks) == [repr(parse_where(w)) for w in filters[-search.KEPT_MASKS :]]
     with mock.patch("splade_engine.index.filter.evaluate.matching") as evaluated:
         assert ix.search(queries, 5, where={"year": {">=": 1991}}, exact=True).ids == first[-1]

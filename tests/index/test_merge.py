@@ -61,7 +61,7 @@ def test_a_join_through_files_is_a_build_of_the_live_documents(
     ix = in_parts(memory_path / "ix", 3, 5, config)
     if deleted:
         ix.delete(["0", "17", "1-3", *[f"2-{j}" for j in range(20)]])
-    live = ix._snapshot.live_ordinals()
+    live = ix.reader.snapshot.live_ordinals()
     vectors, ids, rows = ix.vectors(live), ix.ids(), ix.payload(live)
     ix.compact(memory=64)
     assert little_memory
@@ -73,7 +73,7 @@ def test_a_join_through_files_is_a_build_of_the_live_documents(
         config=config,
         threads=1,
     )
-    (a,), (b,) = ix._snapshot.segments, whole._snapshot.segments
+    (a,), (b,) = ix.reader.snapshot.segments, whole.reader.snapshot.segments
     for name, array in a.arrays.items():
         assert np.array_equal(array, b.arrays[name]), name
     assert ix.ids() == ids
@@ -97,7 +97,7 @@ def test_a_build_within_a_budget_ends_in_one_segment(
     assert ix.ids() == [f"d{i}" for i in range(200)]
     monkeypatch.setattr(merge, "_BYTES_PER_ID", 1 << 20)
     several = SparseIndex.build(memory_path / "several", batches, memory=64, threads=1)
-    assert [len(s) <= 64 for s in several._snapshot.segments] == [True] * several.info().n_segments
+    assert [len(s) <= 64 for s in several.reader.snapshot.segments] == [True] * several.info().n_segments
     assert several.info().n_segments > 1
     queries = made.vectors(99, 5)
     assert made.answers(several, queries) == made.answers(ix, queries)
@@ -116,7 +116,7 @@ def test_no_room_for_the_join_is_an_error_before_anything_is_lost(
     with pytest.raises(StorageError, match="No space left"):
         ix.compact(memory=64)
     assert (memory_path / "ix" / "manifest.json").read_bytes() == before
-    assert len(list((memory_path / "ix").iterdir())) == len(ix._snapshot.manifest.file_names()) + 2
+    assert len(list((memory_path / "ix").iterdir())) == len(ix.reader.snapshot.manifest.file_names()) + 2
     assert SparseIndex.open(memory_path / "ix").ids() == ix.ids()
 
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
-from splade_engine.index import BuildConfig, IndexBatch, SearchConfig, SparseIndex, search
+from splade_engine.index import Budget, BuildConfig, IndexBatch, SearchConfig, SparseIndex, search
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
@@ -116,15 +116,15 @@ def test_small_indexes_are_searched_exactly_unless_told(tmp_path: Path) -> None:
 
 
 def test_work_is_dealt_out_to_segments() -> None:
-    plan = search.Plan(SearchConfig(max_postings=30_000), shared=True)
+    plan = search.Plan(Budget(max_postings=30_000), shared=True)
     assert [plan.for_segment(n, 100_000).max_postings for n in (100_000, 50_000, 10, 1)] == [
         30_000,
         15_000,
         2_000,
         2_000,
     ]
-    assert search.Plan(SearchConfig(max_postings=7), shared=True).for_segment(5, 10).max_postings == 7
-    assert search.Plan(SearchConfig(max_postings=7), shared=False).for_segment(1, 10).max_postings == 7
+    assert search.Plan(Budget(max_postings=7), shared=True).for_segment(5, 10).max_postings == 7
+    assert search.Plan(Budget(max_postings=7), shared=False).for_segment(1, 10).max_postings == 7
 
 
 def test_edges_of_a_search(tmp_path: Path) -> None:

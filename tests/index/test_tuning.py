@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import SearchConfig, SparseIndex, search, tuning
+from splade_engine.index import SparseIndex, search, tuning
+from splade_engine.index.effort import Budget, Exact, Work
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
@@ -17,9 +18,9 @@ def approximate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "EXACT_UP_TO", 0)
     timed = tuning._timed
 
-    def slow_exact(snapshot: object, queries: object, k: int, config: SearchConfig, threads: int) -> tuple:
-        ordinals, microseconds = timed(snapshot, queries, k, config, threads)
-        return ordinals, 1e9 if config.exact else microseconds
+    def slow_exact(snapshot: object, queries: object, k: int, work: Work, threads: int) -> tuple:
+        ordinals, microseconds = timed(snapshot, queries, k, work, threads)
+        return ordinals, 1e9 if isinstance(work, Exact) else microseconds
 
     monkeypatch.setattr(tuning, "_timed", slow_exact)
 
@@ -41,9 +42,10 @@ def test_tuned_settings_reach_their_recall_and_are_kept(tmp_path: Path, approxim
         assert recall_of(again, queries, 10, target) >= target
     assert not again.search(queries, 10, accuracy=0.99).exact
     # a request between two targets takes the safe one, a k below the tuned one is covered by it
-    assert search.settings_for(again._snapshot, 10, 0.6) == search.settings_for(again._snapshot, 10, 0.99)
-    assert search.settings_for(again._snapshot, 3, 0.99) == search.settings_for(again._snapshot, 10, 0.99)
-    assert search.settings_for(again._snapshot, 11, 0.99) == SearchConfig()
+    snapshot = again.reader.snapshot
+    assert search.tuned_work(snapshot, 10, 0.6) == search.tuned_work(snapshot, 10, 0.99)
+    assert search.tuned_work(snapshot, 3, 0.99) == search.tuned_work(snapshot, 10, 0.99)
+    assert search.tuned_work(snapshot, 11, 0.99) == Budget()
 
 
 def test_tuning_again_replaces_and_changes_keep_it(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_tuning_again_replaces_and_changes_keep_it(tmp_path: Path) -> None:
 def test_without_queries_documents_are_asked_for(tmp_path: Path) -> None:
     ix = made.changed_index(tmp_path / "ix")
     assert ix.tune(k=4, targets=(0.9,), sample=20)[0].n_queries == 20
-    queries = tuning.queries_from_documents(ix._snapshot, 1000, 0)
+    queries = tuning.queries_from_documents(ix.reader.snapshot, 1000, 0)
     assert len(queries) == 77
     assert queries.row_nnz.max() <= tuning.QUERY_TERMS
 

@@ -110,7 +110,7 @@ class SparseCollection:
         """The queries of a split, encoded in one batch."""
         if split.name not in self._query_vectors:
             texts = list(split.queries.values())
-            self._query_vectors[split.name] = self._encode_queries(texts, self.index)
+            self._query_vectors[split.name] = self._encode_queries(texts, self.index.reader)
         return self._query_vectors[split.name]
 
     def tuned(self, accuracy: float, k: int, queries: SparseVectors | None, seed: int) -> SparseIndex:
@@ -144,7 +144,7 @@ class SparseCollection:
     ) -> tuple[SparseHits, float]:
         """Encode and search one query; also the seconds of both together."""
         started = time.perf_counter()
-        vectors = self._encode_queries([text], self.index)
+        vectors = self._encode_queries([text], self.index.reader)
         hits = self.search(vectors, k, index, **options)
         return hits, time.perf_counter() - started
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.config import SearchConfig
+from splade_engine.index.effort import Budget, Exact, Work
 from splade_engine.index.kernels.search import search_queries
 from splade_engine.index.segment.layout import N_LEVELS, WINDOW
 from splade_engine.index.segment.row_kinds import Arrays
@@ -103,7 +103,7 @@ class SegmentSearcher:
         self,
         queries: SparseVectors,
         k: int,
-        config: SearchConfig,
+        work: Work,
         *,
         threads: int = 1,
         allowed: NDArray[np.bool_] | None = None,
@@ -113,7 +113,7 @@ class SegmentSearcher:
         Args:
             queries: over the same vocabulary as the documents.
             k: hits wanted per query; a query with fewer documents of score > 0 gets fewer.
-            config: exact, or how much work.
+            work: exact, or how much.
             threads: queries are spread over them; the result does not depend on it.
             allowed: bool[n_docs]; documents where it is False are never returned nor scored.
 
@@ -131,19 +131,21 @@ class SegmentSearcher:
         values = scores if wanted == k else np.full((len(queries), wanted), -np.inf, np.float32)
         mask = np.zeros(0, np.uint8) if allowed is None else np.ascontiguousarray(allowed).view(np.uint8)
         n_allowed = self.n_docs if allowed is None else int(np.count_nonzero(allowed))
-        n_candidates = min(max(config.n_candidates, k), self.n_docs)
-        budget = min(config.max_postings, self.nnz)
+        exact = isinstance(work, Exact)
+        limits = Budget() if isinstance(work, Exact) else work
+        n_candidates = min(max(limits.n_candidates, k), self.n_docs)
+        budget = min(limits.max_postings, self.nnz)
         longest = int(queries.row_nnz.max())
         call = search_queries[self._rows.variant]
 
         parts = shares(len(queries), threads)
         left = iter(parts)
 
-        def work() -> None:
+        def search_parts() -> None:
             scratch = self._take_scratch(longest, n_candidates)
             for first, last in left:
                 call(
-                    *(first, last, config.exact, budget, n_candidates),
+                    *(first, last, exact, budget, n_candidates),
                     *(queries.indptr, queries.terms, queries.weights),
                     *(self._number_of, self._ids, WINDOW, N_LEVELS, *self._lists),
                     *(*self._rows.arguments, mask, n_allowed),
@@ -154,7 +156,7 @@ class SegmentSearcher:
             with self._lock:
                 self._free.append(scratch)
 
-        _together(work, min(threads, len(parts)))
+        _together(search_parts, min(threads, len(parts)))
         if wanted != k:
             ordinals[:, :wanted], scores[:, :wanted] = docs, values
         return SegmentHits(ordinals, scores, scored)

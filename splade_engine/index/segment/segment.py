@@ -108,20 +108,20 @@ def open_segment(folder: Path, record: SegmentRecord, n_terms: int, verify: Veri
     ids = IdColumn(_map(folder, "ids", record.ids, ID_ARRAYS, full))
     path = folder / f"{record.postings.id}.postings"
     if full:
-        with naming(path):
+        with structure_errors(path):
             check_structure(arrays, n_docs=record.n_docs, n_terms=n_terms, nnz=record.nnz)
-    with naming(folder / f"{record.ids.id}.ids"):
+    with structure_errors(folder / f"{record.ids.id}.ids"):
         (ids.check if full else ids.check_offsets)(record.n_docs)
     payload = None
     if record.payload is not None:
-        with naming(folder / f"{record.payload.id}.payload"):
+        with structure_errors(folder / f"{record.payload.id}.payload"):
             dtypes = payload_dtypes(record.columns)
             columns = _map(folder, "payload", record.payload, dtypes, full)
             payload = Payload.from_arrays(columns, record.columns, record.n_docs, full=full)
     return Segment(record, n_terms, arrays, ids, payload, open_deleted(folder, record))
 
 
-class naming:
+class structure_errors:
     """Puts the file's path before the message of a structural error."""
 
     def __init__(self, path: Path) -> None:

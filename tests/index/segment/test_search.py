@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.config import BuildConfig
+from splade_engine.index.effort import Budget, Exact
 from splade_engine.index.kernels import plan
 from splade_engine.index.segment.build import build_segment
 from splade_engine.index.segment.layout import N_LEVELS, WINDOW, check_structure
@@ -14,7 +15,7 @@ from splade_engine.index.segment.search import SegmentSearcher, shares
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 
-EXACT = SearchConfig(exact=True)
+EXACT = Exact()
 KINDS = [
     ("float16", "plain"),
     ("float32", "plain"),
@@ -22,7 +23,7 @@ KINDS = [
     ("float16", "split"),
     ("uint8", "split"),
 ]
-FULL = SearchConfig(max_postings=1 << 40, n_candidates=1 << 30)
+FULL = Budget(max_postings=1 << 40, n_candidates=1 << 30)
 
 
 def random_vectors(seed: int, n: int, n_terms: int, mean: float, *, dyadic: bool = False) -> SparseVectors:
@@ -76,7 +77,7 @@ def test_exact_and_full_budget_equal_brute_force_to_the_bit(seed, n, n_terms, me
 @settings(max_examples=40, deadline=None)
 def test_approximate_scores_are_the_exact_ones_of_the_documents_returned(seed, cut, candidates):
     documents, queries = random_vectors(seed, 50, 30, 8.0), random_vectors(seed + 1, 3, 30, 6.0)
-    hits = searcher(documents).search(queries, 5, SearchConfig(max_postings=cut, n_candidates=candidates))
+    hits = searcher(documents).search(queries, 5, Budget(max_postings=cut, n_candidates=candidates))
     for i in range(len(queries)):
         truth = oracle.all_scores(oracle.stored(documents), queries[i])
         found = hits.ordinals[i][hits.ordinals[i] >= 0]
@@ -109,7 +110,7 @@ def test_windows_beyond_the_first_are_searched_like_the_first(large):
 
 def test_results_do_not_depend_on_threads_or_batch(large):
     _, queries, engine = large
-    for config in (EXACT, SearchConfig()):
+    for config in (EXACT, Budget()):
         one = engine.search(queries, 10, config, threads=1)
         eight = engine.search(queries, 10, config, threads=8)
         single = [engine.search(queries[i], 10, config) for i in range(len(queries))]
@@ -124,7 +125,7 @@ def test_approximate_search_scores_the_documents_with_the_largest_sums(large):
     documents, queries, engine = large
     arrays = build_segment(documents, BuildConfig(), 1)
     windows, wanted, k = 3, 25, 10
-    hits = engine.search(queries, k, SearchConfig(max_postings=4000, n_candidates=wanted))
+    hits = engine.search(queries, k, Budget(max_postings=4000, n_candidates=wanted))
     stored = oracle.stored(documents)
     offsets, rank = arrays["list_offsets"], {int(t): i for i, t in enumerate(arrays["term_ids"])}
     checked = 0
@@ -184,7 +185,7 @@ def test_every_kind_of_rows_is_searched_alike(large, kinds):
     engine = searcher(documents, BuildConfig(*kinds))
     same = searcher(engine.vectors(np.arange(len(documents))), BuildConfig("float32"))
     few = np.arange(len(documents)) % 4001 == 0
-    for config, allowed in ((EXACT, None), (SearchConfig(), None), (FULL, few), (SearchConfig(), few)):
+    for config, allowed in ((EXACT, None), (Budget(), None), (FULL, few), (Budget(), few)):
         a, b = (e.search(queries, 20, config, allowed=allowed) for e in (engine, same))
         assert np.array_equal(a.ordinals, b.ordinals)
         assert np.array_equal(a.scores, b.scores)

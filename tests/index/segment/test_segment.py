@@ -28,7 +28,7 @@ def refused(folder: Path, message: str) -> None:
 
 def test_the_structure_of_the_postings_is_checked(tmp_path: Path) -> None:
     ix = made.changed_index(tmp_path / "ix")
-    path = ix._snapshot.segments[1].record.postings.id
+    path = ix.reader.snapshot.segments[1].record.postings.id
 
     def descend(arrays: dict) -> dict:
         return arrays | {"doc_offsets": arrays["doc_offsets"][::-1].copy()}
@@ -111,14 +111,14 @@ def test_a_payload_of_another_size_is_refused(tmp_path: Path) -> None:
 def test_refresh_keeps_what_did_not_change(tmp_path: Path) -> None:
     ix = made.changed_index(tmp_path / "ix")
     ix.search(made.vectors(1, 1), exact=True)
-    first, second = ix._snapshot.segments
+    first, second = ix.reader.snapshot.segments
     ix.delete(["30"])
-    assert ix._snapshot.segments[1] is second
-    assert ix._snapshot.segments[0].arrays is first.arrays
-    assert ix._snapshot.segments[0].searcher is first.searcher
+    assert ix.reader.snapshot.segments[1] is second
+    assert ix.reader.snapshot.segments[0].arrays is first.arrays
+    assert ix.reader.snapshot.segments[0].searcher is first.searcher
     assert first.live is not None
     assert first.live[30]
-    assert not ix._snapshot.segments[0].live[30]
+    assert not ix.reader.snapshot.segments[0].live[30]
 
 
 def test_ordinals_outside_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,181 @@
+"""`IndexReader`: one generation of an index, and everything that can be asked of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from splade_engine.errors import IndexNotFoundError, InvalidInputError
+from splade_engine.index.arguments import check_queries, checked_ordinals, checked_threads
+from splade_engine.index.disk.ids import MAX_ID_BYTES
+from splade_engine.index.effort import Effort, EffortOptions, effort_of
+from splade_engine.index.explain import Placement, explain_placement
+from splade_engine.index.info import IndexInfo, index_info
+from splade_engine.index.search import Plan, SearchResult, search
+from splade_engine.index.segment.segment import Verify
+from splade_engine.index.snapshot import Snapshot, open_snapshot
+from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.index.filter.parse import Filter
+
+    Where = str | Mapping[str, Any] | Filter
+
+
+class IndexReader:
+    """One generation of an index. It never changes, whatever is published after it; safe for many threads.
+
+    Documents are numbered through from 0 (their *ordinals*), deleted ones included.
+
+    Attributes:
+        path: the folder of the index.
+        snapshot: its opened files.
+    """
+
+    def __init__(self, path: Path, snapshot: Snapshot, verify: Verify = "full") -> None:
+        self.path = path
+        self.snapshot = snapshot
+        self._verify = verify
+
+    @classmethod
+    def open(cls, path: Path, verify: Verify = "full") -> IndexReader:
+        """Open the generation that is published now; see `SparseIndex.open`."""
+        return cls(path, open_snapshot(path, verify), verify)
+
+    def newest(self) -> IndexReader:
+        """The reader of the generation that is published now: itself, where that is still the same."""
+        snapshot = open_snapshot(self.path, self._verify, self.snapshot)
+        same = snapshot.fingerprint == self.snapshot.fingerprint
+        return self if same else IndexReader(self.path, snapshot, self._verify)
+
+    # ---- what the index is ---------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Number of documents that are not deleted."""
+        return self.snapshot.manifest.live
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary."""
+        return self.snapshot.manifest.n_terms
+
+    @property
+    def encoder(self) -> Mapping[str, str | int] | None:
+        """Fingerprint of the encoder of the vectors, as given to `build`."""
+        return self.snapshot.manifest.encoder
+
+    @property
+    def generation(self) -> int:
+        """Number of this generation; every change of the index adds 1."""
+        return self.snapshot.manifest.generation
+
+    def info(self) -> IndexInfo:
+        """What the index holds, from the manifest alone."""
+        return index_info(self.path, self.snapshot)
+
+    # ---- searching -----------------------------------------------------------------------
+
+    def search(
+        self,
+        queries: SparseVectors,
+        k: int = 10,
+        *,
+        effort: Effort | None = None,
+        threads: int = 1,
+        where: Where | None = None,
+        **shorthand: Unpack[EffortOptions],
+    ) -> SearchResult:
+        """The `k` documents with the largest dot product with each query; only scores above 0 are hits.
+
+        The result depends on no number of threads.
+
+        Args:
+            queries: one row per query, over the vocabulary of the index.
+            k: hits wanted per query.
+            effort: how much work a query may take, `Recall(0.95)` by default. `exact=True`, `accuracy=0.9`
+                and `config=SearchConfig(...)` are shorthands for one (`splade_engine.index.effort`).
+            threads: queries are spread over so many.
+            where: a filter on the payload, see `splade_engine.index.filter.parse`.
+
+        Raises:
+            InvalidInputError: k < 1, another vocabulary, contradicting options, a filter that does not
+                parse.
+        """
+        plan = Plan.of(self.snapshot, k, effort_of(effort, **shorthand))
+        check_queries(queries, self.n_terms)
+        return search(self.snapshot, queries, k, plan, checked_threads(threads), where)
+
+    def explain(
+        self,
+        query: SparseVectors,
+        id: str,
+        k: int = 10,
+        *,
+        effort: Effort | None = None,
+        where: Where | None = None,
+        **shorthand: Unpack[EffortOptions],
+    ) -> Placement:
+        """Why the document `id` is, or is not, among the `k` hits of one query; options as for `search`."""
+        plan = Plan.of(self.snapshot, k, effort_of(effort, **shorthand))
+        check_queries(query, self.n_terms)
+        return explain_placement(self.snapshot, query, id, k, plan, where)
+
+    # ---- documents -----------------------------------------------------------------------
+
+    def ids(self, ordinals: ArrayLike | None = None) -> list[str]:
+        """The ids of these ordinals; without any, those of all live documents in order."""
+        return self.snapshot.ids(self._ordinals(ordinals))
+
+    def ordinal(self, id: str) -> int:
+        """The ordinal of the live document with this id.
+
+        Raises:
+            InvalidInputError: if there is none.
+        """
+        found = int(self.snapshot.find([id])[0])
+        if found < 0:
+            raise InvalidInputError(f"{self.path}: no document with id {id!r}")
+        return found
+
+    def __contains__(self, id: object) -> bool:
+        if not isinstance(id, str) or not 0 < len(id) <= MAX_ID_BYTES:
+            return False
+        return int(self.snapshot.find([id])[0]) >= 0
+
+    def vectors(self, ordinals: ArrayLike | None = None) -> SparseVectors:
+        """The stored vectors of these documents (of all live ones), in this order."""
+        return self.snapshot.vectors(self._ordinals(ordinals))
+
+    def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
+        """The stored row of each of these documents; {} where the index has no payload."""
+        return self.snapshot.payload(checked_ordinals(ordinals))
+
+    def document_frequencies(self) -> NDArray[np.int64]:
+        """int64[n_terms]: how many live documents hold each term."""
+        return self.snapshot.document_frequencies()
+
+    def _ordinals(self, ordinals: ArrayLike | None) -> NDArray[np.int64]:
+        return self.snapshot.live_ordinals() if ordinals is None else checked_ordinals(ordinals)
+
+    # ---- other processes -----------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the same generation itself, and refuses another one."""
+        return _open_again, (self.path, self._verify, self.snapshot.fingerprint)
+
+    def __repr__(self) -> str:
+        return (
+            f"IndexReader({str(self.path)!r}, generation {self.generation}, {len(self)} documents, "
+            f"{self.n_terms} terms)"
+        )
+
+
+def _open_again(path: Path, verify: Verify, fingerprint: str) -> IndexReader:
+    reader = IndexReader.open(path, verify)
+    if reader.snapshot.fingerprint != fingerprint:
+        raise IndexNotFoundError(f"{path}: the generation that was sent here has been replaced; open it anew")
+    return reader

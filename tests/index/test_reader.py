@@ -1,0 +1,52 @@
+"""`IndexReader`: one generation, kept whatever happens to the folder."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine.errors import IndexNotFoundError
+from splade_engine.index import Exact, SparseIndex
+from tests.index import made
+
+
+def test_a_reader_keeps_its_generation(tmp_path: Path) -> None:
+    ix, queries = made.changed_index(tmp_path / "ix"), made.vectors(9, 20)
+    reader = ix.reader
+    before, ids, vectors = reader.search(queries, 5, effort=Exact()), reader.ids(), reader.vectors()
+    frequencies, info = reader.document_frequencies(), reader.info()
+    ix.add(made.vectors(3, 40), [f"new {i}" for i in range(40)])
+    ix.delete(ids[:30])
+    ix.compact()
+    assert ix.reader is not reader
+    assert ix.generation == reader.generation + 3
+    after = reader.search(queries, 5, effort=Exact())
+    assert np.array_equal(after.ordinals, before.ordinals)
+    assert np.array_equal(after.scores, before.scores)
+    assert (reader.ids(), reader.vectors(), reader.info(), len(reader)) == (ids, vectors, info, len(ids))
+    assert np.array_equal(reader.document_frequencies(), frequencies)
+    assert ids[0] in reader
+    assert ids[0] not in ix
+
+
+def test_a_refresh_without_a_change_keeps_the_reader(tmp_path: Path) -> None:
+    ix = made.index(tmp_path / "ix")
+    reader = ix.reader
+    assert ix.refresh().reader is reader
+    SparseIndex.open(tmp_path / "ix").delete(reader.ids()[:1])
+    assert ix.reader is reader
+    assert ix.refresh().reader is not reader
+
+
+def test_another_process_reads_the_same_generation_or_none(tmp_path: Path) -> None:
+    """Ordinals of one generation are other documents in the next: a reader is never quietly a newer one."""
+    ix = made.index(tmp_path / "ix")
+    reader = ix.reader
+    assert copy.copy(reader).ids() == ix.ids()  # by the way that another process gets it
+    ix.delete(ix.ids()[:1])
+    with pytest.raises(IndexNotFoundError, match="has been replaced; open it anew"):
+        copy.copy(reader)
+    assert copy.copy(ix).ids() == ix.ids()
