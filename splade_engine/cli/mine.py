@@ -48,8 +48,8 @@ def mine(
     """
     import sys
 
-    from splade_engine.training.mining.negatives import MiningConfig
-    from splade_engine.training.mining.negatives import mine as mine_negatives
+    from splade_engine.training import MiningConfig
+    from splade_engine.training import mine as mine_negatives
 
     config = MiningConfig(
         retriever=retriever,

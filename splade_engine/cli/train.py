@@ -51,7 +51,8 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")] = False,
     show: Annotated[
-        bool, typer.Option("--show", help="Print the recipe with all overrides, train nothing.")
+        bool,
+        typer.Option("--show", help="Print the recipe and what each field means; train nothing."),
     ] = False,
 ) -> None:
     """Train a sparse encoder on your own pairs, or reproduce a published recipe.
@@ -63,8 +64,8 @@ def train(
       splade-engine train -o run --resume
       splade-engine index corpus.jsonl -o my-index --encoder run/model
     """
-    from splade_engine.training.recipe.recipe import load_recipe, recipe_names
-    from splade_engine.training.recipe.values import parse_assignment
+    from splade_engine.training import load_recipe, recipe_names
+    from splade_engine.training.recipe import parse_assignment
 
     if resume:
         given = (
@@ -108,7 +109,7 @@ def train(
     overrides |= dict(parse_assignment(text) for text in settings or [])
     chosen = load_recipe(recipe).override(overrides)
     if show:
-        typer.echo(chosen.to_toml(), nl=False)
+        typer.echo(chosen.to_toml(explain=True), nl=False)
         return
     _run(chosen, output)
 
@@ -116,8 +117,8 @@ def train(
 def _run(recipe: Any, output: Path) -> None:
     import sys
 
-    from splade_engine.training.recipe.recipe import Recipe
-    from splade_engine.training.run.run import train as train_run
+    from splade_engine.training import Recipe
+    from splade_engine.training import train as train_run
 
     result = train_run(recipe or Recipe(), output, resume=recipe is None, progress=sys.stderr.isatty())
     typer.echo(str(result.model))

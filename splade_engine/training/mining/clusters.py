@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.training.run.probe import encode
+from splade_engine.training.student.encode import encode
 
 if TYPE_CHECKING:
     from splade_engine.training.run.trainer import SparseTrainer
@@ -129,8 +129,7 @@ class NgameOrder:
         student = trainer.student
         training = student.training
         student.eval()
-        collator: Any = trainer.data_collator
-        vectors = encode(student, collator, [data[i].query for i in coming], "query")
+        vectors = encode(student, trainer.collator, [data[i].query for i in coming], "query")
         student.train(training)
         seed = trainer.recipe.train.seed + step
         data.move(coming.start, cluster_order(sketch(vectors, seed), data.batch_size, seed), keep_from=done)

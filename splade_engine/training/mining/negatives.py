@@ -11,139 +11,23 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from splade_engine.collections import Document
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.files import atomic_file
-from splade_engine.training.data.sources import BeirSource, JsonlSource
+from splade_engine.training.mining.config import MiningConfig
 from splade_engine.training.mining.retrievers import PairScorer, open_retriever, open_teacher
+from splade_engine.training.mining.task import Judged, MiningTask
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 256  # queries searched, scored and written at a time
-
-
-@dataclass(frozen=True)
-class MiningConfig:
-    """How negatives are found.
-
-    Attributes:
-        retriever: `sparse:MODEL` (folder or hub id; `sparse:default` is the bundled one) or `dense:MODEL`.
-        teacher: `dense:MODEL`, `sparse:MODEL` or `bm25`, whose scores filter false negatives and are written
-            out; empty: no filter, no scores.
-        negatives: kept per query.
-        depth: hits looked at.
-        skip: best hits passed over: the first ranks hold most unlabelled positives.
-        relative_margin: a candidate counts as false negative where its teacher score is above
-            (1 - relative_margin) x the positive's: 0.05 is NV-Retriever's best (arXiv 2407.15831,
-            TopK-PercPos).
-        absolute_margin: or above the positive's minus this.
-        sampling: `top` takes the best ones, `random` draws among the candidates.
-        seed: of the draws.
-        texts: write texts beside the ids (the file trains by itself), else ids only.
-        max_length: tokens per text for dense models.
-    """
-
-    retriever: str = "sparse:default"
-    teacher: str = ""
-    negatives: int = 8
-    depth: int = 100
-    skip: int = 0
-    relative_margin: float = 0.05
-    absolute_margin: float = 0.0
-    sampling: Literal["top", "random"] = "top"
-    seed: int = 42
-    texts: bool = True
-    max_length: int = 256
-
-    def __post_init__(self) -> None:
-        kind, _, model = self.retriever.partition(":")
-        if kind not in ("sparse", "dense") or not model:
-            raise InvalidInputError(f"retriever {self.retriever!r}: expected sparse:MODEL or dense:MODEL")
-        if self.negatives < 1 or self.depth < 1 or self.skip < 0:
-            raise InvalidInputError("mining: negatives and depth must be at least 1, skip at least 0")
-        if not 0 <= self.relative_margin <= 1 or self.absolute_margin < 0:
-            raise InvalidInputError(
-                "mining: relative_margin lies between 0 and 1, absolute_margin is not negative"
-            )
-        if self.sampling not in ("top", "random"):
-            raise InvalidInputError(f"sampling {self.sampling!r} is not one of top, random")
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One query with all its positives."""
-
-    query_id: str
-    query: str
-    positive_ids: tuple[str, ...]
-
-
-class MiningTask:
-    """Queries with positives, and the corpus they are searched in.
-
-    Args:
-        data: a BEIR folder with `qrels/train.tsv`, or a JSONL file of pairs, whose distinct documents are the
-            corpus.
-        cache: folder for unpacked copies.
-    """
-
-    def __init__(self, data: Path, cache: Path) -> None:
-        self.queries: list[Judged] = []
-        self.ids: list[str] = []
-        self._text: Callable[[int], str]
-        self.corpus: Any
-        if data.is_dir():
-            self._from_folder(BeirSource(data, cache), data)
-        else:
-            self._from_pairs(JsonlSource(data, cache))
-        self.numbers = {doc_id: i for i, doc_id in enumerate(self.ids)}
-
-    def _from_folder(self, source: BeirSource, folder: Path) -> None:
-        positives: dict[str, list[str]] = {}
-        for i in range(len(source)):
-            query, document = source.pair_ids(i)
-            positives.setdefault(query, []).append(document)
-        place = str(folder)
-        self.queries = [
-            Judged(q, source.queries.get(q, place, "query"), tuple(found)) for q, found in positives.items()
-        ]
-        self.ids = [doc_id for doc_id, _ in source.corpus]
-        self._text = source.corpus.text
-        self.corpus = folder
-
-    def _from_pairs(self, source: JsonlSource) -> None:
-        rng = np.random.default_rng(0)
-        numbers: dict[str, int] = {}
-        positives: dict[str, dict[str, None]] = {}
-        for i in range(len(source)):
-            example = source.example(i, rng)
-            for text in (*example.positives, *example.negatives):
-                numbers.setdefault(text, len(numbers))
-            found = positives.setdefault(example.query, {})
-            found.update(dict.fromkeys(str(numbers[text]) for text in example.positives))
-        texts = list(numbers)
-        self.queries = [
-            Judged(str(i), query, tuple(found)) for i, (query, found) in enumerate(positives.items())
-        ]
-        self.ids = [str(i) for i in range(len(texts))]
-        self._text = texts.__getitem__
-        self.corpus = [Document(str(i), text) for i, text in enumerate(texts)]
-
-    def text(self, doc_id: str) -> str:
-        """The text of a document id."""
-        return self._text(self.numbers[doc_id])
-
-    def texts(self) -> Iterator[str]:
-        """All documents, in the order of `ids`."""
-        return (self._text(i) for i in range(len(self.ids)))
 
 
 def mine(
@@ -262,9 +146,8 @@ def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask)
     if begun != plan:
         different = next(k for k in plan if begun.get(k) != plan[k])
         raise InvalidInputError(
-            f"{output}: begun with {different} = {begun.get(different)!r}, now {plan[different]!r}; the "
-            "same settings "
-            f"continue it, remove {work} and {output} to begin anew"
+            f"{output}: begun with {different} = {begun.get(different)!r}, now {plan[different]!r}; "
+            f"the same settings continue it, remove {work} and {output} to begin anew"
         )
     if not output.is_file():
         return 0

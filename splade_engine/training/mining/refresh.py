@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splade_engine.training.mining.clusters import Window
-from splade_engine.training.run.probe import encode
+from splade_engine.training.student.encode import encode
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class NegativeRefresh:
         from splade_engine.index import SparseIndex
 
         student = self.trainer.student
-        collator: Any = self.trainer.data_collator
+        collator = self.trainer.collator
         training = student.training
         student.eval()
         documents = SparseVectors.from_scipy(encode(student, collator, pool, "document"))

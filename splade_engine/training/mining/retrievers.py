@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from splade_engine.files import atomic_file
-
-if TYPE_CHECKING:
-    from splade_engine.training.mining.negatives import MiningConfig, MiningTask
+from splade_engine.training.machine import choose_device
+from splade_engine.training.mining.config import MiningConfig
+from splade_engine.training.mining.task import MiningTask
 
 PairScorer = Callable[[str, Sequence[str]], NDArray[np.float32]]
 """A teacher's scores of one query with some documents, float32[len(documents)]."""
@@ -76,7 +76,6 @@ class DenseRetriever:
     ) -> None:
         import faiss
 
-        from splade_engine.training.student.start import choose_device
         from splade_engine.training.teachers.dense import DenseTeacher
 
         self._teacher = DenseTeacher(model, device=choose_device(device), max_length=max_length)
@@ -115,8 +114,7 @@ def open_teacher(config: MiningConfig, task: MiningTask, device: str) -> PairSco
     """The teacher that filters, None where there is none."""
     if not config.teacher:
         return None
-    from splade_engine.training.student.start import choose_device
-    from splade_engine.training.teachers.dense import load_teacher
+    from splade_engine.training.teachers.opening import load_teacher
 
     teacher = load_teacher(config.teacher, device=choose_device(device), documents=task.texts())
 

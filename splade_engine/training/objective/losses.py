@@ -7,16 +7,16 @@ from dense ones. All losses are means over queries.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.training.objective.parts.contrastive import Candidates
 
-Candidates = Literal["all", "positives", "own", "own_and_positives", "negatives"]
-CANDIDATES = ("all", "positives", "own", "own_and_positives", "negatives")
+CANDIDATES = get_args(Candidates)
 
 
 def batch_scores(queries: Tensor, documents: Tensor) -> Tensor:
@@ -126,15 +126,32 @@ def kl_divergence(
     return loss * temperature**2 if rescale else loss
 
 
-def mix(parts: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """`sum_k weights[k] * parts[k]`: e.g. naver/splade's "with_weights", 0.01 CE + 0.05 MarginMSE + 0.99
-    KL.
+def term_loss(
+    logits: Tensor, targets: Tensor, idf: Tensor, *, surplus: float = 0.3, knee: float = 1.5
+) -> Tensor:
+    """Distance of document weights from `TermTeacher`'s targets, in units of query score.
+
+        sum_t (idf_t / 5)^2 * ( [y_t > 0] H(f(z_t) - y_t) + surplus [y_t = 0] H(f(z_t)) )
+
+    with f(z) = log1p(z) above zero and H(e) = e^2, linear beyond `knee` (Huber). Below zero f(z) = z where a
+    target asks for the term: relu's gradient is zero there and the term would never come to life. Elsewhere
+    f(z) = 0. Huber, not a clipped square: with the square cut at 9 the terms that were furthest off got no
+    gradient, and of an aligned head 43 % of a document's own tokens start below zero.
+
+    Args:
+        logits: float[B, V], pooled, before relu.
+        targets: float[B, V].
+        idf: float[V].
+        surplus: weight of terms without a target: below 1 leaves room for expansion.
+        knee: see above.
+
+    Returns:
+        A scalar: the mean over documents.
     """
-    unknown = sorted(set(weights) - set(parts))
-    if unknown:
-        raise InvalidInputError(f"mix: no loss part {unknown[0]!r} among {', '.join(sorted(parts))}")
-    total = torch.zeros((), device=next(iter(parts.values())).device)
-    for name, weight in weights.items():
-        if weight:
-            total = total + weight * parts[name]
-    return total
+    wanted = targets > 0
+    reached = torch.where(wanted & (logits <= 0), logits, torch.log1p(torch.relu(logits)))
+    gap = (reached - targets).abs()
+    cost = torch.where(gap < knee, gap**2, 2 * knee * gap - knee**2)
+    importance = ((idf / 5) ** 2).clamp(min=0.05)
+    share = torch.where(wanted, 1.0, surplus)
+    return (cost * share * importance).sum() / max(1, len(logits))

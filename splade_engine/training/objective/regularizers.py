@@ -8,14 +8,12 @@ its reduction: `per_slot` is about G times `flat` (arXiv 2411.04403's code again
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from splade_engine.errors import InvalidInputError
-
-Reduction = Literal["flat", "per_slot"]
+from splade_engine.training.objective.penalties.penalty import Reduction
 
 
 def flops(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from splade_engine.errors import InvalidInputError
 
 Ramp = Literal["quadratic", "linear", "constant"]
-RAMPS = ("quadratic", "linear", "constant")
+RAMPS = get_args(Ramp)
 
 
 def ramp(step: int, ramp_steps: int, kind: Ramp = "quadratic") -> float:

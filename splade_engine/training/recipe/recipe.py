@@ -6,6 +6,7 @@ Published recipes are TOML files in `published/`, each value with its source; ev
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.training.fields import check_fields, field_comments
+from splade_engine.training.objective.parts import LossConfig
+from splade_engine.training.objective.penalties import RegularizerConfig
 from splade_engine.training.recipe.sections import (
     DataConfig,
-    LossConfig,
     ModelConfig,
     ProbeConfig,
-    RegularizerConfig,
+    SourceConfig,
     TrainConfig,
 )
 from splade_engine.training.recipe.values import checked_fields, toml_value
@@ -40,34 +43,9 @@ class Recipe:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
 
     def __post_init__(self) -> None:
-        train, loss, model = self.train, self.loss, self.model
-        for name, value, low in (
-            ("train.batch_size", train.batch_size, 1),
-            ("train.accumulation", train.accumulation, 1),
-            ("train.log_steps", train.log_steps, 1),
-            ("train.steps", train.steps, 0),
-            ("train.lr", train.lr, 0),
-            ("data.negatives", self.data.negatives, 0),
-            ("model.dropout", model.dropout, -1),
-            ("model.document_length", model.document_length, 3),
-            ("model.query_length", model.query_length, 3),
-            ("loss.temperature", loss.temperature, 1e-9),
-            ("loss.kl_temperature", loss.kl_temperature, 1e-9),
-            ("loss.bank", loss.bank, 0),
-            ("loss.bank_queries", loss.bank_queries, 1),
-            ("loss.embed", loss.embed, 0),
-            ("loss.term_start", loss.term_start, 0),
-            ("model.dense_head", model.dense_head, 0),
-            ("model.dense_texts", model.dense_texts, 1),
-            ("regularizer.document_lambda", self.regularizer.document_lambda, 0),
-            ("regularizer.query_lambda", self.regularizer.query_lambda, 0),
-        ):
-            if not value >= low:
-                raise InvalidInputError(f"recipe {self.name}: {name} must be at least {low:g}, got {value}")
-        if loss.term_start > 1:
-            raise InvalidInputError(
-                f"recipe {self.name}: loss.term_start is a share, 0 to 1, got {loss.term_start}"
-            )
+        for section in _SECTIONS:
+            check_fields(getattr(self, section), f"recipe {self.name}: {section}.")
+        loss = self.loss
         if loss.teacher_weights and len(loss.teacher_weights) != len(loss.teachers):
             raise InvalidInputError(
                 f"recipe {self.name}: {len(loss.teachers)} loss.teachers and {len(loss.teacher_weights)} "
@@ -97,20 +75,31 @@ class Recipe:
             )
         return replace(self, **changes)
 
-    def to_toml(self) -> str:
-        """The recipe as a TOML file that `load_recipe` reads back."""
+    def to_toml(self, *, explain: bool = False) -> str:
+        """The recipe as a TOML file that `load_recipe` reads back.
+
+        Args:
+            explain: with what each field means, as a comment above it.
+        """
         lines = [f"name = {toml_value(self.name)}", f"description = {toml_value(self.description)}"]
-        for section in _SECTIONS:
-            part = getattr(self, section)
-            lines += ["", f"[{section}]"]
-            lines += [
-                f"{f.name} = {toml_value(getattr(part, f.name))}" for f in fields(part) if f.name != "sources"
-            ]
+        for name in _SECTIONS:
+            section = getattr(self, name)
+            lines += ["", f"[{name}]"]
+            for key in (f.name for f in fields(section) if f.name != "sources"):
+                lines += _explained(type(section), key) if explain else []
+                lines.append(f"{key} = {toml_value(getattr(section, key))}")
         for source in self.data.sources:
             lines += ["", "[[data.sources]]"]
-            given = {f.name: getattr(source, f.name) for f in fields(source)}
-            lines += [f"{name} = {toml_value(value)}" for name, value in given.items() if value is not None]
+            for key, value in ((f.name, getattr(source, f.name)) for f in fields(source)):
+                if value is not None:
+                    lines += _explained(SourceConfig, key) if explain else []
+                    lines.append(f"{key} = {toml_value(value)}")
         return "\n".join(lines) + "\n"
+
+
+def _explained(section: type, key: str) -> list[str]:
+    text = field_comments(section).get(key, "")
+    return [f"# {line}" for line in textwrap.wrap(text, 106, break_on_hyphens=False)]
 
 
 _SECTIONS = ("model", "data", "loss", "regularizer", "train", "probe")

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import MissingExtraError
+from splade_engine.training.objective.penalties import REGULARIZERS
 from splade_engine.training.run.monitor import LOSSES
 
 _PANELS = (
     ("loss", ("loss", *LOSSES)),
     ("terms", ("document_terms", "query_terms")),
-    ("penalty", ("penalty_document", "penalty_query", "penalty_joint", "lambda_document", "lambda_query")),
+    ("penalty", tuple(f"{kind}_{each.name}" for kind in ("penalty", "lambda") for each in REGULARIZERS)),
     ("FLOPS", ("flops",)),
     ("dead terms", ("dead_terms",)),
     ("nDCG@10, held out", ("ndcg@10",)),

@@ -1,28 +1,12 @@
-"""Memory while training: freed, but still held by the process; and what to do when there is none."""
+"""What to do when memory is short."""
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from typing import Any
 
 import torch
 
 from splade_engine.training.recipe.recipe import Recipe
-
-
-def trim_heap() -> bool:
-    """Give freed memory back to the system, where the C library can (glibc); returns whether it did.
-
-    Batches of all lengths leave holes between live blocks that glibc keeps: a process of 5 GB after 100 steps
-    and 10 GB after 1,700. Of 2.9 GB after six steps 1.1 are live (45 ms to trim). Small blocks that stay are
-    cut from large ones that were freed, which then are too small for the next batch: 116,630 queries, encoded
-    32 at a time to some 10 terms each, took 13 GB without.
-    """
-    if sys.platform != "linux":
-        return False
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    return trim is not None and bool(trim(0))
 
 
 def first_queries(batch: dict[str, Any], n: int) -> dict[str, Any]:
@@ -53,13 +37,11 @@ def memory_advice(shape: tuple[int, ...], fits: int, recipe: Recipe) -> str:
     place = f"out of memory at {queries} queries with {documents} documents of {tokens} tokens"
     if not fits:
         return (
-            f"{place}: not even one query fits; shorten model.document_length (now "
-            f"{recipe.model.document_length}) or "
-            f"lower data.negatives (now {recipe.data.negatives})"
+            f"{place}: not even one query fits; shorten model.document_length "
+            f"(now {recipe.model.document_length}) or lower data.negatives (now {recipe.data.negatives})"
         )
     accumulation = recipe.train.accumulation * max(1, recipe.train.batch_size // fits)
     return (
-        f"{place}: train.batch_size = {fits} fits (tried); with train.accumulation = {accumulation} a step "
-        "sees as many "
-        "queries as before"
+        f"{place}: train.batch_size = {fits} fits (tried); with train.accumulation = {accumulation} "
+        "a step sees as many queries as before"
     )

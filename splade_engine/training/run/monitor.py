@@ -12,25 +12,16 @@ from torch import Tensor
 
 from splade_engine.errors import TrainingError
 from splade_engine.files import atomic_file
-from splade_engine.training.objective.objective import Vectors
+from splade_engine.training.objective.parts import PARTS
 from splade_engine.training.objective.regularizers import flops_metric
+from splade_engine.training.objective.vectors import Vectors
+from splade_engine.training.student.csr import LOSSES as CSR_LOSSES
 
 DEAD_AFTER = 100  # steps without an active document after which a term counts as dead
 COLLAPSE_WINDOW = 20  # steps whose mean number of terms decides
 
 # loss parts in the order in which they are shown
-LOSSES = (
-    "contrastive",
-    "pairwise",
-    "margin_mse",
-    "kl",
-    "self",
-    "term",
-    "bank",
-    "embed",
-    "reconstruction",
-    "dead_latents",
-)
+LOSSES = (*(part.name for part in PARTS), *CSR_LOSSES)
 
 
 class Monitor:
@@ -99,9 +90,8 @@ class Monitor:
             raise TrainingError(
                 f"step {step}: the encoder has collapsed, {mean:.1f} terms a document over the last "
                 f"{COLLAPSE_WINDOW} batches (limit {self.collapse_below:g}); lower "
-                "regularizer.document_lambda (now "
-                f"at {now}; a tenth is a good next try), lengthen regularizer.ramp_steps, or set "
-                "regularizer.document_threshold"
+                f"regularizer.document_lambda (now at {now}; a tenth is a good next try), lengthen "
+                "regularizer.ramp_steps, or set regularizer.document_threshold"
             )
 
     def state(self) -> dict[str, Tensor]:

@@ -7,15 +7,11 @@ judge a finished encoder with `splade-engine eval`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from splade_engine.collections import read_documents
 from splade_engine.collections.qrels import read_qrels
@@ -25,12 +21,8 @@ from splade_engine.training.data.examples import Example
 from splade_engine.training.data.line_file import TextsById
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.sources import QUERY_FILES
-from splade_engine.training.run.memory import trim_heap
-from splade_engine.training.student.csr import CsrStudent
-from splade_engine.training.student.sparse import SparseStudent
-
-BATCH = 32
-_TRIM = 64  # batches
+from splade_engine.training.student.encode import encode
+from splade_engine.training.student.student import Student
 
 
 @dataclass(frozen=True)
@@ -46,7 +38,7 @@ class Probe:
     documents: tuple[str, ...]
     relevant: tuple[dict[int, int], ...]
 
-    def measure(self, student: SparseStudent | CsrStudent, collator: Collator) -> dict[str, float]:
+    def measure(self, student: Student, collator: Collator) -> dict[str, float]:
         """`ndcg@10` and the mean terms of its documents and queries, by exact search."""
         was_training = student.training
         student.eval()
@@ -73,33 +65,6 @@ def ndcg(scores: NDArray[np.float32], relevant: dict[int, int], k: int = 10) -> 
     best = sorted(relevant.values(), reverse=True)[:k]
     ideal = sum(g / math.log2(i + 2) for i, g in enumerate(best))
     return sum(g / math.log2(i + 2) for i, g in enumerate(gains)) / ideal if ideal else 0.0
-
-
-@torch.no_grad()
-def encode(student: SparseStudent | CsrStudent, collator: Collator, texts: Sequence[str], side: str) -> Any:
-    """csr_array float32[len(texts), V] of one side (`query` or `document`), with the weights as they are now.
-
-    Leaves the random state alone (no dropout in evaluation mode, which the caller has set).
-    """
-    device = next(student.parameters()).device
-    vectors = student.query_vectors if side == "query" else student.document_vectors
-    order = np.argsort([len(t) for t in texts], kind="stable")
-    rows, columns, weights = [], [], []
-    for first in range(0, len(texts), BATCH):
-        chosen = order[first : first + BATCH]
-        ids, mask, pool = collator.encoded(side, [texts[i] for i in chosen])
-        out = vectors(ids.to(device), mask.to(device), pool.to(device))
-        row, column = out.nonzero(as_tuple=True)
-        weights.append(out[row, column].float().cpu().numpy())
-        rows.append(chosen[row.cpu().numpy()])
-        columns.append(column.cpu().numpy())
-        if len(rows) % _TRIM == 0:
-            trim_heap()
-    none = [np.zeros(0, np.int64)]
-    places: Any = (np.concatenate(rows or none), np.concatenate(columns or none))
-    values: Any = np.concatenate(weights or none).astype(np.float32)
-    shape: Any = (len(texts), student.n_terms)
-    return csr_array((values, places), shape=shape)
 
 
 def held_out_probe(data: TrainingSet, n_documents: int) -> Probe | None:

@@ -24,23 +24,17 @@ from transformers.trainer_utils import set_seed
 
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.training.data.mixture import TrainingSet
+from splade_engine.training.data.opening import build_training_set, open_sources
+from splade_engine.training.machine import choose_device, world_size
+from splade_engine.training.objective.parts import PARTS, Need
 from splade_engine.training.recipe.recipe import Recipe, load_recipe
 from splade_engine.training.run.monitor import RunLog
 from splade_engine.training.run.probe import Probe, folder_probe, held_out_probe
 from splade_engine.training.run.trainer import COMPLETE, SparseTrainer
 from splade_engine.training.run.watch import Watch, announce
+from splade_engine.training.student.build import Start, build_student
 from splade_engine.training.student.saving import save_student
-from splade_engine.training.student.start import (
-    Start,
-    build_student,
-    build_training_set,
-    choose_device,
-    load_teachers,
-    open_sources,
-    query_bank,
-    term_targets,
-    world_size,
-)
+from splade_engine.training.teachers.opening import load_teachers, query_bank
 
 logger = logging.getLogger(__name__)
 
@@ -49,18 +43,15 @@ _LOOK = 64  # examples looked at to see whether the data has the negatives and s
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a run left behind.
+    """What a run left behind."""
 
-    Attributes:
-        model: folder of the trained encoder.
-        steps: optimiser steps in all.
-        rows: the log.
-        ndcg: the last held-out nDCG@10, None where nothing was held out.
-    """
-
+    # Folder of the trained encoder.
     model: Path
+    # Optimiser steps in all.
     steps: int
+    # The log.
     rows: list[dict[str, Any]]
+    # The last held-out nDCG@10, None where nothing was held out.
     ndcg: float | None
 
 
@@ -129,6 +120,8 @@ def _run(
         attach_dense_head(recipe, start, data.sources, teachers, bank, folder / "cache")
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
+        from splade_engine.training.teachers.term_targets import term_targets
+
         collator.term_targets = term_targets(recipe, start)
     trainer = SparseTrainer(
         start.student,
@@ -288,24 +281,25 @@ def _checked_group(recipe: Recipe, data: TrainingSet) -> int:
     """Documents per query; the losses get the negatives and teacher scores that they need, or there is an
     error.
     """
-    loss = recipe.loss
     looked = [data[i] for i in range(min(_LOOK, len(data)))]
     has_negatives = any(e.negatives for e in looked)
     has_scores = any(e.scores for e in looked)
-    own_lists = loss.pairwise or loss.margin_mse or (loss.kl and loss.kl_candidates == "own")
-    needs = own_lists or (loss.contrastive and loss.candidates in ("own", "negatives"))
-    if needs and not (has_negatives and recipe.data.negatives) and not recipe.data.refresh_steps:
+    needing: dict[Need, list[str]] = {}
+    for part in PARTS:
+        for need in part.needs(recipe.loss) if part.weight(recipe.loss) else ():
+            needing.setdefault(need, []).append(f"loss.{part.name}")
+    given = (has_negatives and recipe.data.negatives) or recipe.data.refresh_steps
+    if "own_documents" in needing and not given:
         none = f"none of the first {len(looked)} rows has negatives"
         why = none if recipe.data.negatives else "data.negatives is 0"
         raise InvalidInputError(
             f"recipe {recipe.name}: its losses compare a query's own documents, but {why}; "
             "`splade-engine mine` finds hard negatives"
         )
-    if (loss.margin_mse or loss.kl) and not (has_scores or loss.teachers):
+    if "teacher_scores" in needing and not (has_scores or recipe.loss.teachers):
         raise InvalidInputError(
-            f"recipe {recipe.name}: margin_mse and kl need teacher scores: none of the first {len(looked)} "
-            "rows has "
-            "scores, and loss.teachers is empty"
+            f"recipe {recipe.name}: {' and '.join(needing['teacher_scores'])} need teacher scores: none of "
+            f"the first {len(looked)} rows has scores, and loss.teachers is empty"
         )
     return 1 + (recipe.data.negatives if has_negatives or recipe.data.refresh_steps else 0)
 

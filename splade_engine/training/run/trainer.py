@@ -1,15 +1,16 @@
 """`SparseTrainer`: transformers' Trainer with the losses, penalties and checks of learned sparse retrieval.
 
 Mixed precision, gradient accumulation, several devices, schedules and checkpoints are the Trainer's own.
-Added: loss parts from `objective.py`, a learning rate of its own for the idf table, teachers, the moving
-average of self-distillation, document frequencies for DF-FLOPS, collapse and out-of-memory checks, and state
-enough in every checkpoint that a resumed run continues bit by bit.
+Added: the recipe's `Objective`, a learning rate of its own for the idf table, the moving average of
+self-distillation, collapse and out-of-memory checks, and state enough in every checkpoint that a resumed run
+continues bit by bit.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +19,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 
-from splade_engine.errors import InvalidInputError, TrainingError
+from splade_engine.errors import TrainingError
 from splade_engine.training.data.collate import Collator
 from splade_engine.training.data.mixture import TrainingSet
-from splade_engine.training.objective import losses
+from splade_engine.training.objective.batch import Bank, Helpers
 from splade_engine.training.objective.distillation import moving_average
-from splade_engine.training.objective.objective import (
-    Teaching,
-    Vectors,
-    bank_loss,
-    lambdas,
-    loss_parts,
-    loss_weights,
-    penalties,
-    teacher_scores,
-)
+from splade_engine.training.objective.objective import Objective
+from splade_engine.training.objective.vectors import Teacher, Vectors
 from splade_engine.training.recipe.recipe import Recipe
 from splade_engine.training.run.memory import first_queries, is_out_of_memory, memory_advice
 from splade_engine.training.run.monitor import Monitor
 from splade_engine.training.student.cpu_layers import use_cpu_layers
-from splade_engine.training.student.csr import CsrStudent
-from splade_engine.training.student.sparse import SparseStudent, batch_inputs, copy_student
-from splade_engine.training.student.start import dense_teacher
-from splade_engine.training.teachers.query_bank import QueryBank
-
-Teacher = Callable[[Sequence[str], Sequence[str]], Tensor]
-"""Scores float32[n, m] of every query with every document."""
+from splade_engine.training.student.student import Student, batch_inputs
+from splade_engine.training.teachers.opening import dense_teacher
 
 WEIGHTS, STATE, STATE_TENSORS, COMPLETE = (
     "model.safetensors",
@@ -69,7 +57,7 @@ class SparseTrainer(Trainer):
 
     def __init__(
         self,
-        student: SparseStudent | CsrStudent,
+        student: Student,
         recipe: Recipe,
         data: TrainingSet,
         collator: Collator,
@@ -77,22 +65,22 @@ class SparseTrainer(Trainer):
         *,
         ramp_steps: int,
         teachers: Sequence[Teacher] = (),
-        bank: QueryBank | None = None,
+        bank: Bank | None = None,
     ) -> None:
         self.recipe = recipe
-        self.teachers = list(teachers)
-        self.bank = bank
-        self.ramp_steps = ramp_steps
         self.training_set = data
+        self.collator = collator
+        self.objective: Objective = Objective(recipe.loss, recipe.regularizer, ramp_steps)
         self.monitor = Monitor(student.n_terms, recipe.train.collapse_below)
-        self.average: SparseStudent | None = None
-        if recipe.loss.self_weight:
-            if not isinstance(student, SparseStudent):
-                raise InvalidInputError("loss.self_weight: a sparse autoencoder has no moving average")
-            self.average = copy_student(student)
-        self.df_share: Tensor | None = None
-        self._df_counts = torch.zeros(student.n_terms, dtype=torch.int64)
-        self._df_documents = 0
+        self.average = student.average_copy() if recipe.loss.self_weight else None
+        self.helpers = Helpers(
+            encode_queries=self._encoded_queries,
+            table=self._table,
+            average=None if self.average is None else self._average_vectors,
+            teachers=tuple(teachers),
+            bank=bank,
+            embedder=partial(dense_teacher, recipe, teachers, "loss.embed"),
+        )
         if args.use_cpu:
             use_cpu_layers(student)
         super().__init__(model=student, args=args, train_dataset=data, data_collator=collator)
@@ -103,15 +91,23 @@ class SparseTrainer(Trainer):
     # ---- the step -----------------------------------------------------------------------------------
 
     @property
-    def student(self) -> SparseStudent | CsrStudent:
+    def student(self) -> Student:
         """The student without the wrappers of several devices."""
-        unwrapped: SparseStudent | CsrStudent = self.accelerator.unwrap_model(self.model)
+        unwrapped: Student = self.accelerator.unwrap_model(self.model)
         return unwrapped
 
-    @property
-    def lambdas_now(self) -> dict[str, float]:
-        """The weight of each penalty in the step that runs."""
-        return lambdas(self.recipe.regularizer, self.state.global_step + 1, self.ramp_steps)
+    def _table(self) -> Tensor | None:
+        table = self.student.table
+        return None if table is None else table.detach().clamp(min=0)
+
+    def _encoded_queries(self, texts: Sequence[str]) -> Tensor:
+        parts = self.collator.encoded("query", texts)
+        return self.student.query_vectors(*(part.to(self.args.device) for part in parts))
+
+    def _average_vectors(self, inputs: dict[str, Any]) -> Vectors:
+        assert self.average is not None
+        vectors: Vectors = self.average(**batch_inputs(inputs))
+        return vectors
 
     def compute_loss(
         self,
@@ -125,87 +121,24 @@ class SparseTrainer(Trainer):
         vectors: Vectors = model(**batch_inputs(inputs))
         loss, parts = self._total(vectors, inputs)
         if model.training:
-            self.monitor.add(vectors, parts, self.lambdas_now, self.state.global_step + 1)
-            self._count_documents(vectors)
+            step = self.state.global_step + 1
+            self.monitor.add(vectors, parts, self.objective.lambdas(step), step)
+            self.objective.observe(vectors)
         return (loss, vectors) if return_outputs else loss
 
     def _total(self, vectors: Vectors, inputs: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        with torch.autocast(
-            vectors.documents.device.type, enabled=False
-        ):  # sums of squares in full precision
-            parts = loss_parts(vectors, self._teaching(vectors, inputs), self.recipe.loss)
-            if self.bank is not None:
-                parts["bank"] = self._bank_loss(self.bank, vectors, inputs)
-            if self.recipe.loss.embed and vectors.embeddings is not None:
-                parts["embed"] = self._embed_loss(vectors.embeddings, inputs["document_texts"])
-            student = self.student
-            table = None if student.table is None else student.table.detach().clamp(min=0)
-            if "targets" in inputs and vectors.logits is not None and table is not None:
-                from splade_engine.training.teachers.lexical import term_loss
-
-                surplus = self.recipe.loss.term_surplus
-                parts["term"] = term_loss(vectors.logits, inputs["targets"], table, surplus=surplus)
-            fines = penalties(vectors, self.recipe.regularizer, idf=table, df_share=self.df_share)
-            total = losses.mix(parts, {k: w for k, w in loss_weights(self.recipe.loss).items() if k in parts})
-            weights = self.lambdas_now
-            for name, value in fines.items():
-                total = total + weights[name] * value
-            for value in vectors.extra.values():
-                total = total + value
-        named = {f"penalty_{name}": value.detach() for name, value in fines.items()}
-        return total, {k: v.detach() for k, v in (parts | vectors.extra).items()} | named
-
-    def _teaching(self, vectors: Vectors, inputs: dict[str, Any]) -> Teaching:
-        config = self.recipe.loss
-        if not (config.kl or config.margin_mse or config.self_weight):
-            return Teaching()
-        n, group = vectors.valid.shape
-        tables = []
-        for teacher in self.teachers:
-            scores = teacher(inputs["query_texts"], inputs["document_texts"]).to(vectors.documents.device)
-            grid = scores.new_zeros((n, n * group)).float()
-            grid[:, inputs["slots"]] = scores.float()
-            tables.append(grid)
-        teaching = teacher_scores(tables, inputs["scores"], config, vectors.valid, vectors.same)
-        if self.average is None:
-            return teaching
-        with torch.no_grad():
-            slow: Vectors = self.average(**batch_inputs(inputs))
-            average = losses.batch_scores(slow.queries, slow.documents)
-        return Teaching(own=teaching.own, batch=teaching.batch, average=average)
-
-    def _bank_loss(self, bank: QueryBank, vectors: Vectors, inputs: dict[str, Any]) -> Tensor:
-        documents = vectors.documents[vectors.valid]
-        texts, dense = bank.near(inputs["document_texts"])
-        collator: Any = self.data_collator
-        ids = (part.to(documents.device) for part in collator.encoded("query", texts))
-        scored = (dense if t is bank.teacher else t(texts, inputs["document_texts"]) for t in self.teachers)
-        tables = [table.to(documents.device).float() for table in scored]
-        return bank_loss(self.student.query_vectors(*ids), documents, tables, self.recipe.loss)
-
-    def _embed_loss(self, embeddings: Tensor, texts: Sequence[str]) -> Tensor:
-        teacher = dense_teacher(self.recipe, self.teachers, "loss.embed")
-        wanted = teacher.embed_documents(texts).to(embeddings.device)
-        return 1 - (embeddings.float() * wanted).sum(1).mean()
-
-    @torch.no_grad()
-    def _count_documents(self, vectors: Vectors) -> None:
-        if self.recipe.regularizer.document != "df_flops":
-            return
-        active = vectors.documents[vectors.valid] > 0
-        self._df_counts += active.sum(0).cpu()
-        self._df_documents += len(active)
+        step = self.state.global_step + 1
+        # sums of squares in full precision
+        with torch.autocast(vectors.documents.device.type, enabled=False):
+            return self.objective.total(vectors, inputs, self.helpers, step)
 
     def after_step(self) -> None:
         """Once per optimiser step, by the run's callback: averages, frequencies, collapse."""
         step = self.state.global_step
         if self.average is not None:
             moving_average(self.average, self.student, self.recipe.loss.self_decay)
-        if self._df_documents and step % self.recipe.regularizer.df_refresh == 0:
-            self.df_share = (self._df_counts / self._df_documents).float().to(self.args.device)
-            self._df_counts.zero_()
-            self._df_documents = 0
-        self.monitor.check_collapse(step, lambdas(self.recipe.regularizer, step, self.ramp_steps))
+        self.objective.after_step(step)
+        self.monitor.check_collapse(step, self.objective.lambdas(step))
 
     # ---- memory -------------------------------------------------------------------------------------
 
@@ -277,13 +210,11 @@ class SparseTrainer(Trainer):
         state = self.student.state_dict() if state_dict is None else state_dict
         save_file(_untied(state), folder / WEIGHTS, metadata={"format": "pt"})
         tensors = {f"monitor.{k}": v for k, v in self.monitor.state().items()}
-        tensors["df_counts"] = self._df_counts
-        if self.df_share is not None:
-            tensors["df_share"] = self.df_share.cpu()
+        tensors |= self.objective.state()
         if self.average is not None:
             tensors |= {f"average.{k}": v.cpu() for k, v in _untied(self.average.state_dict()).items()}
         save_file({k: v.contiguous() for k, v in tensors.items()}, folder / STATE_TENSORS)
-        state_json = {"df_documents": self._df_documents, "data": self.training_set.state()}
+        state_json = {"data": self.training_set.state()}
         (folder / STATE).write_text(json.dumps(state_json), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
@@ -291,13 +222,10 @@ class SparseTrainer(Trainer):
         _load_state(self.student if model is None else model, load_file(folder / WEIGHTS))
         tensors = load_file(folder / STATE_TENSORS)
         self.monitor.load_state({k[8:]: v for k, v in tensors.items() if k.startswith("monitor.")})
-        self._df_counts = tensors["df_counts"].clone()
-        if "df_share" in tensors:
-            self.df_share = tensors["df_share"].to(self.args.device)
+        self.objective.load_state(tensors, str(self.args.device))
         if self.average is not None:
             _load_state(self.average, {k[8:]: v for k, v in tensors.items() if k.startswith("average.")})
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        self._df_documents = int(state["df_documents"])
         self.training_set.load_state(state["data"])
 
 

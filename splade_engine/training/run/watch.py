@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ from tqdm import tqdm
 from transformers import TrainerCallback
 
 from splade_engine.files import atomic_file
-from splade_engine.training.run.memory import trim_heap
+from splade_engine.training.machine import trim_heap
 from splade_engine.training.run.monitor import RunLog, progress_line
 from splade_engine.training.run.probe import Probe
 from splade_engine.training.run.trainer import COMPLETE, SparseTrainer
+from splade_engine.training.student.build import Start
 from splade_engine.training.student.saving import save_student
-from splade_engine.training.student.start import Start
 
 logger = logging.getLogger(__name__)
+
+Refresher = Callable[[int], None]
+"""Renews data; called after every step with its number, and with 0 before the first one."""
 
 
 def announce(text: str, progress: bool) -> None:
@@ -50,7 +54,7 @@ class Watch(TrainerCallback):
         self.best = -1.0
         self.measured_at = -1
         self._since = (0, time.perf_counter())
-        self._refreshers: list[Any] = []
+        self._refreshers: list[Refresher] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock where the run starts."""
@@ -105,8 +109,7 @@ class Watch(TrainerCallback):
         trainer = self.trainer
         if self.probe is None or not trainer.is_world_process_zero():
             return None
-        collator: Any = trainer.data_collator
-        found = self.probe.measure(trainer.student, collator)
+        found = self.probe.measure(trainer.student, trainer.collator)
         step = trainer.state.global_step
         self.measured_at, self.ndcg = step, found["ndcg@10"]
         self._write({"step": step, **found})
@@ -129,10 +132,10 @@ class Watch(TrainerCallback):
             self.bar.set_postfix_str(line.partition("  ")[2], refresh=False)
 
 
-def refreshers(trainer: SparseTrainer, folder: Path) -> list[Any]:
+def refreshers(trainer: SparseTrainer, folder: Path) -> list[Refresher]:
     """What renews data while training: NGAME's order and ANCE's negatives, where the recipe asks for them."""
     data = trainer.recipe.data
-    out: list[Any] = []
+    out: list[Refresher] = []
     if data.ngame_steps:
         from splade_engine.training.mining.clusters import NgameOrder
 

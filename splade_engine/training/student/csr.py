@@ -23,12 +23,14 @@ from torch import Tensor, nn
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
-from splade_engine.training.objective.objective import Vectors
+from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.activations import activate, keep_top_k
 from splade_engine.training.student.head import mean_pool
+from splade_engine.training.student.student import Student
 
 ACTIVE = 1e-5  # a latent above this counts as fired
+LOSSES = ("reconstruction", "dead_latents")  # the autoencoder's own, in `Vectors.extra`
 
 
 class SparseAutoencoder(nn.Module):
@@ -94,7 +96,7 @@ def normalised_mse(reconstruction: Tensor, target: Tensor) -> Tensor:
     return F.mse_loss(reconstruction, target) / torch.where(equal, spread.new_ones(()), spread)
 
 
-class CsrStudent(nn.Module):
+class CsrStudent(Student):
     """A frozen dense encoder and the autoencoder that is trained over it.
 
     Args:
@@ -112,8 +114,7 @@ class CsrStudent(nn.Module):
         self.body = body.requires_grad_(False)
         self.pooling, self.normalize = pooling, normalize
         self.autoencoder = autoencoder
-        self.settings = config
-        self.table: nn.Parameter | None = None
+        self._settings = config
 
     @property
     def n_terms(self) -> int:
@@ -121,9 +122,9 @@ class CsrStudent(nn.Module):
         return len(self.autoencoder.latent_bias)
 
     @property
-    def inference_free(self) -> bool:
-        """Queries need the encoder."""
-        return False
+    def settings(self) -> ModelConfig:
+        """The recipe's model section."""
+        return self._settings
 
     @torch.no_grad()
     def embed(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -139,7 +140,9 @@ class CsrStudent(nn.Module):
         a = self.autoencoder
         return a.codes(a.pre_activations(self.embed(ids, mask)), a.k)
 
-    document_vectors = query_vectors
+    def document_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
+        """float[M, V]."""
+        return self.query_vectors(ids, mask, pool)
 
     def forward(
         self,
@@ -152,15 +155,14 @@ class CsrStudent(nn.Module):
         slots: Tensor,
         same: Tensor,
         group: int,
+        targets: Tensor | None = None,
     ) -> Vectors:
         """The codes of a batch as `Collator` makes it, and the autoencoder's own losses in `extra`."""
-        del query_pool, document_pool
+        del query_pool, document_pool, targets
         a, n = self.autoencoder, len(query_ids)
         sides = (self.embed(query_ids, query_mask), self.embed(document_ids, document_mask))
-        all_codes, extra = (
-            [],
-            {"reconstruction": sides[0].new_zeros(()), "dead_latents": sides[0].new_zeros(())},
-        )
+        all_codes = []
+        extra = {name: sides[0].new_zeros(()) for name in LOSSES}
         for x in sides:
             pre = a.pre_activations(x)
             codes = a.codes(pre, a.k)

@@ -16,6 +16,7 @@ from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.training.student.csr import CsrStudent
 from splade_engine.training.student.lora import merge_lora
 from splade_engine.training.student.sparse import SparseStudent, Tower
+from splade_engine.training.student.student import Student
 
 QUERY_WEIGHTS = "query_weights.safetensors"
 
@@ -30,7 +31,7 @@ _SPECIAL = {
 
 
 def save_student(
-    student: SparseStudent | CsrStudent,
+    student: Student,
     folder: str | Path,
     documents: TextTokenizer,
     queries: TextTokenizer,
@@ -53,6 +54,7 @@ def save_student(
     if isinstance(student, CsrStudent):
         _save_csr(student, Path(folder), documents, overwrite)
         return
+    assert isinstance(student, SparseStudent)
     with new_folder(folder, overwrite=overwrite) as out:
         if student.queries is not None:
             for name, tower, tokenizer in (

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +13,11 @@ from torch import Tensor, nn
 
 from splade_engine.encoder.backbone import Backbone
 from splade_engine.encoder.fast.dense_head import DenseHead
-from splade_engine.training.objective.objective import Vectors
+from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.activations import activate, keep_top_k
 from splade_engine.training.student.head import lexical_pool, max_pool, mean_pool, sum_pool
+from splade_engine.training.student.student import Student
 
 # tokens of padding that a further group must save on a CPU: each costs a pass over the weights
 PADDING_WORTH = 512
@@ -138,7 +138,7 @@ def length_groups(lengths: Sequence[int]) -> list[tuple[int, int]]:
     return length_groups(lengths[:cut]) + [(a + cut, b + cut) for a, b in length_groups(lengths[cut:])]
 
 
-class SparseStudent(nn.Module):
+class SparseStudent(Student):
     """Document tower and query side.
 
     Args:
@@ -158,7 +158,6 @@ class SparseStudent(nn.Module):
         super().__init__()
         self.documents = documents
         self.queries = queries
-        self.table: nn.Parameter | None = None
         if table is not None:
             self.table = nn.Parameter(table.float().clone(), requires_grad=learn_table)
 
@@ -171,11 +170,6 @@ class SparseStudent(nn.Module):
     def n_terms(self) -> int:
         """Size of the vocabulary."""
         return self.documents.n_terms
-
-    @property
-    def inference_free(self) -> bool:
-        """Whether queries come from the table."""
-        return self.table is not None
 
     def query_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
         """float[N, V]. From a table: `[t in query] * relu(table_t)`, special tokens zero (arXiv
@@ -230,35 +224,23 @@ class SparseStudent(nn.Module):
             embeddings=embeddings,
         )
 
+    def average_copy(self) -> SparseStudent:
+        """See `Student`. The backbone is rebuilt around the copied model: its head transform may be a closure
+        over the original one.
+        """
 
-def copy_student(student: SparseStudent) -> SparseStudent:
-    """A frozen copy (the moving average of self-distillation).
+        def copied(tower: Tower | None) -> Tower | None:
+            if tower is None:
+                return None
+            out = Tower(Backbone(deepcopy(tower.backbone.model)), tower.config, (), tower.top_k)
+            out.register_buffer("keep", tower.kept.clone(), persistent=False)
+            if tower.tok_proj is not None:
+                out.tok_proj = deepcopy(tower.tok_proj)
+            out.dense_head = deepcopy(tower.dense_head)
+            return out
 
-    The backbone is rebuilt around the copied model: its head transform may be a closure over the original
-    one.
-    """
-
-    def copied(tower: Tower | None) -> Tower | None:
-        if tower is None:
-            return None
-        out = Tower(Backbone(deepcopy(tower.backbone.model)), tower.config, (), tower.top_k)
-        out.register_buffer("keep", tower.kept.clone(), persistent=False)
-        if tower.tok_proj is not None:
-            out.tok_proj = deepcopy(tower.tok_proj)
-        out.dense_head = deepcopy(tower.dense_head)
-        return out
-
-    documents = copied(student.documents)
-    assert documents is not None
-    twin = SparseStudent(
-        documents, copied(student.queries), None if student.table is None else student.table.data
-    )
-    twin.requires_grad_(False)
-    return twin.to(next(student.parameters()).device).eval()
-
-
-def batch_inputs(batch: dict[str, Any]) -> dict[str, Any]:
-    """The entries of a batch that `SparseStudent.forward` takes."""
-    sides = [f"{side}_{part}" for side in ("query", "document") for part in ("ids", "mask", "pool")]
-    wanted = (*sides, "slots", "same", "group", "targets")
-    return {name: batch[name] for name in wanted if name in batch}
+        documents = copied(self.documents)
+        assert documents is not None
+        twin = SparseStudent(documents, copied(self.queries), None if self.table is None else self.table.data)
+        twin.requires_grad_(False)
+        return twin.to(next(self.parameters()).device).eval()

@@ -1,18 +1,8 @@
-"""Teachers that score a batch while it is trained on: dense, sparse and lexical ones.
-
-A teacher is called with the texts of a batch, n queries and m documents, and returns float32[n, m]. Names in
-a recipe (`loss.teachers`):
-
-    dense:FOLDER-OR-HUB-ID    cosine of a sentence encoder (mean or [CLS] pooling, as its folder says)
-    sparse:FOLDER-OR-HUB-ID   dot product of a sparse encoder, or of the bundled one: `sparse:default`
-    bm25                      BM25 over stemmed words, idf counted on the training documents
-
-The scales differ; `distillation.ensemble` makes them comparable.
-"""
+"""A dense encoder as a teacher: cosine of its embeddings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,36 +16,11 @@ from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.place import native_bfloat16
 from splade_engine.encoder.tokens import TextTokenizer
-from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.errors import CheckpointError
 from splade_engine.training.data.collate import pad
 from splade_engine.training.student.head import mean_pool
-from splade_engine.training.teachers.lexical import LexicalTeacher
-
-Teacher = Callable[[Sequence[str], Sequence[str]], Tensor]
 
 _BATCH = 64
-
-
-def load_teacher(name: str, *, device: str | torch.device = "cpu", documents: Iterable[str] = ()) -> Teacher:
-    """The teacher of that name.
-
-    Args:
-        name: see the module.
-        device: where neural teachers run.
-        documents: the training documents, which `bm25` counts.
-
-    Raises:
-        InvalidInputError: for an unknown name.
-        CheckpointError: if its model cannot be loaded.
-    """
-    kind, _, where = name.partition(":")
-    if kind == "bm25" and not where:
-        return LexicalTeacher(documents)
-    if kind == "dense" and where:
-        return DenseTeacher(where, device=device)
-    if kind == "sparse" and where:
-        return SparseTeacher(None if where == "default" else where, device=device)
-    raise InvalidInputError(f"loss.teachers: {name!r} is none of bm25, dense:MODEL, sparse:MODEL")
 
 
 class DenseTeacher:
@@ -137,23 +102,3 @@ def _dense_pooling(folder: Path, name: str) -> str:
             f"{name}: a dense teacher pools by mean or cls, this one by {' + '.join(modes)}"
         )
     return modes[0]
-
-
-class SparseTeacher:
-    """Dot product of a sparse encoder's vectors.
-
-    Args:
-        source: anything that `SparseEncoder.load` takes.
-        device: where it runs.
-    """
-
-    def __init__(self, source: str | Path | None, *, device: str | torch.device = "cpu") -> None:
-        from splade_engine.encoder import SparseEncoder
-
-        self.encoder = SparseEncoder.load(source, device=str(device))
-
-    def __call__(self, queries: Sequence[str], documents: Sequence[str]) -> Tensor:
-        """float32[n, m] scores."""
-        q = self.encoder.encode_queries(list(queries)).to_scipy()
-        d = self.encoder.encode_documents(list(documents)).to_scipy()
-        return torch.from_numpy(np.asarray((q @ d.T).toarray(), dtype=np.float32))

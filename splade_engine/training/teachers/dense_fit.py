@@ -21,12 +21,15 @@ from splade_engine.encoder.fast.dense_head import DenseHead, load_dense_head, sa
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.data.collate import pad
+from splade_engine.training.data.opening import interleaved
 from splade_engine.training.data.sources import Source
+from splade_engine.training.objective.vectors import Teacher
 from splade_engine.training.recipe.recipe import Recipe
+from splade_engine.training.student.build import Start
 from splade_engine.training.student.head import mean_pool
 from splade_engine.training.student.sparse import SparseStudent, Tower
-from splade_engine.training.student.start import Start, dense_teacher, interleaved
-from splade_engine.training.teachers.dense import DenseTeacher, Teacher
+from splade_engine.training.teachers.dense import DenseTeacher
+from splade_engine.training.teachers.opening import dense_teacher
 from splade_engine.training.teachers.query_bank import QueryBank
 from splade_engine.training.teachers.static_queries import (
     FLOOR,

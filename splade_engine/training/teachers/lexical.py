@@ -171,34 +171,3 @@ class TermTeacher:
         targets[:, ~self._keep] = 0
         targets[:, list(self._special)] = 0
         return targets
-
-
-def term_loss(
-    logits: Tensor, targets: Tensor, idf: Tensor, *, surplus: float = 0.3, knee: float = 1.5
-) -> Tensor:
-    """Distance of document weights from `TermTeacher`'s targets, in units of query score.
-
-        sum_t (idf_t / 5)^2 * ( [y_t > 0] H(f(z_t) - y_t) + surplus [y_t = 0] H(f(z_t)) )
-
-    with f(z) = log1p(z) above zero and H(e) = e^2, linear beyond `knee` (Huber). Below zero f(z) = z where a
-    target asks for the term: relu's gradient is zero there and the term would never come to life. Elsewhere
-    f(z) = 0. Huber, not a clipped square: with the square cut at 9 the terms that were furthest off got no
-    gradient, and of an aligned head 43 % of a document's own tokens start below zero.
-
-    Args:
-        logits: float[B, V], pooled, before relu.
-        targets: float[B, V].
-        idf: float[V].
-        surplus: weight of terms without a target: below 1 leaves room for expansion.
-        knee: see above.
-
-    Returns:
-        A scalar: the mean over documents.
-    """
-    wanted = targets > 0
-    reached = torch.where(wanted & (logits <= 0), logits, torch.log1p(torch.relu(logits)))
-    gap = (reached - targets).abs()
-    cost = torch.where(gap < knee, gap**2, 2 * knee * gap - knee**2)
-    importance = ((idf / 5) ** 2).clamp(min=0.05)
-    share = torch.where(wanted, 1.0, surplus)
-    return (cost * share * importance).sum() / max(1, len(logits))

@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from splade_engine.cli import app
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.mining import negatives
-from splade_engine.training.mining.negatives import MiningConfig, false_negative_limit, mine
+from splade_engine.training.mining.config import MiningConfig
+from splade_engine.training.mining.negatives import false_negative_limit, mine
 from tests.training import made
 
 

@@ -15,11 +15,11 @@ from safetensors.numpy import load_file
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import InvalidInputError, MissingExtraError, TrainingError
-from splade_engine.training.objective.objective import Vectors
-from splade_engine.training.run import memory, run, trainer
+from splade_engine.training import machine
+from splade_engine.training.objective.vectors import Vectors
+from splade_engine.training.run import run, trainer
 from splade_engine.training.run.monitor import Monitor, RunLog, progress_line
 from splade_engine.training.run.run import last_checkpoint, train
-from splade_engine.training.student import start
 from tests.training import made
 
 # everything that has a state of its own: dropout, accumulation, moving average, document frequencies,
@@ -329,7 +329,7 @@ def test_log_survives_a_cut_line(tmp_path):
 def test_device_and_precision_that_are_not_there(tmp_path, bert_folder, rows_file, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InvalidInputError, match=r"train.device = cuda: this torch sees no CUDA device"):
-        start.choose_device("cuda")
+        machine.choose_device("cuda")
     recipe = made.quick_recipe(
         "splade-v2-max", bert_folder, rows_file, train__precision="fp16", train__device="cpu"
     )
@@ -345,5 +345,5 @@ def test_freed_memory_is_given_back():
     blocks = [bytearray(100_000) for _ in range(3000)]  # below the size that is mapped on its own
     full = resident()
     del blocks[:-1]  # the last one pins the end of the heap
-    memory.trim_heap()
+    machine.trim_heap()
     assert resident() < full - 200_000_000

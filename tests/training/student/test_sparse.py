@@ -15,11 +15,12 @@ from splade_engine.training.data.idf import bm25_idf, document_frequencies
 from splade_engine.training.data.sources import open_source
 from splade_engine.training.mining.clusters import cluster_order, sketch
 from splade_engine.training.recipe.sections import ModelConfig, SourceConfig
-from splade_engine.training.run.probe import encode, ndcg
+from splade_engine.training.run.probe import ndcg
+from splade_engine.training.student.build import build_student
+from splade_engine.training.student.encode import encode
 from splade_engine.training.student.lora import LoraLinear, add_lora, merge_lora
 from splade_engine.training.student.saving import save_student
-from splade_engine.training.student.sparse import copy_student, length_groups
-from splade_engine.training.student.start import build_student
+from splade_engine.training.student.sparse import length_groups
 from tests.tiny_bert import write_tokenizer
 from tests.training import made
 
@@ -104,7 +105,7 @@ def test_copy_is_independent_even_of_closures(tmp_path):
     write_tokenizer(tmp_path / "m", made.VOCABULARY)
     start = build_student(ModelConfig(base=str(tmp_path / "m"), preflight=False), [], tmp_path)
     student, collator = start.student.eval(), start.collator(1)
-    twin = copy_student(student)
+    twin = student.average_copy()
     before = encode(twin, collator, TEXTS, "document").toarray()
     with torch.no_grad():
         for parameter in student.parameters():

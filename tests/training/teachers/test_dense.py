@@ -9,7 +9,8 @@ import torch
 from transformers import BertModel
 
 from splade_engine.errors import CheckpointError, InvalidInputError
-from splade_engine.training.teachers.dense import DenseTeacher, load_teacher
+from splade_engine.training.teachers.dense import DenseTeacher
+from splade_engine.training.teachers.opening import load_teacher
 from tests.tiny_bert import write_bert
 from tests.training.teachers.test_lexical import DOCUMENTS, TOKENS
 

@@ -13,11 +13,12 @@ from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.data.collate import pad
+from splade_engine.training.data.opening import open_sources
 from splade_engine.training.recipe.sections import ModelConfig
-from splade_engine.training.run.probe import encode
 from splade_engine.training.run.run import train
 from splade_engine.training.run.trainer import SparseTrainer
-from splade_engine.training.student.start import build_student, open_sources
+from splade_engine.training.student.build import build_student
+from splade_engine.training.student.encode import encode
 from splade_engine.training.teachers.dense import DenseTeacher
 from splade_engine.training.teachers.dense_fit import assembled, fitted_projection, static_vectors
 from splade_engine.training.teachers.query_bank import QueryBank

@@ -10,10 +10,12 @@ import torch
 
 from splade_engine import SparseEncoder
 from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.training.objective.losses import term_loss
 from splade_engine.training.recipe.recipe import load_recipe
-from splade_engine.training.student.start import build_student, term_targets
-from splade_engine.training.teachers.dense import load_teacher
-from splade_engine.training.teachers.lexical import LexicalTeacher, TermTeacher, term_loss
+from splade_engine.training.student.build import build_student
+from splade_engine.training.teachers.lexical import LexicalTeacher, TermTeacher
+from splade_engine.training.teachers.opening import load_teacher
+from splade_engine.training.teachers.term_targets import term_targets
 from tests.tiny_bert import SPECIAL
 
 DOCUMENTS = [

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.training.objective.objective import bank_loss
-from splade_engine.training.recipe.sections import LossConfig
+from splade_engine.training.data.opening import build_training_set, open_sources
+from splade_engine.training.objective.parts import LossConfig
+from splade_engine.training.objective.parts.bank import bank_loss
 from splade_engine.training.run.run import train
-from splade_engine.training.student.start import build_training_set, open_sources, query_bank
 from splade_engine.training.teachers.dense import DenseTeacher
+from splade_engine.training.teachers.opening import query_bank
 from splade_engine.training.teachers.query_bank import QueryBank, ranks
 from tests.training import made
 from tests.training import oracle_training as oracle

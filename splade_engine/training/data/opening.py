@@ -1,0 +1,66 @@
+"""From a recipe's data section to the examples of a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from splade_engine.training.data.mixture import TrainingSet
+from splade_engine.training.data.sources import Source, open_source
+from splade_engine.training.recipe.recipe import Recipe
+
+
+def open_sources(recipe: Recipe, cache: Path) -> list[Source]:
+    """The recipe's sources, their first rows checked.
+
+    Raises:
+        DatasetError: naming file and row of the first bad one.
+    """
+    sources = [open_source(config, cache) for config in recipe.data.sources]
+    rng = np.random.default_rng(0)
+    left = recipe.data.check_rows
+    for source in sources:
+        for i in range(min(len(source), left)):
+            source.example(i, rng)
+        left -= min(len(source), left)
+    return sources
+
+
+def build_training_set(recipe: Recipe, sources: Sequence[Source], world: int = 1) -> TrainingSet:
+    """The examples of the whole run on all `world` devices."""
+    train, data = recipe.train, recipe.data
+    held_out = min(data.held_out, len(sources[0]) // 5) if sources and not recipe.probe.data else 0
+    return TrainingSet(
+        sources,
+        [s.weight for s in data.sources],
+        n_batches=optimiser_steps(recipe, sources, world) * train.accumulation * world,
+        batch_size=train.batch_size,
+        negatives=data.negatives,
+        seed=train.seed,
+        one_source_per_batch=data.one_source_per_batch,
+        held_out=held_out,
+    )
+
+
+def optimiser_steps(recipe: Recipe, sources: Sequence[Source], world: int = 1) -> int:
+    """`train.steps`, or as many as `train.epochs` passes take."""
+    if recipe.train.steps:
+        return recipe.train.steps
+    rows = sum(len(source) for source in sources)
+    per_step = recipe.train.batch_size * recipe.train.accumulation * world
+    return max(1, math.ceil(recipe.train.epochs * rows / per_step))
+
+
+def interleaved(sources: Sequence[Source]) -> Iterator[str]:
+    """Documents of all sources in turn, so that a limit cuts none of them off."""
+    running = [source.documents() for source in sources]
+    while running:
+        for documents in list(running):
+            text = next(documents, None)
+            if text is None:
+                running.remove(documents)
+            else:
+                yield text

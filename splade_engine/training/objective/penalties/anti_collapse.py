@@ -1,0 +1,48 @@
+"""A charge that is infinite at all-zero vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from splade_engine.training.fields import bounded
+from splade_engine.training.objective.penalties.penalty import Penalty, Regularizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from splade_engine.training.objective.penalties import RegularizerConfig
+    from splade_engine.training.objective.vectors import Vectors
+
+
+@dataclass(frozen=True)
+class AntiCollapseFields:
+    """The anti-collapse term in `[regularizer]`."""
+
+    # Weight of the term that is infinite at all-zero vectors; it is whole from the first step.
+    anti_collapse: float = bounded(0.0, low=0)
+
+
+class AntiCollapse(Regularizer):
+    """`regularizers.anti_collapse`."""
+
+    name = "collapse"
+    ramped = False
+
+    def weight(self, config: AntiCollapseFields) -> float:
+        """See `Regularizer`."""
+        return config.anti_collapse
+
+    def compute(
+        self,
+        vectors: Vectors,
+        config: RegularizerConfig,
+        penalties: Mapping[str, Penalty],
+        idf: Tensor | None,
+    ) -> Tensor:
+        """See `Regularizer`."""
+        from splade_engine.training.objective import regularizers
+
+        queries = vectors.queries if vectors.learned_queries else None
+        return regularizers.anti_collapse(queries, vectors.documents[vectors.valid])

@@ -1,0 +1,86 @@
+"""`Penalty`: how one side's term weights are charged; `Regularizer`: a charge and its weight."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from splade_engine.training.objective.penalties import RegularizerConfig
+    from splade_engine.training.objective.vectors import Vectors
+
+Reduction = Literal["flat", "per_slot"]
+
+
+class Penalty(ABC):
+    """A kind of charge, named in `regularizer.document` and `regularizer.query`. A run makes one of each that
+    it needs; a kind that remembers something keeps it here.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def compute(
+        self,
+        weights: Tensor,
+        config: RegularizerConfig,
+        *,
+        reduction: Reduction,
+        threshold: int,
+        idf: Tensor | None,
+    ) -> Tensor:
+        """The charge of one micro-batch, a scalar.
+
+        Args:
+            weights: float[N, V] or float[N, G, V].
+            config: the kind's own fields.
+            reduction: see `regularizers.flops`.
+            threshold: the l0 mask, 0 for none.
+            idf: float[V] that multiplies each term's mean; None: 1.
+        """
+
+    def observe(self, vectors: Vectors) -> None:  # noqa: B027  (most kinds remember nothing)
+        """Take note of a micro-batch that was trained on."""
+
+    def after_step(self, step: int, config: RegularizerConfig) -> None:  # noqa: B027
+        """Once per optimiser step (from 1)."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs, by names that no other kind uses."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor], device: str) -> None:  # noqa: B027
+        """Restore `state()`; entries of other kinds are passed over."""
+
+
+class Regularizer(ABC):
+    """A charge with its weight in the recipe, logged as `penalty_NAME` and `lambda_NAME`."""
+
+    name: ClassVar[str]
+    # Whether its weight grows by `regularizer.ramp`; else it is whole from the first step.
+    ramped: ClassVar[bool] = True
+
+    @abstractmethod
+    def weight(self, config: RegularizerConfig) -> float:
+        """Its lambda; 0 leaves it out."""
+
+    @abstractmethod
+    def compute(
+        self,
+        vectors: Vectors,
+        config: RegularizerConfig,
+        penalties: Mapping[str, Penalty],
+        idf: Tensor | None,
+    ) -> Tensor | None:
+        """The charge of one micro-batch, a scalar without its lambda; None where it does not apply.
+
+        Args:
+            vectors: of the batch.
+            config: the recipe's section.
+            penalties: the run's penalties by kind.
+            idf: float[V], the query table, None where queries are encoded.
+        """

@@ -1,0 +1,101 @@
+"""The penalty of the document side and that of the query side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from splade_engine.training.fields import bounded, chosen
+from splade_engine.training.objective.penalties.df_flops import DfFlops
+from splade_engine.training.objective.penalties.flops import L1, Flops
+from splade_engine.training.objective.penalties.penalty import Penalty, Reduction, Regularizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from splade_engine.training.objective.penalties import RegularizerConfig
+    from splade_engine.training.objective.vectors import Vectors
+
+# The kinds of penalty. A new one is a class with a name and its row here.
+PENALTIES: tuple[type[Penalty], ...] = (Flops, DfFlops, L1)
+
+_KINDS = ("none", *(kind.name for kind in PENALTIES))
+
+
+@dataclass(frozen=True)
+class SideFields:
+    """The two sides in `[regularizer]`."""
+
+    # Kind of the penalty on documents.
+    document: str = chosen("flops", _KINDS)
+    # Its weight, lambda.
+    document_lambda: float = bounded(0.0, low=0)
+    # Documents with at most this many terms are left alone (the l0 mask, arXiv 2504.14839); 0: none is.
+    document_threshold: int = bounded(0, low=0)
+    # Kind of the penalty on queries; ignored for a query table.
+    query: str = chosen("none", _KINDS)
+    # Its weight.
+    query_lambda: float = bounded(0.0, low=0)
+    # Queries with at most this many terms are left alone.
+    query_threshold: int = bounded(0, low=0)
+    # Of FLOPS: `flat` is the mean over all documents, `per_slot` sums over a query's documents. A published
+    # lambda holds with its own reduction only.
+    reduction: Reduction = "flat"
+    # Multiply each term's mean by its idf.
+    idf_in_flops: bool = False
+
+
+class DocumentPenalty(Regularizer):
+    """The penalty on documents."""
+
+    name = "document"
+
+    def weight(self, config: SideFields) -> float:
+        """See `Regularizer`."""
+        return 0.0 if config.document == "none" else config.document_lambda
+
+    def compute(
+        self,
+        vectors: Vectors,
+        config: RegularizerConfig,
+        penalties: Mapping[str, Penalty],
+        idf: Tensor | None,
+    ) -> Tensor:
+        """See `Regularizer`."""
+        flat = config.reduction == "flat"
+        return penalties[config.document].compute(
+            vectors.documents[vectors.valid] if flat else vectors.documents,
+            config,
+            reduction=config.reduction,
+            threshold=config.document_threshold,
+            idf=idf if config.idf_in_flops else None,
+        )
+
+
+class QueryPenalty(Regularizer):
+    """The penalty on queries, where they are encoded."""
+
+    name = "query"
+
+    def weight(self, config: SideFields) -> float:
+        """See `Regularizer`."""
+        return 0.0 if config.query == "none" else config.query_lambda
+
+    def compute(
+        self,
+        vectors: Vectors,
+        config: RegularizerConfig,
+        penalties: Mapping[str, Penalty],
+        idf: Tensor | None,
+    ) -> Tensor | None:
+        """See `Regularizer`."""
+        if not vectors.learned_queries:
+            return None
+        return penalties[config.query].compute(
+            vectors.queries,
+            config,
+            reduction="flat",
+            threshold=config.query_threshold,
+            idf=idf if config.idf_in_flops else None,
+        )

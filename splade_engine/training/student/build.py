@@ -1,0 +1,171 @@
+"""From a recipe's model section to a student ready to train, with its tokenizers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from splade_engine.encoder.backbone import Backbone, load_backbone
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable, read_checkpoint
+from splade_engine.encoder.fast.dense_head import load_dense_head
+from splade_engine.encoder.folders import hub
+from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.training.data.collate import Collator
+from splade_engine.training.data.idf import bm25_idf, document_frequencies, read_table
+from splade_engine.training.data.opening import interleaved
+from splade_engine.training.data.sources import Source
+from splade_engine.training.recipe.sections import ModelConfig
+from splade_engine.training.student import preflight
+from splade_engine.training.student.csr import build_csr
+from splade_engine.training.student.lora import add_lora
+from splade_engine.training.student.sparse import SparseStudent, Tower
+from splade_engine.training.student.student import Student
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Start:
+    """A student ready to train."""
+
+    # On the CPU, in float32.
+    student: Student
+    # The tokenizer of documents.
+    documents: TextTokenizer
+    # The tokenizer of queries.
+    queries: TextTokenizer
+
+    def collator(self, group: int, *, texts: bool = False) -> Collator:
+        """The collator that fits the student."""
+        return Collator(
+            self.queries,
+            self.documents,
+            group=group,
+            query_special_tokens=not self.student.inference_free,
+            echo=self.student.settings.kind == "echo",
+            texts=texts,
+        )
+
+
+def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -> Start:
+    """Load the base model, look at it, and put the query side together.
+
+    Args:
+        config: the recipe's model section.
+        sources: training data, whose documents an idf table is counted on.
+        cache: folder for an aligned copy of the base.
+
+    Raises:
+        CheckpointError: if the base cannot be loaded or cannot be trained.
+    """
+    if not config.base:
+        raise InvalidInputError(
+            "model.base is empty: name a model folder or a hub id to start from (--model)"
+        )
+    if config.kind == "csr":
+        folder, name = hub.resolve(config.base)
+        return Start(*build_csr(folder, name, config))
+    checkpoint, backbone, tokenizer = _load(config.base, config, config.document_length, sources, cache)
+    special = tokenizer.special_ids.tolist()
+    documents = Tower(backbone, config, special, config.document_top_k)
+    if checkpoint.dense_head is not None:
+        documents.dense_head = load_dense_head(checkpoint.dense_head)
+        documents.dense_head.project.requires_grad_(True)
+    queries = None
+    table = None
+    query_tokenizer = TextTokenizer(
+        checkpoint.model_folder, config.query_length, lowercase=checkpoint.lowercase
+    )
+    if config.query == "table":
+        table = torch.from_numpy(_table(config, checkpoint, query_tokenizer, backbone.n_terms, sources))
+    elif config.query == "separate":
+        base = config.query_base or config.base
+        _, query_backbone, query_tokenizer = _load(base, config, config.query_length, sources, cache)
+        if query_backbone.n_terms != backbone.n_terms:
+            raise CheckpointError(
+                f"{base}: a query encoder over {query_backbone.n_terms} terms for documents over "
+                f"{backbone.n_terms}"
+            )
+        queries = Tower(query_backbone, config, special, config.query_top_k)
+    if config.lora_rank:
+        for tower in (documents, queries):
+            if tower is not None:
+                model = tower.backbone.model
+                add_lora(model, model.base_model, config.lora_rank, config.lora_alpha, config.lora_dropout)
+    student = SparseStudent(documents, queries, table, config.learn_idf)
+    return Start(student, tokenizer, query_tokenizer)
+
+
+def _load(
+    base: str, config: ModelConfig, length: int, sources: Sequence[Source], cache: Path
+) -> tuple[Checkpoint, Backbone, TextTokenizer]:
+    folder, name = hub.resolve(base)
+    if config.align:
+        from splade_engine.training.student.alignment import aligned_checkpoint
+
+        aligned = cache / f"aligned-{folder.name}"
+        if not aligned.is_dir():
+            aligned_checkpoint(folder, interleaved(sources), aligned)
+        folder = aligned
+    elif config.kind == "mlm" and not (folder / "modules.json").is_file():
+        preflight.check_head(folder)
+    checkpoint = read_checkpoint(folder, name)
+    if checkpoint.positions is not None and length > checkpoint.positions:
+        raise InvalidInputError(f"{name} takes {checkpoint.positions} tokens, the recipe asks for {length}")
+    backbone = load_backbone(checkpoint, "cpu", torch.float32)
+    if config.dropout >= 0:
+        for module in backbone.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = config.dropout
+    tokenizer = TextTokenizer(checkpoint.model_folder, length, lowercase=checkpoint.lowercase)
+    if tokenizer.size > backbone.n_terms:
+        raise CheckpointError(f"{folder}: {tokenizer.size} tokens for a decoder of {backbone.n_terms}")
+    if config.preflight and config.kind == "mlm":
+        texts = _some_documents(sources) or preflight.SENTENCES
+        found = preflight.check_outlook(backbone, tokenizer, name, texts)
+        logger.info("%s: %.0f terms a text, cosine %.3f at the start", name, found.terms, found.similarity)
+    return checkpoint, backbone, tokenizer
+
+
+def _some_documents(sources: Sequence[Source]) -> list[str]:
+    """Eight texts from all over the training data: in its language, whatever that is."""
+    rng = np.random.default_rng(0)
+    texts: dict[str, None] = {}
+    for source in sources:
+        for i in np.linspace(0, len(source) - 1, 8).astype(int):
+            example = source.example(int(i), rng)
+            if example is not None:
+                texts.setdefault(example.positives[0])
+    chosen = list(texts)
+    return chosen[:: max(1, len(chosen) // 8)][:8] if len(chosen) > 1 else []
+
+
+def _table(
+    config: ModelConfig,
+    checkpoint: Checkpoint,
+    tokenizer: TextTokenizer,
+    n_terms: int,
+    sources: Sequence[Source],
+) -> NDArray[np.float32]:
+    if config.idf == "uniform":
+        return np.ones(n_terms, np.float32)
+    if config.idf == "base":
+        if not isinstance(checkpoint.query, QueryTable):
+            raise CheckpointError(f"{config.base}: model.idf = base, but the base model has no query table")
+        if checkpoint.query.weights is None:
+            return np.ones(n_terms, np.float32)
+        return read_table(checkpoint.query.weights, tokenizer, n_terms, checkpoint.query.missing)
+    if config.idf != "data":
+        return read_table(Path(config.idf), tokenizer, n_terms, config.idf_unseen)
+    if not sources:
+        raise InvalidInputError("model.idf = data needs training data to count")
+    counts, total = document_frequencies(tokenizer, interleaved(sources), n_terms)
+    logger.info("idf counted on %d documents", total)
+    return bm25_idf(counts, total, config.idf_unseen)
