@@ -8,19 +8,15 @@ negatives at the price of encoding the queries once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.errors import InvalidInputError
+from splade_engine.training.mining.window import Run, Window
 from splade_engine.training.student.encode import encode
 
-if TYPE_CHECKING:
-    from splade_engine.training.run.trainer import SparseTrainer
-
 SKETCH = 128  # dimensions of the random projection that k-means works on
-LOOKAHEAD = 2  # micro-batches that the data loader may have read already; they keep their order
 _ITERATIONS = 10  # of k-means
 
 
@@ -89,30 +85,10 @@ def _walk(centres: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.
     return order
 
 
-class Window:
-    """The examples that a change made after a step can still reach."""
-
-    def __init__(self, trainer: SparseTrainer, steps: int, what: str) -> None:
-        if trainer.args.world_size > 1 or trainer.recipe.train.workers:
-            raise InvalidInputError(
-                f"{what} needs one process and train.workers = 0: batches are read as they come"
-            )
-        self.trainer, self.steps = trainer, steps
-
-    def at(self, step: int) -> tuple[int, range]:
-        """(first example not trained on yet, examples of the next window), as numbers."""
-        data, accumulation = self.trainer.training_set, self.trainer.recipe.train.accumulation
-        done = step * accumulation
-        first = 0 if step == 0 else done + LOOKAHEAD
-        last = (step + self.steps) * accumulation + LOOKAHEAD
-        first, last = (min(b, data.n_batches) * data.batch_size for b in (first, last))
-        return done * data.batch_size, range(first, last)
-
-
 class NgameOrder:
     """Reorders the coming examples every `data.ngame_steps` steps."""
 
-    def __init__(self, trainer: SparseTrainer) -> None:
+    def __init__(self, trainer: Run) -> None:
         self.trainer = trainer
         self.every = trainer.recipe.data.ngame_steps
         self.window = Window(trainer, self.every, "data.ngame_steps")

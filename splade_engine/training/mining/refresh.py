@@ -11,16 +11,13 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from splade_engine.training.mining.clusters import Window
+from splade_engine.training.mining.window import Run, Window
 from splade_engine.training.student.encode import encode
 from splade_engine.vectors import SparseVectors
-
-if TYPE_CHECKING:
-    from splade_engine.training.run.trainer import SparseTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +30,7 @@ class NegativeRefresh:
         folder: of the run; the index lies in its cache for as long as it is searched.
     """
 
-    def __init__(self, trainer: SparseTrainer, folder: Path) -> None:
+    def __init__(self, trainer: Run, folder: Path) -> None:
         self.trainer, self.folder = trainer, folder / "cache" / "refresh"
         self.every = trainer.recipe.data.refresh_steps
         self.window = Window(trainer, self.every, "data.refresh_steps")

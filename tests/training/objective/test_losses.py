@@ -131,14 +131,6 @@ def test_kl_is_the_one_of_sentence_transformers():
     torch.testing.assert_close(ours, theirs)
 
 
-def test_mix():
-    parts = {"ce": torch.tensor(2.0), "kl": torch.tensor(3.0)}
-    assert losses.mix(parts, {"ce": 0.5, "kl": 2.0}).item() == 7.0
-    assert losses.mix(parts, {"kl": 1.0, "ce": 0.0}).item() == 3.0
-    with pytest.raises(InvalidInputError, match="no loss part 'mse' among ce, kl"):
-        losses.mix(parts, {"mse": 1.0})
-
-
 def test_ensemble():
     a, b = table(N, 6), 100 * table(N, 6, seed=1) + 7
     got = distillation.ensemble([a, b])

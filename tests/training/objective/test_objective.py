@@ -1,0 +1,182 @@
+"""The tables of loss parts and regularisers, what they ask of the data, and how they add up."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.training.objective import losses, regularizers
+from splade_engine.training.objective.batch import Batch, Helpers, teacher_scores
+from splade_engine.training.objective.objective import Objective
+from splade_engine.training.objective.parts import PARTS, LossConfig
+from splade_engine.training.objective.penalties import PENALTIES, REGULARIZERS, RegularizerConfig
+from splade_engine.training.objective.vectors import Vectors
+from splade_engine.training.recipe import Recipe
+from tests.training import oracle_training as oracle
+
+N, G, V = 3, 2, 7
+NONE = Helpers(encode_queries=lambda texts: torch.zeros(len(texts), V), table=lambda: None)
+
+
+def made(learned=True):
+    g = torch.Generator().manual_seed(0)
+    q, d = torch.rand(N, V, generator=g), torch.rand(N, G, V, generator=g)
+    valid = torch.ones(N, G, dtype=torch.bool)
+    same = torch.zeros(N, N * G, dtype=torch.bool)
+    extra = {"reconstruction": torch.tensor(0.25)}
+    vectors = Vectors(q, d, valid, same, learned, extra=extra)
+    return vectors, {"scores": torch.rand(N, G, generator=g) * 9}
+
+
+def off(**weights):
+    return LossConfig(**({"contrastive": 0.0} | weights))
+
+
+def test_names_and_weights_are_fields():
+    names = [part.name for part in PARTS]
+    assert len(set(names)) == len(names)
+    given = {f.name: 0.5 for f in fields(LossConfig) if f.name in {*names, "self_weight"}}
+    assert [part.weight(LossConfig(**given)) for part in PARTS] == [0.5] * len(PARTS)
+    assert not any(part.weight(off()) for part in PARTS)
+    assert not any(each.weight(RegularizerConfig()) for each in REGULARIZERS)
+
+
+@pytest.mark.parametrize(
+    ("config", "needs"),
+    [
+        (off(contrastive=1.0), set()),
+        (off(contrastive=1.0, candidates="own"), {"own_documents"}),
+        (off(contrastive=1.0, candidates="negatives"), {"own_documents"}),
+        (off(contrastive=1.0, candidates="own_and_positives"), set()),
+        (off(pairwise=1.0), {"own_documents"}),
+        (off(margin_mse=1.0), {"own_documents", "teacher_scores"}),
+        (off(kl=1.0), {"own_documents", "teacher_scores"}),
+        (off(kl=1.0, kl_candidates="all"), {"teacher_scores"}),
+        (off(term=1.0, bank=1.0, embed=1.0, self_weight=1.0), set()),
+    ],
+)
+def test_what_the_data_must_give(config, needs):
+    found = set().union(*(part.needs(config) for part in PARTS if part.weight(config)))
+    assert found == needs
+
+
+def test_the_total_is_the_weighted_sum():
+    vectors, inputs = made()
+    loss = off(contrastive=0.5, pairwise=2.0, margin_mse=0.1, kl=3.0)
+    fines = RegularizerConfig(
+        document_lambda=0.2, query="l1", query_lambda=0.3, joint_lambda=0.4, anti_collapse=0.01
+    )
+    objective = Objective(loss, fines, ramp_steps=10)
+    total, parts = objective.total(vectors, inputs, NONE, step=5)
+    weights = {"contrastive": 0.5, "pairwise": 2.0, "margin_mse": 0.1, "kl": 3.0, "reconstruction": 1.0}
+    # halfway up a quadratic ramp; the anti-collapse term is whole from the start
+    weights |= {"penalty_document": 0.05, "penalty_query": 0.075, "penalty_joint": 0.1}
+    weights["penalty_collapse"] = 0.01
+    assert list(parts) == list(weights)
+    assert float(total) == pytest.approx(sum(weights[k] * float(v) for k, v in parts.items()), rel=1e-5)
+    lambdas = {"document": 0.05, "query": 0.075, "joint": 0.1, "collapse": 0.01}
+    assert objective.lambdas(5) == pytest.approx(lambdas)
+
+    q, d, t = vectors.queries.numpy(), vectors.documents.numpy(), inputs["scores"].numpy()
+    own = np.einsum("nv,ngv->ng", q, d)
+    np.testing.assert_allclose(parts["pairwise"], np.log1p(np.exp(own[:, 1] - own[:, 0])).mean(), 1e-5)
+    margins = (own[:, :1] - own[:, 1:]) - (t[:, :1] - t[:, 1:])
+    np.testing.assert_allclose(parts["margin_mse"], (margins**2).mean(), 1e-5)
+    np.testing.assert_allclose(parts["kl"], oracle.kl(own, t, 1.0, np.ones((N, G), bool)), 1e-4)
+    np.testing.assert_allclose(parts["penalty_document"], oracle.flops(d.reshape(N * G, V), "flat"), 1e-5)
+    np.testing.assert_allclose(parts["penalty_query"], np.abs(q).sum(1).mean(), 1e-5)
+
+
+def test_a_table_has_no_query_penalty():
+    vectors, inputs = made(learned=False)
+    fines = RegularizerConfig(query="flops", query_lambda=1.0, document="none", document_lambda=1.0)
+    total, parts = Objective(off(contrastive=1.0), fines, 1).total(vectors, inputs, NONE, 1)
+    assert set(parts) == {"contrastive", "reconstruction"}
+    assert float(total) == pytest.approx(float(parts["contrastive"]) + 0.25)
+
+
+def test_idf_multiplies_the_means_where_asked():
+    vectors, inputs = made(learned=False)
+    idf = torch.rand(V) * 5
+    helpers = replace(NONE, table=lambda: idf)
+    fines = RegularizerConfig(document_lambda=1.0, idf_in_flops=True, reduction="per_slot")
+    _, parts = Objective(off(contrastive=1.0), fines, 1).total(vectors, inputs, helpers, 1)
+    want = oracle.flops(vectors.documents.numpy(), "per_slot", None, idf.numpy())
+    np.testing.assert_allclose(parts["penalty_document"], want, 1e-5)
+
+
+def test_what_is_missing_is_named():
+    vectors, inputs = made()
+    inputs["scores"][:] = torch.nan
+    plain = RegularizerConfig()
+    # a batch without any score distils nothing; no teacher for the whole batch is an error
+    for part in ("kl", "margin_mse"):
+        total, parts = Objective(off(**{part: 1.0}), plain, 1).total(vectors, inputs, NONE, 1)
+        assert float(parts[part]) == 0 and float(total) == 0.25
+    with pytest.raises(InvalidInputError, match=r"kl_candidates = all needs loss.teachers"):
+        Objective(off(kl=1.0, kl_candidates="all"), plain, 1).total(vectors, inputs, NONE, 1)
+    batch = Batch(vectors, inputs, NONE, off(kl=1.0))
+    batch.teaching = replace(batch.teaching, own=None)
+    with pytest.raises(InvalidInputError, match=r"loss.kl needs teacher scores: the data has none"):
+        batch.own_teaching("kl")
+    two = [torch.rand(N, N * G)] * 2
+    with pytest.raises(InvalidInputError, match=r"loss.teacher_scale: several teachers"):
+        teacher_scores(two, inputs["scores"], off(), vectors.valid, vectors.same)
+
+
+def test_df_flops_keeps_its_own_frequencies():
+    vectors, inputs = made()
+    documents = vectors.documents * torch.tensor([1.0, 0, 1, 1, 0, 1, 1])
+    documents[1:, :, 0] = 0  # term 0 in the two documents of one query
+    vectors = replace(vectors, documents=documents)
+    config = RegularizerConfig(document="df_flops", document_lambda=1.0, df_refresh=2)
+    objective = Objective(off(contrastive=1.0), config, 1)
+
+    def penalty():
+        return float(objective.total(vectors, inputs, NONE, 1)[1]["penalty_document"])
+
+    flat = documents.reshape(N * G, V).numpy()
+    plain = oracle.flops(flat, "flat")
+    assert penalty() == pytest.approx(plain, rel=1e-5)
+    for step in (1, 2):
+        objective.observe(vectors)
+        objective.after_step(step)
+        if step == 1:
+            assert penalty() == pytest.approx(plain, rel=1e-5)  # counted every second step
+    share = (flat > 0).mean(0)
+    assert share[0] == pytest.approx(1 / 3) and share[1] == 0
+    factors = regularizers.df_factors(torch.from_numpy(share).float()).numpy()
+    weighed = oracle.flops(flat, "flat", None, factors)
+    assert penalty() == pytest.approx(weighed, rel=1e-5) and weighed < plain
+
+    objective.observe(vectors)
+    other = Objective(off(contrastive=1.0), config, 1)
+    other.load_state(objective.state() | {"monitor.recent": torch.zeros(1)}, "cpu")
+    for each in (objective, other):
+        each.after_step(4)
+    a, b = objective.state(), other.state()
+    assert a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_kinds_of_penalty_are_those_of_the_table():
+    assert {kind.name for kind in PENALTIES} == {"flops", "df_flops", "l1"}
+    for field in ("document", "query"):
+        with pytest.raises(InvalidInputError, match=f"regularizer.{field}: 'l2' is not one of none, flops"):
+            Recipe().override({f"regularizer.{field}": "l2"})
+
+
+def test_candidates_and_own_documents():
+    vectors, inputs = made()
+    same = vectors.same.clone()
+    same[0, 3] = True
+    valid = vectors.valid.clone()
+    valid[2, 1] = False
+    batch = Batch(replace(vectors, same=same, valid=valid), inputs, NONE, off())
+    want = losses.batch_scores(vectors.queries, vectors.documents)
+    torch.testing.assert_close(batch.own, torch.stack([want[i, 2 * i : 2 * i + 2] for i in range(N)]))
+    assert not batch.candidates[0, 3] and not batch.candidates[:, 5].any()
+    assert batch.candidates.sum() == N * N * G - 1 - N
