@@ -4,6 +4,8 @@ one.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -163,3 +165,32 @@ def test_moving_average():
     torch.testing.assert_close(slow.weight.detach(), want)
     with pytest.raises(InvalidInputError, match=r"decay must lie in \[0, 1\), got 1"):
         distillation.moving_average(slow, fast, 1.0)
+
+
+def test_term_loss_reaches_terms_below_zero():
+    idf = torch.rand(9, dtype=torch.float64) * 8
+    logits = torch.full((2, 9), -4.0, dtype=torch.float64, requires_grad=True)
+    targets = torch.zeros(2, 9, dtype=torch.float64)
+    targets[0, 5] = 1.0
+    loss = losses.term_loss(logits, targets, idf)
+    loss.backward()
+    assert logits.grad[0, 5] < 0  # gradient descent raises it
+    assert not logits.grad[1].any()
+    assert logits.grad.count_nonzero() == 1
+
+
+def test_term_loss_by_hand():
+    logits = torch.tensor([[math.e - 1, math.e**3 - 1, -2.0, 0.5]], dtype=torch.float64)
+    targets = torch.tensor([[2.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
+    idf = torch.tensor([5.0, 10.0, 5.0, 0.0], dtype=torch.float64)
+    over = 2 * 1.5 * 3 - 1.5**2  # log1p is 3: beyond the knee
+    wanted = 1.0 + 0.3 * 4 * over + 0.3 * 0.05 * math.log1p(0.5) ** 2
+    assert float(losses.term_loss(logits, targets, idf)) == pytest.approx(wanted)
+
+
+def test_term_loss_gradients():
+    torch.manual_seed(3)
+    logits = torch.randn(3, 6, dtype=torch.float64, requires_grad=True)
+    targets = torch.relu(torch.randn(3, 6, dtype=torch.float64))
+    idf = torch.rand(6, dtype=torch.float64) * 8
+    assert torch.autograd.gradcheck(lambda z: losses.term_loss(z, targets, idf), (logits,))
