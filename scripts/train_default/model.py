@@ -22,9 +22,12 @@ from numpy.typing import NDArray
 
 from scripts.train_default.data import documents_for_idf, write_sources
 from splade_engine.encoder.backbone import load_backbone
-from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
+from splade_engine.encoder.checkpoint import QueryTable
 from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.folders.compact import save_quantized
+from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.kinds import MaskedLm
+from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.files import atomic_file
@@ -193,9 +196,13 @@ def export(model: str | Path, output: str | Path) -> None:
     source, target = Path(model), Path(output)
     checkpoint = read_checkpoint(source, str(source))
     query = checkpoint.query
-    if checkpoint.kind != "mlm" or not isinstance(query, QueryTable) or query.weights is None:
+    if (
+        not isinstance(checkpoint.kind, MaskedLm)
+        or not isinstance(query, QueryTable)
+        or query.weights is None
+    ):
         raise CheckpointError(f"{source}: the bundled encoder is an inference-free one, with a query table")
-    tokenizer = TextTokenizer(checkpoint.model_folder, MAX_LENGTH, lowercase=checkpoint.lowercase)
+    tokenizer = TextTokenizer(checkpoint.model_folder, MAX_LENGTH, lowercase=checkpoint.settings.lowercase)
     backbone = load_backbone(checkpoint, "cpu", torch.float32)
     idf = read_table(query.weights, tokenizer, backbone.n_terms, query.missing)
     card = target / "README.md"
@@ -206,15 +213,16 @@ def export(model: str | Path, output: str | Path) -> None:
         tokenizer=checkpoint.model_folder / "tokenizer.json",
         query_weights=idf,
         dense_head=None if checkpoint.dense_head is None else load_dense_head(checkpoint.dense_head),
-        settings={
-            "name": "splade-engine-default",
-            "activation": checkpoint.activation,
-            "max_length": min(MAX_LENGTH, checkpoint.positions or MAX_LENGTH),
-            "min_weight": MIN_WEIGHT,
-            "query_counts": True,
-            "query_top_k": QUERY_TERMS,
-            "top_k": DOCUMENT_TERMS,
-        },
+        name="splade-engine-default",
+        settings=EncoderSettings(
+            activation=checkpoint.settings.activation,
+            special_tokens="zero",
+            max_length=min(MAX_LENGTH, checkpoint.positions or MAX_LENGTH),
+            min_weight=MIN_WEIGHT,
+            query_counts=True,
+            query_top_k=QUERY_TERMS,
+            top_k=DOCUMENT_TERMS,
+        ),
         readme=card.read_text(encoding="utf-8") if card.is_file() else "",
         overwrite=True,
     )

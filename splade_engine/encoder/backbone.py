@@ -11,18 +11,19 @@ training keeps the argmax only.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.errors import CheckpointError
 
 if TYPE_CHECKING:
     from splade_engine.encoder.checkpoint import Checkpoint
+    from splade_engine.encoder.place import Place
 
 Head = tuple[Callable[[Tensor], Tensor], nn.Linear]
 
@@ -138,8 +139,7 @@ def load_backbone(checkpoint: Checkpoint, device: torch.device | str, dtype: tor
     if checkpoint.quantized:
         model = _bundled_model(checkpoint, dtype)
     else:
-        auto = "AutoModelForCausalLM" if checkpoint.kind == "echo" else "AutoModelForMaskedLM"
-        model = load_pretrained(checkpoint.model_folder, auto, dtype)
+        model = load_pretrained(checkpoint.model_folder, checkpoint.kind.auto_model, dtype)
     backbone = Backbone(model)
     return backbone.to(device=device, dtype=dtype).eval()
 
@@ -170,10 +170,30 @@ def _bundled_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
     return model
 
 
+def load_body(folder: Path, state: Mapping[str, Tensor], place: Place) -> Any:
+    """The transformers model of a folder without a head, with the tensors of `state` that stand under its
+    prefix (`bert.`), in evaluation mode.
+
+    Raises:
+        CheckpointError: if it cannot be built, or a weight other than the pooler's is missing.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    settings = read_json(folder / "config.json")
+    settings.pop("splade_engine", None)
+    auto: Any = AutoModel
+    body: Any = auto.from_config(AutoConfig.for_model(**settings), trust_remote_code=False)
+    prefix = body.base_model_prefix + "."
+    inner = {k.split(prefix, 1)[1]: v for k, v in state.items() if f".{prefix}" in f".{k}"}
+    missing = [k for k in body.load_state_dict(inner, strict=False).missing_keys if "pooler" not in k]
+    if missing:
+        raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")
+    return body.to(device=place.device, dtype=place.dtype).eval()
+
+
 def hf_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """The transformers part of the model folder's config.json."""
-    text = (checkpoint.model_folder / "config.json").read_text(encoding="utf-8")
-    config: dict[str, Any] = json.loads(text)
+    config = read_json(checkpoint.model_folder / "config.json")
     config.pop("splade_engine", None)
     return config
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder.checkpoint import Checkpoint, LongTexts, QueryTable, read_checkpoint
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1
 from splade_engine.encoder.folders import hub
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.query_table import TableEncoder, load_table
+from splade_engine.encoder.settings import LongTexts, blaming, is_integer
 from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.encoder.tokens import check_texts
 from splade_engine.errors import CheckpointError, InvalidInputError
@@ -58,32 +60,25 @@ class SparseEncoder:
     ) -> None:
         if dtype not in _DTYPES:
             raise InvalidInputError(f"dtype {dtype!r}: expected one of {', '.join(_DTYPES)}")
+        checkpoint = _with_length(checkpoint, max_length)
         self.checkpoint = checkpoint
         self.name = checkpoint.name
-        self.max_length = _checked_length(checkpoint, max_length)
-        self.n_terms = _n_terms(checkpoint)
+        self.max_length = checkpoint.settings.max_length
+        self.n_terms = checkpoint.n_terms
         self.truncated = 0
-        self._documents = NeuralSide(
-            checkpoint,
-            self.n_terms,
-            self.max_length,
-            checkpoint.document_prompt,
-            device,
-            dtype,
-            checkpoint.min_weight,
-        )
+        settings = checkpoint.settings
+        self._documents = NeuralSide(checkpoint, settings.document_prompt, device, dtype, settings.min_weight)
         self._queries: NeuralSide | TableEncoder = self._documents
         query = checkpoint.query
         if isinstance(query, QueryTable):
-            self._queries = load_table(checkpoint, query, self.n_terms, self.max_length)
-        elif query is not None or checkpoint.query_prompt != checkpoint.document_prompt:
+            self._queries = load_table(checkpoint, query, self.n_terms)
+        elif query is not None or settings.query_prompt != settings.document_prompt:
             query = query or checkpoint
-            if (found := _n_terms(query)) != self.n_terms:
+            if query.n_terms != self.n_terms:
                 raise CheckpointError(
-                    f"{query.folder}: queries over {found} terms, documents over {self.n_terms}"
+                    f"{query.folder}: queries over {query.n_terms} terms, documents over {self.n_terms}"
                 )
-            length = query.max_length if max_length is None else _checked_length(query, max_length)
-            self._queries = NeuralSide(query, self.n_terms, length, checkpoint.query_prompt, device, dtype)
+            self._queries = NeuralSide(query, settings.query_prompt, device, dtype)
         self._vocabulary: list[str] | None = None
         self._hash: str | None = None
 
@@ -117,10 +112,12 @@ class SparseEncoder:
             InvalidInputError: for a bad argument.
         """
         folder, name = hub.resolve(source, revision)
-        checkpoint = read_checkpoint(folder, name)
+        hub_id = name if hub.is_hub_id(source) else None
+        checkpoint = read_checkpoint(folder, name, hub_id=hub_id)
         if long_texts is not None:
-            checkpoint = replace(checkpoint, long_texts=long_texts)
-        if checkpoint.query is None and (half := hub.query_half(name, revision)) is not None:
+            with blaming(folder):
+                checkpoint = replace(checkpoint, settings=replace(checkpoint.settings, long_texts=long_texts))
+        if checkpoint.query is None and hub_id and (half := hub.query_half(hub_id, revision)) is not None:
             checkpoint = replace(checkpoint, query=read_checkpoint(half))
         return cls(checkpoint, device=device, dtype=dtype, max_length=max_length)
 
@@ -133,10 +130,8 @@ class SparseEncoder:
     def vocabulary(self) -> list[str]:
         """The token of every term id: `vocabulary[term]`, n_terms entries."""
         if self._vocabulary is None:
-            if self.checkpoint.kind == "csr":  # latent dimensions have no words
-                self._vocabulary = [f"[latent-{i}]" for i in range(self.n_terms)]
-            else:
-                self._vocabulary = self._queries.tokenizer.vocabulary(self.n_terms)
+            names = self.checkpoint.kind.term_names(self.n_terms)
+            self._vocabulary = names or self._queries.tokenizer.vocabulary(self.n_terms)
         return self._vocabulary
 
     @property
@@ -154,7 +149,8 @@ class SparseEncoder:
 
     def word_spans(self, text: str) -> list[tuple[int, int, int]]:
         """(term, start, end) of every token of a text; start and end bound the word it is a piece of."""
-        return self._queries.tokenizer.word_spans(text, windows=self.checkpoint.long_texts == "windows")
+        windows = self.checkpoint.settings.long_texts == "windows"
+        return self._queries.tokenizer.word_spans(text, windows=windows)
 
     def encode_documents(
         self,
@@ -236,7 +232,7 @@ class SparseEncoder:
     def _checked_top_k(self, top_k: int | None, side: NeuralSide | TableEncoder) -> int | None:
         if top_k is None:
             few = side.top_k if isinstance(side, TableEncoder) else None
-            return self.checkpoint.top_k if few is None else few
+            return self.checkpoint.settings.top_k if few is None else few
         if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
             raise InvalidInputError(f"top_k must be an integer of at least 1, got {top_k!r}")
         return top_k
@@ -247,19 +243,27 @@ class SparseEncoder:
         it.
         """
         if self._hash is None:
-            self._hash = _hash(self.checkpoint)
-        c = self.checkpoint
+            self._hash = checkpoint_hash(self.checkpoint)
+        return {**self._described(), "hash": self._hash, "version": VERSION}
+
+    def fingerprint_1(self) -> dict[str, str | int]:
+        """The fingerprint that earlier releases wrote: its hash sees neither lower-casing nor the truncation
+        side, nor every file. For comparison with what they have left.
+        """
+        return {**self._described(), "hash": checkpoint_hash_1(self.checkpoint)}
+
+    def _described(self) -> dict[str, str | int]:
+        settings = self.checkpoint.settings
         return {
             "name": self.name,
-            "hash": self._hash,
-            "kind": c.kind,
+            "kind": self.checkpoint.kind.name,
             "n_terms": self.n_terms,
             "max_length": self.max_length,
-            "pooling": c.pooling,
-            "activation": c.activation,
-            "special_tokens": c.special_tokens,
-            "top_k": c.top_k or 0,
-            "long_texts": c.long_texts,
+            "pooling": settings.pooling,
+            "activation": settings.activation,
+            "special_tokens": settings.special_tokens,
+            "top_k": settings.top_k or 0,
+            "long_texts": settings.long_texts,
             "queries": "table" if self.inference_free else "model",
         }
 
@@ -280,52 +284,26 @@ class SparseEncoder:
         """
         from splade_engine.encoder.folders.export import save_encoder
 
-        save_encoder(self.checkpoint, folder, max_length=self.max_length, table=self.query_table)
+        save_encoder(self.checkpoint, folder, table=self.query_table)
 
     def __repr__(self) -> str:
         queries = "inference-free queries" if self.inference_free else "queries by model"
         return f"SparseEncoder({self.name!r}, {self.n_terms} terms, max_length {self.max_length}, {queries})"
 
 
-def _n_terms(checkpoint: Checkpoint) -> int:
-    """Size of the output, from the configs alone."""
-    if checkpoint.autoencoder is not None:
-        path, key = checkpoint.autoencoder / "config.json", "hidden_dim"
-    else:
-        path, key = checkpoint.model_folder / "config.json", "vocab_size"
-    value = read_json(path).get(key)
-    if not isinstance(value, int) or value < 1:
-        raise CheckpointError(f"{path}: {key} is {value!r}")
-    return value
-
-
-def _checked_length(checkpoint: Checkpoint, max_length: int | None) -> int:
+def _with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
+    """The checkpoint with another limit on both sides."""
     if max_length is None:
-        return checkpoint.max_length
-    if isinstance(max_length, bool) or not isinstance(max_length, int) or max_length < 3:
+        return checkpoint
+    if not is_integer(max_length) or max_length < 3:
         raise InvalidInputError(f"max_length must be an integer of at least 3, got {max_length!r}")
     if checkpoint.positions is not None and max_length > checkpoint.positions:
         raise InvalidInputError(
             f"max_length {max_length}: {checkpoint.name} takes {checkpoint.positions} tokens"
         )
-    return max_length
-
-
-def _hash(checkpoint: Checkpoint) -> str:
-    """xxh3 of every deciding file (30 GB/s: 1 ms for the bundled model) and of the settings."""
-    import xxhash
-
-    total = xxhash.xxh3_128()
-    for path in checkpoint.files():
-        digest = xxhash.xxh3_128()
-        with path.open("rb") as file:
-            while block := file.read(1 << 24):
-                digest.update(block)
-        total.update(f"{path.name}:{digest.hexdigest()}\n".encode())
-    c = checkpoint
-    settings = (c.kind, c.pooling, c.activation, c.special_tokens, c.document_prompt, c.query_prompt)
-    own: list[object] = [c.min_weight] if c.min_weight else []
-    if isinstance(c.query, QueryTable) and (c.query.counts or c.query.top_k):
-        own.append((c.query.counts, c.query.top_k))
-    total.update(repr((*settings, *own)).encode())
-    return total.hexdigest()
+    query = checkpoint.query
+    return replace(
+        checkpoint,
+        settings=replace(checkpoint.settings, max_length=max_length),
+        query=_with_length(query, max_length) if isinstance(query, Checkpoint) else query,
+    )

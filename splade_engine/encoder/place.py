@@ -59,3 +59,8 @@ def native_bfloat16() -> bool:
     if capabilities:
         return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def threads(place: Place) -> int:
+    """Batches that may run at the same time: a thread each on a processor, one on any other device."""
+    return torch.get_num_threads() if place.device.type == "cpu" else 1

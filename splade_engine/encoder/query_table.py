@@ -1,6 +1,6 @@
 """`TableEncoder`: inference-free queries. A token's weight from a table, nothing learned at run time.
 
-    w_t = [t in query] * max(0, table[t])        (arXiv 2411.04403, section 3; os-sample `sparse_encoders.py`)
+    w_t = [t in query] * max(0, table[t])        (arXiv 2411.04403, section 3)
     w_t = n(t in query) * max(0, table[t])       with `counts`, as BM25 has it (its k3 without bound)
 
 It is on the path of every search, so it costs tens of microseconds and imports neither torch nor
@@ -9,6 +9,7 @@ transformers.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
-from splade_engine.encoder.tokens import TextTokenizer, token_weights
+from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.settings import is_number
+from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from splade_engine.vectors import SparseVectors
 
@@ -80,16 +83,18 @@ class TableEncoder:
         return SparseVectors._trusted(indptr, terms, weights, len(self.table))
 
 
-def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int, max_length: int) -> TableEncoder:
+def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> TableEncoder:
     """The query side of an inference-free checkpoint.
 
-    Tables shorter than the vocabulary are padded with zeros (papers.md section 1.4: sentence-transformers'
-    table ends at its largest id), longer ones must be zero beyond it. Negative weights count as zero.
+    Tables shorter than the vocabulary are padded with zeros (the table of
+    sentence-transformers ends at its largest id), longer ones must be zero beyond it. Negative weights
+    count as zero.
 
     Raises:
         CheckpointError: if the table does not fit the vocabulary.
     """
-    tokenizer = TextTokenizer(query.folder, max_length, lowercase=checkpoint.lowercase)
+    settings = checkpoint.settings
+    tokenizer = TextTokenizer(query.folder, settings.max_length, lowercase=settings.lowercase)
     if tokenizer.size > n_terms:
         raise CheckpointError(
             f"{query.folder}: a query tokenizer of {tokenizer.size} tokens for a vocabulary of {n_terms}"
@@ -100,9 +105,9 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int, max_leng
         term = int(np.argmax(bad))
         raise CheckpointError(f"{query.weights}: weight of term {term} is {table[term]}")
     table = np.maximum(table, 0)
-    if checkpoint.special_tokens == "zero":
+    if settings.special_tokens == "zero":
         table[tokenizer.special_ids] = 0
-    return TableEncoder(tokenizer, table, query.counts, query.top_k)
+    return TableEncoder(tokenizer, table, settings.query_counts, settings.query_top_k)
 
 
 def _read(query: QueryTable, tokenizer: TextTokenizer, n_terms: int) -> NDArray[np.float32]:
@@ -136,3 +141,23 @@ def _stored(path: Path) -> NDArray[np.float32]:
         raise CheckpointError(f"{path}: {name} has shape {stored.shape}, expected one weight per token")
     table: NDArray[np.float32] = stored.astype(np.float32)
     return table
+
+
+def token_weights(path: Path) -> dict[str, float]:
+    """{token: weight} of an `idf.json` or an older `query_token_weights.txt` (token, tab, weight)."""
+    if path.suffix == ".json":
+        table = read_json(path)
+    else:
+        table = {}
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            token, _, weight = line.rpartition("\t")
+            if not token:
+                raise CheckpointError(f"{path}: line {number} is not token, tab, weight")
+            try:
+                table[token] = json.loads(weight)
+            except ValueError:
+                raise CheckpointError(f"{path}: line {number}: weight {weight!r} is not a number") from None
+    for token, weight in table.items():
+        if not is_number(weight):
+            raise CheckpointError(f"{path}: weight of {token!r:.80} is {weight!r:.80}, not a finite number")
+    return {token: float(weight) for token, weight in table.items()}

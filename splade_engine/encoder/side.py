@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,51 +42,45 @@ class EncodedTexts:
 
 
 class NeuralSide:
-    """One tower of an encoder. Tokenizer and model are loaded when the first text arrives."""
+    """One tower of an encoder. Tokenizer and model are loaded when the first text arrives.
+
+    Args:
+        checkpoint: of this tower.
+        prompt: put before every text.
+        device, dtype: where the model runs, as `choose_place` takes them.
+        min_weight: lighter terms are dropped.
+    """
 
     def __init__(
-        self,
-        checkpoint: Checkpoint,
-        n_terms: int,
-        max_length: int,
-        prompt: str,
-        device: str,
-        dtype: str,
-        min_weight: float = 0.0,
+        self, checkpoint: Checkpoint, prompt: str, device: str, dtype: str, min_weight: float = 0.0
     ) -> None:
         self.checkpoint = checkpoint
-        self.n_terms = n_terms
+        self.n_terms = checkpoint.n_terms
         self.prompt = prompt
         self.device = device
         self.dtype = dtype
-        self.max_length = max_length
         self.min_weight = min_weight
-        self._tokenizer: TextTokenizer | None = None
-        self._runner: Runner | None = None
 
-    @property
+    @cached_property
     def tokenizer(self) -> TextTokenizer:
         """The tokenizer, loaded on first use."""
-        if self._tokenizer is None:
-            self._tokenizer = TextTokenizer(
-                self.checkpoint.model_folder,
-                self.max_length,
-                lowercase=self.checkpoint.lowercase,
-                overlap=_OVERLAP if self.checkpoint.long_texts == "windows" else 0,
-            )
-        return self._tokenizer
+        settings = self.checkpoint.settings
+        return TextTokenizer(
+            self.checkpoint.model_folder,
+            settings.max_length,
+            lowercase=settings.lowercase,
+            overlap=_OVERLAP if settings.long_texts == "windows" else 0,
+        )
 
-    @property
+    @cached_property
     def runner(self) -> Runner:
         """The model, loaded on first use (this is where torch is imported)."""
-        if self._runner is None:
-            with needed("encoding with a model"):
-                from splade_engine.encoder.runner import load_runner
+        with needed("encoding with a model"):
+            from splade_engine.encoder.place import choose_place
 
-                self._runner = load_runner(
-                    self.checkpoint, self.device, self.dtype, self.n_terms, self.tokenizer.special_ids
-                )
-        return self._runner
+            place = choose_place(self.device, self.dtype)
+            special = self.tokenizer.special_ids
+            return self.checkpoint.kind.runner(self.checkpoint, place, self.n_terms, special)
 
     def encode(
         self, texts: Sequence[str], *, batch_tokens: int, top_k: int | None, progress: Progress
@@ -161,7 +156,7 @@ class NeuralSide:
         for start in range(0, len(texts), _TOKENISED):
             chunk = texts[start : start + _TOKENISED]
             prompted = [self.prompt + text for text in chunk] if self.prompt else chunk
-            if self.checkpoint.long_texts == "windows":
+            if self.checkpoint.settings.long_texts == "windows":
                 tokens, rows = self.tokenizer.encode_windows(prompted)
             else:
                 tokens, cut = self.runner.prepare(self.tokenizer, prompted)
@@ -178,8 +173,9 @@ class NeuralSide:
 
 
 def _token_ids(tokens: NDArray[Any]) -> NDArray[np.int64]:
-    """Without what `ScalarModel` keeps in the upper half."""
-    return tokens.astype(np.int64) & 0xFFFFFFFF
+    """The ids alone, where a runner keeps more with each token."""
+    ids = tokens["token"] if tokens.dtype.names else tokens
+    return ids.astype(np.int64)
 
 
 def _pooled(rows: Sequence[Row | None], owners: Sequence[int], count: int) -> list[Row | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder.folders.files import read_json
-from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.encoder.folders.tokenizer import load_tokenizer, truncation_side
+from splade_engine.errors import InvalidInputError
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +34,10 @@ class TextTokenizer:
     """
 
     def __init__(self, folder: Path, max_length: int, *, lowercase: bool = False, overlap: int = 0) -> None:
-        config = read_json(folder / "tokenizer_config.json", optional=True)
-        self._tokenizer: Any = _load(folder, config)
+        self._tokenizer: Any = load_tokenizer(folder)
         self._tokenizer.no_padding()
-        direction = str(config.get("truncation_side", "right"))
-        overlap = min(overlap, (max_length - 3) // 2)  # a window has to get ahead
-        self._tokenizer.enable_truncation(max_length, stride=overlap, direction=direction)
+        overlap = min(overlap, (max_length - 3) // 2)  # every window has to begin after the one before
+        self._tokenizer.enable_truncation(max_length, stride=overlap, direction=truncation_side(folder))
         self._lowercase = lowercase
         self.max_length = max_length
 
@@ -63,13 +60,13 @@ class TextTokenizer:
                 names[i] = token
         return names
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, pretty: bool = False) -> None:
         """Write `tokenizer.json`, without truncation and padding."""
         from tokenizers import Tokenizer
 
         copy = Tokenizer.from_str(self._tokenizer.to_str())
         copy.no_truncation()
-        copy.save(str(path), pretty=False)
+        copy.save(str(path), pretty=pretty)
 
     def token_id(self, token: str) -> int | None:
         """The id of a token, None if it is not in the vocabulary."""
@@ -141,82 +138,3 @@ def check_texts(texts: Sequence[str]) -> None:
             except UnicodeEncodeError as error:
                 message = f"texts: row {row} holds a lone surrogate at character {error.start}"
                 raise InvalidInputError(message) from None
-
-
-def _load(folder: Path, config: dict[str, Any]) -> Any:
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json"
-    if path.is_file():
-        try:
-            return Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises bare Exception for every broken file
-            raise CheckpointError(f"{path}: not a tokenizer file: {error}") from error
-    if (folder / "vocab.txt").is_file():
-        return _wordpiece(folder / "vocab.txt", config)
-    return _converted(folder)
-
-
-def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
-    """BERT's tokenizer from its vocabulary alone, as older checkpoints ship it."""
-    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    lines = path.read_text(encoding="utf-8").split("\n")
-    vocabulary = {token.rstrip("\r"): i for i, token in enumerate(lines) if token.rstrip("\r")}
-    unknown = str(config.get("unk_token", "[UNK]"))
-    first, last = str(config.get("cls_token", "[CLS]")), str(config.get("sep_token", "[SEP]"))
-    for token in (unknown, first, last):
-        if token not in vocabulary:
-            raise CheckpointError(f"{path}: no {token} among its {len(vocabulary)} tokens")
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=bool(config.get("do_lower_case", True)),
-        strip_accents=config.get("strip_accents"),
-        handle_chinese_chars=bool(config.get("tokenize_chinese_chars", True)),
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{first} $A {last}",
-        pair=f"{first} $A {last} $B:1 {last}:1",
-        special_tokens=[(first, vocabulary[first]), (last, vocabulary[last])],
-    )
-    special = ("[PAD]", unknown, first, last, "[MASK]")
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False) for t in special if t in vocabulary])
-    return tokenizer
-
-
-def _converted(folder: Path) -> Any:
-    """A sentencepiece model or an unusual layout: transformers knows how to convert it."""
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        backend = tokenizer.backend_tokenizer
-    except Exception as error:  # missing packages, broken models: many types, one meaning
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{folder}: no tokenizer.json, and no tokenizer to convert: {reason}"
-        ) from error
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_str(backend.to_str())
-
-
-def token_weights(path: Path) -> dict[str, float]:
-    """{token: weight} of an `idf.json` or an older `query_token_weights.txt` (token, tab, weight)."""
-    if path.suffix == ".json":
-        table = read_json(path)
-    else:
-        table = {}
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-            token, _, weight = line.rpartition("\t")
-            if not token:
-                raise CheckpointError(f"{path}: line {number} is not token, tab, weight")
-            try:
-                table[token] = json.loads(weight)
-            except ValueError:
-                raise CheckpointError(f"{path}: line {number}: weight {weight!r} is not a number") from None
-    for token, weight in table.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not np.isfinite(weight):
-            raise CheckpointError(f"{path}: weight of {token!r} is {weight!r}, not a finite number")
-    return {token: float(weight) for token, weight in table.items()}

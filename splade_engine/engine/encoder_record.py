@@ -7,17 +7,33 @@ encoder.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from splade_engine.errors import EncoderMismatchError
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
 
+logger = logging.getLogger(__name__)
+
 SOURCE = "source"  # key of a record: what `SparseEncoder.load` takes to load the encoder again
 BUNDLED = "bundled"  # its value for the bundled encoder
+VERSION = "version"  # key of a fingerprint: how its hash was made; records of earlier releases lack it
+
+UNVERIFIED = (
+    "written by an earlier release: weights and main settings of the encoder are those it was built with; "
+    "that its lower-casing, truncation side, dense pooling and second head are too cannot be verified"
+)
+
+
+class FingerprintedEncoder(Protocol):
+    """Whatever says what makes two encoders give the same vectors."""
+
+    def fingerprint(self) -> dict[str, str | int]:
+        """See `SparseEncoder.fingerprint`."""
 
 
 def encoder_record(encoder: SparseEncoder, n_terms: int | None = None) -> dict[str, str | int]:
@@ -35,6 +51,13 @@ def same_encoder(a: Mapping[str, str | int], b: Mapping[str, str | int]) -> bool
     """Whether two fingerprints stand for one encoder: everything but its name and place is the same."""
     where = ("name", SOURCE)
     return {k: v for k, v in a.items() if k not in where} == {k: v for k, v in b.items() if k not in where}
+
+
+def fingerprint_like(record: Mapping[str, str | int], encoder: FingerprintedEncoder) -> dict[str, str | int]:
+    """The encoder's fingerprint in the version of a record: earlier releases wrote one that sees less."""
+    given = encoder.fingerprint()
+    earlier = getattr(encoder, "fingerprint_1", None)
+    return earlier() if VERSION in given and VERSION not in record and earlier is not None else given
 
 
 def describe_difference(
@@ -58,8 +81,11 @@ def check_encoder(
         if encoder.n_terms != n_terms:
             raise EncoderMismatchError(f"{path}: {n_terms} terms, but the encoder has {encoder.n_terms}")
         return
-    given = encoder.fingerprint()
-    if not same_encoder(record, given):
+    given = fingerprint_like(record, encoder)
+    if same_encoder(record, given):
+        if VERSION not in record:
+            logger.warning("%s: %s", path, UNVERIFIED)
+    else:
         what = describe_difference(record, given)
         raise EncoderMismatchError(
             f"{path}: was built with another encoder ({what}); name that one, or rebuild"

@@ -50,12 +50,12 @@ def test_bfloat16_is_close(encoder: SparseEncoder, mlm_folder: Path, texts: list
     assert not np.array_equal(exact, rough)
 
 
-@pytest.mark.parametrize("without", ["load_packed", "fast_int8"])
+@pytest.mark.parametrize("without", ["states.load_packed", "vocabulary.fast_int8"])
 def test_slower_paths_give_the_same(
     encoder: SparseEncoder, mlm_folder: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch, without: str
 ) -> None:
     """transformers' padded model (other architectures, GPUs), and processors without int8 instructions."""
-    monkeypatch.setattr(f"splade_engine.encoder.runner.{without}", lambda *_: None)
+    monkeypatch.setattr(f"splade_engine.encoder.fast.{without}", lambda *_: None)
     slower = SparseEncoder.load(mlm_folder, dtype="float32", device="cpu")
     np.testing.assert_allclose(
         matrix(slower.encode_documents(texts)), matrix(encoder.encode_documents(texts)), atol=1e-5

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from splade_engine.encoder import SparseEncoder
+from splade_engine.encoder.kinds import Echo
 from splade_engine.errors import CheckpointError
 from tests.encoder.made import VOCABULARY, write_tokenizer
 
@@ -34,7 +35,7 @@ def test_echo(family: str, texts: list[str], tmp_path: Path) -> None:
     model.save_pretrained(folder)
     write_tokenizer(folder)
     encoder = SparseEncoder.load(folder, dtype="float32")
-    assert encoder.checkpoint.kind == "echo" and not encoder.inference_free
+    assert encoder.checkpoint.kind == Echo() and not encoder.inference_free
     tokenizer = tokenizer_of(folder)
     found = encoder.encode_documents(texts[:6]).to_scipy().toarray()
     start = tokenizer.encode("").ids

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ from safetensors.numpy import save_file
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.kinds import MaskedLm
 from splade_engine.encoder.query_table import load_table
+from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 
 
-def checkpoint(folder: Path, special_tokens: str = "keep") -> Checkpoint:
-    return Checkpoint(folder, "m", "mlm", folder, 48, special_tokens=special_tokens)  # type: ignore[arg-type]
+def checkpoint(folder: Path, special_tokens: str = "keep", **settings: Any) -> Checkpoint:
+    made = EncoderSettings(max_length=48, special_tokens=special_tokens, **settings)  # type: ignore[arg-type]
+    return Checkpoint(folder, "m", MaskedLm(), folder, made)
 
 
 def plain(
@@ -43,7 +47,7 @@ def test_presence_times_weight(
     path = tmp_path / "idf.json"
     path.write_text(json.dumps(idf))
     policy = "keep" if special else "zero"
-    table = load_table(checkpoint(mlm_folder, policy), QueryTable(mlm_folder, path, missing), 200, 48)
+    table = load_table(checkpoint(mlm_folder, policy), QueryTable(mlm_folder, path, missing), 200)
     texts = [*texts, "bado bado BADO", "", "zzqq", " ".join(["kime"] * 100)]
     expected = plain(texts, mlm_folder, idf, missing, special)
     vocabulary = table.tokenizer.vocabulary(200)
@@ -59,16 +63,16 @@ def test_presence_times_weight(
 def test_a_short_table_is_padded_and_a_long_one_must_be_zero_beyond(mlm_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     save_file({"weight": np.ones(150, np.float32)}, path)
-    table = load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path), 200, 48)
+    table = load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path), 200)
     assert table.table[:150].all() and not table.table[150:].any()
     save_file({"weight": np.ones(201, np.float32)}, path)
     with pytest.raises(CheckpointError, match="201 weights for a vocabulary of 200"):
-        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path), 200, 48)
+        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path), 200)
 
 
 def test_bad_tables(mlm_folder: Path, tmp_path: Path) -> None:
     def load(path: Path) -> None:
-        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path), 200, 48)
+        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path), 200)
 
     path = tmp_path / "w.safetensors"
     values = np.ones(200, np.float32)
@@ -94,7 +98,7 @@ def test_bad_tables(mlm_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="'bado' is 'heavy'"):
         load(idf)
     with pytest.raises(CheckpointError, match="200 tokens for a vocabulary of 100"):
-        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, None), 100, 48)
+        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, None), 100)
 
 
 def test_encoder_with_table_queries(opensearch_folder: Callable[[str], Path], idf: dict[str, float]) -> None:
@@ -116,7 +120,7 @@ def test_golden_query_of_the_model_cards(shared_data: Path, tmp_path: Path) -> N
         (tmp_path / "idf.json").write_bytes(packed.read())
     tokenizer_size = TextTokenizer(tmp_path, 48).size
     table = load_table(
-        checkpoint(tmp_path, "zero"), QueryTable(tmp_path, tmp_path / "idf.json", 1.0), tokenizer_size, 48
+        checkpoint(tmp_path, "zero"), QueryTable(tmp_path, tmp_path / "idf.json", 1.0), tokenizer_size
     )
     vectors, _ = table.encode(["What's the weather in ny now?"])
     found = vectors.to_token_dicts(table.tokenizer.vocabulary(tokenizer_size))[0]
@@ -130,7 +134,7 @@ def test_counts(mlm_folder: Path, idf: dict[str, float], texts: list[str], tmp_p
     path = tmp_path / "idf.json"
     path.write_text(json.dumps(idf))
     once, counted = (
-        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path, 1.0, counts=counts), 200, 48)
+        load_table(checkpoint(mlm_folder, query_counts=counts), QueryTable(mlm_folder, path, 1.0), 200)
         for counts in (False, True)
     )
     vocabulary = once.tokenizer.vocabulary(200)

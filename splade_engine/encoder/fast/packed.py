@@ -35,6 +35,7 @@ from splade_engine.encoder.backbone import hf_config
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.fast.linear import PackedLinear
 from splade_engine.encoder.folders.files import position_offset, read_json
+from splade_engine.encoder.folders.weights import read_tensors, read_weights
 from splade_engine.encoder.tokens import Ids
 
 State = Mapping[str, Tensor]
@@ -288,7 +289,7 @@ def load_packed(checkpoint: Checkpoint, dtype: torch.dtype) -> PackedBert | None
     if not _is_plain(config):
         return None
     try:
-        return PackedBert(config, _read(checkpoint), dtype)
+        return PackedBert(config, read_weights(checkpoint), dtype)
     except KeyError:  # a variant whose weights have other names: transformers knows them
         return None
 
@@ -311,23 +312,3 @@ def _is_plain(config: Mapping[str, Any]) -> bool:
         and str(config.get("hidden_act") or config.get("activation", "gelu")) in _ACTIVATIONS
         and not config.get("is_decoder")
     )
-
-
-def _read(checkpoint: Checkpoint) -> State:
-    if checkpoint.quantized:
-        from splade_engine.encoder.folders.compact import read_state
-
-        return read_state(checkpoint.model_folder)
-    return read_tensors(checkpoint.model_folder)
-
-
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's model*.safetensors; `gamma` and `beta` get their present names."""
-    from safetensors.torch import load_file
-
-    state: dict[str, Tensor] = {}
-    for file in sorted(folder.glob("model*.safetensors")):
-        state.update(load_file(file))
-    return {
-        k.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias"): v for k, v in state.items()
-    }

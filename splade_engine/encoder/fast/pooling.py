@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from splade_engine.encoder.checkpoint import Activation, Pooling
+    from splade_engine.encoder.settings import Activation, Pooling
 
 # Columns of the vocabulary per product. At 256 tokens a chunk of logits in bfloat16 is 2 MB: it is reduced
 # while it is still in the last-level cache.
@@ -29,7 +29,7 @@ class VocabularyPooling:
         weight: float[V, H], the decoder.
         bias: float[V].
         pooling: `max` or `sum` over the tokens of a text.
-        activation: see `Checkpoint`.
+        activation: see `EncoderSettings`.
         dropped: int64[...], terms that are zero in every vector (special tokens).
     """
 
@@ -88,3 +88,16 @@ def mean_states(hidden: Tensor, lengths: Sequence[int]) -> Tensor:
     owners = torch.repeat_interleave(torch.arange(len(counts)), counts).to(hidden.device)
     sums = torch.zeros((len(counts), hidden.shape[1]), device=hidden.device)  # no segment_reduce on MPS
     return sums.index_add_(0, owners, hidden.float()) / counts.to(hidden.device)[:, None]
+
+
+def pooled(hidden: Tensor, mask: Tensor, mode: str) -> Tensor:
+    """One vector per text: dtype[B, L, H] and int64[B, L] (padded on the right) to dtype[B, H]."""
+    if mode == "cls":
+        return hidden[:, 0]
+    if mode == "lasttoken":
+        return hidden[torch.arange(len(hidden), device=hidden.device), mask.sum(1) - 1]
+    if mode == "max":
+        return hidden.masked_fill(mask.unsqueeze(-1) == 0, -torch.inf).amax(1)
+    count = mask.sum(1, keepdim=True).to(torch.float32)
+    total = (hidden * mask.unsqueeze(-1)).sum(1, dtype=torch.float32)
+    return (total / (count.sqrt() if mode == "mean_sqrt_len_tokens" else count)).to(hidden.dtype)

@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD
 from splade_engine.encoder.folders.new_folder import new_folder, write_json
+from splade_engine.encoder.folders.ours import QUERY_WEIGHTS, SECTION, section_of
+from splade_engine.encoder.kinds.mlm import MaskedLm
+from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import CheckpointError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -42,19 +45,6 @@ _TIED = {
     "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
     "cls.predictions.decoder.bias": "cls.predictions.bias",
 }
-_SETTINGS = {
-    "name",
-    "pooling",
-    "activation",
-    "special_tokens",
-    "max_length",
-    "top_k",
-    "min_weight",
-    "long_texts",
-    "lowercase",
-    "query_counts",
-    "query_top_k",
-}
 
 
 def save_quantized(
@@ -65,7 +55,8 @@ def save_quantized(
     tokenizer: str | Path,
     query_weights: NDArray[np.float32] | None = None,
     dense_head: DenseHead | None = None,
-    settings: Mapping[str, Any] | None = None,
+    settings: EncoderSettings | None = None,
+    name: str = "",
     readme: str = "",
     scheme: Scheme = "int8",
     overwrite: bool = False,
@@ -79,9 +70,8 @@ def save_quantized(
         tokenizer: a `tokenizer.json`.
         query_weights: float32[V], the inference-free query table; None encodes queries like documents.
         dense_head: the document side's second head; None for none.
-        settings: `name`, `pooling`, `activation`, `special_tokens`, `max_length`, `top_k`, `min_weight`,
-            `long_texts`, `lowercase` as in `Checkpoint`, `query_counts`, `query_top_k` as in `QueryTable`;
-            defaults: max, log1p_relu, zero, the model's positions.
+        settings: how vectors are made; None: max pooling, log1p, special tokens zero, all positions.
+        name: what the model is called.
         readme: the model card.
         scheme: `int8`, or `float16` for twice the size and no loss to speak of.
 
@@ -95,23 +85,17 @@ def save_quantized(
         raise InvalidInputError(f"the compact format holds BERT models, not {config.get('model_type')!r}")
     if scheme not in ("int8", "float16"):
         raise InvalidInputError(f"scheme must be int8 or float16, got {scheme!r}")
-    if unknown := sorted(set(settings or {}) - _SETTINGS):
-        raise InvalidInputError(f"unknown setting {unknown[0]!r}; known: {', '.join(sorted(_SETTINGS))}")
     tensors = _packed(_untied(state), scheme)
     n_terms = int(config["vocab_size"])
-    section = {
-        "format": 1,
-        "scheme": scheme,
-        "quantized": True,
-        "pooling": "max",
-        "activation": "log1p_relu",
-        "special_tokens": "zero",
-        "max_length": int(config["max_position_embeddings"]),
-        **(settings or {}),
-    }
+    settings = settings or EncoderSettings(
+        special_tokens="zero", max_length=int(config["max_position_embeddings"])
+    )
+    section = section_of(MaskedLm(), settings) | {"scheme": scheme, "quantized": True}
+    if name:
+        section["name"] = name
     table = None if query_weights is None else _checked_table(query_weights, n_terms)
     if table is not None:
-        section["query_weights"] = "query_weights.safetensors"
+        section["query_weights"] = QUERY_WEIGHTS
     if dense_head is not None:
         section["dense_head"] = DENSE_HEAD
     text_tokenizer = Tokenizer.from_file(str(tokenizer))
@@ -120,19 +104,19 @@ def save_quantized(
     with new_folder(folder, overwrite=overwrite) as out:
         save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
         if table is not None:
-            save_file({"weight": table}, out / "query_weights.safetensors")
+            save_file({"weight": table}, out / QUERY_WEIGHTS)
         if dense_head is not None:
             from splade_engine.encoder.fast.dense_head import save_dense_head
 
             save_dense_head(dense_head, out / DENSE_HEAD, compact=True)
         text_tokenizer.save(str(out / "tokenizer.json"), pretty=False)
-        write_json(out / "config.json", {**_plain(config), "splade_engine": section})
+        write_json(out / "config.json", {**_plain(config), SECTION: section})
         (out / "README.md").write_text(readme, encoding="utf-8")
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config without what describes a machine or a moment."""
-    drop = {"_name_or_path", "dtype", "torch_dtype", "_attn_implementation", "splade_engine"}
+    drop = {"_name_or_path", "dtype", "torch_dtype", "_attn_implementation", SECTION}
     out = {k: v for k, v in config.items() if k not in drop and v is not None}
     return {**out, "architectures": ["BertForMaskedLM"]}
 

@@ -1,8 +1,7 @@
 """Writing an encoder as a sentence-transformers folder (the layout that version 6.2 writes).
 
-    one side        Transformer (fill-mask) in the root, 1_SpladePooling
+    one side        Transformer in the root, the modules of the kind in 1_..., 2_...
     table or pair   Router: query_0_SparseStaticEmbedding | query_0_Transformer, and document_0_Transformer
-    csr             Transformer in the root, 1_Pooling, [2_Normalize], n_SparseAutoEncoder
 
 sentence-transformers has no policy for special tokens: where ours drops them, the saved decoder's bias for
 them is -10,000, which does the same there.
@@ -10,9 +9,10 @@ them is -10,000, which does the same there.
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +20,27 @@ from numpy.typing import NDArray
 from splade_engine.encoder.checkpoint import DENSE_HEAD, Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.new_folder import new_folder, write_json
-from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.encoder.folders.ours import SECTION, copy_weights, write_copy, write_table
+from splade_engine.encoder.folders.sentence_transformers import OURS_ALONE
+from splade_engine.encoder.folders.tokenizer import save_tokenizer
+from splade_engine.encoder.settings import EncoderSettings
+from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.errors import CheckpointError
 
-_ST = "sentence_transformers."
-_TRANSFORMER = _ST + "base.modules.transformer.Transformer"
-_ROUTER = _ST + "base.modules.router.Router"
-_SPLADE = _ST + "sparse_encoder.modules.splade_pooling.SpladePooling"
-_STATIC = _ST + "sparse_encoder.modules.sparse_static_embedding.SparseStaticEmbedding"
-_AUTOENCODER = _ST + "sparse_encoder.modules.sparse_auto_encoder.SparseAutoEncoder"
-_POOLING = _ST + "sentence_transformer.modules.pooling.Pooling"
-_NORMALIZE = _ST + "base.modules.normalize.Normalize"
+if TYPE_CHECKING:
+    from splade_engine.encoder.kind import Kind
 
-_ACTIVATIONS = {"log1p_relu": "relu", "log1p_log1p_relu": "log1p_relu"}
+CLASSES = {
+    "Transformer": "base.modules.transformer",
+    "Router": "base.modules.router",
+    "Normalize": "base.modules.normalize",
+    "Pooling": "sentence_transformer.modules.pooling",
+    "SpladePooling": "sparse_encoder.modules.splade_pooling",
+    "SparseStaticEmbedding": "sparse_encoder.modules.sparse_static_embedding",
+    "SparseAutoEncoder": "sparse_encoder.modules.sparse_auto_encoder",
+}
+"""Where sentence-transformers keeps the class of a module."""
+
 _DECODER_BIASES = (
     "cls.predictions.bias",
     "cls.predictions.decoder.bias",
@@ -47,15 +55,47 @@ _DECODER_BIASES = (
 _NEVER = -10_000.0
 
 
-def save_encoder(
-    checkpoint: Checkpoint, folder: str | Path, *, max_length: int, table: NDArray[np.float32] | None
-) -> None:
+@dataclass(frozen=True)
+class Side:
+    """What one tower of a folder is made of."""
+
+    kind: Kind
+    settings: EncoderSettings
+    # writes config.json, weights and tokenizer of the transformer
+    transformer: Callable[[Path], None]
+    # writes the settings of the modules after it, by class name
+    modules: Callable[[dict[str, Path]], None]
+
+    def write(self, out: Path, prefixes: Sequence[str]) -> list[tuple[str, str]]:
+        """Write the modules below `out`; (folder, class name) of each. `prefixes` come before their names;
+        the first may be empty, which puts the transformer into `out` itself.
+        """
+        names = ["Transformer", *self.kind.module_names()]
+        paths = [prefix + name if prefix else "" for prefix, name in zip(prefixes, names, strict=False)]
+        for path in paths:
+            (out / path).mkdir(exist_ok=True)
+        self.transformer(out / paths[0])
+        task = self.kind.st_task
+        output = "logits" if task == "fill-mask" else "last_hidden_state"
+        write_json(
+            out / paths[0] / "sentence_bert_config.json",
+            {
+                "transformer_task": task,
+                "modality_config": {"text": {"method": "forward", "method_output_name": output}},
+                "module_output_name": "token_embeddings",
+                **({"do_lower_case": True} if self.settings.lowercase else {}),
+            },
+        )
+        self.modules({name: out / path for name, path in zip(names[1:], paths[1:], strict=True)})
+        return list(zip(paths, names, strict=True))
+
+
+def save_encoder(checkpoint: Checkpoint, folder: str | Path, *, table: NDArray[np.float32] | None) -> None:
     """Write `checkpoint` to `folder`, atomically.
 
     Args:
         checkpoint: what is loaded.
         folder: must not exist, or be empty.
-        max_length: the limit in force, which may differ from the checkpoint's own.
         table: float32[V], the query table of an inference-free encoder.
 
     Raises:
@@ -63,50 +103,95 @@ def save_encoder(
         CheckpointError: if special tokens cannot be dropped in this architecture's head.
     """
     with new_folder(folder) as out:
-        if checkpoint.kind in ("echo", "scalar"):
-            _copy_model(checkpoint, out, max_length)
+        if checkpoint.kind.st_task is None:
+            write_copy(checkpoint, out)
             return
         if checkpoint.query is None:
-            modules = _tower(checkpoint, out, max_length, ["", "1_", "2_", "3_"])
-            types = [(path, kind) for path, kind in modules]
+            modules = _side(checkpoint).write(out, _numbered(""))
         else:
-            _router(checkpoint, out, max_length, table)
-            types = [("", _ROUTER)]
-        write_json(
-            out / "modules.json",
-            [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (path, kind) in enumerate(types)],
-        )
-        prompts = {"query": checkpoint.query_prompt, "document": checkpoint.document_prompt}
-        root: dict[str, Any] = {
-            "model_type": "SparseEncoder",
-            "prompts": prompts,
-            "default_prompt_name": None,
-        }
-        if checkpoint.top_k is not None:
-            root["max_active_dims"] = checkpoint.top_k
-        if own := _own_settings(checkpoint):
-            root["splade_engine"] = own
+            _write_router(checkpoint, out, table)
+            modules = [("", "Router")]
+        own = checkpoint.settings.to_section(OURS_ALONE)
+        if not isinstance(checkpoint.query, QueryTable):
+            own = {k: v for k, v in own.items() if not k.startswith("query_")}
         if checkpoint.dense_head is not None:
             _save_dense_head(checkpoint, checkpoint.dense_head, out)
-        write_json(out / "config_sentence_transformers.json", {**root, "similarity_fn_name": "dot"})
-        (out / "README.md").write_text(_card(checkpoint, max_length), encoding="utf-8")
+            own["dense_head"] = DENSE_HEAD
+        write_root(out, modules, checkpoint.settings, own)
+        (out / "README.md").write_text(_card(checkpoint), encoding="utf-8")
 
 
-def _own_settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """What sentence-transformers has no setting for, where it is not the default."""
-    own: dict[str, Any] = {}
-    if checkpoint.min_weight:
-        own["min_weight"] = checkpoint.min_weight
-    if checkpoint.dense_head is not None:
-        own["dense_head"] = DENSE_HEAD
-    if checkpoint.long_texts != "cut":
-        own["long_texts"] = checkpoint.long_texts
-    if isinstance(checkpoint.query, QueryTable):
-        if checkpoint.query.counts:
-            own["query_counts"] = True
-        if checkpoint.query.top_k is not None:
-            own["query_top_k"] = checkpoint.query.top_k
-    return own
+def write_root(
+    out: Path,
+    modules: Sequence[tuple[str, str]],
+    settings: EncoderSettings,
+    own: dict[str, Any] | None = None,
+) -> None:
+    """modules.json and config_sentence_transformers.json of (folder, class name) pairs; `own` is our
+    section.
+    """
+    rows = [
+        {"idx": i, "name": str(i), "path": path, "type": class_path(name)}
+        for i, (path, name) in enumerate(modules)
+    ]
+    write_json(out / "modules.json", rows)
+    root: dict[str, Any] = {
+        "model_type": "SparseEncoder",
+        "prompts": {"query": settings.query_prompt, "document": settings.document_prompt},
+        "default_prompt_name": None,
+    }
+    if settings.top_k is not None:
+        root["max_active_dims"] = settings.top_k
+    if own:
+        root[SECTION] = own
+    write_json(out / "config_sentence_transformers.json", {**root, "similarity_fn_name": "dot"})
+
+
+def class_path(name: str) -> str:
+    """The full name of a module's class in sentence-transformers."""
+    return f"sentence_transformers.{CLASSES[name]}.{name}"
+
+
+def _numbered(side: str) -> list[str]:
+    """`query_0_`, `query_1_`, ...; of a chain without sides nothing for the transformer, then `1_`, `2_`,
+    ...
+    """
+    return [f"{side}_{i}_" if side else f"{i}_" if i else "" for i in range(4)]
+
+
+def _side(checkpoint: Checkpoint) -> Side:
+    return Side(
+        checkpoint.kind,
+        checkpoint.settings,
+        lambda out: _copy_model(checkpoint, out),
+        lambda folders: checkpoint.kind.write_modules(checkpoint, folders),
+    )
+
+
+def _write_router(checkpoint: Checkpoint, out: Path, table: NDArray[np.float32] | None) -> None:
+    query = checkpoint.query
+    if isinstance(query, Checkpoint):
+        queries = _side(query).write(out, _numbered("query"))
+    elif query is not None and table is not None:
+        name = "query_0_SparseStaticEmbedding"
+        (out / name).mkdir()
+        settings = checkpoint.settings
+        tokenizer = TextTokenizer(query.folder, settings.max_length, lowercase=settings.lowercase)
+        save_tokenizer(tokenizer, out / name, like=query.folder)
+        write_table(table[: tokenizer.size], out / name / "model.safetensors")
+        write_json(out / name / "config.json", {"frozen": True})
+        queries = [(name, "SparseStaticEmbedding")]
+    else:
+        raise CheckpointError(f"{checkpoint.folder}: an inference-free encoder without its table")
+    documents = _side(checkpoint).write(out, _numbered("document"))
+    write_json(
+        out / "router_config.json",
+        {
+            "types": {path: class_path(name) for path, name in queries + documents},
+            "structure": {"query": [p for p, _ in queries], "document": [p for p, _ in documents]},
+            "parameters": {"default_route": "document", "allow_empty_key": True, "route_mappings": {}},
+        },
+    )
 
 
 def _save_dense_head(checkpoint: Checkpoint, file: Path, out: Path) -> None:
@@ -114,113 +199,40 @@ def _save_dense_head(checkpoint: Checkpoint, file: Path, out: Path) -> None:
     from splade_engine.encoder.fast.dense_head import load_dense_head, save_dense_head
 
     head = load_dense_head(file)
-    if checkpoint.special_tokens == "zero":
+    if checkpoint.settings.special_tokens == "zero":
         special = TextTokenizer(checkpoint.model_folder, 3).special_ids.tolist()
         head.decoder.weight[special] = 0
         head.decoder.bias[special] = 0
     save_dense_head(head, out / DENSE_HEAD, compact=checkpoint.quantized)
 
 
-def _router(checkpoint: Checkpoint, out: Path, max_length: int, table: NDArray[np.float32] | None) -> None:
-    query = checkpoint.query
-    if isinstance(query, QueryTable):
-        assert table is not None
-        name = "query_0_SparseStaticEmbedding"
-        (out / name).mkdir()
-        tokenizer = _save_tokenizer(query.folder, out / name, max_length, checkpoint.lowercase)
-        _save_table(table[: tokenizer.size], out / name)
-        queries = [(name, _STATIC)]
-    else:
-        assert query is not None
-        queries = _tower(query, out, min(max_length, query.max_length), [f"query_{i}_" for i in range(4)])
-    documents = _tower(checkpoint, out, max_length, [f"document_{i}_" for i in range(4)])
-    write_json(
-        out / "router_config.json",
-        {
-            "types": dict(queries + documents),
-            "structure": {"query": [p for p, _ in queries], "document": [p for p, _ in documents]},
-            "parameters": {"default_route": "document", "allow_empty_key": True, "route_mappings": {}},
-        },
-    )
-
-
-def _tower(checkpoint: Checkpoint, out: Path, max_length: int, prefixes: list[str]) -> list[tuple[str, str]]:
-    """Write one side's modules; (folder, type) of each."""
-    names = ["Transformer", "SpladePooling"]
-    kinds = {"Transformer": _TRANSFORMER, "SpladePooling": _SPLADE, "Pooling": _POOLING,
-             "Normalize": _NORMALIZE, "SparseAutoEncoder": _AUTOENCODER}  # fmt: skip
-    if checkpoint.kind == "csr":
-        normalize = ["Normalize"] if checkpoint.dense and checkpoint.dense.normalize else []
-        names = ["Transformer", "Pooling", *normalize, "SparseAutoEncoder"]
-    paths = [prefix + name if prefix else "" for prefix, name in zip(prefixes, names, strict=False)]
-    for path in paths:
-        (out / path).mkdir(exist_ok=True)
-    _copy_model(checkpoint, out / paths[0], max_length)
-    fill_mask = checkpoint.kind == "mlm"
-    output = "logits" if fill_mask else "last_hidden_state"
-    write_json(
-        out / paths[0] / "sentence_bert_config.json",
-        {
-            "transformer_task": "fill-mask" if fill_mask else "feature-extraction",
-            "modality_config": {"text": {"method": "forward", "method_output_name": output}},
-            "module_output_name": "token_embeddings",
-            **({"do_lower_case": True} if checkpoint.lowercase else {}),
-        },
-    )
-    if checkpoint.kind == "csr":
-        _save_csr(checkpoint, {name: out / path for name, path in zip(names, paths, strict=True)})
-    else:
-        write_json(
-            out / paths[1] / "config.json",
-            {
-                "pooling_strategy": checkpoint.pooling,
-                "activation_function": _ACTIVATIONS[checkpoint.activation],
-                "embedding_dimension": None,
-            },
-        )
-    return [(path, kinds[name]) for path, name in zip(paths, names, strict=True)]
-
-
-def _save_csr(checkpoint: Checkpoint, folders: dict[str, Path]) -> None:
-    assert checkpoint.autoencoder is not None and checkpoint.dense is not None
-    size = read_json(checkpoint.autoencoder / "config.json")["input_dim"]
-    write_json(
-        folders["Pooling"] / "config.json",
-        {"embedding_dimension": size, "pooling_mode": checkpoint.dense.mode, "include_prompt": True},
-    )
-    for file in ("config.json", "model.safetensors"):
-        shutil.copyfile(checkpoint.autoencoder / file, folders["SparseAutoEncoder"] / file)
-
-
-def _copy_model(checkpoint: Checkpoint, out: Path, max_length: int) -> None:
+def _copy_model(checkpoint: Checkpoint, out: Path) -> None:
     """config.json, weights and tokenizer of one tower as transformers reads them."""
     config = read_json(checkpoint.model_folder / "config.json")
-    if checkpoint.kind in ("mlm", "csr"):
-        config.pop("splade_engine", None)
+    config.pop(SECTION, None)
     write_json(out / "config.json", config)
-    tokenizer = _save_tokenizer(checkpoint.model_folder, out, max_length, lowercase=False)
-    zero = checkpoint.kind == "mlm" and checkpoint.special_tokens == "zero"
-    if not checkpoint.quantized and not zero:
-        for file in sorted(checkpoint.model_folder.glob("model*.safetensors*")):
-            shutil.copyfile(file, out / file.name)
-        return
-    _save_state(checkpoint, out, tokenizer.special_ids if zero else None)
+    tokenizer = TextTokenizer(checkpoint.model_folder, checkpoint.settings.max_length)
+    save_tokenizer(tokenizer, out, like=checkpoint.model_folder)
+    zero = checkpoint.kind.st_task == "fill-mask" and checkpoint.settings.special_tokens == "zero"
+    if checkpoint.quantized or zero:
+        _save_state(checkpoint, out, tokenizer.special_ids if zero else None)
+    else:
+        copy_weights(checkpoint, out)
 
 
-def _save_state(checkpoint: Checkpoint, out: Path, never: NDArray[np.int32] | None) -> None:
+def _save_state(checkpoint: Checkpoint, out: Path, never: Ids | None) -> None:
     """Weights that differ from the source's: widened from int8, or with special tokens switched off."""
     from safetensors.torch import save_file
 
-    from splade_engine.encoder.fast.packed import read_tensors
-    from splade_engine.encoder.folders.compact import read_state
+    from splade_engine.encoder.folders.weights import read_weights
 
-    folder = checkpoint.model_folder
-    state = read_state(folder) if checkpoint.quantized else read_tensors(folder)
+    state = read_weights(checkpoint)
     if never is not None:
         biases = [name for name in _DECODER_BIASES if name in state]
         if not biases:
             raise CheckpointError(
-                f"{folder}: the head has no bias, so special tokens cannot be switched off in this layout"
+                f"{checkpoint.model_folder}: the head has no bias, so special tokens cannot be switched off "
+                "in this layout"
             )
         for name in biases:
             state[name] = state[name].clone()
@@ -229,35 +241,14 @@ def _save_state(checkpoint: Checkpoint, out: Path, never: NDArray[np.int32] | No
     save_file(contiguous, out / "model.safetensors", metadata={"format": "pt"})
 
 
-def _save_tokenizer(source: Path, out: Path, max_length: int, lowercase: bool) -> TextTokenizer:
-    """tokenizer.json and a tokenizer_config.json that names the limit and the special tokens."""
-    tokenizer = TextTokenizer(source, max_length, lowercase=lowercase)
-    tokenizer.save(out / "tokenizer.json")
-    config = read_json(source / "tokenizer_config.json", optional=True)
-    if not config:
-        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
-        roles = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
-        config |= {f"{r}_token": t for r, t in roles.items() if tokenizer.token_id(t) is not None}
-    for name in ("name_or_path", "special_tokens_map_file", "tokenizer_file", "is_local", "local_files_only"):
-        config.pop(name, None)
-    write_json(out / "tokenizer_config.json", {**config, "model_max_length": max_length})
-    return tokenizer
-
-
-def _save_table(table: NDArray[np.float32], out: Path) -> None:
-    from safetensors.numpy import save_file
-
-    save_file({"weight": np.ascontiguousarray(table)}, out / "model.safetensors", metadata={"format": "pt"})
-    write_json(out / "config.json", {"frozen": True})
-
-
-def _card(checkpoint: Checkpoint, max_length: int) -> str:
+def _card(checkpoint: Checkpoint) -> str:
     """The source's own model card, or a short one."""
     source = checkpoint.folder / "README.md"
     if source.is_file():
         return source.read_text(encoding="utf-8", errors="replace")
+    settings = checkpoint.settings
     return (
         "---\nlibrary_name: sentence-transformers\ntags:\n- sentence-transformers\n- sparse-encoder\n---\n\n"
-        f"# {checkpoint.name}\n\nA learned sparse encoder saved by splade-engine: {checkpoint.kind}, "
-        f"{checkpoint.pooling} pooling, {checkpoint.activation}, {max_length} tokens.\n"
+        f"# {checkpoint.name}\n\nA learned sparse encoder saved by splade-engine: {checkpoint.kind.name}, "
+        f"{settings.pooling} pooling, {settings.activation}, {settings.max_length} tokens.\n"
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from splade_engine.encoder.settings import DEFAULT_MAX_LENGTH
 from splade_engine.errors import CheckpointError
 
-DEFAULT_MAX_LENGTH = 512  # where neither tokenizer nor model name a limit
 _UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
 
 
@@ -82,16 +82,52 @@ def existing(path: Path) -> Path:
     return path
 
 
+def inside(folder: Path, sub: object, named_in: Path) -> Path:
+    """The path of a file or folder that a config names, which has to lie in `folder`.
+
+    Links may lead out of it, as those of the hub's cache do; a name may not.
+
+    Raises:
+        CheckpointError: if it is no relative path, or leaves the folder.
+    """
+    if not isinstance(sub, str):
+        raise CheckpointError(f"{named_in}: {sub!r:.80} is not a path")
+    pure = PurePosixPath(sub)
+    if pure.is_absolute() or ".." in pure.parts or "\0" in sub or "\\" in sub:
+        raise CheckpointError(f"{named_in}: path {sub!r:.80} leaves the folder")
+    return folder / pure
+
+
 def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
-    """A JSON object from a file; an empty one if it is optional and absent."""
+    """A JSON object from a file; an empty one if it is optional and absent.
+
+    Raises:
+        CheckpointError: if there is no such file, or it holds no JSON object.
+    """
     if optional and not path.is_file():
         return {}
-    try:
-        value = json.loads(existing(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path}: not readable as JSON: {error}") from error
+    value = _parsed(path)
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value
+
+
+def read_json_list(path: Path) -> list[Any]:
+    """A JSON array from a file.
+
+    Raises:
+        CheckpointError: if there is no such file, or it holds no JSON array.
+    """
+    value = _parsed(path)
+    if not isinstance(value, list):
+        raise CheckpointError(f"{path}: expected a JSON array, got {type(value).__name__}")
+    return value
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(existing(path).read_text(encoding="utf-8"))
+    except CheckpointError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not readable as JSON: {str(error)[:200]}") from error

@@ -15,6 +15,11 @@ BUNDLED = Path(__file__).parents[2] / "models" / "default"
 
 # Never the pickled weights, nor the other frameworks' copies of them
 _PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
+# Published in two repositories, which no file of theirs says
+_QUERY_HALVES = {
+    f"naver/efficient-splade-{size}-doc": f"naver/efficient-splade-{size}-query"
+    for size in ("V-large", "VI-BT-large")
+}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.\-]*/[\w.\-]+|[A-Za-z0-9][\w.\-]*")
 
 
@@ -62,8 +67,17 @@ def _download(name: str, revision: str | None) -> Path:
         raise CheckpointError(f"{name}: no such folder, and as a hub id: {reason}") from error
 
 
-def query_half(name: str, revision: str | None = None) -> Path | None:
-    """The `-query` repository of an Efficient-SPLADE `-doc` hub id [2207.03834], None for other names."""
-    if not re.search(r"efficient-splade.*-doc$", name) or Path(name).is_dir():
+def is_hub_id(source: str | Path | None) -> bool:
+    """Whether `resolve` takes it for a hub id."""
+    return isinstance(source, str) and bool(source) and not Path(source).expanduser().is_dir()
+
+
+def query_half(hub_id: str, revision: str | None = None) -> Path | None:
+    """The repository of the query model of an Efficient-SPLADE document model [2207.03834], None for
+    others.
+    """
+    half = _QUERY_HALVES.get(hub_id)
+    if half is None:
         return None
-    return _download(name.removesuffix("-doc") + "-query", revision)
+    logger.info("%s: queries are encoded by %s", hub_id, half)
+    return _download(half, revision)

@@ -1,41 +1,96 @@
-"""`EchoModel`: causal language models as sparse encoders, a runner like `MaskedLanguageModel`."""
+"""`Echo`: a causal language model that reads its input twice; the second copy has seen all of the first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.fast.pooling import VocabularyPooling
-from splade_engine.encoder.place import Place
-from splade_engine.encoder.rows import Row, padded, sparse_rows
-from splade_engine.encoder.tokens import Ids, TextTokenizer
+from splade_engine.encoder.kind import Kind
+from splade_engine.encoder.settings import DEFAULT_MAX_LENGTH
+from splade_engine.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.folders.plain import PlainFolder
+    from splade_engine.encoder.place import Place
+    from splade_engine.encoder.rows import Row
+    from splade_engine.encoder.runner import Runner
+    from splade_engine.encoder.tokens import Ids, TextTokenizer
+
+# Echo embeddings [2402.15449] repeat the input; Mistral-SPLADE pools over the second copy [2408.11119]
+DEFAULT_TEMPLATE = "{text}\n{text}"
+_AROUND = 16  # tokens kept free for what stands around the two copies
 
 
-class EchoModel:
+@dataclass(frozen=True)
+class Echo(Kind):
+    """Mistral-SPLADE (2408.11119). `max_length` counts one copy."""
+
+    name = "echo"
+    auto_model = "AutoModelForCausalLM"
+
+    # the input, with two {text}
+    template: str = DEFAULT_TEMPLATE
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.template, str) or self.template.count("{text}") != 2:
+            raise CheckpointError(f"the echo template needs {{text}} twice, got {self.template!r:.80}")
+
+    @classmethod
+    def recognise(cls, found: PlainFolder) -> Checkpoint | None:
+        """A causal language model."""
+        if not any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in found.architectures):
+            return None
+        kind = cls()
+        half = kind.positions(found.positions)
+        limit = min(found.max_length, DEFAULT_MAX_LENGTH, half or DEFAULT_MAX_LENGTH)
+        return found.checkpoint(kind, positions=half, max_length=limit)
+
+    @classmethod
+    def from_section(cls, folder: Path, section: dict[str, Any]) -> Echo:
+        """See `Kind`."""
+        return cls(section.pop("echo", DEFAULT_TEMPLATE))
+
+    def to_section(self) -> dict[str, Any]:
+        """See `Kind`."""
+        return {} if self.template == DEFAULT_TEMPLATE else {"echo": self.template}
+
+    def positions(self, found: int | None) -> int | None:
+        """Half of the model's: the text stands there twice."""
+        return None if found is None else max((found - _AROUND) // 2, 3)
+
+    def runner(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> Runner:
+        """See `Kind`."""
+        return _Runner(self.template, checkpoint, place, special_ids)
+
+
+class _Runner:
     """A causal language model that reads its input twice; the second copy has seen all of the first.
 
     Mistral-SPLADE (2408.11119): logits over the second copy only, log1p(relu), max. `max_length` counts one
     copy.
     """
 
-    def __init__(self, checkpoint: Checkpoint, place: Place, special_ids: Ids) -> None:
+    def __init__(self, template: str, checkpoint: Checkpoint, place: Place, special_ids: Ids) -> None:
+        from splade_engine.encoder.backbone import load_backbone
+        from splade_engine.encoder.fast.pooling import VocabularyPooling
+        from splade_engine.encoder.fast.vocabulary import on_device
+
         self.place = place
         self.workers = 1  # billions of parameters: one batch fills the machine
         self._backbone = load_backbone(checkpoint, place.device, place.dtype)
-        self._parts = checkpoint.echo.split("{text}")
-        dropped = None
-        if checkpoint.special_tokens == "zero" and len(special_ids):
-            dropped = torch.from_numpy(special_ids.astype(np.int64)).to(place.device)
+        self._parts = template.split("{text}")
+        zero = special_ids if checkpoint.settings.special_tokens == "zero" else special_ids[:0]
         self._pooling = VocabularyPooling(
             self._backbone.decoder_weight,
             self._backbone.decoder_bias,
-            checkpoint.pooling,
-            checkpoint.activation,
-            dropped,
+            checkpoint.settings.pooling,
+            checkpoint.settings.activation,
+            on_device(zero, place),
         )
         self._fixed, self._after = 0, 0
 
@@ -50,6 +105,10 @@ class EchoModel:
 
     def run(self, batch: Sequence[Ids], top_k: int | None) -> list[Row]:
         """See `Runner`."""
+        import torch
+
+        from splade_engine.encoder.rows import padded, sparse_rows
+
         with torch.inference_mode():
             ids, mask = padded(batch, self.place.device)
             hidden = self._backbone.transform(self._backbone.hidden(ids, mask))

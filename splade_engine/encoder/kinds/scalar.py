@@ -1,87 +1,184 @@
-"""`ScalarModel`: term weighting without expansion, a runner like `MaskedLanguageModel`."""
+"""`Scalar`: term weighting without expansion, one weight per input token."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from splade_engine.encoder.backbone import hf_config
-from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.fast.packed import read_tensors
-from splade_engine.encoder.place import Place
-from splade_engine.encoder.rows import Row, padded, sparse_rows
-from splade_engine.encoder.tokens import Ids, TextTokenizer
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.kind import Kind
 from splade_engine.errors import CheckpointError
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-class ScalarModel:
-    """One weight per input token and no expansion.
+    from splade_engine.encoder.folders.plain import PlainFolder
+    from splade_engine.encoder.place import Place
+    from splade_engine.encoder.rows import Row
+    from splade_engine.encoder.runner import Runner
+    from splade_engine.encoder.tokens import Ids, TextTokenizer
 
-    uniCOIL (2106.14807): relu(w h_i + b) on every token; a repeated token takes its maximum in a document and
-    its sum in a query (`pooling`). DeepImpact (2104.12016): a two-layer network on the first piece of a
-    word's first occurrence. Its terms are words, ours are pieces: every piece of a word carries an equal
-    part of the word's impact, so that a query with the whole word scores the whole impact. Special tokens
-    get no weight.
+UNICOIL = "tok_proj"
+DEEP_IMPACT = "impact_score_encoder"
+
+_PIECE: Any = np.dtype([("token", np.int32), ("word", np.int32)])
+
+
+@dataclass(frozen=True)
+class Scalar(Kind):
+    """uniCOIL [2106.14807] and DeepImpact [2104.12016]."""
+
+    name = "scalar"
+    auto_model = "AutoModel"
+
+    # where the head's tensors are: their names up to `tok_proj` (uniCOIL) or `impact_score_encoder`
+    # (DeepImpact)
+    head_prefix: str = UNICOIL
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.head_prefix, str) or not self.head_prefix:
+            raise CheckpointError(f"head_prefix is {self.head_prefix!r:.80}, not the name of a head")
+
+    @classmethod
+    def recognise(cls, found: PlainFolder) -> Checkpoint | None:
+        """A head of one number per token among the weights."""
+        prefix = _head_among(found.tensor_names)
+        if prefix is None:
+            return None
+        kind = cls(prefix)
+        plain = found.checkpoint(kind, activation="relu", special_tokens="zero")
+        if prefix.endswith(UNICOIL):  # a repeated token counts once in a document and adds up in a query
+            query = found.checkpoint(kind, activation="relu", special_tokens="zero", pooling="sum")
+            return replace(plain, query=query)
+        return replace(plain, query=QueryTable(found.folder, None))
+
+    @classmethod
+    def from_section(cls, folder: Path, section: dict[str, Any]) -> Scalar:
+        """See `Kind`."""
+        return cls(section.pop("head_prefix", UNICOIL))
+
+    def to_section(self) -> dict[str, Any]:
+        """See `Kind`."""
+        return {"head_prefix": self.head_prefix}
+
+    def runner(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> Runner:
+        """See `Kind`."""
+        from splade_engine.encoder.backbone import load_body
+        from splade_engine.encoder.folders.weights import read_tensors
+        from splade_engine.encoder.place import threads
+
+        state = read_tensors(checkpoint.model_folder)
+        head = _linears(state, self.head_prefix, place)
+        body = load_body(checkpoint.model_folder, state, place)
+        workers = threads(place)
+        if len(head) > 1:
+            return _ByWord(body, head, place, n_terms, special_ids, workers)
+        return _ByToken(
+            body, head, place, n_terms, special_ids, workers, summed=checkpoint.settings.pooling == "sum"
+        )
+
+
+def _head_among(names: Sequence[str]) -> str | None:
+    """Prefix of the scalar head among tensor names."""
+    for key in names:
+        for prefix in (UNICOIL, DEEP_IMPACT):
+            if re.search(rf"(^|\.){prefix}\.(0\.)?weight$", key):
+                return key[: key.index(prefix) + len(prefix)]
+    return None
+
+
+class _ByToken:
+    """uniCOIL: relu(w h_i + b) on every token; a repeated token takes its maximum in a document and its sum
+    in a query. Special tokens get no weight.
     """
 
-    def __init__(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> None:
-        from transformers import AutoConfig, AutoModel
-
+    def __init__(
+        self,
+        body: Any,
+        head: Sequence[tuple[Tensor, Tensor]],
+        place: Place,
+        n_terms: int,
+        special_ids: Ids,
+        workers: int,
+        *,
+        summed: bool = False,
+    ) -> None:
         self.place = place
-        self.workers = torch.get_num_threads() if place.device.type == "cpu" else 1
+        self.workers = workers
+        self._body, self._head = body, head
         self._n_terms = n_terms
-        self._sum = checkpoint.pooling == "sum"
-        self._special = torch.from_numpy(special_ids.astype(np.int64))
-        state = read_tensors(checkpoint.model_folder)
-        settings = hf_config(checkpoint)
-        config = AutoConfig.for_model(**settings)
-        auto: Any = AutoModel
-        body: Any = auto.from_config(config, trust_remote_code=False)
-        prefix = body.base_model_prefix + "."
-        inner = {k.split(prefix, 1)[1]: v for k, v in state.items() if f".{prefix}" in f".{k}"}
-        missing = [k for k in body.load_state_dict(inner, strict=False).missing_keys if "pooler" not in k]
-        if missing:
-            raise CheckpointError(f"{checkpoint.model_folder}: weights missing from the file: {missing[:3]}")
-        self._body = body.to(device=place.device, dtype=place.dtype).eval()
-        self._head = _linears(state, checkpoint.head_prefix, place)
-        self._words = len(self._head) > 1
+        self._reduce = "sum" if summed else "amax"
+        self._special = special_ids.astype(np.int64)
 
     def prepare(self, tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[list[Ids], int]:
-        """Token ids with special tokens; for DeepImpact a second row with the word of every token."""
-        ids, cut = tokenizer.encode(texts)
-        if not self._words:
-            return ids, cut
-        words = tokenizer.word_numbers(texts)
-        # both travel in one array: the word number in the upper 32 bits
-        return [_joined(i, w) for i, w in zip(ids, words, strict=True)], cut
+        """Token ids with special tokens."""
+        return tokenizer.encode(texts)
 
     def run(self, batch: Sequence[Ids], top_k: int | None) -> list[Row]:
         """See `Runner`."""
-        tokens = [i.astype(np.int64) & 0xFFFFFFFF for i in batch]
+        impacts = self._impacts(batch)
+        return self._rows(batch, [impacts[row, : len(ids)] for row, ids in enumerate(batch)], top_k)
+
+    def _impacts(self, batch: Sequence[Ids]) -> Tensor:
+        """The head's number for every token, float32[B, L]."""
+        import torch
+        import torch.nn.functional as F
+
+        from splade_engine.encoder.rows import padded
+
         with torch.inference_mode():
-            ids, mask = padded(tokens, self.place.device)
+            ids, mask = padded(batch, self.place.device)
             x = self._body(input_ids=ids, attention_mask=mask).last_hidden_state
             for weight, bias in self._head:
                 x = F.linear(x, weight, bias).relu_()
-            impacts = x.squeeze(-1).float().cpu()
+            impacts: Tensor = x.squeeze(-1).float().cpu()
+            return impacts
+
+    def _rows(self, batch: Sequence[Ids], impacts: Sequence[Tensor], top_k: int | None) -> list[Row]:
+        import torch
+
+        from splade_engine.encoder.rows import sparse_rows
+
         out = torch.zeros((len(batch), self._n_terms))
-        for row, (packed, terms) in enumerate(zip(batch, tokens, strict=True)):
-            weights = impacts[row, : len(terms)]
-            if self._words:
-                weights = torch.from_numpy(_by_word(packed >> 32, terms, weights.numpy()))
-            how = "sum" if self._sum else "amax"
-            out[row].scatter_reduce_(0, torch.from_numpy(terms), weights, reduce=how)
-        out[:, self._special] = 0
+        for row, (terms, weights) in enumerate(zip(batch, impacts, strict=True)):
+            places = torch.from_numpy(terms.astype(np.int64))
+            out[row].scatter_reduce_(0, places, weights, reduce=self._reduce)
+        out[:, torch.from_numpy(self._special)] = 0
         return sparse_rows(out, top_k)
 
 
-def _joined(ids: Ids, words: Ids) -> Any:
-    return ids.astype(np.int64) | (words.astype(np.int64) << 32)
+class _ByWord(_ByToken):
+    """DeepImpact: a two-layer network on the first piece of a word's first occurrence. Its terms are words,
+    ours are pieces: every piece of a word carries an equal part of the word's impact, so that a query with
+    the whole word scores the whole impact.
+    """
+
+    def prepare(self, tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[list[Ids], int]:
+        """Token ids with special tokens and the number of every token's word, as `_PIECE`s."""
+        ids, cut = tokenizer.encode(texts)
+        pieces = []
+        for tokens, words in zip(ids, tokenizer.word_numbers(texts), strict=True):
+            pieces.append(np.empty(len(tokens), _PIECE))
+            pieces[-1]["token"], pieces[-1]["word"] = tokens, words
+        return pieces, cut
+
+    def run(self, batch: Sequence[Ids], top_k: int | None) -> list[Row]:
+        """See `Runner`."""
+        import torch
+
+        pieces: Any = batch
+        tokens = [text["token"] for text in pieces]
+        impacts = self._impacts(tokens)
+        weights = [
+            torch.from_numpy(_by_word(text["word"], text["token"], impacts[row, : len(text)].numpy()))
+            for row, text in enumerate(pieces)
+        ]
+        return self._rows(tokens, weights, top_k)
 
 
 def _by_word(words: Any, terms: Any, weights: Any) -> Any:
@@ -98,9 +195,24 @@ def _by_word(words: Any, terms: Any, weights: Any) -> Any:
 
 def _linears(state: dict[str, Tensor], prefix: str, place: Place) -> list[tuple[Tensor, Tensor]]:
     """The head's layers in order: `prefix.weight`, or `prefix.0.weight`, `prefix.2.weight`, ..."""
+    import torch
+
     names = sorted(k for k in state if k.startswith(prefix + ".") and k.endswith("weight"))
     layers = []
     for name in names:
         bias = state.get(name.removesuffix("weight") + "bias", torch.zeros(len(state[name])))
         layers.append(tuple(t.to(device=place.device, dtype=place.dtype) for t in (state[name], bias)))
     return [(weight, bias) for weight, bias in layers]
+
+
+def save_scalar(model: Any, head: nn.Linear, folder: Path) -> None:
+    """Body and head of a trained uniCOIL in one file, under the names of the published checkpoints."""
+    from safetensors.torch import save_file
+
+    prefix = getattr(model, "base_model_prefix", "bert")
+    body = model.base_model.state_dict()
+    state = {f"{prefix}.{name}": tensor.detach().contiguous().clone() for name, tensor in body.items()}
+    for name, tensor in head.state_dict().items():
+        state[f"{UNICOIL}.{name}"] = tensor.detach().contiguous().clone()
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    model.config.save_pretrained(folder)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_128
 
 from splade_engine.encoder.folders.files import max_length_of, read_json
-from splade_engine.encoder.folders.sentence_transformers import dense_modules
+from splade_engine.encoder.folders.modules import dense_modules
 from splade_engine.errors import CheckpointError, MissingExtraError
 
 if TYPE_CHECKING:

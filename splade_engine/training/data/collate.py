@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from splade_engine.encoder.checkpoint import DEFAULT_ECHO
+from splade_engine.encoder.kinds.echo import DEFAULT_TEMPLATE
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.training.data.examples import Example
 
@@ -118,7 +118,7 @@ def pad(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
 
 
 def echo_batch(
-    tokenizer: TextTokenizer, texts: Sequence[str], template: str = DEFAULT_ECHO
+    tokenizer: TextTokenizer, texts: Sequence[str], template: str = DEFAULT_TEMPLATE
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Every text twice (echo embeddings, arXiv 2402.15449): ids, mask, and the positions of the second copy.
 

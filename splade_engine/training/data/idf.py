@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder.tokens import TextTokenizer, token_weights
+from splade_engine.encoder.query_table import token_weights
+from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError
 
 DOCUMENTS = 200_000  # counted at most: idf of a token in 1 of 200,000 is 12, rarer ones hardly differ

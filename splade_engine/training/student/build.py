@@ -12,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 
 from splade_engine.encoder.backbone import Backbone, load_backbone
-from splade_engine.encoder.checkpoint import Checkpoint, QueryTable, read_checkpoint
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.folders import hub
+from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training.data.collate import Collator
@@ -81,7 +82,7 @@ def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -
     queries = None
     table = None
     query_tokenizer = TextTokenizer(
-        checkpoint.model_folder, config.query_length, lowercase=checkpoint.lowercase
+        checkpoint.model_folder, config.query_length, lowercase=checkpoint.settings.lowercase
     )
     if config.query == "table":
         table = torch.from_numpy(_table(config, checkpoint, query_tokenizer, backbone.n_terms, sources))
@@ -124,7 +125,7 @@ def _load(
         for module in backbone.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = config.dropout
-    tokenizer = TextTokenizer(checkpoint.model_folder, length, lowercase=checkpoint.lowercase)
+    tokenizer = TextTokenizer(checkpoint.model_folder, length, lowercase=checkpoint.settings.lowercase)
     if tokenizer.size > backbone.n_terms:
         raise CheckpointError(f"{folder}: {tokenizer.size} tokens for a decoder of {backbone.n_terms}")
     if config.preflight and config.kind == "mlm":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder.checkpoint import read_checkpoint
 from splade_engine.encoder.encoder import BATCH_TOKENS
 from splade_engine.encoder.folders import hub
+from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.side import NeuralSide
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.data.collate import TermTargets
@@ -31,7 +32,7 @@ def term_targets(recipe: Recipe, start: Start) -> TermTargets:
         raise InvalidInputError("loss.term weighs terms by the query table: it needs model.query = table")
     share = np.float32(recipe.loss.term_start)
     if share:
-        encode = _starting_encoder(recipe, start.student.n_terms)
+        encode = _starting_encoder(recipe)
         if share == 1:
             return lambda ids, texts: encode(texts)
     vocabulary = start.documents.vocabulary(start.student.n_terms)
@@ -42,12 +43,13 @@ def term_targets(recipe: Recipe, start: Start) -> TermTargets:
     return lambda ids, texts: (1 - share) * lexical(ids) + share * encode(texts)
 
 
-def _starting_encoder(recipe: Recipe, n_terms: int) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+def _starting_encoder(recipe: Recipe) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """Texts to float32[M, V] by the base as it is, in the encoder's own engine: no padding, no gradients."""
     config = recipe.model
     checkpoint = read_checkpoint(*hub.resolve(config.base))
     device = choose_device(recipe.train.device)
-    side = NeuralSide(checkpoint, n_terms, config.document_length, "", device, "auto")
+    settings = replace(checkpoint.settings, max_length=config.document_length)
+    side = NeuralSide(replace(checkpoint, settings=settings), "", device, "auto")
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
         rows = side.encode(texts, batch_tokens=BATCH_TOKENS, top_k=None, progress=False).vectors

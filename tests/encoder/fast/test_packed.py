@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 
 from splade_engine.encoder.backbone import load_backbone
-from splade_engine.encoder.checkpoint import read_checkpoint
 from splade_engine.encoder.fast import packed as packed_module
 from splade_engine.encoder.fast import screen
 from splade_engine.encoder.fast.linear import PackedLinear
 from splade_engine.encoder.fast.packed import load_packed
 from splade_engine.encoder.fast.pooling import VocabularyPooling
 from splade_engine.encoder.fast.screen import ScreenedPooling, exact_int8
+from splade_engine.encoder.folders.reading import read_checkpoint
 
 LENGTHS = (31, 31, 31, 9, 3, 3, 1)
 SMALL = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from splade_engine.encoder import SparseEncoder
-from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
+from splade_engine.encoder.checkpoint import QueryTable
 from splade_engine.encoder.folders.compact import quantize_rows, read_state, save_quantized
+from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import CheckpointError, InvalidInputError
 
 
@@ -19,7 +21,10 @@ def model(mlm_folder: Path):
     return BertForMaskedLM.from_pretrained(mlm_folder).eval()
 
 
-def save(model, mlm_folder: Path, folder: Path, **options: object) -> None:
+def save(model, mlm_folder: Path, folder: Path, settings: dict[str, object] | None = None, **options) -> None:
+    if settings is not None:
+        options["name"] = settings.pop("name", "")
+        options["settings"] = EncoderSettings(**{"special_tokens": "zero", **settings})
     arguments = {
         "state": model.state_dict(),
         "config": model.config.to_dict(),
@@ -104,7 +109,6 @@ def test_it_replaces_a_folder_as_a_whole(model, mlm_folder: Path, tmp_path: Path
     [
         ({"config": {"model_type": "roberta"}}, "roberta"),
         ({"scheme": "int4"}, "int4"),
-        ({"settings": {"speed": 3}}, "'speed'"),
         ({"query_weights": np.ones(7, np.float32)}, r"\(7,\) for a vocabulary of 200"),
         ({"query_weights": np.full(200, -1, np.float32)}, r"query_weights\[0\] is -1"),
         ({"state": {"w": np.full((2, 2), np.nan, np.float32)}}, "w holds a value"),
@@ -133,7 +137,7 @@ def test_damaged_file(model, mlm_folder: Path, tmp_path: Path) -> None:
 
 def test_light_terms_go(model, mlm_folder: Path, texts: list[str], tmp_path: Path) -> None:
     table = np.full(model.config.vocab_size, 0.1, np.float32)
-    settings = {"name": "tiny", "max_length": 48}
+    settings = {"max_length": 48}
     save(model, mlm_folder, tmp_path / "all", query_weights=table, settings=settings)
     save(model, mlm_folder, tmp_path / "few", query_weights=table, settings={**settings, "min_weight": 0.3})
     everything = SparseEncoder.load(tmp_path / "all", dtype="float32")
@@ -151,7 +155,7 @@ def test_light_terms_go(model, mlm_folder: Path, texts: list[str], tmp_path: Pat
 
 def test_counted_queries_survive_the_folders(model, mlm_folder: Path, tmp_path: Path) -> None:
     table = np.full(model.config.vocab_size, 0.5, np.float32)
-    settings = {"name": "tiny", "max_length": 48}
+    settings = {"max_length": 48}
     save(model, mlm_folder, tmp_path / "once", query_weights=table, settings=settings)
     save(model, mlm_folder, tmp_path / "n", query_weights=table, settings={**settings, "query_counts": True})
     once, counted = SparseEncoder.load(tmp_path / "once"), SparseEncoder.load(tmp_path / "n")
@@ -165,7 +169,7 @@ def test_counted_queries_survive_the_folders(model, mlm_folder: Path, tmp_path: 
 
 def test_queries_keep_their_heaviest_terms(model, mlm_folder: Path, texts: list[str], tmp_path: Path) -> None:
     table = np.linspace(1, 2, model.config.vocab_size, dtype=np.float32)
-    settings = {"name": "tiny", "max_length": 48}
+    settings = {"max_length": 48}
     save(model, mlm_folder, tmp_path / "all", query_weights=table, settings=settings)
     save(model, mlm_folder, tmp_path / "few", query_weights=table, settings={**settings, "query_top_k": 3})
     everything, few = SparseEncoder.load(tmp_path / "all"), SparseEncoder.load(tmp_path / "few")

@@ -98,7 +98,7 @@ def test_router_with_static_queries(
     static_router(mlm_folder, idf, tmp_path / "st")
     encoder = SparseEncoder.load(tmp_path / "st")
     assert encoder.inference_free
-    assert encoder.checkpoint.document_prompt == "bado kime "
+    assert encoder.checkpoint.settings.document_prompt == "bado kime "
     assert_parity(tmp_path / "st", texts)
     encoder.save(tmp_path / "again")
     assert_parity(tmp_path / "again", texts)
@@ -128,7 +128,7 @@ def test_legacy_router_layout(
     sentence = {"max_seq_length": 16, "do_lower_case": False}
     (folder / "document_0_MLMTransformer" / "sentence_bert_config.json").write_text(json.dumps(sentence))
     encoder = SparseEncoder.load(folder, dtype="float32", max_length=48)
-    assert encoder.checkpoint.max_length == 16
+    assert SparseEncoder.load(folder).max_length == 16
     assert_same(encoder.encode_queries(texts), expected)
 
 

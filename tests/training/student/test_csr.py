@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from splade_engine.encoder.checkpoint import read_checkpoint
+from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.errors import CheckpointError
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.csr import SparseAutoencoder, build_csr, dense_pooling, normalised_mse
@@ -100,7 +100,7 @@ def test_saved_folder_is_the_same_encoder_here_and_in_sentence_transformers(tmp_
     config = ModelConfig(base=str(bert_folder), kind="csr", csr_k=8, csr_k_aux=16, document_length=32)
     student, documents, queries = build_csr(bert_folder, "tiny", config)
     save_student(student, tmp_path / "model", documents, queries)
-    assert read_checkpoint(tmp_path / "model").kind == "csr"
+    assert read_checkpoint(tmp_path / "model").kind.name == "csr"
     texts = ["bara bare", "kira gone dasa"]
     ids, _ = documents.encode(texts)
     from splade_engine.training.data.collate import pad

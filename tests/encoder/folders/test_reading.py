@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splade_engine.encoder.checkpoint import QueryTable, read_checkpoint
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.kinds import Echo, MaskedLm, Scalar
+from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import CheckpointError
 
 BERT = {
@@ -32,34 +35,52 @@ def write_model(folder: Path, names: tuple[str, ...] = ("x",), **config: object)
 
 def test_plain_masked_lm(tmp_path: Path) -> None:
     c = read_checkpoint(write_model(tmp_path / "splade"))
-    assert (c.kind, c.pooling, c.activation, c.special_tokens) == ("mlm", "max", "log1p_relu", "keep")
-    assert (c.name, c.max_length, c.positions, c.query) == ("splade", 64, 64, None)
+    assert (c.kind, c.settings) == (MaskedLm(), EncoderSettings(max_length=64))
+    assert (c.name, c.settings.max_length, c.positions, c.query) == ("splade", 64, 64, None)
+
+
+V1 = "opensearch-neural-sparse-encoding-doc-v1"
+V3 = "opensearch-neural-sparse-encoding-doc-v3-distill"
+
+
+def opensearch(folder: Path, **config: object) -> Path:
+    write_model(folder, **config)
+    (folder / "idf.json").write_text("{}")
+    return folder
+
+
+def second_log1p(checkpoint: Checkpoint) -> bool:
+    assert checkpoint.settings.special_tokens == "zero"
+    table = QueryTable(checkpoint.folder, checkpoint.folder / "idf.json", missing=1.0)
+    assert checkpoint.query == table
+    return checkpoint.settings.activation == "log1p_log1p_relu"
+
+
+@pytest.mark.parametrize("name", [V1, V3, "legal-doc-v3", "contracts-doc-v3-2025"])
+def test_the_name_of_a_folder_decides_nothing(tmp_path: Path, name: str) -> None:
+    assert not second_log1p(read_checkpoint(opensearch(tmp_path / name)))
 
 
 @pytest.mark.parametrize(
-    ("name", "activation"),
-    [
-        ("opensearch-neural-sparse-encoding-doc-v1", "log1p_relu"),
-        ("opensearch-neural-sparse-encoding-doc-v2-distill", "log1p_relu"),
-        ("opensearch-neural-sparse-encoding-doc-v3-distill", "log1p_log1p_relu"),
-    ],
+    "hub_id", ["opensearch-project/" + V1, "someone/our-doc-v3", "opensearch-project/" + V3]
 )
-def test_opensearch_versions_by_name(tmp_path: Path, name: str, activation: str) -> None:
-    folder = write_model(tmp_path / name)
-    (folder / "idf.json").write_text("{}")
-    c = read_checkpoint(folder)
-    assert (c.activation, c.special_tokens) == (activation, "zero")
-    assert c.query == QueryTable(folder, folder / "idf.json", missing=1.0)
+def test_opensearch_versions_by_hub_id(tmp_path: Path, hub_id: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A published checkpoint is known by the id that was asked for, and the log says so."""
+    caplog.set_level("INFO")
+    found = second_log1p(read_checkpoint(opensearch(tmp_path / "snapshot"), hub_id, hub_id=hub_id))
+    assert found == hub_id.endswith(V3)
+    assert ("applied twice" if found else "applied once") in caplog.text
 
 
-def test_opensearch_version_by_model_card(tmp_path: Path) -> None:
-    folder = write_model(tmp_path / "downloaded")
-    (folder / "idf.json").write_text("{}")
-    card = (
-        "---\nlicense: apache-2.0\n---\n# opensearch-neural-sparse-encoding-doc-v3-distill\n| doc-v1 | ...\n"
-    )
-    (folder / "README.md").write_text(card)
-    assert read_checkpoint(folder).activation == "log1p_log1p_relu"
+def test_opensearch_version_by_its_files(tmp_path: Path) -> None:
+    assert second_log1p(read_checkpoint(opensearch(tmp_path / "a", _name_or_path="opensearch-project/" + V3)))
+    folder = opensearch(tmp_path / "b")
+    readme = folder / "README.md"
+    readme.write_text(f"---\nlicense: apache-2.0\n---\n# {V3}\n| doc-v1 | ...\n")
+    assert second_log1p(read_checkpoint(folder))
+    for title in ("Better than opensearch doc-v3 on our tickets", V3 + " fine-tuned", "doc-v3"):
+        readme.write_text(f"# {title}\n")
+        assert not second_log1p(read_checkpoint(folder)), title
 
 
 def test_query_token_weights_of_older_releases(tmp_path: Path) -> None:
@@ -70,20 +91,26 @@ def test_query_token_weights_of_older_releases(tmp_path: Path) -> None:
     )
 
 
-def test_efficient_splade_siblings(tmp_path: Path) -> None:
-    write_model(tmp_path / "efficient-splade-V-large-doc")
-    write_model(tmp_path / "efficient-splade-V-large-query", max_position_embeddings=32)
-    c = read_checkpoint(tmp_path / "efficient-splade-V-large-doc")
-    assert not isinstance(c.query, QueryTable) and c.query is not None
-    assert c.query.model_folder.name == "efficient-splade-V-large-query"
-    assert c.query.max_length == 32
+def test_a_neighbour_by_name_is_no_query_model(tmp_path: Path) -> None:
+    write_model(tmp_path / "tickets-doc")
+    write_model(tmp_path / "tickets-query", max_position_embeddings=32)
+    assert read_checkpoint(tmp_path / "tickets-doc").query is None
+
+
+def test_a_model_a_side(tmp_path: Path) -> None:
+    write_model(tmp_path / "m" / "document")
+    write_model(tmp_path / "m" / "query", max_position_embeddings=32)
+    c = read_checkpoint(tmp_path / "m")
+    assert isinstance(c.query, Checkpoint)
+    assert (c.folder, c.query.model_folder) == (tmp_path / "m", tmp_path / "m" / "query")
+    assert (c.settings.max_length, c.query.settings.max_length) == (64, 32)
 
 
 def test_causal_lm_is_echo(tmp_path: Path) -> None:
     c = read_checkpoint(
         write_model(tmp_path / "m", architectures=["MistralForCausalLM"], model_type="mistral")
     )
-    assert c.kind == "echo"
+    assert c.kind == Echo()
 
 
 @pytest.mark.parametrize(
@@ -98,7 +125,7 @@ def test_scalar_heads(tmp_path: Path, tensor: str, prefix: str) -> None:
     c = read_checkpoint(
         write_model(tmp_path / "m", names=("bert.x", tensor), architectures=["UniCoilEncoder"])
     )
-    assert (c.kind, c.head_prefix, c.special_tokens) == ("scalar", prefix, "zero")
+    assert (c.kind, c.settings.special_tokens) == (Scalar(prefix), "zero")
     assert isinstance(c.query, QueryTable) == (prefix == "impact_score_encoder")
 
 
@@ -106,15 +133,15 @@ def test_roberta_loses_two_positions(tmp_path: Path) -> None:
     c = read_checkpoint(
         write_model(tmp_path / "m", model_type="roberta", pad_token_id=1, max_position_embeddings=514)
     )
-    assert c.max_length == 512
+    assert c.settings.max_length == 512
 
 
 def test_tokenizer_limit_rules_unless_unbounded(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "m")
     (folder / "tokenizer_config.json").write_text('{"model_max_length": 40}')
-    assert read_checkpoint(folder).max_length == 40
+    assert read_checkpoint(folder).settings.max_length == 40
     (folder / "tokenizer_config.json").write_text('{"model_max_length": 1000000000000000019884624838656}')
-    assert read_checkpoint(folder).max_length == 64
+    assert read_checkpoint(folder).settings.max_length == 64
 
 
 def test_own_section(tmp_path: Path) -> None:
@@ -126,7 +153,11 @@ def test_own_section(tmp_path: Path) -> None:
         "max_length": 30,
     }
     c = read_checkpoint(write_model(tmp_path / "m", splade_engine=section))
-    assert (c.pooling, c.activation, c.max_length) == ("sum", "log1p_log1p_relu", 30)
+    assert (c.settings.pooling, c.settings.activation, c.settings.max_length) == (
+        "sum",
+        "log1p_log1p_relu",
+        30,
+    )
 
 
 @pytest.mark.parametrize(
@@ -171,7 +202,7 @@ def modules(*entries: tuple[str, str]) -> str:
         (modules(("../other", "a.Transformer")), "leaves the folder"),
         (modules(("/etc", "a.Transformer")), "leaves the folder"),
         ("[{}]", "idx, type and path"),
-        ("nonsense", "idx, type and path"),
+        ("nonsense", "not readable as JSON"),
     ],
 )
 def test_bad_modules(tmp_path: Path, text: str, message: str) -> None:
@@ -219,7 +250,7 @@ def test_prompts_and_top_k(tmp_path: Path) -> None:
     root = {"prompts": {"query": "q: ", "passage": "p: "}, "max_active_dims": 9}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(root))
     c = read_checkpoint(folder)
-    assert (c.query_prompt, c.document_prompt, c.top_k) == ("q: ", "p: ", 9)
+    assert (c.settings.query_prompt, c.settings.document_prompt, c.settings.top_k) == ("q: ", "p: ", 9)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,77 @@
+"""Token states of a masked language model: packed on the processor, padded everywhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+from splade_engine.encoder.backbone import Backbone, load_backbone
+from splade_engine.encoder.fast.packed import PackedBert, load_packed
+from splade_engine.encoder.place import Place
+from splade_engine.encoder.rows import padded
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.checkpoint import Checkpoint
+    from splade_engine.encoder.tokens import Ids
+
+
+class States(Protocol):
+    """A model up to the vocabulary.
+
+    Attributes:
+        decoder_weight: dtype[V, H].
+        decoder_bias: float[V].
+        state_range: float32[H], how large each coordinate of a state may be expected to get; None: not known.
+    """
+
+    decoder_weight: Tensor
+    decoder_bias: Tensor
+    state_range: Tensor | None
+
+    def __call__(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+        """Hidden states and those before the vocabulary, dtype[T, H], the tokens of all texts one after the
+        other.
+        """
+
+
+class PackedStates:
+    """`PackedBert`: nothing is computed for padding."""
+
+    def __init__(self, model: PackedBert) -> None:
+        self._model = model
+        self.decoder_weight, self.decoder_bias = model.decoder_weight, model.decoder_bias
+        self.state_range: Tensor | None = model.state_range
+
+    def __call__(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+        """See `States`."""
+        hidden = self._model.hidden(batch)
+        return hidden, self._model.transform(hidden)
+
+
+class PaddedStates:
+    """transformers' model on padded batches."""
+
+    def __init__(self, backbone: Backbone, place: Place) -> None:
+        self._backbone, self._place = backbone, place
+        self.decoder_weight, self.decoder_bias = backbone.decoder_weight, backbone.decoder_bias
+        self.state_range: Tensor | None = None
+
+    def __call__(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+        """See `States`."""
+        ids, mask = padded(batch, self._place.device)
+        hidden = self._backbone.hidden(ids, mask)[mask.bool()]
+        return hidden, self._backbone.transform(hidden)
+
+
+def load_states(checkpoint: Checkpoint, place: Place) -> States:
+    """The model of a checkpoint: packed on a processor if its architecture can be.
+
+    Raises:
+        CheckpointError: if it cannot be built.
+    """
+    packed = load_packed(checkpoint, place.dtype) if place.device.type == "cpu" else None
+    if packed is not None:
+        return PackedStates(packed)
+    return PaddedStates(load_backbone(checkpoint, place.device, place.dtype), place)

@@ -1,0 +1,168 @@
+"""Our own layout: a transformers folder whose config.json says in a `splade_engine` section how vectors are
+made.
+
+    config.json                 the model's config and the section: format, kind, settings
+    (`EncoderSettings`), and
+                                the names of the files beside it
+    model.safetensors           the model, as transformers stores it
+    tokenizer.json, tokenizer_config.json
+    query_weights.safetensors   optional, `weight` float32[V]: the inference-free query table
+    dense_head.safetensors      optional, the second head (`fast/dense_head.py`)
+
+A model for each side is two such folders, `document/` and `query/`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.encoder.checkpoint import DENSE_HEAD, Checkpoint, QueryTable
+from splade_engine.encoder.folders.files import existing, inside, max_length_of, positions_of, read_json
+from splade_engine.encoder.folders.new_folder import write_json
+from splade_engine.encoder.folders.tokenizer import save_tokenizer
+from splade_engine.encoder.kind import Kind
+from splade_engine.encoder.kinds import KINDS
+from splade_engine.encoder.settings import SETTING_NAMES, EncoderSettings, blaming, is_integer
+from splade_engine.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.fast.dense_head import DenseHead
+    from splade_engine.encoder.tokens import TextTokenizer
+
+SECTION = "splade_engine"
+QUERY_WEIGHTS = "query_weights.safetensors"
+
+# written whether they are the default or not: a reader sees what the model does
+_ALWAYS = ("pooling", "activation", "special_tokens", "max_length")
+
+
+def read_ours(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
+    """The checkpoint of a folder whose config.json holds a `splade_engine` section.
+
+    Raises:
+        CheckpointError: naming the setting or the file that is wrong.
+    """
+    path = folder / "config.json"
+    with blaming(path):
+        section = config[SECTION]
+        if not isinstance(section, dict):
+            raise CheckpointError(f"{SECTION} is not a JSON object")
+        section = dict(section)
+        version = section.pop("format", 1)
+        if version != 1:
+            raise CheckpointError(f"splade_engine format {version!r:.80}, this release reads 1")
+        named = section.pop("name", name)
+        if not isinstance(named, str):
+            raise CheckpointError(f"name is {named!r:.80}, not text")
+        section.pop("scheme", None)
+        quantized = section.pop("quantized", False)
+        if not isinstance(quantized, bool):
+            raise CheckpointError(f"quantized is {quantized!r:.80}, not true or false")
+        kind = _kind(folder, section)
+        found = kind.positions(positions_of(config))
+        positions = section.pop("positions", found)
+        if positions is not None and (not is_integer(positions) or positions < 3):
+            raise CheckpointError(f"positions is {positions!r:.80}, not a number of tokens")
+        query, head = section.pop("query_weights", None), section.pop("dense_head", None)
+        settings = EncoderSettings.from_section(section, max_length=max_length_of(folder, config))
+        if unknown := sorted(set(section) - set(SETTING_NAMES)):
+            raise CheckpointError(f"unknown splade_engine setting {unknown[0]!r:.80}")
+    return Checkpoint(
+        folder=folder,
+        name=named,
+        kind=kind,
+        model_folder=folder,
+        settings=settings,
+        positions=positions,
+        query=QueryTable(folder, existing(inside(folder, query, path))) if query else None,
+        quantized=quantized,
+        dense_head=existing(inside(folder, head, path)) if head else None,
+    )
+
+
+def _kind(folder: Path, section: dict[str, Any]) -> Kind:
+    name = section.pop("kind", "mlm")
+    for kind in KINDS:
+        if kind.name == name:
+            return kind.from_section(folder, section)
+    raise CheckpointError(f"kind {name!r:.80} is not one of {', '.join(sorted(k.name for k in KINDS))}")
+
+
+def section_of(kind: Kind, settings: EncoderSettings) -> dict[str, Any]:
+    """The section that `read_ours` reads, without the names of files."""
+    named = {name: getattr(settings, name) for name in _ALWAYS}
+    return {"format": 1, "kind": kind.name, **named, **settings.to_section(), **kind.to_section()}
+
+
+def write_model(
+    folder: Path,
+    *,
+    kind: Kind,
+    settings: EncoderSettings,
+    tokenizer: TextTokenizer,
+    weights: Callable[[Path], None],
+    query_weights: NDArray[np.float32] | None = None,
+    dense_head: DenseHead | None = None,
+) -> None:
+    """Write a model in our own layout into an existing folder.
+
+    Args:
+        folder: receives the files.
+        kind: of the model.
+        settings: how vectors are made.
+        tokenizer: of documents and queries.
+        weights: writes config.json and the weight files, as `save_pretrained` does.
+        query_weights: float32[V], the inference-free query table; None encodes queries like documents.
+        dense_head: a second head; None for none.
+    """
+    weights(folder)
+    section = section_of(kind, settings)
+    if query_weights is not None:
+        write_table(query_weights, folder / QUERY_WEIGHTS)
+        section["query_weights"] = QUERY_WEIGHTS
+    if dense_head is not None:
+        from splade_engine.encoder.fast.dense_head import save_dense_head
+
+        save_dense_head(dense_head, folder / DENSE_HEAD)
+        section["dense_head"] = DENSE_HEAD
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", {**config, SECTION: section})
+    save_tokenizer(tokenizer, folder)
+
+
+def write_table(table: NDArray[np.float32], path: Path) -> None:
+    """Weights of a query table, float32[V], as `weight` in a safetensors file."""
+    from safetensors.numpy import save_file
+
+    weights = np.ascontiguousarray(table, dtype=np.float32)
+    save_file({"weight": weights}, path, metadata={"format": "pt"})
+
+
+def write_copy(checkpoint: Checkpoint, out: Path) -> None:
+    """A checkpoint of a kind that sentence-transformers has no modules for, written as the folder that it is:
+    with a section where it had one, else recognised again by its tensors and configs.
+    """
+    from splade_engine.encoder.tokens import TextTokenizer
+
+    config = read_json(checkpoint.model_folder / "config.json")
+    if SECTION in config:
+        config[SECTION] = section_of(checkpoint.kind, checkpoint.settings)
+        if isinstance(checkpoint.query, QueryTable) and checkpoint.query.weights is not None:
+            shutil.copyfile(checkpoint.query.weights, out / checkpoint.query.weights.name)
+            config[SECTION]["query_weights"] = checkpoint.query.weights.name
+    write_json(out / "config.json", config)
+    tokenizer = TextTokenizer(checkpoint.model_folder, checkpoint.settings.max_length)
+    save_tokenizer(tokenizer, out, like=checkpoint.model_folder)
+    checkpoint.kind.write_files(checkpoint, out)
+
+
+def copy_weights(checkpoint: Checkpoint, out: Path) -> None:
+    """The weight files of the model folder, byte for byte."""
+    for file in sorted(checkpoint.model_folder.glob("model*.safetensors*")):
+        shutil.copyfile(file, out / file.name)

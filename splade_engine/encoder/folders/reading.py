@@ -1,0 +1,76 @@
+"""`read_checkpoint`: what a model folder holds, whatever its layout. Torch-free.
+
+A folder says what it is by, in this order: `modules.json` (sentence-transformers), two folders `document/`
+and `query/` (one model a side), a `splade_engine` section in config.json (our own formats), its architecture
+and its tensors (`Kind.recognise`). Its name says nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.folders.files import read_json, require_weights
+from splade_engine.encoder.folders.ours import SECTION, read_ours
+from splade_engine.encoder.folders.plain import PlainFolder
+from splade_engine.encoder.folders.sentence_transformers import read_sentence_transformers
+from splade_engine.encoder.kinds import KINDS
+from splade_engine.encoder.settings import blaming
+from splade_engine.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
+
+
+def read_checkpoint(folder: Path, name: str | None = None, *, hub_id: str | None = None) -> Checkpoint:
+    """Recognise the checkpoint in `folder`.
+
+    Args:
+        folder: of the model.
+        name: what messages call it; None for the folder's name.
+        hub_id: the hub id that was asked for, if one was: it may be looked up among published checkpoints
+        whose
+            files do not say how they were trained.
+
+    Raises:
+        CheckpointError: if it is none of the known kinds, or a file that it needs is missing or broken.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder")
+    name = name or folder.resolve().name
+    if pair := _pair(folder):
+        document, query = (_one(half, name, None) for half in pair)
+        return replace(document, folder=folder, query=query)
+    return _one(folder, name, hub_id)
+
+
+def _pair(folder: Path) -> tuple[Path, Path] | None:
+    """The two halves of a folder that holds one model for documents and one for queries."""
+    if (folder / "config.json").exists() or (folder / "modules.json").exists():
+        return None
+    for document in ("document", "doc"):
+        if (folder / document).is_dir() and (folder / "query").is_dir():
+            return folder / document, folder / "query"
+    return None
+
+
+def _one(folder: Path, name: str, hub_id: str | None) -> Checkpoint:
+    """A folder of one model, in any layout."""
+    if (folder / "modules.json").is_file():
+        return read_sentence_transformers(folder, name)
+    path = folder / "config.json"
+    config = read_json(path)
+    require_weights(folder)
+    if SECTION in config:
+        return read_ours(folder, name, config)
+    found = PlainFolder(folder, name, hub_id, config)
+    with blaming(folder):
+        for kind in KINDS:
+            checkpoint = kind.recognise(found)
+            if checkpoint is not None:
+                return checkpoint
+    raise CheckpointError(
+        f"{path}: architectures {found.architectures} is neither a masked nor a causal language model, and "
+        "there is no scalar head (tok_proj) in the weights"
+    )

@@ -1,0 +1,144 @@
+"""The tokenizer of a model folder: which files it is made of, reading it, writing it. Needs `tokenizers`
+only.
+
+A tokenizer is `tokenizer.json`; or a `vocab.txt` of WordPiece tokens, as older checkpoints ship it; or what
+transformers can convert. Beside tokenizer.json only one entry of tokenizer_config.json decides anything:
+`truncation_side`. Of the other forms all files do.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.new_folder import write_json
+from splade_engine.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.tokens import TextTokenizer
+
+_CONFIG = "tokenizer_config.json"
+# what transformers reads where there is no tokenizer.json
+_OTHER_FORMS = (
+    "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "dict.txt", "sentencepiece.bpe.model",
+    "spiece.model", "spm.model", "tokenizer.model", "added_tokens.json", "special_tokens_map.json", _CONFIG,
+)  # fmt: skip
+# what transformers needs to be told about a bare tokenizer.json (BERT's names, then RoBERTa's)
+_SPECIAL = {
+    "pad_token": ("[PAD]", "<pad>"),
+    "unk_token": ("[UNK]", "<unk>"),
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+}
+# entries that name where a tokenizer was
+_ORIGIN = ("name_or_path", "special_tokens_map_file", "tokenizer_file", "is_local", "local_files_only")
+
+
+def tokenizer_files(folder: Path) -> list[Path]:
+    """The files that make the tokenizer of a folder; `truncation_side` comes on top."""
+    if (folder / "tokenizer.json").is_file():
+        return [folder / "tokenizer.json"]
+    if (folder / "vocab.txt").is_file():
+        return [p for p in (folder / "vocab.txt", folder / _CONFIG) if p.is_file()]
+    return [folder / name for name in _OTHER_FORMS if (folder / name).is_file()]
+
+
+def truncation_side(folder: Path) -> Literal["left", "right"]:
+    """The end at which long texts are cut.
+
+    Raises:
+        CheckpointError: if tokenizer_config.json names none of the two.
+    """
+    side = read_json(folder / _CONFIG, optional=True).get("truncation_side", "right")
+    if side == "left":
+        return "left"
+    if side == "right":
+        return "right"
+    raise CheckpointError(f"{folder / _CONFIG}: truncation_side is {side!r:.80}, not left or right")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The `tokenizers.Tokenizer` of a folder.
+
+    Raises:
+        CheckpointError: if there is none, or it is broken.
+    """
+    from tokenizers import Tokenizer
+
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        try:
+            return Tokenizer.from_file(str(path))
+        except Exception as error:  # tokenizers raises bare Exception for every broken file
+            raise CheckpointError(f"{path}: not a tokenizer file: {error}") from error
+    if (folder / "vocab.txt").is_file():
+        config = read_json(folder / _CONFIG, optional=True)
+        return _wordpiece(folder / "vocab.txt", config)
+    return _converted(folder)
+
+
+def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
+    """BERT's tokenizer from its vocabulary alone, as older checkpoints ship it."""
+    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    lines = path.read_text(encoding="utf-8").split("\n")
+    vocabulary = {token.rstrip("\r"): i for i, token in enumerate(lines) if token.rstrip("\r")}
+    unknown = str(config.get("unk_token", "[UNK]"))
+    first, last = str(config.get("cls_token", "[CLS]")), str(config.get("sep_token", "[SEP]"))
+    for token in (unknown, first, last):
+        if token not in vocabulary:
+            raise CheckpointError(f"{path}: no {token} among its {len(vocabulary)} tokens")
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        lowercase=bool(config.get("do_lower_case", True)),
+        strip_accents=config.get("strip_accents"),
+        handle_chinese_chars=bool(config.get("tokenize_chinese_chars", True)),
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{first} $A {last}",
+        pair=f"{first} $A {last} $B:1 {last}:1",
+        special_tokens=[(first, vocabulary[first]), (last, vocabulary[last])],
+    )
+    special = ("[PAD]", unknown, first, last, "[MASK]")
+    tokenizer.add_special_tokens([AddedToken(t, normalized=False) for t in special if t in vocabulary])
+    return tokenizer
+
+
+def _converted(folder: Path) -> Any:
+    """A sentencepiece model or an unusual layout: transformers knows how to convert it."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        backend = tokenizer.backend_tokenizer
+    except Exception as error:  # missing packages, broken models: many types, one meaning
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{folder}: no tokenizer.json, and no tokenizer to convert: {reason}"
+        ) from error
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(backend.to_str())
+
+
+def save_tokenizer(tokenizer: TextTokenizer, folder: Path, *, like: Path | None = None) -> None:
+    """Write `tokenizer.json` without truncation or padding, and the model's limit beside it.
+
+    Args:
+        tokenizer: what is written; its `max_length` becomes `model_max_length`.
+        folder: receives the two files.
+        like: folder whose tokenizer_config.json is kept; None writes the entries that transformers needs.
+    """
+    tokenizer.save(folder / "tokenizer.json", pretty=like is None)
+    config = {} if like is None else read_json(like / _CONFIG, optional=True)
+    if not config:
+        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        for role, names in _SPECIAL.items():
+            for name in names:
+                if tokenizer.token_id(name) is not None:
+                    config[role] = name
+    config = {k: v for k, v in config.items() if k not in _ORIGIN}
+    write_json(folder / _CONFIG, {**config, "model_max_length": tokenizer.max_length})

@@ -1,0 +1,119 @@
+"""`Kind`: what the house has to know of one kind of checkpoint, and what recognises it.
+
+A kind is a frozen value that carries its own parameters (which files, which template). A new one is a file in
+`kinds/` and a row in its table; nothing else asks which kind a checkpoint is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.settings import is_integer
+from splade_engine.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.checkpoint import Checkpoint
+    from splade_engine.encoder.folders.plain import PlainFolder
+    from splade_engine.encoder.place import Place
+    from splade_engine.encoder.runner import Runner
+    from splade_engine.encoder.tokens import Ids
+
+MOST_TERMS = 1 << 24
+"""Sixteen million terms: more than any vocabulary; a larger number is damage."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module of a sentence-transformers chain: its class name, and the folder that holds its settings."""
+
+    kind: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The base of all kinds; its fields that are paths are hashed as files, all others as settings."""
+
+    name: ClassVar[str]
+    # the transformers class whose folder this is
+    auto_model: ClassVar[str] = "AutoModelForMaskedLM"
+    # whether a second head may stand beside it, and whether long texts may be encoded in windows
+    takes_dense_head: ClassVar[bool] = False
+    takes_windows: ClassVar[bool] = False
+    # the task of its Transformer module in sentence-transformers, None where that has no modules for it
+    st_task: ClassVar[str | None] = None
+
+    @classmethod
+    def recognise(cls, found: PlainFolder) -> Checkpoint | None:
+        """The checkpoint of a transformers folder that says nothing of us, None if it is of another kind."""
+
+    @classmethod
+    def from_modules(cls, base: Checkpoint, modules: Sequence[Module]) -> Checkpoint | None:
+        """The checkpoint of a sentence-transformers chain: `base` describes the transformer, `modules` are
+        those after it; None if they are of another kind.
+        """
+
+    @classmethod
+    def from_section(cls, folder: Path, section: dict[str, Any]) -> Self:
+        """The kind of a folder of ours; takes its own entries out of the section of config.json.
+
+        Raises:
+            CheckpointError: if an entry is missing or wrong.
+        """
+        return cls()
+
+    def to_section(self) -> dict[str, Any]:
+        """The entries that `from_section` reads."""
+        return {}
+
+    def n_terms(self, model_folder: Path) -> int:
+        """Size of the output, from the configs alone.
+
+        Raises:
+            CheckpointError: if they do not say.
+        """
+        return size_of(model_folder / "config.json", "vocab_size")
+
+    def positions(self, found: int | None) -> int | None:
+        """Tokens of a text that a model of `found` positions can take; None: no limit."""
+        return found
+
+    def term_names(self, n_terms: int) -> list[str] | None:
+        """The name of every term where terms are no tokens, else None."""
+
+    def runner(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> Runner:
+        """The model of a checkpoint of this kind; this is where torch is imported.
+
+        Raises:
+            CheckpointError: if it cannot be built, or does not fit the checkpoint.
+        """
+        raise NotImplementedError
+
+    def write_modules(self, checkpoint: Checkpoint, folders: Mapping[str, Path]) -> None:
+        """Write the settings of the sentence-transformers modules that `module_names` lists."""
+
+    def module_names(self) -> list[str]:
+        """Class names of the sentence-transformers modules that follow the transformer."""
+        return []
+
+    def write_files(self, checkpoint: Checkpoint, out: Path) -> None:
+        """Write the weights of the model folder, and the files of this kind beside them."""
+        from splade_engine.encoder.folders.ours import copy_weights
+
+        copy_weights(checkpoint, out)
+
+
+def size_of(path: Path, key: str) -> int:
+    """A size that a config names.
+
+    Raises:
+        CheckpointError: if it is no number of terms.
+    """
+    value = read_json(path).get(key)
+    if not is_integer(value) or not 0 < value <= MOST_TERMS:
+        raise CheckpointError(f"{path}: {key} is {value!r:.80}, expected 1 to {MOST_TERMS:,}")
+    return int(value)

@@ -1,0 +1,159 @@
+"""`EncoderSettings`: everything that decides how an encoder makes vectors, beside its files.
+
+One value for every layout: the `splade_engine` section of our own folders and of the compact ones, what a
+sentence-transformers folder says in its own files and in its section, what a trained student is saved with,
+and what the fingerprint hashes. A setting that is added here is read, written and hashed without a further
+line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, TypeGuard, get_args
+
+from splade_engine.errors import CheckpointError
+
+Pooling = Literal["max", "sum"]
+Activation = Literal["log1p_relu", "log1p_log1p_relu", "relu"]
+SpecialTokens = Literal["keep", "zero"]
+LongTexts = Literal["cut", "windows"]
+
+DEFAULT_MAX_LENGTH = 512
+"""Tokens per text where neither tokenizer nor model name a limit."""
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """How vectors are made. Raises `CheckpointError` for a value that is none of those named here."""
+
+    # tokens per text, special tokens included
+    max_length: int = DEFAULT_MAX_LENGTH
+    # over the token positions of a text [SPLADE 2107.05720: sum, SPLADE v2 2109.10086: max]
+    pooling: Pooling = "max"
+    # log1p_relu is log(1 + relu(x)); log1p_log1p_relu is log(1 + log(1 + relu(x))) [2504.14839]
+    activation: Activation = "log1p_relu"
+    # zero removes [CLS], [SEP] and their like from the vectors
+    special_tokens: SpecialTokens = "keep"
+    # terms kept per vector; None keeps all
+    top_k: int | None = None
+    # lighter terms are dropped from documents (and from queries that are encoded like documents)
+    min_weight: float = 0.0
+    # cut at max_length, or encoded in windows of max_length tokens, of which each term's largest weight
+    # counts
+    long_texts: LongTexts = "cut"
+    # put before every document, before every query
+    document_prompt: str = ""
+    query_prompt: str = ""
+    # lowercase texts before the tokenizer sees them
+    lowercase: bool = False
+    # from a query table: a token that occurs n times in a query weighs n times as much; else presence counts
+    query_counts: bool = False
+    # from a query table: tokens kept of a query, the heaviest; None keeps all
+    query_top_k: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, check in _CHECKS.items():
+            if problem := check(getattr(self, name)):
+                raise CheckpointError(f"{name} {problem}")
+        if self.long_texts == "windows" and self.pooling != "max":
+            raise CheckpointError("long_texts = windows needs a masked LM pooled by max")
+
+    def to_section(self, names: Collection[str] | None = None) -> dict[str, Any]:
+        """The settings that are not the default, for a JSON file; of `names`, or of all."""
+        wanted = SETTING_NAMES if names is None else names
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name in wanted}
+        return {k: v for k, v in values.items() if v != _DEFAULTS[k]}
+
+    @classmethod
+    def from_section(cls, section: Mapping[str, Any], **defaults: Any) -> EncoderSettings:
+        """The settings of a section, whose other entries are left alone.
+
+        Args:
+            section: may name any of the settings; null stands for the default.
+            defaults: of settings that the section does not name.
+        """
+        named = {k: v for k, v in section.items() if k in SETTING_NAMES and v is not None}
+        return cls(**{**defaults, **named})
+
+
+Check = Callable[[Any], str]  # what is wrong with a value, in words that follow its name; empty: nothing
+
+
+def _one_of(choice: Any) -> Check:
+    allowed = get_args(choice)
+    return lambda value: "" if value in allowed else f"{value!r:.80} is not one of {', '.join(allowed)}"
+
+
+def _of_type(kind: type, what: str) -> Check:
+    return lambda value: "" if isinstance(value, kind) else f"is {value!r:.80}, not {what}"
+
+
+def _count(value: Any) -> str:
+    fits = value is None or (is_integer(value) and value >= 1)
+    return "" if fits else f"must be at least 1, got {value!r:.80}"
+
+
+def _length(value: Any) -> str:
+    if not is_integer(value):
+        return f"is {value!r:.80}, not a whole number"
+    return "" if value >= 3 else f"{value} leaves no room for a token"
+
+
+def _weight(value: Any) -> str:
+    return "" if is_number(value) and 0 <= value < 100 else f"must be at least 0, got {value!r:.80}"
+
+
+_CHECKS: dict[str, Check] = {
+    "max_length": _length,
+    "pooling": _one_of(Pooling),
+    "activation": _one_of(Activation),
+    "special_tokens": _one_of(SpecialTokens),
+    "top_k": _count,
+    "min_weight": _weight,
+    "long_texts": _one_of(LongTexts),
+    "document_prompt": _of_type(str, "text"),
+    "query_prompt": _of_type(str, "text"),
+    "lowercase": _of_type(bool, "true or false"),
+    "query_counts": _of_type(bool, "true or false"),
+    "query_top_k": _count,
+}
+SETTING_NAMES = tuple(f.name for f in fields(EncoderSettings))
+_DEFAULTS = {f.name: f.default for f in fields(EncoderSettings) if f.default is not MISSING}
+
+
+DenseMode = Literal["mean", "cls", "max", "lasttoken", "mean_sqrt_len_tokens"]
+
+
+@dataclass(frozen=True)
+class DensePooling:
+    """How a dense encoder makes one vector of the states of a text's tokens."""
+
+    mode: DenseMode = "mean"
+    # vectors of unit length
+    normalize: bool = False
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether it is a whole number and not True or False."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a finite number and not True or False."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@contextmanager
+def blaming(path: Path | str) -> Iterator[None]:
+    """Put the file or folder before the message of a `CheckpointError` that does not name one yet."""
+    try:
+        yield
+    except CheckpointError as error:
+        text = str(error)
+        if text.startswith(str(path)):
+            raise
+        raise CheckpointError(f"{path}: {text}") from error.__cause__
