@@ -10,6 +10,7 @@ import numpy as np
 import typer
 
 from splade_engine.cli import options, output
+from splade_engine.cli.numbers import real, whole
 
 if TYPE_CHECKING:
     from splade_engine.index import SparseIndex
@@ -21,10 +22,13 @@ def run(
     queries: Annotated[Path, typer.Argument(metavar="QUERIES", help="JSONL or TSV with id and text.")],
     k: options.K = 10,
     accuracy: Annotated[
-        list[float] | None, typer.Option("--accuracy", help="A tuned recall to time as well; repeatable.")
+        list[float] | None,
+        real("--accuracy", help="A tuned recall to time as well; repeatable."),
     ] = None,
     encoder: options.IndexEncoder = None,
-    repeat: Annotated[int, typer.Option("--repeat", help="Rounds over the queries after a first one.")] = 3,
+    repeat: Annotated[
+        int, whole("--repeat", most=10_000, help="Rounds over the queries after a first one.")
+    ] = 3,
     as_json: options.Json = False,
 ) -> None:
     """Time the search of an index, one query at a time on one thread: exact, as it comes, and as tuned.
@@ -39,10 +43,7 @@ def run(
     """
     from splade_engine.collections import read_documents
     from splade_engine.engine import SearchEngine
-    from splade_engine.errors import InvalidInputError
 
-    if repeat < 1:
-        raise InvalidInputError(f"--repeat must be at least 1, got {repeat}")
     texts = [document.indexed_text for document in read_documents(queries)]
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     vectors = engine.encode_queries(texts)

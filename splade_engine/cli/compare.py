@@ -55,7 +55,7 @@ def run(
         write_text(markdown, text)
     if latex is not None:
         write_text(latex, latex_tables(comparison))
-    output.write(text)
+    output.write_block(text)
     output.note(f"the page is {page}")
 
 

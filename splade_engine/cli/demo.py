@@ -99,7 +99,7 @@ def _answer(engine: SearchEngine, number: int, query: str) -> None:
     start = time.perf_counter()
     hits = engine.search(query, HITS)
     milliseconds = 1000 * (time.perf_counter() - start)
-    output.write(output.styled(f"{number}. {query}", bold=True) + f"  ({milliseconds:.2f} ms)")
+    output.write(output.styled(f"{number}. {query}", "heading") + f"  ({milliseconds:.2f} ms)")
     output.write()
     for hit in hits:
         write_hit(hit, reasons=True, length=200, matches=6)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from splade_engine.cli import options, output
+from splade_engine.cli.numbers import real, whole
 
 if TYPE_CHECKING:
     from splade_engine.eval.run.experiment import Experiment, Outcome
@@ -38,13 +39,15 @@ def run(
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Search our index exactly.")] = False,
     accuracy: Annotated[
-        float | None, typer.Option(help="Search approximately, tuned to this recall at the k searched.")
+        float | None,
+        real(help="Search approximately, tuned to this recall at the k searched."),
     ] = None,
     measures: Annotated[
         str | None, typer.Option("--measures", "-m", help="ir_measures names, such as 'nDCG@10 RR@10 R@100'.")
     ] = None,
     k: Annotated[
-        int | None, typer.Option("-k", help="Hits per query (default 100, or the largest cutoff).")
+        int | None,
+        whole("-k", help="Hits per query (default 100, or the largest cutoff)."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="Which qrels of a folder (default: test).")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder with the local collections of a suite.")] = None,
@@ -57,7 +60,8 @@ def run(
         ),
     ] = None,
     n_distractors: Annotated[
-        int | None, typer.Option(help="How many of them (default: all, or what the suite says).")
+        int | None,
+        whole(help="How many of them (default: all, or what the suite says)."),
     ] = None,
     baseline: Annotated[str | None, typer.Option(help="Test significance against this system.")] = None,
     run_file: Annotated[
@@ -77,7 +81,7 @@ def run(
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no encodings.")] = False,
     max_length: options.MaxLength = None,
     threads: options.Threads = None,
-    seed: Annotated[int, typer.Option(help="Of samples and randomisation tests.")] = 42,
+    seed: Annotated[int, whole(least=0, help="Of samples and randomisation tests.")] = 42,
     json_output: options.Json = False,
 ) -> None:
     """Encode, index, search and measure: effectiveness, sparsity and cost of several systems in one table.
@@ -175,8 +179,6 @@ def _with_files(
     if n_distractors is not None:
         if not any(c.distractors for c in suite.collections):
             raise InvalidInputError("--n-distractors needs --distractors FILE, or a suite that names some")
-        if n_distractors < 1:
-            raise InvalidInputError(f"--n-distractors must be at least 1, got {n_distractors}")
         suite = suite.with_n_distractors(n_distractors)
     return replace(experiment, data=data, suite=suite)
 
@@ -207,7 +209,7 @@ def _run(experiment: Experiment, target: Path | None, run_file: Path | None, jso
 def _show(results: list[Result]) -> None:
     from splade_engine.eval.report.tables import printed
 
-    output.write(printed(results))
+    output.write_block(printed(results))
     for result in results:
         for note in result.notes:
             output.write(f"  {result.system}: {note}")
@@ -220,7 +222,7 @@ def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | No
     suite = experiment.suite
     text = summary(outcome.results, suite.baseline, experiment.settings.seed, groups, suite.means)
     if text:
-        output.write(text)
+        output.write_block(text)
     for name, reason in outcome.skipped.items():
         output.note(f"{name}: {reason}")
     if folder is not None:
@@ -238,6 +240,6 @@ def _repeat(folder: Path, settings: Settings, json_output: bool) -> None:
     if json_output:
         output.write_json({"agrees": report.agrees, "lines": report.lines})
     else:
-        output.write("\n".join(report.lines))
+        output.write_block("\n".join(report.lines))
     if not report.agrees:
         raise typer.Exit(1)

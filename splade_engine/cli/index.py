@@ -10,6 +10,7 @@ import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.log import shows_progress
+from splade_engine.cli.numbers import whole
 
 if TYPE_CHECKING:
     from splade_engine.index import SparseIndex
@@ -35,7 +36,10 @@ def run(
     threads: options.Threads = None,
     memory: Annotated[
         int | None,
-        typer.Option("--memory", help="MiB for building; what does not fit is joined on the disk."),
+        whole(
+            "--memory",
+            help="MiB for building; what does not fit is joined on the disk.",
+        ),
     ] = None,
     weights: Annotated[
         str, typer.Option("--weights", help="Store weights as auto, float16, float32 or uint8 (a byte less).")

@@ -6,6 +6,20 @@ import logging
 import sys
 from typing import TextIO
 
+from splade_engine.cli import output
+from splade_engine.plain_text import without_controls
+
+
+class OneLine(logging.Formatter):
+    """A message as one line that is safe on a terminal: it may quote names and texts from outside."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message; what led to it is shown by `--verbose` alone."""
+        text = output.message(record.getMessage())
+        if record.exc_info and logging.getLogger("splade_engine").isEnabledFor(logging.DEBUG):
+            text += "\n" + without_controls(self.formatException(record.exc_info))
+        return text
+
 
 class StandardError(logging.StreamHandler[TextIO]):
     """Writes to whatever `sys.stderr` is at that moment, so that a replaced stream (a test's) is honoured."""
@@ -19,16 +33,26 @@ class StandardError(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-def configure(level: int) -> None:
-    """Show messages of `splade_engine` from `level` on; calling it again changes the level."""
+def configure(level: int, progress: bool | None = None) -> None:
+    """Show messages of `splade_engine` from `level` on, and progress bars; calling it again changes both.
+
+    Args:
+        level: of the `logging` module.
+        progress: whether bars are shown; None: on a terminal, unless only errors are.
+    """
+    global _progress
+    _progress = progress
     logger = logging.getLogger("splade_engine")
     logger.setLevel(level)
     if not any(isinstance(handler, StandardError) for handler in logger.handlers):
         handler = StandardError()
-        handler.setFormatter(logging.Formatter("%(message)s"))
+        handler.setFormatter(OneLine())
         logger.addHandler(handler)
 
 
+_progress: bool | None = None
+
+
 def shows_progress() -> bool:
-    """On a terminal, unless `--quiet`: a log file is no place for a progress bar."""
-    return sys.stderr.isatty() and logging.getLogger("splade_engine").getEffectiveLevel() <= logging.INFO
+    """As asked; else on a terminal, unless `--quiet`: a log file is no place for a progress bar."""
+    return _progress if _progress is not None else sys.stderr.isatty() and output.is_talkative()

@@ -7,8 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from splade_engine.cli import output as terminal
+from splade_engine.cli.log import shows_progress
+from splade_engine.cli.numbers import LONGEST, real, whole
 
-def mine(
+
+def run(
     data: Annotated[Path, typer.Argument(help="BEIR folder with qrels/train.tsv, or JSONL pairs.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")],
     retriever: Annotated[
@@ -23,17 +27,20 @@ def mine(
             help="dense:MODEL, sparse:MODEL or bm25: filters false negatives, its scores are written."
         ),
     ] = "",
-    negatives: Annotated[int, typer.Option(help="Negatives kept per query.")] = 8,
-    depth: Annotated[int, typer.Option(help="Hits looked at.")] = 100,
-    skip: Annotated[int, typer.Option(help="Best hits passed over.")] = 0,
+    negatives: Annotated[int, whole(help="Negatives kept per query.")] = 8,
+    depth: Annotated[int, whole(help="Hits looked at.")] = 100,
+    skip: Annotated[int, whole(least=0, help="Best hits passed over.")] = 0,
     relative_margin: Annotated[
-        float, typer.Option(help="Drop candidates that the teacher scores above (1 - this) x the positive.")
+        float,
+        real(zero=True, help="Drop candidates that the teacher scores above (1 - this) x the positive."),
     ] = 0.05,
-    absolute_margin: Annotated[float, typer.Option(help="Or above the positive minus this.")] = 0.0,
+    absolute_margin: Annotated[
+        float, real(most=1e6, zero=True, help="Or above the positive minus this.")
+    ] = 0.0,
     sampling: Annotated[Literal["top", "random"], typer.Option(help="Take the best, or draw.")] = "top",
     ids_only: Annotated[bool, typer.Option("--ids-only", help="Write ids without texts.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 42,
-    max_length: Annotated[int, typer.Option(help="Tokens per text for dense models.")] = 256,
+    seed: Annotated[int, whole(least=0, help="Of the draws.")] = 42,
+    max_length: Annotated[int, whole(least=3, most=LONGEST, help="Tokens per text for dense models.")] = 256,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Find documents that rank high for a query and are not its answer.
@@ -46,10 +53,7 @@ def mine(
       splade-engine mine pairs.jsonl -o mined.jsonl --retriever sparse:run/model
       splade-engine train -r l0 -d mined.jsonl -o run2
     """
-    import sys
-
-    from splade_engine.training import MiningConfig
-    from splade_engine.training import mine as mine_negatives
+    from splade_engine.training import MiningConfig, mine
 
     config = MiningConfig(
         retriever=retriever,
@@ -64,8 +68,5 @@ def mine(
         seed=seed,
         max_length=max_length,
     )
-    found = mine_negatives(data, output, config, device=device, progress=sys.stderr.isatty())
-    typer.echo(f"{output}: negatives for {found} queries", err=True)
-
-
-run = mine
+    found = mine(data, output, config, device=device, progress=shows_progress())
+    terminal.note(f"{output}: negatives for {found} queries")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from splade_engine.cli.numbers import LONGEST, THREADS, real, whole
 from splade_engine.errors import IndexExistsError
 
 if TYPE_CHECKING:
@@ -20,19 +21,25 @@ IndexEncoder = Annotated[
     str | None, typer.Option("--encoder", "-e", help="Model folder or hub id; default: the index's own.")
 ]
 MaxLength = Annotated[
-    int | None, typer.Option("--max-length", help="Tokens read of a text; default: the encoder's.")
+    int | None,
+    whole("--max-length", most=LONGEST, help="Tokens read of a text; default: the encoder's."),
 ]
 TopK = Annotated[
-    int | None, typer.Option("--top-k", help="Keep the heaviest terms of a document; default: all.")
+    int | None,
+    whole("--top-k", help="Keep the heaviest terms of a document; default: all."),
 ]
-BatchTokens = Annotated[int | None, typer.Option("--batch-tokens", help="Tokens encoded at a time.")]
+BatchTokens = Annotated[int | None, whole("--batch-tokens", help="Tokens encoded at a time.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
-Threads = Annotated[int | None, typer.Option("--threads", help="Default: all cores.")]
+Threads = Annotated[int | None, whole("--threads", most=THREADS, help="Default: all cores.")]
 AllowEmpty = Annotated[
     bool, typer.Option("--allow-empty", help="Keep documents without text (they are never found).")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
-K = Annotated[int, typer.Option("--top-k", "-k", help="Number of hits.")]
+K = Annotated[int, whole("--top-k", "-k", help="Number of hits.")]
+Accuracy = Annotated[
+    float | None,
+    real("--accuracy", help="Share of the true top k to find, for example 0.95."),
+]
 
 
 def load_encoder(

@@ -18,9 +18,7 @@ def run(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in plain words.")],
     k: options.K = 10,
     exact: Annotated[bool, typer.Option("--exact", help="The true top k, whatever it costs.")] = False,
-    accuracy: Annotated[
-        float | None, typer.Option("--accuracy", help="Share of the true top k to find, e.g. 0.95.")
-    ] = None,
+    accuracy: options.Accuracy = None,
     where: Annotated[
         str | None,
         typer.Option("--where", "-w", help="Filter on metadata: \"year >= 1990 and lang = 'en'\"."),

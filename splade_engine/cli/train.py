@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from splade_engine.cli import output as terminal
+from splade_engine.cli.interrupts import interrupts
+from splade_engine.cli.log import shows_progress
+from splade_engine.cli.numbers import LONGEST, real, whole
 from splade_engine.errors import InvalidInputError
 
 
-def train(
+def run(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run, new or empty.")],
     recipe: Annotated[
         str | None,
@@ -36,15 +41,16 @@ def train(
     queries: Annotated[
         Path | None, typer.Option(help="Queries in which a JSONL file's ids are looked up.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Optimiser steps.")] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over the data, instead of steps.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Queries per batch and device.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    steps: Annotated[int | None, whole(help="Optimiser steps.")] = None,
+    epochs: Annotated[float | None, real(most=1e6, help="Passes over the data, instead of steps.")] = None,
+    batch_size: Annotated[int | None, whole(help="Queries per batch and device.")] = None,
+    lr: Annotated[float | None, real(most=1e3, help="Learning rate.")] = None,
     document_lambda: Annotated[
-        float | None, typer.Option("--lambda", help="Weight of the document regulariser.")
+        float | None,
+        real("--lambda", most=1e9, zero=True, help="Weight of the document regulariser."),
     ] = None,
-    max_length: Annotated[int | None, typer.Option(help="Tokens per document.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of everything that is random.")] = None,
+    max_length: Annotated[int | None, whole(least=3, most=LONGEST, help="Tokens per document.")] = None,
+    seed: Annotated[int | None, whole(least=0, help="Of everything that is random.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any field of the recipe: --set train.accumulation=4")
@@ -109,19 +115,25 @@ def train(
     overrides |= dict(parse_assignment(text) for text in settings or [])
     chosen = load_recipe(recipe).override(overrides)
     if show:
-        typer.echo(chosen.to_toml(explain=True), nl=False)
+        terminal.write_block(chosen.to_toml(explain=True))
         return
     _run(chosen, output)
 
 
 def _run(recipe: Any, output: Path) -> None:
-    import sys
-
     from splade_engine.training import Recipe
     from splade_engine.training import train as train_run
 
-    result = train_run(recipe or Recipe(), output, resume=recipe is None, progress=sys.stderr.isatty())
-    typer.echo(str(result.model))
+    interrupts.hint = lambda: _way_on(output)
+    result = train_run(recipe or Recipe(), output, resume=recipe is None, progress=shows_progress())
+    terminal.write(str(result.model))
+
+
+def _way_on(output: Path) -> str:
+    """How a run that was interrupted goes on."""
+    if (output / "recipe.toml").is_file():
+        return f"splade-engine train -o {shlex.quote(str(output))} --resume goes on from the last checkpoint"
+    return "nothing was trained yet"
 
 
 def _source(text: str, negatives: Path | None, corpus: Path | None, queries: Path | None) -> dict[str, Any]:
@@ -145,6 +157,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-run = train

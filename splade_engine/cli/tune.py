@@ -9,6 +9,7 @@ import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.log import shows_progress
+from splade_engine.cli.numbers import THREADS, real, whole
 
 
 def run(
@@ -19,10 +20,11 @@ def run(
     ] = None,
     k: options.K = 10,
     targets: Annotated[
-        list[float] | None, typer.Option("--target", help="Recall@k to reach; repeatable. [0.9 0.95 0.99]")
+        list[float] | None,
+        real("--target", help="Recall@k to reach; repeatable. [0.9 0.95 0.99]"),
     ] = None,
     encoder: options.IndexEncoder = None,
-    threads: options.Threads = None,
+    threads: Annotated[int, whole("--threads", most=THREADS, help="Searches at a time.")] = 1,
     as_json: options.Json = False,
 ) -> None:
     """Find the cheapest settings that find a given share of the exact top k, and store them in the index.
@@ -46,7 +48,7 @@ def run(
         engine = SearchEngine.open(folder, options.named_encoder(encoder))
         index, vectors = engine.index, engine.encode_queries(texts)
     wanted = tuple(targets) if targets else (0.90, 0.95, 0.99)
-    tuned = index.tune(vectors, k=k, targets=wanted, threads=threads or 1, progress=shows_progress())
+    tuned = index.tune(vectors, k=k, targets=wanted, threads=threads, progress=shows_progress())
     if as_json:
         from dataclasses import asdict
 

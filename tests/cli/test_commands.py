@@ -138,14 +138,6 @@ def test_long_texts_are_cut_to_the_best_stretch(cli, tmp_path):
     assert max(map(len, whole.splitlines())) <= 100
 
 
-def test_a_document_cannot_send_control_characters_to_the_terminal(cli, tmp_path):
-    record = {"id": "a\x1b[2J", "title": "\x1b]0;owned\x07", "text": "moon \x1b[31mred\x9b"}
-    (tmp_path / "c.jsonl").write_text(json.dumps(record) + "\n")
-    cli("index", tmp_path / "c.jsonl", "-o", tmp_path / "ix")
-    out = cli("search", tmp_path / "ix", "moon", "--explain").stdout
-    assert not set(out) & {"\x1b", "\x07", "\x9b"}
-
-
 def test_matching_words_are_highlighted_on_a_terminal(cli, index_folder, monkeypatch):
     monkeypatch.setattr("splade_engine.cli.output.is_terminal", lambda: True)
     monkeypatch.setattr("typer.echo", lambda text, err=False: lines.append(text))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from splade_engine import __version__
-from splade_engine.cli import COMMANDS
+from splade_engine.cli.commands import COMMANDS
 
 HEAVY = ("torch", "transformers", "numba", "pyarrow", "scipy", "pandas", "rich", "numpy")
 INTERRUPTED = "splade-engine: interrupted; the same command goes on from there\n"

@@ -1,0 +1,164 @@
+"""The table of commands, and the typer application that imports each when it is called.
+
+`--help` reads the table and loads no command. `CommandGroup` checks what all commands have in common:
+numbers are finite, names and paths are not empty.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from splade_engine import __version__
+from splade_engine.cli import guard
+from splade_engine.cli.interrupts import interrupts
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row of the table: `run` in the module `cli/<name>.py`, listed under `section`."""
+
+    name: str
+    section: str
+    help: str
+    # whether what an interrupted run has done is kept, and the same command goes on from there
+    resumes: bool = False
+
+
+COMMANDS = (
+    Command("demo", "Start", "Index Python's own documentation and search it, with reasons.", True),
+    Command("index", "Search your text", "Encode a corpus and build an index of it.", True),
+    Command("search", "Search your text", "Search an index; --explain says why a document was found."),
+    Command("add", "Search your text", "Encode more documents into an index."),
+    Command("delete", "Search your text", "Remove documents from an index by id."),
+    Command("compact", "Search your text", "Merge an index's segments; drop what was deleted."),
+    Command("info", "Search your text", "What an index holds: documents, terms, size, encoder, settings."),
+    Command("check", "Search your text", "Verify every byte and every structure of an index."),
+    Command("tune", "Search your text", "Find the settings that reach a recall; store them in the index."),
+    Command("bench", "Search your text", "Time searches of an index, with recall against exact search."),
+    Command("train", "Train", "Train an encoder from a recipe, or fine-tune one."),
+    Command("mine", "Train", "Find hard negatives for training pairs.", True),
+    Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost.", True),
+    Command("compare", "Evaluate", "Results and runs side by side: an HTML page, LaTeX, Markdown."),
+    Command("encode", "Vectors", "Encode a corpus or queries into a vector file.", True),
+    Command("export", "Vectors", "Write the vectors of an index for other engines."),
+)
+_BY_NAME = {command.name: command for command in COMMANDS}
+
+
+def _same_command() -> str:
+    return "the same command goes on from there"
+
+
+class CheckedCommand(TyperCommand):
+    """A command whose arguments are checked before it is called, all in the same way."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an argument that is empty: as a path it would mean the working folder."""
+        for place, text in enumerate(args):
+            option, sign, value = text.partition("=")
+            if text == "":
+                before = args[place - 1] if place and args[place - 1].startswith("-") else ""
+                raise guard.UsageError(f"{before or 'an argument'} is empty", ctx)
+            if option.startswith("--") and sign and not value:
+                raise guard.UsageError(f"{option} is empty", ctx)
+        return super().parse_args(ctx, args)
+
+
+class CommandGroup(TyperGroup):
+    """The commands of the table, each imported when it is needed, and what becomes of their errors."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.commands = dict.fromkeys(_BY_NAME)  # type: ignore[assignment]  # names, for "did you mean"
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        return list(_BY_NAME)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command, None for an unknown name."""
+        command = _BY_NAME.get(cmd_name)
+        if command is None:
+            return None
+        interrupts.hint = _same_command if command.resumes else None
+        function = import_module(f"splade_engine.cli.{command.name}").run
+        app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+        app.command(command.name, cls=CheckedCommand, context_settings=_HELP_NAMES)(function)
+        return typer.main.get_command(app)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """The table by section, without importing a command."""
+        for section in dict.fromkeys(command.section for command in COMMANDS):
+            with formatter.section(section):
+                formatter.write_dl([(c.name, c.help) for c in COMMANDS if c.section == section])
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command and end the process with its exit code."""
+        try:
+            with guard.guarded():
+                code = super().main(*args, **kwargs | {"standalone_mode": False})
+        except typer.Exit as ended:
+            code = ended.exit_code
+        raise SystemExit(code or 0)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Without arguments the help is shown, as the error that it is."""
+        if not args:
+            typer.echo(ctx.get_help(), err=True)
+            raise typer.Exit(guard.BAD_INPUT)
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the arguments name."""
+        with guard.guarded():
+            return super().invoke(ctx)
+
+
+_HELP_NAMES = {"help_option_names": ["-h", "--help"]}
+_EPILOG = """\b
+Try it:
+  splade-engine demo
+  splade-engine index notes/ -o my-index
+  splade-engine search my-index "how do tides work" --explain
+
+COMMAND --help describes a command and gives examples.
+"""
+
+app = typer.Typer(
+    name="splade-engine",
+    cls=CommandGroup,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings=_HELP_NAMES,
+    epilog=_EPILOG,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"splade-engine {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more to standard error.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Results and errors only.")] = False,
+    progress: Annotated[
+        bool | None,
+        typer.Option("--progress/--no-progress", help="Progress bars; default: on a terminal, not if quiet."),
+    ] = None,
+) -> None:
+    """Learned sparse retrieval: encode text into term vectors, index them, search, explain, evaluate."""
+    from splade_engine.cli import log
+
+    log.configure(logging.DEBUG if verbose else logging.ERROR if quiet else logging.INFO, progress)

@@ -1,0 +1,74 @@
+"""Ctrl-C: one line and exit code 130, at any moment.
+
+Python raises KeyboardInterrupt wherever it happens to be. Inside an `import` that leaves a half-made
+module, which C extensions report as another error; inside a finalizer it is printed and forgotten. There,
+and when Ctrl-C is pressed a second time, the process ends at once: whatever is written on disk is published
+by a rename, so that ending is always safe. Everywhere else KeyboardInterrupt is raised, and commands clean
+up behind themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+INTERRUPTED = 130  # 128 + SIGINT
+_IMPORT = "<frozen importlib._bootstrap>"
+
+
+class Interrupts:
+    """What a process does about SIGINT, from its first lines to its last."""
+
+    def __init__(self) -> None:
+        # what to do next, for the line that is printed
+        self.hint: Callable[[], str] | None = None
+        # whether there is nothing left to clean up
+        self.at_once = False
+        self._process = os.getpid()
+
+    def install(self) -> None:
+        """Handle SIGINT, unless it is ignored: shells start background jobs so."""
+        try:
+            if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                signal.signal(signal.SIGINT, self._handle)
+                sys.unraisablehook = self._unraisable
+        except ValueError:  # not the main thread: it is for others to handle
+            return
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._process:  # a worker: the process that started it says what there is to say
+            os._exit(INTERRUPTED)
+        if self.at_once or _imports(frame):
+            self.end()
+        self.at_once = True
+        raise KeyboardInterrupt
+
+    def _unraisable(self, what: sys.UnraisableHookArgs) -> None:
+        if issubclass(what.exc_type, KeyboardInterrupt):
+            self.end()
+        sys.__unraisablehook__(what)
+
+    def message(self) -> str:
+        """The line for the person who pressed Ctrl-C."""
+        hint = self.hint() if self.hint is not None else ""
+        return "interrupted" + (f"; {hint}" if hint else "")
+
+    def end(self) -> None:
+        """Print the line and end the process, without cleaning up."""
+        os.write(2, f"splade-engine: {self.message()}\n".encode(errors="replace"))
+        os._exit(INTERRUPTED)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether an `import` is under way."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORT:
+            return True
+        frame = frame.f_back
+    return False
+
+
+interrupts = Interrupts()

@@ -1,0 +1,26 @@
+"""Standard input, output and error, as commands can rely on them."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+
+
+def prepare() -> None:
+    """Make the three streams fit to use, whoever started the process.
+
+    A stream that was closed (`>&-`) is opened on the null device: otherwise the next file that is opened
+    would take its number, and what is meant for the terminal would be written into it. Characters that the
+    terminal's encoding lacks are replaced.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # standard error writes them as escapes by itself
+        sys.stdout.reconfigure(errors="replace")

@@ -1,0 +1,112 @@
+"""Every option of every command, given what nobody can mean: one line and exit code 2, or a result.
+
+The commands are walked by their signatures, so that an option that is added is tested too.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import get_args, get_origin, get_type_hints
+
+import pytest
+import typer
+
+from splade_engine.cli.commands import COMMANDS
+from splade_engine.cli.numbers import Real, Whole
+
+# what a command needs before its options are looked at; nothing of it exists
+NEEDED = {
+    "add": ["no-index", "no-corpus"],
+    "bench": ["no-index", "no-queries"],
+    "check": ["no-index"],
+    "compact": ["no-index"],
+    "compare": ["no-results"],
+    "delete": ["no-index", "no-id"],
+    "encode": ["no-corpus", "-o", "v.arrow"],
+    "eval": ["no-collection"],
+    "export": ["no-index", "v.arrow"],
+    "index": ["no-corpus", "-o", "ix"],
+    "info": ["no-index"],
+    "mine": ["no-data", "-o", "mined.jsonl"],
+    "search": ["no-index", "moon"],
+    "train": ["-o", "run", "-d", "no-data", "-r", "splade"],
+    "tune": ["no-index"],
+}
+
+
+def declared():
+    """(command, option name, type, typer's record) of all options that take a value."""
+    for command in COMMANDS:
+        function = import_module(f"splade_engine.cli.{command.name}").run
+        hints = get_type_hints(function, include_extras=True)
+        for name in inspect.signature(function).parameters:
+            kind, *records = get_args(hints[name])
+            record = next(r for r in records if isinstance(r, typer.models.ParameterInfo))
+            if isinstance(record, typer.models.OptionInfo) and kind is not bool:
+                # the first name stands in the place of the default, where typer's record is an annotation
+                names = [n for n in (record.default, *(record.param_decls or ())) if isinstance(n, str)]
+                given = [n for n in names if n.startswith("--")] or names or ["--" + name.replace("_", "-")]
+                yield command.name, given[0], kind, record
+
+
+def scalar(kind):
+    """int of `int`, `int | None` and `list[int] | None`."""
+    while get_origin(kind) is not None and kind is not None:
+        kind = next(k for k in get_args(kind) if k is not type(None))
+    return kind
+
+
+OPTIONS = list(declared())
+NUMBERS = [(c, o, r) for c, o, k, r in OPTIONS if scalar(k) in (int, float)]
+
+
+def test_the_walk_finds_the_options():
+    assert len(NUMBERS) > 30
+    assert {"train", "mine", "eval", "search", "tune", "index", "bench"} <= {c for c, _, _ in NUMBERS}
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "record"), NUMBERS, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_every_number_has_bounds(command, option, record):
+    assert isinstance(record.parser, Whole | Real)
+    assert record.parser.most < float("inf")
+
+
+@pytest.mark.parametrize(
+    "value", ["0", "-1", "nan", "inf", "1e999", "1" + 30 * "0", "9" * 5000, "x", "\x1b[2J"]
+)
+@pytest.mark.parametrize(
+    ("command", "option", "record"), NUMBERS, ids=lambda v: v if isinstance(v, str) else ""
+)
+def test_numbers_that_cannot_be_meant(refused, command, option, record, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = refused("-q", command, *NEEDED[command], option, value)
+    parser = record.parser
+    meant = value == "0" and (parser.closed if isinstance(parser, Real) else parser.least <= 0)
+    if not meant:
+        assert "Invalid value" in message
+        assert option in message
+        assert len(message) < 2100
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "option"), [(c, o) for c, o, _, _ in OPTIONS if c != "demo"])
+def test_an_empty_value(refused, command, option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert f"{option} is empty" in refused(command, *NEEDED[command], option, "")
+    if option.startswith("--"):
+        assert f"{option} is empty" in refused(command, *NEEDED[command], f"{option}=")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_choice_a_missing_argument_and_an_unknown_option(refused):
+    assert "nothing" in refused("mine", "d", "-o", "m.jsonl", "--sampling", "nothing")
+    assert "QUERY" in refused("search", "ix")
+    assert "--nothing" in refused("search", "ix", "moon", "--nothing")
+    assert "requires an argument" in refused("search", "ix", "moon", "-k")
+
+
+def test_without_arguments_the_help_is_the_error(cli):
+    assert cli(code=2).stderr.startswith("Usage: ")
