@@ -21,14 +21,16 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Entry point of the `splade-engine` script and of `python -m splade_engine`."""
     interrupts.install()  # before typer, which takes a while to import
-    from splade_engine.cli.commands import app
-    from splade_engine.cli.streams import prepare
-
-    prepare()
     try:
+        from splade_engine.cli.commands import app
+        from splade_engine.cli.streams import prepare
+
+        prepare()
         app()
+    except KeyboardInterrupt:  # before a command began, or after it ended
+        interrupts.end()
     finally:
-        interrupts.at_once = True  # the command is over: there is nothing to clean up
+        interrupts.at_once = True
 
 
 def __getattr__(name: str) -> object:

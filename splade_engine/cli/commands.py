@@ -109,7 +109,7 @@ class CommandGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Without arguments the help is shown, as the error that it is."""
-        if not args:
+        if not args and not ctx.resilient_parsing:  # a shell that completes has none
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(guard.BAD_INPUT)
         return super().parse_args(ctx, args)

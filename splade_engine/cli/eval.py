@@ -240,6 +240,7 @@ def _repeat(folder: Path, settings: Settings, json_output: bool) -> None:
     if json_output:
         output.write_json({"agrees": report.agrees, "lines": report.lines})
     else:
-        output.write_block("\n".join(report.lines))
+        for line in report.lines:
+            output.write(line)
     if not report.agrees:
         raise typer.Exit(1)

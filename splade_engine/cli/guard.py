@@ -68,7 +68,8 @@ def fail(text: str, code: int) -> None:
 def told(error: BaseException) -> tuple[str, int]:
     """An error in one line, and the exit code."""
     if isinstance(error, SpladeEngineError):
-        return str(error), error.exit_code
+        plain = getattr(error, "strerror", None)  # an OSError's own text begins with "[Errno 28]"
+        return str(plain or error), error.exit_code
     if isinstance(error, UsageError):
         return _usage(error), BAD_INPUT
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -118,3 +119,28 @@ def test_search_imports_neither_torch_nor_transformers(index_folder):
     result = process("search", index_folder, "sea", "--json", code=code)
     assert json.loads(result.stdout)["hits"]
     assert not {"torch", "transformers"} & set(result.stderr.split())
+
+
+def test_python_m_is_the_same_program():
+    command = [sys.executable, "-W", "error", "-m", "splade_engine"]
+    result = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout) == (0, f"splade-engine {__version__}\n")
+    result = subprocess.run([*command, "info", "no-index"], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr.startswith("splade-engine: no-index: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("splade-engine se", ["search"]), ("splade-engine search ix sea --ex", ["--exact", "--explain"])],
+)
+def test_a_shell_completes_commands_and_options(words, offered):
+    environment = {
+        "_SPLADE_ENGINE_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    script = "from splade_engine.cli import app; app(prog_name='splade-engine')"
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ | environment)
+    assert (result.returncode, result.stdout.split()) == (0, offered)

@@ -7,6 +7,7 @@ files do not match it, is encoded again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -116,7 +117,7 @@ class Shard:
     def _documents(self) -> pa.Table:
         import pyarrow as pa
 
-        with pa.memory_map(str(self.documents_file)) as file:
+        with pa.memory_map(os.fsencode(self.documents_file)) as file:
             return pa.ipc.open_file(file).read_all()
 
 

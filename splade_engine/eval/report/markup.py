@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from splade_engine.eval.report.tables import MISSING
+from splade_engine.plain_text import one_line
 
 _WIDE = 8  # columns that fit a page in the usual font
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A pipe table, first column left, the others right."""
-    lines = ["| " + " | ".join(_escaped(h) for h in header) + " |"]
+    lines = ["| " + " | ".join(markdown_text(h) for h in header) + " |"]
     lines.append("|" + "|".join([" --- ", *(" ---: " for _ in header[1:])]) + "|")
-    lines += ["| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(markdown_text(cell) for cell in row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+# what Markdown, or the HTML in it, would act on; an underscore within a word is text
+_MARKDOWN = re.compile(r"[\\`*\[\]|!~]|(?<!\w)_|_(?!\w)")
+
+
+def markdown_text(text: str) -> str:
+    """One line of text with Markdown's and HTML's special characters escaped."""
+    text = _MARKDOWN.sub(r"\\\g<0>", one_line(text))
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 _LATEX = {c: "\\" + c for c in "&%$#_{}"} | {
@@ -27,6 +35,9 @@ _LATEX = {c: "\\" + c for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "[": "{[}",  # after the end of a row, [1cm] and * would belong to it
+    "]": "{]}",
+    "*": "{*}",
 }
 
 
@@ -65,8 +76,8 @@ def latex(
 
 
 def latex_text(text: str) -> str:
-    """Text with LaTeX's special characters escaped."""
-    return "".join(_LATEX.get(c, c) for c in text)
+    """One line of text with LaTeX's special characters escaped."""
+    return "".join(_LATEX.get(c, c) for c in one_line(text))
 
 
 def _best_rows(rows: Sequence[Sequence[str]]) -> dict[int, set[int]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from splade_engine.eval.run.results import Result
+from splade_engine.plain_text import columns, left, one_line, right
 
 MISSING = "-"
 
@@ -252,8 +253,9 @@ def _cell(value: float | None, letters: str) -> str:
 def printed(results: Sequence[Result]) -> str:
     """What the command line shows for one collection: a line about it, then quantities by systems."""
     header, rows, ends = quantity_table(results)
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    lines = [collection_line(results[0]), "", _aligned(header, widths)]
+    header = [one_line(name) for name in header]
+    widths = [max(columns(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [one_line(collection_line(results[0])), "", _aligned(header, widths)]
     for number, row in enumerate(rows):
         if number == 0 or number - 1 in ends:
             lines.append("")
@@ -262,5 +264,5 @@ def printed(results: Sequence[Result]) -> str:
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+    cells = [left(row[0], widths[0]), *(right(c, w) for c, w in zip(row[1:], widths[1:], strict=True))]
     return "  ".join(cells).rstrip()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from splade_engine.eval.measures.significance import against_baseline, marks
 from splade_engine.eval.report.comparison import Comparison, published
-from splade_engine.eval.report.markup import latex, markdown
+from splade_engine.eval.report.markup import latex, markdown, markdown_text
 from splade_engine.eval.report.tables import (
     MISSING,
     effectiveness_table,
@@ -20,10 +20,10 @@ def markdown_tables(c: Comparison) -> str:
     """A table per measure, then one of quantities per collection."""
     parts = [markdown(header, rows) for _, header, rows, _ in _measure_tables(c)]
     if c.baseline and len(c.systems) > 1:
-        parts.append(_significance_note(c) + "\n")
+        parts.append(markdown_text(_significance_note(c)) + "\n")
     for dataset in c.datasets:
         header, rows, _ = quantity_table([r for r in c.results if r.dataset == dataset])
-        parts.append(f"### {dataset}\n\n" + markdown([dataset, *header[1:]], rows))
+        parts.append(f"### {markdown_text(dataset)}\n\n" + markdown([dataset, *header[1:]], rows))
     return "\n".join(parts)
 
 

@@ -1,4 +1,10 @@
+"""Tables as Markdown and LaTeX, whatever is in their cells."""
+
 from __future__ import annotations
+
+import re
+
+import pytest
 
 from splade_engine.eval.report.markup import latex, latex_text, markdown
 
@@ -30,3 +36,25 @@ def test_latex_makes_wide_tables_fit():
     assert "resizebox" not in narrow
     assert "\\resizebox{\\textwidth}{!}{%\n\\begin{tabular}{lrrrrrrrr}\n" in wide
     assert "\\end{tabular}}\n" in wide
+
+
+HOSTILE = "<img src=x onerror=alert(1)>\n| [a](http://b) ![c](d) `e` *f* _g_ x_y ~h~ \\ \x1b[2J\u202e"
+
+
+def test_markdown_cells_are_text():
+    table = markdown(["name", HOSTILE], [[HOSTILE, "1.0"]])
+    assert table.count("\n") == 3
+    assert "<" not in table
+    assert "\x1b" not in table
+    assert "\u202e" not in table
+    assert "&lt;img src=x onerror=alert(1)&gt; \\| \\[a\\](http://b) \\!\\[c\\](d) \\`e\\`" in table
+    assert "\\_g\\_ x_y" in table
+    rows = [line for line in table.splitlines() if "img" in line]
+    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [3, 3]
+
+
+@pytest.mark.parametrize("name", ["[1cm]", "*", "*[1cm]", "a\nb", "\r\n[2cm]"])
+def test_a_latex_row_may_begin_with_anything(name):
+    lines = latex(["system", "nDCG@10"], [["bm25", "0.5"], [name, "0.6"]]).splitlines()
+    assert all(not line.lstrip().startswith(("[", "*")) for line in lines)
+    assert sum(line.endswith(r" \\") for line in lines) == 3
