@@ -88,4 +88,10 @@ class FakeEncoder:
         return [(place.get(m[0].lower(), 0), m.start(), m.end()) for m in _WORD.finditer(text)]
 
     def fingerprint(self):
-        return {"name": self.name, "hash": "0" * 32, "max_length": self.max_length, "n_terms": self.n_terms}
+        return {
+            "name": self.name,
+            "hash": "0" * 32,
+            "max_length": self.max_length,
+            "n_terms": self.n_terms,
+            "version": 2,
+        }

@@ -133,7 +133,7 @@ info.run = run
 
 def test_the_hint_of_training_is_a_command(tmp_path):
     code = """
-import splade_engine.training.run.run as run
+import splade_engine.training as run
 def train(recipe, output, **options):
     output.mkdir()
     (output / "recipe.toml").write_text("")
