@@ -13,8 +13,10 @@ from pathlib import Path
 
 from xxhash import xxh3_128
 
-from splade_engine.collections import Document, document_from_record, read_documents
+from splade_engine.collections.documents import Document, document_from_record, shown
 from splade_engine.collections.metadata import FieldKinds, metadata_json, note_kinds
+from splade_engine.collections.reading import checked_input, read_documents
+from splade_engine.collections.standard_input import StandardInput, is_standard_input
 from splade_engine.errors import DatasetError
 
 CorpusSource = str | Path | Iterable[Document | str | Mapping[str, object]]
@@ -42,16 +44,25 @@ class Corpus:
 
     Texts get the ids "0", "1", ...; a record is a mapping with the fields of the JSONL format. An iterator
     that can be read only once is held in memory: give a path for a corpus larger than that.
+
+    Raises:
+        DatasetError: for what is no sequence of documents (None, bytes, one document, a mapping, a set, a
+            table), with the way to make one of it.
     """
 
     def __init__(self, source: CorpusSource, *, allow_empty: bool | None = None) -> None:
         self.allow_empty = allow_empty
         self._source = source
-        if not isinstance(source, str | Path) and iter(source) is source:
-            self._source = list(source)
+        self._input = StandardInput() if is_standard_input(source) else None
+        if not isinstance(source, str | Path):
+            _refuse_other_containers(source)
+            if iter(source) is source:
+                self._source = list(source)
         self._summary: CorpusSummary | None = None
 
     def __iter__(self) -> Iterator[Document]:
+        if self._input is not None:
+            return checked_input(self._input, bool(self.allow_empty))
         if isinstance(self._source, str | Path):
             return read_documents(self._source, allow_empty=self.allow_empty)
         return self._in_memory(self._source)
@@ -79,6 +90,7 @@ class Corpus:
             else:
                 record = dict(item) if isinstance(item, Mapping) else item
                 document = document_from_record(record, f"document {number}")
+            _check_text(document, number)
             earlier = seen.setdefault(document.id, number)
             if earlier != number:
                 raise DatasetError(
@@ -91,6 +103,41 @@ class Corpus:
             yield document
         if not seen:
             raise DatasetError("empty corpus, not one document")
+
+
+def _refuse_other_containers(source: object) -> None:
+    """What Python can iterate over is not always a sequence of documents: of a mapping or a table the names
+    would be indexed, of a set the order is another in every process.
+    """
+    if isinstance(source, Mapping):
+        advice = 'a mapping: give records, [{"_id": id, "text": text} for id, text in corpus.items()]'
+    elif hasattr(source, "to_pylist") and hasattr(source, "column_names"):
+        advice = "a table: give its rows, table.to_pylist()"
+    elif hasattr(source, "to_dict") and hasattr(source, "columns"):
+        advice = 'a table: give its rows, frame.to_dict("records")'
+    elif isinstance(source, set | frozenset):
+        advice = "a set, whose order is another in every process: give a list"
+    elif isinstance(source, Document):
+        advice = "one document: give a list, [document]"
+    elif isinstance(source, bytes | bytearray | memoryview):
+        advice = "bytes: give texts, or a path"
+    elif source is None or not isinstance(source, Iterable):
+        advice = f"{type(source).__name__}: give a path, or a list of texts, records or documents"
+    else:
+        return
+    raise DatasetError(f"the corpus is {advice}")
+
+
+def _check_text(document: Document, number: int) -> None:
+    for name in ("id", "title", "text"):
+        value: object = getattr(document, name)
+        if not isinstance(value, str) or (name == "id" and not value):
+            raise DatasetError(f"document {number}: its {name} must be a text, got {shown(value)}")
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise DatasetError(f"document {number}: its {name} holds half a surrogate pair") from None
 
 
 class CorpusDigest:

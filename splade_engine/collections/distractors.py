@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from splade_engine.collections import Document, read_documents
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.dataset import Dataset
+from splade_engine.collections.documents import Document
+from splade_engine.collections.reading import read_documents
 from splade_engine.errors import DatasetError
 
 DISTRACTOR_PREFIX = "distractor/"

@@ -9,12 +9,17 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from splade_engine.collections import Document
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.dataset import DEV_SPLITS, Dataset, Split
+from splade_engine.collections.documents import Document
 from splade_engine.errors import DatasetError
 
 logger = logging.getLogger(__name__)
+
+# where beir.retrieval.evaluation drops the hit that is the query itself: the queries are documents
+QUERIES_ARE_DOCUMENTS = frozenset(
+    ("beir/arguana", "beir/quora/dev", "beir/quora/test", "nano-beir/arguana", "nano-beir/quora")
+)
 
 
 @dataclass(frozen=True)
@@ -32,18 +37,41 @@ class _IrDocuments:
             )
 
 
+def open_ir(name: str) -> Any:
+    """The `ir_datasets` dataset of an id; nothing is fetched yet.
+
+    Raises:
+        DatasetError: if there is no such id.
+    """
+    import ir_datasets
+
+    try:
+        return ir_datasets.load(name)
+    except KeyError:
+        raise DatasetError(f"{name}: no such file or folder, and not an ir_datasets id") from None
+
+
+def ir_queries(dataset: Any) -> dict[str, str]:
+    """Query texts by id."""
+    return {query.query_id: query.default_text() for query in dataset.queries_iter()}
+
+
+def ir_judgments(dataset: Any) -> Iterator[tuple[str, str, int]]:
+    """(query id, document id, grade), in the order of the file."""
+    for judgment in dataset.qrels_iter():
+        yield judgment.query_id, judgment.doc_id, int(judgment.relevance)
+
+
 def ir_dataset(source: str, split: str | None) -> Dataset:
     """The dataset of this id (`split` is appended to it).
 
     Raises:
         DatasetError: if there is no such id, it has no judgments, or it cannot be fetched.
     """
-    import ir_datasets
-
     wanted = source if not split or source.endswith(f"/{split}") else f"{source}/{split}"
     try:
-        dataset = ir_datasets.load(wanted)
-    except KeyError:
+        dataset = open_ir(wanted)
+    except DatasetError:
         raise DatasetError(
             f"unknown dataset {wanted!r}: no such folder, ir_datasets id (beir/scifact/test), suite (beir-13)"
         ) from None
@@ -52,21 +80,22 @@ def ir_dataset(source: str, split: str | None) -> Dataset:
         raise DatasetError(
             f"dataset {wanted!r} has no {' and no '.join(missing)} (another split of it may have)"
         )
-    qrels, queries = _fetched(wanted, lambda: _ir_topics(dataset))
+    qrels, queries = fetched(wanted, lambda: _ir_topics(dataset))
     return Dataset(
         name=wanted,
         source=wanted,
         corpus=Corpus(_IrDocuments(dataset), allow_empty=True),
         test=Split(wanted.rpartition("/")[2], queries, qrels),
         dev=_ir_dev(wanted),
+        drop_own_id=wanted in QUERIES_ARE_DOCUMENTS,
     )
 
 
 def _ir_topics(dataset: Any) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
     qrels: dict[str, dict[str, int]] = {}
-    for judgment in dataset.qrels_iter():
-        qrels.setdefault(judgment.query_id, {})[judgment.doc_id] = int(judgment.relevance)
-    texts = {query.query_id: query.default_text() for query in dataset.queries_iter()}
+    for query_id, doc_id, grade in ir_judgments(dataset):
+        qrels.setdefault(query_id, {})[doc_id] = grade
+    texts = ir_queries(dataset)
     missing = next((query for query in qrels if query not in texts), None)
     if missing is not None:
         raise DatasetError(f"query {missing!r} is judged and has no text")
@@ -90,7 +119,7 @@ def _ir_dev(wanted: str) -> Split | None:
     return None
 
 
-def _fetched(name: str, action: Callable[[], Any]) -> Any:
+def fetched(name: str, action: Callable[[], Any]) -> Any:
     """Whatever a download can raise (requests, zip, checksums, disk) as one line."""
     try:
         return action()

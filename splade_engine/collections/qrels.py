@@ -1,8 +1,16 @@
-"""Relevance judgments, from TREC qrels (`qid 0 docid grade`) or BEIR's tab-separated form with its header."""
+"""Relevance judgments: who is relevant to which query, and how much.
+
+Two forms are told apart without a header: three columns are query, document, grade; four are TREC's query,
+iteration, document, grade. With a header the columns are read by their names, in any order, and columns of
+other names are left out. What could be either is refused: a file that is read wrongly gives numbers all the
+same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from splade_engine.collections.text_lines import read_lines
@@ -11,69 +19,170 @@ from splade_engine.errors import DatasetError
 Qrels = Mapping[str, Mapping[str, int]]
 """Grades by query id and document id."""
 
-_HEADER = ("query-id", "corpus-id", "score")
+# names of columns, lower-cased, with - for _ and space
+_QUERY_NAMES = ("query-id", "qid", "query", "queryid", "q-id", "topic", "topic-id", "topicid")
+_DOCUMENT_NAMES = (
+    *("corpus-id", "doc-id", "docid", "docno", "document-id", "document", "doc", "did", "corpusid"),
+    *("pid", "passage-id", "passageid"),
+)
+_GRADE_NAMES = ("score", "relevance", "rel", "grade", "label", "relevancy", "rating", "judgment", "judgement")
+_NAMES = dict.fromkeys(_QUERY_NAMES, "query") | dict.fromkeys(_DOCUMENT_NAMES, "document")
+_NAMES |= dict.fromkeys(_GRADE_NAMES, "grade")
+_GRADE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DOCUMENTS_PER_ITERATION = 4
+_LARGEST = 2**31 - 1  # trec_eval's grades are C's long, ir_measures' an int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """One line of a file of judgments."""
+
+    line: int
+    query_id: str
+    doc_id: str
+    grade: int
+
+
+def read_judgments(path: str | Path) -> Iterator[Judgment]:
+    """Stream the judgments of a file, in its order, whatever is judged twice included.
+
+    Raises:
+        DatasetError: naming the file and line of what cannot be read one way only.
+    """
+    path = Path(path)
+    columns: _Columns | None = None
+    for number, line in read_lines(path):
+        place = f"{path}:{number}"
+        values = [value.strip() for value in (line.split("\t") if line.count("\t") >= 2 else line.split())]
+        if columns is None:
+            columns = _header(values, place)
+            if columns is not None:
+                continue
+            columns = _Columns.without_header(values, place)
+        yield columns.judgment(values, number, place)
+    if columns is not None:
+        columns.check_iteration(path)
 
 
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
-    """Read judgments; the form is told by the number of columns (three with tabs: BEIR; four: TREC).
+    """All judgments of a file.
 
     Raises:
-        DatasetError: naming the file and line of a malformed line, of a grade that is no integer, or of a
-            pair that is judged twice with different grades.
+        DatasetError: as `read_judgments`; for a pair that is judged twice with different grades; for no
+            judgment at all.
     """
-    path = Path(path)
     out: dict[str, dict[str, int]] = {}
-    for number, line in read_lines(path):
-        columns = _columns(line, f"{path}:{number}")
-        if number == 1 and _is_header(columns):
-            continue
-        query_id, doc_id, text = columns
-        grade = _grade(text, f"{path}:{number}")
-        judged = out.setdefault(query_id, {})
-        if judged.get(doc_id, grade) != grade:
+    for found in read_judgments(path):
+        judged = out.setdefault(found.query_id, {})
+        if judged.setdefault(found.doc_id, found.grade) != found.grade:
             raise DatasetError(
-                f"{path}:{number}: query {query_id!r}, document {doc_id!r} is judged {grade} here "
-                f"and {judged[doc_id]} above"
+                f"{path}:{found.line}: query {found.query_id!r}, document {found.doc_id!r} is judged "
+                f"{found.grade} here and {judged[found.doc_id]} above"
             )
-        judged[doc_id] = grade
     if not out:
         raise DatasetError(f"{path}: no judgments")
     return out
 
 
-def _columns(line: str, place: str) -> tuple[str, str, str]:
-    columns = line.split("\t") if line.count("\t") >= 2 else line.split()
-    columns = [c.strip() for c in columns]
-    if len(columns) == 3:
-        return columns[0], columns[1], columns[2]
-    if len(columns) == 4:
-        return columns[0], columns[2], columns[3]
-    raise DatasetError(
+# ---- which column is which ------------------------------------------------------------------------------
+
+
+class _Columns:
+    """Where query, document and grade stand, and how many columns a line has."""
+
+    def __init__(self, query: int, document: int, grade: int, n: int, iteration: int | None = None) -> None:
+        self.query, self.document, self.grade, self.n = query, document, grade, n
+        self._iteration = iteration
+        self._iterations: dict[str, int] = {}  # value: its first line
+        self._documents: set[str] = set()
+        self._graded = False
+
+    @classmethod
+    def without_header(cls, values: list[str], place: str) -> _Columns:
+        """By the number of columns."""
+        if len(values) == 3:
+            return cls(0, 1, 2, 3)
+        if len(values) == 4:
+            return cls(0, 2, 3, 4, iteration=1)
+        raise _wrong_count(values, place)
+
+    def judgment(self, values: list[str], line: int, place: str) -> Judgment:
+        """The judgment in a line."""
+        if len(values) != self.n:
+            raise _wrong_count(values, place, self.n)
+        query, document = values[self.query], values[self.document]
+        if not query or not document:
+            raise DatasetError(f"{place}: the {'query' if not query else 'document'} id is empty")
+        grade = _grade(values[self.grade], place)
+        if self._iteration is not None:
+            value = values[self._iteration]
+            self._iterations.setdefault("0" if value.lower() == "q0" else value, line)
+            self._documents.add(document)
+            self._graded = self._graded or grade != 0
+        return Judgment(line, query, document, grade)
+
+    def check_iteration(self, path: Path) -> None:
+        """Refuse four columns whose second cannot be TREC's iteration.
+
+        It is 0 or Q0 nearly always; TREC-COVID has the round of judging there, one of ten values for 35,000
+        documents. Where it is neither, the file has another order: ir_datasets, for one, exports query,
+        document, relevance, iteration.
+        """
+        other = next((value for value in self._iterations if value != "0"), None)
+        if other is None:
+            return
+        if self._graded and len(self._documents) >= _DOCUMENTS_PER_ITERATION * len(self._iterations):
+            return
+        raise DatasetError(
+            f"{path}:{self._iterations[other]}: four columns without a header are qid, 0, docid, grade, and "
+            f"{other[:40]!r} is not 0; name the columns in a header: query-id, corpus-id, score"
+        )
+
+
+def _header(values: list[str], place: str) -> _Columns | None:
+    """The columns that a first line names; None where it is a judgment."""
+    names = [value.lower().replace("_", "-").replace(" ", "-") for value in values]
+    found: dict[str, list[int]] = {"query": [], "document": [], "grade": []}
+    for i, name in enumerate(names):
+        if name in _NAMES:
+            found[_NAMES[name]].append(i)
+    if not found["query"] or not found["document"]:
+        if any(_GRADE.fullmatch(values[i]) for i in range(2, len(values))):
+            return None  # a judgment, or something that `without_header` refuses
+        if len(values) in (3, 4):
+            raise DatasetError(
+                f"{place}: grade {values[-1]!r} is not an integer, nor is this a header that names query-id, "
+                "corpus-id and score"
+            )
+        return None
+    if not found["grade"] and len(values) == 3:
+        found["grade"] = [i for i in range(3) if i not in (*found["query"], *found["document"])]
+    for what, places in found.items():
+        if len(places) != 1:
+            given = " and ".join(repr(values[i]) for i in places) or "none"
+            raise DatasetError(f"{place}: the header must name one {what} column, it names {given}")
+    return _Columns(found["query"][0], found["document"][0], found["grade"][0], len(values))
+
+
+def _wrong_count(values: list[str], place: str, wanted: int | None = None) -> DatasetError:
+    if wanted is not None and wanted not in (3, 4):
+        return DatasetError(f"{place}: {len(values)} columns where the header has {wanted}")
+    return DatasetError(
         f"{place}: a judgment has 3 columns (query-id, corpus-id, score) or 4 (qid 0 docid grade), "
-        f"this line {len(columns)}"
+        f"this line {len(values)}" + (f", the first line {wanted}" if wanted else "")
     )
 
 
-def _is_header(columns: tuple[str, str, str]) -> bool:
-    return columns == _HEADER or not _is_number(columns[2])
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _grade(text: str, place: str) -> int:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.5
+    value = float(text) if _GRADE.fullmatch(text) else 0.5
     if not value.is_integer():
-        raise DatasetError(f"{place}: grade {text!r} is not an integer")
+        raise DatasetError(f"{place}: grade {text[:40]!r} is not an integer")
+    if abs(value) > _LARGEST:
+        raise DatasetError(f"{place}: grade {text[:40]!r} is too large")
     return int(value)
+
+
+# ---- do they belong to these queries? -------------------------------------------------------------------
 
 
 def check_queries_join(qrels: Qrels, queries: Iterable[str], qrels_file: Path, queries_file: Path) -> None:
@@ -94,8 +203,5 @@ def check_queries_join(qrels: Qrels, queries: Iterable[str], qrels_file: Path, q
 
 def line_of(path: Path, query_id: str, doc_id: str | None = None) -> int:
     """The first line of a qrels file about a query (and a document), 1 where there is none."""
-    for number, line in read_lines(path):
-        columns = line.split("\t") if line.count("\t") >= 2 else line.split()
-        if columns[0].strip() == query_id and (doc_id is None or doc_id in (c.strip() for c in columns[1:])):
-            return number
-    return 1
+    found = (j.line for j in read_judgments(path) if j.query_id == query_id and doc_id in (None, j.doc_id))
+    return next(found, 1)

@@ -10,13 +10,18 @@ are left out.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from splade_engine.collections.limits import Limits
+from splade_engine.collections.text_lines import check_regular
 from splade_engine.errors import DatasetError
+
+logger = logging.getLogger(__name__)
 
 TEXT_SUFFIXES = (".txt", ".md", ".markdown", ".rst")
 MARKDOWN_SUFFIXES = (".md", ".markdown")
@@ -51,28 +56,58 @@ def read_text_files(source: Path) -> Iterator[Passage]:
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in TEXT_SUFFIXES:
                 file = Path(folder) / name
-                yield from _passages(file, file.relative_to(source).as_posix())
+                if file.is_file():
+                    yield from _passages(file, file.relative_to(source).as_posix())
+                else:  # a pipe, a device, a link to nowhere: reading one could wait for ever
+                    logger.warning("%s: is left out, not a file", readable(str(file)))
+
+
+def readable(name: str) -> str:
+    """A file name as text: bytes that are not UTF-8 become `\\xe9`, so that an id can hold them."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace") if not _is_text(name) else name
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _passages(file: Path, relative: str) -> Iterator[Passage]:
     text = _read(file)
     markdown = file.suffix.lower() in MARKDOWN_SUFFIXES
-    title = (_first_heading(text) if markdown else None) or file.stem
+    relative = readable(relative)
+    title = (_first_heading(text) if markdown else None) or readable(file.stem)
     texts = split_passages(text)
+    longest = Limits.of_environment()
     for number, passage in enumerate(texts, start=1):
+        if len(passage) > longest.document_bytes:
+            raise DatasetError(
+                f"{readable(str(file))}: a passage of more than {longest.document_bytes:,} characters "
+                f"without a space ({longest.hint('document_bytes')})"
+            )
         passage_id = relative if len(texts) == 1 else f"{relative}#{number}"
         yield Passage(passage_id, relative, number, title, passage)
 
 
 def _read(file: Path) -> str:
+    place, limits = readable(str(file)), Limits.of_environment()
     try:
+        check_regular(file)
+        size = file.stat().st_size
+        if size > limits.file_bytes:
+            raise DatasetError(
+                f"{place}: {size:,} bytes, more than {limits.file_bytes:,} ({limits.hint('file_bytes')})"
+            )
         raw = file.read_bytes()
         return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise DatasetError(f"{file}:{line}: invalid UTF-8 (byte 0x{raw[error.start]:02x})") from None
+        raise DatasetError(f"{place}:{line}: invalid UTF-8 (byte 0x{raw[error.start]:02x})") from None
     except OSError as error:
-        raise DatasetError(f"{file}: cannot be read ({error.strerror or error})") from None
+        raise DatasetError(f"{place}: cannot be read ({error.strerror or error})") from None
 
 
 def _first_heading(text: str) -> str | None:

@@ -51,11 +51,33 @@ def test_ids_with_spaces_in_tab_separated_qrels(tmp_path: Path):
     assert read_qrels(tmp_path / "x.tsv") == {"1": {"Global warming:3": 1}}
 
 
-def test_own_ids_are_dropped_where_beir_drops_them(tmp_path: Path, invented: Invented):
-    assert load_dataset(invented.write(tmp_path / "arguana")).drop_own_id
-    assert load_dataset(invented.write(tmp_path / "quora")).drop_own_id
-    assert not load_dataset(invented.write(tmp_path / "scifact")).drop_own_id
-    assert load_dataset(invented.write(tmp_path / "other"), drop_own_id=True).drop_own_id
+@pytest.mark.parametrize("name", ["arguana", "quora", "quora-answers", "scifact"])
+def test_the_name_of_a_folder_does_not_drop_own_ids(tmp_path: Path, invented: Invented, name: str):
+    assert not load_dataset(invented.write(tmp_path / name)).drop_own_id
+    assert load_dataset(tmp_path / name, drop_own_id=True).drop_own_id
+
+
+def test_own_ids_are_dropped_where_the_folder_says_so(collection: Path):
+    (collection / "collection.toml").write_text("drop_own_id = true\n")
+    assert load_dataset(collection).drop_own_id
+    assert not load_dataset(collection, drop_own_id=False).drop_own_id
+    (collection / "collection.toml").write_text("drop_own_id = false\n")
+    assert not load_dataset(collection).drop_own_id
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('drop_own_id = "yes"', "drop_own_id must be true or false, got 'yes'"),
+        ("drop_own = true", "'drop_own' is not known"),
+        ("drop_own_id", "collection.toml: "),
+        ("x = " + "[" * 5000, "collection.toml: "),
+    ],
+)
+def test_bad_settings_of_a_folder_are_one_line(collection: Path, text: str, message: str):
+    (collection / "collection.toml").write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        load_dataset(collection)
 
 
 def test_a_file_beside_the_qrels_that_is_none_is_left_alone(collection: Path, invented: Invented):

@@ -29,8 +29,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from splade_engine.collections.beir import is_collection
 from splade_engine.collections.dataset import Dataset
-from splade_engine.collections.loading import is_collection, load_dataset
+from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.measures.effectiveness import DEFAULT_MEASURES, parse_measures
 from splade_engine.eval.systems.base import parse_system

@@ -1,0 +1,101 @@
+"""The layout of a BEIR folder: which file holds what.
+
+corpus.jsonl[.gz, .zst]       {"_id", "title", "text"}
+queries.jsonl[.gz, .zst]      {"_id", "text"}
+qrels/SPLIT.tsv[.gz, .zst]    query-id, corpus-id, score (or TREC judgments, .txt and .qrels as well)
+collection.toml               what the files cannot say: `drop_own_id = true`
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from splade_engine.errors import DatasetError
+
+_PACKED = ("", ".gz", ".zst")
+BEIR_CORPUS = tuple(f"corpus.jsonl{packed}" for packed in _PACKED)
+BEIR_QUERIES = tuple(f"queries.jsonl{packed}" for packed in _PACKED)
+BEIR_SETTINGS = "collection.toml"
+_QRELS_SUFFIXES = tuple(f"{form}{packed}" for form in (".tsv", ".txt", ".qrels") for packed in _PACKED)
+
+
+def is_collection(folder: Path) -> bool:
+    """Whether the folder has a corpus and queries; judgments are asked for later."""
+    return _first(folder, BEIR_CORPUS) is not None and _first(folder, BEIR_QUERIES) is not None
+
+
+def corpus_file(folder: Path) -> Path:
+    """The documents.
+
+    Raises:
+        DatasetError: if there are none.
+    """
+    return _needed(folder, BEIR_CORPUS)
+
+
+def queries_file(folder: Path) -> Path:
+    """The queries.
+
+    Raises:
+        DatasetError: if there are none.
+    """
+    return _needed(folder, BEIR_QUERIES)
+
+
+def qrels_files(folder: Path) -> dict[str, Path]:
+    """The files of judgments by split, in the order of their names.
+
+    Raises:
+        DatasetError: if there is none.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted((folder / "qrels").glob("*")) if (folder / "qrels").is_dir() else []:
+        suffix = max((s for s in _QRELS_SUFFIXES if file.name.endswith(s)), key=len, default=None)
+        if suffix and file.is_file():
+            found.setdefault(file.name.removesuffix(suffix), file)
+    if not found:
+        raise DatasetError(f"{folder}: no judgments: qrels/test.tsv is missing")
+    return found
+
+
+@dataclass(frozen=True)
+class CollectionSettings:
+    """What `collection.toml` says; None where it says nothing."""
+
+    # the hit whose id is the query's is no answer: the queries are documents of the corpus
+    drop_own_id: bool | None = None
+
+
+def collection_settings(folder: Path) -> CollectionSettings:
+    """The settings of a folder; the defaults where it has no `collection.toml`.
+
+    Raises:
+        DatasetError: if the file cannot be read, or holds something else.
+    """
+    file = folder / BEIR_SETTINGS
+    if not file.is_file():
+        return CollectionSettings()
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise DatasetError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    unknown = next((name for name in table if name != "drop_own_id"), None)
+    if unknown is not None:
+        raise DatasetError(f"{file}: {unknown!r} is not known (drop_own_id is)")
+    value = table.get("drop_own_id")
+    if value is not None and not isinstance(value, bool):
+        raise DatasetError(f"{file}: drop_own_id must be true or false, got {value!r}")
+    return CollectionSettings(value)
+
+
+def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _needed(folder: Path, names: tuple[str, ...]) -> Path:
+    found = _first(folder, names)
+    if found is None:
+        raise DatasetError(f"{folder}: no {names[0]} (or .gz, .zst) in it")
+    return found

@@ -1,0 +1,145 @@
+"""`Document`, and how a record with named fields becomes one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from splade_engine.collections.text_lines import read_lines
+from splade_engine.errors import DatasetError
+
+# what other tools call the two fields that a document must have: pyserini, MS MARCO, TREC, Cohere
+ID_NAMES = ("_id", "id", "docid", "doc_id", "docno", "pid", "document_id", "passage_id")
+TEXT_NAMES = ("text", "contents", "content", "passage", "body")
+_OUR_IDS = ("_id", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One entry of a corpus. Metadata values are whatever JSON can hold."""
+
+    id: str
+    text: str
+    title: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def indexed_text(self) -> str:
+        """What the encoder reads: title, a space, text (the convention of BEIR), without space around it."""
+        return f"{self.title} {self.text}".strip()
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, object]]:
+    """(line number, value) of a file with one JSON value a line.
+
+    Raises:
+        DatasetError: naming file and line of what is not JSON; and as `read_lines`.
+    """
+    return json_values(read_lines(path), str(path))
+
+
+def json_values(lines: Iterable[tuple[int, str]], place: str) -> Iterator[tuple[int, object]]:
+    """The same of numbered lines; `place` begins the messages.
+
+    Raises:
+        DatasetError: naming the line.
+    """
+    for number, line in lines:
+        try:
+            yield number, json.loads(line)
+        except ValueError as error:
+            raise DatasetError(f"{place}:{number}: not JSON ({str(error).splitlines()[0]})") from None
+        except RecursionError:
+            raise DatasetError(f"{place}:{number}: JSON nested too deeply") from None
+
+
+def document_from_record(record: object, place: str) -> Document:
+    """A document from an object with `_id` (or `id`), `text`, perhaps `title`; the rest is metadata.
+
+    Where one of the two is missing, one field with a name that other tools use stands in for it: `docid`,
+    `docno`, `pid`; `contents`, `passage`, `body` (`ID_NAMES`, `TEXT_NAMES`).
+
+    Args:
+        record: the object.
+        place: "file:line", begins the messages.
+
+    Raises:
+        DatasetError: where the id or the text is missing, not a string, or could be one of several fields.
+    """
+    if not isinstance(record, dict):
+        raise DatasetError(f"{place}: an object with id and text is needed, got {shown(record)}")
+    fields = dict(record)
+    id_field, text_name = id_and_text(fields, place)
+    doc_id = text_field(fields, id_field, place, required="_id (or id)")
+    if not doc_id:
+        raise DatasetError(f"{place}: the {id_field} is empty")
+    fields.pop("id", None) if id_field == "_id" and fields.get("id") == doc_id else None
+    text = text_field(fields, text_name, place, required="text")
+    title = text_field(fields, "title", place)
+    nested = fields.pop("metadata", None)
+    if isinstance(nested, dict):
+        fields = {**nested, **fields}
+    elif nested is not None:
+        fields["metadata"] = nested
+    return Document(doc_id, text, title, fields)
+
+
+def id_and_text(names: Iterable[str], place: str) -> tuple[str, str]:
+    """Which of the fields hold id and text; ours where nothing else is there.
+
+    Raises:
+        DatasetError: where two of the names that other tools use are there and ours is not.
+    """
+    present = set(names)
+    if not present.isdisjoint(_OUR_IDS) and "text" in present:  # nearly always: no search
+        return ("_id" if "_id" in present else "id"), "text"
+    own_id = "_id" if "_id" in present else "id" if "id" in present else ""
+    return (
+        own_id or _stand_in(present, ID_NAMES[2:], "id", place),
+        "text" if "text" in present else _stand_in(present, TEXT_NAMES[1:], "text", place),
+    )
+
+
+def _stand_in(present: set[str], names: tuple[str, ...], ours: str, place: str) -> str:
+    found = [name for name in names if name in present]
+    if len(found) > 1:
+        raise DatasetError(f"{place}: the field {ours} is missing, and it could be {' or '.join(found)}")
+    return found[0] if found else ours
+
+
+def text_field(fields: dict[str, Any], name: str, place: str, required: str = "") -> str:
+    """Take a text out of a record, "" where it is missing or null.
+
+    Args:
+        fields: the record; the field is removed from it.
+        name: of the field.
+        place: "file:line", begins the messages.
+        required: how messages name a field that must be there.
+
+    Raises:
+        DatasetError: where it is required and missing, not a string, or no valid text.
+    """
+    value = fields.pop(name, None)
+    if value is None:
+        if required:
+            raise DatasetError(f"{place}: the field {required} is missing")
+        return ""
+    if not isinstance(value, str):
+        raise DatasetError(f"{place}: the field {name} must be a string, got {shown(value)}")
+    if not value.isascii():
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError:
+            raise DatasetError(f"{place}: the field {name} holds half a surrogate pair, not text") from None
+    return value
+
+
+def shown(value: object) -> str:
+    """A value for a message, cut to 60 characters."""
+    if isinstance(value, str | bytes) and len(value) > 200:
+        value = value[:200]
+    text = json.dumps(value, ensure_ascii=True, default=lambda other: type(other).__name__)
+    return text if len(text) <= 60 else text[:57] + "..."
