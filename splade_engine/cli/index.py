@@ -67,6 +67,7 @@ def run(
       splade-engine index ~/notes -o notes-index
       splade-engine index beir/scifact -o scifact --encoder naver/splade-v3
     """
+    from splade_engine.collections.formats import holds_texts
     from splade_engine.index.config import BuildConfig
     from splade_engine.index.disk.publish import refuse_occupied
 
@@ -80,7 +81,7 @@ def run(
         "memory": memory,
         "config": config,
     }
-    if source.suffix.lower() in VECTOR_SUFFIXES and not source.is_dir():
+    if source.suffix.lower() in VECTOR_SUFFIXES and not source.is_dir() and not holds_texts(source):
         index = _from_vectors(source, folder, encoder, building)
     else:
         from splade_engine.collections.corpus import Corpus

@@ -44,8 +44,8 @@ def queries_file(folder: Path) -> Path:
     return _needed(folder, BEIR_QUERIES)
 
 
-def qrels_files(folder: Path) -> dict[str, Path]:
-    """The files of judgments by split, in the order of their names.
+def qrels_files(folder: Path, wanted: str = "test") -> dict[str, Path]:
+    """The files of judgments by split, in the order of their names; `wanted` is named where there is none.
 
     Raises:
         DatasetError: if there is none.
@@ -56,8 +56,20 @@ def qrels_files(folder: Path) -> dict[str, Path]:
         if suffix and file.is_file():
             found.setdefault(file.name.removesuffix(suffix), file)
     if not found:
-        raise DatasetError(f"{folder}: no judgments: qrels/test.tsv is missing")
+        raise DatasetError(f"{folder}: no judgments: qrels/{wanted}.tsv is missing")
     return found
+
+
+def qrels_file(folder: Path, split: str) -> Path:
+    """The judgments of one split.
+
+    Raises:
+        DatasetError: if there are none, naming the splits that have some.
+    """
+    files = qrels_files(folder, split)
+    if split not in files:
+        raise DatasetError(f"{folder / 'qrels' / (split + '.tsv')}: no such file; splits: {', '.join(files)}")
+    return files[split]
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,21 @@ def parquet(path: Path) -> Numbered:
                 yield number, document
 
 
+def holds_texts(path: Path) -> bool:
+    """Whether this is a Parquet file with columns for id and text: others of that suffix hold vectors.
+
+    Raises:
+        DatasetError: if it is no Parquet file.
+    """
+    if path.suffix.lower() != ".parquet" or not path.is_file():
+        return False
+    import pyarrow.parquet as pq
+
+    with _arrow_errors(path):
+        names = set(pq.read_schema(path).names)
+    return not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES)
+
+
 @contextmanager
 def _arrow_errors(path: Path) -> Iterator[None]:
     import pyarrow as pa

@@ -12,7 +12,13 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from splade_engine.collections.beir import collection_settings, corpus_file, qrels_files, queries_file
+from splade_engine.collections.beir import (
+    collection_settings,
+    corpus_file,
+    qrels_file,
+    qrels_files,
+    queries_file,
+)
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.dataset import DEV_SPLITS, Dataset, Split
 from splade_engine.collections.ir_source import ir_dataset
@@ -80,8 +86,7 @@ def _from_folder(folder: Path, split: str | None) -> Dataset:
 def _chosen_split(folder: Path, files: Mapping[str, Path], split: str | None) -> str:
     if split is None:
         split = "test" if "test" in files or len(files) > 1 else next(iter(files))
-    if split not in files:
-        raise DatasetError(f"{folder / 'qrels' / (split + '.tsv')}: no such file; splits: {', '.join(files)}")
+    qrels_file(folder, split)
     return split
 
 

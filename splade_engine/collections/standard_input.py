@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -54,20 +55,25 @@ class StandardInput:
         stream = self._stream or getattr(sys.stdin, "buffer", None)
         if stream is None:
             raise DatasetError(f"{PLACE}: is closed")
-        limits = Limits.of_environment()
-        since_newline = 0
         with disk_errors(tempfile.gettempdir()):
             copy = tempfile.TemporaryFile(prefix="splade-engine-")  # noqa: SIM115
-            while block := stream.read(_BLOCK):
-                copy.write(block)
-                end = block.rfind(b"\n")
-                since_newline = since_newline + len(block) if end < 0 else len(block) - end - 1
-                if since_newline > limits.document_bytes:  # a device, or no text: do not copy it for ever
-                    raise DatasetError(
-                        f"{PLACE}: a line of more than {limits.document_bytes:,} bytes "
-                        f"({limits.hint('document_bytes')})"
-                    )
+            weakref.finalize(self, copy.close)
+            _copy_lines(stream, copy)
         return copy
+
+
+def _copy_lines(stream: IO[bytes], copy: IO[bytes]) -> None:
+    limits = Limits.of_environment()
+    since_newline = 0
+    while block := stream.read(_BLOCK):
+        copy.write(block)
+        end = block.rfind(b"\n")
+        since_newline = since_newline + len(block) if end < 0 else len(block) - end - 1
+        if since_newline > limits.document_bytes:  # a device, or no text: do not copy it for ever
+            raise DatasetError(
+                f"{PLACE}: a line of more than {limits.document_bytes:,} bytes "
+                f"({limits.hint('document_bytes')})"
+            )
 
 
 class _FromTheStart(io.RawIOBase):

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.collections.idf import bm25_idf
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -38,8 +39,7 @@ class CollectionIdf:
     """
 
     def __init__(self, frequencies: NDArray[np.int64], n_docs: int) -> None:
-        idf = np.log1p((n_docs - frequencies + 0.5) / (frequencies + 0.5))
-        self.idf: NDArray[np.float32] = idf.astype(np.float32)
+        self.idf: NDArray[np.float32] = bm25_idf(frequencies, n_docs).astype(np.float32)
         self.share = SHARE * n_docs / (n_docs + PRIOR)
 
     def weigh(self, queries: SparseVectors, table: NDArray[np.float32]) -> SparseVectors:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.collections.idf import bm25_idf as idf_of
 from splade_engine.encoder.query_table import token_weights
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError
@@ -32,8 +33,7 @@ def document_frequencies(
 
 
 def bm25_idf(frequencies: NDArray[np.int64], total: int, unseen: float) -> NDArray[np.float32]:
-    """`ln(1 + (N - n + 0.5) / (n + 0.5))`, as in OpenSearch's idf.json (N passages, n of them holding the
-    term).
+    """BM25's idf, as in OpenSearch's idf.json (N passages, n of them holding the term).
 
     Args:
         frequencies: int64[V], n per term.
@@ -45,8 +45,7 @@ def bm25_idf(frequencies: NDArray[np.int64], total: int, unseen: float) -> NDArr
     """
     if total < 1:
         raise DatasetError("idf: the training data has no documents to count")
-    idf = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
-    return np.where(frequencies > 0, idf, unseen).astype(np.float32)
+    return np.where(frequencies > 0, idf_of(frequencies, total), unseen).astype(np.float32)
 
 
 def read_table(path: Path, tokenizer: TextTokenizer, n_terms: int, missing: float) -> NDArray[np.float32]:

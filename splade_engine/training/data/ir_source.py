@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from splade_engine.collections.ir_source import fetched, ir_judgments, ir_queries, open_ir
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
 from splade_engine.training.data.examples import Example
@@ -32,19 +33,14 @@ class IrDatasetsSource:
     """
 
     def __init__(self, name: str, cache: Path) -> None:
-        import ir_datasets
-
         self.name = name
-        try:
-            self._dataset: Any = ir_datasets.load(name)
-        except KeyError:
-            raise DatasetError(f"{name}: no such file or folder, and not an ir_datasets id") from None
+        self._dataset: Any = open_ir(name)
         if not (self._dataset.has_docpairs() or self._dataset.has_qrels()):
             raise DatasetError(
                 f"{name}: the ir_datasets set has neither document pairs nor judgments to train on"
             )
-        self._queries: dict[str, str] = {q.query_id: q.default_text() for q in self._dataset.queries_iter()}
-        self._store: Any = self._dataset.docs_store()
+        self._queries = fetched(name, lambda: ir_queries(self._dataset))
+        self._store: Any = fetched(name, self._dataset.docs_store)
         self.lines = LineFile(self._written(cache), cache)
 
     def _written(self, cache: Path) -> Path:
@@ -63,9 +59,9 @@ class IrDatasetsSource:
 
     def _judged(self) -> Iterator[list[str]]:
         relevant: dict[str, list[str]] = {}
-        for judgment in self._dataset.qrels_iter():
-            if judgment.relevance > 0:
-                relevant.setdefault(judgment.query_id, []).append(judgment.doc_id)
+        for query_id, doc_id, grade in ir_judgments(self._dataset):
+            if grade > 0:
+                relevant.setdefault(query_id, []).append(doc_id)
         scored: dict[str, list[tuple[float, str]]] = {}
         if self._dataset.has_scoreddocs():
             for row in self._dataset.scoreddocs_iter():

@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.collections import read_documents
+from splade_engine.collections.beir import qrels_file, queries_file
 from splade_engine.collections.qrels import read_qrels
-from splade_engine.errors import DatasetError
 from splade_engine.training.data.collate import Collator
 from splade_engine.training.data.examples import Example
 from splade_engine.training.data.line_file import TextsById
 from splade_engine.training.data.mixture import TrainingSet
-from splade_engine.training.data.sources import QUERY_FILES
 from splade_engine.training.student.encode import encode
 from splade_engine.training.student.student import Student
 
@@ -99,11 +98,9 @@ def folder_probe(folder: Path, n_documents: int, n_queries: int, cache: Path) ->
     Raises:
         DatasetError: naming what is missing.
     """
-    qrels = read_qrels(folder / "qrels" / "test.tsv")
-    name = next((n for n in QUERY_FILES if (folder / n).is_file()), None)
-    if name is None:
-        raise DatasetError(f"{folder}: no queries.jsonl")
-    texts = TextsById(folder / name, cache)
+    judgments = qrels_file(folder, "test")
+    qrels = read_qrels(judgments)
+    texts = TextsById(queries_file(folder), cache)
     chosen = list(qrels)[: n_queries or None]
     judged = {d for q in chosen for d in qrels[q]}
     numbers: dict[str, int] = {}
@@ -113,5 +110,5 @@ def folder_probe(folder: Path, n_documents: int, n_queries: int, cache: Path) ->
             numbers[document.id] = len(documents)
             documents.append(document.indexed_text)
     relevant = tuple({numbers[d]: g for d, g in qrels[q].items() if g > 0 and d in numbers} for q in chosen)
-    place = str(folder / "qrels" / "test.tsv")
+    place = str(judgments)
     return Probe(tuple(texts.get(q, place, "query") for q in chosen), tuple(documents), relevant)

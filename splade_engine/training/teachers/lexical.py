@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from splade_engine.collections.idf import bm25_idf
 from splade_engine.errors import DatasetError, InvalidInputError
 
 _WORD = re.compile(r"[^\W_]+")
@@ -64,7 +65,7 @@ class LexicalTeacher:
     def idf(self, stem: str) -> float:
         """`ln(1 + (N - n + 0.5) / (n + 0.5))`."""
         n = self._frequencies.get(stem, 0)
-        return float(np.log1p((self._total - n + 0.5) / (n + 0.5)))
+        return float(bm25_idf(n, self._total))
 
     def __call__(self, queries: Sequence[str], documents: Sequence[str]) -> Tensor:
         """float32[n, m] scores."""

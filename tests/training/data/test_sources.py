@@ -11,7 +11,7 @@ import pytest
 from splade_engine.errors import DatasetError
 from splade_engine.training.data.examples import Example, example_from_record
 from splade_engine.training.data.ir_source import IrDatasetsSource
-from splade_engine.training.data.sources import open_source
+from splade_engine.training.data.sources import BeirSource, open_source
 from splade_engine.training.recipe.sections import SourceConfig
 from tests.training.made import write_jsonl
 
@@ -154,8 +154,8 @@ def test_beir_folder_with_mined_negatives(tmp_path):
     [
         ("q9\td1\t1\n", r"train.tsv:2: query 'q9' is not in .*queries.jsonl"),
         ("q0\td9\t1\n", r"train.tsv:2: document 'd9' is not in .*corpus.jsonl"),
-        ("q0\td1\tgood\n", r"train.tsv:2: score 'good' is not a number"),
-        ("q0 d1 1\n", r"train.tsv:2: 1 columns; query-id, corpus-id and score are needed"),
+        ("q0\td1\tgood\n", r"train.tsv:2: grade 'good' is not an integer"),
+        ("q0 d1\n", r"train.tsv:2: a judgment has 3 columns \(query-id, corpus-id, score\)"),
         ("q0\td1\t0\n", r"train.tsv: no pair with a score above 0"),
     ],
 )
@@ -165,10 +165,27 @@ def test_bad_qrels(tmp_path, qrels, message):
         source(tmp_path, path=str(folder))
 
 
+@pytest.mark.parametrize(
+    "qrels",
+    [
+        HEADER + "q0\td1\t1\n",
+        "q0 0 d1 1\n",
+        "qid\tdocid\trel\nq0\td1\t1\n",
+        "score\tcorpus-id\tquery-id\n1\td1\tq0\n",
+        "query-id corpus-id score\nq0 d1 1\n",
+        HEADER + "q0\td1\t1\nq0\td99\t1\n",
+    ],
+)
+def test_judgments_are_read_as_evaluation_reads_them(tmp_path, qrels):
+    folder = beir(tmp_path / "set", qrels)
+    source = BeirSource(folder, tmp_path / "cache")
+    assert [source.pair_ids(i) for i in range(len(source))] == [("q0", "d1")]
+
+
 def test_beir_folder_without_training_judgments(tmp_path):
     folder = beir(tmp_path / "set", HEADER)
     (folder / "qrels" / "train.tsv").rename(folder / "qrels" / "test.tsv")
-    with pytest.raises(DatasetError, match=r"set: no qrels/train.tsv"):
+    with pytest.raises(DatasetError, match=r"train.tsv: no such file; splits: test"):
         source(tmp_path, path=str(folder))
 
 

@@ -1,0 +1,322 @@
+"""Corpora under other names and in other formats; what is no corpus; bounds."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import logging
+import os
+import threading
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from splade_engine.collections import Document, read_documents
+from splade_engine.collections.corpus import Corpus
+from splade_engine.collections.formats import holds_texts
+from splade_engine.collections.standard_input import StandardInput
+from splade_engine.errors import DatasetError, InvalidInputError
+
+EXPECTED = [Document("d1", "green tea", "Tea"), Document("d2", "a coffee, black", "")]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def refusal(source: object, **options: object) -> str:
+    with pytest.raises(DatasetError) as caught:
+        list(Corpus(source, **options))  # type: ignore[arg-type]
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("c.tsv", "docid\ttitle\tcontents\nd1\tTea\tgreen tea\nd2\t\ta coffee, black\n"),
+        ("c.tsv", "TITLE\tPassage\tPID\nTea\tgreen tea\td1\n\ta coffee, black\td2\n"),
+        ("c.csv", '_id,title,text\nd1,Tea,green tea\nd2,,"a coffee, black"\n'),
+        ("c.csv", 'contents,docno,title\r\ngreen tea,d1,Tea\r\n"a coffee, black",d2,\r\n'),
+        (
+            "c.jsonl",
+            '{"id": "d1", "contents": "green tea", "title": "Tea"}\n'
+            '{"docid": "d2", "body": "a coffee, black"}',
+        ),
+    ],
+)
+def test_other_names_are_read_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, text: str
+):
+    with caplog.at_level(logging.WARNING):
+        assert list(read_documents(write(tmp_path / name, text))) == EXPECTED
+    said = [r.getMessage() for r in caplog.records]
+    assert all("is read as the id" in line for line in said)
+    assert bool(said) == ("_id,title,text" not in text)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("c.tsv", "docid\tstory\nd1\tgreen tea\n", ":1: looks like a header, and names no column for a text"),
+        ("c.tsv", "key\ttext\nd1\tgreen tea\n", ":1: looks like a header, and names no column for an id"),
+        ("c.tsv", "id\ttext\ttext\n1\ta\tb\n", ":1: the header names a column twice"),
+        ("c.tsv", "docid\tpid\ttext\n1\ta\tb\n", ":1: the field id is missing, and it could be docid or pid"),
+        ("c.csv", "1,green tea\n", ":1: a CSV file needs a header that names id and text"),
+        ("c.csv", "id,text\n1,a,b\n", ":2: 3 columns where 2 were expected"),
+        ("c.csv", 'id,text\n1,"a\n', "not CSV (unexpected end of data)"),
+        (
+            "c.jsonl",
+            '{"id": "1", "body": "a", "contents": "b"}',
+            ":1: the field text is missing, and it could be",
+        ),
+        ("c.jsonl", '{"id": "1", "story": "a"}', ":1: the field text is missing"),
+        ("c.jsonl", '{"id": 1, "contents": "a"}', ":1: the field id must be a string, got 1"),
+        ("c.jsonl", '{"id": "\\ud800", "text": "a"}', ":1: the field id holds half a surrogate pair"),
+        ("c.xlsx", "x", "the format .xlsx is not known; readable are JSONL, TSV, CSV"),
+    ],
+)
+def test_what_is_ambiguous_is_refused(tmp_path: Path, name: str, text: str, message: str):
+    assert message in refusal(write(tmp_path / name, text))
+
+
+def test_a_tsv_document_of_one_word_is_no_header(tmp_path: Path):
+    assert [d.id for d in read_documents(write(tmp_path / "c.tsv", "d1\ttext\nd2\tbody\n"))] == ["d1", "d2"]
+
+
+def test_paragraphs_within_quotes_stay(tmp_path: Path):
+    path = write(tmp_path / "c.csv", 'id,text,year\n1,"one\n\ntwo ""quoted""",1999\n\n2,b,\n')
+    one, two = read_documents(path)
+    assert one == Document("1", 'one\n\ntwo "quoted"', "", {"year": "1999"})
+    assert two.text == "b"
+
+
+def test_parquet(tmp_path: Path):
+    rows = {
+        "_id": ["a", "b"],
+        "title": [None, "B"],
+        "text": ["tea", "coffee"],
+        "year": [1999, None],
+        "day": [date(2026, 1, 2), None],
+        "tags": [["x", "y"], None],
+    }
+    pq.write_table(pa.table(rows), tmp_path / "c.parquet")
+    one, two = read_documents(tmp_path / "c.parquet")
+    assert one == Document("a", "tea", "", {"year": 1999, "day": "2026-01-02", "tags": ["x", "y"]})
+    assert two == Document("b", "coffee", "B", {})
+
+
+def test_parquet_with_numbers_as_ids(tmp_path: Path):
+    pq.write_table(pa.table({"docid": [7, 10**17 + 1], "contents": ["a", "b"]}), tmp_path / "c.parquet")
+    assert [d.id for d in read_documents(tmp_path / "c.parquet")] == ["7", "100000000000000001"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"docid": [1.0], "text": ["a"]}, "row 1: the field docid must be a string, got 1.0"),
+        ({"id": [True], "text": ["a"]}, "row 1: the field id must be a string, got true"),
+        ({"id": ["1", "1"], "text": ["a", "b"]}, "duplicate id '1'"),
+        ({"id": ["1"], "text": [""]}, "neither title nor text"),
+        ({"key": ["1"], "text": ["a"]}, "row 1: the field _id (or id) is missing"),
+    ],
+)
+def test_bad_parquet_rows(tmp_path: Path, columns: dict[str, list[object]], message: str):
+    pq.write_table(pa.table(columns), tmp_path / "c.parquet")
+    assert message in refusal(tmp_path / "c.parquet")
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts"),
+    [
+        (("_id", "text"), True),
+        (("docno", "body", "x"), True),
+        (("id", "terms", "weights"), False),
+        (("text",), False),
+    ],
+)
+def test_a_parquet_file_of_texts_is_told_from_one_of_vectors(tmp_path: Path, columns, texts: bool):
+    pq.write_table(pa.table({name: ["a"] for name in columns}), tmp_path / "c.parquet")
+    assert holds_texts(tmp_path / "c.parquet") is texts
+
+
+def test_damaged_parquet_is_one_line(tmp_path: Path):
+    pq.write_table(pa.table({"id": ["1"] * 1, "text": ["a"]}), tmp_path / "c.parquet")
+    whole = (tmp_path / "c.parquet").read_bytes()
+    for cut in (0, 4, len(whole) // 2, len(whole) - 3):
+        (tmp_path / "c.parquet").write_bytes(whole[:cut])
+        assert "not readable as Parquet" in refusal(tmp_path / "c.parquet")
+
+
+# ---- standard input -------------------------------------------------------------------------------------
+
+
+class Stdin:
+    def __init__(self, data: bytes) -> None:
+        self.buffer = io.BytesIO(data)
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'\n{"_id": "d1", "text": "green tea", "title": "Tea"}\n{"_id": "d2", "text": "a coffee, black"}\n',
+        b'\xef\xbb\xbf{"_id": "d1", "text": "green tea", "title": "Tea"}\n'
+        b'{"_id": "d2", "text": "a coffee, black"}',
+        b"d1\tTea\tgreen tea\nd2\t\ta coffee, black\n",
+        b"id\ttitle\ttext\nd1\tTea\tgreen tea\nd2\t\ta coffee, black\n",
+    ],
+)
+def test_standard_input_is_read_as_often_as_needed(monkeypatch: pytest.MonkeyPatch, data: bytes, name: str):
+    monkeypatch.setattr("sys.stdin", Stdin(data))
+    corpus = Corpus(name)
+    assert corpus.survey().n_docs == 2
+    assert list(corpus) == EXPECTED
+    assert list(zip(corpus, corpus, strict=True)) == list(zip(EXPECTED, EXPECTED, strict=True))
+
+
+def test_standard_input_names_its_line(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stdin", Stdin(b'{"_id": "1", "text": "a"}\n{"_id": "1", "text": "b"}\n'))
+    assert refusal("-") == "<standard input>:2: duplicate id '1', first on line 1"
+    monkeypatch.setattr("sys.stdin", Stdin(b""))
+    assert refusal(Path("-")) == "<standard input>: empty corpus, not one document"
+
+
+def test_endless_input_is_not_copied_for_ever(monkeypatch: pytest.MonkeyPatch):
+    class Endless(io.RawIOBase):
+        def read(self, n: int = -1) -> bytes:
+            return bytes(n)
+
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_DOCUMENT_BYTES", "5000000")
+    with pytest.raises(DatasetError, match=r"<standard input>: a line of more than 5,000,000 bytes"):
+        list(StandardInput(Endless()).numbered())  # type: ignore[arg-type]
+
+
+# ---- what is no corpus ----------------------------------------------------------------------------------
+
+
+class Frame:
+    """What a table looks like from outside: iterating gives the names of its columns."""
+
+    columns = ("id", "text")
+
+    def __iter__(self):
+        return iter(self.columns)
+
+    def to_dict(self, orient: str) -> list[dict[str, str]]:
+        return [{"id": "1", "text": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"d1": "green tea"}, "the corpus is a mapping: give records"),
+        (
+            pa.table({"_id": ["a"], "text": ["tea"]}),
+            "the corpus is a table: give its rows, table.to_pylist()",
+        ),
+        (Frame(), 'the corpus is a table: give its rows, frame.to_dict("records")'),
+        ({"one", "two"}, "the corpus is a set"),
+        (None, "the corpus is NoneType: give a path"),
+        (b"tea", "the corpus is bytes: give texts, or a path"),
+        (7, "the corpus is int: give a path"),
+        (Document("a", "b"), "the corpus is one document: give a list"),
+        ([None], "document 0: an object with id and text is needed, got null"),
+        ([7], "document 0: an object with id and text is needed, got 7"),
+        ([["a", "b"]], "document 0: an object with id and text is needed"),
+        ([b"tea"], "document 0: an object with id and text is needed"),
+        (["a\ud800"], "document 0: its text holds half a surrogate pair"),
+        ([Document("\ud800", "b")], "document 0: its id holds half a surrogate pair"),
+        ([Document(7, "b")], "document 0: its id must be a text, got 7"),  # type: ignore[arg-type]
+        ([Document("7", None)], "document 0: its text must be a text, got null"),  # type: ignore[arg-type]
+        ([Document("", "b")], 'document 0: its id must be a text, got ""'),
+    ],
+)
+def test_other_containers_are_refused(source: object, message: str):
+    assert message in refusal(source)
+
+
+def test_what_the_messages_advise_works():
+    corpus = {"d1": "green tea"}
+    assert list(Corpus([{"_id": i, "text": t} for i, t in corpus.items()])) == [Document("d1", "green tea")]
+    assert list(Corpus(pa.table({"_id": ["a"], "text": ["tea"]}).to_pylist())) == [Document("a", "tea")]
+    assert list(Corpus(Frame().to_dict("records"))) == [Document("1", "a")]
+
+
+# ---- pipes, devices, sizes ------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("name", ["c.jsonl", "c.tsv", "c.jsonl.gz", "c.parquet", "c.txt", "c.unknown"])
+def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / name)
+    found: list[str] = []
+    reader = threading.Thread(target=lambda: found.append(refusal(tmp_path / name)), daemon=True)
+    reader.start()
+    reader.join(10)
+    assert found and "a named pipe, not a file" in found[0] and "give -" in found[0]
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no devices here")
+@pytest.mark.parametrize("name", ["/dev/zero", "/dev/null"])
+def test_a_device_is_refused(tmp_path: Path, name: str):
+    assert "a device, not a file" in refusal(name)
+    (tmp_path / "corpus.jsonl").symlink_to(name)
+    assert "a device, not a file" in refusal(tmp_path / "corpus.jsonl")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_among_notes_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    os.mkfifo(tmp_path / "a.md")
+    (tmp_path / "b.md").symlink_to("nowhere")
+    write(tmp_path / "c.md", "some text")
+    assert [d.id for d in read_documents(tmp_path)] == ["c.md"]
+    assert [r.getMessage().partition("/test_a")[2][-24:] for r in caplog.records] != []
+
+
+def test_a_bomb_of_empty_lines_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(b"\n" * 3_000_000))
+    assert ":1000001: 1,000,001 blank lines in a row (SPLADE_ENGINE_MAX_BLANK_LINES sets another bound)" in (
+        refusal(tmp_path / "c.jsonl.gz")
+    )
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_BLANK_LINES", "4000000")
+    assert "empty corpus" in refusal(tmp_path / "c.jsonl.gz")
+
+
+def test_a_document_that_is_too_large_names_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    lines = [json.dumps({"_id": "1", "text": "a"}), json.dumps({"_id": "2", "text": "b " * 6_000_000})]
+    path = write(tmp_path / "c.jsonl", "\n".join(lines))
+    assert refusal(path) == (
+        f"{path}:2: a line of more than 10,000,000 bytes "
+        "(SPLADE_ENGINE_MAX_DOCUMENT_BYTES sets another bound)"
+    )
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_DOCUMENT_BYTES", "20000000")
+    assert len(list(Corpus(path))) == 2
+
+
+def test_a_text_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_FILE_BYTES", "1000")
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_DOCUMENT_BYTES", "100")
+    path = write(tmp_path / "a.txt", "word " * 300)
+    assert "1,500 bytes, more than 1,000 (SPLADE_ENGINE_MAX_FILE_BYTES sets another bound)" in refusal(path)
+    assert "a passage of more than 100 characters" in refusal(write(tmp_path / "b.txt", "x" * 200))
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1e6", "9" * 30])
+def test_a_bound_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str):
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_DOCUMENT_BYTES", value)
+    with pytest.raises(InvalidInputError, match="SPLADE_ENGINE_MAX_DOCUMENT_BYTES must be a whole number"):
+        list(Corpus(write(tmp_path / "c.jsonl", '{"_id": "1", "text": "a"}')))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file names are text there")
+def test_file_names_that_are_not_utf8(tmp_path: Path):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.md")).write_text("green tea")
+    (document,) = read_documents(tmp_path)
+    assert document == Document("caf\\xe9.md", "green tea", "caf\\xe9", {"path": "caf\\xe9.md", "passage": 1})

@@ -1,0 +1,135 @@
+"""Judgments: every order is read as it is named, or refused."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splade_engine.collections.qrels import line_of, read_judgments, read_qrels
+from splade_engine.errors import DatasetError
+
+TRUTH = {"6": {"1": 1}, "5": {"2": 1}, "4": {"3": 1, "5": 0}}
+ROWS = [("6", "1", "1"), ("5", "2", "1"), ("4", "3", "1"), ("4", "5", "0")]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def table(order: tuple[str, ...], names: dict[str, str], separator: str = "\t") -> str:
+    columns = {"query": 0, "document": 1, "grade": 2}
+    lines = [separator.join(names[name] for name in order)]
+    for number, row in enumerate(ROWS, 1):
+        cells = {name: row[i] for name, i in columns.items()} | {"index": str(number), "iteration": "0"}
+        lines.append(separator.join(cells[name] for name in order))
+    return "\n".join(lines) + "\n"
+
+
+BEIR = {"query": "query-id", "document": "corpus-id", "grade": "score", "index": "", "iteration": "iteration"}
+IR_DATASETS = BEIR | {"query": "query_id", "document": "doc_id", "grade": "relevance"}
+MSMARCO = BEIR | {"query": "qid", "document": "pid", "grade": "label"}
+OTHERS = BEIR | {"query": "Topic", "document": "DOCNO", "grade": "Rel"}
+
+
+@pytest.mark.parametrize("names", [BEIR, IR_DATASETS, MSMARCO, OTHERS], ids=lambda n: n["query"])
+@pytest.mark.parametrize("order", list(permutations(("query", "document", "grade"))), ids="-".join)
+def test_a_header_is_read_by_its_names_in_any_order(tmp_path: Path, names: dict[str, str], order):
+    for separator in ("\t", " "):
+        assert read_qrels(write(tmp_path / "x.tsv", table(order, names, separator))) == TRUTH
+
+
+@pytest.mark.parametrize("order", list(permutations(("query", "document", "grade", "iteration"))))
+def test_four_named_columns_in_any_order(tmp_path: Path, order):
+    assert read_qrels(write(tmp_path / "x.tsv", table(order, IR_DATASETS))) == TRUTH
+
+
+def test_columns_of_other_names_are_left_out(tmp_path: Path):
+    text = table(("index", "query", "document", "grade"), BEIR)  # pandas' to_csv with its index
+    assert read_qrels(write(tmp_path / "x.tsv", text)) == TRUTH
+
+
+def test_without_a_header_three_columns_are_beirs_and_four_are_trecs(tmp_path: Path):
+    three = "".join(f"{q}\t{d}\t{g}\n" for q, d, g in ROWS)
+    assert read_qrels(write(tmp_path / "x.tsv", three)) == TRUTH
+    for iteration in ("0", "Q0", "q0"):
+        four = "".join(f"{q} {iteration} {d} {g}\n" for q, d, g in ROWS)
+        assert read_qrels(write(tmp_path / "x.qrels", four)) == TRUTH
+    assert read_qrels(write(tmp_path / "x.qrels", "6  0  1   1\n5 Q0 2 1\n")) == {
+        "6": {"1": 1},
+        "5": {"2": 1},
+    }
+
+
+def test_the_rounds_of_trec_covid_are_iterations(tmp_path: Path):
+    rounds = ("0.5", "1", "1.5", "2")
+    text = "".join(f"{i % 3 + 1} {rounds[i % 4]} doc{i} {i % 3}\n" for i in range(40))
+    assert sum(map(len, read_qrels(write(tmp_path / "x.txt", text)).values())) == 40
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        # ir_datasets' export: query, document, relevance, iteration
+        (
+            "6\t1\t1\t0\n5\t2\t1\t0\n4\t3\t1\t0\n4\t5\t1\t0\n",
+            r"x:1: four columns .* '1' is not 0; name the col",
+        ),
+        ("6 1 1 0\n", "x:1: four columns without a header are qid, 0, docid, grade"),
+        ("".join(f"q{i} d{i} {i % 3} 0\n" for i in range(60)), "x:1: four columns without a header"),
+        ("6\t1\trelevant\n5\t2\t1\n", "x:1: grade 'relevant' is not an integer, nor is this a header"),
+        ("6\t0\t1\trelevant\n", "x:1: grade 'relevant' is not an integer"),
+        (
+            "query-id\tdocid\tcorpus-id\tscore\nq\ta\tb\t1\n",
+            "must name one document column, it names 'docid'",
+        ),
+        (
+            "query-id\tcorpus-id\tscore\tlabel\nq\ta\t1\t0\n",
+            "must name one grade column, it names 'score' and",
+        ),
+        ("query-id\tcorpus-id\ta\tb\nq\td\t1\t0\n", "must name one grade column, it names none"),
+        ("a\tb\tc\td\te\n", "x:1: a judgment has 3 columns"),
+        ("q\td\t1\nq 0 e 1\n", "x:2: a judgment has 3 columns .*, this line 4, the first line 3"),
+        ("q\t\t1\n", "x:1: the document id is empty"),
+        ("q\td\t1e400\n", "x:1: grade '1e400' is not an integer"),
+        ("q\td\t1e300\n", "x:1: grade '1e300' is too large"),
+        ("q\td\t1_0\n", "x:1: grade '1_0' is not an integer"),
+        ("q\td\tnan\n", "x:1: grade 'nan' is not an integer"),
+        ("q\td\t0.5\n", r"x:1: grade '0\.5' is not an integer"),
+        ("q\td\t1\nq\td\t0\n", "x:2: query 'q', document 'd' is judged 0 here and 1 above"),
+        ("", "x: no judgments"),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused(tmp_path: Path, text: str, message: str):
+    with pytest.raises(DatasetError, match=message):
+        read_qrels(write(tmp_path / "x", text))
+
+
+def test_a_judgment_knows_its_line(tmp_path: Path):
+    path = write(tmp_path / "x.tsv", "query-id\tcorpus-id\tscore\n\nq1\ta b\t2\nq1\td\t0\n")
+    assert [(j.line, j.query_id, j.doc_id, j.grade) for j in read_judgments(path)] == [
+        (3, "q1", "a b", 2),
+        (4, "q1", "d", 0),
+    ]
+    assert line_of(path, "q1") == 3
+    assert line_of(path, "q1", "d") == 4
+    assert line_of(path, "q2") == 1
+
+
+IDS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1).map(str.strip)
+
+
+@given(st.dictionaries(IDS.filter(bool), st.dictionaries(IDS.filter(bool), st.integers(-2, 4), min_size=1)))
+def test_any_id_without_a_tab_survives(tmp_path_factory: pytest.TempPathFactory, qrels):
+    path = tmp_path_factory.mktemp("qrels") / "x.tsv"
+    lines = [f"{q}\t{d}\t{g}\n" for q, judged in qrels.items() for d, g in judged.items()]
+    path.write_text("query-id\tcorpus-id\tscore\n" + "".join(lines), encoding="utf-8", newline="")
+    if not lines:
+        with pytest.raises(DatasetError, match="no judgments"):
+            read_qrels(path)
+    else:
+        assert read_qrels(path) == qrels
