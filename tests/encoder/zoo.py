@@ -313,6 +313,25 @@ def echo(folder: Path) -> None:
     write_tokenizer(folder)
 
 
+def bge_m3(folder: Path) -> None:
+    """XLM-RoBERTa, its sparse head as published, and the modules of its dense side."""
+    import torch
+    import transformers
+
+    torch.manual_seed(6)
+    config = transformers.XLMRobertaConfig(
+        vocab_size=len(VOCABULARY), hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=66, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    )  # fmt: skip
+    transformers.XLMRobertaModel(config).save_pretrained(folder)
+    write_tokenizer(folder)
+    head = torch.nn.Linear(WIDTH, 1)
+    head.weight.data.mul_(4)
+    torch.save(head.state_dict(), folder / "sparse_linear.pt")
+    write(folder / "1_Pooling" / "config.json", {"pooling_mode_cls_token": True})
+    modules(folder, ("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
+
+
 def modules(folder: Path, *entries: tuple[str, str]) -> None:
     """modules.json of (path, class name) entries."""
     rows = [{"idx": i, "name": str(i), "path": p, "type": ST + t} for i, (p, t) in enumerate(entries)]
@@ -352,6 +371,7 @@ ZOO: dict[str, Callable[[Path], None]] = {
     "st-idf": st_idf,
     "st-pair": st_pair,
     "st-csr": st_csr,
+    "bge-m3": bge_m3,
     "unicoil": scalar("UniCoilEncoder"),
     "deepimpact": scalar("DeepImpact"),
     "echo": echo,

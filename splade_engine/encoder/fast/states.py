@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor
 
-from splade_engine.encoder.backbone import Backbone, load_backbone
-from splade_engine.encoder.fast.packed import PackedBert, load_packed
+from splade_engine.encoder.backbone import Backbone, load_backbone, load_pretrained
+from splade_engine.encoder.fast.packed import PackedBert, PackedBody, load_packed, load_packed_body
 from splade_engine.encoder.place import Place
 from splade_engine.encoder.rows import padded
 
@@ -63,6 +64,57 @@ class PaddedStates:
         ids, mask = padded(batch, self._place.device)
         hidden = self._backbone.hidden(ids, mask)[mask.bool()]
         return hidden, self._backbone.transform(hidden)
+
+
+class Hidden(Protocol):
+    """The body of a model alone.
+
+    Attributes:
+        width: H, of a state.
+    """
+
+    width: int
+
+    def __call__(self, batch: Sequence[Ids]) -> Tensor:
+        """Last hidden states dtype[T, H], the tokens of all texts one after the other."""
+
+
+class PackedHidden:
+    """`PackedBody`: nothing is computed for padding."""
+
+    def __init__(self, body: PackedBody) -> None:
+        self._body, self.width = body, body.width
+
+    def __call__(self, batch: Sequence[Ids]) -> Tensor:
+        """See `Hidden`."""
+        return self._body.hidden(batch)
+
+
+class PaddedHidden:
+    """transformers' model on padded batches."""
+
+    def __init__(self, body: Any, place: Place) -> None:
+        self._body, self._place = body, place
+        self.width = int(body.config.hidden_size)
+
+    def __call__(self, batch: Sequence[Ids]) -> Tensor:
+        """See `Hidden`."""
+        ids, mask = padded(batch, self._place.device)
+        states: Tensor = self._body(input_ids=ids, attention_mask=mask).last_hidden_state
+        return states[mask.bool()]
+
+
+def load_hidden(folder: Path, place: Place) -> Hidden:
+    """The body of the model in a folder: packed on a processor if its architecture can be.
+
+    Raises:
+        CheckpointError: if it cannot be built.
+    """
+    packed = load_packed_body(folder, place.dtype) if place.device.type == "cpu" else None
+    if packed is not None:
+        return PackedHidden(packed)
+    body = load_pretrained(folder, "AutoModel", place.dtype)
+    return PaddedHidden(body.to(place.device).eval(), place)
 
 
 def load_states(checkpoint: Checkpoint, place: Place) -> States:

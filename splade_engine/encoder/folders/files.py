@@ -34,9 +34,12 @@ def require_weights(folder: Path) -> None:
         return
     pickled = sorted(p.name for p in folder.glob("*.bin"))
     if pickled:
+        found = read_json(folder / "config.json", optional=True).get("architectures")
+        body = isinstance(found, list) and str(found[:1]).endswith("Model']")
+        auto = "AutoModel" if body else "AutoModelForMaskedLM"
         raise CheckpointError(
             f"{folder}: weights only in {pickled[0]}, a pickle that can run code when it is read; "
-            f"convert it in an environment you trust: transformers.AutoModelForMaskedLM"
+            f"convert it in an environment you trust: transformers.{auto}"
             f".from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r}) writes model.safetensors"
         )
     raise CheckpointError(f"{folder}: no model.safetensors")

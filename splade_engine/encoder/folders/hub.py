@@ -13,8 +13,9 @@ logger = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).parents[2] / "models" / "default"
 
-# Never the pickled weights, nor the other frameworks' copies of them
-_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "README.md")
+# Never the pickled weights, nor the other frameworks' copies of them; BGE-M3's head is read without running
+# it (`torch_file.py`)
+_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "sparse_linear.pt", "README.md")
 # Published in two repositories, which no file of theirs says
 _QUERY_HALVES = {
     f"naver/efficient-splade-{size}-doc": f"naver/efficient-splade-{size}-query"

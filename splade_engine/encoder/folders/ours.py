@@ -146,12 +146,13 @@ def write_table(table: NDArray[np.float32], path: Path) -> None:
 
 def write_copy(checkpoint: Checkpoint, out: Path) -> None:
     """A checkpoint of a kind that sentence-transformers has no modules for, written as the folder that it is:
-    with a section where it had one, else recognised again by its tensors and configs.
+    with a section that says its settings, or recognised again by its tensors where queries are its own
+    matter.
     """
     from splade_engine.encoder.tokens import TextTokenizer
 
     config = read_json(checkpoint.model_folder / "config.json")
-    if SECTION in config:
+    if SECTION in config or checkpoint.query is None:
         config[SECTION] = section_of(checkpoint.kind, checkpoint.settings)
         if isinstance(checkpoint.query, QueryTable) and checkpoint.query.weights is not None:
             shutil.copyfile(checkpoint.query.weights, out / checkpoint.query.weights.name)
