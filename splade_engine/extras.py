@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib import metadata
 
 from splade_engine.errors import MissingExtraError
 
@@ -69,6 +68,8 @@ def install_command(module: str) -> str:
 @cache
 def _is_core() -> bool:
     """Whether the distribution that is installed is the light one."""
+    from importlib import metadata  # 30 ms, for a message
+
     names = {"splade-engine": False, "splade-engine-core": False}
     for name in names:
         try:

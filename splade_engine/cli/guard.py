@@ -21,6 +21,7 @@ import typer
 from splade_engine.cli import output
 from splade_engine.cli.interrupts import INTERRUPTED, interrupts
 from splade_engine.errors import SpladeEngineError
+from splade_engine.extras import missing_extra
 
 FAILURE, BAD_INPUT = 1, 2
 BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports for `cat file | head -1`
@@ -70,6 +71,10 @@ def told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, SpladeEngineError):
         plain = getattr(error, "strerror", None)  # an OSError's own text begins with "[Errno 28]"
         return str(plain or error), error.exit_code
+    if isinstance(error, ModuleNotFoundError):
+        missing = missing_extra(error, "this command")
+        if missing is not None:
+            return str(missing), missing.exit_code
     if isinstance(error, UsageError):
         return _usage(error), BAD_INPUT
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.extras import needed
 from splade_engine.vectors.checks import check_entries, check_shapes, checked_integers, checked_n_terms
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ class SparseVectors:
 
     def to_scipy(self) -> csr_array:
         """scipy.sparse.csr_array of shape (n, n_terms), float32."""
-        from scipy.sparse import csr_array
+        with needed("to_scipy"):
+            from scipy.sparse import csr_array
 
         return csr_array(
             (self.weights.copy(), self.terms.copy(), self.indptr.copy()), (len(self), self.n_terms)
@@ -279,7 +281,8 @@ class SparseVectors:
 
     def to_torch(self) -> torch.Tensor:
         """torch.sparse_coo tensor of shape (n, n_terms), float32, on the CPU."""
-        import torch
+        with needed("to_torch"):
+            import torch
 
         rows = np.repeat(np.arange(len(self)), self.row_nnz)
         places = torch.from_numpy(np.stack((rows, self.terms.astype(np.int64))))
