@@ -40,7 +40,7 @@ MOVED = {
     "splade_engine.eval.dataset": "splade_engine.collections.dataset",
     "splade_engine.eval.datasets": "splade_engine.collections.loading",
     "splade_engine.eval.dense": "splade_engine.eval.systems.dense",
-    "splade_engine.eval.dense_model": "splade_engine.eval.systems.dense_model",
+    "splade_engine.eval.dense_model": "splade_engine.encoder.dense",
     "splade_engine.eval.distractors": "splade_engine.collections.distractors",
     "splade_engine.eval.experiment": "splade_engine.eval.run.experiment",
     "splade_engine.eval.explain": "splade_engine.eval.report.explain",

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -210,29 +211,21 @@ def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
         CheckpointError: if it cannot be built, or a weight other than the pooler's is missing.
     """
     import transformers
-    from transformers.utils import logging
 
-    hf_logging: Any = logging  # its functions carry no types
     loader: Any = getattr(transformers, auto)
-    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
-    hf_logging.set_verbosity_error()  # unused pooler weights are expected, and missing ones raise below
     try:
-        model, info = loader.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        with quiet_transformers():  # unused pooler weights are expected, and missing ones raise below
+            model, info = loader.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{folder}: cannot build the model: {reason}") from error
-    finally:
-        hf_logging.set_verbosity(verbosity)
-        if bars:
-            hf_logging.enable_progress_bar()
     missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
     if missing:
         raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")

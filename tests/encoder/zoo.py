@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -330,6 +330,34 @@ def bge_m3(folder: Path) -> None:
     torch.save(head.state_dict(), folder / "sparse_linear.pt")
     write(folder / "1_Pooling" / "config.json", {"pooling_mode_cls_token": True})
     modules(folder, ("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
+
+
+def write_dense(
+    folder: Path, pooling: str = "mean", vocabulary: Sequence[str] = VOCABULARY, **options: Any
+) -> Path:
+    """A sentence-transformers folder with random weights, far enough from zero that texts differ."""
+    tiny_bert.write_bert(folder, vocabulary, seed=7, num_hidden_layers=2, initializer_range=0.5)
+    modules = [("Transformer", ""), ("Pooling", "1_Pooling"), *options.get("modules", [])]
+    listed = [
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for i, (name, path) in enumerate(modules)
+    ]
+    (folder / "modules.json").write_text(json.dumps(listed))
+    modes = {
+        "mean": "pooling_mode_mean_tokens",
+        "cls": "pooling_mode_cls_token",
+        "max": "pooling_mode_max_tokens",
+    }
+    entry = {"word_embedding_dimension": 32, **{name: m == pooling for m, name in modes.items()}}
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(entry))
+    (folder / "sentence_bert_config.json").write_text(
+        json.dumps({"max_seq_length": options.get("length", 24)})
+    )
+    if "prompts" in options:
+        config_file = folder / "config_sentence_transformers.json"
+        config_file.write_text(json.dumps({"prompts": options["prompts"]}))
+    return folder
 
 
 def modules(folder: Path, *entries: tuple[str, str]) -> None:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.fast.packed import PackedBody, load_packed_body
 from splade_engine.encoder.fast.pooling import mean_states
-from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.runner import single_threaded
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 
@@ -38,13 +37,15 @@ class PackedDense:
         dtype: what the products are computed in, `bfloat16` or `float32`.
     """
 
+    engine = "packed"
+
     def __init__(self, body: PackedBody, tokenizer: TextTokenizer, *, first: bool) -> None:
         self._body, self._tokenizer, self._first = body, tokenizer, first
         self.max_length, self.width = tokenizer.max_length, body.width
         self.dtype = str(body.dtype).removeprefix("torch.")
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32[n, width], rows of length one."""
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
+        """float32[n, width], rows of length one; documents and queries are encoded alike."""
         ids, _ = self._tokenizer.encode(list(texts))
         lengths = [len(tokens) for tokens in ids]
         workers = torch.get_num_threads()
@@ -75,26 +76,14 @@ class PackedDense:
         return vectors
 
 
-def load_packed_dense(folder: Path, pooling: str, dtype: torch.dtype, max_length: int) -> PackedDense | None:
-    """The sentence encoder of a folder.
-
-    Args:
-        folder: of the transformer and its tokenizer.
-        pooling: `mean` or `cls`; any other is left to others.
-        dtype: of the products.
-        max_length: tokens per text.
-
-    Returns:
-        None for an architecture or a pooling that this does not compute.
+def load_packed_dense(
+    folder: Path, tokenizer: TextTokenizer, dtype: torch.dtype, *, first: bool
+) -> PackedDense | None:
+    """The sentence encoder of a folder, pooled by its first token or by mean; None for an architecture that
+    `PackedBody` does not compute.
 
     Raises:
         CheckpointError: if a file is missing or not readable.
     """
-    if pooling not in ("mean", "cls"):
-        return None
     body = load_packed_body(folder, dtype)
-    if body is None:
-        return None
-    sentence = read_json(folder / "sentence_bert_config.json", optional=True)
-    tokenizer = TextTokenizer(folder, max_length, lowercase=bool(sentence.get("do_lower_case")))
-    return PackedDense(body, tokenizer, first=pooling == "cls")
+    return None if body is None else PackedDense(body, tokenizer, first=first)

@@ -17,6 +17,8 @@ from splade_engine.encoder.settings import DensePooling, is_integer
 from splade_engine.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from splade_engine.encoder.place import Place
     from splade_engine.encoder.rows import Row
     from splade_engine.encoder.runner import Runner
@@ -86,6 +88,41 @@ def write_pooling(folder: Path, pooling: DensePooling, width: int) -> None:
     """The settings of a `Pooling` module."""
     settings = {"embedding_dimension": width, "pooling_mode": pooling.mode, "include_prompt": True}
     write_json(folder / "config.json", settings)
+
+
+def write_autoencoder(
+    folder: Path,
+    *,
+    weight: Tensor,
+    pre_bias: Tensor,
+    latent_bias: Tensor,
+    since_fired: Tensor,
+    settings: Mapping[str, int],
+) -> None:
+    """Write the `SparseAutoEncoder` module of a trained autoencoder with tied weights.
+
+    Args:
+        folder: of the module.
+        weight: float[V, D].
+        pre_bias: float[D].
+        latent_bias: float[V].
+        since_fired: int64[V], batches since each latent fired.
+        settings: `k`, `k_aux`, `dead_threshold`.
+    """
+    from safetensors.torch import save_file
+
+    latents, width = weight.shape
+    config = {"input_dim": width, "hidden_dim": latents, "normalize": False, **settings}
+    write_json(folder / "config.json", config)
+    state = {
+        "decoder.linear.weight": weight,  # tied: safetensors keeps one of the two names
+        "pre_bias": pre_bias,
+        "latent_bias": latent_bias,
+        "stats_last_nonzero": since_fired,
+    }
+    tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
+    names = {"encoder.weight": "decoder.linear.weight"}
+    save_file(tensors, folder / "model.safetensors", metadata=names)
 
 
 class _Runner:

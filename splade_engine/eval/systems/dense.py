@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
+from splade_engine.encoder.dense import (
+    NamedDenseEncoder,
+    dense_fingerprint,
+    load_dense,
+    packaged_model,
+)
 from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
-from splade_engine.eval.systems.dense_model import (
-    DenseModel,
-    dense_fingerprint,
-    load_dense_model,
-    packaged_model,
-)
 from splade_engine.files import atomic_file
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class DenseCollection:
     """
 
     def __init__(self, bench: Workbench, source: str | None) -> None:
-        self.model: DenseModel = bench.settings.model(("dense", source), lambda: load_dense_model(source))
+        self.model: NamedDenseEncoder = bench.settings.model(("dense", source), lambda: load_dense(source))
         self.encode_seconds, self.encode_cached = 0.0, True
         parts: list[NDArray[np.float32]] = []
         for corpus in bench.dataset.parts:

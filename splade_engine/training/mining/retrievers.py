@@ -105,7 +105,7 @@ class DenseRetriever:
 
     def search(self, queries: Sequence[str], k: int) -> NDArray[np.int64]:
         """See `Retriever`."""
-        vectors = self._teacher.embed(list(queries)).float().cpu().numpy()
+        vectors = self._teacher.embed(list(queries), query=True).float().cpu().numpy()
         found: NDArray[np.int64] = self._index.search(vectors, k)[1]
         return found
 

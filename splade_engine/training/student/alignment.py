@@ -32,6 +32,7 @@ import torch
 from torch import Tensor, nn
 
 from splade_engine.encoder.folders.new_folder import new_folder
+from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
 from splade_engine.training.data.collate import pad
@@ -198,13 +199,10 @@ def aligned_checkpoint(
         output: the folder to make; None: a temporary one.
         config: see `AlignmentConfig`.
     """
-    from transformers.utils import logging as hf_logging
-
     source = Path(folder)
     model = aligned_model(source, texts, config)
-    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # one shard needs no bar
     target = Path(tempfile.mkdtemp(prefix="splade-engine-aligned-")) if output is None else Path(output)
-    with new_folder(target) as out:
+    with quiet_transformers(), new_folder(target) as out:
         model.save_pretrained(out)
         for name in _FILES:
             if (source / name).is_file():

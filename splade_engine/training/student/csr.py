@@ -12,7 +12,6 @@ becomes searchable by an inverted index.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.backbone import load_pretrained
+from splade_engine.encoder.folders.modules import dense_modules
+from splade_engine.encoder.settings import DenseMode
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from splade_engine.training.objective.vectors import Vectors
@@ -108,7 +109,12 @@ class CsrStudent(Student):
     """
 
     def __init__(
-        self, body: Any, pooling: str, normalize: bool, autoencoder: SparseAutoencoder, config: ModelConfig
+        self,
+        body: Any,
+        pooling: DenseMode,
+        normalize: bool,
+        autoencoder: SparseAutoencoder,
+        config: ModelConfig,
     ) -> None:
         super().__init__()
         self.body = body.requires_grad_(False)
@@ -196,20 +202,12 @@ def build_csr(
     Raises:
         CheckpointError: if there is no encoder, or it pools in a way that is not mean or [CLS].
     """
-    from transformers import AutoModel
-    from transformers.utils import logging
-
-    hf_logging: Any = logging
-    verbosity = hf_logging.get_verbosity()
-    hf_logging.set_verbosity_error()  # a pooler or a vocabulary head that is not used is no news
-    hf_logging.disable_progress_bar()
-    try:
-        body: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name}: no dense encoder: {str(error).splitlines()[0]}") from None
-    finally:
-        hf_logging.set_verbosity(verbosity)
-    pooling, normalize = dense_pooling(folder, name)
+    found = dense_modules(folder)
+    if found is None or found[1].mode not in ("mean", "cls"):
+        how = "modules of another kind" if found is None else found[1].mode
+        raise CheckpointError(f"{name}: csr pools by mean or cls, this encoder by {how}")
+    body_folder, pooling = found
+    body: Any = load_pretrained(body_folder, "AutoModel", torch.float32)
     width = int(body.config.hidden_size)
     latents = config.csr_factor * width
     if config.csr_k > latents:
@@ -217,29 +215,6 @@ def build_csr(
     autoencoder = SparseAutoencoder(
         width, latents, config.csr_k, config.csr_k_aux, config.csr_dead_after, config.csr_activation
     )
-    student = CsrStudent(body, pooling, normalize, autoencoder, config)
-    documents = TextTokenizer(folder, config.document_length)
-    return student, documents, TextTokenizer(folder, config.query_length)
-
-
-def dense_pooling(folder: Path, name: str) -> tuple[str, bool]:
-    """Pooling (`mean` or `cls`) and whether embeddings are normalised, from a sentence-transformers folder.
-
-    A plain transformers folder is pooled by mean and normalised.
-    """
-    config = read_json(folder / "1_Pooling" / "config.json", optional=True)
-    if not config:
-        return "mean", True
-    modes = [
-        k.removeprefix("pooling_mode_") for k, on in config.items() if k.startswith("pooling_mode_") and on
-    ]
-    if isinstance(config.get("pooling_mode"), str):
-        modes = [config["pooling_mode"]]
-    modes = [m.removesuffix("_tokens").removesuffix("_token") for m in modes]
-    if modes not in (["mean"], ["cls"]):
-        raise CheckpointError(
-            f"{name}: csr pools by mean or cls, this encoder by {' + '.join(modes) or 'nothing'}"
-        )
-    modules = folder / "modules.json"
-    text = modules.read_text(encoding="utf-8") if modules.is_file() else "[]"
-    return modes[0], any(str(m.get("type", "")).endswith("Normalize") for m in json.loads(text))
+    student = CsrStudent(body, pooling.mode, pooling.normalize, autoencoder, config)
+    documents = TextTokenizer(body_folder, config.document_length)
+    return student, documents, TextTokenizer(body_folder, config.query_length)

