@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from splade_engine.eval.run.experiment import Experiment, Outcome
     from splade_engine.eval.run.results import Result
     from splade_engine.eval.run.store import ResultFolder
-    from splade_engine.eval.run.workbench import Settings
+    from splade_engine.eval.systems.bench import Settings
 
 SKIPPED = 1  # exit code when something of a suite had to be skipped
 
@@ -96,7 +96,8 @@ def run(
     """
     from splade_engine.cli.log import shows_progress
     from splade_engine.errors import InvalidInputError
-    from splade_engine.eval.run.workbench import Settings, default_cache
+    from splade_engine.eval.run.workbench import default_cache
+    from splade_engine.eval.systems.bench import Settings
 
     settings = Settings(
         encoder=encoder,
@@ -207,7 +208,7 @@ def _run(experiment: Experiment, target: Path | None, run_file: Path | None, jso
 
 
 def _show(results: list[Result]) -> None:
-    from splade_engine.eval.report.tables import printed
+    from splade_engine.eval.report.written import printed
 
     output.write_block(printed(results))
     for result in results:
@@ -216,7 +217,7 @@ def _show(results: list[Result]) -> None:
 
 
 def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | None) -> None:
-    from splade_engine.eval.report.summary import summary
+    from splade_engine.eval.report.written import summary
 
     groups = {c.name: c.group for c in experiment.suite.collections if c.group}
     suite = experiment.suite

@@ -13,9 +13,11 @@ from splade_engine.collections.distractors import distractor_corpus, with_distra
 from splade_engine.collections.loading import load_dataset
 from splade_engine.eval.measures.effectiveness import Effectiveness, measure, parse_measures
 from splade_engine.eval.run.results import Cost, Latency, Result, Sparsity, records
-from splade_engine.eval.run.runner import as_system, evaluate
+from splade_engine.eval.run.runner import evaluate
 from splade_engine.eval.run.runs import Ranking, Run, read_run, write_run
-from splade_engine.eval.run.workbench import Settings, Workbench
+from splade_engine.eval.run.workbench import Workbench
+from splade_engine.eval.systems.bench import Settings
+from splade_engine.eval.systems.function import as_system
 
 __all__ = [
     "Cost",

@@ -15,10 +15,20 @@ from splade_engine.eval.run.results import Result
 
 RESAMPLES = 10_000
 ALPHA = 0.05
+BASELINE_TESTS = (
+    "paired t-test and randomisation test, both p < .05 after Holm's correction over the systems of a "
+    "collection"
+)
+LETTER_TEST = "paired t-test, p < .05 after Holm's correction over all pairs of systems of a collection"
+
+
+def baseline_note(baseline: str) -> str:
+    """What + and - beside a value say."""
+    return f"+ / -: better / worse than {baseline}, {BASELINE_TESTS}"
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedTest:
     """One system against another on one collection by one measure.
 
     Attributes:
@@ -105,7 +115,7 @@ def differences(first: Mapping[str, float], second: Mapping[str, float]) -> NDAr
 
 def against_baseline(
     results: Sequence[Result], baseline: str, measure: str, seed: int = 42
-) -> list[Comparison]:
+) -> list[PairedTest]:
     """Every system against the baseline on every collection that both have; one collection is one family.
 
     Raises:
@@ -114,7 +124,7 @@ def against_baseline(
     if not any(r.system == baseline for r in results):
         systems = ", ".join(dict.fromkeys(r.system for r in results))
         raise InvalidInputError(f"baseline {baseline!r} is not one of the systems ({systems})")
-    out: list[Comparison] = []
+    out: list[PairedTest] = []
     for dataset in dict.fromkeys(r.dataset for r in results):
         here = per_query(results, dataset, measure)
         base = here.pop(baseline, None)
@@ -127,7 +137,7 @@ def against_baseline(
             signs = np.where(np.abs(row) <= 1e-9, 0, np.sign(row))
             wins, losses, ties = (int((signs == sign).sum()) for sign in (1, -1, 0))
             out.append(
-                Comparison(system, baseline, dataset, measure, float(row.mean()), wins, losses, ties, *p)
+                PairedTest(system, baseline, dataset, measure, float(row.mean()), wins, losses, ties, *p)
             )
     return out
 
@@ -138,7 +148,7 @@ def per_query(results: Sequence[Result], dataset: str, measure: str) -> dict[str
     return {system: found for system, found in values.items() if found}
 
 
-def marks(comparisons: Sequence[Comparison]) -> dict[tuple[str, str], str]:
+def marks(comparisons: Sequence[PairedTest]) -> dict[tuple[str, str], str]:
     """ "+" better and "-" worse than the baseline by (system, dataset): both p below 0.05."""
     return {(c.system, c.dataset): "+" if c.difference > 0 else "-" for c in comparisons if c.significant}
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +13,6 @@ from splade_engine.eval.measures.effectiveness import measure
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import Run, read_run
 from splade_engine.eval.run.store import ResultFolder, Topics
-
-
-@dataclass(frozen=True)
-class Published:
-    """A row of published numbers: values by collection of this comparison."""
-
-    system: str
-    source: str
-    measure: str
-    values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -56,6 +44,16 @@ class Comparison:
     def datasets(self) -> list[str]:
         """Names of the collections."""
         return list(dict.fromkeys(r.dataset for r in self.results))
+
+    @property
+    def columns(self) -> list[str]:
+        """Collections and groups of collections, as the columns of a table."""
+        return list(dict.fromkeys(self.groups.get(dataset) or dataset for dataset in self.datasets))
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether there is a baseline, and a system to compare with it."""
+        return bool(self.baseline) and len(self.systems) > 1
 
     @property
     def groups(self) -> dict[str, str]:
@@ -190,36 +188,3 @@ def _check_names(out: Comparison, paths: Sequence[str | Path]) -> None:
                 "rename a run file, or evaluate with '-s \"name: system\"'"
             )
         seen.add(place)
-
-
-def published(measure_name: str, datasets: Sequence[str]) -> list[Published]:
-    """Published rows for a measure; the chosen few where they cover less than half of these collections."""
-    text = (files("splade_engine.eval.report") / "templates" / "published.toml").read_text(encoding="utf-8")
-    ours = {_plain(name): name for name in datasets}
-    rows: dict[tuple[str, str], dict[str, float]] = {}
-    headlines: set[tuple[str, str]] = set()
-    for table in tomllib.loads(text)["tables"]:
-        if table["measure"] != measure_name:
-            continue
-        for row in table["rows"]:
-            values = {
-                ours[_plain(name)]: float(value)
-                for name, value in zip(table["collections"], row["values"], strict=True)
-                if _plain(name) in ours
-            }
-            if values:
-                rows.setdefault((row["system"], row["source"]), {}).update(values)
-                headlines.update({(row["system"], row["source"])} if row.get("headline") else ())
-    covered = {name for values in rows.values() for name in values}
-    shown = (
-        rows
-        if 2 * len(covered) >= len(datasets)
-        else {place: rows[place] for place in rows if place in headlines}
-    )
-    return [Published(system, source, measure_name, values) for (system, source), values in shown.items()]
-
-
-def _plain(name: str) -> str:
-    """`beir/scifact/test`, `scifact` and `SciFact` are one collection; distractors make another."""
-    parts = [p for p in name.casefold().split("/") if p not in ("beir", "test")]
-    return "".join(c for c in "".join(parts) if c.isalnum())

@@ -1,69 +1,83 @@
-"""The tables of a comparison as Markdown and LaTeX, published rows marked."""
+"""What is printed and written of an evaluation: text for a terminal, Markdown, LaTeX."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from splade_engine.eval.measures.significance import against_baseline, marks
-from splade_engine.eval.report.comparison import Comparison, published
-from splade_engine.eval.report.markup import latex, markdown, markdown_text
-from splade_engine.eval.report.tables import (
-    MISSING,
-    effectiveness_table,
-    measure_table,
-    quantity_table,
-)
+from splade_engine.eval.measures.significance import against_baseline, baseline_note, marks
+from splade_engine.eval.report.comparison import Comparison
+from splade_engine.eval.report.published import published
+from splade_engine.eval.report.quantities import collection_line, measure_quantities
+from splade_engine.eval.report.table import Column, Table
+from splade_engine.eval.report.tables import effectiveness_table, quantity_table
+from splade_engine.eval.report.writers import latex, markdown, markdown_text, text
+from splade_engine.eval.run.results import Result
 from splade_engine.files import atomic_file
+from splade_engine.plain_text import one_line
+
+
+def printed(results: Sequence[Result]) -> str:
+    """What the command line shows for one collection: a line about it, then quantities by systems."""
+    return f"{one_line(collection_line(results[0]))}\n\n{text(quantity_table(results))}"
+
+
+def summary(
+    results: Sequence[Result],
+    baseline: str = "",
+    seed: int = 42,
+    groups: Mapping[str, str] | None = None,
+    parts: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """One Markdown table per measure, means as in `measure_means`; "" for a single collection without a
+    baseline.
+    """
+    several = len({r.dataset for r in results}) > 1
+    if not results or not (several or baseline):
+        return ""
+    out = []
+    tested = baseline if len({r.system for r in results}) > 1 else ""
+    for quantity in measure_quantities(results):
+        found = marks(against_baseline(results, tested, quantity.label, seed)) if tested else {}
+        out.append(markdown(effectiveness_table(results, quantity.label, found, groups, parts)))
+    return "\n".join(out) + (f"\n{baseline_note(tested)}\n" if tested else "")
 
 
 def markdown_tables(c: Comparison) -> str:
     """A table per measure, then one of quantities per collection."""
-    parts = [markdown(header, rows) for _, header, rows, _ in _measure_tables(c)]
-    if c.baseline and len(c.systems) > 1:
-        parts.append(markdown_text(_significance_note(c)) + "\n")
-    for dataset in c.datasets:
-        header, rows, _ = quantity_table([r for r in c.results if r.dataset == dataset])
-        parts.append(f"### {markdown_text(dataset)}\n\n" + markdown([dataset, *header[1:]], rows))
+    parts = [markdown(table) for table in _measure_tables(c)]
+    if c.is_tested:
+        parts.append(markdown_text(baseline_note(c.baseline)) + "\n")
+    for dataset, table in _quantity_tables(c):
+        named = replace(table, columns=(Column(dataset, "text"), *table.columns[1:]))
+        parts.append(f"### {markdown_text(dataset)}\n\n" + markdown(named))
     return "\n".join(parts)
 
 
 def latex_tables(c: Comparison) -> str:
-    """The same as booktabs tables; significance marks are superscripts, the best of a column is bold."""
+    """The same as booktabs tables."""
     parts = ["% needs \\usepackage{booktabs,graphicx}\n"]
-    for measure, header, rows, measured in _measure_tables(c):
-        caption = f"{measure}. {_significance_note(c)}" if c.baseline and len(c.systems) > 1 else measure
-        parts.append(latex(header, rows, caption, measured=measured))
-    for dataset in c.datasets:
-        header, rows, _ = quantity_table([r for r in c.results if r.dataset == dataset])
-        systems = [[name, *(row[i] for row in rows)] for i, name in enumerate(header[1:], 1)]
-        parts.append(
-            latex(["system", *(row[0].strip() for row in rows)], systems, f"Cost on {dataset}", bold=False)
-        )
+    for table in _measure_tables(c):
+        measure = table.columns[0].label
+        caption = f"{measure}. {baseline_note(c.baseline)}." if c.is_tested else measure
+        parts.append(latex(replace(table, caption=caption)))
+    for dataset, table in _quantity_tables(c):
+        parts.append(latex(replace(table.transposed("system"), caption=f"Cost on {dataset}")))
     return "\n".join(parts)
 
 
-def _significance_note(c: Comparison) -> str:
-    return (
-        f"+ / -: better / worse than {c.baseline}; paired t-test and randomisation test, both p < .05 after "
-        "Holm's correction over the systems of a collection."
-    )
-
-
-def _measure_tables(c: Comparison) -> list[tuple[str, list[str], list[list[str]], int]]:
-    """Measure, header, rows, and how many of the rows were measured: those after them are published."""
+def _measure_tables(c: Comparison) -> list[Table]:
     out = []
     for measure in c.measures:
-        tested = c.baseline and len(c.systems) > 1
-        found = marks(against_baseline(c.results, c.baseline, measure, c.seed)) if tested else {}
-        header, rows = effectiveness_table(c.results, measure, found, c.groups, c.means)
-        measured = len(rows)
-        columns = measure_table(c.results, measure, c.groups).columns
-        for row in published(measure, columns):
-            cells = [f"{row.values[d]:.3f}" if d in row.values else MISSING for d in columns]
-            filler = [MISSING] * (len(header) - 1 - len(cells))
-            rows.append([f"{row.system} (published: {row.source})", *cells, *filler])
-        out.append((measure, header, rows, measured))
+        found = marks(against_baseline(c.results, c.baseline, measure, c.seed)) if c.is_tested else {}
+        rows = published(measure, c.columns)
+        out.append(effectiveness_table(c.results, measure, found, c.groups, c.means, published=rows))
     return out
+
+
+def _quantity_tables(c: Comparison) -> list[tuple[str, Table]]:
+    return [(d, quantity_table([r for r in c.results if r.dataset == d])) for d in c.datasets]
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -17,15 +17,16 @@ from xxhash import xxh3_128
 
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.distractors import distractor_corpus, with_distractors
-from splade_engine.errors import InvalidInputError, SpladeEngineError
+from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError
 from splade_engine.eval.measures.effectiveness import measure
-from splade_engine.eval.report.explain import explanations
+from splade_engine.eval.run.explain import explanations
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runner import evaluate, needed_depth
 from splade_engine.eval.run.store import ResultFolder, machine, versions
 from splade_engine.eval.run.suite import Collection, Suite
-from splade_engine.eval.run.workbench import Settings, Workbench
+from splade_engine.eval.run.workbench import Workbench
 from splade_engine.eval.systems.base import System, parse_system
+from splade_engine.eval.systems.bench import Settings
 
 logger = logging.getLogger(__name__)
 DONE = "done"
@@ -73,23 +74,11 @@ class Experiment:
 
     def record(self) -> dict[str, Any]:
         """The configuration as result folders keep it."""
-        s = self.settings
         return {
-            "suite": self.suite.name,
-            "description": self.suite.description,
-            "collections": [dataclasses.asdict(c) for c in self.suite.collections],
-            "systems": list(self.suite.systems),
+            **self.suite.record(),
+            **self.settings.record(),
             "titles": [system.title for system in self.systems()],
-            "measures": list(self.suite.measures),
-            "baseline": self.suite.baseline,
-            "k": self.suite.k,
             "data": None if self.data is None else str(self.data.resolve()),
-            "means": {label: list(names) for label, names in self.suite.means.items()},
-            "encoder": None if s.encoder is None else str(s.encoder),
-            "dense_model": s.dense_model,
-            "max_length": s.max_length,
-            "threads": s.threads,
-            "seed": s.seed,
             "command": shlex.join(self.command or sys.argv),
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(),
@@ -98,21 +87,21 @@ class Experiment:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], settings: Settings) -> Experiment:
-        """The experiment that a result folder describes."""
-        suite = Suite(
-            name=record["suite"],
-            collections=tuple(Collection(**c) for c in record["collections"]),
-            systems=tuple(record["systems"]),
-            measures=tuple(record["measures"]),
-            baseline=record["baseline"],
-            k=record["k"],
-            description=record["description"],
-            means=record["means"],
-        )
-        settings.encoder = record["encoder"]
-        settings.dense_model, settings.max_length = record["dense_model"], record["max_length"]
-        settings.threads, settings.seed = record["threads"], record["seed"]
-        return cls(suite, settings, None if record["data"] is None else Path(record["data"]))
+        """The experiment that a result folder describes.
+
+        Args:
+            record: what `record` returned.
+            settings: whatever a result folder does not keep (cache, progress).
+
+        Raises:
+            DatasetError: if the record lacks something.
+        """
+        try:
+            data = record["data"]
+            suite = Suite.from_record(record)
+            return cls(suite, settings.as_recorded(record), None if data is None else Path(data))
+        except (KeyError, TypeError) as error:
+            raise DatasetError(f"not the record of an experiment ({type(error).__name__}: {error})") from None
 
 
 @dataclass(frozen=True)

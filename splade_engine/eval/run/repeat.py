@@ -11,20 +11,20 @@ from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.store import ResultFolder, versions
 
 if TYPE_CHECKING:
-    from splade_engine.eval.run.workbench import Settings
+    from splade_engine.eval.systems.bench import Settings
 
 TOLERANCE = 5e-4  # the encoder's rounding moves a near-tie now and then; a changed model or corpus moves more
 
 
 @dataclass(frozen=True)
-class Report:
+class Agreement:
     """`agrees` if every number of every result was found again; `lines` say what was compared."""
 
     agrees: bool
     lines: list[str]
 
 
-def repeat(folder: str | Path, settings: Settings) -> Report:
+def repeat(folder: str | Path, settings: Settings) -> Agreement:
     """Run the experiment of a result folder anew (nothing is written to it) and compare its means.
 
     Raises:
@@ -49,7 +49,7 @@ def repeat(folder: str | Path, settings: Settings) -> Report:
         agrees &= not differences
         lines.append(f"{name}: " + ("; ".join(differences) if differences else "agrees"))
     lines.append("all numbers agree" if agrees else "the numbers do not all agree")
-    return Report(agrees, lines)
+    return Agreement(agrees, lines)
 
 
 def _version_lines(old: dict[str, str]) -> list[str]:

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,23 @@ class Suite:
                 )
             if not members:
                 raise InvalidInputError(f"suite {self.name}: mean {label!r} names no collections")
+
+    def record(self) -> dict[str, Any]:
+        """What a result folder keeps: every field, the name as `suite`; JSON-ready."""
+        values = asdict(self)
+        return {"suite": values.pop("name"), **values}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Suite:
+        """The reverse; entries of the record that are no field of a suite are left alone.
+
+        Raises:
+            KeyError, TypeError: if the record is not one of a suite.
+        """
+        values = {f.name: record["suite" if f.name == "name" else f.name] for f in fields(cls)}
+        collections = tuple(Collection(**entry) for entry in values["collections"])
+        texts = {name: tuple(values[name]) for name in ("systems", "measures")}
+        return cls(**{**values, **texts, "collections": collections})
 
     def joined(self, other: Suite) -> Suite:
         """Both suites' collections, with this one's systems and measures."""

@@ -13,7 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -22,7 +22,7 @@ from xxhash import xxh3_128
 
 from splade_engine.collections.dataset import Dataset, Split
 from splade_engine.eval.systems.base import Answer, System
-from splade_engine.files import atomic_file
+from splade_engine.eval.systems.bench import Encodings, Settings
 
 if TYPE_CHECKING:
     from splade_engine.collections import Document
@@ -30,38 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-
-@dataclass
-class Settings:
-    """What holds for every system of an evaluation.
-
-    Attributes:
-        encoder: the sparse encoder: None for the bundled one, a folder, a hub id or a SparseEncoder.
-        dense_model: a sentence-transformers folder or hub id; None for the installed all-MiniLM-L6-v2
-            package.
-        cache: folder for encodings; None keeps them for this process only.
-        max_length: tokens of a text that the sparse encoder reads; None as the checkpoint says.
-        threads: for encoding, building; single queries are always searched with one thread.
-        seed: of every random choice (samples of dev queries, randomisation tests).
-        progress: bars on standard error.
-        models: loaded encoders, and whatever else the collections of a suite share.
-    """
-
-    encoder: Any = None
-    dense_model: str | None = None
-    cache: Path | None = None
-    max_length: int | None = None
-    threads: int | None = None
-    seed: int = 42
-    progress: bool = False
-    models: dict[Hashable, Any] = field(default_factory=dict, repr=False)
-
-    def model(self, key: Hashable, load: Callable[[], T]) -> T:
-        """A model or another thing that collections share, loaded at its first use."""
-        if key not in self.models:
-            self.models[key] = load()
-        return cast("T", self.models[key])
 
 
 def default_cache() -> Path:
@@ -127,29 +95,3 @@ class Workbench(AbstractContextManager["Workbench"]):
                 if len(found) == len(wanted):
                     break
         return found
-
-
-@dataclass(frozen=True)
-class Encodings:
-    """A folder of the cache, and how long its content took to make (over all interrupted attempts)."""
-
-    folder: Path
-    n_docs: int
-
-    @property
-    def _clock(self) -> Path:
-        return self.folder.with_suffix(".json")
-
-    def seconds(self) -> float:
-        """Recorded so far; 0 where nothing is."""
-        try:
-            return float(json.loads(self._clock.read_text())["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0.0
-
-    def add_seconds(self, seconds: float) -> float:
-        """Add to the record; returns the sum."""
-        total = self.seconds() + seconds
-        with atomic_file(self._clock) as file:
-            file.write(json.dumps({"seconds": total, "documents": self.n_docs}).encode())
-        return total

@@ -35,7 +35,7 @@ from splade_engine.eval.run.runs import Run
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
-    from splade_engine.eval.run.workbench import Settings, Workbench
+    from splade_engine.eval.systems.bench import Bench, Settings
 
 _KINDS = {
     "sparse": ("splade_engine.eval.systems.sparse", "Sparse"),
@@ -120,7 +120,7 @@ class System(ABC):
         return {name: value for part in self.parts for name, value in part.models(settings).items()}
 
     @abstractmethod
-    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+    def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Search every query of the split for `k` hits."""
 
 

@@ -23,7 +23,7 @@ from splade_engine.eval.systems.base import Answer, System, within
 if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
     from splade_engine.collections.dataset import Split
-    from splade_engine.eval.run.workbench import Workbench
+    from splade_engine.eval.systems.bench import Bench
 
 TOKEN_PATTERN = r"(?u)\b\w+\b"
 
@@ -124,7 +124,7 @@ class Bm25(System):
         within("k1", self.k1, 0, 100)
         within("b", self.b, 0, 1)
 
-    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+    def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Search the queries one by one."""
         index = bench.resource(("bm25", self.k1, self.b), lambda: Bm25Index(_words(bench), self.k1, self.b))
         for text in list(split.queries.values())[:3]:  # bm25s prepares itself at the first search
@@ -139,7 +139,7 @@ class Bm25(System):
         return Answer(Run(self.title, rankings), seconds, cost=cost)
 
 
-def _words(bench: Workbench) -> list[Words]:
+def _words(bench: Bench) -> list[Words]:
     """Of each part of the dataset; distractors are tokenised once for all collections."""
     own, *extra = bench.dataset.parts
     parts = [bench.resource(("words",), lambda: Words(own))]

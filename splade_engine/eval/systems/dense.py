@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from splade_engine.collections.corpus import Corpus
     from splade_engine.collections.dataset import Split
-    from splade_engine.eval.run.workbench import Encodings, Settings, Workbench
+    from splade_engine.eval.systems.bench import Bench, Encodings, Settings
 
 _SHARD = 2048  # documents: what an interruption costs, ten seconds of MiniLM on two cores
 RECALL_DEPTH = 10
@@ -43,7 +43,7 @@ class DenseCollection:
         encode_seconds, encode_cached: as in `Cost`.
     """
 
-    def __init__(self, bench: Workbench, source: str | None) -> None:
+    def __init__(self, bench: Bench, source: str | None) -> None:
         self.model: NamedDenseEncoder = bench.settings.model(("dense", source), lambda: load_dense(source))
         self.encode_seconds, self.encode_cached = 0.0, True
         parts: list[NDArray[np.float32]] = []
@@ -121,7 +121,7 @@ def _batches(corpus: Corpus) -> Iterator[list[str]]:
         yield batch
 
 
-def dense_collection(bench: Workbench, model: str = "") -> DenseCollection:
+def dense_collection(bench: Bench, model: str = "") -> DenseCollection:
     """The dataset under a dense model ("" for the one of the settings), made once."""
     source = model or bench.settings.dense_model
     return bench.resource(("dense", source), lambda: DenseCollection(bench, source))
@@ -156,7 +156,7 @@ class Dense(System):
         key = ("dense fingerprint", source)
         return {f"dense model {self.model}".strip(): settings.model(key, lambda: dense_fingerprint(source))}
 
-    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+    def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Encode and search the queries one by one."""
         import faiss
 

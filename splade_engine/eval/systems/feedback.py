@@ -28,7 +28,7 @@ from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
-    from splade_engine.eval.run.workbench import Workbench
+    from splade_engine.eval.systems.bench import Bench
 
 INTERPOLATIONS = ("none", "before", "after", "both")
 
@@ -116,7 +116,7 @@ class _Feedback(System):
                 "interpolate=before, after or both takes a second system, and a second system one of them"
             )
 
-    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+    def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Search, change the query, search again."""
         first = bench.answer(self.parts[0], split, k)
         other = bench.answer(self.parts[1], split, k) if len(self.parts) == 2 else None
@@ -143,7 +143,7 @@ class _Feedback(System):
         return weighted_sum((first, other), (self.weight, 1 - self.weight), k, "minmax")
 
     @abstractmethod
-    def _second_pass(self, bench: Workbench, split: Split) -> Any:
+    def _second_pass(self, bench: Bench, split: Split) -> Any:
         """A function (number of the query, feedback ranking, k) -> Ranking."""
 
 
@@ -157,7 +157,7 @@ class _SparseFeedback(_Feedback):
         if not isinstance(self.parts[0], Sparse):
             raise InvalidInputError(f"{self.kind} changes sparse vectors: its first system must be sparse")
 
-    def _second_pass(self, bench: Workbench, split: Split) -> Any:
+    def _second_pass(self, bench: Bench, split: Split) -> Any:
         part = self.parts[0]
         if not isinstance(part, Sparse):
             raise InvalidInputError(f"{self.kind}: the first system is not sparse")
@@ -226,7 +226,7 @@ class DenseRocchio(_Feedback):
         if not isinstance(self.parts[0], Dense):
             raise InvalidInputError("dense-prf changes dense vectors: its first system must be dense")
 
-    def _second_pass(self, bench: Workbench, split: Split) -> Any:
+    def _second_pass(self, bench: Bench, split: Split) -> Any:
         part = self.parts[0]
         if not isinstance(part, Dense):
             raise InvalidInputError("dense-prf: the first system is not dense")

@@ -18,7 +18,7 @@ from splade_engine.eval.systems.base import Answer, System, one_of, within
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
-    from splade_engine.eval.run.workbench import Workbench
+    from splade_engine.eval.systems.bench import Bench
 
 NORMS = ("minmax", "zscore")
 _STEPS = 20  # weights tried on a dev split: 0, 0.05, ... 1
@@ -73,7 +73,7 @@ class _Fusion(System):
     needs: ClassVar[range] = range(2, 100)
 
     def _fused(
-        self, bench: Workbench, split: Split, k: int, weights: Sequence[float], notes: tuple[str, ...] = ()
+        self, bench: Bench, split: Split, k: int, weights: Sequence[float], notes: tuple[str, ...] = ()
     ) -> Answer:
         answers = [bench.answer(part, split, k) for part in self.parts]
         rankings = {}
@@ -106,7 +106,7 @@ class ReciprocalRank(_Fusion):
         super().__post_init__()
         within("k", self.k, 0, 1e6)
 
-    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+    def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Fuse the parts' rankings."""
         return self._fused(bench, split, k, ())
 
@@ -137,7 +137,7 @@ class WeightedSum(_Fusion):
         if self.weight is not None:
             within("weight", self.weight, 0, 1)
 
-    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+    def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Choose what is left open, then fuse."""
         chosen, notes = self._chosen(bench, k)
         weight = chosen.weight
@@ -148,7 +148,7 @@ class WeightedSum(_Fusion):
     def _fuse(self, rankings: Sequence[Ranking], k: int, weights: Sequence[float]) -> Ranking:
         return weighted_sum(rankings, weights, k, self.norm)
 
-    def _chosen(self, bench: Workbench, k: int) -> tuple[WeightedSum, tuple[str, ...]]:
+    def _chosen(self, bench: Bench, k: int) -> tuple[WeightedSum, tuple[str, ...]]:
         if self.norm and self.weight is not None:
             return self, ()
         norms = (self.norm,) if self.norm else NORMS

@@ -15,7 +15,7 @@ from splade_engine.eval.systems.base import Answer, System, within
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
-    from splade_engine.eval.run.workbench import Settings, Workbench
+    from splade_engine.eval.systems.bench import Bench, Settings
 
 Scorer = Callable[[str, Sequence[str]], Sequence[float]]
 """(query text, document texts) -> one score per document, larger is better."""
@@ -56,7 +56,7 @@ class Rerank(System):
         """The model's id beside those of the part."""
         return {**super().models(settings), "reranker": self.model or self.spec}
 
-    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+    def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Search, then score."""
         scorer = self.scorer or bench.settings.model(
             ("rerank", self.model), lambda: _cross_encoder(self.model)

@@ -18,7 +18,7 @@ from splade_engine.eval.systems.sparse_collection import SparseCollection, share
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
-    from splade_engine.eval.run.workbench import Settings, Workbench
+    from splade_engine.eval.systems.bench import Bench, Settings
     from splade_engine.index import SparseIndex
 
 _TUNE_QUERIES = 500
@@ -59,7 +59,7 @@ class Sparse(System):
         digest = xxh3_64(json.dumps(identity, sort_keys=True).encode()).hexdigest()
         return {f"encoder {self.encoder}".strip(): f"{encoder.name} {digest}"}
 
-    def answer(self, bench: Workbench, split: Split, k: int) -> Answer:
+    def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Encode and search the queries one by one."""
         collection = sparse_collection(bench, self.encoder, self.idf)
         index = collection.index
@@ -104,7 +104,7 @@ class Sparse(System):
 
 
 def tuned(
-    bench: Workbench, collection: SparseCollection, accuracy: float, k: int
+    bench: Bench, collection: SparseCollection, accuracy: float, k: int
 ) -> tuple[SparseIndex, tuple[str, ...]]:
     """The index tuned to a recall at k: on dev queries, else on queries made from documents.
 

@@ -23,7 +23,7 @@ from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
-    from splade_engine.eval.run.workbench import Encodings, Settings, Workbench
+    from splade_engine.eval.systems.bench import Bench, Encodings, Settings
     from splade_engine.index import SparseIndex
 
 _SHARD = 1024  # documents
@@ -52,7 +52,7 @@ class SparseCollection:
         documents: term counts of the document vectors.
     """
 
-    def __init__(self, bench: Workbench, source: Any, idf: str = "collection") -> None:
+    def __init__(self, bench: Bench, source: Any, idf: str = "collection") -> None:
         from splade_engine.index import SparseIndex
 
         settings = bench.settings
@@ -83,7 +83,7 @@ class SparseCollection:
         self._tuned: dict[tuple[float, int], SparseIndex] = {}
 
     def _encode(
-        self, bench: Workbench, fingerprint: dict[str, str | int]
+        self, bench: Bench, fingerprint: dict[str, str | int]
     ) -> tuple[list[EncodedCorpus], float, bool]:
         """Every part of the corpus; the seconds, of earlier attempts too; whether all was cached."""
         parts, total, now = [], 0.0, 0.0
@@ -213,7 +213,7 @@ def shared_encoder(settings: Settings, source: Any) -> Any:
     return settings.model(("sparse", str(source), length), lambda: load_encoder(source, length))
 
 
-def sparse_collection(bench: Workbench, encoder: str = "", idf: str = "collection") -> SparseCollection:
+def sparse_collection(bench: Bench, encoder: str = "", idf: str = "collection") -> SparseCollection:
     """The dataset under a sparse encoder ("" for the one of the settings), made once."""
     source = encoder or bench.settings.encoder
     return bench.resource(("sparse", str(source), idf), lambda: SparseCollection(bench, source, idf))

@@ -11,7 +11,7 @@ from splade_engine.eval.report.page import html_page
 from splade_engine.eval.run.experiment import Experiment, run_experiment
 from splade_engine.eval.run.store import ResultFolder
 from splade_engine.eval.run.suite import Collection, Suite
-from splade_engine.eval.run.workbench import Settings
+from splade_engine.eval.systems.bench import Settings
 
 
 def _page(invented: Invented, folder: Path) -> Path:

@@ -10,14 +10,15 @@ import pytest
 from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.report import charts
-from splade_engine.eval.report.comparison import Comparison, load_comparison, published
+from splade_engine.eval.report.comparison import Comparison, load_comparison
 from splade_engine.eval.report.page import html_page
+from splade_engine.eval.report.published import published
 from splade_engine.eval.report.written import latex_tables, markdown_tables
 from splade_engine.eval.run.experiment import Experiment, run_experiment
 from splade_engine.eval.run.runs import Ranking, Run, write_run
 from splade_engine.eval.run.store import ResultFolder
 from splade_engine.eval.run.suite import Collection, Suite
-from splade_engine.eval.run.workbench import Settings
+from splade_engine.eval.systems.bench import Settings
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_the_page_is_whole_and_loads_nothing(results: Path):
     page = html_page(load_comparison([results], None, ()), 'A "title" <here>')
     assert page.startswith("<!doctype html>")
     assert "{{" not in page.replace("{{data}}", "")  # the braces of the query's text stay as they are
-    assert "<title>A &quot;title&quot; &lt;here&gt;</title>" in page
+    assert "<title>A &#34;title&#34; &lt;here&gt;</title>" in page
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!\#)""", page)
     assert "http" not in page
     assert "@import" not in page

@@ -14,7 +14,7 @@ from splade_engine.eval.run.repeat import repeat
 from splade_engine.eval.run.runs import read_run
 from splade_engine.eval.run.store import ResultFolder, slug
 from splade_engine.eval.run.suite import Collection, Suite
-from splade_engine.eval.run.workbench import Settings
+from splade_engine.eval.systems.bench import Settings
 
 
 @pytest.fixture
@@ -111,9 +111,8 @@ def test_a_changed_corpus_or_encoder_is_evaluated_again(
     after = run_experiment(experiment, folder).results
     assert after[0].n_documents == 9
     assert after[3:] == before[3:]
-    experiment.settings.encoder = invented.WordEncoder("heavier", 2.0)
-    experiment.settings.models.clear()
-    third = run_experiment(experiment, folder).results
+    heavier = replace(experiment.settings, encoder=invented.WordEncoder("heavier", 2.0), models={})
+    third = run_experiment(replace(experiment, settings=heavier), folder).results
     assert third[0].hashes["encoder"] != after[0].hashes["encoder"]
     assert third[1] == after[1]  # BM25 does not depend on it
 
@@ -204,6 +203,20 @@ def test_a_folder_of_something_else_is_not_written_to(tmp_path: Path):
         ResultFolder.create(tmp_path / "notes.txt")
     with pytest.raises(DatasetError, match=r"experiment\.json: no such file"):
         ResultFolder.open(tmp_path)
+
+
+def test_the_record_of_an_experiment_is_read_back(experiment: Experiment):
+    record = json.loads(json.dumps(experiment.record()))
+    again = Experiment.from_record(record, Settings(progress=True))
+    assert again.suite == replace(experiment.suite, means={})
+    assert again.settings.seed == experiment.settings.seed
+    assert again.settings.encoder == str(experiment.settings.encoder)
+    assert again.settings.progress
+    for name in ("suite", "collections", "k", "seed", "data"):
+        with pytest.raises(DatasetError, match=f"not the record of an experiment .KeyError: '{name}'"):
+            Experiment.from_record({k: v for k, v in record.items() if k != name}, Settings())
+    with pytest.raises(DatasetError, match="not the record of an experiment"):
+        Experiment.from_record({**record, "collections": [{"name": "x", "other": 1}]}, Settings())
 
 
 def test_repeating_says_whether_the_numbers_agree(experiment: Experiment, invented: Invented, tmp_path: Path):

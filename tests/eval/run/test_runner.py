@@ -82,12 +82,11 @@ def test_bad_hits_are_named(collection: Path, hits: list[tuple[str, float]], mes
 def test_the_querys_own_id_is_dropped_and_replaced(invented: Invented, tmp_path: Path):
     """With k = 1 the query's own document is found first; the second best takes its place."""
     documents = {"a": ("", "old tower clock"), "b": ("", "clock tower"), "c": ("", "owl")}
-    folder = invented.write(
-        tmp_path / "arguana", documents, {"a": "old tower clock"}, {"test": {"a": {"b": 1}}}
-    )
+    folder = invented.write(tmp_path / "x", documents, {"a": "old tower clock"}, {"test": {"a": {"b": 1}}})
+    data = load_dataset(folder, drop_own_id=True)
     settings = Settings(encoder=invented.WordEncoder())
     for system in ("sparse-exact", "bm25", "rrf(bm25, sparse-exact)"):
-        result = evaluate(system, folder, ["RR@1"], k=1, settings=settings)
+        result = evaluate(system, data, ["RR@1"], k=1, settings=settings)
         assert result.run is not None
         assert result.run["a"].ids == ("b",), system
         assert result.effectiveness.mean["RR@1"] == 1.0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from splade_engine.eval.run.runner import evaluate
-from splade_engine.eval.run.workbench import Settings
+from splade_engine.eval.systems.bench import Settings
 from splade_engine.eval.systems.feedback import rm3, rocchio
 from splade_engine.vectors import SparseVectors
 

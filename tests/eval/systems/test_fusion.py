@@ -10,7 +10,8 @@ from splade_engine.collections.dataset import Split
 from splade_engine.collections.loading import load_dataset
 from splade_engine.eval.run.runner import evaluate
 from splade_engine.eval.run.runs import Ranking, Run
-from splade_engine.eval.run.workbench import Settings, Workbench
+from splade_engine.eval.run.workbench import Workbench
+from splade_engine.eval.systems.bench import Settings
 from splade_engine.eval.systems.fusion import choose, normalise, reciprocal_rank, weighted_sum
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from html import escape
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from splade_engine.eval.measures.significance import letter
 from splade_engine.eval.report import charts
@@ -11,15 +13,26 @@ from splade_engine.eval.report.comparison import Comparison
 from splade_engine.eval.run.results import Result
 
 
-def key(c: Comparison, system: str) -> str:
-    """A system's letter in its colour, and its name."""
-    number = c.systems.index(system)
-    name = escape(system).replace("(", "(<wbr>")  # long names break there on a phone
-    return f'<span class="key c{number % 10}">{letter(number)}</span>{name}'
+@dataclass(frozen=True)
+class Figure:
+    """A chart and the words below it."""
+
+    svg: Markup
+    caption: str
 
 
-def tradeoff(c: Comparison) -> str:
-    """Scatter plots of the first measure against latency, index size and terms; "" without such numbers."""
+@dataclass(frozen=True)
+class Figures:
+    """Charts of one kind, with a note and the systems whose letters and colours they use."""
+
+    figures: Sequence[Figure]
+    note: str = ""
+    systems: Sequence[str] = ()
+    small: bool = True
+
+
+def tradeoff(c: Comparison) -> Figures:
+    """Scatter plots of the first measure against latency, index size and terms; none without such numbers."""
     quantities: list[tuple[str, Callable[[Result], float | None]]] = [
         ("median latency, ms", lambda r: r.cost.latency.p50 if r.cost.latency else None),
         (
@@ -33,16 +46,10 @@ def tradeoff(c: Comparison) -> str:
     for label, value in quantities:
         points = _points(c, measure, label, value)
         if len({p.x for p in points}) > 1:
-            chart = charts.scatter(points, label, f"mean {measure}")
-            figures.append(
-                f"<figure>{chart}<figcaption>{escape(measure)} against {label}</figcaption></figure>"
-            )
-    if not figures:
-        return ""
-    legend = "".join(f"<li>{key(c, system)}</li>" for system in c.systems)
+            chart = Markup(charts.scatter(points, label, f"mean {measure}"))
+            figures.append(Figure(chart, f"{measure} against {label}"))
     note = "Means over the collections that every system of a chart was measured on; up and left is better."
-    listed = f'<p class="note">{note}</p><ul class="legend">{legend}</ul>'
-    return f'{listed}<div class="charts">{"".join(figures)}</div>'
+    return Figures(figures, note, c.systems, small=False)
 
 
 def _points(
@@ -64,8 +71,8 @@ def _points(
     return points
 
 
-def recall(c: Comparison) -> str:
-    """One chart per collection with approximate systems; "" where there are none."""
+def recall(c: Comparison) -> Figures:
+    """One chart per collection with approximate systems."""
     figures = []
     for dataset in c.datasets:
         series = {
@@ -82,25 +89,20 @@ def recall(c: Comparison) -> str:
         }
         if series:
             colours = {system: c.systems.index(system) for system in series}
-            chart = charts.lines(series, "median search time, ms", "recall@10", colours)
-            figures.append(f"<figure>{chart}<figcaption>{escape(dataset)}</figcaption></figure>")
-    if not figures:
-        return ""
+            chart = Markup(charts.lines(series, "median search time, ms", "recall@10", colours))
+            figures.append(Figure(chart, dataset))
     shown = [s for s in c.systems if any(r.system == s and len(r.recall_curve) > 1 for r in c.results)]
-    legend = "".join(f"<li>{key(c, system)}</li>" for system in shown)
     note = (
         "How much of the exact top 10 approximate search finds, and how long it takes, from fast to thorough "
         "settings; one thread, without encoding the query."
     )
-    return (
-        f'<p class="note">{note}</p><ul class="legend">{legend}</ul>'
-        f'<div class="charts small">{"".join(figures)}</div>'
-    )
+    return Figures(figures, note, shown)
 
 
-def sparsity(c: Comparison) -> str:
-    """Histograms of terms per document and query; "" without sparse vectors."""
-    figures, seen = [], set()
+def sparsity(c: Comparison) -> Figures:
+    """Histograms of terms per document and query, for sparse vectors."""
+    figures: list[Figure] = []
+    seen = set()
     for r in c.results:
         if r.sparsity is None or not r.sparsity.document_histogram:
             continue
@@ -118,7 +120,6 @@ def sparsity(c: Comparison) -> str:
             ("query", r.sparsity.query_histogram),
         ):
             if counts:
-                chart = charts.histogram(counts, f"terms per {kind}", colour)
-                caption = f"{escape(r.dataset)}, {escape(r.system)}"
-                figures.append(f"<figure>{chart}<figcaption>{caption}</figcaption></figure>")
-    return f'<div class="charts small">{"".join(figures)}</div>' if figures else ""
+                chart = Markup(charts.histogram(counts, f"terms per {kind}", colour))
+                figures.append(Figure(chart, f"{r.dataset}, {r.system}"))
+    return Figures(figures)

@@ -1,0 +1,119 @@
+"""What a system finds when it is asked: the settings of an evaluation, and the bench that it works on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from splade_engine.files import atomic_file
+
+if TYPE_CHECKING:
+    from splade_engine.collections.corpus import Corpus
+    from splade_engine.collections.dataset import Dataset, Split
+    from splade_engine.collections.documents import Document
+    from splade_engine.eval.systems.base import Answer, System
+
+T = TypeVar("T")
+# what a result folder keeps of the settings; the rest belongs to one process
+_RECORDED = ("encoder", "dense_model", "max_length", "threads", "seed")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What holds for every system of an evaluation.
+
+    Attributes:
+        encoder: the sparse encoder: None for the bundled one, a folder, a hub id or a SparseEncoder.
+        dense_model: a sentence-transformers folder or hub id; None for the installed all-MiniLM-L6-v2
+            package.
+        cache: folder for encodings; None keeps them for this process only.
+        max_length: tokens of a text that the sparse encoder reads; None as the checkpoint says.
+        threads: for encoding, building; single queries are always searched with one thread.
+        seed: of every random choice (samples of dev queries, randomisation tests).
+        progress: bars on standard error.
+        models: loaded encoders, and whatever else the collections of a suite share.
+    """
+
+    encoder: Any = None
+    dense_model: str | None = None
+    cache: Path | None = None
+    max_length: int | None = None
+    threads: int | None = None
+    seed: int = 42
+    progress: bool = False
+    models: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def model(self, key: Hashable, load: Callable[[], T]) -> T:
+        """A model or another thing that collections share, loaded at its first use."""
+        if key not in self.models:
+            self.models[key] = load()
+        return cast("T", self.models[key])
+
+    def record(self) -> dict[str, Any]:
+        """What a result folder keeps of them, JSON-ready."""
+        values = {name: getattr(self, name) for name in _RECORDED}
+        return {**values, "encoder": None if self.encoder is None else str(self.encoder)}
+
+    def as_recorded(self, record: Mapping[str, Any]) -> Settings:
+        """These settings with what a result folder kept.
+
+        Raises:
+            KeyError: if the record lacks one.
+        """
+        return replace(self, **{name: record[name] for name in _RECORDED})
+
+
+class Bench(Protocol):
+    """One dataset, and what several systems share over it; `run.workbench.Workbench` is the one there is."""
+
+    dataset: Dataset
+    settings: Settings
+
+    def resource(self, key: Hashable, make: Callable[[], T]) -> T:
+        """An index or encoding, made at its first use."""
+        ...
+
+    def answer(self, system: System, split: Split, k: int) -> Answer:
+        """What another system returns for the split, searched once."""
+        ...
+
+    def scratch(self, name: str) -> Path:
+        """A path in a folder that goes away with the bench."""
+        ...
+
+    def encodings(self, corpus: Corpus, kind: str, *model: object) -> Encodings:
+        """Where encodings of a corpus by one model are kept."""
+        ...
+
+    def texts(self, doc_ids: Iterable[str]) -> dict[str, Document]:
+        """Documents by id."""
+        ...
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """A folder of the cache, and how long its content took to make (over all interrupted attempts)."""
+
+    folder: Path
+    n_docs: int
+
+    @property
+    def _clock(self) -> Path:
+        return self.folder.with_suffix(".json")
+
+    def seconds(self) -> float:
+        """Recorded so far; 0 where nothing is."""
+        try:
+            return float(json.loads(self._clock.read_text())["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def add_seconds(self, seconds: float) -> float:
+        """Add to the record; returns the sum."""
+        total = self.seconds() + seconds
+        with atomic_file(self._clock) as file:
+            file.write(json.dumps({"seconds": total, "documents": self.n_docs}).encode())
+        return total
