@@ -21,7 +21,7 @@ MOVED = {
     "splade_engine.encoder.autoencoder": "splade_engine.encoder.kinds.csr",
     "splade_engine.encoder.dense_head": "splade_engine.encoder.fast.dense_head",
     "splade_engine.encoder.echo": "splade_engine.encoder.kinds.echo",
-    "splade_engine.encoder.folder": "splade_engine.encoder.folders.new_folder",
+    "splade_engine.encoder.folder": "splade_engine.files",
     "splade_engine.encoder.hub": "splade_engine.encoder.folders.hub",
     "splade_engine.encoder.linear": "splade_engine.encoder.fast.linear",
     "splade_engine.encoder.model_files": "splade_engine.encoder.folders.files",

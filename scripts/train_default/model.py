@@ -27,11 +27,12 @@ from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.folders.compact import save_quantized
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.kinds import MaskedLm
+from splade_engine.encoder.query_table import read_table
 from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.files import atomic_file
-from splade_engine.training.data.idf import bm25_idf, document_frequencies, read_table
+from splade_engine.training.data.idf import bm25_idf, document_frequencies
 from splade_engine.training.recipe.recipe import Recipe, load_recipe
 from splade_engine.training.run.run import TrainingResult, train
 

@@ -17,6 +17,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.ours import SECTION
 from splade_engine.encoder.folders.tokenizer import tokenizer_files, truncation_side
+from splade_engine.files import digest_of_file
 
 VERSION = 2
 """Of the hash. Version 1 saw neither lower-casing nor the truncation side, nor all files."""
@@ -74,18 +75,8 @@ def _folder(folder: Path, known: dict[Path, str]) -> Iterator[tuple[str, str]]:
 
 def _file(path: Path, known: dict[Path, str]) -> str:
     if path not in known:
-        known[path] = _digest(path)
+        known[path] = digest_of_file(path)
     return known[path]
-
-
-def _digest(path: Path) -> str:
-    import xxhash
-
-    digest = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(1 << 24):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 # ---- version 1: to open what it was written into ---------------------------------------------------------
@@ -102,7 +93,7 @@ def checkpoint_hash_1(checkpoint: Checkpoint) -> str:
 
     total = xxhash.xxh3_128()
     for path in sorted(_files_1(checkpoint)):
-        total.update(f"{path.name}:{_digest(path)}\n".encode())
+        total.update(f"{path.name}:{digest_of_file(path)}\n".encode())
     s = checkpoint.settings
     values = (
         checkpoint.kind.name, s.pooling, s.activation, s.special_tokens, s.document_prompt, s.query_prompt,

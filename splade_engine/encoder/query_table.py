@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.files import existing, read_json
 from splade_engine.encoder.settings import is_number
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
@@ -99,7 +99,10 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
         raise CheckpointError(
             f"{query.folder}: a query tokenizer of {tokenizer.size} tokens for a vocabulary of {n_terms}"
         )
-    table = _read(query, tokenizer, n_terms)
+    if query.weights is None:
+        table = np.ones(n_terms, np.float32)
+    else:
+        table = read_table(query.weights, tokenizer, n_terms, query.missing)
     bad = ~np.isfinite(table)
     if bad.any():
         term = int(np.argmax(bad))
@@ -110,20 +113,32 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
     return TableEncoder(tokenizer, table, settings.query_counts, settings.query_top_k)
 
 
-def _read(query: QueryTable, tokenizer: TextTokenizer, n_terms: int) -> NDArray[np.float32]:
-    if query.weights is None:
-        return np.ones(n_terms, np.float32)
-    if query.weights.suffix == ".safetensors":
+def read_table(path: Path, tokenizer: TextTokenizer, n_terms: int, missing: float) -> NDArray[np.float32]:
+    """The weights of a file, float32[n_terms].
+
+    Args:
+        path: `*.safetensors` with one weight per term; or {token: weight} in JSON; or lines of token, tab,
+        weight.
+        tokenizer: says which term a token is.
+        n_terms: size of the vocabulary. A shorter table is padded with zeros, a longer one must be zero
+        beyond.
+        missing: weight of the tokens that JSON or lines do not name.
+
+    Raises:
+        CheckpointError: if it cannot be read or does not fit the vocabulary.
+    """
+    existing(path)
+    if path.suffix == ".safetensors":
         table = np.zeros(n_terms, np.float32)
-        stored = _stored(query.weights)
+        stored = _stored(path)
         if len(stored) > n_terms and stored[n_terms:].any():
-            raise CheckpointError(f"{query.weights}: {len(stored)} weights for a vocabulary of {n_terms}")
-        table[: len(stored)] = stored[:n_terms]
+            raise CheckpointError(f"{path}: {len(stored)} weights for a vocabulary of {n_terms}")
+        table[: min(len(stored), n_terms)] = stored[:n_terms]
         return table
-    table = np.full(n_terms, query.missing, np.float32)
-    for token, weight in token_weights(query.weights).items():
+    table = np.full(n_terms, missing, np.float32)
+    for token, weight in token_weights(path).items():
         term = tokenizer.token_id(token)
-        if term is not None:  # a token of another vocabulary can occur in no query
+        if term is not None and term < n_terms:  # a token of another vocabulary can occur in no query
             table[term] = weight
     return table
 

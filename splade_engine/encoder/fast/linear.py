@@ -27,35 +27,51 @@ class PackedLinear:
     def __init__(
         self, weight: Tensor, bias: Tensor, dtype: torch.dtype, activation: tuple[str, str] = ("", "")
     ) -> None:
-        self._bias = bias.to(dtype).contiguous()
+        weight, bias = weight.to(dtype).contiguous(), bias.to(dtype).contiguous()
+        packed = _reordered(weight)
+        self._layer = _Plain(weight, bias) if packed is None else _OneDnn(packed, bias)
         self._activation = activation
-        self._weight: Tensor | None = weight.to(dtype).contiguous()
-        self._packed: Any = _reordered(self._weight)
-        if self._packed is not None:
-            self._weight = None  # one copy is enough
 
     def __call__(self, x: Tensor) -> Tensor:
         """dtype[T, in] to dtype[T, out]."""
-        name, algorithm = self._activation
-        if self._packed is not None:
-            out: Tensor = torch.ops.mkldnn._linear_pointwise(
-                x, self._packed, self._bias, name or "none", [], algorithm
-            )
-            return out
-        assert self._weight is not None
+        return self._layer(x, *self._activation)
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        """The layer's result plus `residual`, dtype[T, out]; for layers without activation."""
+        return self._layer.plus(x, residual)
+
+
+class _OneDnn:
+    """A weight in oneDNN's order."""
+
+    def __init__(self, packed: Any, bias: Tensor) -> None:
+        self._packed, self._bias = packed, bias
+
+    def __call__(self, x: Tensor, name: str, algorithm: str) -> Tensor:
+        out: Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self._packed, self._bias, name or "none", [], algorithm
+        )
+        return out
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._packed, self._bias, "add")
+        return out
+
+
+class _Plain:
+    """torch's own product."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self._weight, self._bias = weight, bias
+
+    def __call__(self, x: Tensor, name: str, algorithm: str) -> Tensor:
         y = F.linear(x, self._weight, self._bias)
         if name == "gelu":
             return F.gelu(y, approximate=algorithm)
         return F.relu(y) if name == "relu" else y
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        """The layer's result plus `residual`, dtype[T, out]; for layers without activation."""
-        if self._packed is not None:
-            out: Tensor = torch.ops.mkldnn._linear_pointwise.binary(
-                x, residual, self._packed, self._bias, "add"
-            )
-            return out
-        return self(x) + residual
+        return self(x, "", "") + residual
 
 
 def _reordered(weight: Tensor) -> Any:

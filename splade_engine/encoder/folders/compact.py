@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD
-from splade_engine.encoder.folders.new_folder import new_folder, write_json
 from splade_engine.encoder.folders.ours import QUERY_WEIGHTS, SECTION, section_of
 from splade_engine.encoder.kinds.mlm import MaskedLm
 from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.files import atomic_folder, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -101,7 +101,7 @@ def save_quantized(
     text_tokenizer = Tokenizer.from_file(str(tokenizer))
     text_tokenizer.no_truncation()
     text_tokenizer.no_padding()
-    with new_folder(folder, overwrite=overwrite) as out:
+    with atomic_folder(folder, overwrite=overwrite) as out:
         save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
         if table is not None:
             save_file({"weight": table}, out / QUERY_WEIGHTS)

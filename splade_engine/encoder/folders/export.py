@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD, Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import read_json
-from splade_engine.encoder.folders.new_folder import new_folder, write_json
 from splade_engine.encoder.folders.ours import SECTION, copy_weights, write_copy, write_table
 from splade_engine.encoder.folders.sentence_transformers import OURS_ALONE
 from splade_engine.encoder.folders.tokenizer import save_tokenizer
 from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.errors import CheckpointError
+from splade_engine.files import atomic_folder, write_json
 
 if TYPE_CHECKING:
     from splade_engine.encoder.kind import Kind
@@ -102,7 +102,7 @@ def save_encoder(checkpoint: Checkpoint, folder: str | Path, *, table: NDArray[n
         InvalidInputError: if the folder is not empty.
         CheckpointError: if special tokens cannot be dropped in this architecture's head.
     """
-    with new_folder(folder) as out:
+    with atomic_folder(folder) as out:
         if checkpoint.kind.st_task is None:
             write_copy(checkpoint, out)
             return

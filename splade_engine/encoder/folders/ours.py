@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD, Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import existing, inside, max_length_of, positions_of, read_json
-from splade_engine.encoder.folders.new_folder import write_json
 from splade_engine.encoder.folders.tokenizer import save_tokenizer
 from splade_engine.encoder.kind import Kind
 from splade_engine.encoder.kinds import KINDS
 from splade_engine.encoder.settings import SETTING_NAMES, EncoderSettings, blaming, is_integer
 from splade_engine.errors import CheckpointError
+from splade_engine.files import write_json
 
 if TYPE_CHECKING:
     from splade_engine.encoder.fast.dense_head import DenseHead

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.encoder.folders.files import read_json
-from splade_engine.encoder.folders.new_folder import write_json
 from splade_engine.errors import CheckpointError
+from splade_engine.files import write_json
 
 if TYPE_CHECKING:
     from splade_engine.encoder.tokens import TextTokenizer

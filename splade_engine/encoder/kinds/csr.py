@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.folders.files import existing, read_json
 from splade_engine.encoder.folders.modules import dense_mode
-from splade_engine.encoder.folders.new_folder import write_json
 from splade_engine.encoder.kind import Kind, Module, size_of
 from splade_engine.encoder.settings import DensePooling, is_integer
 from splade_engine.errors import CheckpointError
+from splade_engine.files import write_json
 
 if TYPE_CHECKING:
     from torch import Tensor

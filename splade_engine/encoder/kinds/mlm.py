@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import read_json
-from splade_engine.encoder.folders.new_folder import write_json
 from splade_engine.encoder.kind import Kind, Module
 from splade_engine.encoder.settings import Activation
 from splade_engine.errors import CheckpointError
+from splade_engine.files import write_json
 
 if TYPE_CHECKING:
     from splade_engine.encoder.folders.plain import PlainFolder

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.collections.idf import bm25_idf as idf_of
-from splade_engine.encoder.query_table import token_weights
 from splade_engine.encoder.tokens import TextTokenizer
-from splade_engine.errors import CheckpointError, DatasetError
+from splade_engine.errors import DatasetError
 
 DOCUMENTS = 200_000  # counted at most: idf of a token in 1 of 200,000 is 12, rarer ones hardly differ
 _BATCH = 2048
@@ -46,33 +44,3 @@ def bm25_idf(frequencies: NDArray[np.int64], total: int, unseen: float) -> NDArr
     if total < 1:
         raise DatasetError("idf: the training data has no documents to count")
     return np.where(frequencies > 0, idf_of(frequencies, total), unseen).astype(np.float32)
-
-
-def read_table(path: Path, tokenizer: TextTokenizer, n_terms: int, missing: float) -> NDArray[np.float32]:
-    """A table from `idf.json` ({token: weight}) or `*.safetensors` (one tensor of n_terms weights).
-
-    Raises:
-        CheckpointError: if it cannot be read or does not fit the vocabulary.
-    """
-    if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            tensors = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(f"{path}: not readable: {error}") from None
-        table: NDArray[np.float32] = next(iter(tensors.values())).astype(np.float32)
-        if table.shape != (n_terms,):
-            raise CheckpointError(f"{path}: shape {table.shape} for a vocabulary of {n_terms}")
-        return table
-    if not path.is_file():
-        raise CheckpointError(
-            f"model.idf {path}: no such file (data, uniform and base are the other choices)"
-        )
-    table = np.full(n_terms, missing, np.float32)
-    for token, weight in token_weights(path).items():
-        term = tokenizer.token_id(token)
-        if term is not None and term < n_terms:
-            table[term] = weight
-    return table

@@ -31,10 +31,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from splade_engine.encoder.folders.new_folder import new_folder
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
+from splade_engine.files import atomic_folder
 from splade_engine.training.data.collate import pad
 from splade_engine.training.student.cpu_layers import use_cpu_layers
 
@@ -202,7 +202,7 @@ def aligned_checkpoint(
     source = Path(folder)
     model = aligned_model(source, texts, config)
     target = Path(tempfile.mkdtemp(prefix="splade-engine-aligned-")) if output is None else Path(output)
-    with quiet_transformers(), new_folder(target) as out:
+    with quiet_transformers(), atomic_folder(target) as out:
         model.save_pretrained(out)
         for name in _FILES:
             if (source / name).is_file():

@@ -16,10 +16,11 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.query_table import read_table
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training.data.collate import Collator
-from splade_engine.training.data.idf import bm25_idf, document_frequencies, read_table
+from splade_engine.training.data.idf import bm25_idf, document_frequencies
 from splade_engine.training.data.opening import interleaved
 from splade_engine.training.data.sources import Source
 from splade_engine.training.recipe.sections import ModelConfig
@@ -164,7 +165,12 @@ def _table(
             return np.ones(n_terms, np.float32)
         return read_table(checkpoint.query.weights, tokenizer, n_terms, checkpoint.query.missing)
     if config.idf != "data":
-        return read_table(Path(config.idf), tokenizer, n_terms, config.idf_unseen)
+        path = Path(config.idf)
+        if not path.is_file():
+            raise CheckpointError(
+                f"model.idf {path}: no such file (data, uniform and base are the other choices)"
+            )
+        return read_table(path, tokenizer, n_terms, config.idf_unseen)
     if not sources:
         raise InvalidInputError("model.idf = data needs training data to count")
     counts, total = document_frequencies(tokenizer, interleaved(sources), n_terms)

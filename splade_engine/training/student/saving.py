@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from splade_engine.encoder.folders.export import Side, write_root
-from splade_engine.encoder.folders.new_folder import new_folder
 from splade_engine.encoder.folders.ours import write_model
 from splade_engine.encoder.folders.tokenizer import save_tokenizer
 from splade_engine.encoder.kinds import Csr, Echo, Kind, MaskedLm, Scalar
@@ -23,6 +22,7 @@ from splade_engine.encoder.kinds.scalar import save_scalar
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.settings import DensePooling, EncoderSettings
 from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.files import atomic_folder
 from splade_engine.training.student.csr import CsrStudent
 from splade_engine.training.student.lora import merge_lora
 from splade_engine.training.student.sparse import SparseStudent, Tower
@@ -48,7 +48,7 @@ def save_student(
         InvalidInputError: if the folder is not empty (without `overwrite`).
         StorageError: if the disk refuses.
     """
-    with quiet_transformers(), new_folder(folder, overwrite=overwrite) as out:
+    with quiet_transformers(), atomic_folder(folder, overwrite=overwrite) as out:
         if isinstance(student, CsrStudent):
             _save_csr(student, out, documents)
             return
