@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.effort import Budget, Effort, Exact, Recall, Work, stored_work
+from splade_engine.index.effort import DEFAULT_BUDGET, EXACT, Effort, Exact, Recall, Work, stored_work
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 
@@ -76,7 +76,7 @@ class Plan:
         if not isinstance(effort, Recall):
             return cls(effort, shared=False)
         if effort.share == 1.0 or snapshot.bases[-1] <= EXACT_UP_TO:
-            return cls(Exact(), shared=False)
+            return cls(EXACT, shared=False)
         return cls(tuned_work(snapshot, k, effort.share), shared=True)
 
     def for_segment(self, n_docs: int, all_docs: int) -> Work:
@@ -109,7 +109,7 @@ def tuned_work(snapshot: Snapshot, k: int, target: float) -> Work:
     """
     fitting = [t for t in snapshot.manifest.tuning if t.k >= k and t.target >= target]
     if not fitting:
-        return Budget()
+        return DEFAULT_BUDGET
     return stored_work(min(fitting, key=lambda t: (t.k, t.target)).settings)
 
 

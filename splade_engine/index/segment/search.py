@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.effort import Budget, Exact, Work
+from splade_engine.index.effort import DEFAULT_BUDGET, Exact, Work
 from splade_engine.index.kernels.search import search_queries
 from splade_engine.index.segment.layout import N_LEVELS, WINDOW
 from splade_engine.index.segment.row_kinds import Arrays
@@ -132,7 +132,7 @@ class SegmentSearcher:
         mask = np.zeros(0, np.uint8) if allowed is None else np.ascontiguousarray(allowed).view(np.uint8)
         n_allowed = self.n_docs if allowed is None else int(np.count_nonzero(allowed))
         exact = isinstance(work, Exact)
-        limits = Budget() if isinstance(work, Exact) else work
+        limits = DEFAULT_BUDGET if isinstance(work, Exact) else work
         n_candidates = min(max(limits.n_candidates, k), self.n_docs)
         budget = min(limits.max_postings, self.nnz)
         longest = int(queries.row_nnz.max())
