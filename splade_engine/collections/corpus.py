@@ -8,13 +8,13 @@ interrupted encoding belongs to this corpus.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from xxhash import xxh3_128
 
 from splade_engine.collections.documents import Document, document_from_record, shown
-from splade_engine.collections.metadata import FieldKinds, metadata_json, note_kinds
+from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
 from splade_engine.collections.reading import checked_input, read_documents
 from splade_engine.collections.standard_input import StandardInput, is_standard_input
 from splade_engine.errors import DatasetError
@@ -24,19 +24,18 @@ CorpusSource = str | Path | Iterable[Document | str | Mapping[str, object]]
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What reading a whole corpus tells.
+    """What reading a whole corpus tells."""
 
-    Attributes:
-        n_docs: number of documents.
-        n_empty: of which have neither title nor text.
-        digest: xxh3 of every id, title, text and metadata in order: two corpora with one digest are one.
-        fields: the kind of each metadata field (see `metadata.py`).
-    """
-
+    # number of documents
     n_docs: int
+    # of which have neither title nor text
     n_empty: int
+    # xxh3 of every id, title, text and metadata in order: two corpora with one digest are one
     digest: str
+    # the kind of each metadata field (see `metadata.py`)
     fields: FieldKinds = field(default_factory=dict)
+    # every value that decided about it
+    survey: FieldSurvey = field(default_factory=FieldSurvey, repr=False, compare=False)
 
 
 class Corpus:
@@ -80,11 +79,22 @@ class Corpus:
             self._summary = digest.summary()
         return self._summary
 
+    def fit_fields(self, columns: Mapping[str, str]) -> CorpusSummary:
+        """Choose the kind of each field so that the corpus can be added to an index; the new summary.
+
+        Args:
+            columns: name and kind of the columns of the index; none for a new one.
+        """
+        summary = self.survey()
+        self._summary = replace(summary, fields=summary.survey.kinds(columns))
+        return self._summary
+
     def _in_memory(self, items: Iterable[Document | str | Mapping[str, object]]) -> Iterator[Document]:
         seen: dict[str, int] = {}
         for number, item in enumerate(items):
             if isinstance(item, Document):
-                document = item
+                metadata = checked_metadata(item.metadata, f"document {number}")
+                document = item if metadata == item.metadata else replace(item, metadata=metadata)
             elif isinstance(item, str):
                 document = Document(str(number), item)
             else:
@@ -147,7 +157,7 @@ class CorpusDigest:
         self._hash = xxh3_128()
         self._n_docs = 0
         self._n_empty = 0
-        self._fields: FieldKinds = {}
+        self._fields = FieldSurvey()
 
     def update(self, document: Document) -> None:
         """Take one document in."""
@@ -158,8 +168,10 @@ class CorpusDigest:
         self._hash.update(b"".join(parts))
         self._n_docs += 1
         self._n_empty += not document.indexed_text
-        note_kinds(self._fields, document.metadata)
+        self._fields.note(document.id, document.metadata)
 
     def summary(self) -> CorpusSummary:
         """Of everything taken in so far."""
-        return CorpusSummary(self._n_docs, self._n_empty, self._hash.hexdigest(), dict(self._fields))
+        return CorpusSummary(
+            self._n_docs, self._n_empty, self._hash.hexdigest(), self._fields.kinds(), self._fields
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from splade_engine.collections.metadata import checked_metadata
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 
@@ -67,7 +68,8 @@ def document_from_record(record: object, place: str) -> Document:
         place: "file:line", begins the messages.
 
     Raises:
-        DatasetError: where the id or the text is missing, not a string, or could be one of several fields.
+        DatasetError: where the id or the text is missing, not a string, or could be one of several fields; or
+            a number is infinite.
     """
     if not isinstance(record, dict):
         raise DatasetError(f"{place}: an object with id and text is needed, got {shown(record)}")
@@ -84,7 +86,7 @@ def document_from_record(record: object, place: str) -> Document:
         fields = {**nested, **fields}
     elif nested is not None:
         fields["metadata"] = nested
-    return Document(doc_id, text, title, fields)
+    return Document(doc_id, text, title, checked_metadata(fields, place))
 
 
 def id_and_text(names: Iterable[str], place: str) -> tuple[str, str]:

@@ -19,7 +19,6 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
-from splade_engine.index.disk.payload import joined_type
 from splade_engine.index.disk.publish import IndexWriter, prepare_folder, remove_remains
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import map_container
@@ -102,7 +101,7 @@ def add(
         records = stream.consume(batches, progress=progress)
         if not records:
             return 0
-        _check_columns(manifest, records)
+        _check_columns(snapshot, writer, records)
         twins = _twins(snapshot, writer, records)
         if not replace and len(twins):
             row, ordinal = _first_twin(writer, records, snapshot, twins)
@@ -167,11 +166,9 @@ def _open(writer: IndexWriter, opened: Snapshot) -> Snapshot:
     return open_snapshot(writer.folder, "full", opened)
 
 
-def _check_columns(manifest: Manifest, records: Iterable[SegmentRecord]) -> None:
-    kinds: dict[str, str] = {}
-    for record in [*manifest.segments, *records]:
-        for column in record.columns:
-            kinds[column.name] = joined_type(column.name, kinds.get(column.name), column.type)
+def _check_columns(snapshot: Snapshot, writer: IndexWriter, records: Iterable[SegmentRecord]) -> None:
+    added = [open_segment(writer.folder, r, snapshot.manifest.n_terms, "offsets").payload for r in records]
+    snapshot.check_columns([payload.table for payload in added if payload is not None])
 
 
 def _new_ids(writer: IndexWriter, record: SegmentRecord) -> IdColumn:

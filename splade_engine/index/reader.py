@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
 from splade_engine.index.arguments import check_queries, checked_ordinals, checked_threads
 from splade_engine.index.disk.ids import MAX_ID_BYTES
+from splade_engine.index.disk.payload import COLUMN_TYPES
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
 from splade_engine.index.explain import Placement, explain_placement
 from splade_engine.index.info import IndexInfo, index_info
@@ -153,6 +155,19 @@ class IndexReader:
     def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
         """The stored row of each of these documents; {} where the index has no payload."""
         return self.snapshot.payload(checked_ordinals(ordinals))
+
+    def check_columns(self, columns: Mapping[str, str]) -> None:
+        """Check, before any work, that documents with a payload of these columns can be added.
+
+        Args:
+            columns: name and type of each; types as in `IndexInfo.columns` ("text", "int", "float", "bool",
+                "texts").
+
+        Raises:
+            InvalidInputError: naming the column that is of another type in the index.
+        """
+        empty = {name: pa.array([], COLUMN_TYPES[kind]) for name, kind in columns.items()}
+        self.snapshot.check_columns([pa.table(empty)])
 
     def document_frequencies(self) -> NDArray[np.int64]:
         """int64[n_terms]: how many live documents hold each term."""

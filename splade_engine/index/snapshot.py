@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
 from splade_engine.index.arguments import default_threads
 from splade_engine.index.config import stored_build_config
 from splade_engine.index.disk.ids import encode_ids, hash_ids
+from splade_engine.index.disk.payload import check_joined
 from splade_engine.index.disk.publish import MANIFEST, read_manifest
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.disk.storage import digest
@@ -102,6 +104,11 @@ class Snapshot:
                 [{}] * len(local) if segment.payload is None else segment.payload.rows(local)
             ),
         )
+
+    def check_columns(self, added: Sequence[pa.Table]) -> None:
+        """Raises InvalidInputError if documents with these payloads cannot be added, naming the column."""
+        there = [segment.payload.table for segment in self.segments if segment.payload is not None]
+        check_joined([*there, *added])
 
     def document_frequencies(self) -> NDArray[np.int64]:
         """int64[V]: how many live documents hold each term; from the lengths of the lists, less what is

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
@@ -34,6 +35,9 @@ _BUFFERS = {  # section suffix -> dtype, in Arrow's buffer order after the valid
     "texts": {"offsets": "<i8", "item_offsets": "<i8", "bytes": "|u1"},
     "null": {},
 }
+
+MAX_COLUMNS = 512  # of an index
+_EXACT_IN_FLOAT = 2**53
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -69,18 +73,26 @@ def checked_table(payload: object, n_docs: int) -> pa.Table | None:
         raise InvalidInputError(
             f"payload: two columns are called {next(n for n in names if names.count(n) > 1)!r}"
         )
-    if len(names) > 512:
-        raise InvalidInputError(f"payload: {len(names)} columns, at most 512 are allowed")
+    if len(names) > MAX_COLUMNS:
+        raise InvalidInputError(f"payload: {len(names)} columns, at most {MAX_COLUMNS} are allowed")
     columns = {}
     for name in names:
         if not name or len(name) > 1024:
             raise InvalidInputError(f"payload: a column name of {len(name)} characters")
         kind = column_type(name, payload.schema.field(name).type)
         try:
-            columns[name] = payload.column(name).cast(COLUMN_TYPES[kind])
+            columns[name] = _nan_is_missing(payload.column(name).cast(COLUMN_TYPES[kind]))
         except pa.ArrowInvalid as error:
             raise InvalidInputError(f"payload: column {name!r}: {str(error).splitlines()[0]}") from None
     return pa.table(columns) if columns else None
+
+
+def _nan_is_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """NaN, as pandas writes a missing number, is null: a filter would find it unequal to itself."""
+    if not pa.types.is_floating(column.type):
+        return column
+    nan = pc.is_nan(column)
+    return pc.if_else(nan, None, column) if pc.any(nan).as_py() else column
 
 
 def column_type(name: str, arrow: pa.DataType) -> str:
@@ -253,7 +265,8 @@ def join_tables(tables: Sequence[tuple[pa.Table | None, int]]) -> pa.Table | Non
     Columns that one of them lacks are null there; int and float become float.
 
     Raises:
-        InvalidInputError: if a column holds numbers in one and text in another.
+        InvalidInputError: if no type holds a column: numbers in one and text in another, or fractions in one
+            and whole numbers beyond 2^53 in another.
     """
     if all(table is None for table, _ in tables):
         return None
@@ -268,11 +281,46 @@ def join_tables(tables: Sequence[tuple[pa.Table | None, int]]) -> pa.Table | Non
         arrow, chunks = COLUMN_TYPES[kind], []
         for table, rows in tables:
             if table is not None and name in table.column_names:
+                if kind == "float" and beyond_float(table.column(name)):
+                    raise InvalidInputError(_BEYOND_FLOAT.format(name))
                 chunks.extend(table.column(name).cast(arrow).chunks)
             else:
                 chunks.append(pa.nulls(rows, arrow))
         columns[name] = pa.chunked_array(chunks, type=arrow)
     return pa.table(columns)
+
+
+_BEYOND_FLOAT = (
+    "payload: column {!r} holds whole numbers beyond 2^53 in some documents and fractions in others; "
+    "no type of the format holds both exactly"
+)
+
+
+def beyond_float(column: pa.ChunkedArray) -> bool:
+    """Whether a column holds a whole number that a float would change, or might."""
+    if not pa.types.is_integer(column.type) or not len(column):
+        return False
+    ends = pc.min_max(column)
+    low, high = ends["min"].as_py(), ends["max"].as_py()
+    return low is not None and (low < -_EXACT_IN_FLOAT or high > _EXACT_IN_FLOAT)
+
+
+def check_joined(tables: Sequence[pa.Table]) -> None:
+    """Check that the tables of all segments of an index can become one.
+
+    Raises:
+        InvalidInputError: naming the column that no type of the format holds, or for too many columns.
+    """
+    kinds: dict[str, str] = {}
+    for table in tables:
+        for field in table.schema:
+            kind = column_type(field.name, field.type)
+            kinds[field.name] = joined_type(field.name, kinds.get(field.name), kind)
+    if len(kinds) > MAX_COLUMNS:
+        raise InvalidInputError(f"payload: {len(kinds)} columns together, at most {MAX_COLUMNS} are allowed")
+    for name in [name for name, kind in kinds.items() if kind == "float"]:
+        if any(name in table.column_names and beyond_float(table.column(name)) for table in tables):
+            raise InvalidInputError(_BEYOND_FLOAT.format(name))
 
 
 def joined_type(name: str, a: str | None, b: str) -> str:
