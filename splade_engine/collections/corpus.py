@@ -84,6 +84,9 @@ class Corpus:
 
         Args:
             columns: name and kind of the columns of the index; none for a new one.
+
+        Raises:
+            DatasetError: where no value of a field is of the kind that its column holds.
         """
         summary = self.survey()
         self._summary = replace(summary, fields=summary.survey.kinds(columns))

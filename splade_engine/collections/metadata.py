@@ -27,7 +27,7 @@ METADATA_JSON = "_json"
 RESERVED = ("title", "text", METADATA_JSON)
 MAX_COLUMNS = 400  # the format allows 512; fields beyond are kept as JSON
 KINDS = ("text", "int", "float", "bool", "texts")  # of a column; every other value is "json"
-_NUMBERS = ("int", "float")
+_NUMBERS = {"int", "float"}
 _EXACT_IN_FLOAT = 2**53  # beyond, a column of numbers with a fraction would change a whole number
 
 FieldKinds = dict[str, str]  # field -> one of KINDS, or "json" where no value has such a kind
@@ -158,12 +158,22 @@ class FieldSurvey:
         Args:
             columns: name and kind of the columns of the index that the corpus is added to: where one value of
                 a field fits its column, the column decides.
+
+        Raises:
+            DatasetError: where no value of a field is of the kind of its column, naming one of them.
         """
         columns = columns or {}
         room = MAX_COLUMNS - len([name for name in columns if name not in RESERVED])
         kinds: FieldKinds = {}
         for name, values in self._fields.items():
-            kind = values.kind(columns.get(name))
+            column = columns.get(name)
+            kind = values.kind(column)
+            if kind != "json" and column in KINDS and kind != column and not {kind, column} <= _NUMBERS:
+                doc_id, shown = next(v for k, v in values.first.items() if k != "json")
+                raise DatasetError(
+                    f"document {doc_id!r:.80}: field {name!r:.80} is {shown}, but in the index it holds "
+                    f"{_PLURAL[column]}"
+                )
             if kind != "json" and name not in columns:
                 kind, room = (kind, room - 1) if room > 0 else ("json", room)
             kinds[name] = kind
@@ -245,7 +255,8 @@ def payload_table(titles: Any, texts: Any, metadata: Iterable[str], kinds: Field
 
     columns: dict[str, Any] = {"title": titles, "text": texts}
     if kinds:
-        rows = [json.loads(line) if line else {} for line in metadata]
+        given = (json.loads(line) if line else {} for line in metadata)
+        rows = [{name: value for name, value in row.items() if value is not None} for row in given]
         arrow = {
             "text": pa.large_string(),
             "int": pa.int64(),
@@ -264,10 +275,7 @@ def payload_table(titles: Any, texts: Any, metadata: Iterable[str], kinds: Field
 def _taken(row: dict[str, Any], name: str, kind: str) -> Any:
     """Take a value out of a row if a column of this kind holds it."""
     value = row.get(name)
-    if value is None:
-        row.pop(name, None)
-        return None
-    if not _fits(_kind(name, value), kind):
+    if value is None or not _fits(_kind(name, value), kind):
         return None
     del row[name]
     return float(value) if kind == "float" else value

@@ -95,7 +95,7 @@ class SearchEngine:
         path = Path(path)
         refuse_occupied(path, overwrite=overwrite)
         loaded = _loaded(encoder)
-        encoded = _encoded(path, corpus, loaded, overwrite, allow_empty, progress, encode_options)
+        encoded = _encoded(path, None, corpus, loaded, overwrite, allow_empty, progress, encode_options)
         record = encoder_record(loaded)
         index = SparseIndex.build(
             path,
@@ -257,7 +257,8 @@ class SearchEngine:
         self.index.compact()
 
     def _change(self, method: Any, corpus: CorpusSource | Corpus, progress: bool, options: Any) -> None:
-        encoded = _encoded(self.path, corpus, self.encoder, True, None, progress, options)
+        reader = self.index.refresh().reader
+        encoded = _encoded(self.path, reader, corpus, self.encoder, True, None, progress, options)
         method(encoded.batches())
         encoded.remove()
 
@@ -295,6 +296,7 @@ def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) 
 
 def _encoded(
     path: Path,
+    reader: IndexReader | None,
     corpus: CorpusSource | Corpus,
     encoder: SparseEncoder,
     restart: bool,
@@ -304,7 +306,11 @@ def _encoded(
 ) -> EncodedCorpus:
     if not isinstance(corpus, Corpus):
         corpus = Corpus(corpus, allow_empty=allow_empty)
-    summary = corpus.survey()
+    summary = corpus.fit_fields({} if reader is None else reader.info().columns)
+    if reader is not None:
+        reader.check_columns({name: kind for name, kind in summary.fields.items() if kind != "json"})
+    for warning in summary.survey.warnings(summary.fields):
+        logger.warning("%s", warning)
     if summary.n_empty:
         logger.warning("%d documents have neither title nor text: kept, but never found", summary.n_empty)
     work = path.with_name(path.name + ".encoding")

@@ -10,7 +10,7 @@ import numpy as np
 
 from splade_engine.index.disk.ids import ID_ARRAYS
 from splade_engine.index.disk.manifest import FORMAT_VERSION
-from splade_engine.index.disk.payload import payload_dtypes
+from splade_engine.index.disk.payload import joined_type, payload_dtypes
 from splade_engine.index.disk.records import SegmentRecord
 from splade_engine.index.disk.storage import offsets_of
 from splade_engine.index.segment.segment import POSTING_DTYPES
@@ -78,7 +78,8 @@ def index_info(path: Path, snapshot: Snapshot) -> IndexInfo:
     for record in manifest.segments:
         for kind, size in file_sizes(record).items():
             sizes[kind] = sizes.get(kind, 0) + size
-        columns |= {c.name: c.type for c in record.columns if columns.get(c.name) != "float"}
+        for column in record.columns:
+            columns[column.name] = joined_type(column.name, columns.get(column.name), column.type)
     return IndexInfo(
         path=path,
         format_version=FORMAT_VERSION,

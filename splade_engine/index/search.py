@@ -165,7 +165,7 @@ def allowed_documents(snapshot: Snapshot, where: Any) -> list[NDArray[np.bool_] 
     unknown = sorted(columns_of(part) - known)
     if unknown and snapshot.segments:
         there = ", ".join(sorted(known)[:20]) or "none"
-        raise InvalidInputError(f"where: no column {unknown[0]!r}; the index has: {there}")
+        raise InvalidInputError(f"where: no column {unknown[0]!r:.80}; the index has: {there}")
     masks = []
     for segment in snapshot.segments:
         table = None if segment.payload is None else segment.payload.table

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
-from splade_engine.index import BuildConfig, SparseIndex, merge
+from splade_engine.index import BuildConfig, IndexBatch, SparseIndex, merge
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
@@ -251,3 +251,38 @@ def test_changes_of_two_holders_follow_one_another(tmp_path: Path) -> None:
     with pytest.raises(IndexNotFoundError):
         (tmp_path / "ix" / "manifest.json").unlink()
         one.refresh()
+
+
+def test_columns_that_no_type_holds_together_are_refused(tmp_path: Path) -> None:
+    """At the addition, not when a compaction would have to make one column of them."""
+    large, half = pa.table({"n": [2**53 + 1]}), pa.table({"n": [0.5]})
+    for first, second in ((large, half), (half, large)):
+        ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 1), payload=first, overwrite=True)
+        with pytest.raises(InvalidInputError, match=r"column 'n' holds whole numbers beyond 2\^53 in some"):
+            ix.add(made.vectors(2, 1), ["b"], payload=second)
+        ix.add(made.vectors(2, 1), ["b"], payload=first)
+        ix.compact()
+        assert [row["n"] for row in ix.payload([0, 1])] == first["n"].to_pylist() * 2
+        with pytest.raises(InvalidInputError, match="column 'n'"):
+            SparseIndex.build(
+                tmp_path / "other",
+                [IndexBatch(made.vectors(1, 1), ["a"], first), IndexBatch(made.vectors(1, 1), ["b"], second)],
+            )
+        assert not (tmp_path / "other").exists()
+
+
+def test_an_index_has_a_bound_of_columns(tmp_path: Path) -> None:
+    ix = SparseIndex.build(
+        tmp_path / "ix", made.vectors(1, 40), payload=pa.table({f"a{i}": [1] * 40 for i in range(300)})
+    )
+    with pytest.raises(InvalidInputError, match="513 columns together, at most 512 are allowed"):
+        ix.add(made.vectors(2, 1), ["b"], payload=pa.table({f"b{i}": [1] for i in range(213)}))
+    ix.add(made.vectors(2, 1), ["b"], payload=pa.table({f"b{i}": [1] for i in range(212)}))
+    ix.compact()
+    assert len(SparseIndex.open(tmp_path / "ix").info().columns) == 512
+
+
+def test_a_column_of_nulls_takes_no_type_from_another(tmp_path: Path) -> None:
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 40), payload=pa.table({"n": [1] * 40}))
+    ix.add(made.vectors(2, 1), ["b"], payload=pa.table({"n": pa.nulls(1)}))
+    assert ix.info().columns == {"n": "int"}

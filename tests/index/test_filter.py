@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import search
+from splade_engine.index import SparseIndex, search
 from splade_engine.index.filter.evaluate import matching
 from splade_engine.index.filter.parse import (
     Compare,
@@ -264,3 +264,49 @@ def test_an_index_without_payload_has_no_columns(tmp_path: Path) -> None:
     ix = made.SparseIndex.build(tmp_path / "ix", made.vectors(1, 5))
     with pytest.raises(InvalidInputError, match="no column 'a'; the index has: none"):
         ix.search(made.vectors(2, 1), where="a = 1")
+
+
+NEAR = sorted(
+    {
+        base + step
+        for base in (0, 2**53, -(2**53), 2**62, 2**63 - 1, -(2**63))
+        for step in (-2, -1, 0, 1, 2)
+        if -(2**63) <= base + step < 2**63
+    }
+)
+EXTREMES = [*NEAR, 2**63, -(2**63) - 1, 10**400, -(10**400), 0.5, -0.5, 2.0**53, 2.0**63, 1e308, 1e-308]
+EXTREMES += [float("inf"), float("-inf")]
+
+
+@pytest.mark.parametrize("operator", ["=", "!=", "<", "<=", ">", ">="])
+def test_numbers_are_compared_exactly(operator: str) -> None:
+    """Whole numbers with fractions and beyond 2^53, where a conversion to float would change them."""
+    table = pa.table({"i": NEAR, "f": [float(v) for v in NEAR]})
+    for column in ("i", "f"):
+        stored = table[column].to_pylist()
+        for value in EXTREMES:
+            part = Compare(column, operator, value)
+            expected = [truth(part, {column: number}) for number in stored]
+            assert matching(part, table, len(NEAR)).tolist() == expected, (column, operator, value)
+    for values in ((2**53 + 1, 0.5), (2.0**53, 10**400), (float("inf"),)):
+        for column in ("i", "f"):
+            expected = [number in values for number in table[column].to_pylist()]
+            assert matching(In(column, values), table, len(NEAR)).tolist() == expected
+
+
+def test_nan_is_a_missing_value(tmp_path: Path) -> None:
+    payload = pa.table({"depth": [12.5, float("nan"), 3.0, None]})
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 4), payload=payload)
+    assert [row["depth"] for row in ix.payload([0, 1, 2, 3])] == [12.5, None, 3.0, None]
+    old = pa.table({"depth": pa.array([12.5, float("nan"), 3.0, None], pa.float64())})
+    for where, rows in (
+        ("depth != 3", [0]),
+        ("depth is null", [1, 3]),
+        ("not (depth > 5)", [2]),
+        ("not (depth in [3])", [0]),
+    ):
+        assert np.flatnonzero(matching(parse_where(where), old, 4)).tolist() == rows, (
+            "as stored by older releases"
+        )
+    with pytest.raises(InvalidInputError, match="compared with nan"):
+        matching(parse_where({"depth": float("nan")}), old, 4)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +51,8 @@ def _truth(part: Filter, table: pa.Table | None, n: int) -> pa.Array:
 
 
 def _column_truth(part: Compare | In | IsNull, column: pa.Array) -> pa.Array:
+    if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
+        column = pc.if_else(pc.is_nan(column), None, column)  # written by a release that kept them
     if isinstance(part, IsNull):
         return column.is_null()
     if pa.types.is_null(column.type):
@@ -56,18 +60,28 @@ def _column_truth(part: Compare | In | IsNull, column: pa.Array) -> pa.Array:
     if pa.types.is_large_list(column.type):
         return _list_truth(part, column)
     if isinstance(part, In):
-        if not part.values:
+        wanted = [v for v in _checked(part.column, column.type, part.values) if _is_exact(column.type, v)]
+        if not wanted:
             return pc.if_else(column.is_valid(), False, None)
-        found = pc.is_in(column, value_set=_values(part.column, column.type, part.values))
+        found = pc.is_in(column, value_set=_array(part.column, column.type, wanted))
         return pc.if_else(column.is_valid(), found, None)
     if pa.types.is_boolean(column.type) and part.operator not in ("=", "!="):
         raise InvalidInputError(f"where: column {part.column!r} is true or false: it takes = and != only")
-    value = _values(part.column, column.type, [part.value])[0]
-    return _FUNCTIONS[part.operator](column, value)
+    (value,) = _checked(part.column, column.type, (part.value,))
+    operator = part.operator
+    if not _is_exact(column.type, value):
+        if operator in ("=", "!="):
+            return pc.if_else(column.is_valid(), operator == "!=", None)
+        operator, value = _between(column.type, operator, value)
+    return _FUNCTIONS[operator](column, _array(part.column, column.type, [value])[0])
 
 
-def _values(name: str, kind: pa.DataType, values: Sequence[Value]) -> pa.Array:
-    """The values as an array to compare a column of this type with; int columns may meet floats."""
+def _checked(name: str, kind: pa.DataType, values: Sequence[Value]) -> Sequence[Value]:
+    """The values, each of which can be compared with a column of this type: whole and other numbers may meet.
+
+    Raises:
+        InvalidInputError: for a value of another type, and for NaN, which is no value.
+    """
     for value in values:
         is_bool, is_number = isinstance(value, bool), isinstance(value, int | float)
         fits = (
@@ -77,15 +91,54 @@ def _values(name: str, kind: pa.DataType, values: Sequence[Value]) -> pa.Array:
             if pa.types.is_large_string(kind)
             else is_number and not is_bool
         )
-        if not fits:
+        if not fits or value != value:
             raise InvalidInputError(f"where: column {name!r} is of type {kind}, compared with {value!r:.60}")
-    if pa.types.is_integer(kind) and any(isinstance(v, float) or abs(int(v)) >= 2**63 for v in values):
-        kind = pa.float64()
+    return values
+
+
+def _is_exact(kind: pa.DataType, value: Value) -> bool:
+    """Whether a column of this type can hold this value: 2.5 is no whole number, 2^53 + 1 no float."""
+    if isinstance(value, str | bool):
+        return True
+    if pa.types.is_integer(kind):
+        return value == _floor(value) and -(2**63) <= value < 2**63
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
+
+
+def _between(kind: pa.DataType, operator: str, value: Any) -> tuple[str, int | float]:
+    """The comparison with a value that the column can hold which is true of the same values of the column."""
+    below = operator in ("<", "<=")
+    if pa.types.is_integer(kind):
+        whole = _floor(value)  # whole < value < whole + 1
+        if whole >= 2**63 - 1:
+            return ("<=", 2**63 - 1) if below else (">", 2**63 - 1)
+        if whole < -(2**63):
+            return ("<", -(2**63)) if below else (">=", -(2**63))
+        return ("<=", whole) if below else (">", whole)
+    try:
+        nearest = float(value)
+    except OverflowError:
+        nearest = math.inf if value > 0 else -math.inf
+    if nearest > value:
+        return ("<", nearest) if below else (">=", nearest)
+    return ("<=", nearest) if below else (">", nearest)
+
+
+def _floor(value: Any) -> Any:
+    return value if isinstance(value, int) or math.isinf(value) else math.floor(value)
+
+
+def _array(name: str, kind: pa.DataType, values: Sequence[Value]) -> pa.Array:
     try:
         if pa.types.is_floating(kind):
             values = [float(v) for v in values]
+        elif pa.types.is_integer(kind):
+            values = [int(v) for v in values]
         return pa.array(values, type=kind)
-    except (pa.ArrowException, UnicodeError, OverflowError) as error:
+    except (pa.ArrowException, UnicodeError) as error:
         raise InvalidInputError(f"where: column {name!r}: {error}") from None
 
 
@@ -96,7 +149,8 @@ def _list_truth(part: Compare | In, column: pa.Array) -> pa.Array:
     values = part.values if isinstance(part, In) else (part.value,)
     holds = np.zeros(len(column), bool)
     if values:
-        wanted = _values(part.column, pa.large_string(), values)
+        kind = pa.large_string()
+        wanted = _array(part.column, kind, _checked(part.column, kind, values))
         hit = pc.is_in(column.flatten(), value_set=wanted).to_numpy(zero_copy_only=False)
         parents = pc.list_parent_indices(column).to_numpy()
         holds[parents[np.asarray(hit, dtype=bool)]] = True
