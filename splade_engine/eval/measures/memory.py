@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +22,7 @@ def peak_memory() -> Iterator[PeakMemory]:
     """Measure the largest resident size while the block runs.
 
     Linux forgets the earlier peak on request (5 written to /proc/self/clear_refs); elsewhere it is the
-    peak since the process began.
+    peak since the process began, and None on Windows.
     """
     with suppress(OSError):
         _CLEAR.write_text("5")
@@ -34,10 +33,14 @@ def peak_memory() -> Iterator[PeakMemory]:
         peak.bytes = _peak_bytes()
 
 
-def _peak_bytes() -> int:
+def _peak_bytes() -> int | None:
     with suppress(OSError):
         for line in _STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

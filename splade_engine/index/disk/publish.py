@@ -12,7 +12,6 @@ file.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -31,6 +30,7 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
+from splade_engine.files import HeldLock, lock_holder, take_lock
 from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
 from splade_engine.index.disk.records import Manifest
 from splade_engine.index.disk.storage import (
@@ -127,7 +127,7 @@ class IndexWriter:
             None  # what is published, None before the first build or when unreadable
         )
         self.generation = 1  # of the next commit
-        self._lock = -1
+        self._lock: HeldLock | None = None
         self._serial = 0
         self._written: list[Path] = []
         self._committing = False
@@ -137,7 +137,7 @@ class IndexWriter:
         try:
             self._start()
         except BaseException:
-            os.close(self._lock)
+            self._release()
             raise
         return self
 
@@ -198,36 +198,31 @@ class IndexWriter:
         except OSError:
             pass  # the next writer deletes them; the error on its way out says more
         finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
             with contextlib.suppress(OSError):
-                os.close(self._lock)  # releases the lock, as the end of the process would
+                self._lock.release()  # as the end of the process would
+            self._lock = None
 
     def _delete_except(self, keep: set[str]) -> None:
         with disk_errors(self.folder):
             for name in os.listdir(self.folder):  # noqa: PTH208
                 if name == _TEMPORARY or (_OURS.match(name) and name not in keep):
-                    os.unlink(self.folder / name)  # noqa: PTH108
+                    try:
+                        os.unlink(self.folder / name)  # noqa: PTH108
+                    except PermissionError:
+                        if os.name != "nt":  # Windows keeps a file as long as a reader maps it
+                            raise
 
 
-def _take_lock(path: Path) -> int:
-    with disk_errors(path):
-        if not path.parent.is_dir():
-            raise IndexNotFoundError(f"{path.parent}: no such folder")
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
-            os.close(fd)
-            raise IndexLockedError(
-                f"{path.parent}: process {holder} is writing this index; try again when it is done"
-            ) from None
-        except BaseException:
-            os.close(fd)
-            raise
-        try:
-            os.ftruncate(fd, 0)
-            os.write(fd, f"{os.getpid()}\n".encode())
-        except BaseException:
-            os.close(fd)
-            raise
-    return fd
+def _take_lock(path: Path) -> HeldLock:
+    if not path.parent.is_dir():
+        raise IndexNotFoundError(f"{path.parent}: no such folder")
+    lock = take_lock(path)
+    if lock is None:
+        raise IndexLockedError(
+            f"{path.parent}: process {lock_holder(path)} is writing this index; try again when it is done"
+        )
+    return lock

@@ -36,6 +36,17 @@ _PAGE_ALIGNED_FROM = 1 << 20  # bytes of a section
 _SCRATCH_FROM = 1 << 20  # bytes of an array that is worth a file
 
 
+def _flags(mode: int, *names: str) -> int:
+    """Flags for `os.open`; what a system does not have is left out (descriptors never pass to a child)."""
+    for name in ("O_BINARY", *names):  # without O_BINARY Windows would change line ends
+        mode |= getattr(os, name, 0)
+    return mode
+
+
+_WRITE = _flags(os.O_WRONLY, "O_NOFOLLOW")
+_READ = _flags(os.O_RDONLY, "O_NOFOLLOW", "O_NONBLOCK")
+
+
 @dataclass(frozen=True, slots=True)
 class SectionRecord:
     """What the manifest knows of a section: its number of items and the xxh3-128 of its bytes (32 hex
@@ -105,7 +116,7 @@ def write_container(path: Path, arrays: Mapping[str, Array]) -> None:
     flat = [np.ascontiguousarray(a) for a in arrays.values()]
     starts = offsets_of([a.nbytes for a in flat])
     with disk_errors(path):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fd = os.open(path, _WRITE | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             end = 0
             for array, start in zip(flat, starts, strict=False):
@@ -131,7 +142,7 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 def write_file(path: Path, data: bytes) -> None:
     """Write a small file (it may exist) and flush it to the disk."""
     with disk_errors(path):
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fd = os.open(path, _WRITE | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             write_all(fd, data)
             os.fsync(fd)
@@ -161,8 +172,10 @@ def scratch_array(folder: Path, count: int, dtype: Any) -> Array:
 
 def sync_folder(path: Path) -> None:
     """Flush the names in a folder to the disk: without it, a file that was flushed may still have no name."""
+    if os.name == "nt":  # a folder cannot be opened there
+        return
     with disk_errors(path):
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(path, _flags(os.O_RDONLY, "O_DIRECTORY"))
         try:
             os.fsync(fd)
         finally:
@@ -179,7 +192,7 @@ def opened_regular(path: Path) -> Iterator[tuple[int, int]]:
     """
     with disk_errors(path):
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            fd = os.open(path, _READ)
         except FileNotFoundError:
             raise IndexCorruptError(f"{path}: the file is missing") from None
         except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ class LineFile:
         self.starts, self.ends = _line_bounds(self._file)
         if not len(self.starts):
             raise DatasetError(f"{self.path}: the file is empty")
-        self._handle = os.open(self._file, os.O_RDONLY)
+        self._handle = os.open(self._file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -53,7 +54,7 @@ class LineFile:
     def __getitem__(self, i: int) -> bytes:
         """Line `i`, counted from 0 without blank lines, as bytes without its end."""
         start = int(self.starts[i])
-        return os.pread(self._handle, int(self.ends[i]) - start, start)
+        return _read_at(self._handle, int(self.ends[i]) - start, start)
 
     def place(self, i: int) -> str:
         """`file:line` of line `i` as an editor counts (blank lines included): for error messages."""
@@ -89,6 +90,17 @@ class LineFile:
     def __del__(self) -> None:
         if getattr(self, "_handle", -1) >= 0:
             self.close()
+
+
+_SEEKING = threading.Lock()
+
+
+def _read_at(handle: int, size: int, start: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(handle, size, start)
+    with _SEEKING:  # Windows: two calls, and the position belongs to the handle
+        os.lseek(handle, start, os.SEEK_SET)
+        return os.read(handle, size)
 
 
 def _unpacked(path: Path, cache: Path) -> Path:
