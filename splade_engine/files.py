@@ -74,6 +74,14 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder in place of `~`; as it is where that is not known (an unknown user)."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
 @contextmanager
 def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder that becomes `path` when the block ends without an error.
@@ -82,7 +90,7 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
         InvalidInputError: `path` exists and is not an empty folder (without `overwrite`).
         StorageError: the disk refuses.
     """
-    target = Path(path).expanduser().absolute()
+    target = expanded(path).absolute()
     if target.exists() and not target.is_dir():
         raise InvalidInputError(f"{path}: exists and is not a folder")
     with disk_errors(path):

@@ -69,15 +69,14 @@ def fail(text: str, code: int) -> None:
 def told(error: BaseException) -> tuple[str, int]:
     """An error in one line, and the exit code."""
     if isinstance(error, SpladeEngineError):
-        plain = getattr(error, "strerror", None)  # an OSError's own text begins with "[Errno 28]"
-        return str(plain or error), error.exit_code
+        return _refused(error) if isinstance(error, OSError) else str(error), error.exit_code
     if isinstance(error, ModuleNotFoundError):
         missing = missing_extra(error, "this command")
         if missing is not None:
             return str(missing), missing.exit_code
     if isinstance(error, UsageError):
         return _usage(error), BAD_INPUT
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if _lacks_memory(error):
         return "out of memory" + _detail(error), FAILURE
     if isinstance(error, OSError):
         return _refused(error), FAILURE
@@ -91,16 +90,34 @@ def told(error: BaseException) -> tuple[str, int]:
     return f"internal error, {type(error).__name__}{_detail(error)}{hint}", FAILURE
 
 
+# what torch, the loader of shared libraries and the C library say where Python has MemoryError
+_NO_MEMORY = ("can't allocate memory", "failed to map segment", "cannot allocate memory", "out of memory")
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether there is too little memory at the root of an error: libraries wrap it in others."""
+    while error is not None:
+        # SystemError: a module of C whose import failed without saying why, which little memory alone does
+        if isinstance(error, MemoryError | SystemError) or (
+            isinstance(error, RuntimeError | OSError | ImportError)
+            and any(text in str(error).lower() for text in _NO_MEMORY)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def _detail(error: BaseException) -> str:
     return f": {error}" if str(error) else ""
 
 
 def _refused(error: OSError) -> str:
-    place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    """What the system refused, without the number that an OSError's own text begins with."""
     reason = error.strerror or str(error) or type(error).__name__
     if error.errno == errno.EMFILE:
         reason += " (ulimit -n is too small)"
-    return place + reason
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    return reason if not name or name in reason else f"{name}: {reason}"
 
 
 def _usage(error: Any) -> str:

@@ -159,8 +159,8 @@ def cache_key() -> str:
 @functools.cache
 def _cache_folder() -> Path | None:
     """The folder for this key, or None where none is safe to use."""
-    folder = cache_root() / f"kernels-{cache_key()}"
     try:
+        folder = cache_root() / f"kernels-{cache_key()}"  # RuntimeError: a user whose home nobody knows
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
     except (OSError, RuntimeError) as error:

@@ -157,7 +157,7 @@ def test_ctrl_c_at_any_moment(command, corpus_file, tmp_path):
     }
     script = START + "os.write(1, b'ready\\n')\nmain()"
     arguments = [sys.executable, "-c", script, command, *map(str, needed.get(command, []))]
-    for _ in range(12):
+    for _ in range(5):
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
             os.read(running.stdout.fileno(), 6)
             time.sleep(0.002 + rng.random() * 0.6)

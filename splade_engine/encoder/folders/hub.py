@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from splade_engine.errors import CheckpointError
+from splade_engine.files import expanded
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
         if not (BUNDLED / "config.json").is_file():
             raise CheckpointError(f"{BUNDLED}: this installation holds no bundled model")
         return BUNDLED, "splade-engine-default"
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if str(source) and folder.is_dir():
         return folder, folder.resolve().name
     name = str(source)
@@ -70,7 +71,7 @@ def _download(name: str, revision: str | None) -> Path:
 
 def is_hub_id(source: str | Path | None) -> bool:
     """Whether `resolve` takes it for a hub id."""
-    return isinstance(source, str) and bool(source) and not Path(source).expanduser().is_dir()
+    return isinstance(source, str) and bool(source) and not expanded(source).is_dir()
 
 
 def query_half(hub_id: str, revision: str | None = None) -> Path | None:

@@ -23,6 +23,7 @@ from xxhash import xxh3_128
 from splade_engine.collections.dataset import Dataset, Split
 from splade_engine.eval.systems.base import Answer, System
 from splade_engine.eval.systems.bench import Encodings, Settings
+from splade_engine.files import expanded
 
 if TYPE_CHECKING:
     from splade_engine.collections import Document
@@ -38,7 +39,7 @@ def default_cache() -> Path:
         os.environ.get("SPLADE_ENGINE_HOME")
         or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "splade-engine"
     )
-    return Path(home).expanduser() / "eval"
+    return expanded(home) / "eval"
 
 
 class Workbench(AbstractContextManager["Workbench"]):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from splade_engine.collections.beir import corpus_file, qrels_file, queries_file
 from splade_engine.collections.qrels import Judgment, read_judgments
 from splade_engine.errors import DatasetError
+from splade_engine.files import expanded
 from splade_engine.training.data import generation
 from splade_engine.training.data.examples import Example, example_from_record
 from splade_engine.training.data.line_file import LineFile, TextsById
@@ -50,7 +51,7 @@ def open_source(config: SourceConfig, cache: Path) -> Source:
     Raises:
         DatasetError: naming what is missing or of no known kind.
     """
-    path, kind = Path(config.path).expanduser(), config.kind
+    path, kind = expanded(config.path), config.kind
     if kind == "auto":
         if path.is_dir():
             kind = "beir"

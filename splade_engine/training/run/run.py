@@ -23,6 +23,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import set_seed
 
 from splade_engine.errors import InvalidInputError, MissingExtraError
+from splade_engine.files import expanded
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.opening import build_training_set, open_sources
 from splade_engine.training.machine import choose_device, world_size
@@ -245,7 +246,7 @@ def _with_absolute_paths(recipe: Recipe) -> Recipe:
     def absolute(path: str | None) -> str | None:
         if not path:
             return path
-        local = Path(path).expanduser()
+        local = expanded(path)
         return str(local.absolute()) if local.exists() else path
 
     sources = tuple(
