@@ -86,8 +86,8 @@ class Dataset:
         return {
             "documents": self.n_documents,
             "corpus": corpus,
-            "queries": _digest(self.test.queries),
-            "qrels": _digest(self.test.qrels),
+            "queries": digest_of_topics(self.test.queries),
+            "qrels": digest_of_topics(self.test.qrels),
         }
 
     def check_documents_join(self) -> int:
@@ -117,5 +117,6 @@ class Dataset:
         return len(missing)
 
 
-def _digest(content: Mapping[str, Any]) -> str:
+def digest_of_topics(content: Mapping[str, Any]) -> str:
+    """xxh3 of queries by id, or of judgments by query and document, whatever their order."""
     return xxh3_128(json.dumps(content, sort_keys=True, default=dict).encode()).hexdigest()

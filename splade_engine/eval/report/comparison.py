@@ -114,17 +114,13 @@ def load_comparison(
 def _add_folder(out: Comparison, path: Path, measures: Sequence[str]) -> None:
     folder = ResultFolder.open(path)
     out.experiments.append({**folder.experiment(), "folder": str(path), "state": folder.state()})
-    for result in folder.results():
+    for result in folder.comparable_results():
         topics = folder.topics(result.dataset)
-        known = out.topics.setdefault(result.dataset, topics)
-        if known.qrels != topics.qrels:
-            raise DatasetError(
-                f"{path}: {result.dataset} has other judgments here than in an earlier argument"
-            )
+        _check_same_topics(out, topics, str(path))
+        _check_same_corpus(out, result, str(path))
         missing = [name for name in measures if name not in result.effectiveness.mean]
         if missing and result.run is not None:
-            run = result.run.with_known_ids(_known_ids(topics.qrels, topics.queries))
-            found = measure(run, topics.qrels, missing)
+            found = measure(result.run, topics.qrels, missing)
             both = replace(
                 result.effectiveness,
                 mean=result.effectiveness.mean | found.mean,
@@ -150,7 +146,8 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
         raise DatasetError(
             f"{path}:1: query {foreign!r} is not in {dataset.name}, nor is any other query of the run"
         )
-    if dataset.drop_own_id:
+    own = [query for query in run if query in run[query].ids] if dataset.drop_own_id else []
+    if own:
         run = run.without_own_ids()
     name = path.name.removesuffix(".gz").removesuffix(".run").removesuffix(".txt")
     out.results.append(
@@ -162,6 +159,7 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
             n_documents=dataset.n_documents,
             n_queries=len(run),
             n_judged=len(dataset.qrels),
+            n_own_ids_dropped=len(own),
             n_without_hits=sum(query not in run.rankings for query in dataset.qrels),
             n_without_relevant=sum(max(judged.values()) <= 0 for judged in dataset.qrels.values()),
             mode="as given",
@@ -171,7 +169,24 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
         )
     )
     qrels = {q: dict(judged) for q, judged in dataset.qrels.items()}
-    out.topics.setdefault(dataset.name, Topics(dataset.name, dataset.test.name, dict(dataset.queries), qrels))
+    topics = Topics(dataset.name, dataset.test.name, dict(dataset.queries), qrels)
+    _check_same_topics(out, topics, str(path))
+
+
+def _check_same_topics(out: Comparison, topics: Topics, place: str) -> None:
+    known = out.topics.setdefault(topics.dataset, topics)
+    if known.qrels != topics.qrels:
+        raise DatasetError(f"{place}: {topics.dataset} has other judgments here than in an earlier argument")
+    if any(known.queries.get(query, text) != text for query, text in topics.queries.items()):
+        raise DatasetError(f"{place}: {topics.dataset} has other queries here than in an earlier argument")
+
+
+def _check_same_corpus(out: Comparison, result: Result, place: str) -> None:
+    corpora = {
+        r.hashes["corpus"] for r in out.results if r.dataset == result.dataset and "corpus" in r.hashes
+    }
+    if corpora and "corpus" in result.hashes and result.hashes["corpus"] not in corpora:
+        raise DatasetError(f"{place}: {result.dataset} is another corpus here than in an earlier argument")
 
 
 def _known_ids(qrels: Mapping[str, Mapping[str, int]], queries: Mapping[str, str]) -> list[str]:

@@ -104,6 +104,13 @@ COSTS = (
     Quantity("build index, s", _cost("build_seconds"), seconds, "low", "cost"),
     Quantity("peak memory, MB", _cost("peak_memory_bytes"), megabytes, "low", "cost"),
     Quantity(
+        "own ids dropped",
+        lambda r: str(r.n_own_ids_dropped) if r.n_own_ids_dropped else None,
+        one_digit,
+        "",
+        "cost",
+    ),
+    Quantity(
         "queries without hits",
         lambda r: str(r.n_without_hits) if r.n_without_hits else None,
         one_digit,

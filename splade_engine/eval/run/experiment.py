@@ -20,9 +20,10 @@ from splade_engine.collections.distractors import distractor_corpus, with_distra
 from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError
 from splade_engine.eval.measures.effectiveness import measure
 from splade_engine.eval.run.explain import explanations
+from splade_engine.eval.run.machine import machine, versions
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runner import evaluate, needed_depth
-from splade_engine.eval.run.store import ResultFolder, machine, versions
+from splade_engine.eval.run.store import ResultFolder
 from splade_engine.eval.run.suite import Collection, Suite
 from splade_engine.eval.run.workbench import Workbench
 from splade_engine.eval.systems.base import System, parse_system
@@ -162,10 +163,12 @@ def _collection(
     only: bool,
 ) -> list[Result]:
     results = []
+    if folder is not None:
+        folder.write_topics(dataset, collection.group)
     with Workbench(dataset, experiment.settings) as bench:
         for system in systems:
             try:
-                results.append(_one(experiment, bench, collection, system, k, folder))
+                results.append(_one(experiment, bench, system, k, folder))
             except SpladeEngineError as error:
                 if only and len(systems) == 1:
                     raise
@@ -177,7 +180,6 @@ def _collection(
 def _one(
     experiment: Experiment,
     bench: Workbench,
-    collection: Collection,
     system: System,
     k: int,
     folder: ResultFolder | None,
@@ -185,16 +187,15 @@ def _one(
     models = system.models(experiment.settings)
     key = _key(system, k, bench.dataset, models, experiment.settings)
     measures = experiment.suite.measures
-    saved = folder.saved(bench.dataset.name, system.title, key) if folder is not None else None
+    saved = folder.saved(bench.dataset, system.title, key) if folder is not None else None
     if saved is not None and saved.run is not None:
         if set(measures) <= set(saved.effectiveness.mean):
             return saved
-        run = saved.run.with_known_ids(i for judged in bench.dataset.qrels.values() for i in judged)
-        return dataclasses.replace(saved, effectiveness=measure(run, bench.dataset.qrels, measures))
+        return dataclasses.replace(saved, effectiveness=measure(saved.run, bench.dataset.qrels, measures))
     result = evaluate(system, bench.dataset, measures, k=k, workbench=bench)
     result = dataclasses.replace(result, hashes={**result.hashes, **models})
     if folder is not None:
-        folder.save(result, key, bench.dataset, collection.group, explanations(system, bench, result))
+        folder.save(result, key, explanations(system, bench, result))
     return result
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splade_engine.eval.run.experiment import Experiment, run_experiment
+from splade_engine.eval.run.machine import versions
 from splade_engine.eval.run.results import Result
-from splade_engine.eval.run.store import ResultFolder, versions
+from splade_engine.eval.run.store import ResultFolder
 
 if TYPE_CHECKING:
     from splade_engine.eval.systems.bench import Settings

@@ -110,6 +110,7 @@ class Result:
         recall_curve: recall against cost at several settings, for approximate systems.
         notes: choices made on the way, such as the weight chosen on a dev split.
         hashes: of documents, queries, judgments, models, and the index where there is one.
+        n_own_ids_dropped: queries whose own document was a hit, and was dropped (`Dataset.drop_own_id`).
     """
 
     system: str
@@ -132,6 +133,7 @@ class Result:
     notes: tuple[str, ...] = ()
     hashes: Mapping[str, str | int] = field(default_factory=dict)
     n_distractors: int = 0
+    n_own_ids_dropped: int = 0
     run: Run | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -200,7 +202,8 @@ def records(results: list[Result]) -> list[dict[str, Any]]:
             "peak_memory_bytes": result.cost.peak_memory_bytes,
         }
         row |= {
-            name: getattr(result, name) for name in ("n_documents", "n_queries", "n_judged", "n_without_hits")
+            name: getattr(result, name)
+            for name in ("n_documents", "n_queries", "n_judged", "n_without_hits", "n_own_ids_dropped")
         }
         rows.append(row)
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from splade_engine.eval.systems.base import System
 from splade_engine.eval.systems.bench import Settings
 from splade_engine.eval.systems.function import as_system
 
+logger = logging.getLogger(__name__)
 DEFAULT_K = 100
 
 
@@ -96,6 +98,7 @@ def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int
         n_distractors=data.n_distractors,
         n_queries=len(run),
         n_judged=len(data.qrels),
+        n_own_ids_dropped=_own_ids(system, bench, run),
         n_without_hits=sum(not len(run[query]) for query in run),
         n_without_relevant=sum(max(judged.values()) <= 0 for judged in data.qrels.values()),
         mode=answer.mode,
@@ -110,3 +113,28 @@ def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int
         hashes={**data.hashes(), **answer.hashes},
         run=run,
     )
+
+
+def _own_ids(system: System, bench: Workbench, run: Run) -> int:
+    """How many queries lost their own document; the log says what the number means."""
+    data = bench.dataset
+    if data.drop_own_id:
+        dropped = bench.own_ids_dropped(system, data.test)
+        relevant = sum(data.qrels.get(query, {}).get(query, 0) > 0 for query in dropped)
+        if relevant:
+            logger.warning(
+                "%s: %d of the %d hits that were dropped for having the query's own id are judged relevant; "
+                "are these queries documents of the corpus? (drop_own_id = false keeps them)",
+                *(data.name, relevant, len(dropped)),
+            )
+        elif dropped:
+            logger.info("%s: %s: %d own ids dropped", data.name, system.title, len(dropped))
+        return len(dropped)
+    own = [query for query in run if query in run[query].ids and query not in data.qrels.get(query, {})]
+    if 2 * len(own) > len(run):
+        logger.warning(
+            "%s: %s finds the query's own document for %d of %d queries, and nobody judged it; if queries "
+            "are documents of the corpus, drop_own_id = true in a suite or in collection.toml leaves it out",
+            *(data.name, system.title, len(own), len(run)),
+        )
+    return 0

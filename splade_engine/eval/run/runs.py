@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,23 +93,78 @@ class Run:
         """Drop the hit that is the query itself (BEIR does so; it matters where queries are documents)."""
         return Run(self.name, {q: r.without(q) for q, r in self.rankings.items()})
 
+    def over(self, queries: Iterable[str]) -> Run:
+        """Of these queries, in their order; a run file says nothing of a query without hits."""
+        return Run(self.name, {q: self.rankings.get(q, _NO_HITS) for q in queries})
+
+    def unescaped(self) -> Run:
+        """With the ids that `escape_id` wrote: of a file that is ours."""
+        return self._renamed(unescape_id)
+
     def with_known_ids(self, known: Iterable[str]) -> Run:
-        """Give ids that were written escaped (they hold white space) their own spelling back."""
-        escaped = {escape_id(i): i for i in known if escape_id(i) != i}
-        if not escaped:
-            return self
-        rankings = {
-            escaped.get(q, q): Ranking(tuple(escaped.get(i, i) for i in r.ids), r.scores)
-            for q, r in self.rankings.items()
-        }
-        return Run(self.name, rankings)
+        """With the ids of these that a file of any origin means: an escaped one, or one that only looks so.
+
+        Raises:
+            DatasetError: if two ids of one ranking, or two queries, turn out to be the same.
+        """
+        ids = set(known)
+
+        def meant(text: str) -> str:
+            plain = unescape_id(text)
+            return text if text in ids and plain not in ids else plain
+
+        return self._renamed(meant)
+
+    def _renamed(self, name: Callable[[str], str]) -> Run:
+        """Only what has a percent sign can change."""
+        rankings: dict[str, Ranking] = {}
+        for query_id, ranking in self.rankings.items():
+            if any("%" in doc_id for doc_id in ranking.ids):
+                ids = tuple(name(doc_id) if "%" in doc_id else doc_id for doc_id in ranking.ids)
+                if len(set(ids)) != len(ids):
+                    raise self._twice(f"query {query_id!r}, {next(i for i in ids if ids.count(i) > 1)!r}")
+                ranking = Ranking(ids, ranking.scores)
+            query = name(query_id) if "%" in query_id else query_id
+            if query in rankings:
+                raise self._twice(f"query {query!r}")
+            rankings[query] = ranking
+        return Run(name(self.name) if "%" in self.name else self.name, rankings)
+
+    def _twice(self, what: str) -> DatasetError:
+        return DatasetError(f"run {self.name!r}: {what} stands there twice, escaped and plain")
 
 
-def escape_id(doc_id: str) -> str:
-    """An id as one column of a TREC file: white space becomes `%20`, `%09`, ..."""
-    if doc_id.split() != [doc_id]:
-        return "".join(f"%{ord(c):02X}" if c.isspace() else c for c in doc_id) or "%"
-    return doc_id
+_NO_HITS = Ranking((), np.zeros(0, np.float32))
+
+# what would end a column (every white space of Unicode), a byte order mark at the start of a file, and the
+# percent sign that writes them
+_CODES = {
+    char: "".join(f"%{byte:02X}" for byte in char.encode())
+    for char in " \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f\x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000\ufeff%"
+    + "".join(map(chr, range(0x2000, 0x200B)))
+}
+_CHARACTERS = {code: char for char, code in _CODES.items()}
+_SPECIAL = re.compile("[" + "".join(_CODES).replace("%", "") + "]")
+_CODE = re.compile("|".join(_CHARACTERS))
+
+
+def escape_id(text: str) -> str:
+    """An id as one column of a TREC file.
+
+    Nearly every id is its own. One with white space gets `%20` and so on in its place, and `%25` for a
+    percent sign; so does one that could be read as such, `a%20b`. So no two ids are written alike, and
+    `unescape_id` gives each back.
+    """
+    if not text:
+        return "%"
+    if text != "%" and not _SPECIAL.search(text) and not ("%" in text and _CODE.search(text)):
+        return text
+    return "".join(_CODES.get(char, char) for char in text)
+
+
+def unescape_id(text: str) -> str:
+    """The id that `escape_id` wrote."""
+    return "" if text == "%" else _CODE.sub(lambda match: _CHARACTERS[match[0]], text)
 
 
 def _strictly_decreasing(scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -139,8 +195,10 @@ def write_run(run: Run, path: str | Path) -> None:
                 file.write(f"{query} Q0 {escape_id(doc_id)} {rank} {score:.9g} {tag}\n".encode())
 
 
-def read_run(path: str | Path) -> Run:
+def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
     """Read a TREC run; the ranking is trec_eval's: by score, ties by document id descending.
+
+    Ids are as they stand in the file; see `Run.unescaped` and `Run.with_known_ids`.
 
     Raises:
         DatasetError: naming the file and line of a malformed line, a score that is no number, or a
@@ -164,7 +222,7 @@ def read_run(path: str | Path) -> Run:
         seen.add((query_id, doc_id))
         ids.setdefault(query_id, []).append(doc_id)
         scores.setdefault(query_id, []).append(score)
-    if not ids:
+    if not ids and not may_be_empty:
         raise DatasetError(f"{path}: no run lines")
     return Run(tag, {q: Ranking.by_trec_eval(ids[q], scores[q]) for q in ids})
 

@@ -4,36 +4,42 @@ experiment.json                 the configuration: collections, systems, measure
                                 versions, machine, command, dates
 state.json                      what happened to each collection: done, or why it was skipped
 <collection>/topics.json        query texts and judgments, so that reports need nothing else
-<collection>/<system>.json      one `Result`
+<collection>/<system>.json      one `Result`, what it was made with, and the digests of its other files
 <collection>/<system>.run.gz    its run, in TREC form
 <collection>/<system>.terms.json    for sparse systems, the terms that made the scores
+
+A folder may be filled over weeks while judgments are corrected and corpora change. So everything that is
+read back is compared with what it was made from: a run with the digest in its result, a result with the
+queries and judgments of its collection. A result of other judgments is measured again from its run; one of
+other queries or another corpus is refused.
 """
 
 from __future__ import annotations
 
-import json
-import platform
+import logging
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from importlib import metadata
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from xxhash import xxh3_64
 
-from splade_engine.collections.dataset import Dataset
-from splade_engine.errors import DatasetError, InvalidInputError, StorageError
+from splade_engine.collections.dataset import Dataset, digest_of_topics
+from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError, StorageError
+from splade_engine.eval.measures.effectiveness import measure
+from splade_engine.eval.run.machine import versions
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import read_run, write_run
-from splade_engine.files import atomic_file
+from splade_engine.files import digest_of_file, read_json, write_json
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 2
 _EXPERIMENT, _STATE, _TOPICS = "experiment.json", "state.json", "topics.json"
-_PACKAGES = (
-    *("splade-engine", "numpy", "numba", "scipy", "torch", "transformers", "tokenizers", "bm25s"),
-    *("ir-measures", "pytrec-eval-terrier", "ir-datasets", "faiss-cpu", "sentence-transformers"),
-)
+_LARGEST = 1 << 32  # bytes of a file of queries or results
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,12 @@ class Topics:
     queries: dict[str, str]
     qrels: dict[str, dict[str, int]]
     group: str = ""
+    # of the corpus that was searched when this was written; "" in folders of before
+    corpus: str = ""
+
+    def hashes(self) -> dict[str, str]:
+        """The digests that a result of these topics carries."""
+        return {"queries": digest_of_topics(self.queries), "qrels": digest_of_topics(self.qrels)}
 
 
 class ResultFolder:
@@ -92,7 +104,7 @@ class ResultFolder:
 
     def write_experiment(self, record: Mapping[str, Any]) -> None:
         """Write the configuration."""
-        _write_json(self.path / _EXPERIMENT, {"format": FORMAT, **record})
+        write_json(self.path / _EXPERIMENT, {"format": FORMAT, **record}, indent=1)
 
     def experiment(self) -> dict[str, Any]:
         """The configuration.
@@ -109,7 +121,7 @@ class ResultFolder:
 
     def write_state(self, state: Mapping[str, str]) -> None:
         """Write what happened to each collection."""
-        _write_json(self.path / _STATE, state)
+        write_json(self.path / _STATE, dict(state), indent=1)
 
     def state(self) -> dict[str, str]:
         """What happened to each collection; empty where nothing was recorded."""
@@ -117,62 +129,72 @@ class ResultFolder:
 
     # ---- results --------------------------------------------------------------------------------
 
-    def save(
-        self,
-        result: Result,
-        key: str,
-        dataset: Dataset,
-        group: str = "",
-        terms: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Write one result, its run, the collection's topics, and the terms behind its scores."""
-        folder = self.path / slug(result.dataset)
+    def write_topics(self, dataset: Dataset, group: str = "") -> None:
+        """Write queries and judgments of a collection, as they are now."""
+        folder = self.path / slug(dataset.name)
         folder.mkdir(exist_ok=True)
-        base = slug(result.system)
-        if result.run is not None:
-            write_run(result.run, folder / f"{base}.run.gz")
-        if terms is not None:
-            _write_json(folder / f"{base}.terms.json", terms)
-        topics = folder / _TOPICS
-        if not topics.exists():
-            _write_json(
-                topics,
-                {
-                    "dataset": dataset.name,
-                    "split": dataset.test.name,
-                    "group": group,
-                    "queries": dict(dataset.queries),
-                    "qrels": {q: dict(judged) for q, judged in dataset.qrels.items()},
-                },
-            )
-        _write_json(folder / f"{base}.json", {"key": key, "result": result.to_dict()})
+        record = {
+            "dataset": dataset.name,
+            "split": dataset.test.name,
+            "group": group,
+            "queries": dict(dataset.queries),
+            "qrels": {q: dict(judged) for q, judged in dataset.qrels.items()},
+            "corpus": str(dataset.hashes()["corpus"]),
+        }
+        with suppress(DatasetError):
+            if _read_json(folder / _TOPICS) == record:
+                return
+        write_json(folder / _TOPICS, record, indent=1)
 
-    def saved(self, dataset: str, system: str, key: str) -> Result | None:
-        """A result that was written with the same key, with its run; None where there is none."""
-        file = self.path / slug(dataset) / f"{slug(system)}.json"
+    def save(self, result: Result, key: str, terms: Mapping[str, Any] | None = None) -> None:
+        """Write one result, its run, and the terms behind its scores; `write_topics` comes first."""
+        folder = self.path / slug(result.dataset)
+        base = folder / slug(result.system)
+        files: dict[str, str] = {}
+        if result.run is not None:
+            write_run(result.run, _run_file(base))
+            files["run"] = digest_of_file(_run_file(base))
+        if terms is not None:
+            write_json(_terms_file(base), terms, indent=1)
+            files["terms"] = digest_of_file(_terms_file(base))
+        made = {"on": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
+        record = {"key": key, "files": files, "made": made, "result": result.to_dict()}
+        write_json(_result_file(base), record, indent=1)
+
+    def saved(self, dataset: Dataset, system: str, key: str) -> Result | None:
+        """A result that was written with the same key, with its run; None where there is none, or where it
+        does not belong together any more.
+        """
+        base = self.path / slug(dataset.name) / slug(system)
         try:
-            record = json.loads(file.read_bytes())
+            record = _read_json(_result_file(base))
             if record["key"] != key:
                 return None
-            return Result.from_dict(record["result"], read_run(self._run_file(file)))
-        except (OSError, ValueError, KeyError, TypeError):
+            return _with_run(record, base, dataset.queries)
+        except (SpladeEngineError, OSError, KeyError, TypeError):
             return None
 
     def results(self) -> Iterator[Result]:
-        """Every result, in the order of the experiment, with its run.
+        """Every result as it was written, in the order of the experiment, with its run.
 
         Raises:
-            DatasetError: naming the file that cannot be read.
+            DatasetError: naming the file that cannot be read, or that is not the one that was written.
         """
         found: dict[tuple[str, str], Result] = {}
-        for topics in sorted(self.path.glob(f"*/{_TOPICS}")):
-            for file in sorted(topics.parent.glob("*.json")):
+        for topics_file in sorted(self.path.glob(f"*/{_TOPICS}")):
+            topics = _topics(topics_file)
+            for file in sorted(topics_file.parent.glob("*.json")):
                 if file.name == _TOPICS or file.name.endswith(".terms.json"):
                     continue
                 try:
-                    result = Result.from_dict(_read_json(file)["result"], read_run(self._run_file(file)))
-                except (KeyError, DatasetError) as error:
-                    raise DatasetError(f"{file}: {error}") from None
+                    result = _with_run(_read_json(file), file.with_suffix(""), topics.queries)
+                except (KeyError, TypeError, AttributeError) as error:
+                    raise DatasetError(f"{file}: not a result ({type(error).__name__}: {error})") from None
+                except DatasetError as error:
+                    reason = str(error)
+                    raise DatasetError(
+                        reason if reason.startswith(str(file.parent)) else f"{file}: {reason}"
+                    ) from None
                 found[result.dataset, result.system] = result
         record = self.experiment()
         datasets, systems = record.get("collections", []), record.get("titles", [])
@@ -183,72 +205,118 @@ class ResultFolder:
             key=lambda r: (order.get(r.dataset, len(order)), ranks.get(r.system, len(ranks)), r.system),
         )
 
+    def comparable_results(self) -> Iterator[Result]:
+        """Every result by the queries and judgments that its collection has now.
+
+        Raises:
+            DatasetError: as `results`, and for a result of other queries or another corpus.
+        """
+        for result in self.results():
+            topics = self.topics(result.dataset)
+            place = f"{self.path / slug(result.dataset) / slug(result.system)}.json"
+            now = topics.hashes()
+            queries = result.hashes.get("queries", now["queries"])
+            if result.split != topics.split or queries != now["queries"]:
+                raise DatasetError(
+                    f"{place}: {result.system} was evaluated on other queries (split {result.split}) than "
+                    f"the folder has now for {result.dataset} (split {topics.split}); evaluate it again"
+                )
+            if topics.corpus and result.hashes.get("corpus", topics.corpus) != topics.corpus:
+                raise DatasetError(
+                    f"{place}: {result.system} was evaluated on another corpus than the folder has now for "
+                    f"{result.dataset}; evaluate it again"
+                )
+            if result.hashes.get("qrels", now["qrels"]) != now["qrels"]:
+                result = measured_again(result, topics)
+            yield result
+
     def topics(self, dataset: str) -> Topics:
         """Queries and judgments of a collection.
 
         Raises:
             DatasetError: if they cannot be read.
         """
-        file = self.path / slug(dataset) / _TOPICS
-        try:
-            return Topics(**_read_json(file))
-        except TypeError as error:
-            raise DatasetError(f"{file}: {error}") from None
+        return _topics(self.path / slug(dataset) / _TOPICS)
 
     def terms(self, dataset: str, system: str) -> dict[str, Any] | None:
-        """The terms behind a sparse system's scores; None where there are none."""
-        file = self.path / slug(dataset) / f"{slug(system)}.terms.json"
-        return _read_json(file) if file.exists() else None
+        """The terms behind a sparse system's scores; None where there are none, or where they belong to
+        another result.
+        """
+        base = self.path / slug(dataset) / slug(system)
+        file = _terms_file(base)
+        if not file.exists():
+            return None
+        wanted = _read_json(_result_file(base)).get("files", {}).get("terms")
+        if wanted is not None and digest_of_file(file) != wanted:
+            logger.warning("%s: is not the file that was written with its result, and is left out", file)
+            return None
+        return _read_json(file)
 
-    @staticmethod
-    def _run_file(file: Path) -> Path:
-        return file.with_name(file.name.removesuffix(".json") + ".run.gz")
+
+def measured_again(result: Result, topics: Topics) -> Result:
+    """A result by other judgments of the same queries, from its run."""
+    if result.run is None or not topics.qrels:
+        raise DatasetError(
+            f"{result.system} on {result.dataset}: was measured by other judgments, and its run is missing"
+        )
+    logger.warning(
+        "%s on %s was measured by other judgments than the folder has now, and is measured again",
+        *(result.system, result.dataset),
+    )
+    judged = topics.qrels
+    return replace(
+        result,
+        effectiveness=measure(result.run, judged, tuple(result.effectiveness.mean)),
+        n_judged=len(judged),
+        n_without_relevant=sum(max(grades.values()) <= 0 for grades in judged.values()),
+        hashes={**result.hashes, **topics.hashes()},
+    )
+
+
+def _topics(file: Path) -> Topics:
+    try:
+        return Topics(**_read_json(file))
+    except TypeError as error:
+        raise DatasetError(f"{file}: {error}") from None
+
+
+def _with_run(record: Mapping[str, Any], base: Path, queries: Iterable[str]) -> Result:
+    """A result with its run, which must be the one that was written with it."""
+    file = _run_file(base)
+    wanted = record.get("files", {}).get("run")
+    if wanted is not None and file.is_file() and digest_of_file(file) != wanted:
+        raise DatasetError(f"{file}: is not the run that was written with its result; evaluate again")
+    run = read_run(file, may_be_empty=True).unescaped().over(queries)
+    return Result.from_dict(record["result"], replace(run, name=record["result"]["system"]))
+
+
+# a name may hold dots: `with_suffix` would take them for a suffix
+def _result_file(base: Path) -> Path:
+    return base.with_name(base.name + ".json")
+
+
+def _run_file(base: Path) -> Path:
+    return base.with_name(base.name + ".run.gz")
+
+
+def _terms_file(base: Path) -> Path:
+    return base.with_name(base.name + ".terms.json")
 
 
 def slug(name: str) -> str:
     """A file name for a system or dataset; names that had to be changed get a hash, so that two stay two."""
     safe = re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.")
-    if safe == name and len(safe) <= 80:
+    ours = safe.casefold() == "topics" or safe.casefold().endswith(".terms")  # names of other files there
+    if name and safe == name and len(safe) <= 80 and not ours:
         return safe
     return f"{safe[:60]}-{xxh3_64(name.encode()).hexdigest()[:6]}"
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def machine() -> dict[str, str | int]:
-    """Processor, cores and system: what the times were measured on."""
-    import os
-
-    model = platform.processor() or platform.machine()
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-        model = re.search(r"^model name\s*:\s*(.+)$", text, re.M)[1]  # type: ignore[index]
-    except (OSError, TypeError):
-        pass
-    return {"cpu": model, "cores": os.cpu_count() or 0, "system": f"{platform.system()} {platform.release()}"}
-
-
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
-    with atomic_file(path) as file:
-        file.write(json.dumps(record, indent=1, ensure_ascii=False).encode() + b"\n")
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        record = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise DatasetError(f"{path}: not JSON ({error})") from None
+        record = read_json(path, most=_LARGEST)
+    except SpladeEngineError as error:
+        raise DatasetError(str(error)) from None
     if not isinstance(record, dict):
         raise DatasetError(f"{path}: an object is needed")
     return record

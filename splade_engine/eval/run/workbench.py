@@ -51,6 +51,7 @@ class Workbench(AbstractContextManager["Workbench"]):
         self._scratch = tempfile.TemporaryDirectory(prefix="splade-engine-eval-")
         self._resources: dict[Hashable, Any] = {}
         self._answers: dict[tuple[System, str, int], Answer] = {}
+        self._dropped: dict[tuple[System, str], set[str]] = {}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -70,9 +71,17 @@ class Workbench(AbstractContextManager["Workbench"]):
         if key not in self._answers:
             drop = self.dataset.drop_own_id
             answer = system.answer(self, split, k + 1 if drop else k)
-            run = answer.run.without_own_ids().top(k) if drop else answer.run
-            self._answers[key] = replace(answer, run=run)
+            if drop:
+                own = {query for query in answer.run if query in answer.run[query].ids}
+                self._dropped.setdefault(key[:2], set()).update(own)
+                answer = replace(answer, run=answer.run.without_own_ids().top(k))
+            self._answers[key] = answer
         return self._answers[key]
+
+    def own_ids_dropped(self, system: System, split: Split) -> set[str]:
+        """The queries whose own document was a hit, of the system or one that it is made of."""
+        found = set(self._dropped.get((replace(system, name=""), split.name), ()))
+        return found.union(*(self.own_ids_dropped(part, split) for part in system.parts))
 
     def scratch(self, name: str) -> Path:
         """A path in a folder that goes away with the workbench."""

@@ -10,6 +10,7 @@ import pytest
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval import Settings, evaluate, load_dataset, records
 from splade_engine.eval.measures.recall import recall
+from splade_engine.eval.report.written import printed
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.workbench import Workbench
 from splade_engine.eval.systems.sparse_collection import sparse_collection
@@ -198,3 +199,35 @@ def test_recall_by_hand():
     assert recall(exact, found, 2) == pytest.approx((1.0 + 0.5) / 2)
     assert recall(exact, found, 4) == pytest.approx((0.75 + 0.5) / 2)
     assert recall([], [], 10) == 1.0
+
+
+def test_own_ids_that_are_dropped_are_counted(invented: Invented, tmp_path: Path, caplog):
+    documents = {"a": ("", "old tower clock"), "b": ("", "clock tower"), "c": ("", "owl"), "d": ("", "tower")}
+    queries = {"a": "old tower clock", "c": "owl", "x": "tower"}
+    folder = invented.write(tmp_path / "x", documents, queries, {"test": {"a": {"b": 1}, "x": {"d": 1}}})
+    data = load_dataset(folder, drop_own_id=True)
+    settings = Settings(encoder=invented.WordEncoder())
+    for system in ("sparse-exact", "bm25", "rrf(bm25, sparse-exact)", "rocchio(sparse-exact)"):
+        result = evaluate(system, data, ["RR@1"], k=2, settings=settings)
+        assert result.n_own_ids_dropped == 2, system
+        assert "own ids dropped" in printed([result])
+        assert result.run is not None
+        assert all(query not in result.run[query].ids for query in result.run)
+    kept = evaluate("bm25", load_dataset(folder), ["RR@1"], settings=settings)
+    assert kept.n_own_ids_dropped == 0
+    assert "own ids dropped" not in printed([kept])
+    assert "bm25 finds the query's own document for 2 of 3 queries, and nobody judged it" in caplog.text
+
+
+def test_dropping_what_is_relevant_is_said(invented: Invented, tmp_path: Path, caplog):
+    """Queries that share ids with documents by chance: the table and the log tell."""
+    documents = {"1": ("", "green tea"), "2": ("", "coffee")}
+    qrels = {"test": {"1": {"1": 1}, "2": {"2": 1}}}
+    folder = invented.write(tmp_path / "quora-answers", documents, {"1": "tea", "2": "coffee"}, qrels)
+    assert evaluate("bm25", folder, ["RR@1"]).effectiveness.mean["RR@1"] == 1.0
+    dropped = evaluate("bm25", load_dataset(folder, drop_own_id=True), ["RR@1"])
+    assert dropped.effectiveness.mean["RR@1"] == 0.0
+    assert dropped.n_own_ids_dropped == 2
+    assert (
+        "2 of the 2 hits that were dropped for having the query's own id are judged relevant" in caplog.text
+    )

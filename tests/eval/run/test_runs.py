@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytrec_eval
+from hypothesis import given
+from hypothesis import strategies as st
 
 from splade_engine.errors import DatasetError
-from splade_engine.eval.run.runs import Ranking, Run, escape_id, read_run, write_run
+from splade_engine.eval.run.runs import Ranking, Run, escape_id, read_run, unescape_id, write_run
 
 
 def test_tied_scores_are_lowered_in_float32_and_keep_the_order():
@@ -63,8 +65,73 @@ def test_ids_with_white_space_come_back_when_they_are_known(tmp_path: Path):
     assert back["q 1"].ids == ("a b:7", "c%20d")
 
 
-def test_ordinary_ids_are_not_touched():
-    assert escape_id("MED-10/ä%20") == "MED-10/ä%20"
+@pytest.mark.parametrize(
+    "plain", ["MED-10/ä%C3", "100%", "a%2fb", "%2", "x%zz", "http%3A%2F%2Fa.b", "<>&'\"|"]
+)
+def test_ordinary_ids_are_not_touched(plain: str):
+    assert escape_id(plain) == plain == unescape_id(plain)
+
+
+def test_an_id_that_looks_escaped_is_escaped():
+    assert escape_id("a b") == "a%20b"
+    assert escape_id("a%20b") == "a%2520b"
+    assert escape_id("a%2520b") == "a%252520b"
+    assert escape_id("a\u2003b\u2003") == "a%E2%80%83b%E2%80%83"
+    assert escape_id("%") == "%25"
+    assert escape_id("") == "%"
+
+
+@given(
+    st.text(st.one_of(st.characters(exclude_categories=("Cs",)), st.sampled_from(" %250\t\u2003\xa0\ufeff")))
+)
+def test_any_id_survives_as_one_column(text: str):
+    written = escape_id(text)
+    assert written.split() == [written]
+    assert unescape_id(written) == text
+
+
+@given(st.lists(st.text(st.sampled_from(" %2055\t\xa0"), max_size=5), min_size=2, unique=True))
+def test_no_two_ids_are_written_alike(texts: list[str]):
+    assert len({escape_id(text) for text in texts}) == len(texts)
+
+
+ODD = [
+    "a b",
+    "a%20b",
+    "a%2520b",
+    "a/b",
+    "01",
+    "1",
+    "1.0",
+    "é\u2003x",
+    "\ufeffq",
+    "%",
+    "#1?&",
+    "a\tb",
+    "NaN",
+    "null",
+]
+
+
+@pytest.mark.parametrize("name", ["x.run", "x.run.gz"])
+def test_odd_ids_survive_a_run_file(tmp_path: Path, name: str):
+    scores = np.arange(len(ODD), 0, -1, dtype=np.float32)
+    run = Run("my system%20", {q: Ranking(tuple(ODD[i:] + ODD[:i]), scores) for i, q in enumerate(ODD)})
+    write_run(run, tmp_path / name)
+    for back in (read_run(tmp_path / name).unescaped(), read_run(tmp_path / name).with_known_ids(ODD)):
+        assert back.name == run.name
+        assert {q: back[q].ids for q in back} == {q: run[q].ids for q in run}
+
+
+def test_a_foreign_run_means_the_ids_that_there_are(tmp_path: Path):
+    (tmp_path / "x.run").write_text("q%20 Q0 a%20b 1 2 t\nq%20 Q0 c%20d 2 1 t\n")
+    run = read_run(tmp_path / "x.run")
+    assert run.with_known_ids(["a b", "c%20d", "q%20"])["q%20"].ids == ("a b", "c%20d")
+    (tmp_path / "x.run").write_text("q Q0 a%20b 1 2 t\nq Q0 a%2520b 2 1 t\n")
+    run = read_run(tmp_path / "x.run")
+    assert run.with_known_ids(["a b", "a%20b"])["q"].ids == ("a b", "a%20b")
+    with pytest.raises(DatasetError, match="query 'q', 'a%20b' stands there twice, escaped and plain"):
+        run.with_known_ids(["a%20b"])
 
 
 def test_queries_without_hits_stay_in_the_run():

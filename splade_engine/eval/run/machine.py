@@ -1,0 +1,36 @@
+"""What numbers depend on beside the data: the versions of packages, and the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = (
+    *("splade-engine", "numpy", "numba", "scipy", "torch", "transformers", "tokenizers", "bm25s"),
+    *("ir-measures", "pytrec-eval-terrier", "ir-datasets", "faiss-cpu", "sentence-transformers"),
+)
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, str | int]:
+    """Processor, cores and system: what the times were measured on."""
+    model = platform.processor() or platform.machine()
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+        model = re.search(r"^model name\s*:\s*(.+)$", text, re.M)[1]  # type: ignore[index]
+    except (OSError, TypeError):
+        pass
+    return {"cpu": model, "cores": os.cpu_count() or 0, "system": f"{platform.system()} {platform.release()}"}

@@ -1,0 +1,209 @@
+"""A result folder shows nothing that it was not made from: judgments, queries, corpora, runs, terms."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+from pathlib import Path
+from types import SimpleNamespace as Invented
+
+import pytest
+
+from splade_engine.errors import DatasetError
+from splade_engine.eval.report.comparison import Comparison, load_comparison
+from splade_engine.eval.report.written import markdown_tables
+from splade_engine.eval.run.experiment import Experiment, run_experiment
+from splade_engine.eval.run.store import ResultFolder, slug
+from splade_engine.eval.run.suite import Collection, Suite
+from splade_engine.eval.systems.bench import Settings
+
+WRONG = {"q1": {"owl": 1}, "q2": {"tea": 1}, "q3": {"bread": 1}, "q4": {"wind": 1}, "q5": {"owl": 1}}
+
+
+def evaluate(invented: Invented, folder: Path, out: Path, *systems: str, split: str | None = None, **changes):
+    suite = Suite("mine", (Collection("c", str(folder), split=split),), systems, ("RR@10",), **changes)
+    settings = Settings(encoder=invented.WordEncoder())
+    return run_experiment(Experiment(suite, settings, command=("x",)), ResultFolder.create(out)).results
+
+
+def judge(folder: Path, qrels: dict[str, dict[str, int]], split: str = "test") -> None:
+    rows = [f"{q}\t{d}\t{g}\n" for q, judged in qrels.items() for d, g in judged.items()]
+    (folder / "qrels" / f"{split}.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(rows))
+
+
+def means(comparison: Comparison, measure: str) -> dict[str, float]:
+    return {r.system: round(r.effectiveness.mean[measure], 4) for r in comparison.results}
+
+
+@pytest.fixture
+def folder(invented: Invented, tmp_path: Path) -> Path:
+    return invented.write(tmp_path / "c")
+
+
+def test_corrected_judgments_reach_every_result(invented: Invented, folder: Path, tmp_path: Path, caplog):
+    judge(folder, WRONG)
+    before = evaluate(invented, folder, tmp_path / "out", "bm25")[0].effectiveness.mean["RR@10"]
+    judge(folder, invented.qrels)
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact")
+    with caplog.at_level(logging.WARNING):
+        shown = load_comparison([tmp_path / "out"], None, ("RR@10", "P@1"))
+    assert "bm25 on c was measured by other judgments than the folder has now" in caplog.text
+    fresh = {r.system: r for r in evaluate(invented, folder, tmp_path / "new", "bm25", "sparse-exact")}
+    assert {r.system: r.effectiveness.mean["RR@10"] for r in shown.results} == {
+        system: r.effectiveness.mean["RR@10"] for system, r in fresh.items()
+    }
+    assert before < 0.3 < fresh["bm25"].effectiveness.mean["RR@10"]
+    assert shown.topics["c"].qrels == invented.qrels
+    # RR is 1 where the first hit is right: P@1 cannot be below the share of those
+    assert all(r.effectiveness.mean["P@1"] > 0.5 for r in shown.results)
+    assert (
+        next(r for r in shown.results if r.system == "bm25").hashes["qrels"] == fresh["bm25"].hashes["qrels"]
+    )
+
+
+def test_both_evaluated_again_are_judged_by_what_is_there_now(
+    invented: Invented, folder: Path, tmp_path: Path
+):
+    judge(folder, WRONG)
+    evaluate(invented, folder, tmp_path / "out", "bm25", "sparse-exact")
+    judge(folder, invented.qrels)
+    evaluate(invented, folder, tmp_path / "out", "bm25", "sparse-exact")
+    shown = load_comparison([tmp_path / "out"], None, ("P@1",))
+    assert min(means(shown, "P@1").values()) > 0.5
+
+
+def test_going_back_to_earlier_judgments_goes_back(invented: Invented, folder: Path, tmp_path: Path):
+    """The stored result of the first judgments is still valid: it is taken, and so are its judgments."""
+    first = evaluate(invented, folder, tmp_path / "out", "bm25")
+    judge(folder, WRONG)
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact")
+    judge(folder, invented.qrels)
+    assert evaluate(invented, folder, tmp_path / "out", "bm25") == first
+    shown = load_comparison([tmp_path / "out"], None, ())
+    assert shown.topics["c"].qrels == invented.qrels
+    assert shown.results[0].effectiveness == first[0].effectiveness
+
+
+def test_another_split_is_not_mixed_in(invented: Invented, folder: Path, tmp_path: Path):
+    judge(folder, {"q6": {"coffee": 1}}, "dev")
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact", split="dev")
+    with pytest.raises(DatasetError, match=r"bm25.json: bm25 was evaluated on other queries \(split test\)"):
+        load_comparison([tmp_path / "out"], None, ())
+    evaluate(invented, folder, tmp_path / "out", "bm25", split="dev")
+    shown = load_comparison([tmp_path / "out"], None, ("R@10",))
+    assert means(shown, "R@10") == {"bm25": 1.0, "sparse-exact": 1.0}
+    assert [r.n_judged for r in shown.results] == [1, 1]
+
+
+def test_other_query_texts_are_not_mixed_in(invented: Invented, folder: Path, tmp_path: Path):
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    invented.write(folder, queries={**invented.queries, "q1": "something else"})
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact")
+    with pytest.raises(DatasetError, match="bm25 was evaluated on other queries"):
+        load_comparison([tmp_path / "out"], None, ())
+
+
+def test_another_corpus_is_not_mixed_in(invented: Invented, folder: Path, tmp_path: Path):
+    evaluate(invented, folder, tmp_path / "one", "bm25")
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "extra", "text": "bread"}\n')
+    evaluate(invented, folder, tmp_path / "one", "sparse-exact")
+    with pytest.raises(DatasetError, match=r"bm25\.json: bm25 was evaluated on another corpus than"):
+        load_comparison([tmp_path / "one"], None, ())
+    evaluate(invented, folder, tmp_path / "two", "bm25")
+    (tmp_path / "one" / "c" / "bm25.json").unlink()
+    (tmp_path / "one" / "c" / "topics.json").write_text(
+        json.dumps({**json.loads((tmp_path / "one/c/topics.json").read_text()), "corpus": ""})
+    )
+    assert len(load_comparison([tmp_path / "one", tmp_path / "two"], None, ()).results) == 2
+
+
+def test_two_folders_over_two_corpora_are_not_one_table(invented: Invented, folder: Path, tmp_path: Path):
+    evaluate(invented, folder, tmp_path / "one", "bm25")
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "extra", "text": "bread"}\n')
+    evaluate(invented, folder, tmp_path / "two", "sparse-exact")
+    with pytest.raises(DatasetError, match="two: c is another corpus here than in an earlier argument"):
+        load_comparison([tmp_path / "one", tmp_path / "two"], None, ())
+
+
+def test_a_run_that_was_exchanged_is_refused_and_computed_again(
+    invented: Invented, folder: Path, tmp_path: Path
+):
+    first = evaluate(invented, folder, tmp_path / "out", "bm25")
+    run = tmp_path / "out" / "c" / "bm25.run.gz"
+    run.write_bytes(gzip.compress(b"q1 Q0 owl 1 1 bm25\n"))
+    with pytest.raises(DatasetError, match=r"bm25\.run\.gz: is not the run that was written with its result"):
+        load_comparison([tmp_path / "out"], None, ())
+    again = evaluate(invented, folder, tmp_path / "out", "bm25")
+    assert again[0].effectiveness == first[0].effectiveness
+    assert load_comparison([tmp_path / "out"], None, ()).results[0].effectiveness == first[0].effectiveness
+
+
+def test_terms_of_another_result_are_left_out(invented: Invented, folder: Path, tmp_path: Path, caplog):
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact")
+    assert load_comparison([tmp_path / "out"], None, ()).terms
+    (tmp_path / "out" / "c" / "sparse-exact.terms.json").write_text("{}")
+    with caplog.at_level(logging.WARNING):
+        assert not load_comparison([tmp_path / "out"], None, ()).terms
+    assert "is not the file that was written with its result" in caplog.text
+
+
+def test_a_system_that_finds_nothing_is_stored_and_compared(invented: Invented, tmp_path: Path):
+    folder = invented.write(tmp_path / "c", queries=dict.fromkeys(invented.queries, "zzz"))
+    first = evaluate(invented, folder, tmp_path / "out", "bm25")
+    assert first[0].n_without_hits == 6
+    assert evaluate(invented, folder, tmp_path / "out", "bm25") == first
+    (shown,) = load_comparison([tmp_path / "out"], None, ("P@1",)).results
+    assert shown.effectiveness.mean == {"RR@10": 0.0, "P@1": 0.0}
+    assert shown.run is not None
+    assert list(shown.run) == list(first[0].run or ())
+
+
+ODD = {"a b": "tea", "a%20b": "coffee", "a/b": "oven", "01": "bread", "1": "owl"}
+
+
+def test_odd_ids_survive_a_result_folder(invented: Invented, tmp_path: Path):
+    documents = {new: invented.documents[old] for new, old in ODD.items()}
+    queries = {new: invented.documents[old][1] for new, old in ODD.items()}
+    qrels = {query: {query: 1} for query in queries}
+    folder = invented.write(tmp_path / "c", documents, queries, {"test": qrels})
+    systems = ("bm25", "a b: sparse-exact", "a%20b: sparse-exact", "topics: bm25", "x.terms: bm25")
+    first = evaluate(invented, folder, tmp_path / "out", *systems)
+    assert [r.effectiveness.mean["RR@10"] for r in first] == [1.0] * 5
+    assert evaluate(invented, folder, tmp_path / "out", *systems) == first  # nothing is computed again
+    shown = load_comparison([tmp_path / "out"], None, ("P@1",))
+    assert shown.systems == ["bm25", "a b", "a%20b", "topics", "x.terms"]
+    assert set(means(shown, "P@1").values()) == {1.0}
+    for result, before in zip(shown.results, first, strict=True):
+        assert result.run is not None
+        assert before.run is not None
+        assert {q: result.run[q].ids for q in result.run} == {q: before.run[q].ids for q in before.run}
+    assert "a%20b" in markdown_tables(shown)
+
+
+@pytest.mark.parametrize("name", ["topics", "Topics", "x.terms", "X.TERMS", "", ".", "..", "a/b", "-"])
+def test_no_name_takes_the_place_of_another_file(name: str):
+    assert slug(name) not in ("topics", "Topics", "", ".", "..")
+    assert not slug(name).casefold().endswith(".terms")
+    assert "/" not in slug(name)
+
+
+def test_every_result_says_what_it_was_made_with(invented: Invented, folder: Path, tmp_path: Path):
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    record = json.loads((tmp_path / "out" / "c" / "bm25.json").read_text())
+    assert record["made"]["versions"]["numpy"]
+    assert record["made"]["on"].startswith("20")
+
+
+@pytest.mark.parametrize(
+    "damage", ["[]", "{}", '{"key": 1}', '{"result": 7}', '{"result": {"system": "x"}}', "{"]
+)
+def test_a_damaged_result_is_one_line(invented: Invented, folder: Path, tmp_path: Path, damage: str):
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    (tmp_path / "out" / "c" / "bm25.json").write_text(damage)
+    with pytest.raises(DatasetError, match=r"bm25\.json"):
+        load_comparison([tmp_path / "out"], None, ())
+    assert len(evaluate(invented, folder, tmp_path / "out", "bm25")) == 1
