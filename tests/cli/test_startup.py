@@ -132,7 +132,7 @@ def test_python_m_is_the_same_program():
 
 @pytest.mark.parametrize(
     ("words", "offered"),
-    [("splade-engine se", ["search"]), ("splade-engine search ix sea --ex", ["--exact", "--explain"])],
+    [("splade-engine sea", ["search"]), ("splade-engine search ix sea --ex", ["--exact", "--explain"])],
 )
 def test_a_shell_completes_commands_and_options(words, offered):
     environment = {

@@ -1,0 +1,138 @@
+"""`splade-engine serve`: indexes over HTTP, with a page to search from."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from splade_engine.cli import output
+from splade_engine.errors import InvalidInputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from splade_engine.server import ServedIndex
+
+MODULES = ("mcp", "starlette", "uvicorn", "pydantic", "prometheus_client")
+
+
+def run(
+    indexes: Annotated[
+        list[str], typer.Argument(metavar="INDEX...", help="Index folders; NAME=FOLDER names one.")
+    ],
+    host: Annotated[str, typer.Option("--host", help="Another than loopback needs a key.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    write: Annotated[bool, typer.Option("--write", help="Let clients put and delete documents.")] = False,
+    api_key_file: Annotated[
+        Path | None, typer.Option("--api-key-file", help="Keys, one a line; clients must show one.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option("--allow-host", help="A further name the server goes by.")
+    ] = None,
+    cors: Annotated[
+        list[str] | None, typer.Option("--cors", help="Origin whose pages may call the server.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: all cores.")] = None,
+    waiting: Annotated[int, typer.Option("--waiting", min=1, help="Requests that may wait; then 429.")] = 256,
+    max_k: Annotated[int, typer.Option("--max-k", min=1, help="Hits per query.")] = 1000,
+    max_batch: Annotated[int, typer.Option("--max-batch", min=1, help="Queries or texts per request.")] = 32,
+    max_body: Annotated[int, typer.Option("--max-body", min=1, help="MiB of documents per request.")] = 32,
+    timeout: Annotated[float, typer.Option("--timeout", min=0.01, help="Seconds for a search.")] = 10.0,
+    verify: Annotated[
+        str, typer.Option("--verify", help="full: check every byte of an index first; offsets: trust it.")
+    ] = "full",
+    root_path: Annotated[str, typer.Option("--root-path", help="Path that a proxy has cut off.")] = "",
+    device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    log_format: Annotated[
+        str | None, typer.Option("--log-format", help="text or json; default: text on a terminal.")
+    ] = None,
+) -> None:
+    """Serve indexes over HTTP: a page to search from at /, JSON at /search, and what else docs/server.md
+    tells.
+
+    Only this machine can reach it unless --host says otherwise; then clients must show a key. A generation
+    of an index that another process publishes is taken up between requests.
+
+    \b
+    Examples:
+      splade-engine serve my-index
+      splade-engine serve notes=indexes/notes mail=indexes/mail --port 8080
+      splade-engine serve my-index --write --host 0.0.0.0 --api-key-file keys.txt
+    """
+    require_extra()
+    from splade_engine.server import Access, Limits, Settings, create_app, serve
+    from splade_engine.server.logs import configure
+    from splade_engine.server.settings import check_exposure, cores, read_keys
+
+    style = log_format or ("text" if sys.stderr.isatty() else "json")
+    if style not in ("text", "json"):
+        raise InvalidInputError(f"--log-format: text or json, got {style!r}")
+    keys = () if api_key_file is None else read_keys(api_key_file)
+    hosts = tuple(name.lower() for name in allow_host or ())
+    access = Access(keys=keys, write=write, cors=tuple(cors or ()), hosts=hosts)
+    check_exposure(host, access)
+    limits = Limits(
+        threads=threads or cores(),
+        waiting=waiting,
+        k=max_k,
+        batch=max_batch,
+        document_body=max_body << 20,
+        seconds=timeout,
+    )
+    served = open_indexes(indexes, verify, device)
+    level = logging.getLogger("splade_engine").getEffectiveLevel()
+    configure("json" if style == "json" else "text", level)
+    app = create_app(served, Settings(limits, access))
+
+    def started(address: str) -> None:
+        held = ", ".join(f"{s.name} ({len(s.current):,} documents)" for s in served)
+        output.note(f"{address} serves {held}" + (", writable" if write else ""))
+
+    serve(app, access, host=host, port=port, root_path=root_path, on_start=started)
+
+
+def require_extra() -> None:
+    """Before anything is opened.
+
+    Raises:
+        MissingExtraError: naming what to install.
+    """
+    for module in MODULES:
+        if find_spec(module) is None:
+            raise MissingExtraError(f"serve needs {module}: pip install 'splade-engine[serve]'")
+
+
+def open_indexes(named: list[str], verify: str, device: str) -> list[ServedIndex]:
+    """The indexes that the arguments name; those of one encoder share it.
+
+    Raises:
+        InvalidInputError: two of one name, or one that cannot be opened.
+    """
+    from splade_engine.index import SparseIndex
+    from splade_engine.server import ServedIndex
+
+    if verify not in ("full", "offsets"):
+        raise InvalidInputError(f"--verify: full or offsets, got {verify!r}")
+    mode: Literal["full", "offsets"] = "full" if verify == "full" else "offsets"
+    opened: dict[str, ServedIndex] = {}
+    for argument in named:
+        name, folder = _named(argument)
+        if name in opened:
+            raise InvalidInputError(f"{argument}: another index is called {name!r} already; NAME=FOLDER")
+        record = SparseIndex.open(folder, verify="offsets").encoder
+        same = (s.current.encoder for s in opened.values() if s.current.index.encoder == record)
+        opened[name] = ServedIndex.open(name, folder, next(same, None), verify=mode, device=device)
+    return list(opened.values())
+
+
+def _named(argument: str) -> tuple[str, Path]:
+    """Name and folder of "NAME=FOLDER" or "FOLDER"."""
+    name, mark, folder = argument.partition("=")
+    if not mark or Path(argument).exists() or "/" in name:
+        name, folder = Path(argument).resolve().name, argument
+    if not name or "/" in name or not name.isprintable():
+        raise InvalidInputError(f"{argument}: not a name for an index; NAME=FOLDER gives one")
+    return name, Path(folder)

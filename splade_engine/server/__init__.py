@@ -1,0 +1,39 @@
+"""A server for indexes: search, documents, explanations and embeddings over HTTP, a page to search from, MCP.
+
+`create_app` makes an ASGI application of one or several indexes; `splade-engine serve` runs it. Needs the
+extra `serve`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from splade_engine.server.app import create_app
+    from splade_engine.server.run import serve
+    from splade_engine.server.served import ServedIndex
+    from splade_engine.server.settings import Access, Limits, Settings
+
+__all__ = ["Access", "Limits", "ServedIndex", "Settings", "create_app", "serve"]
+
+_HOMES = {
+    "Access": "settings",
+    "Limits": "settings",
+    "ServedIndex": "served",
+    "Settings": "settings",
+    "create_app": "app",
+    "serve": "run",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a name when it is first used: the settings need neither starlette nor an index."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,163 @@
+"""`create_app`: the ASGI application, put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from splade_engine.errors import InvalidInputError, SpladeEngineError
+from splade_engine.server import openapi
+from splade_engine.server.gate import Gate, problem_response
+from splade_engine.server.metrics import Metrics
+from splade_engine.server.page import Page
+from splade_engine.server.problems import ErrorType, Problem, broken, of_error
+from splade_engine.server.routes import ROUTES, Route
+from splade_engine.server.settings import Access, Settings
+from splade_engine.server.work import DocumentQueue, SearchThreads
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from splade_engine.engine import SearchEngine
+    from splade_engine.server.served import ServedIndex
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class State:
+    """What the handlers of one application share."""
+
+    indexes: Mapping[str, ServedIndex]
+    settings: Settings
+    threads: SearchThreads
+    documents: DocumentQueue
+    metrics: Metrics
+    page: Page
+    openapi: dict[str, Any]
+    closing: bool = False
+    # what /fields says of each generation, as long as that is searched
+    fields: WeakKeyDictionary[SearchEngine, dict[str, Any]] = field(default_factory=WeakKeyDictionary)
+
+
+def create_app(indexes: Sequence[ServedIndex], settings: Settings | None = None) -> ASGIApp:
+    """An ASGI application that serves these indexes; the first answers where a request names none.
+
+    It needs its lifespan run (every ASGI server does): new generations are looked for from there, and at the
+    end what has begun is finished.
+
+    Raises:
+        InvalidInputError: no index, or two of one name.
+    """
+    settings = settings or Settings()
+    named = {served.name: served for served in indexes}
+    if not named or len(named) != len(indexes):
+        raise InvalidInputError("serve: at least one index, and no two of one name")
+    threads, documents = SearchThreads(settings.limits), DocumentQueue(settings.limits)
+    metrics = Metrics(list(indexes), threads, documents)
+    documents.on_batch = metrics.batches.observe
+    state = State(named, settings, threads, documents, metrics, Page(), openapi.document(ROUTES))
+    app = Starlette(
+        routes=[_mounted(state, route, path) for route in ROUTES for path in _paths(route)],
+        exception_handlers={HTTPException: _unrouted},
+        lifespan=lambda _: _lifespan(state),
+    )
+    app.router.redirect_slashes = False
+    public = [route.path for route in ROUTES if route.public]
+    return _with_cors(Gate(app, settings.access, metrics, public), settings.access)
+
+
+def _paths(route: Route) -> list[str]:
+    return [route.path, f"/indexes/{{index}}{route.path}"] if route.indexed else [route.path]
+
+
+def _mounted(state: State, route: Route, path: str) -> StarletteRoute:
+    methods = [route.method]
+    return StarletteRoute(path, _endpoint(state, route), methods=methods, name=route.handler.__name__)
+
+
+def _endpoint(state: State, route: Route) -> Callable[[Request], Awaitable[Response]]:
+    """The handler of a route, with every error turned into an answer."""
+    label = route.path.replace(":path", "")
+
+    async def endpoint(request: Request) -> Response:
+        request.scope["state"]["route"] = label
+        request_id = request.scope["state"]["request_id"]
+        try:
+            return await route.handler(state, request)
+        except Problem as error:
+            problem = error
+        except SpladeEngineError as error:
+            served = state.indexes.get(request.path_params.get("index", ""))
+            served = served or next(iter(state.indexes.values()))
+            problem = of_error(error, str(served.path), served.name)
+            if problem.status >= 500:
+                logger.error("request %s: %s", request_id, error)
+        except Exception:
+            logger.exception("request %s failed", request_id)
+            problem = broken()
+        return problem_response(problem, request_id)
+
+    return endpoint
+
+
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """Starlette's own 404 and 405, in our shape."""
+    assert isinstance(error, HTTPException)
+    kind: ErrorType = "NotFound" if error.status_code == 404 else "Validation"
+    words = {404: f"no route {request.url.path}", 405: f"{request.method} is not answered here"}
+    message = words.get(error.status_code, str(error.detail))
+    headers = dict(error.headers or {})
+    return problem_response(
+        Problem(error.status_code, kind, message, headers), request.scope["state"]["request_id"]
+    )
+
+
+@asynccontextmanager
+async def _lifespan(state: State) -> AsyncIterator[None]:
+    opener = ThreadPoolExecutor(1, thread_name_prefix="generations")
+    async with AsyncExitStack() as stack:
+        watch = asyncio.create_task(_watch(state, opener))
+        stack.callback(opener.shutdown)
+        stack.callback(state.threads.close)
+        stack.push_async_callback(state.documents.close)
+        try:
+            yield
+        finally:
+            state.closing = True
+            watch.cancel()
+
+
+async def _watch(state: State, opener: ThreadPoolExecutor) -> None:
+    """Open new generations while the old ones are searched."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(state.settings.poll)
+        for served in state.indexes.values():
+            if served.is_stale() and await loop.run_in_executor(opener, served.refresh):
+                logger.info("%s: generation %d", served.name, served.current.index.generation)
+
+
+def _with_cors(app: ASGIApp, access: Access) -> ASGIApp:
+    if not access.cors:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=access.cors,
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Api-Key", "X-Request-Id"],
+        expose_headers=["X-Request-Id"],
+    )

@@ -1,0 +1,104 @@
+"""Bodies in and out: read within limits, checked by a model; written as JSON that every parser reads."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from splade_engine.server.models import Request as RequestModel
+from splade_engine.server.problems import Problem, invalid, too_large, too_slow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Model = TypeVar("Model", bound=RequestModel)
+
+
+async def read(request: Request, model: type[Model], limit: int, seconds: float) -> Model:
+    """The body of a request as a model.
+
+    Raises:
+        Problem: 415 for another type than JSON, 413 above `limit` bytes, 408 after `seconds`, 400 for what
+            is not JSON, 422 for what the model refuses.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":  # other types may be sent by a foreign page without asking us first
+        raise Problem(415, "Validation", "the body must be JSON (Content-Type: application/json)")
+    try:
+        data = await asyncio.wait_for(_bytes(request, limit), seconds)
+    except TimeoutError:
+        raise too_slow(f"the body did not arrive within {seconds:g} seconds") from None
+    except ClientDisconnect:
+        raise Problem(400, "Validation", "the connection was closed before the body was complete") from None
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise Problem(400, "Validation", "the body is JSON nested too deeply") from None
+    except ValueError as error:
+        raise Problem(400, "Validation", f"the body is not JSON: {error}") from None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise invalid(_told(error)) from None
+
+
+async def _bytes(request: Request, limit: int) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise too_large(f"the body has {announced} bytes, at most {limit} are accepted")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise too_large(f"the body has more than {limit} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _told(error: ValidationError) -> str:
+    """The first things that do not hold, in one line; never the values, which may be long."""
+    told: dict[str, list[str]] = {}
+    mistyped: dict[str, list[str]] = {}
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        # a field that may be of several types is reported once per type, with the type in its place
+        place = ".".join(str(part) for part in problem["loc"] if not _is_type(str(part)))
+        message = problem["msg"].removeprefix("Value error, ")
+        kind = mistyped if problem["type"] in ("string_type", "list_type", "dict_type") else told
+        kind.setdefault(place, []).append(message[0].lower() + message[1:])
+    told = {**mistyped, **told}  # where a value has one of the types, what is said of the others is noise
+    lines = [f"{place}: {' or '.join(dict.fromkeys(what))}" for place, what in told.items()]
+    return "; ".join(line.removeprefix(": ") for line in lines[:3])
+
+
+def _is_type(place: str) -> bool:
+    return place in ("str", "constrained-str") or "[" in place
+
+
+def answer(value: Mapping[str, Any] | Sequence[Any], status: int = 200) -> Response:
+    """JSON; numbers that JSON does not have become null."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # half a surrogate pair cannot be sent as UTF-8
+    return Response(text.encode("utf-8", "replace"), status, media_type="application/json")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

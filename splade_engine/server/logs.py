@@ -1,0 +1,60 @@
+"""The server's log: one JSON object or one plain line per event, on standard error.
+
+Queries and documents are never logged: who asked what is nobody's business.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+REQUESTS = logging.getLogger("splade_engine.server.requests")
+FIELDS = "fields"  # attribute of a record: what a request was, as a dictionary
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and the fields of a request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, FIELDS, {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class PlainLines(logging.Formatter):
+    """For a person at a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        clock = _time(record)[11:19]
+        f: dict[str, Any] = getattr(record, FIELDS, {})
+        if f:
+            return f"{clock}  {f['status']}  {f['milliseconds']:8.1f} ms  {f['method']:<6} {f['path']}"
+        text = f"{clock}  {record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+def configure(style: Literal["json", "text"], level: int = logging.INFO) -> None:
+    """Write everything of the server, and of uvicorn and MCP from warnings on, to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if style == "json" else PlainLines())
+    for name, least in (("splade_engine", level), ("uvicorn", logging.WARNING), ("mcp", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(max(level, least))
+        logger.propagate = False

@@ -1,0 +1,165 @@
+"""`ServedIndex`: one index of a server. Requests take the generation that is current and keep it to their
+end; a new generation is opened beside it and takes its place in one assignment.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from splade_engine.engine import SearchEngine
+from splade_engine.errors import SpladeEngineError
+from splade_engine.index import SparseIndex
+
+if TYPE_CHECKING:
+    from splade_engine.collections import Document
+    from splade_engine.encoder import SparseEncoder
+
+logger = logging.getLogger(__name__)
+
+Verify = Literal["full", "offsets"]
+
+
+class ServedIndex:
+    """An index by name.
+
+    Attributes:
+        name: as in the routes.
+        path: the folder.
+        failures: how many new generations could not be opened.
+        refreshes: how many were.
+    """
+
+    def __init__(self, name: str, engine: SearchEngine, *, verify: Verify = "full") -> None:
+        self.name = name
+        self.path = Path(engine.path)
+        self.failures = 0
+        self.refreshes = 0
+        self._verify = verify
+        self._lock = threading.Lock()
+        self._seen = self._stamp()
+        self._current = _pinned(engine, engine.index)
+        _warm(self._current)
+        self.refresh()  # whatever was published between opening and stamping
+
+    @classmethod
+    def open(
+        cls,
+        name: str,
+        path: str | Path,
+        encoder: SparseEncoder | None = None,
+        *,
+        verify: Verify = "full",
+        device: str = "auto",
+    ) -> ServedIndex:
+        """Open the index in a folder with the encoder that it names, or with this one.
+
+        Raises:
+            SpladeEngineError: as `SearchEngine.open`.
+        """
+        return cls(name, SearchEngine.open(path, encoder, verify=verify, device=device), verify=verify)
+
+    @property
+    def current(self) -> SearchEngine:
+        """The newest generation. It never changes: take it once per request."""
+        return self._current
+
+    def is_stale(self) -> bool:
+        """Whether something else has been published in the folder; one look at a file's times."""
+        return self._stamp() != self._seen
+
+    def refresh(self) -> bool:
+        """Move to the generation that is published now. A broken one is not taken: the old one goes on.
+
+        Returns:
+            Whether another generation is current now.
+        """
+        with self._lock:
+            seen = self._stamp()
+            try:
+                newest = self._newest()
+            except (SpladeEngineError, OSError) as error:
+                self.failures += 1
+                self._seen = seen
+                logger.error("%s: a new generation cannot be opened: %s", self.name, error)
+                return False
+            self._seen = seen
+            if newest is self._current:
+                return False
+            self._current = newest
+            self.refreshes += 1
+            return True
+
+    def write(self, documents: Sequence[Document]) -> SearchEngine:
+        """Put documents in one commit. Returns the generation that holds them, which is current now.
+
+        Raises:
+            SpladeEngineError: as `SearchEngine.update`; nothing has changed then.
+        """
+        writer = self._writer()
+        writer.update(list(documents))
+        return self._published(writer)
+
+    def delete(self, ids: Sequence[str]) -> tuple[SearchEngine, list[str]]:
+        """Delete the documents that are there, in one commit. Returns the generation, and the ids that were
+        not there.
+
+        Raises:
+            SpladeEngineError: as `SearchEngine.delete`; nothing has changed then.
+        """
+        writer = self._writer()
+        known = [id for id in dict.fromkeys(ids) if id in writer.index]
+        missing = [id for id in dict.fromkeys(ids) if id not in writer.index]
+        if known:
+            writer.delete(known)
+        return self._published(writer), missing
+
+    def _writer(self) -> SearchEngine:
+        """The newest generation once more: an engine that changes something moves on by itself."""
+        self.refresh()
+        return _pinned(self._current, self._current.index)
+
+    def _published(self, writer: SearchEngine) -> SearchEngine:
+        self.refresh()
+        current = self._current
+        return current if current.index.generation >= writer.index.generation else writer
+
+    def _newest(self) -> SearchEngine:
+        current = self._current
+        reader = current.index.reader.newest()
+        if reader is current.index.reader:
+            return current
+        if _same(reader.encoder, current.index.encoder):
+            engine = _pinned(current, SparseIndex(reader))
+        else:  # rebuilt with another encoder
+            engine = SearchEngine.open(self.path, verify=self._verify)
+        _warm(engine)
+        return engine
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            status = (self.path / "manifest.json").stat()
+        except OSError:  # between two folders of a swap, or gone
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _pinned(engine: SearchEngine, index: SparseIndex) -> SearchEngine:
+    """An engine over one generation, which nobody else moves."""
+    return SearchEngine(engine.path, SparseIndex(index.reader), engine.encoder)
+
+
+def _warm(engine: SearchEngine) -> None:
+    """Count document frequencies and load kernels before the first query has to wait for it."""
+    engine.encode_queries([""])
+    first = engine.index.reader.snapshot.live_ordinals()[:1]
+    query = engine.index.vectors(first).top_k(8)
+    for exact in (False, True) if len(query) else ():
+        engine.search_vectors(query, 10, exact=exact)
+
+
+def _same(a: Mapping[str, str | int] | None, b: Mapping[str, str | int] | None) -> bool:
+    return (None if a is None else dict(a)) == (None if b is None else dict(b))

@@ -1,0 +1,142 @@
+"""What can be chosen about a server, each default with its reason, and the key that opens it."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from splade_engine.errors import InvalidInputError
+
+MIN_KEY_LENGTH = 16  # characters: 96 bits where each is one of 64, which nobody guesses over a network
+_LOOPBACK_NAMES = ("localhost",)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one request may ask for, and how many requests there may be. Beyond is a clear 4xx."""
+
+    # bytes of a request's body; 413 beyond. A query is at most some kilobytes.
+    body: int = 1 << 20
+    # bytes of a body with documents: some thousand passages, which one commit takes in well
+    document_body: int = 32 << 20
+    # hits per query; beyond, paging through a ranking is an export
+    k: int = 1000
+    # queries or texts per request; text-embeddings-inference's own default
+    batch: int = 32
+    # documents per request, put, read or deleted
+    documents: int = 10_000
+    # characters of a query: four times what any encoder here reads
+    query_length: int = 8192
+    # for a search, and for the arrival of a body; 408 beyond
+    seconds: float = 10.0
+    # queries that are worked on at a time: kernels release the GIL, more than cores only compete
+    threads: int = field(default_factory=cores)
+    # requests that may wait for a thread; 429 beyond
+    waiting: int = 256
+    # tokens of text that wait to be encoded or written; 429 beyond
+    waiting_tokens: int = 1 << 22
+    # tokens that are encoded together: requests that wait are joined up to so many
+    batch_tokens: int = 1 << 14
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not value > 0:
+                raise InvalidInputError(f"limit {name}: must be above 0, got {value!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may ask what."""
+
+    # any of these opens the server; none: everybody who reaches it may ask
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    # whether documents may be put and deleted
+    write: bool = False
+    # origins whose pages may call the server from a browser ("https://example.org"), "*" for all
+    cors: tuple[str, ...] = ()
+    # names in the Host header besides loopback's. Checked where there is no key: a foreign page that makes
+    # its own name point to 127.0.0.1 (DNS rebinding) would otherwise read the index through a browser.
+    hosts: tuple[str, ...] = ()
+
+    def opens(self, given: str | None) -> bool:
+        """Whether a key is one of ours, compared in constant time."""
+        if not self.keys:
+            return True
+        if given is None:
+            return False
+        data = given.encode("utf-8", "surrogateescape")
+        return any([hmac.compare_digest(data, key.encode()) for key in self.keys])
+
+    def knows_host(self, header: str) -> bool:
+        """Whether a Host header names this server; with a key every name will do."""
+        if self.keys:
+            return True
+        name = header.rsplit(":", 1)[0] if header.rpartition("]")[2].count(":") else header
+        return is_loopback(name) or name.lower() in self.hosts
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything about a server but its indexes."""
+
+    limits: Limits = field(default_factory=Limits)
+    access: Access = field(default_factory=Access)
+    # seconds between two looks at whether an index has a new generation
+    poll: float = 0.5
+    # whether agents are served at /mcp
+    mcp: bool = True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, as seen from itself alone."""
+    name = host.strip("[]").lower()
+    if name in _LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def read_keys(path: Path) -> tuple[str, ...]:
+    """The keys in a file, one a line; several, so that a new one can be handed out before the old one ends.
+
+    Raises:
+        InvalidInputError: the file cannot be read, holds no key, or a weak one.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not text"
+        raise InvalidInputError(f"{path}: {reason}") from None
+    keys = []
+    for number, line in enumerate(lines, start=1):
+        key = line.strip()
+        if not key or key.startswith("#"):
+            continue
+        if len(key) < MIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
+            rule = f"a key is at least {MIN_KEY_LENGTH} printable ASCII characters without spaces"
+            raise InvalidInputError(f"{path}:{number}: {rule}")
+        keys.append(key)
+    if not keys:
+        raise InvalidInputError(f"{path}: holds no key")
+    return tuple(keys)
+
+
+def check_exposure(host: str, access: Access) -> None:
+    """Refuse to be reachable from other machines without a key.
+
+    Raises:
+        InvalidInputError: naming the option to give.
+    """
+    if not is_loopback(host) and not access.keys:
+        raise InvalidInputError(f"host {host}: can be reached from other machines; give --api-key-file")

@@ -1,0 +1,129 @@
+"""New generations are taken up between requests; every answer is right for the generation that it names."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+
+from splade_engine.engine import SearchEngine
+from splade_engine.server import ServedIndex
+from tests.fake_encoder import FakeEncoder
+from tests.server.conftest import ids
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_another_process_s_change_is_taken_up(client, folder):
+    SearchEngine.open(folder, FakeEncoder()).add([{"id": "sky", "text": "the night sky"}])
+    wait_for(lambda: client.get("/info").json()["generation"] == 2)
+    assert ids(client.post("/search", json={"query": "sky"})) == ["sky"]
+
+
+def test_a_rebuild_and_a_swapped_folder_are_taken_up(client, folder, tmp_path):
+    SearchEngine.build(folder, [{"id": "new", "text": "star"}], FakeEncoder(), overwrite=True)
+    wait_for(lambda: ids(client.post("/search", json={"query": "star"})) == ["new"])
+    SearchEngine.build(tmp_path / "next", [{"id": "swapped", "text": "star"}], FakeEncoder())
+    folder.rename(tmp_path / "old")
+    (tmp_path / "next").rename(folder)
+    wait_for(lambda: ids(client.post("/search", json={"query": "star"})) == ["swapped"])
+
+
+def test_a_broken_generation_is_not_taken(client, folder, served):
+    shutil.copy(folder / "manifest.json", folder / "kept")
+    (folder / "manifest.json").write_text("{}")
+    wait_for(lambda: served.failures == 1)
+    assert ids(client.post("/search", json={"query": "tide"})) == ["tides"]
+    assert 'splade_engine_index_refresh_failures{index="ix"} 1.0' in client.get("/metrics").text
+    (folder / "kept").replace(folder / "manifest.json")
+    wait_for(lambda: not served.is_stale())
+    assert ids(client.post("/search", json={"query": "tide"})) == ["tides"]
+    assert served.failures == 1  # looked at once per change, not at every poll
+
+
+def test_another_encoder_comes_with_the_index_that_names_it(folder, served, monkeypatch):
+    other = FakeEncoder(name="other", max_length=8)
+    monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", lambda *a, **o: other)
+    SearchEngine.build(folder, [{"id": "new", "text": "star"}], other, overwrite=True)
+    assert served.refresh()
+    assert served.current.encoder is other
+    assert [hit.id for hit in served.current.search("star")] == ["new"]
+
+
+def test_a_request_keeps_the_generation_that_it_began_with(folder, served):
+    engine = served.current
+    served.delete(["tides"])
+    assert served.current is not engine
+    assert [hit.id for hit in engine.search("tide")] == ["tides"]
+    assert engine.search("tide")[0].title == "Tides"
+    assert served.current.search("tide") == []
+
+
+def test_every_answer_is_that_of_the_generation_it_names(serving, folder, served):
+    """Puts, deletes and changes from outside, under searches from several threads: none lost, none wrong."""
+    queries = ("salt", "storm", "water", "salt water")
+    truth = {}
+    lock = threading.Lock()
+
+    def note(engine):
+        answers = {q: [(h.id, h.score) for h in engine.search(q, 50)] for q in queries}
+        with lock:
+            truth[engine.index.generation] = answers
+
+    note(served.current)
+    seen, errors, stop = [], [], threading.Event()
+    with serving(write=True, poll=0.01) as client:
+
+        def ask():
+            while not stop.is_set():
+                for query in queries:
+                    answer = client.post("/search", json={"query": query, "k": 50, "fields": []})
+                    if answer.status_code != 200:
+                        errors.append(answer.text)
+                        return
+                    body = answer.json()
+                    hits = [(h["id"], h["score"]) for h in body["hits"]]
+                    seen.append((body["generation"], query, hits))
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        outside = SearchEngine.open(folder, FakeEncoder())
+        for turn in range(12):
+            put = [{"id": f"d{turn}", "text": "salt water " * (turn + 1)}]
+            written = client.put("/documents", json={"documents": put}).json()["generation"]
+            note(SearchEngine.open(folder, FakeEncoder()))
+            found = client.post("/search", json={"query": "salt", "k": 50}).json()
+            assert found["generation"] >= written  # who wrote reads what was written
+            assert f"d{turn}" in [h["id"] for h in found["hits"]]
+            outside.index.refresh()
+            if turn % 3 == 2:
+                outside.delete([f"d{turn - 1}"])
+            else:
+                outside.add([{"id": f"o{turn}", "text": "storm"}])
+            note(SearchEngine.open(folder, FakeEncoder()))
+        wait_for(lambda: served.current.index.generation == max(truth))
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert errors == []
+    assert len({generation for generation, _, _ in seen}) > 5
+    wrong = [s for s in seen if truth[s[0]][s[1]] != s[2]]
+    assert wrong == []
+
+
+def test_reads_after_a_write_see_it_whatever_the_poll(serving):
+    with serving(write=True, poll=60) as client:
+        for turn in range(5):
+            client.put("/documents", json={"documents": [{"id": f"n{turn}", "text": "night"}]})
+            assert f"n{turn}" in ids(client.post("/search", json={"query": "night", "k": 50}))
+
+
+def test_opening_by_path(folder, monkeypatch):
+    monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", lambda *a, **o: FakeEncoder())
+    assert len(ServedIndex.open("x", folder).current) == 4

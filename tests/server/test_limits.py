@@ -1,0 +1,166 @@
+"""What is too much, slow, many or not JSON gets a clear 4xx in the one shape; errors tell no secrets."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from splade_engine.errors import IndexLockedError, StorageError
+from tests.server.conftest import ids, problem
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, "query: field required"),
+        ({"query": 5}, "query: input should be a valid string or input should be a valid list"),
+        ({"query": "a", "k": 0}, "k: input should be greater than or equal to 1"),
+        ({"query": "a", "k": "3"}, "k: input should be a valid integer"),
+        ({"query": "a", "k": True}, "k: input should be a valid integer"),
+        ({"query": "a", "k": 1001}, "k: at most 1000, got 1001"),
+        ({"query": "a", "accuracy": 1.5}, "accuracy: input should be less than or equal to 1"),
+        ({"query": "a", "limit": 3}, "limit: extra inputs are not permitted"),
+        (
+            {"query": "a", "where": "nope = 1"},
+            "where: no column 'nope'; the index has: lang, text, title, year",
+        ),
+        ({"query": "a", "snippet": 5}, "snippet: input should be greater than or equal to 20"),
+    ],
+    ids=str,
+)
+def test_values_that_cannot_be_accepted(client, body, told):
+    assert problem(client.post("/search", json=body), 422) == told
+
+
+def test_contradicting_and_unparsable_options_are_422(client):
+    problem(client.post("/search", json={"query": "a", "exact": True, "accuracy": 0.5}), 422)
+    problem(client.post("/search", json={"query": "a", "where": "year >"}), 422)
+    problem(client.post("/search", json={"query": "a", "where": {"year": {"~": 1}}}), 422)
+
+
+def test_sizes(client):
+    assert problem(client.post("/search", json={"query": ["a"] * 33}), 413) == (
+        "query: 33 queries, at most 32 per request"
+    )
+    assert "8193 characters" in problem(client.post("/search", json={"query": "a" * 8193}), 413)
+    assert client.post("/search", json={"query": "a" * 8192}).status_code == 200
+    assert "bytes" in problem(client.post("/search", json={"query": "a" * (1 << 20)}), 413)
+    problem(client.post("/search", json={"query": []}), 400, "Empty")
+
+
+def test_a_body_without_a_length_is_cut_off_at_the_limit(client):
+    def endless():
+        sent = 0
+        while sent < 3 << 20:
+            yield b"x" * 65536
+            sent += 65536
+
+    answer = client.post("/search", content=endless(), headers={"content-type": "application/json"})
+    assert "more than" in problem(answer, 413)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\xff\xfe", b'{"query": NaN}', b"[" * 100_000, b'{"query": "a"} x'],
+    ids=["empty", "cut", "no text", "NaN", "nested", "more"],
+)
+def test_what_is_not_json(client, content):
+    problem(client.post("/search", content=content, headers={"content-type": "application/json"}), 400)
+
+
+@pytest.mark.parametrize("value", [b"null", b"[]", b'"a"', b"5"])
+def test_json_that_is_no_object(client, value):
+    problem(client.post("/search", content=value, headers={"content-type": "application/json"}), 422)
+
+
+def test_other_content_types_are_refused(client):
+    problem(client.post("/search", content=b'{"query": "a"}', headers={"content-type": "text/plain"}), 415)
+    problem(client.post("/search", content=b'{"query": "a"}'), 415)
+
+
+def test_lone_surrogates_are_an_error_not_a_crash(client):
+    answer = client.post(
+        "/search", content=b'{"query": "\\ud800"}', headers={"content-type": "application/json"}
+    )
+    assert problem(answer, 422) == "query: holds half a surrogate pair"
+
+
+def test_routes_and_methods(client):
+    assert problem(client.get("/nothing"), 404, "NotFound") == "no route /nothing"
+    answer = client.put("/search")
+    problem(answer, 405)
+    assert answer.headers["allow"] == "POST"
+
+
+def test_full_is_429_and_passes(serving, served, monkeypatch):
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+    real = type(served.current).search_vectors
+
+    def slow(self, *args, **options):
+        begun.release()
+        go_on.wait(10)
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(type(served.current), "search_vectors", slow)
+    with serving(limits={"threads": 1, "waiting": 1}) as client, ThreadPoolExecutor(4) as pool:
+        ask = [pool.submit(client.post, "/search", json={"query": "sea"})]
+        begun.acquire()
+        ask.append(pool.submit(client.post, "/search", json={"query": "sea"}))
+        deadline = time.monotonic() + 10
+        while client.get("/ready").status_code == 200 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        refused = client.post("/search", json={"query": "sea"})
+        assert refused.headers["retry-after"] == "1"
+        problem(refused, 429, "Overloaded")
+        problem(client.get("/ready"), 429, "Overloaded")
+        assert client.get("/health").status_code == 200
+        go_on.set()
+        assert all(ids(f.result()) for f in ask)
+        assert ids(client.post("/search", json={"query": "sea"}))
+        assert client.get("/ready").json() == {"ready": True}
+
+
+def test_too_slow_is_408(serving, served, monkeypatch):
+    real = type(served.current).search_vectors
+
+    def slow(self, *args, **options):
+        time.sleep(0.5)
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(type(served.current), "search_vectors", slow)
+    with serving(limits={"seconds": 0.1}) as client:
+        message = problem(client.post("/search", json={"query": "sea"}), 408, "Timeout")
+        assert message == "took more than 0.1 seconds"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (RuntimeError("secret /home/x"), 500, "Backend"),
+        (StorageError(5, "secret disk"), 500, "Backend"),
+        (IndexLockedError("secret lock"), 409, "Overloaded"),
+    ],
+    ids=["bug", "disk", "locked"],
+)
+def test_our_faults_say_nothing_of_the_inside(client, served, monkeypatch, caplog, error, status, kind):
+    def broken(self, *args, **options):
+        raise error
+
+    monkeypatch.setattr(type(served.current), "search_vectors", broken)
+    answer = client.post("/search", json={"query": "sea"})
+    assert "secret" not in problem(answer, status, kind)
+    if status == 500:
+        assert answer.headers["x-request-id"] in caplog.text  # the log names the request
+
+
+def test_messages_name_the_index_and_not_its_folder(writer, served, monkeypatch):
+    from splade_engine.errors import InvalidInputError
+
+    def refuse(self, *args, **options):
+        raise InvalidInputError(f"{served.path}: no")
+
+    monkeypatch.setattr(type(served.current), "search_vectors", refuse)
+    assert problem(writer.post("/search", json={"query": "sea"}), 422) == "ix: no"

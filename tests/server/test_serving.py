@@ -1,0 +1,169 @@
+"""`splade-engine serve` as a process: its arguments, its socket, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+from typer.testing import CliRunner
+
+from splade_engine.cli import app
+
+SERVE = """
+from tests.fake_encoder import FakeEncoder
+from splade_engine.cli import main
+import splade_engine.encoder as encoder
+encoder.SparseEncoder.load = lambda *a, **o: FakeEncoder()
+main()
+"""
+
+
+@pytest.fixture
+def log(tmp_path):
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def process(folder, log):
+    """Start the command on a free port; returns the process and its address."""
+    started = []
+
+    def start(*options):
+        command = [sys.executable, "-c", SERVE, "serve", str(folder), "--port", "0", *options]
+        with log.open("w") as file:
+            child = subprocess.Popen(command, stderr=file)
+        started.append(child)
+        deadline = time.monotonic() + 60
+        while not (address := re.match(r"(http://\S+) serves .*\n", log.read_text())):
+            assert child.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        return child, address[1]
+
+    yield start
+    for child in started:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+
+
+def ask(address, body, timeout=30):
+    request = urllib.request.Request(
+        f"{address}/search", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        return json.load(answer)
+
+
+def test_a_process_answers_and_ends_on_a_signal(process, log):
+    child, address = process("--log-format", "json")
+    assert ask(address, {"query": "tide"})["hits"][0]["id"] == "tides"
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(30) == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()[1:]]
+    assert [line["route"] for line in lines if "route" in line] == ["/search"]
+
+
+def test_stopping_finishes_what_has_begun(process):
+    """A body whose second half comes after the signal is still answered; new connections are not."""
+    child, address = process()
+    host, port = address.removeprefix("http://").split(":")
+    body = json.dumps({"query": "tide"}).encode()
+    head = f"POST /search HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:5])
+        time.sleep(0.3)
+        child.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        connection.sendall(body[5:])
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"id":"tides"' in answer
+    assert child.wait(30) == 0
+
+
+def test_killed_and_started_again_nothing_acknowledged_is_lost(process):
+    child, address = process("--write")
+    put = json.dumps({"documents": [{"id": "sky", "text": "the night sky"}]}).encode()
+    request = urllib.request.Request(
+        f"{address}/documents", put, {"content-type": "application/json"}, method="PUT"
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert answer.status == 200
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait(30)
+    _, address = process()
+    assert ask(address, {"query": "sky"})["hits"][0]["id"] == "sky"
+
+
+def test_a_body_that_does_not_come_is_408(process):
+    _, address = process("--timeout", "0.3")
+    host, port = address.removeprefix("http://").split(":")
+    head = "POST /search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(f"{head}Content-Length: 100\r\n\r\n".encode() + b"{")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 408")
+
+
+def test_many_at_once(process):
+    """64 threads, no answer lost or mixed up."""
+    _, address = process()
+    words = ["tide", "bread", "ship", "storm"]
+    expected = {"tide": "tides", "bread": "bread", "ship": "ship", "storm": "a/b#1?x=1 ü"}
+    wrong = []
+
+    def client(number):
+        for turn in range(10):
+            word = words[(number + turn) % 4]
+            if ask(address, {"query": word, "k": 1})["hits"][0]["id"] != expected[word]:
+                wrong.append(word)
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["{folder}", "--host", "0.0.0.0"], "host 0.0.0.0: can be reached from other machines"),
+        (["{folder}", "{folder}"], "another index is called 'ix' already; NAME=FOLDER"),
+        (["{folder}/nothing"], "no index here"),
+        (["{folder}", "--verify", "some"], "--verify: full or offsets, got 'some'"),
+        (["{folder}", "--log-format", "xml"], "--log-format: text or json, got 'xml'"),
+        (["{folder}", "--host", "nowhere.invalid", "--api-key-file", "{keys}"], "nowhere.invalid:8000: "),
+        (["{folder}", "--api-key-file", "{folder}/absent"], "absent: No such file"),
+    ],
+)
+def test_bad_arguments_are_one_line(folder, tmp_path, monkeypatch, arguments, told):
+    from tests.fake_encoder import FakeEncoder
+
+    monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", lambda *a, **o: FakeEncoder())
+    monkeypatch.setattr("splade_engine.server.logs.configure", lambda *a: None)
+    keys = tmp_path / "keys"
+    keys.write_text("a-key-of-sixteen-chars\n")
+    given = [a.format(folder=folder, keys=keys) for a in arguments]
+    result = CliRunner().invoke(app, ["serve", *given])
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_extra_is_named_where_it_is_missing(folder, monkeypatch):
+    monkeypatch.setattr("splade_engine.cli.serve.find_spec", lambda name: None)
+    result = CliRunner().invoke(app, ["serve", str(folder)])
+    assert result.exit_code == 2
+    assert "pip install 'splade-engine[serve]'" in result.stderr
