@@ -1,12 +1,14 @@
 """`Example`: one training row, and how JSON rows of the formats in use become one.
 
-    pairs         {"query": ..., "positive": ...}                          also "anchor", "document",
-    "passage" triples       {"query": ..., "positive": ..., "negative": ...}         also "negatives": [...],
-    "negative_1": ... scored lists  {"query": ..., "documents": [...], "scores": [...]}      best score first
-    is the positive with a label  {"query", "document", "label"} or a triple whose label is the teacher's
-    margin ids           "query_id", "positive_id(s)", "negative_ids", "document_ids" in place of the texts,
-                  looked up in a corpus and a queries file; also "qid", "pos", "neg": {system: [ids]}, the
-                  layout of the MS MARCO hard negatives that sentence-transformers publishes
+- pairs: `{"query": ..., "positive": ...}`; also `anchor`, `document`, `passage`;
+- triples: `{"query": ..., "positive": ..., "negative": ...}`; also `"negatives": [...]`, `"negative_1": ...`;
+- scored lists: `{"query": ..., "documents": [...], "scores": [...]}`, the best score is the positive's;
+- labelled documents: `{"query", "document", "label"}` (also `relevance`, `rel`, `grade`), or `documents` with
+  `labels` of 0 and 1: a document with label 0 is no answer;
+- triples with a margin: a triple whose one `label` is a teacher's `score(positive) - score(negative)`;
+- ids in place of texts: `query_id`, `positive_id(s)`, `negative_ids`, `document_ids`, looked up in a corpus
+  and a queries file; also `qid`, `pos` and `"neg": {system: [ids]}`, the layout of the MS MARCO hard
+  negatives that sentence-transformers publishes.
 
 A text is a string or an object with `title` and `text`.
 """
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from splade_engine.errors import DatasetError
+from splade_engine.training.data.line_file import checked_text
 
 Lookup = Callable[[str, str, str], str]  # (id, place, what) -> text
 
@@ -28,28 +31,58 @@ _POSITIVE = ("positive", "positives", "document", "passage", "answer")
 _POSITIVE_ID = ("positive_id", "positive_ids", "document_id", "pos")
 _NEGATIVE = ("negative", "negatives")
 _NEGATIVE_ID = ("negative_id", "negative_ids", "neg")
+_SCORES = ("scores", "score")  # a teacher's
+_LABELS = ("labels", "label", "relevance", "rel", "grade")  # judgments, or a teacher's as well
+_NUMBERS = ("scores", "labels", "score", *_LABELS[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One query with its documents.
+    """One query with its documents."""
 
-    Attributes:
-        query: the query's text.
-        positives: at least one relevant text.
-        negatives: texts that are not relevant, perhaps none.
-        scores: a teacher's score of every positive, then of every negative; None where the row has none.
-    """
-
+    # The query's text.
     query: str
+    # At least one relevant text.
     positives: tuple[str, ...]
+    # Texts that are not relevant, perhaps none.
     negatives: tuple[str, ...] = ()
+    # A teacher's score of every positive, then of every negative; None where the row has none.
     scores: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a row holds; `example` is None where none of its documents answers the query."""
+
+    # The query's text.
+    query: str
+    # Texts that answer it, perhaps none.
+    positives: tuple[str, ...]
+    # Texts that do not.
+    negatives: tuple[str, ...] = ()
+    # A teacher's score of every positive, then of every negative; None where the row has none.
+    scores: tuple[float, ...] | None = None
+
+    @property
+    def example(self) -> Example | None:
+        """The row as an example."""
+        if not self.positives:
+            return None
+        return Example(self.query, self.positives, self.negatives, self.scores)
 
 
 def example_from_record(
     record: dict[str, Any], place: str, query_text: Lookup | None = None, document_text: Lookup | None = None
-) -> Example:
+) -> Example | None:
+    """The example in a row, None where a label says that no document of it is relevant; see
+    `row_from_record`.
+    """
+    return row_from_record(record, place, query_text, document_text).example
+
+
+def row_from_record(
+    record: dict[str, Any], place: str, query_text: Lookup | None = None, document_text: Lookup | None = None
+) -> Row:
     """Read one row in any of the layouts above.
 
     Args:
@@ -60,7 +93,7 @@ def example_from_record(
     Raises:
         DatasetError: naming the field that is missing or has the wrong type, or the id that is not found.
     """
-    row = _Row(record, place, query_text, document_text)
+    row = _Reader(record, place, query_text, document_text)
     query = row.one("query", _QUERY, _QUERY_ID, query_text)
     if any(key in record for key in ("documents", "document_ids")):
         return row.scored_list(query)
@@ -70,10 +103,12 @@ def example_from_record(
     negatives = row.many(_NEGATIVE, _NEGATIVE_ID)
     numbered = sorted(key for key in record if key.startswith("negative_") and key[9:].isdigit())
     negatives += tuple(row.text(record[key], key) for key in numbered)
-    return Example(query, positives, negatives, row.scores(len(positives), len(negatives)))
+    if not negatives and (judged := row.judged(query, positives)) is not None:
+        return judged
+    return Row(query, positives, negatives, row.scores(len(positives), len(negatives)))
 
 
-class _Row:
+class _Reader:
     def __init__(
         self, record: dict[str, Any], place: str, query_text: Lookup | None, document_text: Lookup | None
     ) -> None:
@@ -101,26 +136,46 @@ class _Row:
                 )
         return ()
 
-    def scored_list(self, query: str) -> Example:
+    def judged(self, query: str, texts: tuple[str, ...]) -> Row | None:
+        """Documents without negatives and what their labels say: above 0 a document answers the query, at 0
+        or below it does not. None where the row has no labels.
+        """
+        labels = self.numbers(len(texts))
+        if labels is None:
+            return None
+        name = next(name for name in _NUMBERS if name in self.record)
+        # a teacher's score may well be negative; exactly 0 is the label of a document that is no answer
+        relevant = [label != 0 if name in _SCORES else label > 0 for label in labels]
+        order = sorted(range(len(texts)), key=lambda i: not relevant[i])
+        return Row(
+            query,
+            tuple(texts[i] for i in order if relevant[i]),
+            tuple(texts[i] for i in order if not relevant[i]),
+            tuple(labels[i] for i in order),
+        )
+
+    def scored_list(self, query: str) -> Row:
         texts = self.many(("documents",), ("document_ids",))
         scores = self.numbers(len(texts))
         if not texts or scores is None:
             raise DatasetError(f"{self.place}: a list of documents needs scores, one for each")
+        if not {name for name in _SCORES if name in self.record} and set(scores) <= {-1.0, 0.0, 1.0}:
+            judged = self.judged(query, texts)
+            assert judged is not None
+            return judged
         order = sorted(range(len(texts)), key=lambda i: -scores[i])
         best, *rest = order
-        return Example(query, (texts[best],), tuple(texts[i] for i in rest), tuple(scores[i] for i in order))
+        return Row(query, (texts[best],), tuple(texts[i] for i in rest), tuple(scores[i] for i in order))
 
     def scores(self, n_positives: int, n_negatives: int) -> tuple[float, ...] | None:
         n = n_positives + n_negatives
-        value = next(
-            (self.record[k] for k in ("scores", "labels", "score", "label") if k in self.record), None
-        )
+        value = next((self.record[k] for k in _NUMBERS if k in self.record), None)
         if value is not None and not isinstance(value, list) and n == 2 and n_negatives == 1:
             return (self.number(value, "label"), 0.0)  # a margin: only differences count
         return self.numbers(n)
 
     def numbers(self, n: int) -> tuple[float, ...] | None:
-        for name in ("scores", "labels", "score", "label"):
+        for name in _NUMBERS:
             if name in self.record:
                 value = self.record[name]
                 values = value if isinstance(value, list) else [value]
@@ -130,6 +185,8 @@ class _Row:
         return None
 
     def number(self, value: object, name: str) -> float:
+        if isinstance(value, bool) and name in _LABELS:
+            return float(value)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise DatasetError(f"{self.place}: {name} {value!r} is not a number")
         return float(value)
@@ -141,7 +198,7 @@ class _Row:
             raise DatasetError(f"{self.place}: {name} must be a text, got {type(value).__name__}")
         if not value.strip():
             raise DatasetError(f"{self.place}: {name} is empty")
-        return value
+        return checked_text(value, lambda _: self.place, 0, name)
 
     def look_up(self, value: object, name: str, what: str, lookup: Lookup | None) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int):

@@ -11,7 +11,7 @@ import numpy as np
 
 from splade_engine.collections.ir_source import fetched, ir_judgments, ir_queries, open_ir
 from splade_engine.errors import DatasetError
-from splade_engine.files import atomic_file
+from splade_engine.files import atomic_file, digest_of_json
 from splade_engine.training.data.examples import Example
 from splade_engine.training.data.line_file import LineFile
 
@@ -88,6 +88,13 @@ class IrDatasetsSource:
             return str(self._store.get(doc_id).default_text())
         except KeyError:
             raise DatasetError(f"{self.name}: document {doc_id!r} is not in its collection") from None
+
+    def digests(self) -> dict[str, str]:
+        """See `Source`: the ids of all examples, and the texts of the queries."""
+        return {
+            self.name: self.lines.digest,
+            f"{self.name} queries": digest_of_json(self._queries),
+        }
 
     def documents(self) -> Iterator[str]:
         """See `Source`."""

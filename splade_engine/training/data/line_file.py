@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ class LineFile:
         if not self.path.is_file():
             raise DatasetError(f"{self.path}: no such file")
         self._file = _unpacked(self.path, cache)
-        self.starts, self.ends = _line_bounds(self._file)
+        # xxh3-128 of the (unpacked) bytes: what a resumed run compares
+        self.starts, self.ends, self.digest = _line_bounds(self._file)
         if not len(self.starts):
             raise DatasetError(f"{self.path}: the file is empty")
         self._handle = os.open(self._file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -118,8 +119,11 @@ def _unpacked(path: Path, cache: Path) -> Path:
     return target
 
 
-def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """int64[n] starts and ends (exclusive, without the line end) of the lines that are not blank."""
+def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+    """int64[n] starts and ends (exclusive, without the line end) of the lines that are not blank, and the
+    digest of the whole file.
+    """
+    digest = xxhash.xxh3_128()
     ends: list[NDArray[np.int64]] = []
     offset, last = 0, b"\n"
     with path.open("rb") as file:
@@ -127,6 +131,7 @@ def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             ends.append(np.flatnonzero(np.frombuffer(piece, np.uint8) == 10).astype(np.int64) + offset)
             offset += len(piece)
             last = piece[-1:]
+            digest.update(piece)
     if last != b"\n":
         ends.append(np.array([offset], np.int64))
     stop = np.concatenate(ends) if ends else np.zeros(0, np.int64)
@@ -136,7 +141,7 @@ def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         for i in np.flatnonzero(stop - start == 1):  # a blank line of a file with \\r\\n ends
             file.seek(int(start[i]))
             keep[i] = file.read(1) != b"\r"
-    return start[keep], stop[keep]
+    return start[keep], stop[keep], str(digest.hexdigest())
 
 
 class TextsById:
@@ -154,7 +159,7 @@ class TextsById:
         self.lines = LineFile(path, cache)
         hashes = np.empty(len(self.lines), np.uint64)
         for i in range(len(self.lines)):
-            hashes[i] = xxhash.xxh3_64_intdigest(self._id(i).encode())
+            hashes[i] = key_of(self._id(i))
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
 
@@ -166,11 +171,11 @@ class TextsById:
         value = record.get("_id", record.get("id"))
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             raise DatasetError(f"{self.lines.place(i)}: the field _id (or id) is missing or not a string")
-        return str(value)
+        return checked_text(str(value), self.lines.place, i, "_id")
 
     def row(self, text_id: str) -> int | None:
         """The row of an id, None if it is not there."""
-        wanted = np.uint64(xxhash.xxh3_64_intdigest(text_id.encode()))
+        wanted = np.uint64(key_of(text_id))
         at = int(np.searchsorted(self._hashes, wanted))
         while at < len(self._hashes) and self._hashes[at] == wanted:
             if self._id(int(self._order[at])) == text_id:
@@ -184,7 +189,7 @@ class TextsById:
         title, text = record.get("title") or "", record.get("text")
         if not isinstance(text, str) or not isinstance(title, str):
             raise DatasetError(f"{self.lines.place(row)}: the field text is missing or not a string")
-        return f"{title} {text}".strip()
+        return checked_text(f"{title} {text}".strip(), self.lines.place, row, "text")
 
     def get(self, text_id: str, place: str, what: str) -> str:
         """The text of an id.
@@ -201,3 +206,21 @@ class TextsById:
         """(id, text) in the order of the file."""
         for i in range(len(self)):
             yield self._id(i), self.text(i)
+
+
+def checked_text(text: str, place: Callable[[int], str], row: int, name: str) -> str:
+    """The text, if it can be encoded; `place` says where row `row` stands.
+
+    Raises:
+        DatasetError: for half a surrogate pair, which JSON can hold and no tokenizer takes.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise DatasetError(f"{place(row)}: the field {name} holds half a surrogate pair, not text") from None
+    return text
+
+
+def key_of(text: str) -> int:
+    """64 bits of an id's digest."""
+    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))  # an id to look up may be anything

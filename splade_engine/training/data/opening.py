@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from splade_engine.errors import DatasetError
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.sources import Source, open_source
 from splade_engine.training.recipe.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 def open_sources(recipe: Recipe, cache: Path) -> list[Source]:
@@ -23,9 +27,16 @@ def open_sources(recipe: Recipe, cache: Path) -> list[Source]:
     rng = np.random.default_rng(0)
     left = recipe.data.check_rows
     for source in sources:
-        for i in range(min(len(source), left)):
-            source.example(i, rng)
-        left -= min(len(source), left)
+        looked = min(len(source), left)
+        empty = sum(source.example(i, rng) is None for i in range(looked))
+        left -= looked
+        if not empty:
+            continue
+        what = f"{source.name}: {empty} of {'its' if looked == len(source) else 'the first'} {looked} rows"
+        what += " give no training pair (no document with a label above 0, or too short)"
+        if empty == looked and looked in (len(source), recipe.data.check_rows):
+            raise DatasetError(what)
+        logger.warning("%s and are left out", what)
     return sources
 
 

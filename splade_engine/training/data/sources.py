@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from splade_engine.collections.beir import corpus_file, qrels_file, queries_file
 from splade_engine.collections.qrels import Judgment, read_judgments
 from splade_engine.errors import DatasetError
-from splade_engine.files import expanded
+from splade_engine.files import digest_of_file, expanded
 from splade_engine.training.data import generation
-from splade_engine.training.data.examples import Example, example_from_record
-from splade_engine.training.data.line_file import LineFile, TextsById
+from splade_engine.training.data.examples import Example, Row, row_from_record
+from splade_engine.training.data.line_file import LineFile, TextsById, checked_text, key_of
 from splade_engine.training.recipe.sections import SourceConfig
 
 logger = logging.getLogger(__name__)
@@ -42,6 +41,10 @@ class Source(Protocol):
 
     def documents(self) -> Iterator[str]:
         """Document texts, for an idf table: every text once where the source has a corpus."""
+        ...
+
+    def digests(self) -> dict[str, str]:
+        """The digest of each file that examples come from, by its path."""
         ...
 
 
@@ -86,19 +89,27 @@ class JsonlSource:
         self.lines = LineFile(path, cache)
         self._documents = TextsById(corpus, cache) if corpus else None
         self._queries = TextsById(queries, cache) if queries else None
-        self.example(0, np.random.default_rng(0))  # the wrong kind of file is reported at once
+        self.row(0)  # the wrong kind of file is reported at once
 
     def __len__(self) -> int:
         return len(self.lines)
 
-    def example(self, i: int, rng: np.random.Generator) -> Example:
-        """See `Source`."""
+    def example(self, i: int, rng: np.random.Generator) -> Example | None:
+        """See `Source`; None where a label says that no document of the row is relevant."""
         del rng  # the row decides
+        return self.row(i).example
+
+    def row(self, i: int) -> Row:
+        """Row i with what is not relevant too.
+
+        Raises:
+            DatasetError: naming file, line and field.
+        """
         record = self.lines.record(i)
         query_text = self._queries.get if self._queries else None
         document_text = self._documents.get if self._documents else None
         try:
-            return example_from_record(record, "", query_text, document_text)
+            return row_from_record(record, "", query_text, document_text)
         except DatasetError as error:  # finding the line number reads the file: only when it is needed
             raise DatasetError(f"{self.lines.place(i)}{error}") from None
 
@@ -107,10 +118,14 @@ class JsonlSource:
         if self._documents:
             yield from (text for _, text in self._documents)
             return
-        rng = np.random.default_rng(0)
         for i in range(len(self)):
-            example = self.example(i, rng)
-            yield from example.positives + example.negatives
+            row = self.row(i)
+            yield from row.positives + row.negatives
+
+    def digests(self) -> dict[str, str]:
+        """See `Source`."""
+        parts = [self.lines, *(texts.lines for texts in (self._documents, self._queries) if texts)]
+        return {str(lines.path): lines.digest for lines in parts}
 
 
 class BeirSource:
@@ -185,6 +200,15 @@ class BeirSource:
         """See `Source`."""
         yield from (text for _, text in self.corpus)
 
+    def digests(self) -> dict[str, str]:
+        """See `Source`."""
+        parts = [self.corpus.lines, self.queries.lines]
+        if self.negatives is not None:
+            parts.append(self.negatives.lines)
+        return {str(lines.path): lines.digest for lines in parts} | {
+            str(self._qrels): digest_of_file(self._qrels)
+        }
+
 
 class NegativesById:
     """A mined-negatives file, by query id: {"query_id", "negative_ids": [...], perhaps "positive_id",
@@ -198,11 +222,11 @@ class NegativesById:
             record = self.lines.record(i)
             if "query_id" not in record or not isinstance(record.get("negative_ids"), list):
                 raise DatasetError(f"{self.lines.place(i)}: query_id and negative_ids are needed")
-            self._rows.setdefault(_key(str(record["query_id"])), []).append(i)
+            self._rows.setdefault(key_of(str(record["query_id"])), []).append(i)
 
     def of(self, query_id: str, positive_id: str) -> tuple[list[str], tuple[float, ...] | None]:
         """Negative ids of a query and, where the row is about this positive, its scores (positive first)."""
-        records = [self.lines.record(i) for i in self._rows.get(_key(query_id), [])]
+        records = [self.lines.record(i) for i in self._rows.get(key_of(query_id), [])]
         records = [r for r in records if str(r["query_id"]) == query_id]
         exact = [r for r in records if str(r.get("positive_id", "")) == positive_id]
         if not (exact or records):
@@ -213,10 +237,6 @@ class NegativesById:
         if not exact or scores is None or len(scores) != len(ids) + 1:
             return ids, None
         return ids, tuple(float(s) for s in scores)
-
-
-def _key(text: str) -> int:
-    return xxhash.xxh3_64_intdigest(text.encode())
 
 
 class GeneratedSource:
@@ -245,6 +265,7 @@ class GeneratedSource:
         text = record.get("text")
         if not isinstance(text, str):
             raise DatasetError(f"{self.lines.place(i)}: the field text is missing or not a string")
+        checked_text(text, self.lines.place, i, "text")
         pair = self._pair(record, text, rng)
         return None if pair is None else Example(pair[0], (pair[1],))
 
@@ -264,3 +285,7 @@ class GeneratedSource:
     def documents(self) -> Iterator[str]:
         """See `Source`."""
         yield from (str(self.lines.record(i).get("text") or "") for i in range(len(self)))
+
+    def digests(self) -> dict[str, str]:
+        """See `Source`."""
+        return {str(self.lines.path): self.lines.digest}

@@ -43,7 +43,7 @@ class MiningConfig:
             raise InvalidInputError(f"retriever {self.retriever!r}: expected sparse:MODEL or dense:MODEL")
         if self.negatives < 1 or self.depth < 1 or self.skip < 0:
             raise InvalidInputError("mining: negatives and depth must be at least 1, skip at least 0")
-        if not 0 <= self.relative_margin <= 1 or self.absolute_margin < 0:
+        if not 0 <= self.relative_margin <= 1 or not self.absolute_margin >= 0:
             raise InvalidInputError(
                 "mining: relative_margin lies between 0 and 1, absolute_margin is not negative"
             )

@@ -19,14 +19,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.files import atomic_file
+from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
+from splade_engine.files import atomic_file, disk_errors, read_json, take_lock, write_json
+from splade_engine.training.digests import changed, digests_of_models
 from splade_engine.training.mining.config import MiningConfig
 from splade_engine.training.mining.retrievers import PairScorer, open_retriever, open_teacher
 from splade_engine.training.mining.task import Judged, MiningTask
 
 logger = logging.getLogger(__name__)
 
+PLAN = "plan.json"
 CHUNK = 256  # queries searched, scored and written at a time
 
 
@@ -49,11 +51,28 @@ def mine(
         progress: a bar on stderr.
 
     Raises:
-        InvalidInputError: for bad input, or an output that another configuration has begun.
+        InvalidInputError: for bad input, or an output that was begun with another configuration, other data
+            or other models.
+        TrainingError: if another process is mining into the same output.
+        StorageError: for a disk that is full or cannot be written to.
     """
     output = Path(output)
     work = output.with_name(output.name + ".mining")
+    if output.exists() and not (work / PLAN).is_file():
+        raise InvalidInputError(f"{output}: exists already")
     task = MiningTask(Path(data), work / "cache")
+    with disk_errors(output):
+        work.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(work / ".lock")
+    if lock is None:
+        raise TrainingError(f"{output}: another process is mining into it")
+    with lock, disk_errors(output):
+        return _mined(output, work, task, config, device, progress)
+
+
+def _mined(
+    output: Path, work: Path, task: MiningTask, config: MiningConfig, device: str, progress: bool
+) -> int:
     done = _continued(output, work, config, task)
     retriever = open_retriever(config, task, work, device, progress)
     score = open_teacher(config, task, device)
@@ -130,24 +149,32 @@ def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask)
 
     While mining, a line is {"n": number, "rows": [...]}; `_finish` turns it into the rows themselves.
     """
-    plan = {**asdict(config), "queries": len(task.queries), "documents": len(task.ids)}
-    path = work / "plan.json"
+    models = [name.partition(":")[2] for name in (config.retriever, config.teacher)]
+    inputs = task.digests | digests_of_models(models)
+    plan = {**asdict(config), "queries": len(task.queries), "documents": len(task.ids), "inputs": inputs}
+    path = work / PLAN
     if not path.is_file():
         if output.exists():
             raise InvalidInputError(f"{output}: exists already")
-        work.mkdir(parents=True, exist_ok=True)
-        with atomic_file(path) as file:
-            file.write(json.dumps(plan).encode("utf-8"))
+        write_json(path, plan)
         return 0
     if output.is_file() and _is_finished(output):
         shutil.rmtree(work, ignore_errors=True)  # killed between the last rename and this
         raise InvalidInputError(f"{output}: exists already")
-    begun = json.loads(path.read_text(encoding="utf-8"))
-    if begun != plan:
-        different = next(k for k in plan if begun.get(k) != plan[k])
+    begun: Any = read_json(path)
+    anew = f"remove {work} and {output} to begin anew"
+    if not isinstance(begun, dict) or not isinstance(begun.get("inputs"), dict):
+        raise InvalidInputError(f"{path}: damaged; {anew}")
+    if (what := changed(begun["inputs"], inputs)) is not None:
         raise InvalidInputError(
-            f"{output}: begun with {different} = {begun.get(different)!r}, now {plan[different]!r}; "
-            f"the same settings continue it, remove {work} and {output} to begin anew"
+            f"{what}: changed since {output} was begun, which counts queries and documents; restore it to "
+            f"continue, or {anew}"
+        )
+    if begun != plan:
+        different = next((k for k in plan if begun.get(k) != plan[k]), "version")
+        raise InvalidInputError(
+            f"{output}: begun with {different} = {begun.get(different)!r}, now {plan.get(different)!r}; "
+            f"the same settings continue it, {anew}"
         )
     if not output.is_file():
         return 0
@@ -155,7 +182,11 @@ def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask)
     whole = whole[: whole.rfind(b"\n") + 1]
     with output.open("rb+") as file:
         file.truncate(len(whole))
-    done = whole.count(b"\n")
+    lines = whole.splitlines()
+    wrong = next((n for n, line in enumerate(lines) if not line.startswith(b'{"n": %d, ' % n)), None)
+    if wrong is not None:
+        raise InvalidInputError(f"{output}:{wrong + 1}: not a line that mining has written; {anew}")
+    done = len(lines)
     if done:
         logger.info("%s: %d of %d queries are done", output, done, len(task.queries))
     return done

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from splade_engine.collections import Document
+from splade_engine.errors import DatasetError
 from splade_engine.training.data.sources import BeirSource, JsonlSource
 
 
@@ -35,10 +34,15 @@ class MiningTask:
         self.ids: list[str] = []
         self._text: Callable[[int], str]
         self.corpus: Path | list[Document]
+        source: BeirSource | JsonlSource
         if data.is_dir():
-            self._from_folder(BeirSource(data, cache), data)
+            source = BeirSource(data, cache)
+            self._from_folder(source, data)
         else:
-            self._from_pairs(JsonlSource(data, cache))
+            source = JsonlSource(data, cache)
+            self._from_pairs(source)
+        # the digest of every file that queries and documents come from, by its path
+        self.digests = source.digests()
         self.numbers = {doc_id: i for i, doc_id in enumerate(self.ids)}
 
     def _from_folder(self, source: BeirSource, folder: Path) -> None:
@@ -55,15 +59,17 @@ class MiningTask:
         self.corpus = folder
 
     def _from_pairs(self, source: JsonlSource) -> None:
-        rng = np.random.default_rng(0)
         numbers: dict[str, int] = {}
         positives: dict[str, dict[str, None]] = {}
         for i in range(len(source)):
-            example = source.example(i, rng)
-            for text in (*example.positives, *example.negatives):
+            row = source.row(i)
+            for text in (*row.positives, *row.negatives):
                 numbers.setdefault(text, len(numbers))
-            found = positives.setdefault(example.query, {})
-            found.update(dict.fromkeys(str(numbers[text]) for text in example.positives))
+            if row.positives:
+                found = positives.setdefault(row.query, {})
+                found.update(dict.fromkeys(str(numbers[text]) for text in row.positives))
+        if not positives:
+            raise DatasetError(f"{source.lines.path}: no row has a relevant document, all are labelled 0")
         texts = list(numbers)
         self.queries = [
             Judged(str(i), query, tuple(found)) for i, (query, found) in enumerate(positives.items())

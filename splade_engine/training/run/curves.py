@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import MissingExtraError
+from splade_engine.files import atomic_file
 from splade_engine.training.objective.penalties import REGULARIZERS
 from splade_engine.training.run.monitor import LOSSES
 
@@ -50,4 +51,5 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path, title: str) -> None:
         if name == "penalty" and drawn:
             axis.set_yscale("symlog", linthresh=1e-6)
     figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=110)
+    with atomic_file(path) as file:
+        figure.savefig(file, dpi=110, format="png")

@@ -26,15 +26,13 @@ from splade_engine.training.student.student import Student
 
 @dataclass(frozen=True)
 class Probe:
-    """Queries, documents and what is relevant.
+    """Queries, documents and what is relevant."""
 
-    Attributes:
-        queries, documents: texts.
-        relevant: for each query the numbers of its relevant documents and their grades.
-    """
-
+    # Texts.
     queries: tuple[str, ...]
+    # Texts.
     documents: tuple[str, ...]
+    # For each query the numbers of its relevant documents and their grades.
     relevant: tuple[dict[int, int], ...]
 
     def measure(self, student: Student, collator: Collator) -> dict[str, float]:

@@ -1,19 +1,9 @@
-"""A training run in a folder: start it, watch it, stop it, continue it.
-
-DIR/recipe.toml     everything that decides the run; `resume` reads it
-DIR/checkpoints/    transformers' checkpoints; one without `complete.json` was cut short and is ignored
-DIR/log.jsonl       one object per log line
-DIR/curves.png      the log as curves (with matplotlib)
-DIR/model/          the trained encoder: `SparseEncoder.load("DIR/model")`
-DIR/best/           with probe.keep_best: the one with the best held-out nDCG@10
-"""
+"""A training run: start it, watch it, stop it, continue it. `folder.py` says what lies in its folder."""
 
 from __future__ import annotations
 
-import json
 import logging
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +13,29 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import set_seed
 
 from splade_engine.errors import InvalidInputError, MissingExtraError
-from splade_engine.files import expanded
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.opening import build_training_set, open_sources
 from splade_engine.training.machine import choose_device, world_size
 from splade_engine.training.objective.parts import PARTS, Need
-from splade_engine.training.recipe.recipe import Recipe, load_recipe
+from splade_engine.training.recipe.recipe import Recipe
+from splade_engine.training.run.checkpoints import checkpoints, last_checkpoint, step_of
+from splade_engine.training.run.folder import (
+    CACHE,
+    MODEL,
+    RECIPE,
+    begin,
+    check_new,
+    close,
+    held,
+    is_closing,
+    stored_recipe,
+    with_absolute_paths,
+)
+from splade_engine.training.run.health import check_weights, told
+from splade_engine.training.run.inputs import check_inputs, run_inputs, run_steps
 from splade_engine.training.run.monitor import RunLog
 from splade_engine.training.run.probe import Probe, folder_probe, held_out_probe
-from splade_engine.training.run.trainer import COMPLETE, SparseTrainer
+from splade_engine.training.run.trainer import SparseTrainer
 from splade_engine.training.run.watch import Watch, announce
 from splade_engine.training.student.build import Start, build_student
 from splade_engine.training.student.saving import save_student
@@ -39,6 +43,7 @@ from splade_engine.training.teachers.opening import load_teachers, query_bank
 
 logger = logging.getLogger(__name__)
 
+LOG = "log.jsonl"
 _LOOK = 64  # examples looked at to see whether the data has the negatives and scores that the losses need
 
 
@@ -69,45 +74,59 @@ def train(
         progress: a progress bar on stderr.
 
     Raises:
-        InvalidInputError: for bad input, naming file and row or the recipe's field.
-        TrainingError: collapse or out of memory, with what to change.
+        InvalidInputError: for bad input, naming file and row or the recipe's field; for a resumed run whose
+            data, models or recipe changed.
+        TrainingError: collapse, NaN or out of memory, with what to change.
+        StorageError: for a disk that is full or cannot be written to.
     """
     folder = Path(output)
     if resume:
-        recipe = _stored_recipe(folder)
+        recipe = stored_recipe(folder)
     else:
-        _check_new(folder)
-        recipe = _with_absolute_paths(recipe)
+        check_new(folder)
+        recipe = with_absolute_paths(recipe)
     _check_installed()
+    if resume and is_closing(folder):
+        with held(folder), told(folder):
+            return _closed(folder, recipe, run_steps(folder))
     set_seed(recipe.train.seed)
-    cache = folder / "cache"
     announce(f"reading {_counted(len(recipe.data.sources), 'source')}", progress)
-    sources = open_sources(recipe, cache)
-    world = world_size()
-    data = build_training_set(recipe, sources, world)
+    sources = open_sources(recipe, folder / CACHE)
+    data = build_training_set(recipe, sources, world_size())
     group = _checked_group(recipe, data)
+    inputs = run_inputs(recipe, sources, (folder / RECIPE).read_bytes() if resume else None)
+    if resume:
+        check_inputs(folder, inputs)
     rows = sum(len(source) for source in sources)
     fitted = ", fitting a vocabulary head on it" if recipe.model.align else ""
     announce(f"{_counted(rows, 'example')}; base model {recipe.model.base}{fitted}", progress)
-    start = build_student(recipe.model, sources, cache)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        (folder / "recipe.toml").write_text(recipe.to_toml(), encoding="utf-8")
-    return _run(recipe, folder, start, data, group, world, resume, progress)
+    start = build_student(recipe.model, sources, folder / CACHE)
+    with held(folder), told(folder):
+        if not resume:
+            begin(folder, recipe, inputs, _steps(recipe, data))
+        trainer = _trainer(recipe, folder, start, data, group, progress)
+        watch = Watch(
+            trainer, start, RunLog(folder / LOG), _probe(recipe, data, folder / CACHE), folder, progress
+        )
+        trainer.add_callback(watch)
+        _run_steps(trainer, watch, folder, resume)
+        if watch.measured_at != trainer.state.global_step:
+            watch.measure()
+        if not trainer.is_world_process_zero():
+            return TrainingResult(folder / MODEL, trainer.state.global_step, watch.log.rows(), watch.ndcg)
+        check_weights(trainer.student, recipe, trainer.state.global_step)
+        save_student(trainer.student, folder / MODEL, start.documents, start.queries, overwrite=True)
+        return _closed(folder, recipe, trainer.state.global_step)
 
 
-def _run(
-    recipe: Recipe,
-    folder: Path,
-    start: Start,
-    data: TrainingSet,
-    group: int,
-    world: int,
-    resume: bool,
-    progress: bool,
-) -> TrainingResult:
-    steps = data.n_batches // (recipe.train.accumulation * world)
-    arguments = training_arguments(recipe, folder, steps)
+def _steps(recipe: Recipe, data: TrainingSet) -> int:
+    return data.n_batches // (recipe.train.accumulation * world_size())
+
+
+def _trainer(
+    recipe: Recipe, folder: Path, start: Start, data: TrainingSet, group: int, progress: bool
+) -> SparseTrainer:
+    """The trainer with the recipe's teachers, query bank, dense head and term targets."""
     if recipe.loss.teachers:
         announce(f"teachers: {', '.join(recipe.loss.teachers)}", progress)
     teachers = load_teachers(recipe, data.sources)
@@ -118,44 +137,48 @@ def _run(
         from splade_engine.training.teachers.dense_fit import attach_dense_head
 
         announce("fitting a dense head to the teacher", progress)
-        attach_dense_head(recipe, start, data.sources, teachers, bank, folder / "cache")
+        attach_dense_head(recipe, start, data.sources, teachers, bank, folder / CACHE)
     collator = start.collator(group, texts=bool(teachers))
     if recipe.loss.term:
         from splade_engine.training.teachers.term_targets import term_targets
 
         collator.term_targets = term_targets(recipe, start)
+    steps = _steps(recipe, data)
     trainer = SparseTrainer(
         start.student,
         recipe,
         data,
         collator,
-        arguments,
+        training_arguments(recipe, folder, steps),
         ramp_steps=recipe.regularizer.ramp_steps or round(recipe.regularizer.ramp_share * steps),
         teachers=teachers,
         bank=bank,
     )
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
-    watch = Watch(
-        trainer, start, RunLog(folder / "log.jsonl"), _probe(recipe, data, folder / "cache"), folder, progress
-    )
-    trainer.add_callback(watch)
-    checkpoint = last_checkpoint(folder) if resume else None
-    watch.log.cut(int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0)
+    return trainer
+
+
+def _run_steps(trainer: SparseTrainer, watch: Watch, folder: Path, resume: bool) -> None:
+    """All steps, or those after the last checkpoint."""
+    checkpoint = last_checkpoint(folder, say=logger.warning) if resume else None
+    if resume and checkpoint is None and checkpoints(folder):
+        logger.warning("%s: no checkpoint is whole, so the run starts with its first step again", folder)
+    watch.log.cut(step_of(checkpoint) or 0 if checkpoint else 0)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         watch.bar.close()
-    ndcg = (
-        watch.measure()
-        if recipe.probe.every == 0 or watch.measured_at != trainer.state.global_step
-        else watch.ndcg
-    )
-    if trainer.is_world_process_zero():
-        save_student(trainer.student, folder / "model", start.documents, start.queries, overwrite=True)
-        shutil.rmtree(folder / "cache", ignore_errors=True)
-        _draw(watch.log, folder, recipe)
-    return TrainingResult(folder / "model", trainer.state.global_step, watch.log.rows(), ndcg)
+
+
+def _closed(folder: Path, recipe: Recipe, steps: int) -> TrainingResult:
+    """Draw the curves of a run whose model is written, and close its folder."""
+    log = RunLog(folder / LOG)
+    rows = log.rows()
+    _draw(rows, folder, recipe)
+    close(folder)
+    ndcg = next((row["ndcg@10"] for row in reversed(rows) if "ndcg@10" in row), None)
+    return TrainingResult(folder / MODEL, steps, rows, ndcg)
 
 
 def training_arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
@@ -200,75 +223,8 @@ def training_arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArgu
     return args
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint whose files all have the sizes that were noted when it was complete."""
-    found = sorted(
-        (folder / "checkpoints").glob("checkpoint-*"),
-        key=lambda p: int(p.name.rpartition("-")[2]),
-        reverse=True,
-    )
-    return next((checkpoint for checkpoint in found if _is_complete(checkpoint)), None)
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    try:
-        sizes = json.loads((checkpoint / COMPLETE).read_text(encoding="utf-8"))
-        return all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
-    except (OSError, ValueError):
-        return False
-
-
-def _stored_recipe(folder: Path) -> Recipe:
-    if not (folder / "recipe.toml").is_file():
-        raise InvalidInputError(f"{folder}: no recipe.toml, so no run to resume")
-    if (folder / "model").is_dir():
-        raise InvalidInputError(f"{folder}: this run is finished, its model is in {folder / 'model'}")
-    return load_recipe(folder / "recipe.toml")
-
-
-def _check_new(folder: Path) -> None:
-    """A new or empty folder; what an attempt left that was killed before its recipe was written, goes."""
-    if folder.is_dir() and [path.name for path in folder.iterdir()] == ["cache"]:
-        shutil.rmtree(folder / "cache")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidInputError(
-            f"{folder}: not empty; --resume continues a run, a new run needs a new folder"
-        )
-
-
 def _counted(n: int, noun: str) -> str:
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
-def _with_absolute_paths(recipe: Recipe) -> Recipe:
-    """Local paths made absolute, so that a run can be resumed from anywhere."""
-
-    def absolute(path: str | None) -> str | None:
-        if not path:
-            return path
-        local = expanded(path)
-        return str(local.absolute()) if local.exists() else path
-
-    sources = tuple(
-        replace(
-            s,
-            path=absolute(s.path) or "",
-            corpus=absolute(s.corpus),
-            queries=absolute(s.queries),
-            negatives=absolute(s.negatives),
-        )
-        for s in recipe.data.sources
-    )
-    model = replace(
-        recipe.model,
-        base=absolute(recipe.model.base) or "",
-        query_base=absolute(recipe.model.query_base) or "",
-        idf=absolute(recipe.model.idf) or ""
-        if recipe.model.idf not in ("data", "uniform", "base")
-        else recipe.model.idf,
-    )
-    probe = replace(recipe.probe, data=absolute(recipe.probe.data) or "")
-    return replace(recipe, data=replace(recipe.data, sources=sources), model=model, probe=probe)
 
 
 def _check_installed() -> None:
@@ -311,10 +267,10 @@ def _probe(recipe: Recipe, data: TrainingSet, cache: Path) -> Probe | None:
     return held_out_probe(data, recipe.probe.documents)
 
 
-def _draw(log: RunLog, folder: Path, recipe: Recipe) -> None:
+def _draw(rows: list[dict[str, Any]], folder: Path, recipe: Recipe) -> None:
     from splade_engine.training.run.curves import draw_curves
 
     try:
-        draw_curves(log.rows(), folder / "curves.png", f"{recipe.name}: {folder.name}")
+        draw_curves(rows, folder / "curves.png", f"{recipe.name}: {folder.name}")
     except MissingExtraError as error:
         logger.warning("no curves.png: %s", error)

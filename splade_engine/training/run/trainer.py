@@ -9,7 +9,8 @@ continues bit by bit.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,18 +28,14 @@ from splade_engine.training.objective.distillation import moving_average
 from splade_engine.training.objective.objective import Objective
 from splade_engine.training.objective.vectors import Teacher, Vectors
 from splade_engine.training.recipe.recipe import Recipe
+from splade_engine.training.run.health import check_loss, check_weights
 from splade_engine.training.run.memory import first_queries, is_out_of_memory, memory_advice
 from splade_engine.training.run.monitor import Monitor
 from splade_engine.training.student.cpu_layers import use_cpu_layers
 from splade_engine.training.student.student import Student, batch_inputs
 from splade_engine.training.teachers.opening import dense_teacher
 
-WEIGHTS, STATE, STATE_TENSORS, COMPLETE = (
-    "model.safetensors",
-    "splade_state.json",
-    "splade_state.safetensors",
-    "complete.json",
-)
+WEIGHTS, STATE, STATE_TENSORS = "model.safetensors", "splade_state.json", "splade_state.safetensors"
 
 
 class SparseTrainer(Trainer):
@@ -122,6 +119,7 @@ class SparseTrainer(Trainer):
         loss, parts = self._total(vectors, inputs)
         if model.training:
             step = self.state.global_step + 1
+            check_loss(loss.detach(), parts, vectors, self.student, self.recipe, step)
             self.monitor.add(vectors, parts, self.objective.lambdas(step), step)
             self.objective.observe(vectors)
         return (loss, vectors) if return_outputs else loss
@@ -205,6 +203,7 @@ class SparseTrainer(Trainer):
 
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
         """Weights (tied ones once) and our own state, without pickled arguments."""
+        check_weights(self.student, self.recipe, self.state.global_step)
         folder = Path(output_dir or str(self.args.output_dir))
         folder.mkdir(parents=True, exist_ok=True)
         state = self.student.state_dict() if state_dict is None else state_dict
@@ -218,7 +217,18 @@ class SparseTrainer(Trainer):
         (folder / STATE).write_text(json.dumps(state_json), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        folder = Path(resume_from_checkpoint)
+        with _readable(resume_from_checkpoint):
+            self._load_ours(Path(resume_from_checkpoint), model)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: Any) -> None:
+        with _readable(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: Any) -> None:
+        with _readable(checkpoint):
+            super()._load_rng_state(checkpoint)
+
+    def _load_ours(self, folder: Path, model: nn.Module | None) -> None:
         _load_state(self.student if model is None else model, load_file(folder / WEIGHTS))
         tensors = load_file(folder / STATE_TENSORS)
         self.monitor.load_state({k[8:]: v for k, v in tensors.items() if k.startswith("monitor.")})
@@ -227,6 +237,23 @@ class SparseTrainer(Trainer):
             _load_state(self.average, {k[8:]: v for k, v in tensors.items() if k.startswith("average.")})
         state = json.loads((folder / STATE).read_text(encoding="utf-8"))
         self.training_set.load_state(state["data"])
+
+
+@contextmanager
+def _readable(checkpoint: str | Path) -> Iterator[None]:
+    """Whatever a foreign or damaged checkpoint raises, as one line with a way on.
+
+    Raises:
+        TrainingError: naming the checkpoint.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise TrainingError(
+            f"{checkpoint}: does not fit this run or cannot be read ({reason}); remove this folder, and "
+            "resuming takes the checkpoint before it"
+        ) from error
 
 
 def _untied(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -245,6 +272,4 @@ def _untied(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _load_state(model: nn.Module, state: dict[str, Tensor]) -> None:
     missing, unexpected = model.load_state_dict(state, strict=False)
     if unexpected or set(missing) != set(model.state_dict()) - set(_untied(model.state_dict())):
-        raise TrainingError(
-            f"the checkpoint does not fit the model: missing {missing[:3]}, more {unexpected[:3]}"
-        )
+        raise TrainingError(f"other weights than the model's: missing {missing[:3]}, more {unexpected[:3]}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import time
@@ -13,11 +12,12 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback
 
-from splade_engine.files import atomic_file
 from splade_engine.training.machine import trim_heap
+from splade_engine.training.run.checkpoints import mark_complete
+from splade_engine.training.run.health import check_weights
 from splade_engine.training.run.monitor import RunLog, progress_line
 from splade_engine.training.run.probe import Probe
-from splade_engine.training.run.trainer import COMPLETE, SparseTrainer
+from splade_engine.training.run.trainer import SparseTrainer
 from splade_engine.training.student.build import Start
 from splade_engine.training.student.saving import save_student
 
@@ -61,7 +61,9 @@ class Watch(TrainerCallback):
         self._since = (state.global_step, time.perf_counter())
         self.bar.update(state.global_step - self.bar.n)
         for row in self.log.rows():
-            self.best = max(self.best, row.get("ndcg@10", -1.0))
+            if "ndcg@10" in row:
+                self.best = max(self.best, row["ndcg@10"])
+                self.measured_at, self.ndcg = row["step"], row["ndcg@10"]
         self._refreshers = refreshers(self.trainer, self.folder)
         if state.global_step == 0 and self._refreshers:
             announce("a first look at the coming examples", not self.bar.disable)
@@ -95,20 +97,17 @@ class Watch(TrainerCallback):
         trim_heap()
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Mark the checkpoint complete, with the size of each of its files."""
+        """Mark the checkpoint complete."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and checkpoint.is_dir():
-            sizes = {
-                p.name: p.stat().st_size for p in checkpoint.iterdir() if p.is_file() and p.name != COMPLETE
-            }
-            with atomic_file(checkpoint / COMPLETE) as file:
-                file.write(json.dumps(sizes).encode("utf-8"))
+            mark_complete(checkpoint)
 
     def measure(self) -> float | None:
         """The quick nDCG@10 now, logged; None where nothing is held out."""
         trainer = self.trainer
         if self.probe is None or not trainer.is_world_process_zero():
             return None
+        check_weights(trainer.student, trainer.recipe, trainer.state.global_step)
         found = self.probe.measure(trainer.student, trainer.collator)
         step = trainer.state.global_step
         self.measured_at, self.ndcg = step, found["ndcg@10"]

@@ -42,14 +42,11 @@ SENTENCES = (
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the base model's vectors look like.
+    """What the base model's vectors look like."""
 
-    Attributes:
-        similarity: mean cosine between the vectors of unrelated texts.
-        terms: mean number of terms with a logit above zero.
-    """
-
+    # Mean cosine between the vectors of unrelated texts.
     similarity: float
+    # Mean number of terms with a logit above zero.
     terms: float
 
 
@@ -67,8 +64,7 @@ def check_head(folder: Path) -> None:
         return
     raise CheckpointError(
         f"{folder}: {', '.join(map(str, architectures)) or 'the model'} has no masked-LM head, which "
-        "learned sparse "
-        f"retrieval trains; {OFFER}"
+        f"learned sparse retrieval trains; {OFFER}"
     )
 
 

@@ -180,3 +180,10 @@ def test_candidates_and_own_documents():
     torch.testing.assert_close(batch.own, torch.stack([want[i, 2 * i : 2 * i + 2] for i in range(N)]))
     assert not batch.candidates[0, 3] and not batch.candidates[:, 5].any()
     assert batch.candidates.sum() == N * N * G - 1 - N
+
+
+def test_a_batch_without_a_whole_list_has_no_pairwise_loss():
+    vectors, inputs = made()
+    vectors = replace(vectors, valid=vectors.valid & torch.tensor([True, False]))
+    total, parts = Objective(off(pairwise=1.0), RegularizerConfig(), 1).total(vectors, inputs, NONE, 1)
+    assert float(parts["pairwise"]) == 0 and float(total) == 0.25

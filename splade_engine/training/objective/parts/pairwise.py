@@ -39,6 +39,7 @@ class Pairwise(LossPart):
         """See `LossPart`."""
         from splade_engine.training.objective import losses
 
-        if batch.group == 1:
-            return batch.scores.new_zeros(())
-        return losses.pairwise(batch.own[batch.vectors.valid.all(1)])
+        whole = batch.vectors.valid.all(1)
+        if batch.group == 1 or not whole.any():
+            return batch.scores.sum() * 0  # the mean of nothing would be NaN
+        return losses.pairwise(batch.own[whole])

@@ -1,0 +1,128 @@
+"""The folder of a run and the states that it can be in: new, cut short, closing, finished.
+
+DIR/run.json        what the run is made from, see `inputs.py`
+DIR/recipe.toml     everything that decides the run; from here on it can be resumed
+DIR/checkpoints/    transformers' checkpoints; one without `complete.json` was cut short and is ignored
+DIR/log.jsonl       one object per log line
+DIR/best/           with probe.keep_best: the encoder with the best held-out nDCG@10
+DIR/model/          the trained encoder: `SparseEncoder.load("DIR/model")`
+DIR/curves.png      the log as curves (with matplotlib)
+DIR/cache/          what is derived from the data; its removal is the last thing that a run does
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from splade_engine.errors import InvalidInputError, TrainingError
+from splade_engine.files import atomic_file, disk_errors, expanded, take_lock
+from splade_engine.training.recipe import Recipe, load_recipe
+from splade_engine.training.run.inputs import RUN, write_inputs
+
+RECIPE, CACHE, MODEL, LOCK = "recipe.toml", "cache", "model", ".lock"
+
+
+def stored_recipe(folder: Path) -> Recipe:
+    """The recipe of the run that is resumed.
+
+    Raises:
+        InvalidInputError: if there is no run, or it is finished.
+    """
+    if not (folder / RECIPE).is_file():
+        raise InvalidInputError(f"{folder}: no {RECIPE}, so no run to resume")
+    if (folder / MODEL).is_dir() and not is_closing(folder):
+        raise InvalidInputError(f"{folder}: this run is finished, its model is in {folder / MODEL}")
+    return load_recipe(folder / RECIPE)
+
+
+def is_closing(folder: Path) -> bool:
+    """Whether the model is written and what comes after it is not done."""
+    return (folder / MODEL).is_dir() and (folder / CACHE).is_dir()
+
+
+def close(folder: Path) -> None:
+    """The last thing that a run does."""
+    shutil.rmtree(folder / CACHE, ignore_errors=True)
+
+
+def check_new(folder: Path) -> None:
+    """A new or empty folder; what an attempt left that was killed before its recipe was written, goes.
+
+    Raises:
+        InvalidInputError: for any other folder.
+        StorageError: if it cannot be written to.
+    """
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= {CACHE, RUN, LOCK}:
+        shutil.rmtree(folder / CACHE, ignore_errors=True)
+        (folder / RUN).unlink(missing_ok=True)
+    elif folder.exists():
+        raise InvalidInputError(
+            f"{folder}: not empty; --resume continues a run, a new run needs a new folder"
+        )
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.is_dir())
+    with disk_errors(folder):
+        if not os.access(existing, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+
+
+def begin(folder: Path, recipe: Recipe, inputs: dict[str, str], steps: int) -> None:
+    """Make the folder of a new run; when its recipe is written, it can be resumed."""
+    write_inputs(folder, inputs, steps)
+    with atomic_file(folder / RECIPE) as file:
+        file.write(recipe.to_toml().encode())
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder, made if missing, for this run alone; with several processes the first one holds it.
+
+    Raises:
+        TrainingError: if another run holds it.
+        StorageError: if it cannot be made.
+    """
+    with disk_errors(folder):
+        (folder / CACHE).mkdir(parents=True, exist_ok=True)
+    if int(os.environ.get("RANK", "0")):
+        yield
+        return
+    lock = take_lock(folder / LOCK)
+    if lock is None:
+        raise TrainingError(f"{folder}: another process is training in it")
+    with lock:
+        yield
+
+
+def with_absolute_paths(recipe: Recipe) -> Recipe:
+    """Local paths made absolute, so that a run can be resumed from anywhere."""
+
+    def absolute(path: str | None) -> str | None:
+        if not path:
+            return path
+        local = expanded(path)
+        return str(local.absolute()) if local.exists() else path
+
+    sources = tuple(
+        replace(
+            s,
+            path=absolute(s.path) or "",
+            corpus=absolute(s.corpus),
+            queries=absolute(s.queries),
+            negatives=absolute(s.negatives),
+        )
+        for s in recipe.data.sources
+    )
+    model = replace(
+        recipe.model,
+        base=absolute(recipe.model.base) or "",
+        query_base=absolute(recipe.model.query_base) or "",
+        idf=absolute(recipe.model.idf) or ""
+        if recipe.model.idf not in ("data", "uniform", "base")
+        else recipe.model.idf,
+    )
+    probe = replace(recipe.probe, data=absolute(recipe.probe.data) or "")
+    return replace(recipe, data=replace(recipe.data, sources=sources), model=model, probe=probe)

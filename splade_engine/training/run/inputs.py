@@ -1,0 +1,99 @@
+"""What a run is made from, as digests: a run that is resumed must find it as it was.
+
+RUN/run.json names every file that the run reads (data, base model, query table, teachers, the probe's
+collection, the recipe) with the digest of its bytes. A resumed run compares them before it trains: examples
+are found by their number, so that a changed or reordered file would give other ones without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from splade_engine.collections.beir import corpus_file, qrels_file, queries_file
+from splade_engine.errors import InvalidInputError
+from splade_engine.files import digest, digest_of_file, read_json, write_json
+from splade_engine.training.data.sources import Source
+from splade_engine.training.digests import changed, digests_of_models
+from splade_engine.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+RUN = "run.json"
+
+
+def run_inputs(recipe: Recipe, sources: Sequence[Source], stored: bytes | None = None) -> dict[str, str]:
+    """The digest of everything that a run with this recipe reads, by the name that the user knows it by.
+
+    Args:
+        recipe: with the paths that are read.
+        sources: opened.
+        stored: the recipe's file in the folder of a run that is resumed; None for a new run.
+
+    Raises:
+        CheckpointError: if a model is not there.
+        InvalidInputError: if a path of the recipe is not UTF-8, which a TOML file cannot hold.
+    """
+    try:
+        written = recipe.to_toml().encode() if stored is None else stored
+    except UnicodeEncodeError as error:
+        found = ascii(error.object[max(0, error.start - 40) : error.end + 20])
+        raise InvalidInputError(
+            f"recipe {recipe.name}: a name that is not UTF-8 ({found}) cannot be written into a recipe; "
+            "rename the file"
+        ) from None
+    out: dict[str, str] = {"recipe.toml": digest(written)}
+    for source in sources:
+        out |= source.digests()
+    model = recipe.model
+    bases = [model.base, *([model.query_base] if model.query == "separate" else [])]
+    taught = [name.partition(":")[2] for name in recipe.loss.teachers]
+    out |= digests_of_models([*bases, *taught])
+    if model.query == "table" and Path(model.idf).is_file():
+        out[model.idf] = digest_of_file(Path(model.idf))
+    if recipe.probe.data:
+        folder = Path(recipe.probe.data)
+        files = (corpus_file(folder), queries_file(folder), qrels_file(folder, "test"))
+        out |= {str(path): digest_of_file(path) for path in files}
+    return out
+
+
+def write_inputs(folder: Path, inputs: dict[str, str], steps: int) -> None:
+    """Note what a new run in `folder` is made from, and how many optimiser steps it has."""
+    write_json(folder / RUN, {"format": 1, "steps": steps, "inputs": inputs})
+
+
+def run_steps(folder: Path) -> int:
+    """Optimiser steps of the run in `folder`; 0 where that is not noted."""
+    noted: Any = read_json(folder / RUN) if (folder / RUN).is_file() else None
+    steps = noted.get("steps") if isinstance(noted, dict) else None
+    return steps if isinstance(steps, int) else 0
+
+
+def check_inputs(folder: Path, inputs: dict[str, str]) -> None:
+    """Compare with what was noted when the run began.
+
+    Raises:
+        InvalidInputError: naming what has changed since.
+    """
+    path = folder / RUN
+    if not path.is_file():
+        logger.warning("%s: no %s, so it cannot be checked whether the data is as it was", folder, RUN)
+        return
+    noted: Any = read_json(path)
+    begun = noted.get("inputs") if isinstance(noted, dict) else None
+    if not isinstance(begun, dict):
+        raise InvalidInputError(f"{path}: damaged; a run without it cannot be resumed safely")
+    if (what := changed(begun, inputs)) is not None:
+        raise InvalidInputError(
+            f"{what}: changed since the run in {folder} began, whose steps so far were made from the old "
+            "content; restore it to resume, or start a new run in another folder"
+        )
+
+
+def digest_of_run(folder: Path) -> str:
+    """Which run this is: its checkpoints carry it, so that another run's are not taken for them."""
+    path = folder / RUN
+    return digest_of_file(path) if path.is_file() else ""
