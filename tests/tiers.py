@@ -52,6 +52,8 @@ TIERS = (
     Tier("forged_manifests", "forged manifests, real files", 20_000, "attacks.hostile:forged_manifests"),
     Tier("manifests", "forged manifests, parser alone", 100_000, "attacks.manifests:mutated"),
     Tier("mutants", "each check of the index left out", 1_000, "attacks.mutants:killed"),
+    # files of vectors
+    Tier("vector_files", "damaged vector files", 50_000, "attacks.vector_files:damaged"),
     # writers that fail, die, race and lose power
     Tier("every_call", "every system call fails or kills", 500, "crash.faults:every_call"),
     Tier("kill_9", "kill -9 during publish", 1_000, "crash.kills:kill_9"),

@@ -44,6 +44,7 @@ def run(
       splade-engine encode corpus.jsonl -o vectors.jsonl.gz --format anserini
     """
     from splade_engine.collections.corpus import Corpus
+    from splade_engine.engine.encoder_record import encoder_record
     from splade_engine.engine.encoding import encode_corpus
     from splade_engine.vectors.files import format_of, write_vectors
 
@@ -56,12 +57,12 @@ def run(
     if queries:
         texts = {document.id: document.indexed_text for document in corpus}
         vectors, ids = loaded.encode_queries(list(texts.values()), **given), list(texts)
-        write_vectors(file, vectors, ids, loaded.vocabulary, format=kind)
+        write_vectors(file, vectors, ids, loaded.vocabulary, format=kind, encoder=encoder_record(loaded))
     else:
         work = file.with_name(file.name + ".encoding")
         encoded = encode_corpus(corpus, loaded, work, restart=overwrite, progress=shows_progress(), **given)
         vectors, ids = encoded.vectors(), encoded.ids()
-        write_vectors(file, vectors, ids, loaded.vocabulary, format=kind)
+        write_vectors(file, vectors, ids, loaded.vocabulary, format=kind, encoder=encoder_record(loaded))
         encoded.remove()
     facts = {"path": str(file), "vectors": len(vectors), "terms_per_vector": vectors.nnz / len(vectors)}
     if as_json:

@@ -48,7 +48,7 @@ def run(
 
         vocabulary = SearchEngine.open(folder, options.named_encoder(encoder)).encoder.vocabulary
     vectors = index.vectors()
-    write_vectors(file, vectors, index.ids(), vocabulary, format=kind)
+    write_vectors(file, vectors, index.ids(), vocabulary, format=kind, encoder=index.encoder)
     if as_json:
         output.write_json({"path": str(file), "vectors": len(vectors), "nnz": vectors.nnz, "format": kind})
     else:

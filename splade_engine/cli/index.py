@@ -13,6 +13,7 @@ from splade_engine.cli.log import shows_progress
 from splade_engine.cli.numbers import whole
 
 if TYPE_CHECKING:
+    from splade_engine.encoder import SparseEncoder
     from splade_engine.index import SparseIndex
 
 VECTOR_SUFFIXES = (".arrow", ".parquet", ".csr")
@@ -59,7 +60,7 @@ def run(
     JSONL    one object a line: _id (or id), text, perhaps title; other fields are metadata
     TSV      id, text or id, title, text; or any columns under a header with id and text
     folder   with corpus.jsonl (BEIR), or of .txt, .md, .rst files, cut into passages
-    vectors  .arrow, .parquet, .csr, as `encode` writes them; --encoder records what made them
+    vectors  .arrow, .parquet, .csr, as `encode` writes them; they remember their encoder
 
     \b
     Examples:
@@ -82,7 +83,8 @@ def run(
         "config": config,
     }
     if source.suffix.lower() in VECTOR_SUFFIXES and not source.is_dir() and not holds_texts(source):
-        index = _from_vectors(source, folder, encoder, building)
+        loaded = options.named_encoder(encoder, max_length=max_length, device=device)
+        index = _from_vectors(source, folder, loaded, building)
     else:
         from splade_engine.collections.corpus import Corpus
         from splade_engine.engine import SearchEngine
@@ -97,15 +99,19 @@ def run(
     _report(index, time.perf_counter() - start, as_json)
 
 
-def _from_vectors(source: Path, folder: Path, encoder: str | None, building: dict[str, Any]) -> SparseIndex:
-    from splade_engine.engine.encoder_record import encoder_record
+def _from_vectors(
+    source: Path, folder: Path, encoder: SparseEncoder | None, building: dict[str, Any]
+) -> SparseIndex:
+    """An index of a vector file; its encoder is the one that is named, which must be the file's own."""
+    from splade_engine.engine.encoder_record import check_encoder, encoder_record
     from splade_engine.index import SparseIndex
     from splade_engine.vectors.files import read_vectors
 
     stored = read_vectors(source)
-    record = (
-        None if encoder is None else encoder_record(options.load_encoder(encoder), stored.vectors.n_terms)
-    )
+    record = stored.encoder
+    if encoder is not None:
+        check_encoder(source, record, encoder, stored.vectors.n_terms)
+        record = encoder_record(encoder, stored.vectors.n_terms)
     return SparseIndex.build(
         folder, stored.vectors, stored.ids, encoder=record, progress=shows_progress(), **building
     )

@@ -52,9 +52,9 @@ def load_encoder(
     return SparseEncoder.load(source, max_length=max_length, device=device, dtype=dtype)
 
 
-def named_encoder(source: str | None) -> SparseEncoder | None:
+def named_encoder(source: str | None, **how: Any) -> SparseEncoder | None:
     """The encoder that `--encoder` names, None where it was not given: the index knows its own."""
-    return None if source is None else load_encoder(source)
+    return None if source is None else load_encoder(source, **how)
 
 
 def encode_options(top_k: int | None, batch_tokens: int | None) -> dict[str, Any]:

@@ -6,6 +6,11 @@
 | .jsonl[.gz]      | {"id", "vector": {token: weight}}: Seismic (real weights) or Anserini (whole, x 100)  |
 | .csr             | BigANN: int64 rows, columns, nnz; int64 indptr; int32 indices; float32 data; no ids   |
 
+Our own layouts carry a checksum of the vectors and ids, and the fingerprint of the encoder that made them,
+as JSON under the key `splade_engine` of the schema: a file that was damaged is refused, and so is another
+encoder. The layouts of others have no place for either; the log says so when one is read (gzip's own checksum
+covers .gz files). `splade_engine.n_terms`, a key with the number of terms alone, is read as well.
+
 Anserini's JsonVectorCollection stores weights times 100, rounded; a weight below 0.005 is lost there.
 Sources: Anserini's JsonVectorCollection, Seismic's jsonl input, big-ann-benchmarks' sparse track.
 """
@@ -14,8 +19,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,23 +30,32 @@ from typing import IO, Any, Literal
 import numpy as np
 
 from splade_engine.errors import InvalidInputError, StorageError
-from splade_engine.files import atomic_file
+from splade_engine.files import atomic_file, digest, digest_of_json
+from splade_engine.plain_text import shortened
 from splade_engine.vectors.sparse_vectors import SparseVectors
+
+logger = logging.getLogger(__name__)
 
 Format = Literal["arrow", "parquet", "seismic", "anserini", "csr"]
 
 ANSERINI_SCALE = 100.0
-_N_TERMS_KEY = b"splade_engine.n_terms"
+NO_CHECKSUM = "carries no checksum: damage that leaves it readable cannot be told"
+_KEY = b"splade_engine"
+_N_TERMS_KEY = b"splade_engine.n_terms"  # what earlier releases wrote, and others may
 _SUFFIXES: dict[str, Format] = {".arrow": "arrow", ".parquet": "parquet", ".jsonl": "seismic", ".csr": "csr"}
 
 
 @dataclass(frozen=True)
 class VectorFile:
-    """What a vector file holds: `ids[i]` names row i (None where the format has no ids)."""
+    """What a vector file holds."""
 
     vectors: SparseVectors
+    # `ids[i]` names row i; None where the format has no ids
     ids: list[str] | None
+    # token of each term id, where the file names tokens
     vocabulary: list[str] | None = None
+    # record of the encoder that made the vectors; None where the file does not say
+    encoder: dict[str, str | int] | None = None
 
 
 def write_vectors(
@@ -50,6 +65,7 @@ def write_vectors(
     vocabulary: Sequence[str] | None = None,
     *,
     format: Format | None = None,
+    encoder: Mapping[str, str | int] | None = None,
 ) -> None:
     """Write a batch atomically, in the format of the path's suffix unless `format` says otherwise.
 
@@ -59,6 +75,7 @@ def write_vectors(
         ids: one string per row; default "0", "1", ...
         vocabulary: token of each term id; the JSONL formats need it.
         format: overrides the suffix ("anserini" for .jsonl files of whole numbers).
+        encoder: record of the encoder that made them (`encoder_record`), kept in our own layouts.
 
     Raises:
         InvalidInputError: wrong number of ids, no vocabulary for JSONL, unknown suffix.
@@ -73,7 +90,7 @@ def write_vectors(
         raise InvalidInputError(f"{path}: the {kind} format names tokens, so it needs the vocabulary")
     with atomic_file(path) as file:
         if kind in ("arrow", "parquet"):
-            _write_table(file, vectors, names, kind)
+            _write_table(file, vectors, names, kind, encoder)
         elif kind == "csr":
             np.array([len(vectors), vectors.n_terms, vectors.nnz], "<i8").tofile(file)
             for array, dtype in ((vectors.indptr, "<i8"), (vectors.terms, "<i4"), (vectors.weights, "<f4")):
@@ -100,6 +117,8 @@ def read_vectors(
     """
     path = Path(path)
     kind = format or format_of(path)
+    if kind not in ("arrow", "parquet") and path.suffix != ".gz":
+        logger.info("%s: %s", path, NO_CHECKSUM)
     with _reading(path):
         if kind in ("arrow", "parquet"):
             return _read_table(path, kind)
@@ -111,6 +130,8 @@ def read_vectors(
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
     """Put the file's name into whatever goes wrong while it is read."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+        raise InvalidInputError(f"{path}: not a regular file")
     try:
         yield
     except InvalidInputError as error:
@@ -140,7 +161,13 @@ def format_of(path: Path) -> Format:
 # ---- Arrow ----------------------------------------------------------------------------------------------
 
 
-def _write_table(file: IO[bytes], vectors: SparseVectors, ids: list[str], kind: Format) -> None:
+def _write_table(
+    file: IO[bytes],
+    vectors: SparseVectors,
+    ids: list[str],
+    kind: Format,
+    encoder: Mapping[str, str | int] | None,
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -149,12 +176,27 @@ def _write_table(file: IO[bytes], vectors: SparseVectors, ids: list[str], kind: 
         "terms": pa.LargeListArray.from_arrays(vectors.indptr, pa.array(vectors.terms)),
         "weights": pa.LargeListArray.from_arrays(vectors.indptr, pa.array(vectors.weights)),
     }
-    table = pa.table(columns).replace_schema_metadata({_N_TERMS_KEY: str(vectors.n_terms)})
+    record: dict[str, Any] = {
+        "n_terms": vectors.n_terms,
+        "encoder": None if encoder is None else dict(encoder),
+    }
+    record["checksum"] = _checksum(vectors, ids, record["encoder"])
+    table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(record)})
     if kind == "parquet":
         pq.write_table(table, file, compression="zstd")
     else:
         with pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table)
+
+
+def _checksum(vectors: SparseVectors, ids: Sequence[str], encoder: Any) -> str:
+    """Of everything that a file says: its ids, its vectors, and what made them."""
+    names = json.dumps(list(ids)).encode()
+    arrays = [
+        digest(np.ascontiguousarray(array, dtype))
+        for array, dtype in ((vectors.indptr, "<i8"), (vectors.terms, "<i4"), (vectors.weights, "<f4"))
+    ]
+    return digest_of_json([vectors.n_terms, digest(names), *arrays, encoder])
 
 
 def _read_table(path: Path, kind: Format) -> VectorFile:
@@ -166,20 +208,48 @@ def _read_table(path: Path, kind: Format) -> VectorFile:
             table = pq.read_table(file) if kind == "parquet" else pa.ipc.open_file(file).read_all()
         # Arrow trusts its files: 4 % of single-bit flips crash a reader that does not validate
         table.validate(full=True)
-        n_terms = int((table.schema.metadata or {})[_N_TERMS_KEY])
+        record = _record(table.schema.metadata or {})
+        n_terms = int(record["n_terms"])
         ids = table["id"].combine_chunks().to_pylist()
         terms, weights = (table[name].combine_chunks() for name in ("terms", "weights"))
-    except (pa.ArrowException, KeyError, ValueError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInputError(f"{path}: not a vector file of splade-engine ({reason})") from None
+        raise InvalidInputError(
+            f"{path}: not a vector file of splade-engine ({shortened(reason, 200)})"
+        ) from None
     for name, column in (("id", table["id"]), ("terms", terms), ("weights", weights)):
         if column.null_count:
             raise InvalidInputError(f"{path}: column {name} has an empty cell")
     offsets = np.asarray(terms.offsets, dtype=np.int64)
     if not np.array_equal(offsets, np.asarray(weights.offsets, dtype=np.int64)):
         raise InvalidInputError(f"{path}: columns terms and weights differ in length")
-    ptr = offsets - offsets[0]
-    return VectorFile(SparseVectors(ptr, _flat(terms), _flat(weights), n_terms), ids)
+    vectors = SparseVectors(offsets - offsets[0], _flat(terms), _flat(weights), n_terms)
+    checksum, encoder = record.get("checksum"), record.get("encoder")
+    if checksum is None:
+        logger.info("%s: %s", path, NO_CHECKSUM)
+    elif checksum != _checksum(vectors, ids, encoder):
+        raise InvalidInputError(f"{path}: damaged: its vectors, ids or encoder do not match its checksum")
+    return VectorFile(vectors, ids, encoder=encoder)
+
+
+def _record(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """What the schema says of the vectors: n_terms, and in our own files their checksum and encoder.
+
+    Raises:
+        KeyError: if it says nothing.
+        ValueError: if it cannot be read.
+    """
+    if _KEY not in metadata:
+        return {"n_terms": metadata[_N_TERMS_KEY]}
+    try:
+        record = json.loads(metadata[_KEY])
+    except RecursionError:
+        raise ValueError("its record is nested too deeply") from None
+    if not isinstance(record, dict) or set(record) != {"n_terms", "encoder", "checksum"}:
+        raise ValueError("its record is incomplete")
+    if not isinstance(record["n_terms"], int) or not isinstance(record["checksum"], str):
+        raise ValueError("its record is incomplete")
+    return record
 
 
 def _flat(column: Any) -> Any:
@@ -217,8 +287,9 @@ def _write_jsonl(
     *,
     compress: bool,
 ) -> None:
-    # mtime=0: the same vectors give the same bytes
-    out: IO[bytes] = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if compress else file  # type: ignore[assignment]
+    out: Any = file
+    if compress:  # without time and name of the temporary file: the same vectors give the same bytes
+        out = gzip.GzipFile("", mode="wb", fileobj=file, mtime=0)
     for name, row in zip(ids, vectors.to_token_dicts(vocabulary), strict=True):
         if kind == "anserini":
             whole = {token: round(weight * ANSERINI_SCALE) for token, weight in row.items()}
@@ -232,9 +303,14 @@ def _write_jsonl(
 
 def _read_jsonl(path: Path, vocabulary: Sequence[str] | None, scale: float) -> VectorFile:
     ids: list[str] = []
+    places: dict[str, int] = {}
     rows: list[dict[str, float]] = []
     for number, line in _lines(path):
         name, row = _parsed(path, number, line)
+        if (first := places.setdefault(name, number)) != number:
+            raise InvalidInputError(
+                f"{path}, line {number}: duplicate id {_quoted(name)}, first on line {first}"
+            )
         ids.append(name)
         rows.append({token: weight / scale for token, weight in row.items()} if scale != 1 else row)
     tokens = list(vocabulary) if vocabulary is not None else sorted({token for row in rows for token in row})
@@ -244,6 +320,8 @@ def _read_jsonl(path: Path, vocabulary: Sequence[str] | None, scale: float) -> V
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    if path.suffix == ".gz" and path.stat().st_size == 0:  # Python reads it as a stream of no members
+        raise EOFError
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
@@ -260,16 +338,20 @@ def _parsed(path: Path, number: int, line: bytes) -> tuple[str, dict[str, float]
         raise InvalidInputError(f"{place}: not JSON ({error.msg}, column {error.colno})") from None
     except InvalidInputError as error:
         raise InvalidInputError(f"{place}: {error}") from None
+    except RecursionError:
+        raise InvalidInputError(f"{place}: nested too deeply") from None
+    except ValueError:  # of more digits than Python converts
+        raise InvalidInputError(f"{place}: a number is too large") from None
     if not isinstance(record, dict) or not isinstance(record.get("vector"), dict):
         raise InvalidInputError(f'{place}: expected an object with "id" and "vector"')
     name = record.get("id")
     if isinstance(name, int) and not isinstance(name, bool):
         name = str(name)  # Seismic's own writer stores integer ids
     if not isinstance(name, str):
-        raise InvalidInputError(f"{place}: id {name!r} is not a string")
+        raise InvalidInputError(f"{place}: id {_quoted(name)} is not a string")
     for token, weight in record["vector"].items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
-            raise InvalidInputError(f"{place}: token {token!r} has the weight {weight!r}")
+            raise InvalidInputError(f"{place}: token {_quoted(token)} has the weight {_quoted(weight)}")
     return name, record["vector"]
 
 
@@ -278,5 +360,10 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(out) != len(pairs):
         seen: set[str] = set()
         again = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise InvalidInputError(f"{again!r} occurs twice")
+        raise InvalidInputError(f"{_quoted(again)} occurs twice")
     return out
+
+
+def _quoted(value: Any) -> str:
+    """A value as an error shows it: recognisable, and not a page long."""
+    return shortened(repr(value), 80)

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
+from splade_engine.plain_text import shortened
 from splade_engine.vectors.checks import check_entries, check_shapes, checked_integers, checked_n_terms
 
 if TYPE_CHECKING:
@@ -274,7 +275,9 @@ class SparseVectors:
                 try:
                     yield {term_of[token]: weight for token, weight in row.items()}
                 except KeyError as error:
-                    message = f"row {number}: token {error.args[0]!r} is not in the vocabulary"
+                    message = (
+                        f"row {number}: token {shortened(repr(error.args[0]), 80)} is not in the vocabulary"
+                    )
                     raise InvalidInputError(message) from None
 
         return cls.from_dicts(translated(), len(vocabulary))

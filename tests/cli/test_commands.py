@@ -32,14 +32,30 @@ def test_index_passes_options_on(cli, corpus_file, tmp_path, encoder):
     assert encoder.loads == ["some/model"]
 
 
-def test_index_of_vectors(cli, corpus_file, index_folder, tmp_path):
-    cli("export", index_folder, tmp_path / "v.arrow")
-    cli("index", tmp_path / "v.arrow", "-o", tmp_path / "plain")
-    cli("index", tmp_path / "v.arrow", "-o", tmp_path / "known", "-e", "bundled")
-    assert SparseIndex.open(tmp_path / "plain").vectors() == SparseIndex.open(index_folder).vectors()
-    assert "1. bread" in cli("search", tmp_path / "known", "bread").stdout
+@pytest.mark.parametrize("suffix", ["arrow", "parquet"])
+def test_vectors_remember_their_encoder(cli, refused, corpus_file, index_folder, tmp_path, suffix):
+    cli("export", index_folder, tmp_path / f"a.{suffix}")
+    cli("encode", corpus_file, "-o", tmp_path / f"b.{suffix}")
+    for name in "ab":
+        file = tmp_path / f"{name}.{suffix}"
+        cli("index", file, "-o", tmp_path / name)
+        cli("index", file, "-o", tmp_path / f"{name}-named", "-e", "bundled")
+        for folder in (name, f"{name}-named"):
+            assert "1. bread" in cli("search", tmp_path / folder, "bread").stdout
+        message = refused("index", file, "-o", tmp_path / "other", "-e", "other")
+        assert message.startswith(
+            f"{file}: was built with another encoder (name fake, now other; max_length 64"
+        )
+        assert not (tmp_path / "other").exists()
+    assert SparseIndex.open(tmp_path / "a").vectors() == SparseIndex.open(index_folder).vectors()
+
+
+def test_vectors_of_a_format_without_a_place_for_their_encoder(cli, index_folder, tmp_path):
+    cli("export", index_folder, tmp_path / "v.csr")
+    result = cli("index", tmp_path / "v.csr", "-o", tmp_path / "plain")
+    assert "v.csr: carries no checksum" in result.stderr
     assert "name one" in cli("search", tmp_path / "plain", "bread", code=2).stderr
-    assert "1. bread" in cli("search", tmp_path / "plain", "bread", "-e", "bundled").stdout
+    assert "bread" in cli("--quiet", "search", tmp_path / "plain", "bread", "-e", "bundled", "--json").stdout
 
 
 def test_overwrite(cli, index_folder, tmp_path):

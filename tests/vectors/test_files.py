@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from splade_engine.errors import InvalidInputError, StorageError
-from splade_engine.vectors import SparseVectors
+from splade_engine.vectors import SparseVectors, files
 from splade_engine.vectors.files import read_vectors, write_vectors
 
 TOKENS = ["apple", "pear", "plüm", "fig", "##s"]
@@ -92,7 +95,8 @@ def test_a_bad_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
 
 def test_a_cut_gzip_is_named(tmp_path: Path) -> None:
     path = tmp_path / "v.jsonl.gz"
-    path.write_bytes(gzip.compress(b'{"id": "ok", "vector": {"a": 1}}\n' * 1000)[:-20])
+    lines = [f'{{"id": "{i}", "vector": {{"a": 1}}}}\n' for i in range(1000)]
+    path.write_bytes(gzip.compress("".join(lines).encode())[:-20])
     with pytest.raises(InvalidInputError, match=r"v\.jsonl\.gz: the gzip stream is damaged"):
         read_vectors(path)
 
@@ -153,3 +157,92 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, vectors: SparseVecto
         write_vectors(path, vectors, IDS, TOKENS[:-1])
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["v.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["v.arrow", "v.parquet"])
+def test_our_own_files_carry_a_checksum_and_their_encoder(
+    tmp_path: Path, vectors: SparseVectors, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    encoder = {"name": "caf\udce9", "hash": "0" * 32, "max_length": 64}
+    write_vectors(tmp_path / name, vectors, encoder=encoder)
+    assert read_vectors(tmp_path / name).encoder == encoder
+    write_vectors(tmp_path / name, vectors)
+    assert read_vectors(tmp_path / name).encoder is None
+    assert caplog.messages == []
+
+
+def test_a_changed_number_under_an_old_checksum_is_refused(
+    tmp_path: Path, vectors: SparseVectors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SparseVectors(vectors.indptr, vectors.terms, vectors.weights * 2, vectors.n_terms)
+    changes: list[tuple[SparseVectors, list[str], dict[str, str | int]]] = [
+        (other, ["a", "b", "c"], {"name": "one"}),
+        (vectors, ["a", "c", "b"], {"name": "one"}),
+        (vectors, ["a", "b", "c"], {"name": "two"}),
+    ]
+    checksum = files._checksum
+    monkeypatch.setattr(files, "_checksum", lambda *_: checksum(vectors, ["a", "b", "c"], {"name": "one"}))
+    for number, (changed, ids, encoder) in enumerate(changes):
+        write_vectors(tmp_path / f"{number}.arrow", changed, ids, encoder=encoder)
+    monkeypatch.undo()
+    for number in range(len(changes)):
+        with pytest.raises(InvalidInputError, match=f"{number}.arrow: damaged"):
+            read_vectors(tmp_path / f"{number}.arrow")
+
+
+@pytest.mark.parametrize(
+    "record", ["[" * 3000, "7", "{}", '{"n_terms": 1, "encoder": null}', '{"n_terms": 9']
+)
+def test_a_record_that_is_none_is_refused(tmp_path: Path, vectors: SparseVectors, record: str) -> None:
+    write_vectors(tmp_path / "v.arrow", vectors)
+    table = pa.ipc.open_file(str(tmp_path / "v.arrow")).read_all()
+    table = table.replace_schema_metadata({b"splade_engine": record.encode()})
+    with pa.OSFile(str(tmp_path / "v.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(InvalidInputError, match="not a vector file of splade-engine") as error:
+        read_vectors(tmp_path / "v.arrow")
+    assert len(str(error.value)) < 500
+
+
+def test_formats_without_a_checksum_say_so(
+    tmp_path: Path, vectors: SparseVectors, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    vocabulary = [f"t{i}" for i in range(vectors.n_terms)]
+    for name in ("v.csr", "v.jsonl", "v.jsonl.gz"):
+        write_vectors(tmp_path / name, vectors, None, vocabulary)
+        caplog.clear()
+        read_vectors(tmp_path / name)
+        assert len(caplog.messages) == (0 if name.endswith("gz") else 1)
+    table = pa.table({"id": ["a"], "terms": [[1]], "weights": [[1.0]]})
+    table = table.replace_schema_metadata({b"splade_engine.n_terms": b"3"})
+    pq.write_table(table, tmp_path / "foreign.parquet")
+    caplog.clear()
+    assert read_vectors(tmp_path / "foreign.parquet").ids == ["a"]
+    assert "foreign.parquet: carries no checksum" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"id": "a", "vector": {"x": ' + "9" * 5000 + "}}", "a number is too large"),
+        ('{"id": ' + "[" * 20_000, "nested too deeply"),
+        ('{"id": "b", "vector": {}}\n{"id": "b", "vector": {}}', "line 2: duplicate id 'b', first on line 1"),
+        ('{"id": "a", "vector": {"' + "x" * 9000 + '": -1}}', "has the weight -1"),
+    ],
+)
+def test_odd_lines_are_one_short_line(tmp_path: Path, line: str, message: str) -> None:
+    (tmp_path / "v.jsonl").write_text(line + "\n")
+    with pytest.raises(InvalidInputError, match=message) as error:
+        read_vectors(tmp_path / "v.jsonl")
+    assert len(str(error.value)) < 500
+
+
+def test_a_pipe_and_an_empty_gzip_are_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "v.jsonl")
+    with pytest.raises(InvalidInputError, match="not a regular file"):
+        read_vectors(tmp_path / "v.jsonl")
+    (tmp_path / "v.jsonl.gz").touch()
+    with pytest.raises(InvalidInputError, match="damaged or cut short"):
+        read_vectors(tmp_path / "v.jsonl.gz", ["x"])
