@@ -17,7 +17,7 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-_FILE = Path(__file__).with_name("page.html")
+FILE = Path(__file__).with_name("page.html")
 _BLOCK = {kind: re.compile(f"<{kind}>(.*?)</{kind}>", re.DOTALL) for kind in ("script", "style")}
 
 
@@ -25,7 +25,7 @@ class Page:
     """The page, read once."""
 
     def __init__(self, text: str | None = None) -> None:
-        text = _FILE.read_text(encoding="utf-8") if text is None else text
+        text = FILE.read_text(encoding="utf-8") if text is None else text
         self._body = text.encode()
         self._tag = f'"{sha256(self._body).hexdigest()[:32]}"'
         self.policy = "; ".join(
