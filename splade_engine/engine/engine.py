@@ -18,7 +18,7 @@ from splade_engine.engine.hits import Hit, HitPage
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
 from splade_engine.index import SparseIndex
-from splade_engine.index.disk.publish import refuse_occupied
+from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
 from splade_engine.vectors import SparseVectors
 
@@ -257,6 +257,7 @@ class SearchEngine:
         self.index.compact()
 
     def _change(self, method: Any, corpus: CorpusSource | Corpus, progress: bool, options: Any) -> None:
+        refuse_unwritable(self.path)  # before hours of encoding
         reader = self.index.refresh().reader
         encoded = _encoded(self.path, reader, corpus, self.encoder, True, None, progress, options)
         method(encoded.batches())

@@ -20,6 +20,7 @@ from splade_engine.index import changes, tuning
 from splade_engine.index.arguments import checked_fingerprint, checked_threads
 from splade_engine.index.check import check_index
 from splade_engine.index.config import BuildConfig
+from splade_engine.index.disk.publish import refuse_unwritable
 from splade_engine.index.effort import Effort, EffortOptions
 from splade_engine.index.explain import Placement
 from splade_engine.index.info import IndexInfo, TunedSetting
@@ -242,6 +243,7 @@ class SparseIndex:
             InvalidInputError: if a target is not between 0 and 1 (above 0), or there is no query with a hit.
             IndexLockedError, StorageError: as for every change.
         """
+        refuse_unwritable(self.path)
         records = tuning.measure(
             self._reader.snapshot,
             queries,

@@ -16,6 +16,7 @@ from splade_engine.errors import (
     IndexExistsError,
     IndexNotFoundError,
     InvalidInputError,
+    StorageError,
 )
 from splade_engine.index import IndexReader, SparseIndex
 from splade_engine.vectors import SparseVectors
@@ -291,3 +292,11 @@ def test_add_update_delete_compact(engine):
         engine.add([Document("tides", "again")])
     assert len(SearchEngine.open(engine.path, FakeEncoder())) == 4
     assert not engine.path.with_name("ix.encoding").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_encoding(engine, monkeypatch):
+    monkeypatch.setattr("splade_engine.index.disk.publish.os.access", lambda *_: False)
+    monkeypatch.setattr(FakeEncoder, "encode_documents", lambda *_, **__: pytest.fail("encoded for nothing"))
+    for change in (engine.add, engine.update):
+        with pytest.raises(StorageError, match="may not write into the folder"):
+            change([{"id": "new", "text": "moon"}])

@@ -12,6 +12,7 @@ file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -48,6 +49,7 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 _TEMPORARY = "manifest.json.tmp"
 _LOCK = "write.lock"
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 KINDS = ("postings", "ids", "payload", "deleted")
 _OURS = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)})\Z")
 
@@ -123,9 +125,8 @@ class IndexWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manifest: Manifest | None = (
-            None  # what is published, None before the first build or when unreadable
-        )
+        # what is published; None before the first build or when unreadable
+        self.manifest: Manifest | None = None
         self.generation = 1  # of the next commit
         self._lock: HeldLock | None = None
         self._serial = 0
@@ -226,3 +227,19 @@ def _take_lock(path: Path) -> HeldLock:
             f"{path.parent}: process {lock_holder(path)} is writing this index; try again when it is done"
         )
     return lock
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Check, before any work, that the index in `folder` could be changed. Takes no lock: it may be busy now.
+
+    Raises:
+        IndexNotFoundError: there is no such folder.
+        StorageError: this process may not write there, or the file system is read-only.
+    """
+    with disk_errors(folder):
+        if not folder.is_dir():
+            raise IndexNotFoundError(f"{folder}: no such folder")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, "this process may not write into the folder")
+    with disk_errors(folder / _LOCK):
+        os.close(os.open(folder / _LOCK, _LOCK_FLAGS, 0o644))

@@ -15,6 +15,7 @@ import contextlib
 import mmap
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,12 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, StorageError
+from splade_engine.files import digest as digest
 
 Array = NDArray[Any]
+
+# a mapping needs no descriptor; before Python 3.13 every one keeps its own all the same
+_UNTRACKED: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 
 _WRITE_CHUNK = 16 << 20  # bytes handed to one write()
 _PAGE = 4096
@@ -75,13 +79,6 @@ def disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error) or type(error).__name__
         raise StorageError(error.errno or 0, reason, str(path)) from error
-
-
-def digest(data: Any) -> str:
-    """xxh3-128 of a buffer as 32 hexadecimal digits (31 GB/s on one core: checking costs less than
-    reading).
-    """
-    return str(xxhash.xxh3_128_hexdigest(data))
 
 
 def offsets_of(sizes: list[int]) -> list[int]:
@@ -182,6 +179,10 @@ def sync_folder(path: Path) -> None:
             os.close(fd)
 
 
+# hub snapshots and DVC keep folders of links; what a link leads to may be changed by whoever owns that
+_LINK = "{}: a symbolic link, not a regular file; cp -rL makes a folder of files out of a folder of links"
+
+
 @contextlib.contextmanager
 def opened_regular(path: Path) -> Iterator[tuple[int, int]]:
     """A file opened for reading: descriptor and size. Links, folders and pipes are refused, never waited on.
@@ -197,9 +198,11 @@ def opened_regular(path: Path) -> Iterator[tuple[int, int]]:
             raise IndexCorruptError(f"{path}: the file is missing") from None
         except OSError as error:
             if path.is_symlink():
-                raise IndexCorruptError(f"{path}: a symbolic link, not a regular file") from error
+                raise IndexCorruptError(_LINK.format(path)) from error
             raise
         try:
+            if sys.platform == "win32" and path.is_symlink():
+                raise IndexCorruptError(_LINK.format(path))
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise IndexCorruptError(f"{path}: not a regular file")
@@ -250,7 +253,9 @@ def map_container(
         if size != total:
             raise IndexCorruptError(f"{path}: {size} bytes, the manifest says {total}")
         # the file is write-once, so the size read from the open descriptor holds for the mapping
-        buffer: mmap.mmap | bytes = mmap.mmap(fd, total, access=mmap.ACCESS_READ) if total else b""
+        buffer: mmap.mmap | bytes = b""
+        if total:
+            buffer = mmap.mmap(fd, total, access=mmap.ACCESS_READ, **_UNTRACKED)
     arrays, end = {}, 0
     whole = np.frombuffer(buffer, dtype=np.uint8)
     for (name, section), kind, start, length in zip(sections.items(), kinds, starts, sizes, strict=True):

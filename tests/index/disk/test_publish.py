@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -219,3 +221,67 @@ def test_two_segments_of_equal_content_are_two_files(tmp_path: Path) -> None:
     ix.add(same[:8], [f"m{i}" for i in range(8)])
     assert ix.info().n_segments == 3
     assert np.array_equal(ix.vectors().weights[: same.nnz], same.weights)
+
+
+def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    ix = made.index(tmp_path / "ix")
+    before = names(tmp_path / "ix")
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(
+        StorageError, match=r"write\.lock: this file system has no locks; choose a folder"
+    ) as e:
+        ix.delete(ix.ids()[:1])
+    assert e.value.errno == errno.ENOLCK
+    with pytest.raises(StorageError, match="this file system has no locks"):
+        SparseIndex.build(tmp_path / "new", made.vectors(1, 3))
+    assert not (tmp_path / "new").exists()
+    assert names(tmp_path / "ix") == before
+    assert len(SparseIndex.open(tmp_path / "ix")) == len(ix), "reading takes no lock"
+
+
+@pytest.mark.parametrize("how", ["access", "open"])
+def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A folder of another user, and a read-only file system (tests may run as root, whom no mode stops)."""
+    ix = made.index(tmp_path / "ix")
+    publish.refuse_unwritable(tmp_path / "ix")
+    if how == "access":
+        monkeypatch.setattr(publish.os, "access", lambda *_: False)
+        message = "this process may not write into the folder"
+    else:
+        real = os.open
+
+        def read_only(path: object, flags: int, *rest: int) -> int:
+            if flags & (os.O_RDWR | os.O_WRONLY):
+                raise OSError(errno.EROFS, "Read-only file system")
+            return real(path, flags, *rest)  # type: ignore[call-overload]
+
+        monkeypatch.setattr(publish.os, "open", read_only)
+        message = "Read-only file system"
+
+    def measured(*_: object, **__: object) -> None:
+        raise AssertionError("measured although nothing can be stored")
+
+    monkeypatch.setattr("splade_engine.index.tuning.measure", measured)
+    for change in (lambda: publish.refuse_unwritable(ix.path), ix.tune):
+        with pytest.raises(StorageError, match=message):
+            change()
+    with pytest.raises(IndexNotFoundError, match="no such folder"):
+        publish.refuse_unwritable(tmp_path / "nowhere")
+
+
+def test_folders_of_links_are_told_how_to_become_folders_of_files(tmp_path: Path) -> None:
+    made.index(tmp_path / "ix")
+    (tmp_path / "links").mkdir()
+    for path in (tmp_path / "ix").iterdir():
+        (tmp_path / "links" / path.name).symlink_to(path)
+    with pytest.raises(
+        IndexCorruptError, match=r"manifest\.json: a symbolic link, .* cp -rL makes a folder of"
+    ):
+        SparseIndex.open(tmp_path / "links")
+    shutil.copytree(tmp_path / "links", tmp_path / "files", symlinks=False)
+    assert SparseIndex.open(tmp_path / "files").ids() == SparseIndex.open(tmp_path / "ix").ids()
