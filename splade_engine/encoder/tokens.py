@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import check_many
 from splade_engine.encoder.folders.tokenizer import load_tokenizer, truncation_side
 from splade_engine.errors import InvalidInputError
 
@@ -127,8 +128,7 @@ def check_texts(texts: Sequence[str]) -> None:
     Raises:
         InvalidInputError: for a single string, or a row that is not text or cannot be encoded as UTF-8.
     """
-    if isinstance(texts, str | bytes):
-        raise InvalidInputError("texts: expected a sequence of strings, got one string; pass [text]")
+    check_many("texts", texts)
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise InvalidInputError(f"texts: row {row} is {type(text).__name__} {text!r:.80}, not a string")

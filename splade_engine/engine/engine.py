@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
+from splade_engine.arguments import check_many
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.engine.encoding import EncodedCorpus, encode_corpus
@@ -185,6 +186,7 @@ class SearchEngine:
         **shorthand: Unpack[EffortOptions],
     ) -> list[list[Hit]]:
         """`search` for every query, in the order given."""
+        check_many("queries", queries, "texts")
         reader, effort = self.index.reader, effort_of(effort, **shorthand)
         return self._hits(reader, self._queries(queries, reader), k, effort, where, threads)
 
@@ -192,6 +194,7 @@ class SearchEngine:
         """The vectors that `search` uses: the encoder's, weighed for this collection where queries are
         inference-free.
         """
+        check_many("texts", texts, "texts")
         return self._queries(texts, self.index.reader)
 
     def search_vectors(
@@ -248,8 +251,9 @@ class SearchEngine:
         """Remove documents by id.
 
         Raises:
-            InvalidInputError: an id is not in the index.
+            InvalidInputError: an id is not in the index, or `ids` is one string.
         """
+        check_many("ids", ids, ordered=False)
         self.index.delete(list(ids))
 
     def compact(self) -> None:

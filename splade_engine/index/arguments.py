@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
 from splade_engine.vectors import SparseVectors
 
@@ -36,6 +37,7 @@ def check_queries(queries: object, n_terms: int) -> None:
 
 def checked_ordinals(ordinals: ArrayLike) -> NDArray[np.int64]:
     """A list of ordinals as an array; that they exist is checked where they are looked up."""
+    check_many("ordinals", ordinals, "integers")
     array = np.asarray(ordinals)
     if array.size == 0:
         return np.zeros(0, np.int64)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
@@ -117,8 +118,7 @@ def add(
 
 def delete(folder: Path, opened: Snapshot, ids: Sequence[str]) -> int:
     """Write tombstones for these documents; returns their number."""
-    if isinstance(ids, str):
-        raise InvalidInputError("delete: a list of ids is expected, got one string")
+    check_many("ids", ids, ordered=False)
     ids = list(ids)
     if not ids:
         return 0

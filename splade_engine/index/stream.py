@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
+from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn, decimal_ids
@@ -58,8 +59,9 @@ def batches_of(
     """
     if isinstance(vectors, SparseVectors):
         vectors = [vectors]
-    if isinstance(ids, str):
-        raise InvalidInputError("ids: a list of strings is expected, got one string")
+    check_many("vectors", vectors, "SparseVectors")
+    if ids is not None:
+        check_many("ids", ids)
     if payload is not None and not isinstance(payload, pa.Table):
         raise InvalidInputError(f"payload: expected a pyarrow.Table, got {type(payload).__name__}")
     done = 0
@@ -82,7 +84,10 @@ def _as_batch(batch: Any) -> IndexBatch:
     if isinstance(batch, SparseVectors):
         return IndexBatch(batch)
     if isinstance(batch, tuple) and batch and isinstance(batch[0], SparseVectors):
-        return IndexBatch(*batch)
+        made = IndexBatch(*batch)
+        if made.ids is not None:
+            check_many("ids", made.ids)
+        return made
     raise InvalidInputError(f"build: expected SparseVectors or IndexBatch, got {type(batch).__name__}")
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.disk.records import TuningRecord
 from splade_engine.index.effort import Budget, Exact, Work, settings_of
@@ -52,7 +53,8 @@ def measure(
         InvalidInputError: if a target is out of range, or no query has a hit.
     """
     check_k(k, int(snapshot.bases[-1]))
-    wanted = sorted({float(t) for t in targets})
+    check_many("targets", targets, "numbers", ordered=False)
+    wanted = sorted({_target(t) for t in targets})
     if not wanted or not 0.0 < wanted[0] <= wanted[-1] <= 1.0:
         raise InvalidInputError(f"tune: targets must be above 0 and at most 1, got {list(targets)}")
     if queries is None:
@@ -69,6 +71,12 @@ def measure(
     for ladder in tqdm(ladders, desc="tuning", unit=" query cuts") if progress else ladders:
         tried += _climb(snapshot, queries, k, ladder, truth, wanted[-1], threads)
     return [_record(tried, target, k, len(queries)) for target in wanted]
+
+
+def _target(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise InvalidInputError(f"tune: targets must be above 0 and at most 1, got {value!r:.60}")
+    return float(value)
 
 
 def _ladders(k: int, n_docs: int) -> Iterator[list[Budget]]:

@@ -29,6 +29,7 @@ from typing import IO, Any, Literal
 
 import numpy as np
 
+from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.files import atomic_file, digest, digest_of_json
 from splade_engine.plain_text import shortened
@@ -83,6 +84,7 @@ def write_vectors(
     """
     path = Path(path)
     kind = format or format_of(path)
+    _check_names(ids, vocabulary)
     names = [str(i) for i in range(len(vectors))] if ids is None else list(ids)
     if len(names) != len(vectors):
         raise InvalidInputError(f"{path}: {len(names)} ids for {len(vectors)} vectors")
@@ -117,6 +119,7 @@ def read_vectors(
     """
     path = Path(path)
     kind = format or format_of(path)
+    _check_names(None, vocabulary)
     if kind not in ("arrow", "parquet") and path.suffix != ".gz":
         logger.info("%s: %s", path, NO_CHECKSUM)
     with _reading(path):
@@ -125,6 +128,13 @@ def read_vectors(
         if kind == "csr":
             return VectorFile(_read_csr(path), None)
         return _read_jsonl(path, vocabulary, ANSERINI_SCALE if kind == "anserini" else 1.0)
+
+
+def _check_names(ids: Sequence[str] | None, vocabulary: Sequence[str] | None) -> None:
+    if ids is not None:
+        check_many("ids", ids)
+    if vocabulary is not None:
+        check_many("vocabulary", vocabulary, "tokens")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
 from splade_engine.plain_text import shortened
@@ -183,6 +184,10 @@ class SparseVectors:
         Raises:
             InvalidInputError: if there is no batch, or the vocabularies differ in size.
         """
+        check_many("batches", batches, "SparseVectors")
+        for i, batch in enumerate(batches):
+            if not isinstance(batch, SparseVectors):
+                raise InvalidInputError(f"concat: batch {i} is {type(batch).__name__}, not SparseVectors")
         if not batches:
             raise InvalidInputError("concat: no batch given")
         n_terms = batches[0].n_terms
@@ -226,10 +231,15 @@ class SparseVectors:
     @classmethod
     def from_dicts(cls, rows: Iterable[Mapping[int, float]], n_terms: int) -> SparseVectors:
         """From one {term id: weight} mapping per row."""
+        check_many("rows", rows, "mappings")
         ptr: list[int] = [0]
         terms: list[int] = []
         weights: list[float] = []
         for number, row in enumerate(rows):
+            if not isinstance(row, Mapping):
+                raise InvalidInputError(
+                    f"row {number}: {type(row).__name__}, not a mapping of term to weight"
+                )
             for term in row:
                 if isinstance(term, bool) or not isinstance(term, int | np.integer):
                     raise InvalidInputError(f"row {number}: term {term!r} is not an integer")
@@ -268,10 +278,15 @@ class SparseVectors:
         Raises:
             InvalidInputError: naming the row and the token that is not in the vocabulary.
         """
+        check_many("rows", rows, "mappings")
+        check_many("vocabulary", vocabulary, "tokens")
         term_of = {token: i for i, token in enumerate(vocabulary)}
 
         def translated() -> Iterator[dict[int, float]]:
             for number, row in enumerate(rows):
+                if not isinstance(row, Mapping):
+                    what = f"{type(row).__name__}, not a mapping of token to weight"
+                    raise InvalidInputError(f"row {number}: {what}")
                 try:
                     yield {term_of[token]: weight for token, weight in row.items()}
                 except KeyError as error:
@@ -311,6 +326,7 @@ class SparseVectors:
         return cls(ptr, columns, coo.values().float().numpy(), tensor.shape[1])
 
     def _check_vocabulary(self, vocabulary: Sequence[str]) -> None:
+        check_many("vocabulary", vocabulary, "tokens")
         if len(vocabulary) != self.n_terms:
             raise InvalidInputError(
                 f"vocabulary of {len(vocabulary)} tokens for vectors over {self.n_terms} terms"

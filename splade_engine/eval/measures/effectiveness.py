@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+from splade_engine.arguments import check_many
 from splade_engine.collections.qrels import Qrels
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Run
@@ -62,6 +63,8 @@ def parse_measures(names: str | Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidInputError: naming the measure that is not known.
     """
+    if not isinstance(names, str):
+        check_many("measures", names, "names")
     text = names if isinstance(names, str) else " ".join(names)
     asked = re.split(r"[\s,]+(?![^(]*\))", text.strip())
     if asked == [""]:

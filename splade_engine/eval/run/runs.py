@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from splade_engine.arguments import check_many
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
@@ -48,11 +49,13 @@ class Ranking:
     @classmethod
     def in_order(cls, ids: Sequence[str], scores: ArrayLike) -> Ranking:
         """Keep the given order; a score that does not fall becomes the next float32 below."""
+        check_many("ids", ids)
         return cls(tuple(ids), _strictly_decreasing(np.asarray(scores, dtype=np.float32)))
 
     @classmethod
     def by_trec_eval(cls, ids: Sequence[str], scores: ArrayLike) -> Ranking:
         """Order as trec_eval does: float32 score descending, then document id descending."""
+        check_many("ids", ids)
         values = np.asarray(scores, dtype=np.float32)
         order = sorted(range(len(ids)), key=lambda i: (float(values[i]), ids[i]), reverse=True)
         return cls.in_order([ids[i] for i in order], values[order])
@@ -95,6 +98,7 @@ class Run:
 
     def over(self, queries: Iterable[str]) -> Run:
         """Of these queries, in their order; a run file says nothing of a query without hits."""
+        check_many("queries", queries, "query ids")
         return Run(self.name, {q: self.rankings.get(q, _NO_HITS) for q in queries})
 
     def unescaped(self) -> Run:
@@ -107,6 +111,7 @@ class Run:
         Raises:
             DatasetError: if two ids of one ranking, or two queries, turn out to be the same.
         """
+        check_many("known", known, "ids", ordered=False)
         ids = set(known)
 
         def meant(text: str) -> str:

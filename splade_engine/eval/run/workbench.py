@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from xxhash import xxh3_128
 
+from splade_engine.arguments import check_many
 from splade_engine.collections.dataset import Dataset, Split
 from splade_engine.eval.systems.base import Answer, System
 from splade_engine.eval.systems.bench import Encodings, Settings
@@ -97,6 +98,7 @@ class Workbench(AbstractContextManager["Workbench"]):
 
     def texts(self, doc_ids: Iterable[str]) -> dict[str, Document]:
         """Documents by id, found in one reading of the corpus."""
+        check_many("doc_ids", doc_ids, "ids", ordered=False)
         wanted = set(doc_ids)
         found: dict[str, Document] = {}
         for document in self.dataset.corpus:

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
@@ -43,6 +44,9 @@ class In:
     column: str
     values: tuple[Value, ...]
 
+    def __post_init__(self) -> None:
+        check_many(f"where: {self.column}: in", self.values, "values", ordered=False)
+
 
 @dataclass(frozen=True)
 class IsNull:
@@ -64,12 +68,18 @@ class Every:
 
     parts: tuple[Filter, ...]
 
+    def __post_init__(self) -> None:
+        check_many("where: parts", self.parts, "filters")
+
 
 @dataclass(frozen=True)
 class Some:
     """`part or part or ...`."""
 
     parts: tuple[Filter, ...]
+
+    def __post_init__(self) -> None:
+        check_many("where: parts", self.parts, "filters")
 
 
 Filter = Compare | In | IsNull | Not | Every | Some
@@ -269,6 +279,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 def _comparison(column: str, operator: str, value: Any) -> Filter:
     if operator == "in":
+        check_many(f"where: {column}: in", value, "values", ordered=False)
         return In(column, tuple(_plain(column, v) for v in value))
     if operator == "!=" and value is None:
         return Not(IsNull(column))
