@@ -15,14 +15,17 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from splade_engine.arguments import check_many
 from splade_engine.collections.qrels import Qrels
 from splade_engine.errors import InvalidInputError
-from splade_engine.eval.run.runs import Run
+from splade_engine.eval.run.runs import Ranking, Run
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100")
+DEEPEST = 1_000_000  # hits that a measure can look at
 _ALIASES = {
     "MRR": "RR",
     "NDCG": "nDCG",
@@ -83,12 +86,27 @@ def _canonical(name: str) -> str:
         spelled = base + (options or "") + (f"@{cutoff}" if cutoff else "")
     for parse in (ir_measures.parse_measure, lambda text: ir_measures.parse_trec_measure(text)[0]):
         try:
-            return str(parse(spelled))
+            parsed = parse(spelled)
         except Exception:  # ir_measures raises NameError, ValueError, SyntaxError, AssertionError alike
             continue
+        cutoff = parsed.params.get("cutoff")
+        if cutoff is not None and not 1 <= cutoff <= DEEPEST:
+            raise InvalidInputError(f"measure {name!r}: the cutoff must be between 1 and {DEEPEST:,}")
+        return str(parsed)
     raise InvalidInputError(
         f"unknown measure {name!r} (ir_measures names, for example nDCG@10, RR@10, R@100, AP, P@5, Judged@10)"
     )
+
+
+def check_computable(measures: Sequence[str]) -> None:
+    """Compute the measures of two hits, so that what cannot be computed here is known before hours of work.
+
+    Raises:
+        InvalidInputError: naming the measure, and why (a parameter out of range, a missing package).
+    """
+    run = Run("", {"q": Ranking(("a", "b"), np.array([2.0, 1.0], np.float32))})
+    for name in parse_measures(measures):
+        measure(run, {"q": {"a": 1, "c": 0}}, (name,))
 
 
 def largest_cutoff(measures: Sequence[str]) -> int:
@@ -120,7 +138,7 @@ def measure(run: Run, qrels: Qrels, measures: Sequence[str]) -> Effectiveness:
         for query in grades:
             values.setdefault(query, 0.0)
     mean = {name: sum(values.values()) / len(values) for name, values in per_query.items()}
-    answerable = {query for query, judged in qrels.items() if max(judged.values()) > 0}
+    answerable = {query for query, judged in qrels.items() if max(judged.values(), default=0) > 0}
     some = answerable if len(answerable) < len(grades) else set()
     mean_answerable = {name: _mean_over(values, some) for name, values in per_query.items() if some}
     return Effectiveness(mean, per_query, mean_answerable)
@@ -139,4 +157,5 @@ def _computed(asked: list[Any], grades: Any, scored: Any) -> list[Any]:
         return list(ir_measures.iter_calc(asked, grades, scored))
     except Exception as error:
         names = ", ".join(map(str, asked))
-        raise InvalidInputError(f"measures {names} cannot be computed: {error}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInputError(f"measure {names} cannot be computed: {reason:.200}") from error

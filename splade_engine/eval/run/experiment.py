@@ -18,7 +18,7 @@ from xxhash import xxh3_128
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.distractors import distractor_corpus, with_distractors
 from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError
-from splade_engine.eval.measures.effectiveness import measure
+from splade_engine.eval.measures.effectiveness import check_computable, measure
 from splade_engine.eval.run.explain import explanations
 from splade_engine.eval.run.machine import machine, versions
 from splade_engine.eval.run.results import Result
@@ -128,6 +128,7 @@ def run_experiment(
     """
     systems = experiment.systems()
     depth = needed_depth(experiment.suite.measures, experiment.suite.k)
+    check_computable(experiment.suite.measures)
     if folder is not None:
         folder.write_experiment(experiment.record())
     results: list[Result] = []

@@ -12,7 +12,9 @@ from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.measures.effectiveness import (
+    DEEPEST,
     DEFAULT_MEASURES,
+    check_computable,
     largest_cutoff,
     measure,
     parse_measures,
@@ -57,6 +59,7 @@ def evaluate(
     names = parse_measures(measures)
     wanted = as_system(system, name)
     depth = needed_depth(names, k)
+    check_computable(names)
     if workbench is not None:
         return _evaluated(wanted, workbench, names, depth)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
@@ -74,8 +77,8 @@ def needed_depth(measures: Sequence[str], k: int | None) -> int:
     cutoff = largest_cutoff(measures)
     if k is None:
         return max(DEFAULT_K, cutoff)
-    if k < 1:
-        raise InvalidInputError(f"k must be at least 1, got {k}")
+    if not 1 <= k <= DEEPEST:
+        raise InvalidInputError(f"k must be between 1 and {DEEPEST:,}, got {k}")
     if k < cutoff:
         deep = next(m for m in measures if largest_cutoff([m]) > k)
         raise InvalidInputError(f"k = {k} is less than {deep} looks at")
@@ -100,7 +103,7 @@ def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int
         n_judged=len(data.qrels),
         n_own_ids_dropped=_own_ids(system, bench, run),
         n_without_hits=sum(not len(run[query]) for query in run),
-        n_without_relevant=sum(max(judged.values()) <= 0 for judged in data.qrels.values()),
+        n_without_relevant=sum(max(judged.values(), default=0) <= 0 for judged in data.qrels.values()),
         mode=answer.mode,
         k=k,
         effectiveness=measure(run, data.qrels, measures),

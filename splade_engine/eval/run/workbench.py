@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -22,6 +21,7 @@ from xxhash import xxh3_128
 
 from splade_engine.arguments import check_many
 from splade_engine.collections.dataset import Dataset, Split
+from splade_engine.eval.run.scratch import Scratch
 from splade_engine.eval.systems.base import Answer, System
 from splade_engine.eval.systems.bench import Encodings, Settings
 from splade_engine.files import expanded
@@ -49,7 +49,7 @@ class Workbench(AbstractContextManager["Workbench"]):
     def __init__(self, dataset: Dataset, settings: Settings | None = None) -> None:
         self.dataset = dataset
         self.settings = settings or Settings()
-        self._scratch = tempfile.TemporaryDirectory(prefix="splade-engine-eval-")
+        self._scratch = Scratch()
         self._resources: dict[Hashable, Any] = {}
         self._answers: dict[tuple[System, str, int], Answer] = {}
         self._dropped: dict[tuple[System, str], set[str]] = {}
@@ -58,7 +58,7 @@ class Workbench(AbstractContextManager["Workbench"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._resources.clear()
-        self._scratch.cleanup()
+        self._scratch.close()
 
     def resource(self, key: Hashable, make: Callable[[], T]) -> T:
         """An index or encoding, made at its first use."""
@@ -86,7 +86,7 @@ class Workbench(AbstractContextManager["Workbench"]):
 
     def scratch(self, name: str) -> Path:
         """A path in a folder that goes away with the workbench."""
-        return Path(self._scratch.name) / name
+        return self._scratch.path / name
 
     def encodings(self, corpus: Corpus, kind: str, *model: object) -> Encodings:
         """Where encodings of a corpus by one model are kept."""

@@ -17,6 +17,7 @@ A system is a frozen dataclass: its fields are the options, `parts` the systems 
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -32,6 +33,7 @@ from numpy.typing import NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.results import Cost, RecallPoint, Sparsity
 from splade_engine.eval.run.runs import Run
+from splade_engine.plain_text import shortened
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
@@ -53,6 +55,7 @@ SHORT_NAMES = {
     "dense-hnsw": "dense(index=hnsw)",
     "hybrid": "rrf(bm25, sparse-exact)",
 }
+DEEPEST = 20  # systems within one another
 _TOKEN = re.compile(r"\s*(\"[^\"]*\"|[(),=]|[^\s(),=\"]+)")
 
 
@@ -96,6 +99,10 @@ class System(ABC):
             low, high = self.needs.start, self.needs.stop - 1
             count = str(low) if low == high else f"{low} or more" if high > 9 else f"{low} to {high}"
             raise InvalidInputError(f"system {self.kind!r} is made of {count} systems, got {len(self.parts)}")
+        for f in dataclasses.fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise InvalidInputError(f"{f.name} must be a finite number, got {value}")
 
     @property
     def spec(self) -> str:
@@ -127,7 +134,9 @@ class System(ABC):
 def _written(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):  # every digit: two systems that differ must not be written alike
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    text = str(value)
     return f'"{text}"' if re.search(r"[\s(),=]", text) else text
 
 
@@ -138,23 +147,42 @@ def parse_system(text: str) -> System:
         InvalidInputError: naming what is not understood.
     """
     name, colon, rest = text.partition(":")
-    if colon and "(" not in name and "=" not in name:
-        return dataclasses.replace(parse_system(rest), name=name.strip())
-    tokens = _TOKEN.findall(text)
-    system, place = _system(tokens, 0, text)
+    label = name.strip() if colon and "(" not in name and "=" not in name else None
+    tokens = _tokens(text if label is None else rest)
+    system, place = _system(tokens, 0, text, 1)
     if place != len(tokens):
-        raise InvalidInputError(f"system {text!r}: {tokens[place]!r} is not expected there")
-    return system
+        raise InvalidInputError(f"system {_shown(text)}: {tokens[place]!r} is not expected there")
+    return system if label is None else dataclasses.replace(system, name=label)
 
 
-def _system(tokens: list[str], place: int, text: str) -> tuple[System, int]:
+def _tokens(text: str) -> list[str]:
+    found, at = [], 0
+    for match in _TOKEN.finditer(text):
+        if match.start() != at:
+            break
+        found.append(match[1])
+        at = match.end()
+    if text[at:].strip():
+        raise InvalidInputError(
+            f"system {_shown(text)}: {_shown(text[at:].strip())} has no closing quotation mark"
+        )
+    return found
+
+
+def _shown(text: str) -> str:
+    return repr(shortened(text, 80))
+
+
+def _system(tokens: list[str], place: int, text: str, depth: int) -> tuple[System, int]:
     kind = tokens[place] if place < len(tokens) else ""
     opened = tokens[place + 1 : place + 2] == ["("]
+    if depth > DEEPEST:
+        raise InvalidInputError(f"system {_shown(text)}: more than {DEEPEST} systems within one another")
     if kind in SHORT_NAMES and not opened:
         return parse_system(SHORT_NAMES[kind]), place + 1
     if kind not in _KINDS:
         known = ", ".join([*_KINDS, *SHORT_NAMES])
-        raise InvalidInputError(f"system {text!r}: {kind!r} is not a system (known are {known})")
+        raise InvalidInputError(f"system {_shown(text)}: {_shown(kind)} is not a system (known are {known})")
     parts: list[System] = []
     options: dict[str, str] = {}
     place += 1
@@ -162,17 +190,21 @@ def _system(tokens: list[str], place: int, text: str) -> tuple[System, int]:
         place += 1
         while tokens[place : place + 1] not in ([")"], []):
             if tokens[place + 1 : place + 2] == ["="]:
+                if tokens[place] in options:
+                    raise InvalidInputError(f"system {_shown(text)}: option {tokens[place]} is given twice")
                 options[tokens[place]] = "".join(tokens[place + 2 : place + 3])
                 place += 3
             else:
-                part, place = _system(tokens, place, text)
+                part, place = _system(tokens, place, text, depth + 1)
                 parts.append(part)
             if tokens[place : place + 1] == [","]:
                 place += 1
+            elif tokens[place : place + 1] not in ([")"], []):
+                raise InvalidInputError(f"system {_shown(text)}: a comma is missing before {tokens[place]!r}")
         if place >= len(tokens):
-            raise InvalidInputError(f"system {text!r}: a closing parenthesis is missing")
+            raise InvalidInputError(f"system {_shown(text)}: a closing parenthesis is missing")
         place += 1
-    return make_system(kind, parts, options, text), place
+    return make_system(kind, parts, options, f"system {_shown(text)}"), place
 
 
 def make_system(kind: str, parts: Iterable[System], options: dict[str, Any], place: str) -> System:
@@ -209,9 +241,12 @@ def _converted(value: Any, wanted: Any, place: str) -> Any:
     for kind in (int, float):
         if kind in kinds:
             try:
-                return kind(text)
-            except ValueError:
-                raise InvalidInputError(f"{place} must be a number, got {text!r}") from None
+                number = kind("" if "_" in text else text)
+                if math.isfinite(number):
+                    return number
+            except (ValueError, OverflowError):
+                pass
+            raise InvalidInputError(f"{place} must be a number, got {_shown(text)}")
     return text
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from splade_engine.errors import InvalidInputError
 from splade_engine.files import atomic_file
 
 if TYPE_CHECKING:
@@ -45,6 +46,12 @@ class Settings:
     seed: int = 42
     progress: bool = False
     models: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, least in (("threads", 1), ("max_length", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise InvalidInputError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
     def model(self, key: Hashable, load: Callable[[], T]) -> T:
         """A model or another thing that collections share, loaded at its first use."""

@@ -178,6 +178,13 @@ class _SparseFeedback(_Feedback):
         """The query with the feedback documents' terms, their rows and scores given."""
 
 
+def _check_weights(alpha: float, beta: float) -> None:
+    within("alpha", alpha, 0, 1e6)
+    within("beta", beta, 0, 1e6)
+    if alpha == beta == 0:
+        raise InvalidInputError("alpha and beta are both 0: nothing would be searched")
+
+
 @dataclass(frozen=True)
 class Rocchio(_SparseFeedback):
     """Rocchio's feedback on sparse vectors; 10 documents, 10 terms, 1 and 0.75 are Anserini's defaults."""
@@ -186,6 +193,10 @@ class Rocchio(_SparseFeedback):
 
     alpha: float = 1.0
     beta: float = 0.75
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_weights(self.alpha, self.beta)
 
     def _changed(
         self, query: SparseVectors, feedback: SparseVectors, scores: NDArray[np.float32]
@@ -223,6 +234,7 @@ class DenseRocchio(_Feedback):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check_weights(self.alpha, self.beta)
         if not isinstance(self.parts[0], Dense):
             raise InvalidInputError("dense-prf changes dense vectors: its first system must be dense")
 

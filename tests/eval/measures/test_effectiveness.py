@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import pytest
 import pytrec_eval
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.eval.measures.effectiveness import largest_cutoff, measure, parse_measures
+from splade_engine.eval import evaluate
+from splade_engine.eval.measures.effectiveness import (
+    check_computable,
+    largest_cutoff,
+    measure,
+    parse_measures,
+)
 from splade_engine.eval.run.runs import Ranking, Run
 
 
@@ -106,3 +113,45 @@ def test_the_same_numbers_as_trec_eval():
     for name, trec_name in pairs.items():
         for query in qrels:
             assert ours[name][query] == pytest.approx(theirs[query][trec_name], abs=1e-12), (name, query)
+
+
+CUTOFFS = [
+    "nDCG@0",
+    "P@0",
+    "R@0",
+    "RR@0",
+    "AP@0",
+    "Success@0",
+    "Judged@0",
+    "ndcg_cut_0",
+    "R@1000001",
+    "P@99999999999",
+]
+
+
+@pytest.mark.parametrize("name", CUTOFFS)
+def test_a_cutoff_that_cannot_be_meant_is_refused(name: str):
+    """Zero would abort the process within trec_eval."""
+    with pytest.raises(InvalidInputError, match="the cutoff must be between 1 and 1,000,000"):
+        parse_measures(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["P(rel=0)@1", "RBP(p=2)", "IPrec@2", "SetF(beta=0)", "SDCG@5", "AP(rel=99999999999)"]
+)
+def test_what_cannot_be_computed_is_known_before_anything_is_searched(name: str):
+    with pytest.raises(InvalidInputError, match=re.escape(f"measure {name} cannot be computed: ")) as caught:
+        evaluate(lambda text, k: pytest.fail("searched"), "no/such/collection", [name])
+    assert "\n" not in str(caught.value)
+
+
+def test_what_can_be_computed():
+    check_computable(
+        ["nDCG@10", "RR@10", "R@100", "AP", "P(rel=2)@5", "Judged@10", "Bpref", "Rprec", "IPrec@0.1"]
+    )
+
+
+@pytest.mark.parametrize("k", [0, -1, 1_000_001])
+def test_a_depth_that_cannot_be_meant_is_refused(k: int):
+    with pytest.raises(InvalidInputError, match="k must be between 1 and 1,000,000"):
+        evaluate("bm25", "no/such/collection", ["AP"], k=k)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace as Invented
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_the_querys_own_id_is_dropped_and_replaced(invented: Invented, tmp_path:
 def test_k_must_reach_the_measures(collection: Path):
     with pytest.raises(InvalidInputError, match="k = 5 is less than nDCG@10 looks at"):
         evaluate("bm25", collection, ["RR@1", "nDCG@10"], k=5)
-    with pytest.raises(InvalidInputError, match="k must be at least 1"):
+    with pytest.raises(InvalidInputError, match="k must be between 1 and"):
         evaluate("bm25", collection, k=0)
     assert evaluate("bm25", collection, ["R@1000"]).k == 1000
 
@@ -231,3 +232,12 @@ def test_dropping_what_is_relevant_is_said(invented: Invented, tmp_path: Path, c
     assert (
         "2 of the 2 hits that were dropped for having the query's own id are judged relevant" in caplog.text
     )
+
+
+@pytest.mark.parametrize(
+    "setting", [{"threads": 0}, {"threads": -1}, {"max_length": 0}, {"seed": -1}, {"seed": 1.5}]
+)
+def test_settings_that_cannot_be_meant_are_refused(setting: dict[str, Any]):
+    (name,) = setting
+    with pytest.raises(InvalidInputError, match=f"{name} must be a whole number of at least"):
+        Settings(**setting)

@@ -5,6 +5,7 @@ import pytest
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.systems.base import parse_system
 from splade_engine.eval.systems.bm25 import Bm25
+from splade_engine.eval.systems.feedback import RM3, Rocchio
 from splade_engine.eval.systems.fusion import ReciprocalRank, WeightedSum
 from splade_engine.eval.systems.sparse import Sparse
 
@@ -74,11 +75,57 @@ def test_hybrid_is_short_for_its_parts():
         ("rm3(sparse, bm25)", "takes a second system"),
         ("rerank(bm25)", "takes a model"),
         ("dense(index=ivf)", "index must be one of flat, hnsw"),
+        ("rrf(" * 5000, "more than 20 systems within one another"),
+        ("rrf(" * 5000 + "bm25" + ", bm25)" * 5000, "more than 20 systems within one another"),
+        ("a: " * 5000 + "bm25", "'a:' is not a system"),
+        ("bm25(k1=nan)", "option k1 must be a number, got 'nan'"),
+        ("bm25(k1=inf)", "option k1 must be a number, got 'inf'"),
+        ("bm25(k1=1_0)", "option k1 must be a number, got '1_0'"),
+        ("bm25(k1=1, k1=2)", "option k1 is given twice"),
+        ("rrf(bm25 sparse)", "a comma is missing before 'sparse'"),
+        ('rerank(bm25, model="x)', "has no closing quotation mark"),
+        ("rocchio(sparse, alpha=nan)", "option alpha must be a number, got 'nan'"),
+        ("rocchio(sparse, alpha=-1)", "alpha must be between 0 and 1e"),
+        ("rocchio(sparse, alpha=0, beta=0)", "alpha and beta are both 0"),
+        ("rocchio(sparse, docs=" + "9" * 5000 + ")", "option docs must be a number, got '9999"),
+        ("dense-prf(dense, beta=-0.1)", "beta must be between 0 and"),
+        ("rm3(sparse, terms=1e3)", "option terms must be a number, got '1e3'"),
+        ("x" * 100_000, "is not a system"),
     ],
 )
 def test_what_is_not_understood_is_named(spec: str, message: str):
-    with pytest.raises(InvalidInputError, match=message):
+    with pytest.raises(InvalidInputError, match=message) as caught:
         parse_system(spec)
+    assert len(str(caught.value)) < 400
+    assert "\n" not in str(caught.value)
+
+
+def test_nested_as_deep_as_anybody_means_it():
+    spec = "rrf(" * 19 + "bm25" + ", bm25)" * 19
+    assert parse_system(spec).spec == spec
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_no_option_is_less_than_a_number(value: float):
+    sparse = parse_system("sparse")
+    for make in (
+        lambda: Bm25(k1=value),
+        lambda: Bm25(b=value),
+        lambda: Rocchio((sparse,), alpha=value),
+        lambda: Rocchio((sparse,), beta=value),
+        lambda: RM3((sparse,), original=value),
+        lambda: Sparse(accuracy=value),
+        lambda: WeightedSum((sparse, Bm25()), weight=value),
+    ):
+        with pytest.raises(InvalidInputError, match="must be"):
+            make()
+
+
+def test_systems_that_differ_are_written_differently():
+    one, other = Bm25(k1=1.23456789), Bm25(k1=1.2345678)
+    assert one.spec != other.spec
+    assert parse_system(one.spec) == one
+    assert Bm25(k1=0.1 + 0.2).spec == "bm25(k1=0.30000000000000004)"
 
 
 def test_a_sum_keeps_its_name_when_its_weight_is_chosen():
