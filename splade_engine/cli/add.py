@@ -27,8 +27,9 @@ def run(
 ) -> None:
     """Encode documents and add them to an index, in one commit: all of them, or none.
 
-    Without --replace, an id that the index holds already is refused before anything is encoded. Whoever
-    searches meanwhile sees the index as it was.
+    Without --replace, an id that the index holds already is refused before anything is encoded. Of a text
+    file that is read again, passages that it no longer has are deleted. Whoever searches meanwhile sees the
+    index as it was.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ from xxhash import xxh3_128
 
 from splade_engine.collections.documents import Document, document_from_record, shown
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
-from splade_engine.collections.reading import checked_input, read_documents
+from splade_engine.collections.reading import checked_input, holds_text_files, read_documents
 from splade_engine.collections.standard_input import StandardInput, is_standard_input
 from splade_engine.errors import DatasetError
 
@@ -65,6 +65,14 @@ class Corpus:
         if isinstance(self._source, str | Path):
             return read_documents(self._source, allow_empty=self.allow_empty)
         return self._in_memory(self._source)
+
+    @property
+    def text_files(self) -> Path | None:
+        """The text file or folder of text files that it is made of; None for every other source."""
+        if self._input is not None or not isinstance(self._source, str | Path):
+            return None
+        path = Path(self._source)
+        return path if holds_text_files(path) else None
 
     def survey(self) -> CorpusSummary:
         """Read everything once (the answer is kept).

@@ -69,6 +69,13 @@ def read_documents(source: str | Path, *, allow_empty: bool | None = None) -> It
     )
 
 
+def holds_text_files(path: Path) -> bool:
+    """Whether `read_documents` reads passages of text files from there."""
+    if path.is_dir():
+        return not any((path / name).is_file() for name in BEIR_CORPUS)
+    return path.suffix.lower() in TEXT_SUFFIXES
+
+
 def checked_input(source: StandardInput, allow_empty: bool) -> Iterator[Document]:
     """The documents of standard input, as `read_documents` checks them; readable as often as needed."""
     return _checked(PLACE, source.numbered, allow_empty)

@@ -48,18 +48,33 @@ def read_text_files(source: Path) -> Iterator[Passage]:
     Raises:
         DatasetError: naming a file that is not UTF-8, and the line.
     """
-    if source.is_file():
-        yield from _passages(source, source.name)
+    for file, relative in _text_files(source):
+        if file.is_file():
+            yield from _passages(file, relative)
+        else:  # a pipe, a device, a link to nowhere: reading one could wait for ever
+            logger.warning("%s: is left out, not a file", readable(str(file)))
+
+
+def text_paths(source: Path) -> Iterator[str]:
+    """The `path` of every file that `read_text_files` reads, those without text included."""
+    return (readable(relative) for _, relative in _text_files(source))
+
+
+def passage_id(path: str, number: int, count: int) -> str:
+    """The id of passage `number` (from 1) of a file that is cut into `count`."""
+    return path if count == 1 else f"{path}#{number}"
+
+
+def _text_files(source: Path) -> Iterator[tuple[Path, str]]:
+    if not source.is_dir():
+        yield source, source.name
         return
     for folder, subfolders, names in os.walk(source):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in TEXT_SUFFIXES:
                 file = Path(folder) / name
-                if file.is_file():
-                    yield from _passages(file, file.relative_to(source).as_posix())
-                else:  # a pipe, a device, a link to nowhere: reading one could wait for ever
-                    logger.warning("%s: is left out, not a file", readable(str(file)))
+                yield file, file.relative_to(source).as_posix()
 
 
 def readable(name: str) -> str:
@@ -88,8 +103,7 @@ def _passages(file: Path, relative: str) -> Iterator[Passage]:
                 f"{readable(str(file))}: a passage of more than {longest.document_bytes:,} characters "
                 f"without a space ({longest.hint('document_bytes')})"
             )
-        passage_id = relative if len(texts) == 1 else f"{relative}#{number}"
-        yield Passage(passage_id, relative, number, title, passage)
+        yield Passage(passage_id(relative, number, len(texts)), relative, number, title, passage)
 
 
 def _read(file: Path) -> str:

@@ -16,6 +16,7 @@ from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.engine.encoding import EncodedCorpus, encode_corpus
 from splade_engine.engine.hits import Hit, HitPage
+from splade_engine.engine.notes import earlier_passages
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
 from splade_engine.index import SparseIndex
@@ -241,11 +242,26 @@ class SearchEngine:
         known = next((document.id for document in corpus if document.id in self.index), None)
         if known is not None:  # before hours of encoding
             raise InvalidInputError(f"{self.path}: holds a document {known!r} already; update replaces it")
+        earlier = earlier_passages(self.index.reader, corpus)
+        if earlier:
+            raise InvalidInputError(
+                f"{self.path}: holds {earlier[0]!r}, an earlier passage of a file that is added; update "
+                "replaces it"
+            )
         self._change(self.index.add, corpus, progress, encode_options)
 
     def update(self, corpus: CorpusSource | Corpus, *, progress: bool = False, **encode_options: Any) -> None:
-        """Encode documents and put them in the place of those with the same id; new ids are added."""
+        """Encode documents and put them in the place of those with the same id; new ids are added.
+
+        Of a text file that is read again, passages that it no longer has are deleted.
+        """
+        if not isinstance(corpus, Corpus):
+            corpus = Corpus(corpus)
+        earlier = earlier_passages(self.index.refresh().reader, corpus)
         self._change(self.index.update, corpus, progress, encode_options)
+        if earlier:
+            self.index.delete(earlier)
+            logger.info("%s: %d earlier passages of changed files deleted", self.path, len(earlier))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove documents by id.

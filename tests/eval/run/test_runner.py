@@ -217,7 +217,7 @@ def test_own_ids_that_are_dropped_are_counted(invented: Invented, tmp_path: Path
     kept = evaluate("bm25", load_dataset(folder), ["RR@1"], settings=settings)
     assert kept.n_own_ids_dropped == 0
     assert "own ids dropped" not in printed([kept])
-    assert "bm25 finds the query's own document for 2 of 3 queries, and nobody judged it" in caplog.text
+    assert "bm25 finds the query's own document first for 2 of 3 queries, and nobody judged it" in caplog.text
 
 
 def test_dropping_what_is_relevant_is_said(invented: Invented, tmp_path: Path, caplog):

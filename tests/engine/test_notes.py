@@ -1,0 +1,116 @@
+"""Notes that change: what a file no longer says is no longer found, and one file has one id."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from splade_engine import SearchEngine
+from splade_engine.errors import InvalidInputError
+from tests.small_collection import WordEncoder
+
+
+class AnyWords(WordEncoder):
+    """Every word is a term."""
+
+    source = None
+    query_table = None
+
+    def __init__(self) -> None:
+        self.name, self.weight, self.encoded = "words", 1.0, 0
+
+    def fingerprint(self) -> dict[str, str | int]:
+        return {**super().fingerprint(), "max_length": self.max_length, "version": 2}
+
+
+LINE = "the ferry to the island leaves from pier four every morning at seven and takes fifty minutes. " * 8
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    (tmp_path / "notes" / "trips").mkdir(parents=True)
+    write(tmp_path / "notes" / "plan.md", 3)
+    (tmp_path / "notes" / "trips" / "alps.md").write_text("# Alps\n\nThe hut opens in June.\n")
+    return tmp_path / "notes"
+
+
+def write(file: Path, passages: int) -> None:
+    parts = [f"{LINE} section{i}" for i in range(1, passages + 1)]
+    file.write_text("# Ferry plan\n\n" + "\n\n".join(parts))
+
+
+@pytest.fixture
+def engine(notes: Path, tmp_path: Path) -> SearchEngine:
+    made = SearchEngine.build(tmp_path / "index", notes, AnyWords())
+    assert sorted(made.index.ids()) == ["plan.md#1", "plan.md#2", "plan.md#3", "trips/alps.md"]
+    return made
+
+
+@pytest.mark.parametrize("passages", [1, 2, 3, 4])
+def test_a_changed_file_keeps_none_of_its_old_passages(
+    engine: SearchEngine, notes: Path, passages: int, caplog
+):
+    write(notes / "plan.md", passages)
+    with caplog.at_level(logging.INFO):
+        engine.update(notes)
+    ids = {hit.id for hit in engine.search("ferry", k=10)}
+    assert ids == ({"plan.md"} if passages == 1 else {f"plan.md#{i}" for i in range(1, passages + 1)})
+    assert not engine.search("section3", k=10) or passages >= 3
+    assert ("earlier passages of changed files deleted" in caplog.text) == (passages < 3)
+
+
+def test_a_file_that_grows_loses_its_plain_id(engine: SearchEngine, notes: Path):
+    write(notes / "plan.md", 1)
+    engine.update(notes)
+    write(notes / "plan.md", 3)
+    engine.update(notes)
+    assert sorted(h.id for h in engine.search("ferry", k=10)) == ["plan.md#1", "plan.md#2", "plan.md#3"]
+
+
+def test_a_file_that_was_emptied_is_gone(engine: SearchEngine, notes: Path):
+    (notes / "plan.md").write_text("")
+    engine.update(notes)
+    assert engine.index.ids() is not None
+    assert {h.id for h in engine.search("ferry hut", k=10)} == {"trips/alps.md"}
+
+
+def test_adding_a_changed_file_without_replacing_is_refused(
+    engine: SearchEngine, notes: Path, tmp_path: Path
+):
+    """Its only passage has an id that is new, and the old passages would stay beside it."""
+    write(tmp_path / "plan.md", 1)
+    with pytest.raises(
+        InvalidInputError, match=r"holds 'plan\.md#1', an earlier passage of a file that is added"
+    ):
+        engine.add(tmp_path / "plan.md")
+    engine.update(tmp_path / "plan.md")
+    assert {h.id for h in engine.search("ferry", k=10)} == {"plan.md"}
+
+
+def test_one_file_does_not_get_two_ids(engine: SearchEngine, notes: Path):
+    (notes / "trips" / "alps.md").write_text("# Alps\n\nThe hut is closed.\n")
+    for change in (engine.add, engine.update):
+        with pytest.raises(
+            InvalidInputError, match=r"the index holds 'trips/alps.md', .* add the folder .*notes,"
+        ):
+            change(notes / "trips" / "alps.md")
+    engine.update(notes)
+    assert [h.id for h in engine.search("hut closed", k=10)] == ["trips/alps.md"]
+
+
+def test_documents_of_other_sources_are_left_alone(engine: SearchEngine, notes: Path, tmp_path: Path):
+    """An id that looks like a passage's is no reason to delete a document."""
+    records = [
+        {"_id": "trips/alps.md#1", "text": "ferry other"},
+        {"_id": "trips/alps.md#2", "text": "x", "path": "y"},
+    ]
+    (tmp_path / "more.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    engine.add(tmp_path / "more.jsonl")
+    engine.update(notes)
+    assert "trips/alps.md#1" in engine.index
+    assert "trips/alps.md#2" in engine.index
+    engine.update(tmp_path / "more.jsonl")
+    assert len(engine) == 6
