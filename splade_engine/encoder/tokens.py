@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 Ids = NDArray[np.int32]
 
+# characters of a long text that are tokenized for each token that is kept. A token of English has 4 to 5;
+# where these give too few tokens (a word of a million letters is one), the whole text is
+CHARACTERS = 64
+
 
 class TextTokenizer:
     """The tokenizer of a model folder, without padding.
@@ -41,6 +45,10 @@ class TextTokenizer:
         self._tokenizer.enable_truncation(max_length, stride=overlap, direction=truncation_side(folder))
         self._lowercase = lowercase
         self.max_length = max_length
+        # from the end, nothing can be left out; neither where windows show all of a text
+        self._stretch = (
+            CHARACTERS * max_length if truncation_side(folder) == "right" and not overlap else None
+        )
 
     @property
     def size(self) -> int:
@@ -79,7 +87,7 @@ class TextTokenizer:
         if self._lowercase:
             texts = [text.lower() for text in texts]
         # encode_batch_fast leaves out offsets and runs on all cores
-        encodings = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=special_tokens)
+        encodings = self._encodings(self._tokenizer.encode_batch_fast, texts, special_tokens)
         cut = sum(1 for e in encodings if len(e) >= self.max_length and e.overflowing)
         return [np.array(e.ids, dtype=np.int32) for e in encodings], cut
 
@@ -96,20 +104,20 @@ class TextTokenizer:
 
     def encode_one(self, text: str) -> tuple[list[int], bool]:
         """Ids of one text without special tokens, and whether it was cut: the search path."""
-        encoding = self._tokenizer.encode(text.lower() if self._lowercase else text, add_special_tokens=False)
+        encoding = self._encoding(text)
         ids: list[int] = encoding.ids
         return ids, len(ids) >= self.max_length and bool(encoding.overflowing)
 
     def word_numbers(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """For every text, the word number of each token (special tokens -1), aligned with `encode`."""
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=True)
+        encodings = self._encodings(self._tokenizer.encode_batch, texts, True)
         return [np.array([-1 if w is None else w for w in e.word_ids], dtype=np.int32) for e in encodings]
 
     def word_spans(self, text: str, *, windows: bool = False) -> list[tuple[int, int, int]]:
         """(token id, start, end) of every token of a text that `encode` sees, in order, start and end being
         those of the whole word that the token is a piece of; with `windows` of what `encode_windows` sees.
         """
-        encoding = self._tokenizer.encode(text.lower() if self._lowercase else text, add_special_tokens=False)
+        encoding = self._encoding(text, whole=windows)
         pieces = [
             piece
             for part in (encoding, *(encoding.overflowing if windows else ()))
@@ -120,6 +128,38 @@ class TextTokenizer:
             first, last = words.get(word, (start, end))
             words[word] = (min(first, start), max(last, end))
         return [(token, *words[word]) for token, word, _ in pieces]
+
+    def _encoding(self, text: str, *, whole: bool = False) -> Any:
+        """One text without special tokens; `whole`: what overflows as well."""
+        if self._lowercase:
+            text = text.lower()
+        if self._stretch is not None and len(text) > self._stretch and not whole:
+            encoding = self._tokenizer.encode(beginning(text, self._stretch), add_special_tokens=False)
+            if encoding.overflowing:
+                return encoding
+        return self._tokenizer.encode(text, add_special_tokens=False)
+
+    def _encodings(self, encode: Any, texts: Sequence[str], special_tokens: bool) -> list[Any]:
+        """`encode` of the beginnings of the texts; of a whole one where its beginning is not enough."""
+        if self._stretch is None or all(len(text) <= self._stretch for text in texts):
+            return list(encode(list(texts), add_special_tokens=special_tokens))
+        stretch = self._stretch
+        encodings = list(
+            encode([beginning(text, stretch) for text in texts], add_special_tokens=special_tokens)
+        )
+        short = [i for i, e in enumerate(encodings) if len(texts[i]) > stretch and not e.overflowing]
+        again = encode([texts[i] for i in short], add_special_tokens=special_tokens)
+        for i, encoding in zip(short, again, strict=True):
+            encodings[i] = encoding
+        return encodings
+
+
+def beginning(text: str, length: int) -> str:
+    """The first `length` characters of a text, or some fewer: no word is cut where words have an end."""
+    if len(text) <= length:
+        return text
+    space = max(text.rfind(" ", length // 2, length), text.rfind("\n", length // 2, length))
+    return text[: space if space >= 0 else length]
 
 
 def check_texts(texts: Sequence[str]) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from splade_engine.encoder.batching import length_sorted_batches
+from splade_engine.encoder.folders.hub import BUNDLED
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from tests.encoder.made import VOCABULARY
@@ -38,6 +40,65 @@ def test_truncation_side(mlm_folder: Path, tmp_path: Path) -> None:
 def test_lowercase_first(mlm_folder: Path) -> None:
     lower = TextTokenizer(mlm_folder, 48, lowercase=True)
     assert lower.encode_one("BADO")[0] == lower.encode_one("bado")[0]
+
+
+LONG = {
+    "words": "bado kime lulu nono " * 2000,
+    "no spaces": "bado" * 9000,
+    "one word, then words": "x" * 40_000 + " bado kime" * 300,
+    "white space": " " * 50_000 + "bado kime lulu",
+    "lines": "bado\nkime\n" * 5000,
+    "no letters": "\u6771\u4eac" * 20_000,
+    "accents": "b\u00e1d\u0301o \u0130ME " * 5000,
+    "long words": ("y" * 90 + " ") * 900,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_of_a_long_text_only_the_beginning_is_tokenized(mlm_folder: Path, name: str, lowercase: bool) -> None:
+    text = LONG[name]
+    tokenizer = TextTokenizer(mlm_folder, 16, lowercase=lowercase)
+    (ids,), cut = tokenizer.encode([text])
+    found = (ids.tolist(), cut, *tokenizer.encode_one(text), tokenizer.word_spans(text))
+    numbers = tokenizer.word_numbers([text])[0].tolist()
+    tokenizer._stretch = None
+    (ids,), cut = tokenizer.encode([text])
+    assert found == (ids.tolist(), cut, *tokenizer.encode_one(text), tokenizer.word_spans(text))
+    assert numbers == tokenizer.word_numbers([text])[0].tolist()
+
+
+def test_the_bundled_tokenizer_reads_long_texts_alike() -> None:
+    tokenizer = TextTokenizer(BUNDLED, 64)
+    rng = np.random.default_rng(3)
+    words = [
+        "harbour",
+        "d\u00e9j\u00e0",
+        "\u6771\u4eac",
+        "naïveté's",
+        "x" * 70,
+        "1999",
+        "\U0001f469\u200d\U0001f680",
+        "\n",
+        "\t",
+    ]
+    texts = [" ".join(rng.choice(words, 3000)) for _ in range(30)]
+    found, cut = tokenizer.encode(texts)
+    tokenizer._stretch = None
+    expected, n = tokenizer.encode(texts)
+    assert cut == n == 30
+    for a, b in zip(found, expected, strict=True):
+        assert a.tolist() == b.tolist()
+
+
+def test_a_text_of_10_mb_is_tokenized_at_once(mlm_folder: Path) -> None:
+    text = "bado kime lulu nono " * 500_000
+    tokenizer = TextTokenizer(mlm_folder, 256)
+    start = time.process_time()
+    tokenizer.encode([text])
+    tokenizer.encode_one(text)
+    tokenizer.word_spans(text)
+    assert time.process_time() - start < 1
 
 
 def test_saved_tokenizer_has_no_limit(mlm_folder: Path, tmp_path: Path) -> None:
