@@ -42,6 +42,7 @@ COMMANDS = (
     Command("tune", "Search your text", "Find the settings that reach a recall; store them in the index."),
     Command("bench", "Search your text", "Time searches of an index, with recall against exact search."),
     Command("serve", "Search your text", "Serve indexes over HTTP, with a page to search from."),
+    Command("mcp", "Search your text", "Serve an index to an agent, as tools (MCP)."),
     Command("train", "Train", "Train an encoder from a recipe, or fine-tune one."),
     Command("mine", "Train", "Find hard negatives for training pairs.", True),
     Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost.", True),

@@ -94,7 +94,7 @@ def run(
     serve(app, access, host=host, port=port, root_path=root_path, on_start=started)
 
 
-def require_extra() -> None:
+def require_extra(command: str = "serve") -> None:
     """Before anything is opened.
 
     Raises:
@@ -102,7 +102,7 @@ def require_extra() -> None:
     """
     for module in MODULES:
         if find_spec(module) is None:
-            raise MissingExtraError(f"serve needs {module}: pip install 'splade-engine[serve]'")
+            raise MissingExtraError(f"{command} needs {module}: pip install 'splade-engine[serve]'")
 
 
 def open_indexes(named: list[str], verify: str, device: str) -> list[ServedIndex]:

@@ -13,7 +13,7 @@ from splade_engine import __version__
 from splade_engine.collections.metadata import METADATA_JSON, RESERVED, metadata_of
 from splade_engine.engine.explain import explain as explained
 from splade_engine.server.models import ExplainRequest, SearchRequest
-from splade_engine.server.problems import not_found
+from splade_engine.server.problems import Problem, invalid, not_found, too_large
 from splade_engine.server.settings import Limits
 from splade_engine.server.snippets import snippet
 
@@ -29,6 +29,23 @@ SIMILAR_TERMS = 32  # a document's heaviest, which is what its neighbours share
 def stamp(name: str, engine: SearchEngine) -> dict[str, Any]:
     """Which index, and which generation of it, an answer was made from."""
     return {"index": name, "generation": engine.index.generation}
+
+
+def check_queries(limits: Limits, queries: Sequence[str], k: int) -> None:
+    """Refuse what is above the limits.
+
+    Raises:
+        Problem: 400 for no query, 413 for too many or too long ones, 422 for too large a k.
+    """
+    if not queries:
+        raise Problem(400, "Empty", "query: the list is empty")
+    if len(queries) > limits.batch:
+        raise too_large(f"query: {len(queries)} queries, at most {limits.batch} per request")
+    longest = max(map(len, queries))
+    if longest > limits.query_length:
+        raise too_large(f"query: {longest} characters, at most {limits.query_length}")
+    if k > limits.k:
+        raise invalid(f"k: at most {limits.k}, got {k}")
 
 
 def search(name: str, engine: SearchEngine, request: SearchRequest) -> dict[str, Any]:

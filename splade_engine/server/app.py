@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,19 +14,23 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.routing import Route as StarletteRoute
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.server import openapi
+from splade_engine.server.agents import agent_routes, agent_server
 from splade_engine.server.gate import Gate, problem_response
 from splade_engine.server.metrics import Metrics
 from splade_engine.server.page import Page
 from splade_engine.server.problems import ErrorType, Problem, broken, of_error
 from splade_engine.server.routes import ROUTES, Route
+from splade_engine.server.served import watched
 from splade_engine.server.settings import Access, Settings
 from splade_engine.server.work import DocumentQueue, SearchThreads
 
 if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
     from starlette.types import ASGIApp
 
     from splade_engine.engine import SearchEngine
@@ -48,6 +50,8 @@ class State:
     metrics: Metrics
     page: Page
     openapi: dict[str, Any]
+    # what serves agents at /mcp
+    agents: MCPServer | None = None
     closing: bool = False
     # what /fields says of each generation, as long as that is searched
     fields: WeakKeyDictionary[SearchEngine, dict[str, Any]] = field(default_factory=WeakKeyDictionary)
@@ -70,8 +74,12 @@ def create_app(indexes: Sequence[ServedIndex], settings: Settings | None = None)
     metrics = Metrics(list(indexes), threads, documents)
     documents.on_batch = metrics.batches.observe
     state = State(named, settings, threads, documents, metrics, Page(), openapi.document(ROUTES))
+    routes: list[BaseRoute] = [_mounted(state, route, path) for route in ROUTES for path in _paths(route)]
+    if settings.mcp:
+        state.agents = agent_server(named, settings.limits, threads.run)
+        routes += agent_routes(state.agents, settings.limits)
     app = Starlette(
-        routes=[_mounted(state, route, path) for route in ROUTES for path in _paths(route)],
+        routes=routes,
         exception_handlers={HTTPException: _unrouted},
         lifespan=lambda _: _lifespan(state),
     )
@@ -128,27 +136,16 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 
 @asynccontextmanager
 async def _lifespan(state: State) -> AsyncIterator[None]:
-    opener = ThreadPoolExecutor(1, thread_name_prefix="generations")
     async with AsyncExitStack() as stack:
-        watch = asyncio.create_task(_watch(state, opener))
-        stack.callback(opener.shutdown)
+        if state.agents is not None:
+            await stack.enter_async_context(state.agents.session_manager.run())
+        await stack.enter_async_context(watched(list(state.indexes.values()), state.settings.poll))
         stack.callback(state.threads.close)
         stack.push_async_callback(state.documents.close)
         try:
             yield
         finally:
             state.closing = True
-            watch.cancel()
-
-
-async def _watch(state: State, opener: ThreadPoolExecutor) -> None:
-    """Open new generations while the old ones are searched."""
-    loop = asyncio.get_running_loop()
-    while True:
-        await asyncio.sleep(state.settings.poll)
-        for served in state.indexes.values():
-            if served.is_stale() and await loop.run_in_executor(opener, served.refresh):
-                logger.info("%s: generation %d", served.name, served.current.index.generation)
 
 
 def _with_cors(app: ASGIApp, access: Access) -> ASGIApp:

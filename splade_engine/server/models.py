@@ -41,16 +41,19 @@ class SearchRequest(Request):
     """One query, or several that are searched in the same way."""
 
     query: Query | list[Query]
-    k: int = Field(10, ge=1, description="Number of hits.")
+    k: int = Field(default=10, ge=1, description="Number of hits.")
     where: Where | None = None
-    accuracy: float | None = Field(None, gt=0, le=1, description="Share of the true top k to find.")
-    exact: bool = Field(False, description="The true top k, whatever it costs.")
-    explain: bool = Field(False, description="Say why each document was found.")
+    accuracy: float | None = Field(default=None, gt=0, le=1, description="Share of the true top k to find.")
+    exact: bool = Field(default=False, description="The true top k, whatever it costs.")
+    explain: bool = Field(default=False, description="Say why each document was found.")
     snippet: int | None = Field(
-        None, ge=20, le=10_000, description="Characters of text around the matches, in place of all of it."
+        default=None,
+        ge=20,
+        le=10_000,
+        description="Characters around the matches, in place of the text.",
     )
     fields: list[str] | None = Field(
-        None, description="Of title, text and the metadata fields, those to return; default: all."
+        default=None, description="Of title, text and the metadata fields, those to return; default: all."
     )
 
     @property
@@ -68,9 +71,9 @@ class ExplainRequest(Request):
 
     query: Query
     id: Text = Field(description="Of the document.")
-    k: int = Field(10, ge=1, description="Number of hits of the search that is asked about.")
+    k: int = Field(default=10, ge=1, description="Number of hits of the search that is asked about.")
     where: Where | None = None
-    accuracy: float | None = Field(None, gt=0, le=1)
+    accuracy: float | None = Field(default=None, gt=0, le=1)
     exact: bool = False
 
     def options(self) -> dict[str, Any]:
@@ -90,12 +93,12 @@ class EmbedSparseRequest(Request):
     """As text-embeddings-inference has it."""
 
     inputs: Text | list[Text] = Field(description="One text or several.")
-    truncate: bool | None = Field(None, description="Longer texts are cut in any case (auto_truncate).")
+    truncate: bool | None = Field(default=None, description="Texts are cut in any case (auto_truncate).")
     truncation_direction: Literal["left", "right", "Left", "Right"] | None = Field(
-        None, description="Only right."
+        default=None, description="Only right."
     )
     prompt_name: Literal["query", "document"] | None = Field(
-        None, description='"query" encodes as a search does, anything else as a document.'
+        default=None, description='"query" encodes as a search does, anything else as a document.'
     )
 
 
@@ -228,7 +231,7 @@ class FieldModel(BaseModel):
 
     name: str
     type: str
-    values: list[tuple[str | bool, int]] | None = Field(None, description="Most frequent values and counts.")
+    values: list[tuple[str | bool, int]] | None = Field(default=None, description="Frequent values, counts.")
     least: float | None = None
     most: float | None = None
 

@@ -68,7 +68,7 @@ async def search(state: State, request: Request) -> Response:
     """POST /search."""
     limits = state.settings.limits
     asked = await bodies.read(request, models.SearchRequest, limits.body, limits.seconds)
-    _check_queries(state, asked.queries, asked.k)
+    answers.check_queries(limits, asked.queries, asked.k)
     served = _index(state, request)
 
     def call() -> Response:
@@ -85,7 +85,7 @@ async def explain(state: State, request: Request) -> Response:
     """POST /explain."""
     limits = state.settings.limits
     asked = await bodies.read(request, models.ExplainRequest, limits.body, limits.seconds)
-    _check_queries(state, [asked.query], asked.k)
+    answers.check_queries(limits, [asked.query], asked.k)
     return await _answered(state, request, lambda name, engine: answers.explain(name, engine, asked))
 
 
@@ -173,7 +173,7 @@ async def embed_sparse(state: State, request: Request) -> Response:
         raise invalid("truncation_direction: only right")
     served = _index(state, request)
     if asked.prompt_name == "query":
-        _check_queries(state, texts, 1)
+        answers.check_queries(limits, texts, 1)
         engine = served.current
         return await state.threads.run(lambda: bodies.answer(answers.embedded(engine.encode_queries(texts))))
     vectors = await state.documents.encode(served, texts)
@@ -318,19 +318,6 @@ def _index(state: State, request: Request) -> ServedIndex:
 def _note(request: Request, served: ServedIndex, engine: SearchEngine) -> None:
     """For the log."""
     request.scope["state"] |= {"index": served.name, "generation": engine.index.generation}
-
-
-def _check_queries(state: State, queries: list[str], k: int) -> None:
-    limits = state.settings.limits
-    if not queries:
-        raise Problem(400, "Empty", "query: the list is empty")
-    if len(queries) > limits.batch:
-        raise too_large(f"query: {len(queries)} queries, at most {limits.batch} per request")
-    longest = max(map(len, queries))
-    if longest > limits.query_length:
-        raise too_large(f"query: {longest} characters, at most {limits.query_length}")
-    if k > limits.k:
-        raise invalid(f"k: at most {limits.k}, got {k}")
 
 
 def _check_write(state: State) -> None:

@@ -4,9 +4,12 @@ end; a new generation is opened beside it and takes its place in one assignment.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -145,6 +148,27 @@ class ServedIndex:
         except OSError:  # between two folders of a swap, or gone
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+@asynccontextmanager
+async def watched(indexes: Sequence[ServedIndex], seconds: float = 0.5) -> AsyncIterator[None]:
+    """Look every `seconds` for new generations, and open them in a thread while the old ones are searched."""
+    opener = ThreadPoolExecutor(1, thread_name_prefix="generations")
+    watch = asyncio.create_task(_watch(indexes, seconds, opener))
+    try:
+        yield
+    finally:
+        watch.cancel()
+        opener.shutdown()
+
+
+async def _watch(indexes: Sequence[ServedIndex], seconds: float, opener: ThreadPoolExecutor) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(seconds)
+        for served in indexes:
+            if served.is_stale() and await loop.run_in_executor(opener, served.refresh):
+                logger.info("%s: generation %d", served.name, served.current.index.generation)
 
 
 def _pinned(engine: SearchEngine, index: SparseIndex) -> SearchEngine:

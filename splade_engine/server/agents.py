@@ -1,0 +1,161 @@
+"""For agents: an MCP server (Model Context Protocol) with four tools that only read.
+
+The same tools over standard input and output (`splade-engine mcp`) and over HTTP (`/mcp` of `splade-engine
+serve`). A tool that cannot answer says why in one line, as the routes do.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from splade_engine import __version__
+from splade_engine.errors import SpladeEngineError
+from splade_engine.server import answers
+from splade_engine.server.models import ExplainRequest, SearchRequest
+from splade_engine.server.problems import Problem, not_found, of_error
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from splade_engine.engine import SearchEngine
+    from splade_engine.server.served import ServedIndex
+    from splade_engine.server.settings import Limits
+
+PATH = "/mcp"
+SNIPPET = 600  # characters of a hit: about a paragraph, so that ten hits stay a page
+Result = TypeVar("Result")
+Run = Callable[[Callable[[], dict[str, Any]]], Awaitable[dict[str, Any]]]
+
+_READS = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+_INSTRUCTIONS = (
+    "Search a collection of documents. Ask in plain words, in a sentence or a few terms: documents "
+    "are found by meaning and by words. `search` returns the best documents with the passage that "
+    "fits; `get` reads one in full; `explain` says which terms made a document match, or why it is "
+    "not among the hits; `info` says what is indexed and which metadata fields can be filtered."
+)
+
+Index = Annotated[str | None, Field(description="Name of the index; default: the first. `info` lists them.")]
+Query = Annotated[str, Field(description="What to look for, in plain words.")]
+Id = Annotated[str, Field(description="Id of a document, as `search` gives it.")]
+Where = Annotated[
+    str | None, Field(description="Filter on metadata, e.g. \"year >= 1990 and lang in ['en', 'de']\".")
+]
+K = Annotated[int, Field(ge=1, description="Number of hits.")]
+
+
+def agent_server(indexes: Mapping[str, ServedIndex], limits: Limits, run: Run) -> MCPServer:
+    """An MCP server over these indexes.
+
+    Args:
+        indexes: by name; the first answers where a call names none.
+        limits: the same as for requests over HTTP.
+        run: does a call in a thread, and refuses when there is no room.
+    """
+    server = MCPServer("splade-engine", version=__version__, instructions=_INSTRUCTIONS)
+    tool = functools.partial(server.tool, annotations=_READS, structured_output=True)
+
+    async def answered(
+        index: str | None, read: Callable[[str, SearchEngine], dict[str, Any]]
+    ) -> dict[str, Any]:
+        served = next(iter(indexes.values())) if index is None else indexes.get(index)
+        try:
+            if served is None:
+                raise not_found(f"no index {index!r}; there are {', '.join(indexes)}")
+            found = served
+            return await run(lambda: read(found.name, found.current))
+        except Problem as problem:
+            raise ToolError(problem.message) from None
+        except SpladeEngineError as error:
+            assert served is not None
+            raise ToolError(of_error(error, str(served.path), served.name).message) from None
+
+    @tool()
+    async def search(
+        query: Query, k: K = 5, where: Where = None, exact: bool = False, index: Index = None
+    ) -> dict[str, Any]:
+        """The best documents for a query: id, title, score, metadata and the passage that fits best."""
+
+        def read(name: str, engine: SearchEngine) -> dict[str, Any]:
+            answers.check_queries(limits, [query], k)
+            asked = SearchRequest(query=query, k=k, where=where, exact=exact, snippet=SNIPPET)
+            found = answers.search(name, engine, asked)
+            return {**found, "hits": [_short(hit) for hit in found["hits"]]}
+
+        return await answered(index, read)
+
+    @tool()
+    async def get(id: Id, index: Index = None) -> dict[str, Any]:
+        """A document in full, with the ids of those before and after it and of those most like it."""
+        return await answered(
+            index, lambda name, engine: answers.document(name, engine, id, neighbours=1, similar=3)
+        )
+
+    @tool()
+    async def explain(query: Query, id: Id, where: Where = None, index: Index = None) -> dict[str, Any]:
+        """Why a document is, or is not, found by a query: its rank, the shared terms and their weights."""
+
+        def read(name: str, engine: SearchEngine) -> dict[str, Any]:
+            answers.check_queries(limits, [query], 1)
+            why = answers.explain(name, engine, ExplainRequest(query=query, id=id, where=where))
+            return {key: value for key, value in why.items() if not key.endswith("_spans")}
+
+        return await answered(index, read)
+
+    @tool()
+    async def info(index: Index = None) -> dict[str, Any]:
+        """What is indexed: documents, encoder, metadata fields with frequent values, names of all indexes."""
+
+        def read(name: str, engine: SearchEngine) -> dict[str, Any]:
+            held = answers.info(name, engine, limits)
+            kept = ("index", "generation", "documents", "model_id", "version")
+            fields = answers.fields(name, engine)["fields"]
+            return {**{key: held[key] for key in kept}, "fields": fields, "indexes": list(indexes)}
+
+        return await answered(index, read)
+
+    return server
+
+
+def _short(hit: Mapping[str, Any]) -> dict[str, Any]:
+    snippet = hit["snippet"]
+    before, behind = ("... " if snippet["cut"][0] else ""), (" ..." if snippet["cut"][1] else "")
+    kept = {name: hit[name] for name in ("rank", "id", "score", "title", "metadata")}
+    return {**kept, "text": f"{before}{snippet['text']}{behind}"}
+
+
+def agent_routes(server: MCPServer, limits: Limits) -> list[BaseRoute]:
+    """The route of MCP over HTTP. Every request stands for itself, so that replicas need no common memory.
+
+    Host names and keys are checked for all routes alike, by the gate.
+    """
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        stateless_http=True,
+        json_response=True,
+        max_request_body_size=limits.body,
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+    for route in app.routes:
+        route.app = _labelled(route.app)  # type: ignore[attr-defined]
+    return list(app.routes)
+
+
+def _labelled(app: ASGIApp) -> ASGIApp:
+    """For metrics and log."""
+
+    async def labelled(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["route"] = PATH
+        await app(scope, receive, send)
+
+    return labelled

@@ -1,0 +1,147 @@
+"""The tools, called by the real client of package mcp: in this process, over HTTP, and over stdio."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+
+pytest.importorskip("mcp", reason="the extra serve is not installed")
+
+from mcp import StdioServerParameters
+from mcp.client import Client
+
+from splade_engine.server import Access, Limits, Settings, create_app
+from splade_engine.server.agents import agent_server
+from tests.server.conftest import RECORDS
+from tests.server.running import Running
+
+COMMAND = """
+from tests.fake_encoder import FakeEncoder
+import splade_engine.encoder as encoder
+from splade_engine.cli import main
+encoder.SparseEncoder.load = lambda *a, **o: FakeEncoder()
+main()
+"""
+
+
+@pytest.fixture(params=["memory", "http", "stdio"])
+def connect(request, served, folder):
+    """A function that opens a client; the same tests hold for every way to the server."""
+
+    @asynccontextmanager
+    async def open_client():
+        if request.param == "memory":
+            async with Client(agent_server({"ix": served}, Limits(), _at_once)) as client:
+                yield client
+        elif request.param == "http":
+            running = Running(create_app([served], Settings(Limits(threads=2))))
+            try:
+                async with Client(f"{running.url}mcp") as client:
+                    yield client
+            finally:
+                await asyncio.to_thread(running.stop)
+        else:
+            command = StdioServerParameters(command=sys.executable, args=["-c", COMMAND, "mcp", str(folder)])
+            async with Client(command) as client:
+                yield client
+
+    return open_client
+
+
+async def _at_once(call):
+    return call()
+
+
+def run(connect, *calls):
+    async def all_of_them():
+        async with connect() as client:
+            return [await call(client) for call in calls]
+
+    return asyncio.run(asyncio.wait_for(all_of_them(), 90))
+
+
+def call(name, **arguments):
+    return lambda client: client.call_tool(name, arguments)
+
+
+def test_every_tool(connect, served):
+    tools, found, one, why, about = run(
+        connect,
+        lambda client: client.list_tools(),
+        call("search", query="sea wind", k=2),
+        call("get", id="bread"),
+        call("explain", query="sea", id="bread"),
+        call("info"),
+    )
+    assert [tool.name for tool in tools.tools] == ["search", "get", "explain", "info"]
+    assert all(tool.annotations.read_only_hint and tool.description for tool in tools.tools)
+    hits = found.structured_content["hits"]
+    assert [(h["id"], h["score"]) for h in hits] == [
+        (h.id, h.score) for h in served.current.search("sea wind", 2)
+    ]
+    assert hits[0]["text"] == RECORDS[3]["text"]
+    assert found.structured_content["generation"] == 1
+    assert one.structured_content["text"] == "Bread needs yeast and flour."
+    assert one.structured_content["before"] == [{"id": "tides", "title": "Tides"}]
+    assert why.structured_content["reason"] == "no shared term"
+    assert about.structured_content["documents"] == 4
+    assert about.structured_content["indexes"] == ["ix"]
+    assert {field["name"] for field in about.structured_content["fields"]} == {"year", "lang"}
+
+
+def test_what_cannot_be_answered_says_why(connect):
+    missing, where, large, index, kind = run(
+        connect,
+        call("get", id="nobody"),
+        call("search", query="sea", where="nope = 1"),
+        call("search", query="sea", k=5000),
+        call("search", query="sea", index="other"),
+        call("search", query=5),
+    )
+    for answer, told in (
+        (missing, "no document with id 'nobody'"),
+        (where, "no column 'nope'"),
+        (large, "k: at most 1000, got 5000"),
+        (index, "no index 'other'; there are ix"),
+        (kind, "query"),
+    ):
+        assert answer.is_error
+        assert told in answer.content[0].text
+        assert "Traceback" not in answer.content[0].text
+
+
+def test_filters_and_new_generations(served):
+    async def ask():
+        async with Client(agent_server({"ix": served}, Limits(), _at_once)) as client:
+            first = await client.call_tool("search", {"query": "sea wind", "where": "lang = 'en'"})
+            served.delete(["ship"])
+            return first, await client.call_tool("search", {"query": "sea wind", "where": "lang = 'en'"})
+
+    first, then = asyncio.run(ask())
+    assert {hit["id"] for hit in first.structured_content["hits"]} == {"ship", "tides"}
+    assert [hit["id"] for hit in then.structured_content["hits"]] == ["tides"]
+    assert then.structured_content["generation"] == 2
+
+
+def test_over_http_a_key_and_the_host_are_asked_for_as_everywhere(serving):
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    headers = {"accept": "application/json, text/event-stream"}
+    with serving(keys=("a-key-of-sixteen-chars",)) as client:
+        assert client.post("/mcp", json=ping, headers=headers).status_code == 401
+        allowed = {**headers, "authorization": "Bearer a-key-of-sixteen-chars"}
+        assert client.post("/mcp", json=ping, headers=allowed).status_code == 200
+        text = client.get("/metrics", headers=allowed).text
+        assert 'splade_engine_requests_total{method="POST",route="/mcp",status="200"} 1.0' in text
+    with serving() as client:
+        assert client.post("/mcp", json=ping, headers={**headers, "host": "evil.example"}).status_code == 421
+
+
+def test_it_can_be_left_out(served):
+    from starlette.testclient import TestClient
+
+    app = create_app([served], Settings(Limits(), Access(), mcp=False))
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        assert client.post("/mcp", json={}).status_code == 404
