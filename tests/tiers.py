@@ -63,6 +63,8 @@ TIERS = (
     Tier("resumed", "kill -9 of encoding and building", 50, "crash.resume:killed_and_resumed"),
     Tier("readers", "readers during republishing", 2_000, "crash.kills:readers_during_writes"),
     Tier("races", "writers race", 200, "crash.kills:races"),
+    Tier("writers", "4 writers at once, killed: a serial replay", 1_200, "crash.writers:contended"),
+    Tier("unlocked", "self-check: writers without a lock", 20, "crash.writers:without_the_lock"),
     # the same answers, for ever
     Tier("same_bytes", "same bytes from every build", 10, "crash.soak:same_bytes"),
     Tier("threads", "8 threads, queries each", 6_000, "crash.kills:threads"),

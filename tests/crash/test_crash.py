@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.crash import faults, kills, powerloss, resume
+from tests.crash import faults, kills, powerloss, resume, writers
 
 SEED = 20261121
 
@@ -35,6 +35,16 @@ def test_a_full_disk() -> None:
 
 def test_writers_race() -> None:
     kills.races(40, SEED).checked()
+
+
+def test_writers_at_once_lose_nothing() -> None:
+    tally = writers.contended(40, SEED).checked()
+    assert tally.outcomes["success"] > 20
+    assert tally.outcomes["locked"] > 5
+
+
+def test_without_the_lock_losses_are_seen() -> None:
+    writers.without_the_lock(20, SEED).checked()
 
 
 def test_readers_never_see_a_mixture() -> None:
