@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splade_engine.index import jit
+from splade_engine.index.kernels import cache, dtypes, jit
 
 PROGRAM = """
 import numpy as np
@@ -16,7 +16,7 @@ from splade_engine.index.kernels.build import count_terms
 counts = np.zeros(3, np.int64)
 terms = np.array([2, 0, 2], np.int32)
 terms.flags.writeable = False
-count_terms(terms, counts)
+count_terms(terms=terms, counts=counts)
 assert counts.tolist() == [1, 0, 2]
 """
 
@@ -37,7 +37,7 @@ def test_processes_that_start_cold_at_once_share_one_cache(tmp_path):
     for process in [start(tmp_path) for _ in range(4)]:
         finish(process)
     (folder,) = tmp_path.iterdir()
-    assert folder.name == f"kernels-{jit.cache_key()}"
+    assert folder.name == f"kernels-{cache.cache_key()}"
     assert len(list(folder.glob("*.nbc"))) == 1
     assert not list(folder.glob("*.tmp*"))
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -62,26 +62,27 @@ def test_where_no_cache_can_be_kept_kernels_are_compiled_in_memory(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no file owners on this system")
 def test_a_cache_that_others_may_write_is_not_used(tmp_path):
-    folder = tmp_path / f"kernels-{jit.cache_key()}"
+    folder = tmp_path / f"kernels-{cache.cache_key()}"
     folder.mkdir()
     folder.chmod(0o777)
     assert "can be written by others" in finish(start(tmp_path, LOGGED))
     assert not list(folder.iterdir())
 
 
-def test_signatures_are_read_only_unless_marked():
-    read, written, scalar, table = (jit._argument(t) for t in ("u2[]", "u2[]!", "i8", "f4[,]!"))
+def test_annotations_become_signatures():
+    read, written, table = (dtypes.choices(hint)[0] for hint in (dtypes.u2_r, dtypes.u2_w, dtypes.f4_2d_w))
     assert (read.mutable, written.mutable, table.ndim) == (False, True, 2)
-    assert str(scalar) == "int64"
+    assert [str(choice) for choice in dtypes.choices(dtypes.i8)] == ["int64"]
+    assert len(dtypes.choices(dtypes.u1_r | dtypes.u2_r)) == 2
 
 
-def test_a_kernel_compiles_the_variant_that_is_asked_for():
-    @jit.kernel("f4[] f4[]!", "f8[] f8[]!")
-    def double(values, out):
+def test_a_kernel_compiles_the_variant_that_it_meets():
+    @jit.kernel
+    def double(values: dtypes.f4_r | dtypes.f8_r, out: dtypes.f4_w | dtypes.f8_w) -> None:
         for i in range(len(values)):
             out[i] = 2 * values[i]
 
     out = np.zeros(2)
-    double[1](np.array([1.0, 2.0]), out)
+    double(values=np.array([1.0, 2.0]), out=out)
     assert out.tolist() == [2.0, 4.0]
-    assert double._compiled[0] is None
+    assert len(double._variants) == 1

@@ -1,38 +1,36 @@
 """Walking the lists of one window: upper bounds of scores, in 16 bits, added up in an array that stays in
 cache.
 
-Arrays are indexed by uint64, never sliced: numba then neither checks for wrap-around nor counts references
-(atomic operations, 36 ns for each list of each window).
+Arrays are indexed by uint64: numba then does not check for wrap-around.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from splade_engine.index.jit import inlined, prefetch
 from splade_engine.index.kernels.blocks import BLOCK, any_reaches, clear
+from splade_engine.index.kernels.dtypes import i8, u2, u2_w
+from splade_engine.index.kernels.groups import Candidates, Lists
+from splade_engine.index.kernels.jit import helper, prefetch
 
 
-@inlined
-def add_whole_list(begin: Any, end: Any, multiplier: Any, docs: Any, codes: Any, bounds: Any) -> None:
-    """Add the bound of every entry of begin..end-1."""
-    for j in range(np.uint64(begin), np.uint64(end)):
+@helper
+def add_whole_list(lists: Lists, at: i8, multiplier: i8, bounds: u2_w) -> None:
+    """Add the bound of every entry of list part `at`."""
+    docs, codes = lists.docs, lists.codes
+    for j in range(np.uint64(lists.offsets[at]), np.uint64(lists.offsets[at + 1])):
         d = np.uint64(docs[j])
         bounds[d] += np.uint16((multiplier * np.int64(codes[j]) + 255) >> 8)
 
 
-@inlined
-def add_heavy_entries(
-    begin: Any, end: Any, lowest: Any, multiplier: Any, docs: Any, codes: Any, bounds: Any
-) -> Any:
-    """Add the bounds of the entries from `begin` on down to the code `lowest`; returns where they end.
+@helper
+def add_heavy_entries(lists: Lists, at: i8, lowest: i8, multiplier: i8, bounds: u2_w) -> i8:
+    """Add the bounds of the entries of list part `at` down to the code `lowest`; returns where they end.
 
     Codes fall: where the last of eight is heavy enough, so are the seven before.
     """
-    j = np.uint64(begin)
-    stop = np.uint64(end)
+    docs, codes = lists.docs, lists.codes
+    j, stop = np.uint64(lists.offsets[at]), np.uint64(lists.offsets[at + 1])
     while j + np.uint64(8) <= stop and np.int64(codes[j + np.uint64(7)]) >= lowest:
         for i in range(8):
             d = np.uint64(docs[j + np.uint64(i)])
@@ -45,64 +43,61 @@ def add_heavy_entries(
         d = np.uint64(docs[j])
         bounds[d] += np.uint16((multiplier * code + 255) >> 8)
         j += np.uint64(1)
-    return np.int64(j)
+    return int(np.int64(j))
 
 
-@inlined
+@helper
 def take_touched(
-    begin: Any,
-    end: Any,
-    docs: Any,
-    bounds: Any,
-    threshold: Any,
-    base: Any,
-    count: Any,
-    slots: Any,
-    values: Any,
-) -> Any:
-    """Clear the bounds of begin..end-1's documents; append those >= `threshold`. Returns the count."""
-    for j in range(np.uint64(begin), np.uint64(end)):
+    lists: Lists, at: i8, end: i8, bounds: u2_w, threshold: u2, base: i8, found: Candidates, count: i8
+) -> i8:
+    """Clear the bounds of the documents from the beginning of list part `at` to entry `end`.
+
+    Those of at least `threshold` are appended to the `count` candidates found; returns the new count.
+    """
+    docs = lists.docs
+    for j in range(np.uint64(lists.offsets[at]), np.uint64(end)):
         d = np.uint64(docs[j])
         bound = bounds[d]
         bounds[d] = np.uint16(0)
         if bound >= threshold:
-            slots[count] = base + np.int64(d)
-            values[count] = bound
+            found.docs[count] = base + np.int64(d)
+            found.bounds[count] = bound
             count += 1
     return count
 
 
-@inlined
-def take_all(n: Any, bounds: Any, threshold: Any, base: Any, slots: Any, values: Any) -> Any:
-    """Clear bounds[:n]; write those of at least `threshold` to (slots, values). Returns how many.
+@helper
+def take_all(n: i8, bounds: u2_w, threshold: u2, base: i8, found: Candidates) -> i8:
+    """Clear bounds[:n]; write those of at least `threshold` to `found`. Returns how many.
 
     The length of bounds is a multiple of BLOCK.
     """
-    count = np.int64(0)
+    docs, values = found.docs, found.bounds
+    count = 0
     for begin in range(0, n, BLOCK):
         if any_reaches(bounds, begin, threshold):
             for j in range(np.uint64(begin), np.uint64(begin + BLOCK)):
                 if bounds[j] >= threshold:
-                    slots[count] = base + np.int64(j)
+                    docs[count] = base + np.int64(j)
                     values[count] = bounds[j]
                     count += 1
         clear(bounds, begin)
     return count
 
 
-@inlined
-def prefetch_entries(begin: Any, end: Any, docs: Any, codes: Any) -> None:
+@helper
+def prefetch_entries(lists: Lists, begin: i8, end: i8) -> None:
     """Ask for the cache lines of list entries begin..end-1."""
     for j in range(begin, end, 32):
-        prefetch(docs, j)
+        prefetch(lists.docs, j)
     for j in range(begin, end, 64):
-        prefetch(codes, j)
+        prefetch(lists.codes, j)
 
 
-@inlined
-def nth_largest(values: Any, n: Any, rank: Any) -> Any:
+@helper
+def nth_largest(values: u2_w, n: i8, rank: i8) -> u2:
     """The rank-th largest (from 1) of values[:n], which are reordered: Hoare's selection, median of three."""
-    low, high = np.int64(0), np.int64(n - 1)
+    low, high = 0, n - 1
     k = rank - 1
     while low < high:
         a, b, c = values[low], values[(low + high) >> 1], values[high]
@@ -122,32 +117,33 @@ def nth_largest(values: Any, n: Any, rank: Any) -> Any:
         elif k >= i:
             low = i
         else:
-            return values[k]
-    return values[low]
+            return np.uint16(values[k])
+    return np.uint16(values[low])
 
 
-@inlined
-def keep_largest(count: Any, wanted: Any, slots: Any, values: Any, work: Any) -> Any:
-    """Keep the `wanted` largest candidates, earlier ones among equals; returns the smallest value kept."""
+@helper
+def keep_largest(found: Candidates, count: i8, wanted: i8) -> u2:
+    """Keep the `wanted` of the largest bounds, earlier ones among equals; returns the smallest bound kept."""
+    docs, values, work = found.docs, found.bounds, found.work
     for i in range(count):
         work[i] = values[i]
-    smallest = nth_largest(work, count, wanted)
-    ties = np.int64(wanted)
+    smallest = nth_largest(work, n=count, rank=wanted)
+    ties = wanted
     for i in range(count):
         if values[i] > smallest:
             ties -= 1
-    kept = np.int64(0)
+    kept = 0
     for i in range(count):
         value = values[i]
         if value > smallest or (value == smallest and ties > 0):
             if value == smallest:
                 ties -= 1
-            slots[kept], values[kept] = slots[i], value
+            docs[kept], values[kept] = docs[i], value
             kept += 1
     return smallest
 
 
-@inlined
-def next_bound(bound: Any) -> Any:
+@helper
+def next_bound(bound: u2) -> u2:
     """The smallest bound above this one, or the largest that there is."""
     return np.uint16(bound + 1) if bound < 65535 else bound

@@ -6,58 +6,46 @@ A loop over 64 bounds was at the compiler's mercy: inside `take_all` it stayed s
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 
-from splade_engine.index.jit import numba
-
-intrinsic: Any = importlib.import_module("numba.extending").intrinsic
+from splade_engine.index.kernels.dtypes import b1, i8, u2, u2_r, u2_w
+from splade_engine.index.kernels.jit import instruction
 
 BLOCK = 64
+_VECTOR = ir.VectorType(ir.IntType(16), BLOCK)
 
-if numba.config.DISABLE_JIT:
 
-    def any_reaches(bounds: Any, at: Any, threshold: Any) -> Any:
-        """Whether one of bounds[at:at + BLOCK] (uint16) is at least `threshold`."""
-        return bool((bounds[at : at + BLOCK] >= threshold).any())
+def _pointer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    view = context.make_array(signature.args[0])(context, builder, args[0])
+    return builder.bitcast(builder.gep(view.data, [args[1]]), _VECTOR.as_pointer())
 
-    def clear(bounds: Any, at: Any) -> None:
-        """Set bounds[at:at + BLOCK] to zero."""
-        bounds[at : at + BLOCK] = np.uint16(0)
 
-else:
-    _VECTOR = ir.VectorType(ir.IntType(16), BLOCK)
+def _compare(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    values = builder.load(_pointer(context, builder, signature, args), align=2)
+    anything, first = ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    one = builder.insert_element(anything, args[2], first)
+    same = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
+    reached = builder.icmp_unsigned(">=", values, builder.shuffle_vector(one, anything, same))
+    bits = builder.bitcast(reached, ir.IntType(BLOCK))
+    return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(BLOCK), 0))
 
-    def _pointer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        view = context.make_array(signature.args[0])(context, builder, args[0])
-        return builder.bitcast(builder.gep(view.data, [args[1]]), _VECTOR.as_pointer())
 
-    @intrinsic
-    def any_reaches(typing_context: Any, bounds: Any, at: Any, threshold: Any) -> Any:
-        """Whether one of bounds[at:at + BLOCK] (uint16) is at least `threshold`."""
+def _store_zeros(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    zeros = ir.Constant(_VECTOR, [0] * BLOCK)
+    builder.store(zeros, _pointer(context, builder, signature, args), align=2)
+    return context.get_dummy_value()
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            values = builder.load(_pointer(context, builder, signature, args), align=2)
-            anything, first = ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.IntType(32), 0)
-            one = builder.insert_element(anything, args[2], first)
-            same = ir.Constant(ir.VectorType(ir.IntType(32), BLOCK), [0] * BLOCK)
-            reached = builder.icmp_unsigned(">=", values, builder.shuffle_vector(one, anything, same))
-            bits = builder.bitcast(reached, ir.IntType(BLOCK))
-            return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(BLOCK), 0))
 
-        return types.boolean(bounds, types.intp, types.uint16), codegen
+@instruction(_compare)
+def any_reaches(bounds: u2_r, at: i8, threshold: u2) -> b1:
+    """Whether one of bounds[at:at + BLOCK] is at least `threshold`."""
+    return bool((bounds[at : at + BLOCK] >= threshold).any())
 
-    @intrinsic
-    def clear(typing_context: Any, bounds: Any, at: Any) -> Any:
-        """Set bounds[at:at + BLOCK] to zero."""
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            zeros = ir.Constant(_VECTOR, [0] * BLOCK)
-            builder.store(zeros, _pointer(context, builder, signature, args), align=2)
-            return context.get_dummy_value()
-
-        return types.void(bounds, types.intp), codegen
+@instruction(_store_zeros)
+def clear(bounds: u2_w, at: i8) -> None:
+    """Set bounds[at:at + BLOCK] to zero."""
+    bounds[at : at + BLOCK] = np.uint16(0)

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from splade_engine.index.jit import kernel
+from splade_engine.index.kernels.dtypes import (
+    f4_r,
+    f4_w,
+    i4_r,
+    i8,
+    i8_r,
+    i8_w,
+    u1_r,
+    u1_w,
+    u2_r,
+    u2_w,
+    u4_r,
+    u4_w,
+)
+from splade_engine.index.kernels.jit import kernel
 from splade_engine.index.kernels.score import scale_of, widen
-from splade_engine.index.segment.row_kinds import LARGEST_CODE, SCALE_BITS, SMALLEST_SCALE, WEIGHT_KINDS
-
-# types of the rows while lists are made of them: their term numbers are not split yet
-VARIANTS = [(t, kind.kernel_type) for t in ("u2", "u4") for kind in WEIGHT_KINDS]
+from splade_engine.index.segment.row_kinds import LARGEST_CODE, SCALE_BITS, SMALLEST_SCALE
 
 
-@kernel("i4[] i8[]!")
-def count_terms(terms: Any, counts: Any) -> None:
+@kernel
+def count_terms(terms: i4_r, counts: i8_w) -> None:
     """Add the number of entries of every term to `counts`."""
     for j in range(len(terms)):
         counts[np.uint64(terms[j])] += 1
 
 
-@kernel("i4[] u4[] u2[]!", "i4[] u4[] u4[]!")
-def number_terms(terms: Any, number_of: Any, out: Any) -> None:
+@kernel
+def number_terms(terms: i4_r, number_of: u4_r, out: u2_w | u4_w) -> None:
     """Translate term ids to the segment's own numbers."""
     for j in range(len(terms)):
         out[np.uint64(j)] = number_of[np.uint64(terms[j])]
 
 
-@kernel("i8 i8 i8[] f4[] u1[]! f4[]!")
-def quantise_rows(first: Any, last: Any, offsets: Any, weights: Any, codes: Any, scales: Any) -> None:
+@kernel
+def quantise_rows(first: i8, last: i8, offsets: i8_r, weights: f4_r, codes: u1_w, scales: f4_w) -> None:
     """Weights of the rows first..last-1 as the nearest code * scale, code 1 to 255.
 
     A scale depends on its row alone: a 255th of the largest weight, cut to 16 bits. So code * scale is exact
@@ -45,19 +54,19 @@ def quantise_rows(first: Any, last: Any, offsets: Any, weights: Any, codes: Any,
         scales[d] = scale
         for j in range(begin, end):
             code = np.int64(weights[j] / scale + np.float32(0.5))
-            codes[j] = min(max(code, 1), 255)
+            codes[j] = min(max(int(code), 1), 255)
 
 
-@kernel(*[f"i8 i8 i8[] {t}[] {w}[] f4[] i8[]! f4[]!" for t, w in VARIANTS])
+@kernel
 def count_window(
-    first: Any,
-    last: Any,
-    offsets: Any,
-    terms: Any,
-    weights: Any,
-    row_scales: Any,
-    counts: Any,
-    largest: Any,
+    first: i8,
+    last: i8,
+    offsets: i8_r,
+    terms: u2_r | u4_r,
+    weights: u1_r | u2_r | f4_r,
+    row_scales: f4_r,
+    counts: i8_w,
+    largest: f4_w,
 ) -> None:
     """Count the entries of every term in rows first..last-1; raise `largest` to their greatest weight."""
     for d in range(first, last):
@@ -65,22 +74,22 @@ def count_window(
         for j in range(np.uint64(offsets[d]), np.uint64(offsets[d + 1])):
             t = np.uint64(terms[j])
             counts[t] += 1
-            w = widen(weights[j], row_scale)
+            w = widen(weights, j, row_scale)
             if w > largest[t]:
                 largest[t] = w
 
 
-@kernel(*[f"i8 i8 i8[] {t}[] {w}[] f4[] f4[] u1[]! i8[]!" for t, w in VARIANTS])
+@kernel
 def encode_window(
-    first: Any,
-    last: Any,
-    offsets: Any,
-    terms: Any,
-    weights: Any,
-    row_scales: Any,
-    scales: Any,
-    codes: Any,
-    counts: Any,
+    first: i8,
+    last: i8,
+    offsets: i8_r,
+    terms: u2_r | u4_r,
+    weights: u1_r | u2_r | f4_r,
+    row_scales: f4_r,
+    scales: f4_r,
+    codes: u1_w,
+    counts: i8_w,
 ) -> None:
     """codes[j - the first entry] = weight / scale rounded up, at most 255, so that code * scale bounds the
     weight from above.
@@ -92,7 +101,7 @@ def encode_window(
         row_scale = scale_of(d, weights, row_scales)
         for j in range(offsets[d], offsets[d + 1]):
             scale = scales[np.uint64(terms[j])]
-            w = widen(weights[j], row_scale)
+            w = widen(weights, j, row_scale)
             code = np.int64(w / scale)
             if np.float32(code) * scale < w:
                 code += 1
@@ -101,17 +110,17 @@ def encode_window(
             counts[np.uint64(code)] += 1
 
 
-@kernel(*[f"i8 i8 i8[] {t}[] u1[] i8[]! {t}[]! u2[]! u1[]!" for t in ("u2", "u4")])
+@kernel
 def sort_by_code(
-    first: Any,
-    last: Any,
-    offsets: Any,
-    terms: Any,
-    codes: Any,
-    cursors: Any,
-    sorted_terms: Any,
-    sorted_docs: Any,
-    sorted_codes: Any,
+    first: i8,
+    last: i8,
+    offsets: i8_r,
+    terms: u2_r | u4_r,
+    codes: u1_r,
+    cursors: i8_w,
+    sorted_terms: u2_w | u4_w,
+    sorted_docs: u2_w,
+    sorted_codes: u1_w,
 ) -> None:
     """Write the entries of documents first..last-1 at the cursors of their codes."""
     base = offsets[first]
@@ -125,8 +134,10 @@ def sort_by_code(
             sorted_codes[at] = code
 
 
-@kernel(*[f"{t}[] u2[] u1[] i8[]! u2[]! u1[]!" for t in ("u2", "u4")])
-def sort_by_term(terms: Any, docs: Any, codes: Any, cursors: Any, out_docs: Any, out_codes: Any) -> None:
+@kernel
+def sort_by_term(
+    terms: u2_r | u4_r, docs: u2_r, codes: u1_r, cursors: i8_w, out_docs: u2_w, out_codes: u1_w
+) -> None:
     """Write entries that come by falling code at the cursors of their terms."""
     for j in range(len(terms)):
         t = np.uint64(terms[j])
@@ -136,9 +147,9 @@ def sort_by_term(terms: Any, docs: Any, codes: Any, cursors: Any, out_docs: Any,
         out_codes[at] = codes[np.uint64(j)]
 
 
-@kernel("i8 i8 i8 i8[] u1[] i8[]! u1[]!")
+@kernel
 def mark_levels(
-    first: Any, last: Any, windows: Any, offsets: Any, codes: Any, counts: Any, levels: Any
+    first: i8, last: i8, windows: i8, offsets: i8_r, codes: u1_r, counts: i8_w, levels: u1_w
 ) -> None:
     """For terms first..last-1: the codes at rank 64, 128, 256, ... of their lists, 0 beyond the end."""
     n_levels = len(levels) // ((len(offsets) - 1) // windows)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-
-from splade_engine.index.jit import inlined
+from splade_engine.index.kernels.dtypes import b1, f4, i8
+from splade_engine.index.kernels.groups import Hits
+from splade_engine.index.kernels.jit import helper
 
 
-@inlined
-def worse(score_a: Any, doc_a: Any, score_b: Any, doc_b: Any) -> Any:
-    """Whether hit a ranks below hit b."""
-    return score_a < score_b or (score_a == score_b and doc_a > doc_b)
+@helper
+def worse(score: f4, doc: i8, than_score: f4, than_doc: i8) -> b1:
+    """Whether a hit ranks below another one."""
+    return bool(score < than_score or (score == than_score and doc > than_doc))
 
 
-@inlined
-def sift_down(scores: Any, docs: Any, q: Any, size: Any, score: Any, doc: Any) -> None:
+@helper
+def sift_down(hits: Hits, q: i8, size: i8, score: f4, doc: i8) -> None:
     """Put (score, doc) in place of the root of row q, a heap of `size` entries."""
-    i = np.int64(0)
+    scores, docs = hits.scores, hits.docs
+    i = 0
     while True:
         child = 2 * i + 1
         if child >= size:
@@ -34,11 +33,12 @@ def sift_down(scores: Any, docs: Any, q: Any, size: Any, score: Any, doc: Any) -
     scores[q, i], docs[q, i] = score, doc
 
 
-@inlined
-def push(scores: Any, docs: Any, q: Any, size: Any, score: Any, doc: Any) -> Any:
+@helper
+def push(hits: Hits, q: i8, size: i8, score: f4, doc: i8) -> i8:
     """Offer a hit to the heap in row q, which holds as many as the row is long; returns its new size."""
+    scores, docs = hits.scores, hits.docs
     if size < scores.shape[1]:
-        i = np.int64(size)
+        i = size
         while i > 0:
             parent = (i - 1) >> 1
             if not worse(score, doc, scores[q, parent], docs[q, parent]):
@@ -48,14 +48,15 @@ def push(scores: Any, docs: Any, q: Any, size: Any, score: Any, doc: Any) -> Any
         scores[q, i], docs[q, i] = score, doc
         return size + 1
     if worse(scores[q, 0], docs[q, 0], score, doc):
-        sift_down(scores, docs, q, size, score, doc)
+        sift_down(hits, q=q, size=size, score=score, doc=doc)
     return size
 
 
-@inlined
-def sort_best_first(scores: Any, docs: Any, q: Any, size: Any) -> None:
-    """Turn the heap in row q into a ranking in place."""
+@helper
+def sort_best_first(hits: Hits, q: i8, size: i8) -> None:
+    """Turn the heap in row q, of `size` entries, into a ranking in place."""
+    scores, docs = hits.scores, hits.docs
     for last in range(size - 1, 0, -1):
         score, doc = scores[q, last], docs[q, last]
         scores[q, last], docs[q, last] = scores[q, 0], docs[q, 0]
-        sift_down(scores, docs, q, last, score, doc)
+        sift_down(hits, q=q, size=last, score=score, doc=doc)

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from splade_engine.index.jit import inlined, prefetch
+from splade_engine.index.kernels.dtypes import f8, f8_w, i8
+from splade_engine.index.kernels.groups import Lists, Queries, Scratch, Terms
+from splade_engine.index.kernels.jit import helper, prefetch
 
 CEILING = 65535.0  # scores are bounded in 16 bits
-MOST_TERMS = (
-    8192  # more would leave the bounds too little room; such a query is answered by reading every document
-)
+# more would leave the bounds too little room; such a query is answered by reading every document
+MOST_TERMS = 8192
 
 
-@inlined
-def find_term(term: Any, number_of: Any, term_ids: Any) -> Any:
-    """The segment's number of a term, or -1: by table, or by bisection in a huge vocabulary."""
+@helper
+def find_term(lists: Lists, term: i8) -> i8:
+    """The number of a term's list, or -1: by table, or by bisection in a huge vocabulary."""
+    number_of, term_ids = lists.number_of, lists.term_ids
     if len(number_of) > 0:
-        return np.int64(number_of[np.uint64(term)])
-    low, high = np.int64(0), np.int64(len(term_ids))
+        return int(number_of[np.uint64(term)])
+    low, high = 0, len(term_ids)
     while low < high:
         middle = (low + high) >> 1
         if np.int64(term_ids[middle]) < term:
@@ -28,64 +28,45 @@ def find_term(term: Any, number_of: Any, term_ids: Any) -> Any:
             high = middle
     if low < len(term_ids) and np.int64(term_ids[low]) == term:
         return low
-    return np.int64(-1)
+    return -1
 
 
-@inlined
-def load_query(
-    begin: Any,
-    end: Any,
-    q_terms: Any,
-    q_weights: Any,
-    number_of: Any,
-    term_ids: Any,
-    windows: Any,
-    n_levels: Any,
-    list_offsets: Any,
-    list_levels: Any,
-    list_scales: Any,
-    table: Any,
-    lists: Any,
-    factors: Any,
-    priorities: Any,
-) -> Any:
-    """Translate a query's terms to list numbers, put its weights into the table; returns how many are known.
+@helper
+def list_length(lists: Lists, t: i8) -> i8:
+    """How many entries list t has in all windows."""
+    return int(lists.offsets[(t + 1) * lists.windows] - lists.offsets[t * lists.windows])
+
+
+@helper
+def load_query(queries: Queries, q: i8, lists: Lists, scratch: Scratch) -> i8:
+    """Look up the lists of query q's terms, put its weights into the table; returns how many are known.
 
     factors[i] = weight * scale: what one code of list i adds to a score. priorities[i] = that over the fourth
     root of the list's length: what walking one code of it is worth. An entry of a rare term says more about
     who is among the best (recall of 100 candidates from 20,000 entries of wikipedia passages: .949 by impact
     alone, .962 with the fifth root, .958 with the third; splade-like, 60,000 entries: .935, .974, .983).
     """
-    count = np.int64(0)
-    for j in range(begin, end):
-        t = find_term(np.int64(q_terms[j]), number_of, term_ids)
+    numbers, factors, priorities = scratch.terms.numbers, scratch.terms.factors, scratch.terms.priorities
+    count = 0
+    for j in range(queries.offsets[q], queries.offsets[q + 1]):
+        t = find_term(lists, int(queries.terms[j]))
         if t >= 0:
-            lists[count] = t
-            factors[count] = q_weights[j]
-            table[np.uint64(t)] = q_weights[j]
-            prefetch(list_offsets, t * windows)
-            prefetch(list_levels, t * n_levels)
-            prefetch(list_scales, t)
+            numbers[count] = t
+            factors[count] = queries.weights[j]
+            scratch.table[np.uint64(t)] = queries.weights[j]
+            prefetch(lists.offsets, t * lists.windows)
+            prefetch(lists.levels, t * lists.n_levels)
+            prefetch(lists.scales, t)
             count += 1
     for i in range(count):
-        factors[i] *= np.float64(list_scales[lists[i]])
-        length = list_offsets[(lists[i] + 1) * windows] - list_offsets[lists[i] * windows]
+        factors[i] *= np.float64(lists.scales[numbers[i]])
+        length = list_length(lists, numbers[i])
         priorities[i] = factors[i] / np.sqrt(np.sqrt(np.float64(max(length, 1))))
     return count
 
 
-@inlined
-def impact_threshold(
-    count: Any,
-    lists: Any,
-    priorities: Any,
-    budget: Any,
-    windows: Any,
-    offsets: Any,
-    levels: Any,
-    n_levels: Any,
-    histogram: Any,
-) -> Any:
+@helper
+def impact_threshold(lists: Lists, terms: Terms, count: i8, budget: i8, histogram: f8_w) -> f8:
     """The priority x code from which on the lists hold about `budget` entries.
 
     The stored codes at ranks 64, 128, ... of every list give how many entries lie between two such values;
@@ -93,19 +74,20 @@ def impact_threshold(
     """
     highest = 0.0
     for i in range(count):
-        highest = max(highest, priorities[i] * 255.0)
+        highest = max(highest, terms.priorities[i] * 255.0)
     buckets = len(histogram)
     for b in range(buckets):
         histogram[b] = 0.0
     to_bucket = (buckets - 1) / highest
+    n_levels = lists.n_levels
     for i in range(count):
-        row = lists[i] * n_levels
-        length = np.float64(offsets[(lists[i] + 1) * windows] - offsets[lists[i] * windows])
-        unit = priorities[i] * to_bucket
+        row = terms.numbers[i] * n_levels
+        length = np.float64(list_length(lists, terms.numbers[i]))
+        unit = terms.priorities[i] * to_bucket
         before_code, before_rank = 255.0, 0.0
         for level in range(n_levels + 1):
             rank = length if level == n_levels else min(np.float64(np.int64(64) << level), length)
-            code = 0.0 if rank >= length else np.float64(levels[row + level])
+            code = 0.0 if rank >= length else np.float64(lists.levels[row + level])
             half = 0.5 * (rank - before_rank)
             step = 0.25 * (before_code - code)
             histogram[np.int64((code + step) * unit)] += half
@@ -121,45 +103,37 @@ def impact_threshold(
     return np.float64(b) / to_bucket
 
 
-@inlined
-def cheapest_cut(row: Any, n_levels: Any, length: Any, price: Any, levels: Any) -> Any:
-    """The code from which on a list is worth reading, if leaving entries out costs `price` entries per code.
+@helper
+def cheapest_cut(lists: Lists, t: i8, price: f8) -> i8:
+    """The code from which on list t is worth reading, if leaving entries out costs `price` entries per code.
 
     Leaving out all entries of code c or less may cost a document c codes of its bound, and saves the rest of
     the list. 1 means reading all of it, 256 nothing.
     """
-    best, lowest = 0.0, np.int64(1)
+    length = np.float64(list_length(lists, t))
+    best, lowest = 0.0, 1
     saved = length - price * 255.0
     if saved > best:
-        best, lowest = saved, np.int64(256)
-    for level in range(n_levels):
+        best, lowest = saved, 256
+    for level in range(lists.n_levels):
         rank = np.float64(np.int64(64) << level)
         if rank >= length:
             break
-        code = np.int64(levels[row + level])
+        code = int(lists.levels[t * lists.n_levels + level])
         saved = (length - rank) - price * code
         if saved > best:
             best, lowest = saved, code + 1
     return lowest
 
 
-@inlined
-def cut_lists(
-    count: Any,
-    lists: Any,
-    factors: Any,
-    allowance: Any,
-    windows: Any,
-    offsets: Any,
-    levels: Any,
-    n_levels: Any,
-    lowest: Any,
-) -> Any:
+@helper
+def cut_lists(lists: Lists, terms: Terms, count: i8, allowance: f8) -> f8:
     """Choose where to stop reading each list, so that a document misses at most `allowance` of its bound.
 
     Of all ways to spend the allowance the one that leaves out the most entries: one price per unit of bound
     for all lists, found by bisection. Returns what a document can miss at most.
     """
+    numbers, factors, lowest = terms.numbers, terms.factors, terms.lowest
     for i in range(count):
         lowest[i] = 1
     if allowance <= 0.0:
@@ -170,11 +144,7 @@ def cut_lists(
         price = 2.0**middle
         spent = 0.0
         for i in range(count):
-            t = lists[i]
-            length = np.float64(offsets[(t + 1) * windows] - offsets[t * windows])
-            spent += factors[i] * (
-                cheapest_cut(t * n_levels, n_levels, length, price * factors[i], levels) - 1.0
-            )
+            spent += factors[i] * (cheapest_cut(lists, numbers[i], price * factors[i]) - 1.0)
         if spent > allowance:
             low = middle
         else:
@@ -182,9 +152,7 @@ def cut_lists(
     price = 2.0**high
     spent = 0.0
     for i in range(count):
-        t = lists[i]
-        length = np.float64(offsets[(t + 1) * windows] - offsets[t * windows])
-        lowest[i] = cheapest_cut(t * n_levels, n_levels, length, price * factors[i], levels)
+        lowest[i] = cheapest_cut(lists, numbers[i], price * factors[i])
         spent += factors[i] * (lowest[i] - 1.0)
     if spent > allowance:  # out of the range of prices
         for i in range(count):

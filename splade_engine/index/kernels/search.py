@@ -8,16 +8,15 @@ Approximate: only the `budget` entries of the largest impact (query weight x doc
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from splade_engine.index.jit import inlined, kernel
+from splade_engine.index.kernels.dtypes import i8
+from splade_engine.index.kernels.groups import Allowed, Hits, Limits, Lists, Queries, Rows, Scratch
 from splade_engine.index.kernels.heap import push, sort_best_first
-from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, cut_lists, load_query
-from splade_engine.index.kernels.score import scale_of, score_row
+from splade_engine.index.kernels.jit import helper, kernel
+from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, cut_lists, list_length, load_query
+from splade_engine.index.kernels.score import score_row
 from splade_engine.index.kernels.walk import score_candidates, walk_all, walk_heavy
-from splade_engine.index.segment.row_kinds import TERM_KINDS, WEIGHT_KINDS
 
 READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
 # entries from which an exact search starts with an approximate one: without a score that others must reach it
@@ -30,167 +29,105 @@ WORTH_CUTTING = 25_000
 SPARE = 0.2
 
 
-@inlined
+@helper
 def choose_way(
-    exact: Any,
-    k: Any,
-    count: Any,
-    n_docs: Any,
-    n_allowed: Any,
-    total: Any,
-    budget: Any,
-    wanted: Any,
-    windows: Any,
-) -> Any:
+    limits: Limits, count: i8, k: i8, n_docs: i8, n_allowed: i8, total: i8, budget: i8, windows: i8
+) -> i8:
     """The cheapest way to an answer, by nanoseconds measured on one core (docs/performance.md)."""
     if count > MOST_TERMS:
         return READ_ALL
     read_all = 60.0 * n_allowed + 0.1 * n_docs
     walk_all = 15_000.0 + 0.35 * total + 1_200.0 * windows + 250.0 * k
-    walk_heavy = 17_000.0 + 1.0 * budget + 150.0 * wanted
-    if exact or walk_all <= walk_heavy:
+    walk_heavy = 17_000.0 + 1.0 * budget + 150.0 * limits.candidates
+    if limits.exact or walk_all <= walk_heavy:
         return READ_ALL if read_all < walk_all else WALK_ALL
     return READ_ALL if read_all < walk_heavy else WALK_HEAVY
 
 
-@kernel(
-    *[
-        "i8 i8 b1 i8 i8 i8[] i4[] f4[] "  # the batch
-        "i4[] u4[] i8 i8 i8[] f4[] u1[] u2[] u1[] "  # the terms and lists
-        f"i8[] {t.kernel_type}[] {'u8' if t.low_bits else 'u1'}[] i8 {w.kernel_type}[] f4[] "  # the rows
-        "u1[] i8 "  # the documents allowed
-        "f4[]! i8[]! f8[]! f8[]! i8[]! i8[]! i8[]! i8[]! f8[]! u2[]! i8[]! u2[]! u2[]! "  # scratch
-        "i8[,]! f4[,]! i8[]!"  # results
-        for t in TERM_KINDS
-        for w in WEIGHT_KINDS
-    ]
-)
-def search_queries(  # noqa: C901  (three ways to an answer, one after the other)
-    first: Any,
-    last: Any,
-    exact: Any,
-    max_postings: Any,
-    wanted: Any,
-    q_offsets: Any,
-    q_terms: Any,
-    q_weights: Any,
-    number_of: Any,
-    term_ids: Any,
-    window: Any,
-    n_levels: Any,
-    list_offsets: Any,
-    list_scales: Any,
-    list_levels: Any,
-    list_docs: Any,
-    list_codes: Any,
-    doc_offsets: Any,
-    doc_terms: Any,
-    doc_blocks: Any,
-    n_blocks: Any,
-    doc_weights: Any,
-    doc_scales: Any,
-    allowed: Any,
-    n_allowed: Any,
-    table: Any,
-    lists: Any,
-    factors: Any,
-    priorities: Any,
-    multipliers: Any,
-    active: Any,
-    lowest: Any,
-    ends: Any,
-    histogram: Any,
-    bounds: Any,
-    slots: Any,
-    values: Any,
-    work: Any,
-    out_docs: Any,
-    out_scores: Any,
-    out_scored: Any,
+@helper
+def read_all_rows(rows: Rows, allowed: Allowed, scratch: Scratch, hits: Hits, q: i8) -> i8:
+    """Score every document that may be returned; returns the number of hits."""
+    size = 0
+    for d in range(len(rows.offsets) - 1):
+        if len(allowed.mask) == 0 or allowed.mask[d]:
+            score = score_row(rows, d, scratch.table)
+            hits.scored[q] += 1
+            if score > np.float32(0.0):
+                size = push(hits, q=q, size=size, score=score, doc=d)
+    return size
+
+
+@kernel
+def search_queries(
+    first: i8,
+    last: i8,
+    limits: Limits,
+    queries: Queries,
+    lists: Lists,
+    rows: Rows,
+    allowed: Allowed,
+    scratch: Scratch,
+    hits: Hits,
 ) -> None:
     """Answer queries first..last-1 of a batch."""
-    n_docs = len(doc_offsets) - 1
-    windows = (n_docs + window - 1) // window
-    k = out_docs.shape[1]
-    enough = min(np.int64(k), n_allowed)
+    n_docs = len(rows.offsets) - 1
+    windows = lists.windows
+    terms = scratch.terms
+    k = hits.docs.shape[1]
+    enough = min(k, allowed.total)
     # a filter leaves only a part of what is walked
-    budget = np.int64(min(np.float64(max_postings) * n_docs / max(n_allowed, 1), 4e18))
+    budget = int(min(np.float64(limits.postings) * n_docs / max(allowed.total, 1), 4e18))
     for q in range(first, last):
-        count = load_query(
-            *(q_offsets[q], q_offsets[q + 1], q_terms, q_weights, number_of, term_ids, windows, n_levels),
-            *(list_offsets, list_levels, list_scales, table, lists, factors, priorities),
-        )
+        count = load_query(queries, q, lists, scratch)
         if count == 0:
             continue
-        total, mass = np.int64(0), 0.0
+        total, mass = 0, 0.0
         for i in range(count):
-            total += list_offsets[(lists[i] + 1) * windows] - list_offsets[lists[i] * windows]
-            mass += factors[i] * 255.0
-        way = choose_way(exact, k, count, n_docs, n_allowed, total, budget, wanted, windows)
+            total += list_length(lists, terms.numbers[i])
+            mass += terms.factors[i] * 255.0
+        way = choose_way(
+            limits,
+            count=count,
+            k=k,
+            n_docs=n_docs,
+            n_allowed=allowed.total,
+            total=total,
+            budget=budget,
+            windows=windows,
+        )
         # bounds are counted in units of 1 / scale, so that even the largest possible sum fits 16 bits
         scale = (CEILING - 2.0 * count - 1.0) / max(mass, 1e-300)
         # a score is rounded once for each of its products: what a bound must reach is lower by as much
         to_bound = scale * (1.0 - 6e-8 * (count + 16))
         for i in range(count):
-            multipliers[i] = np.int64(factors[i] * scale * 256.0) + 1
-        size = np.int64(0)
+            terms.multipliers[i] = np.int64(terms.factors[i] * scale * 256.0) + 1
+        size = 0
         reach = np.float32(0.0)
         if way == WALK_HEAVY or (way == WALK_ALL and total > WORTH_A_GUESS):
             # before an exact search as well, with little effort: it tells what score the others must reach
-            some = budget if way == WALK_HEAVY else min(total // 8, np.int64(5000))
-            few = wanted if way == WALK_HEAVY else min(wanted, np.int64(2 * k))
+            some = budget if way == WALK_HEAVY else min(total // 8, 5000)
+            few = limits.candidates if way == WALK_HEAVY else min(limits.candidates, 2 * k)
             kept = walk_heavy(
-                *(
-                    count,
-                    windows,
-                    window,
-                    some,
-                    few,
-                    n_levels,
-                    scale,
-                    lists,
-                    factors,
-                    priorities,
-                    multipliers,
-                ),
-                *(active, lowest, ends, histogram, list_offsets, list_levels, list_docs, list_codes, allowed),
-                *(bounds, slots, values, work),
+                lists, count=count, budget=some, wanted=few, scale=scale, allowed=allowed, scratch=scratch
             )
             size = score_candidates(
-                *(np.int64(0), kept, slots, values, -1.0, to_bound),
-                *(doc_offsets, doc_terms, doc_blocks, n_blocks, doc_weights, doc_scales, table),
-                *(out_scores, out_docs, q, size, out_scored),
+                *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch, hits, q, size),
             )
             if size == k:
-                reach = out_scores[q, 0]
+                reach = hits.scores[q, 0]
             if size < enough:
                 way = WALK_ALL  # fewer hits than asked for: the entries left out may hold more
         if way == WALK_ALL:
             allowance = SPARE / (1.0 + 0.005 * k) * np.float64(reach) if total > WORTH_CUTTING else 0.0
-            missing = cut_lists(
-                count, lists, factors, allowance, windows, list_offsets, list_levels, n_levels, lowest
-            )
+            missing = cut_lists(lists, terms, count, allowance)
             missing = np.ceil(missing * scale) if missing > 0.0 else 0.0
             size = walk_all(
-                *(count, windows, window, reach, missing, to_bound, lists, multipliers, lowest),
-                *(list_offsets, list_docs, list_codes),
-                *(doc_offsets, doc_terms, doc_blocks, n_blocks, doc_weights, doc_scales, allowed, table),
-                *(bounds, slots, values, work, out_scores, out_docs, q, out_scored),
+                *(lists, rows, count, reach, missing, to_bound, allowed, scratch, hits, q),
             )
             for rank in range(size, k):
-                out_docs[q, rank], out_scores[q, rank] = -1, -np.inf
+                hits.docs[q, rank], hits.scores[q, rank] = -1, -np.inf
         elif way == READ_ALL:
-            for d in range(n_docs):
-                if len(allowed) == 0 or allowed[d]:
-                    left, right = doc_offsets[d], doc_offsets[d + 1]
-                    bit, stop = left + d * n_blocks, right + (d + 1) * n_blocks
-                    row_scale = scale_of(d, doc_weights, doc_scales)
-                    score = score_row(
-                        left, right, bit, stop, doc_terms, doc_blocks, doc_weights, row_scale, table
-                    )
-                    out_scored[q] += 1
-                    if score > np.float32(0.0):
-                        size = push(out_scores, out_docs, q, size, score, d)
-        sort_best_first(out_scores, out_docs, q, size)
+            size = read_all_rows(rows, allowed, scratch, hits, q)
+        sort_best_first(hits, q=q, size=size)
         for i in range(count):
-            table[np.uint64(lists[i])] = np.float32(0.0)
+            scratch.table[np.uint64(terms.numbers[i])] = np.float32(0.0)

@@ -8,38 +8,28 @@ and an entry takes its low bits, one bit, and its share of the n_blocks bits.
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 
-from splade_engine.index.jit import inlined, kernel, numba
-
-intrinsic: Any = importlib.import_module("numba.extending").intrinsic
-
-if numba.config.DISABLE_JIT:
-
-    def lowest_bit(word: Any) -> Any:
-        """The place of the lowest bit that is set, 0 to 63; one must be."""
-        number = int(word)
-        return np.uint64((number & -number).bit_length() - 1)
-
-else:
-
-    @intrinsic
-    def lowest_bit(typing_context: Any, word: Any) -> Any:
-        """The place of the lowest bit that is set, 0 to 63; one must be."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-        return types.uint64(types.uint64), codegen
+from splade_engine.index.kernels.dtypes import i8, i8_r, u1_r, u1_w, u2_r, u2_w, u4_r, u4_w, u8, u8_r, u8_w
+from splade_engine.index.kernels.jit import helper, instruction, kernel
 
 
-@inlined
-def part_of_row(word: Any, at: Any, bit: Any, stop: Any) -> Any:
+def _count_trailing_zeros(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+
+@instruction(_count_trailing_zeros)
+def lowest_bit(word: u8) -> u8:
+    """The place of the lowest bit that is set, 0 to 63; one must be."""
+    number = int(word)
+    return np.uint64((number & -number).bit_length() - 1)
+
+
+@helper
+def part_of_row(word: u8, at: i8, bit: i8, stop: i8) -> u8:
     """The bits of word number `at` that lie in bit..stop-1."""
     if at == bit >> 6:
         skipped = np.uint64(bit & 63)
@@ -50,9 +40,9 @@ def part_of_row(word: Any, at: Any, bit: Any, stop: Any) -> Any:
     return word
 
 
-@kernel("i8 i8 i8[] u2[] i8 u1[]! u8[]!", "i8 i8 i8[] u4[] i8 u2[]! u8[]!")
+@kernel
 def split_rows(
-    first: Any, last: Any, offsets: Any, terms: Any, n_blocks: Any, lows: Any, blocks: Any
+    first: i8, last: i8, offsets: i8_r, terms: u2_r | u4_r, n_blocks: i8, lows: u1_w | u2_w, blocks: u8_w
 ) -> None:
     """Write the lower bits of the rows first..last-1, and set the bits of the upper ones."""
     shift = np.int64(8 * lows.itemsize)
@@ -65,9 +55,9 @@ def split_rows(
             blocks[place >> 6] |= np.uint64(1) << np.uint64(place & 63)
 
 
-@kernel("i8[] i8[] i8[] u1[] u8[] i8 u4[]!", "i8[] i8[] i8[] u2[] u8[] i8 u4[]!")
+@kernel
 def join_rows(
-    wanted: Any, starts: Any, offsets: Any, lows: Any, blocks: Any, n_blocks: Any, out: Any
+    wanted: i8_r, starts: i8_r, offsets: i8_r, lows: u1_r | u2_r, blocks: u8_r, n_blocks: i8, out: u4_w
 ) -> None:
     """out[starts[i]:] = the term numbers of row wanted[i], put together again."""
     shift = np.int64(8 * lows.itemsize)
@@ -79,7 +69,7 @@ def join_rows(
         bit, stop = begin + d * n_blocks, end + (d + 1) * n_blocks
         j = np.int64(begin)
         for at in range(bit >> 6, ((stop - 1) >> 6) + 1):
-            word = part_of_row(blocks[at], at, bit, stop)
+            word = part_of_row(blocks[at], at=at, bit=bit, stop=stop)
             before = 64 * at - bit + begin
             while word != np.uint64(0):
                 block = before + np.int64(lowest_bit(word)) - j

@@ -81,7 +81,7 @@ def _numbered(vectors: SparseVectors, threads: int, empty: Empty) -> tuple[NDArr
     """The distinct terms in ascending order, and every entry's place among them."""
     if vectors.n_terms <= _DENSE_TERMS:
         counts = np.zeros(vectors.n_terms, np.int64)
-        kernels.count_terms(vectors.terms, counts)
+        kernels.count_terms(terms=vectors.terms, counts=counts)
         ids = np.flatnonzero(counts).astype(np.uint32)
     else:
         ids = np.unique(vectors.terms).astype(np.uint32)
@@ -91,7 +91,7 @@ def _numbered(vectors: SparseVectors, threads: int, empty: Empty) -> tuple[NDArr
         number_of[ids] = np.arange(len(ids), dtype=np.uint32)
 
         def convert(part: slice) -> None:
-            kernels.number_terms[int(out.dtype == np.uint32)](vectors.terms[part], number_of, out[part])
+            kernels.number_terms(terms=vectors.terms[part], number_of=number_of, out=out[part])
     else:
 
         def convert(part: slice) -> None:
@@ -111,7 +111,14 @@ def _store_weights(
 
         def quantise(first: int) -> None:
             last = min(first + _ROWS, len(vectors))
-            kernels.quantise_rows(first, last, arrays["doc_offsets"], weights, out, scales)
+            kernels.quantise_rows(
+                first=first,
+                last=last,
+                offsets=arrays["doc_offsets"],
+                weights=weights,
+                codes=out,
+                scales=scales,
+            )
 
         each(quantise, range(0, len(vectors), _ROWS), threads)
         return
@@ -130,20 +137,30 @@ def _split_terms(arrays: dict[str, NDArray[Any]], kind: TermKind, empty: Empty) 
     lows = arrays[kind.section] = empty(nnz, arrays[kind.section].dtype)
     blocks = arrays["doc_term_blocks"] = empty(-(-(nnz + n_docs * n_blocks) // 64), np.uint64)
     blocks[:] = 0
-    split_rows[int(terms.dtype == np.uint32)](0, n_docs, offsets, terms, n_blocks, lows, blocks)
+    split_rows(
+        first=0, last=n_docs, offsets=offsets, terms=terms, n_blocks=n_blocks, lows=lows, blocks=blocks
+    )
 
 
 def _build_lists(arrays: dict[str, NDArray[Any]], n_docs: int, threads: int, empty: Empty) -> None:
     n_local, windows = len(arrays["term_ids"]), n_windows(n_docs)
     rows = Rows(arrays)
     offsets, terms, weights = rows.offsets, rows.terms, rows.weights
-    row_scales, variant = rows.scales, rows.variant
-    wide = int(terms.dtype == np.uint32)
     bounds = [(w * WINDOW, min((w + 1) * WINDOW, n_docs)) for w in range(windows)]
 
     def count(window: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         counts, largest = np.zeros(n_local, np.int64), np.zeros(n_local, np.float32)
-        kernels.count_window[variant](*bounds[window], offsets, terms, weights, row_scales, counts, largest)
+        first, last = bounds[window]
+        kernels.count_window(
+            first=first,
+            last=last,
+            offsets=offsets,
+            terms=terms,
+            weights=weights,
+            row_scales=rows.scales,
+            counts=counts,
+            largest=largest,
+        )
         return counts, largest
 
     counted = each(count, range(windows), threads)
@@ -160,19 +177,53 @@ def _build_lists(arrays: dict[str, NDArray[Any]], n_docs: int, threads: int, emp
         first, last = bounds[window]
         begin, end = int(offsets[first]), int(offsets[last])
         given, by_code = empty(end - begin, np.uint8), np.zeros(256, np.int64)
-        rest = (row_scales, scales, given, by_code)
-        kernels.encode_window[variant](first, last, offsets, terms, weights, *rest)
-        cursors = np.concatenate((np.cumsum(by_code[::-1])[-2::-1], [0]))
-        ordered = [empty(end - begin, kind) for kind in (terms.dtype, np.uint16, np.uint8)]
-        kernels.sort_by_code[wide](first, last, offsets, terms, given, cursors, *ordered)
-        places = starts[:-1].reshape(n_local, windows)[:, window].copy()
-        kernels.sort_by_term[wide](*ordered, places, docs, codes)
+        kernels.encode_window(
+            first=first,
+            last=last,
+            offsets=offsets,
+            terms=terms,
+            weights=weights,
+            row_scales=rows.scales,
+            scales=scales,
+            codes=given,
+            counts=by_code,
+        )
+        sorted_terms, sorted_docs, sorted_codes = (
+            empty(end - begin, kind) for kind in (terms.dtype, np.uint16, np.uint8)
+        )
+        kernels.sort_by_code(
+            first=first,
+            last=last,
+            offsets=offsets,
+            terms=terms,
+            codes=given,
+            cursors=np.concatenate((np.cumsum(by_code[::-1])[-2::-1], [0])),
+            sorted_terms=sorted_terms,
+            sorted_docs=sorted_docs,
+            sorted_codes=sorted_codes,
+        )
+        kernels.sort_by_term(
+            terms=sorted_terms,
+            docs=sorted_docs,
+            codes=sorted_codes,
+            cursors=starts[:-1].reshape(n_local, windows)[:, window].copy(),
+            out_docs=docs,
+            out_codes=codes,
+        )
 
     each(fill, range(windows), threads)
     levels = np.zeros(n_local * N_LEVELS, np.uint8)
 
     def mark(part: slice) -> None:
-        kernels.mark_levels(part.start, part.stop, windows, starts, codes, np.zeros(256, np.int64), levels)
+        kernels.mark_levels(
+            first=part.start,
+            last=part.stop,
+            windows=windows,
+            offsets=starts,
+            codes=codes,
+            counts=np.zeros(256, np.int64),
+            levels=levels,
+        )
 
     if windows:
         each(mark, [slice(a, min(a + 1024, n_local)) for a in range(0, n_local, 1024)], threads)

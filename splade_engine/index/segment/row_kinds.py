@@ -36,12 +36,10 @@ class WeightKind:
     Attributes:
         name: as in `BuildConfig.weights`.
         section: the array that holds them.
-        kernel_type: of that array in a kernel; the bits of a float16 are read as uint16.
     """
 
     name: str
     section: str
-    kernel_type: str
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,11 @@ class TermKind:
     Attributes:
         name: as in `BuildConfig.terms`.
         section: the array with an item for each entry.
-        kernel_type: of that array in a kernel.
         low_bits: how many bits of a number an item holds; the rest is in `doc_term_blocks`. 0: all of it.
     """
 
     name: str
     section: str
-    kernel_type: str
     low_bits: int = 0
 
     def n_blocks(self, n_local: int) -> int:
@@ -65,15 +61,15 @@ class TermKind:
         return -(-n_local >> self.low_bits) if self.low_bits else 0
 
 
-FLOAT16 = WeightKind("float16", "doc_weights_16", "u2")
-FLOAT32 = WeightKind("float32", "doc_weights_32", "f4")
-UINT8 = WeightKind("uint8", "doc_weights_8", "u1")
+FLOAT16 = WeightKind("float16", "doc_weights_16")
+FLOAT32 = WeightKind("float32", "doc_weights_32")
+UINT8 = WeightKind("uint8", "doc_weights_8")
 WEIGHT_KINDS = (FLOAT16, FLOAT32, UINT8)
 
-PLAIN_16 = TermKind("plain", "doc_terms_16", "u2")
-PLAIN_32 = TermKind("plain", "doc_terms_32", "u4")
-SPLIT_8 = TermKind("split", "doc_term_lows_8", "u1", 8)
-SPLIT_16 = TermKind("split", "doc_term_lows_16", "u2", 16)
+PLAIN_16 = TermKind("plain", "doc_terms_16")
+PLAIN_32 = TermKind("plain", "doc_terms_32")
+SPLIT_8 = TermKind("split", "doc_term_lows_8", 8)
+SPLIT_16 = TermKind("split", "doc_term_lows_16", 16)
 TERM_KINDS = (PLAIN_16, PLAIN_32, SPLIT_8, SPLIT_16)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.index.kernels import groups
 from splade_engine.index.kernels.split import join_rows
 from splade_engine.index.segment.row_kinds import (
     FLOAT16,
-    TERM_KINDS,
     UINT8,
-    WEIGHT_KINDS,
     Arrays,
     stored_terms,
     stored_weights,
@@ -42,16 +42,17 @@ class Rows:
         self.weights: NDArray[Any] = stored.view(np.uint16) if self.weight_kind == FLOAT16 else stored
         self.scales = np.asarray(arrays["doc_scales"])
 
-    @property
-    def variant(self) -> int:
-        """Which of the variants of a kernel over rows fits: those of `TERM_KINDS` times `WEIGHT_KINDS`."""
-        place = TERM_KINDS.index(self.term_kind) * len(WEIGHT_KINDS)
-        return place + WEIGHT_KINDS.index(self.weight_kind)
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """What such a kernel is given, in its order."""
-        return self.offsets, self.terms, self.blocks, self.n_blocks, self.weights, self.scales
+    @functools.cached_property
+    def arrays(self) -> groups.Rows:
+        """What kernels are given."""
+        return groups.Rows(
+            offsets=self.offsets,
+            terms=self.terms,
+            blocks=self.blocks,
+            n_blocks=self.n_blocks,
+            weights=self.weights,
+            scales=self.scales,
+        )
 
     def read(
         self, ordinals: NDArray[np.int64]
@@ -64,8 +65,15 @@ class Rows:
         if self.term_kind.low_bits:
             terms = np.empty(ptr[-1], np.uint32)
             wanted = np.ascontiguousarray(ordinals)
-            wide = int(self.terms.dtype == np.uint16)
-            join_rows[wide](wanted, ptr, self.offsets, self.terms, self.blocks, self.n_blocks, terms)
+            join_rows(
+                wanted=wanted,
+                starts=ptr,
+                offsets=self.offsets,
+                lows=self.terms,
+                blocks=self.blocks,
+                n_blocks=self.n_blocks,
+                out=terms,
+            )
         else:
             terms = self.terms[entry]
         if self.weight_kind == FLOAT16:

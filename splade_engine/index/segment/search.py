@@ -12,14 +12,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT_BUDGET, Exact, Work
+from splade_engine.index.kernels.groups import (
+    Active,
+    Allowed,
+    Candidates,
+    Hits,
+    Limits,
+    Lists,
+    Queries,
+    Scratch,
+    Terms,
+)
 from splade_engine.index.kernels.search import search_queries
-from splade_engine.index.segment.layout import N_LEVELS, WINDOW
+from splade_engine.index.segment.layout import N_LEVELS, WINDOW, n_windows
 from splade_engine.index.segment.row_kinds import Arrays
 from splade_engine.index.segment.rows import Rows
 from splade_engine.vectors import SparseVectors
 
-# A call of the kernel with its 43 arguments holds the interpreter for 20 us. One thread makes one call;
-# several take what is left in ever smaller parts, within these bounds, so that they end together
+# A call of the kernel holds the interpreter for a few microseconds. One thread makes one call; several take
+# what is left in ever smaller parts, within these bounds, so that they end together
 _MOST_AT_ONCE, _LEAST_AT_ONCE = 128, 8
 _TABLE_TERMS = 1 << 22  # vocabularies up to this size get a table of term numbers (16 MiB at most)
 
@@ -39,20 +50,42 @@ class SegmentHits:
     docs_scored: NDArray[np.int64]
 
 
-class _Scratch:
-    """What a thread needs to search: clean before and after every query."""
+@dataclass(frozen=True)
+class _Workplace:
+    """What a thread needs to search, for so many query terms and candidates."""
 
-    def __init__(self, n_terms: int, n_docs: int, query_terms: int, n_candidates: int) -> None:
-        self.query_terms, self.n_candidates = query_terms, n_candidates
-        self.table = np.zeros(n_terms, np.float32)
-        self.lists, self.multipliers, self.lowest, self.ends = np.empty((4, query_terms), np.int64)
-        self.active = np.empty(2 * query_terms, np.int64)
-        self.factors, self.priorities = np.empty((2, query_terms), np.float64)
-        self.histogram = np.empty(512, np.float64)
-        self.bounds = np.zeros(min(WINDOW, -(-n_docs // 64) * 64), np.uint16)
+    query_terms: int
+    n_candidates: int
+    scratch: Scratch
+
+    @classmethod
+    def new(cls, n_lists: int, n_docs: int, query_terms: int, n_candidates: int) -> _Workplace:
+        numbers = np.empty((6, query_terms), np.int64)
+        factors, priorities = np.empty((2, query_terms), np.float64)
         room = 4 * n_candidates + 1024 + WINDOW  # a window can add each of its documents once
-        self.slots = np.empty(room, np.int64)
-        self.values, self.work = np.empty((2, room), np.uint16)
+        bounds, work = np.empty((2, room), np.uint16)
+        terms = Terms(
+            numbers=numbers[0],
+            factors=factors,
+            priorities=priorities,
+            multipliers=numbers[1],
+            lowest=numbers[2],
+        )
+        active = Active(
+            numbers=numbers[3],
+            multipliers=numbers[4],
+            lowest=numbers[5],
+            ends=np.empty(query_terms, np.int64),
+        )
+        scratch = Scratch(
+            table=np.zeros(n_lists, np.float32),
+            bounds=np.zeros(min(WINDOW, -(-n_docs // 64) * 64), np.uint16),
+            histogram=np.empty(512, np.float64),
+            terms=terms,
+            active=active,
+            found=Candidates(docs=np.empty(room, np.int64), bounds=bounds, work=work),
+        )
+        return cls(query_terms, n_candidates, scratch)
 
 
 def shares(n_queries: int, threads: int) -> list[tuple[int, int]]:
@@ -89,14 +122,25 @@ class SegmentSearcher:
     def __init__(self, arrays: Arrays, *, n_docs: int, n_terms: int, nnz: int) -> None:
         self.n_docs, self.n_terms, self.nnz = n_docs, n_terms, nnz
         self._ids = np.asarray(arrays["term_ids"])
-        names = ("list_offsets", "list_scales", "list_levels", "list_docs", "list_codes")
-        self._lists = [np.asarray(arrays[name]) for name in names]
-        self._rows = Rows(arrays)
-        self._number_of = np.zeros(0, np.int32)
+        number_of = np.zeros(0, np.int32)
         if n_terms <= _TABLE_TERMS:
-            self._number_of = np.full(n_terms, -1, np.int32)
-            self._number_of[self._ids] = np.arange(len(self._ids), dtype=np.int32)
-        self._free: list[_Scratch] = []
+            number_of = np.full(n_terms, -1, np.int32)
+            number_of[self._ids] = np.arange(len(self._ids), dtype=np.int32)
+        self._lists = Lists(
+            number_of=number_of,
+            term_ids=self._ids,
+            window=WINDOW,
+            windows=n_windows(n_docs),
+            offsets=np.asarray(arrays["list_offsets"]),
+            docs=np.asarray(arrays["list_docs"]),
+            codes=np.asarray(arrays["list_codes"]),
+            scales=np.asarray(arrays["list_scales"]),
+            levels=np.asarray(arrays["list_levels"]),
+            n_levels=N_LEVELS,
+        )
+        self._rows = Rows(arrays)
+        self._all = Allowed(mask=np.zeros(0, np.uint8), total=n_docs)
+        self._free: list[_Workplace] = []
         self._lock = threading.Lock()
 
     def search(
@@ -129,32 +173,40 @@ class SegmentSearcher:
         wanted = min(k, self.n_docs)
         docs = ordinals if wanted == k else np.full((len(queries), wanted), -1, np.int64)
         values = scores if wanted == k else np.full((len(queries), wanted), -np.inf, np.float32)
-        mask = np.zeros(0, np.uint8) if allowed is None else np.ascontiguousarray(allowed).view(np.uint8)
-        n_allowed = self.n_docs if allowed is None else int(np.count_nonzero(allowed))
-        exact = isinstance(work, Exact)
-        limits = DEFAULT_BUDGET if isinstance(work, Exact) else work
-        n_candidates = min(max(limits.n_candidates, k), self.n_docs)
-        budget = min(limits.max_postings, self.nnz)
+        budget = DEFAULT_BUDGET if isinstance(work, Exact) else work
+        n_candidates = min(max(budget.n_candidates, k), self.n_docs)
         longest = int(queries.row_nnz.max())
-        call = search_queries[self._rows.variant]
+        batch = Queries(offsets=queries.indptr, terms=queries.terms, weights=queries.weights)
+        limits = Limits(
+            exact=isinstance(work, Exact),
+            postings=min(budget.max_postings, self.nnz),
+            candidates=n_candidates,
+        )
+        hits = Hits(docs=docs, scores=values, scored=scored)
+        may = self._all
+        if allowed is not None:
+            mask = np.ascontiguousarray(allowed).view(np.uint8)
+            may = Allowed(mask=mask, total=int(np.count_nonzero(allowed)))
 
         parts = shares(len(queries), threads)
         left = iter(parts)
 
         def search_parts() -> None:
-            scratch = self._take_scratch(longest, n_candidates)
+            place = self._take_place(longest, n_candidates)
             for first, last in left:
-                call(
-                    *(first, last, exact, budget, n_candidates),
-                    *(queries.indptr, queries.terms, queries.weights),
-                    *(self._number_of, self._ids, WINDOW, N_LEVELS, *self._lists),
-                    *(*self._rows.arguments, mask, n_allowed),
-                    *(scratch.table, scratch.lists, scratch.factors, scratch.priorities, scratch.multipliers),
-                    *(scratch.active, scratch.lowest, scratch.ends, scratch.histogram, scratch.bounds),
-                    *(scratch.slots, scratch.values, scratch.work, docs, values, scored),
+                search_queries(
+                    first=first,
+                    last=last,
+                    limits=limits,
+                    queries=batch,
+                    lists=self._lists,
+                    rows=self._rows.arrays,
+                    allowed=may,
+                    scratch=place.scratch,
+                    hits=hits,
                 )
             with self._lock:
-                self._free.append(scratch)
+                self._free.append(place)
 
         _together(search_parts, min(threads, len(parts)))
         if wanted != k:
@@ -191,11 +243,11 @@ class SegmentSearcher:
                 f"allowed must be bool[{self.n_docs}], got {allowed.dtype}{list(allowed.shape)}"
             )
 
-    def _take_scratch(self, query_terms: int, n_candidates: int) -> _Scratch:
+    def _take_place(self, query_terms: int, n_candidates: int) -> _Workplace:
         with self._lock:
-            for i, scratch in enumerate(self._free):
-                if scratch.query_terms >= query_terms and scratch.n_candidates >= n_candidates:
+            for i, place in enumerate(self._free):
+                if place.query_terms >= query_terms and place.n_candidates >= n_candidates:
                     del self._free[i]
-                    return scratch
+                    return place
             self._free.clear()  # too small for what is asked now
-        return _Scratch(len(self._ids), self.n_docs, max(query_terms, 64), n_candidates)
+        return _Workplace.new(len(self._ids), self.n_docs, max(query_terms, 64), n_candidates)

@@ -9,8 +9,9 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.effort import Budget, Exact
 from splade_engine.index.kernels import plan
+from splade_engine.index.kernels.groups import Terms
 from splade_engine.index.segment.build import build_segment
-from splade_engine.index.segment.layout import N_LEVELS, WINDOW, check_structure
+from splade_engine.index.segment.layout import WINDOW, check_structure
 from splade_engine.index.segment.search import SegmentSearcher, shares
 from splade_engine.vectors import SparseVectors
 from tests import oracle
@@ -137,10 +138,11 @@ def test_approximate_search_scores_the_documents_with_the_largest_sums(large):
         factors = weights[[int(t) in rank for t in terms]].astype(float) * arrays["list_scales"][lists]
         lengths = offsets[(lists + 1) * windows] - offsets[lists * windows]
         priorities = factors / lengths**0.25
-        least = plan.impact_threshold.py_func(
-            *(len(lists), lists, priorities, 4000, windows, offsets, arrays["list_levels"], N_LEVELS),
-            np.empty(512),
+        unused = np.zeros(len(lists), np.int64)
+        known = Terms(
+            numbers=lists, factors=factors, priorities=priorities, multipliers=unused, lowest=unused
         )
+        least = plan.impact_threshold(engine._lists, known, len(lists), 4000, np.empty(512))
         scale = (plan.CEILING - 2.0 * len(lists) - 1.0) / (factors * 255.0).sum()
         sums = np.zeros(len(documents), np.int64)
         for t, factor, priority in zip(lists, factors, priorities, strict=True):
@@ -151,7 +153,7 @@ def test_approximate_search_scores_the_documents_with_the_largest_sums(large):
                 walked = codes >= lowest
                 places = arrays["list_docs"][entries][walked].astype(int) + w * WINDOW
                 sums += oracle.bounds(codes[walked], places, int(factor * scale * 256) + 1, len(sums))
-        smallest = oracle.nth_largest(sums, wanted)
+        smallest = np.sort(sums)[::-1][wanted - 1]
         scores = (queries[q].to_scipy() @ stored.to_scipy().T).toarray().ravel()
         assert (sums[hits.ordinals[q]] >= smallest).all()
         missed = np.setdiff1d(np.flatnonzero(sums > smallest), hits.ordinals[q])
@@ -283,7 +285,7 @@ def test_a_failing_thread_fails_the_search():
     vectors = random_vectors(0, 60, 30, 5)
     engine = searcher(vectors)
     wanted = engine.search(vectors, 10, EXACT, threads=3)
-    lists, engine._lists = engine._lists, engine._lists[:-1]  # an argument short
+    lists, engine._lists = engine._lists, engine._lists[:-1]  # no group any more
     with pytest.raises(TypeError):
         engine.search(vectors, 10, EXACT, threads=3)
     engine._lists = lists

@@ -1,4 +1,7 @@
-"""Plain numpy twins of the kernels: slow, obvious, and what the fast ones are held against."""
+"""Plain numpy: slow, obvious, and what the fast code is held against.
+
+Here stands what a search must find; `kernels` holds a twin of every kernel.
+"""
 
 from __future__ import annotations
 
@@ -115,35 +118,8 @@ def lists(documents: SparseVectors, window: int, n_levels: int) -> dict[str, np.
     }
 
 
-def nth_largest(values: np.ndarray, rank: int) -> int:
-    """The rank-th largest, from 1."""
-    return int(np.sort(values)[::-1][rank - 1])
-
-
-def keep_largest(slots: np.ndarray, values: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `wanted` largest in their order of arrival, earlier ones among equals."""
-    kept = np.sort(np.lexsort((np.arange(len(values)), -values.astype(int)))[:wanted])
-    return slots[kept], values[kept]
-
-
 def bounds(codes: np.ndarray, documents: np.ndarray, multiplier: int, n: int) -> np.ndarray:
     """What one list adds to the 16-bit bounds of n documents."""
     out = np.zeros(n, np.uint16)
     np.add.at(out, documents, ((multiplier * codes.astype(np.int64) + 255) >> 8).astype(np.uint16))
     return out
-
-
-def any_reaches(bounds: np.ndarray, at: int, threshold: int) -> bool:
-    """Whether one of the 64 bounds from `at` on is at least `threshold`."""
-    return bool((bounds[at : at + 64] >= threshold).any())
-
-
-def clear(bounds: np.ndarray, at: int) -> None:
-    """Set the 64 bounds from `at` on to zero."""
-    bounds[at : at + 64] = 0
-
-
-def entries_left_out(codes: np.ndarray, lowest: int) -> tuple[int, int]:
-    """(entries with a code below `lowest`, the largest of their codes)."""
-    below = codes[codes < lowest]
-    return len(below), int(below.max()) if len(below) else 0

@@ -1,0 +1,150 @@
+"""The arrays and numbers that search kernels take, grouped by what they belong to.
+
+Each is made once where its arrays are: `Lists` and `Rows` for an opened segment, `Scratch` for a thread,
+`Queries`, `Limits`, `Allowed` and `Hits` for a batch.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from splade_engine.index.kernels.dtypes import (
+    b1,
+    f4_2d_w,
+    f4_r,
+    f4_w,
+    f8_w,
+    group,
+    i4_r,
+    i8,
+    i8_2d_w,
+    i8_r,
+    i8_w,
+    u1_r,
+    u2_r,
+    u2_w,
+    u4_r,
+    u8_r,
+)
+
+
+@group
+class Queries(NamedTuple):
+    """A batch of query vectors, as compressed sparse rows."""
+
+    offsets: i8_r
+    terms: i4_r
+    weights: f4_r
+
+
+@group
+class Limits(NamedTuple):
+    """How much work a search may be."""
+
+    exact: b1
+    # list entries walked, and documents scored, where it is not exact
+    postings: i8
+    candidates: i8
+
+
+@group
+class Lists(NamedTuple):
+    """The inverted lists of a segment (`segment/layout.py`)."""
+
+    # term id -> number of its list, -1 where there is none; empty in a huge vocabulary
+    number_of: i4_r
+    # number of a list -> term id, ascending
+    term_ids: u4_r
+    # documents in a window, and how many windows there are
+    window: i8
+    windows: i8
+    # list t in window w: entries offsets[t * windows + w] to the next offset, codes falling
+    offsets: i8_r
+    docs: u2_r
+    codes: u1_r
+    # list t: weight <= code * scales[t]
+    scales: f4_r
+    # levels[t * n_levels + i]: the code at rank 64 << i of list t
+    levels: u1_r
+    n_levels: i8
+
+
+@group
+class Rows(NamedTuple):
+    """The documents of a segment; how they are stored is told by dtypes (`segment/row_kinds.py`)."""
+
+    # row d: entries offsets[d] to the next offset
+    offsets: i8_r
+    # term numbers, or their lower bits
+    terms: u1_r | u2_r | u4_r
+    # the bits of the upper parts (`split.py`), uint8[0] where numbers are whole; how many parts there may be
+    blocks: u1_r | u8_r
+    n_blocks: i8
+    # the bits of a float16, a float32, or a code: weight = code * scales[d]
+    weights: u1_r | u2_r | f4_r
+    scales: f4_r
+
+
+@group
+class Allowed(NamedTuple):
+    """The documents that may be returned."""
+
+    # by document, not 0 where it may; empty where all may
+    mask: u1_r
+    total: i8
+
+
+@group
+class Terms(NamedTuple):
+    """Scratch: the terms of one query that the segment knows."""
+
+    numbers: i8_w
+    # what one code of a list adds to a score; what walking it is worth; what it adds to a bound, times 256
+    factors: f8_w
+    priorities: f8_w
+    multipliers: i8_w
+    # the code down to which a list is read
+    lowest: i8_w
+
+
+@group
+class Active(NamedTuple):
+    """Scratch: the lists that are walked, down to which code, and where walking a window's part ended."""
+
+    numbers: i8_w
+    multipliers: i8_w
+    lowest: i8_w
+    ends: i8_w
+
+
+@group
+class Candidates(NamedTuple):
+    """Scratch: documents with their bounds."""
+
+    docs: i8_w
+    bounds: u2_w
+    work: u2_w
+
+
+@group
+class Scratch(NamedTuple):
+    """What a thread works in; `table` and `bounds` are zero before and after every query."""
+
+    # the query's weight of every term number
+    table: f4_w
+    # the bound of every document of a window
+    bounds: u2_w
+    histogram: f8_w
+    terms: Terms
+    active: Active
+    found: Candidates
+
+
+@group
+class Hits(NamedTuple):
+    """Results: a row for each query, -1 and -inf where there are fewer hits than asked for."""
+
+    docs: i8_2d_w
+    scores: f4_2d_w
+    # documents whose full dot product was computed
+    scored: i8_w

@@ -1,0 +1,45 @@
+"""Twins of kernels/search.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.oracle.kernels import heap, plan, walk
+
+
+def choose_way(limits, count, k, n_docs, n_allowed, total, budget, windows):
+    """The cheapest of three; where costs are equal, the one that walks less."""
+    costs = {
+        0: 60.0 * n_allowed + 0.1 * n_docs,
+        1: 15_000.0 + 0.35 * total + 1_200.0 * windows + 250.0 * k,
+        2: np.inf if limits.exact else 17_000.0 + budget + 150.0 * limits.candidates,
+    }
+    return 0 if count > 8192 else min((1, 2, 0), key=lambda way: costs[way])
+
+
+def read_all_rows(rows, allowed, scratch, hits, q):
+    return walk.write_best(rows, allowed, scratch, hits, q)
+
+
+def search_queries(first, last, limits, queries, lists, rows, allowed, scratch, hits):
+    n_docs, k, terms = len(rows.offsets) - 1, hits.docs.shape[1], scratch.terms
+    budget = int(limits.postings * n_docs / max(allowed.total, 1))
+    for q in range(first, last):
+        count = plan.load_query(queries, q, lists, scratch)
+        if count == 0:
+            continue
+        factors = terms.factors[:count]
+        total = sum(plan.list_length(lists, t) for t in terms.numbers[:count])
+        scale = (65535.0 - 2.0 * count - 1.0) / (factors * 255.0).sum()
+        terms.multipliers[:count] = (factors * scale * 256.0).astype(np.int64) + 1
+        way = choose_way(limits, count, k, n_docs, allowed.total, total, budget, lists.windows)
+        size = 0
+        if way == 2:
+            kept = walk.walk_heavy(lists, count, budget, limits.candidates, scale, allowed, scratch)
+            arguments = (rows, scratch.found, 0, kept, -1.0, 0.0, scratch, hits, q, 0)
+            size = walk.score_candidates(*arguments)
+        if size < min(k, allowed.total):
+            size = walk.write_best(rows, allowed, scratch, hits, q)
+            hits.docs[q, size:], hits.scores[q, size:] = -1, -np.inf
+        heap.sort_best_first(hits, q, size)
+        scratch.table[:] = 0
