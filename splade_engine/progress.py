@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -28,11 +29,12 @@ class ProgressBar:
         self._done, self._total = done, total
         self._call = progress if callable(progress) else None
         self._bar: Any = None
-        if progress is None or progress is True:
+        # no bar is made unless it shows: even a disabled one takes a lock that forked processes share, and a
+        # process that is killed while it holds the lock blocks all others for good
+        if progress is True or (progress is None and sys.stderr is not None and sys.stderr.isatty()):
             from tqdm.auto import tqdm
 
-            hidden = None if progress is None else False
-            self._bar = tqdm(total=total, initial=done, desc=label, unit=unit, disable=hidden)
+            self._bar = tqdm(total=total, initial=done, desc=label, unit=unit)
         if self._call is not None:
             self._call(done, total)
 

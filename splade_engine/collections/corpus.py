@@ -13,7 +13,7 @@ from pathlib import Path
 
 from xxhash import xxh3_128
 
-from splade_engine.collections.documents import Document, document_from_record, shown
+from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
 from splade_engine.collections.reading import checked_input, holds_text_files, read_documents
 from splade_engine.collections.standard_input import StandardInput, is_standard_input
@@ -159,6 +159,7 @@ def _check_text(document: Document, number: int) -> None:
                 value.encode()
             except UnicodeEncodeError:
                 raise DatasetError(f"document {number}: its {name} holds half a surrogate pair") from None
+    check_id(document.id, f"document {number}")
 
 
 class CorpusDigest:

@@ -16,6 +16,7 @@ from splade_engine.errors import DatasetError
 ID_NAMES = ("_id", "id", "docid", "doc_id", "docno", "pid", "document_id", "passage_id")
 TEXT_NAMES = ("text", "contents", "content", "passage", "body")
 _OUR_IDS = ("_id", "id")
+MAX_ID_BYTES = 4096  # what an index takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,7 @@ def document_from_record(record: object, place: str) -> Document:
     fields = dict(record)
     id_field, text_name = id_and_text(fields, place)
     doc_id = text_field(fields, id_field, place, required="_id (or id)")
-    if not doc_id:
-        raise DatasetError(f"{place}: the {id_field} is empty")
+    check_id(doc_id, place, id_field)
     fields.pop("id", None) if id_field == "_id" and fields.get("id") == doc_id else None
     text = text_field(fields, text_name, place, required="text")
     title = text_field(fields, "title", place)
@@ -87,6 +87,21 @@ def document_from_record(record: object, place: str) -> Document:
     elif nested is not None:
         fields["metadata"] = nested
     return Document(doc_id, text, title, checked_metadata(fields, place))
+
+
+def check_id(doc_id: str, place: str, name: str = "id") -> None:
+    """Refuse an id that no index takes.
+
+    Raises:
+        DatasetError: at `place`, for an id that is empty, holds NUL or has more than 4,096 bytes.
+    """
+    if not doc_id:
+        raise DatasetError(f"{place}: the {name} is empty")
+    if "\0" in doc_id:
+        raise DatasetError(f"{place}: the {name} {shown(doc_id)} holds a NUL character")
+    if len(doc_id) > MAX_ID_BYTES // 4 and len(doc_id.encode()) > MAX_ID_BYTES:
+        size = len(doc_id.encode())
+        raise DatasetError(f"{place}: the {name} has {size:,} bytes, at most {MAX_ID_BYTES:,} are allowed")
 
 
 def id_and_text(names: Iterable[str], place: str) -> tuple[str, str]:

@@ -7,31 +7,37 @@ encoder made its vectors and is not searched with another one, because that give
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from splade_engine.arguments import check_many
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
-from splade_engine.engine.encoding import EncodedCorpus, encode_corpus
+from splade_engine.engine.encoding import EncodingPlan, encode_corpus
 from splade_engine.engine.hits import Hit, HitPage
 from splade_engine.engine.notes import earlier_passages
 from splade_engine.engine.query_weights import QueryEncoder
-from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
+from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexLockedError, InvalidInputError
 from splade_engine.index import SparseIndex
+from splade_engine.index.arguments import check_budget
 from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
+from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
-    from splade_engine.index import BuildConfig, IndexReader
+    from splade_engine.index import BuildConfig, IndexBatch, IndexReader
     from splade_engine.index.reader import Where
 
 __all__ = ["Hit", "SearchEngine"]
 
 logger = logging.getLogger(__name__)
+
+PATIENCE = 60.0  # seconds that a change waits for another process that is writing the index
 
 
 class SearchEngine:
@@ -65,7 +71,7 @@ class SearchEngine:
         allow_empty: bool | None = None,
         threads: int | None = None,
         memory: int | None = None,
-        progress: bool = False,
+        progress: Progress = False,
         collection_idf: bool = True,
         **encode_options: Any,
     ) -> SearchEngine:
@@ -85,7 +91,7 @@ class SearchEngine:
             allow_empty: see `read_documents`.
             threads: for building the index; None: all cores.
             memory: MiB for building it (slower then); None: as much as one segment takes.
-            progress: show bars on standard error.
+            progress: see `Progress`.
             collection_idf: as in `open`.
             encode_options: for `SparseEncoder.encode_documents` (`top_k`, `batch_tokens`).
 
@@ -96,20 +102,24 @@ class SearchEngine:
         """
         path = Path(path)
         refuse_occupied(path, overwrite=overwrite)
+        check_budget(threads, memory)
         loaded = _loaded(encoder)
-        encoded = _encoded(path, None, corpus, loaded, overwrite, allow_empty, progress, encode_options)
-        record = encoder_record(loaded)
-        index = SparseIndex.build(
-            path,
-            encoded.batches(),
-            encoder=record,
-            config=config,
-            overwrite=overwrite,
-            threads=threads,
-            memory=memory,
-            progress=progress,
-        )
-        encoded.remove()
+        surveyed = _surveyed(None, corpus, allow_empty)
+        work = path.with_name(path.name + ".encoding")
+        with encode_corpus(
+            surveyed, loaded, work, restart=overwrite, hold=True, progress=progress, **encode_options
+        ) as encoded:
+            index = SparseIndex.build(
+                path,
+                encoded.batches(),
+                encoder=encoder_record(loaded),
+                config=config,
+                overwrite=overwrite,
+                threads=threads,
+                memory=memory,
+                progress=progress,
+            )
+            encoded.remove()
         return cls(path, index, loaded, collection_idf=collection_idf)
 
     @classmethod
@@ -231,37 +241,46 @@ class SearchEngine:
 
     # ---- changing ------------------------------------------------------------------------------------
 
-    def add(self, corpus: CorpusSource | Corpus, *, progress: bool = False, **encode_options: Any) -> None:
-        """Encode and add documents whose ids are not in the index yet.
+    def add(
+        self, corpus: CorpusSource | Corpus, *, progress: Progress = False, **encode_options: Any
+    ) -> None:
+        """Encode and add documents whose ids are not in the index yet, in one commit.
+
+        What is encoded lies in `<path>.encoding-<digest>` until it is in the index: several processes can add
+        at the same time, and a call that was interrupted goes on when it is repeated.
 
         Raises:
-            InvalidInputError: an id is in the index already.
+            InvalidInputError: an id is in the index already; nothing was encoded.
+            IndexLockedError: another process has been writing the index for `PATIENCE` seconds; what was
+                encoded is kept.
         """
-        if not isinstance(corpus, Corpus):
-            corpus = Corpus(corpus)
-        known = next((document.id for document in corpus if document.id in self.index), None)
+        corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
+        reader = self.index.refresh().reader
+        known = next((document.id for document in corpus if document.id in reader), None)
         if known is not None:  # before hours of encoding
             raise InvalidInputError(f"{self.path}: holds a document {known!r} already; update replaces it")
-        earlier = earlier_passages(self.index.reader, corpus)
+        earlier = earlier_passages(reader, corpus)
         if earlier:
             raise InvalidInputError(
                 f"{self.path}: holds {earlier[0]!r}, an earlier passage of a file that is added; update "
                 "replaces it"
             )
-        self._change(self.index.add, corpus, progress, encode_options)
+        self._put(reader, corpus, progress, encode_options, self.index.add)
 
-    def update(self, corpus: CorpusSource | Corpus, *, progress: bool = False, **encode_options: Any) -> None:
+    def update(
+        self, corpus: CorpusSource | Corpus, *, progress: Progress = False, **encode_options: Any
+    ) -> None:
         """Encode documents and put them in the place of those with the same id; new ids are added.
 
-        Of a text file that is read again, passages that it no longer has are deleted.
+        Of a text file that was changed all old passages go, those too that it no longer has.
+
+        Raises:
+            IndexLockedError: as `add`.
         """
-        if not isinstance(corpus, Corpus):
-            corpus = Corpus(corpus)
-        earlier = earlier_passages(self.index.refresh().reader, corpus)
-        self._change(self.index.update, corpus, progress, encode_options)
-        if earlier:
-            self.index.delete(earlier)
-            logger.info("%s: %d earlier passages of changed files deleted", self.path, len(earlier))
+        corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
+        reader = self.index.refresh().reader
+        drop = earlier_passages(reader, corpus)
+        self._put(reader, corpus, progress, encode_options, partial(self.index.update, drop=drop))
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove documents by id.
@@ -276,12 +295,24 @@ class SearchEngine:
         """Merge segments and drop what was deleted."""
         self.index.compact()
 
-    def _change(self, method: Any, corpus: CorpusSource | Corpus, progress: bool, options: Any) -> None:
+    def _put(
+        self,
+        reader: IndexReader,
+        corpus: Corpus,
+        progress: Progress,
+        options: Mapping[str, Any],
+        publish: Callable[[Iterable[IndexBatch]], int],
+    ) -> None:
         refuse_unwritable(self.path)  # before hours of encoding
-        reader = self.index.refresh().reader
-        encoded = _encoded(self.path, reader, corpus, self.encoder, True, None, progress, options)
-        method(encoded.batches())
-        encoded.remove()
+        summary = _surveyed(reader, corpus, None).survey()
+        # a folder for each corpus: two that are added at the same time do not touch each other's shards
+        name = EncodingPlan.of(summary, self.encoder, options).name
+        work = self.path.with_name(f"{self.path.name}.encoding-{name}")
+        with encode_corpus(
+            corpus, self.encoder, work, restart=True, hold=True, progress=progress, **options
+        ) as encoded:
+            _when_free(lambda: publish(encoded.batches()))
+            encoded.remove()
 
     def __len__(self) -> int:
         return len(self.index)
@@ -315,16 +346,8 @@ def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) 
         raise CheckpointError(f"{path}: its encoder {source} cannot be loaded: {error}") from error
 
 
-def _encoded(
-    path: Path,
-    reader: IndexReader | None,
-    corpus: CorpusSource | Corpus,
-    encoder: SparseEncoder,
-    restart: bool,
-    allow_empty: bool | None,
-    progress: bool,
-    options: Mapping[str, Any],
-) -> EncodedCorpus:
+def _surveyed(reader: IndexReader | None, corpus: CorpusSource | Corpus, allow_empty: bool | None) -> Corpus:
+    """The corpus, read once and fitted to the columns of the index that it is for; warnings are logged."""
     if not isinstance(corpus, Corpus):
         corpus = Corpus(corpus, allow_empty=allow_empty)
     summary = corpus.fit_fields({} if reader is None else reader.info().columns)
@@ -334,5 +357,21 @@ def _encoded(
         logger.warning("%s", warning)
     if summary.n_empty:
         logger.warning("%d documents have neither title nor text: kept, but never found", summary.n_empty)
-    work = path.with_name(path.name + ".encoding")
-    return encode_corpus(corpus, encoder, work, restart=restart, progress=progress, **options)
+    return corpus
+
+
+def _when_free(change: Callable[[], object]) -> None:
+    """Make a change that has taken hours to prepare, as soon as no other process is writing the index.
+
+    Raises:
+        IndexLockedError: after `PATIENCE` seconds.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            change()
+            return
+        except IndexLockedError as error:
+            if time.monotonic() > deadline:
+                raise IndexLockedError(f"{error}; what was encoded is kept for the same call") from None
+            time.sleep(0.02)

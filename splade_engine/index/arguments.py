@@ -12,6 +12,8 @@ from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
 from splade_engine.vectors import SparseVectors
 
+MIN_MEMORY = 64  # MiB; below it a segment would be too small to be worth one
+
 
 def default_threads() -> int:
     """The cores that this process may use."""
@@ -25,6 +27,19 @@ def checked_threads(threads: int | None) -> int:
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
         raise InvalidInputError(f"threads: an integer between 1 and 1024, got {threads!r}")
     return threads
+
+
+def check_budget(threads: int | None, memory: int | None) -> None:
+    """Refuse what a build would refuse after hours of encoding.
+
+    Raises:
+        InvalidInputError: for a number of threads, or of MiB, that cannot be meant.
+    """
+    checked_threads(threads)
+    if memory is not None and (
+        isinstance(memory, bool) or not isinstance(memory, int) or memory < MIN_MEMORY
+    ):
+        raise InvalidInputError(f"memory: a budget of at least {MIN_MEMORY} MiB, got {memory!r}")
 
 
 def check_queries(queries: object, n_terms: int) -> None:

@@ -27,6 +27,7 @@ from splade_engine.index.merge import cost_of, join_segments
 from splade_engine.index.segment.segment import open_segment, write_deleted
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.index.stream import IndexBatch, SegmentStream
+from splade_engine.progress import Progress
 
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
 MERGE_MEMORY = 1024  # MiB that a merge may take when it was not asked for: larger segments wait for `compact`
@@ -41,7 +42,7 @@ def build(
     overwrite: bool,
     threads: int,
     memory: int | None,
-    progress: bool,
+    progress: Progress,
 ) -> None:
     """Build an index in `folder`; an index that is there stays as it is until the commit.
 
@@ -80,9 +81,12 @@ def add(
     replace: bool,
     threads: int,
     memory: int | None,
-    progress: bool,
+    progress: Progress,
+    drop: Sequence[str] = (),
 ) -> int:
     """Add documents; returns how many were added, or with `replace` how many were replaced.
+
+    Those of the ids in `drop` that are in the index are deleted by the same commit.
 
     New documents form a segment at the end. While the last segment holds at least half as many live documents
     as the one before, the two are merged: so each document is rewritten a logarithmic number of times, and a
@@ -107,7 +111,9 @@ def add(
         if not replace and len(twins):
             row, ordinal = _first_twin(writer, records, snapshot, twins)
             raise InvalidInputError(f"document {row}: id {ordinal!r} is in the index already")
-        kept = _without(writer, snapshot, np.sort(twins))
+        dropped = snapshot.find(drop) if len(drop) else np.zeros(0, np.int64)
+        gone = np.union1d(twins, dropped[dropped >= 0])
+        kept = _without(writer, snapshot, gone)
         segments = [*kept, *records]
         if sum(s.n_docs for s in segments) > MAX_DOCS:
             raise InvalidInputError(f"more than {MAX_DOCS} documents")

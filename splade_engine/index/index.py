@@ -28,6 +28,7 @@ from splade_engine.index.reader import IndexReader
 from splade_engine.index.search import SearchResult
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.stream import IndexBatch, batches_of
+from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class SparseIndex:
         overwrite: bool = False,
         threads: int | None = None,
         memory: int | None = None,
-        progress: bool = False,
+        progress: Progress = False,
     ) -> SparseIndex:
         """Build an index in the folder `path` and open it.
 
@@ -231,7 +232,7 @@ class SparseIndex:
         sample: int = 200,
         seed: int = 0,
         threads: int = 1,
-        progress: bool = False,
+        progress: Progress = False,
     ) -> tuple[TunedSetting, ...]:
         """Find the cheapest settings that reach each recall@k on these queries and store them in the index.
 
@@ -268,7 +269,7 @@ class SparseIndex:
         payload: pa.Table | None = None,
         threads: int | None = None,
         memory: int | None = None,
-        progress: bool = False,
+        progress: Progress = False,
     ) -> int:
         """Add documents whose ids are new; returns their number. All of them, or with an error none.
 
@@ -288,16 +289,18 @@ class SparseIndex:
         payload: pa.Table | None = None,
         threads: int | None = None,
         memory: int | None = None,
-        progress: bool = False,
+        progress: Progress = False,
+        drop: Sequence[str] = (),
     ) -> int:
         """Add documents, replacing those with the same ids; in one commit. Returns how many were replaced.
 
-        A replaced document moves behind the others: its ordinal is new.
+        A replaced document moves behind the others: its ordinal is new. Documents with the ids of `drop` are
+        deleted by the same commit; ids that are not in the index are passed over.
 
         Raises:
             InvalidInputError, IndexLockedError, StorageError: nothing has changed then.
         """
-        return self._put(batches_of(vectors, ids, payload), True, threads, memory, progress)
+        return self._put(batches_of(vectors, ids, payload), True, threads, memory, progress, drop)
 
     def _put(
         self,
@@ -305,7 +308,8 @@ class SparseIndex:
         replace: bool,
         threads: int | None,
         memory: int | None,
-        progress: bool,
+        progress: Progress,
+        drop: Sequence[str] = (),
     ) -> int:
         count = changes.add(
             self.path,
@@ -315,6 +319,7 @@ class SparseIndex:
             threads=checked_threads(threads),
             memory=memory,
             progress=progress,
+            drop=drop,
         )
         self.refresh()
         return count

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
+from splade_engine.index.arguments import check_budget
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn, decimal_ids
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
@@ -21,9 +20,9 @@ from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import SegmentRecord
 from splade_engine.index.disk.storage import map_container
 from splade_engine.index.segment.segment import write_segment
+from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
-MIN_MEMORY = 64  # MiB; below it a segment would be too small to be worth one
 # Peak resident bytes while a segment is built, per entry and per document: the batches as collected, their
 # concatenation, and the builder's arrays beside it. Measured on 20 to 200 MiB segments: 24 to 27 bytes an
 # entry.
@@ -115,27 +114,22 @@ class SegmentStream:
     _kinds: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.memory is not None and self.memory < MIN_MEMORY:
-            raise InvalidInputError(f"memory: a budget of at least {MIN_MEMORY} MiB, got {self.memory}")
+        check_budget(self.threads, self.memory)
         self._budget = None if self.memory is None else self.memory << 20
         self._next = 0
 
-    def consume(self, batches: Iterable[IndexBatch], *, progress: bool = False) -> list[SegmentRecord]:
+    def consume(self, batches: Iterable[IndexBatch], *, progress: Progress = False) -> list[SegmentRecord]:
         """Write all segments; returns their records.
 
         Raises:
             InvalidInputError: naming the document that cannot be accepted.
             StorageError: if the disk refuses.
         """
-        # no bar is made unless it shows: even a disabled one takes a lock that forked processes share, and a
-        # process that is killed while it holds the lock blocks all others for good
-        bar = tqdm(unit=" docs", desc="indexing") if progress else None
-        with bar if bar is not None else contextlib.nullcontext():
+        with ProgressBar(progress, None, label="indexing", unit=" docs") as bar:
             for batch in batches:
                 for part in self._cut(batch):
                     self._add(part)
-                    if bar is not None:
-                        bar.update(len(part.vectors))
+                    bar.advance(len(part.vectors))
             self.flush()
         return self.records
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
@@ -16,6 +15,7 @@ from splade_engine.index.disk.records import TuningRecord
 from splade_engine.index.effort import Budget, Exact, Work, settings_of
 from splade_engine.index.search import Plan, check_k, search
 from splade_engine.index.snapshot import Snapshot
+from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
 # What is tried: how many list entries are walked for a query, and how many documents are scored for each
@@ -45,7 +45,7 @@ def measure(
     sample: int,
     seed: int,
     threads: int,
-    progress: bool,
+    progress: Progress,
 ) -> list[TuningRecord]:
     """The fastest settings for each target; exact search where nothing approximate is faster.
 
@@ -67,9 +67,11 @@ def measure(
     if not (truth >= 0).any():
         raise InvalidInputError("tune: none of the queries has a hit")
     tried = [Measurement(Exact(), 1.0, exact)]
-    ladders: Iterable[list[Budget]] = list(_ladders(k, int(snapshot.bases[-1])))
-    for ladder in tqdm(ladders, desc="tuning", unit=" query cuts") if progress else ladders:
-        tried += _climb(snapshot, queries, k, ladder, truth, wanted[-1], threads)
+    ladders = list(_ladders(k, int(snapshot.bases[-1])))
+    with ProgressBar(progress, len(ladders), label="tuning", unit=" query cuts") as bar:
+        for ladder in ladders:
+            tried += _climb(snapshot, queries, k, ladder, truth, wanted[-1], threads)
+            bar.advance()
     return [_record(tried, target, k, len(queries)) for target in wanted]
 
 

@@ -140,11 +140,7 @@ def encode_corpus(
     """
     folder = Path(folder)
     plan = EncodingPlan.of(corpus.survey(), encoder, options, shard_docs)
-    _make_folder(folder)
-    lock = take_lock(folder / _LOCK)
-    if lock is None:
-        holder = lock_holder(folder / _LOCK)
-        raise IndexLockedError(f"{folder}: another process is encoding into it (process {holder})")
+    lock = _locked_folder(folder)
     try:
         plan = _agreed_plan(folder, plan, keep_shard_docs=shard_docs is None, restart=restart)
         counts = _encode(folder, plan, corpus, encoder, progress)
@@ -229,6 +225,23 @@ def _report(counts: EncodedCounts, plan: EncodingPlan) -> None:
 
 
 # ---- the folder -----------------------------------------------------------------------------------------
+
+
+def _locked_folder(folder: Path) -> HeldLock:
+    while True:
+        _make_folder(folder)
+        try:
+            lock = take_lock(folder / _LOCK)
+        except StorageError:
+            if folder.exists():
+                raise
+            continue  # another process was done with the folder, and removed it under us
+        if lock is None:
+            holder = lock_holder(folder / _LOCK)
+            raise IndexLockedError(f"{folder}: another process is encoding into it (process {holder})")
+        if (folder / _LOCK).exists():
+            return lock
+        lock.release()  # of a file that has no name any more: it keeps nobody out
 
 
 def _make_folder(folder: Path) -> None:

@@ -16,6 +16,7 @@ import errno
 import logging
 import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +50,7 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 _TEMPORARY = "manifest.json.tmp"
 _LOCK = "write.lock"
+_LEAST_FREE = 1 << 20  # bytes on a disk that is not full
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 KINDS = ("postings", "ids", "payload", "deleted")
 _OURS = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)})\Z")
@@ -234,12 +236,14 @@ def refuse_unwritable(folder: Path) -> None:
 
     Raises:
         IndexNotFoundError: there is no such folder.
-        StorageError: this process may not write there, or the file system is read-only.
+        StorageError: this process may not write there, the file system is read-only, or the disk is full.
     """
     with disk_errors(folder):
         if not folder.is_dir():
             raise IndexNotFoundError(f"{folder}: no such folder")
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, "this process may not write into the folder")
+        if shutil.disk_usage(folder).free < _LEAST_FREE:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with disk_errors(folder / _LOCK):
         os.close(os.open(folder / _LOCK, _LOCK_FLAGS, 0o644))
