@@ -191,7 +191,7 @@ def test_all_or_nothing(tmp_path: Path) -> None:
         (lambda: ix.delete(["5", "nowhere"]), "delete: no document with id 'nowhere'"),
         (lambda: ix.delete(["3"]), "delete: no document with id '3'"),
         (lambda: ix.delete(["5", "5"]), "delete: id '5' is given twice"),
-        (lambda: ix.delete("5"), "a list of ids is expected"),
+        (lambda: ix.delete("5"), "a list of strings is expected"),
     ]:  # fmt: skip
         with pytest.raises(InvalidInputError, match=message):
             call()
