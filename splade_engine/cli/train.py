@@ -44,10 +44,10 @@ def run(
     steps: Annotated[int | None, whole(help="Optimiser steps.")] = None,
     epochs: Annotated[float | None, real(most=1e6, help="Passes over the data, instead of steps.")] = None,
     batch_size: Annotated[int | None, whole(help="Queries per batch and device.")] = None,
-    lr: Annotated[float | None, real(most=1e3, help="Learning rate.")] = None,
+    lr: Annotated[float | None, real(most=1e18, help="Learning rate.")] = None,
     document_lambda: Annotated[
         float | None,
-        real("--lambda", most=1e9, zero=True, help="Weight of the document regulariser."),
+        real("--lambda", most=1e18, zero=True, help="Weight of the document regulariser."),
     ] = None,
     max_length: Annotated[int | None, whole(least=3, most=LONGEST, help="Tokens per document.")] = None,
     seed: Annotated[int | None, whole(least=0, help="Of everything that is random.")] = None,
