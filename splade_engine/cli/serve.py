@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from splade_engine.cli import output
+from splade_engine.cli.numbers import THREADS, real, whole
 from splade_engine.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def run(
         list[str], typer.Argument(metavar="INDEX...", help="Index folders; NAME=FOLDER names one.")
     ],
     host: Annotated[str, typer.Option("--host", help="Another than loopback needs a key.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, whole("--port", least=0, most=65535, help="0 takes a free one.")] = 8000,
     write: Annotated[bool, typer.Option("--write", help="Let clients put and delete documents.")] = False,
     api_key_file: Annotated[
         Path | None, typer.Option("--api-key-file", help="Keys, one a line; clients must show one.")
@@ -35,12 +36,12 @@ def run(
     cors: Annotated[
         list[str] | None, typer.Option("--cors", help="Origin whose pages may call the server.")
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="Default: all cores.")] = None,
-    waiting: Annotated[int, typer.Option("--waiting", min=1, help="Requests that may wait; then 429.")] = 256,
-    max_k: Annotated[int, typer.Option("--max-k", min=1, help="Hits per query.")] = 1000,
-    max_batch: Annotated[int, typer.Option("--max-batch", min=1, help="Queries or texts per request.")] = 32,
-    max_body: Annotated[int, typer.Option("--max-body", min=1, help="MiB of documents per request.")] = 32,
-    timeout: Annotated[float, typer.Option("--timeout", min=0.01, help="Seconds for a search.")] = 10.0,
+    threads: Annotated[int | None, whole("--threads", most=THREADS, help="Default: all cores.")] = None,
+    waiting: Annotated[int, whole("--waiting", help="Requests that may wait; then 429.")] = 256,
+    max_k: Annotated[int, whole("--max-k", help="Hits per query.")] = 1000,
+    max_batch: Annotated[int, whole("--max-batch", help="Queries or texts per request.")] = 32,
+    max_body: Annotated[int, whole("--max-body", help="MiB of documents per request.")] = 32,
+    timeout: Annotated[float, real("--timeout", most=1e6, help="Seconds for a search.")] = 10.0,
     verify: Annotated[
         str, typer.Option("--verify", help="full: check every byte of an index first; offsets: trust it.")
     ] = "full",

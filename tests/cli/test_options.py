@@ -28,8 +28,10 @@ NEEDED = {
     "export": ["no-index", "v.arrow"],
     "index": ["no-corpus", "-o", "ix"],
     "info": ["no-index"],
+    "mcp": ["no-index"],
     "mine": ["no-data", "-o", "mined.jsonl"],
     "search": ["no-index", "moon"],
+    "serve": ["no-index"],
     "train": ["-o", "run", "-d", "no-data", "-r", "splade"],
     "tune": ["no-index"],
 }

@@ -286,7 +286,7 @@ def _with_run(record: Mapping[str, Any], base: Path, queries: Iterable[str]) -> 
     wanted = record.get("files", {}).get("run")
     if wanted is not None and file.is_file() and digest_of_file(file) != wanted:
         raise DatasetError(f"{file}: is not the run that was written with its result; evaluate again")
-    run = read_run(file, may_be_empty=True).unescaped().over(queries)
+    run = read_run(file, may_be_empty=True).unescaped().over(list(queries))
     return Result.from_dict(record["result"], replace(run, name=record["result"]["system"]))
 
 
