@@ -176,18 +176,21 @@ def _header(values: list[str], place: str) -> list[str] | None:
     return None
 
 
+_OURS = {("_id", "text"), ("id", "text")}
+_said: set[tuple[str, str, str]] = set()  # a corpus is read twice, and its fields are told once
+
+
 class _Names:
     """Says once which fields of a file are taken for id and text, where they are not called so."""
 
     def __init__(self, place: str) -> None:
         self._place = place
-        self._said: set[tuple[str, str]] = {("_id", "text"), ("id", "text")}
 
     def note(self, names: Iterable[str], number: int) -> None:
         """Look at the names of one record."""
         found = id_and_text(names, f"{self._place}:{number}")
-        if found not in self._said:
-            self._said.add(found)
+        if found not in _OURS and (self._place, *found) not in _said:
+            _said.add((self._place, *found))
             logger.warning("%s: %s is read as the id, %s as the text", self._place, *found)
 
 
