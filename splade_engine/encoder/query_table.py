@@ -66,7 +66,7 @@ class TableEncoder:
             keep = weights > 0
             counts = np.bincount((keys // n_terms)[keep], minlength=len(lists))
             indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
-            vectors = SparseVectors(indptr, terms[keep], weights[keep], n_terms)
+            vectors = SparseVectors.adopt(indptr, terms[keep], weights[keep], n_terms)
         return (vectors if top_k is None else vectors.top_k(top_k)), truncated
 
     def _row(self, ids: list[int]) -> SparseVectors:
@@ -80,7 +80,7 @@ class TableEncoder:
             keep = weights > 0
             terms, weights = terms[keep], weights[keep]
         indptr = np.array((0, len(terms)), dtype=np.int64)
-        return SparseVectors._trusted(indptr, terms, weights, len(self.table))
+        return SparseVectors.from_valid(indptr, terms, weights, len(self.table))
 
 
 def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> TableEncoder:

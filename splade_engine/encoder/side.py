@@ -205,7 +205,7 @@ def _stacked(rows: Sequence[Row | None], n_terms: int, min_weight: float) -> Spa
     kept = [row for row in rows if row is not None]
     terms = np.concatenate([row[0] for row in kept]) if kept else np.zeros(0, np.int32)
     weights = np.concatenate([row[1] for row in kept]) if kept else np.zeros(0, np.float32)
-    return SparseVectors(indptr, terms, weights, n_terms)
+    return SparseVectors.adopt(indptr, terms, weights, n_terms)
 
 
 def _without_light(row: Row, min_weight: float) -> Row:

@@ -52,7 +52,7 @@ class CollectionIdf:
         share = np.float32(self.share)
         once = table[queries.terms]
         weights = queries.weights / once * ((1 - share) * once + share * self.idf[queries.terms])
-        return SparseVectors._trusted(queries.indptr, queries.terms, weights, queries.n_terms)
+        return SparseVectors.from_valid(queries.indptr, queries.terms, weights, queries.n_terms)
 
 
 class QueryEncoder:

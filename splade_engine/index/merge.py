@@ -99,4 +99,4 @@ def _live_vectors(segments: Sequence[Segment], empty: Any) -> SparseVectors:
             part = segment.searcher.vectors(ordinals[first : first + step])
             terms[at : at + part.nnz], weights[at : at + part.nnz] = part.terms, part.weights
             at += part.nnz
-    return SparseVectors._trusted(ptr, terms, weights, segments[0].n_terms)
+    return SparseVectors.from_valid(ptr, terms, weights, segments[0].n_terms)

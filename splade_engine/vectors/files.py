@@ -233,7 +233,7 @@ def _read_table(path: Path, kind: Format) -> VectorFile:
     offsets = np.asarray(terms.offsets, dtype=np.int64)
     if not np.array_equal(offsets, np.asarray(weights.offsets, dtype=np.int64)):
         raise InvalidInputError(f"{path}: columns terms and weights differ in length")
-    vectors = SparseVectors(offsets - offsets[0], _flat(terms), _flat(weights), n_terms)
+    vectors = SparseVectors.adopt(offsets - offsets[0], _flat(terms), _flat(weights), n_terms)
     checksum, encoder = record.get("checksum"), record.get("encoder")
     if checksum is None:
         logger.info("%s: %s", path, NO_CHECKSUM)
@@ -282,7 +282,7 @@ def _read_csr(path: Path) -> SparseVectors:
         ptr = np.fromfile(file, "<i8", rows + 1)
         terms = np.fromfile(file, "<i4", nnz)
         weights = np.fromfile(file, "<f4", nnz)
-    return SparseVectors(ptr, terms, weights, n_terms)
+    return SparseVectors.adopt(ptr, terms, weights, n_terms)
 
 
 # ---- JSON lines -----------------------------------------------------------------------------------------

@@ -46,38 +46,80 @@ class SparseVectors:
     n_terms: int
 
     def __init__(self, indptr: ArrayLike, terms: ArrayLike, weights: ArrayLike, n_terms: int) -> None:
-        self.n_terms = checked_n_terms(n_terms)
-        ptr = checked_integers("indptr", indptr)
-        ids = np.asarray(terms)
-        values = np.asarray(weights)
-        check_shapes(ptr, ids, values)
-        check_entries(ptr, ids, values, self.n_terms)
-        int_terms = ids.astype(np.int32, copy=False)
-        float_weights = values.astype(np.float32, copy=False)
-        if len(float_weights) and not float_weights.all():
-            ptr, int_terms, float_weights = _drop_zeros(ptr, int_terms, float_weights)
-        self._freeze(ptr, int_terms, float_weights)
+        # copied before they are checked: what the caller does with its arrays, now or later, is no matter
+        self._fill(np.array(indptr), np.array(terms), np.array(weights), n_terms)
 
     @classmethod
-    def _trusted(
+    def from_valid(
         cls,
         indptr: NDArray[np.int64],
         terms: NDArray[np.int32],
         weights: NDArray[np.float32],
         n_terms: int,
     ) -> SparseVectors:
-        """Wrap arrays that are valid by construction (a selection of rows that were checked before)."""
+        """Wrap arrays that are valid by construction, such as a selection of rows that were checked before.
+
+        Nothing is checked and nothing copied: the arrays have to be new, or those of other `SparseVectors`.
+        They are made read-only.
+
+        Args:
+            indptr: int64[n + 1].
+            terms: int32[nnz].
+            weights: float32[nnz].
+            n_terms: size of the vocabulary.
+        """
         self = cls.__new__(cls)
-        self.n_terms = n_terms
-        self._freeze(indptr, terms, weights)
+        self._freeze(indptr, terms, weights, n_terms)
         return self
 
+    @classmethod
+    def adopt(
+        cls, indptr: NDArray[Any], terms: NDArray[Any], weights: NDArray[Any], n_terms: int
+    ) -> SparseVectors:
+        """Check arrays that nobody else will write to, and keep them instead of a copy.
+
+        For what was just read or computed: a billion postings are not held twice. Arguments and errors are
+        those of the constructor.
+        """
+        self = cls.__new__(cls)
+        self._fill(indptr, terms, weights, n_terms)
+        return self
+
+    def _fill(self, indptr: NDArray[Any], terms: NDArray[Any], weights: NDArray[Any], n_terms: int) -> None:
+        size = checked_n_terms(n_terms)
+        ptr = checked_integers("indptr", indptr)
+        check_shapes(ptr, terms, weights)
+        check_entries(ptr, terms, weights, size)
+        int_terms = terms.astype(np.int32, copy=False)
+        float_weights = weights.astype(np.float32, copy=False)
+        if len(float_weights) and not float_weights.all():
+            ptr, int_terms, float_weights = _drop_zeros(ptr, int_terms, float_weights)
+        self._freeze(ptr, int_terms, float_weights, size)
+
     def _freeze(
-        self, indptr: NDArray[np.int64], terms: NDArray[np.int32], weights: NDArray[np.float32]
+        self, indptr: NDArray[np.int64], terms: NDArray[np.int32], weights: NDArray[np.float32], n_terms: int
     ) -> None:
-        self.indptr, self.terms, self.weights = indptr.view(), terms.view(), weights.view()
-        for array in (self.indptr, self.terms, self.weights):
+        put = object.__setattr__  # ours refuses
+        for name, array in (("indptr", indptr), ("terms", terms), ("weights", weights)):
             array.flags.writeable = False
+            put(self, name, array.view())  # of an array that is read-only: it cannot be made writable again
+        put(self, "n_terms", n_terms)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"SparseVectors are immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError(f"SparseVectors are immutable: {name} cannot be deleted")
+
+    def __copy__(self) -> SparseVectors:
+        return self
+
+    def __deepcopy__(self, memo: object) -> SparseVectors:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as arrays, and checked again when they come back."""
+        return type(self), (self.indptr, self.terms, self.weights, self.n_terms)
 
     # ---- shape ---------------------------------------------------------------------------
 
@@ -133,7 +175,7 @@ class SparseVectors:
                 stop = max(start, stop)
                 a, b = self.indptr[start], self.indptr[stop]
                 ptr = self.indptr[start : stop + 1] - a
-                return self._trusted(ptr, self.terms[a:b], self.weights[a:b], self.n_terms)
+                return self.from_valid(ptr, self.terms[a:b], self.weights[a:b], self.n_terms)
             rows = np.arange(start, stop, step)
         return self._take(np.asarray(rows))
 
@@ -157,7 +199,7 @@ class SparseVectors:
         lengths = self.indptr[rows + 1] - self.indptr[rows]
         ptr = np.concatenate(([0], np.cumsum(lengths)))
         entry = np.repeat(self.indptr[rows] - ptr[:-1], lengths) + np.arange(ptr[-1])
-        return self._trusted(ptr, self.terms[entry], self.weights[entry], self.n_terms)
+        return self.from_valid(ptr, self.terms[entry], self.weights[entry], self.n_terms)
 
     def top_k(self, k: int) -> SparseVectors:
         """Keep the `k` heaviest terms of each row; among equal weights the smaller term id stays.
@@ -175,7 +217,7 @@ class SparseVectors:
         keep = np.zeros(self.nnz, dtype=bool)
         keep[order[rank < k]] = True
         ptr = np.concatenate(([0], np.cumsum(np.minimum(self.row_nnz, k))))
-        return self._trusted(ptr, self.terms[keep], self.weights[keep], self.n_terms)
+        return self.from_valid(ptr, self.terms[keep], self.weights[keep], self.n_terms)
 
     @classmethod
     def concat(cls, batches: Sequence[SparseVectors]) -> SparseVectors:
@@ -199,7 +241,7 @@ class SparseVectors:
         ptr = np.concatenate([np.zeros(1, np.int64), *parts])
         terms = np.concatenate([b.terms for b in batches])
         weights = np.concatenate([b.weights for b in batches])
-        return cls._trusted(ptr, terms, weights, n_terms)
+        return cls.from_valid(ptr, terms, weights, n_terms)
 
     @classmethod
     def empty(cls, n_terms: int, n_rows: int = 0) -> SparseVectors:
@@ -222,7 +264,7 @@ class SparseVectors:
         """From any scipy.sparse matrix or array; duplicate entries are summed, as scipy defines them."""
         m = matrix.tocsr(copy=True)
         m.sum_duplicates()  # sorts the indices as well
-        return cls(m.indptr, m.indices, m.data, m.shape[1])
+        return cls.adopt(m.indptr, m.indices, m.data, m.shape[1])
 
     def to_dicts(self) -> list[dict[int, float]]:
         """One {term id: weight} per row, in term order."""
@@ -258,7 +300,7 @@ class SparseVectors:
             raise InvalidInputError(
                 f"row {number}, term {terms[entry]}: weight {bad!r} is not a number"
             ) from None
-        return cls(np.array(ptr), ids, values, n_terms)
+        return cls.adopt(np.array(ptr), ids, values, n_terms)
 
     def to_token_dicts(self, vocabulary: Sequence[str]) -> list[dict[str, float]]:
         """One {token: weight} per row, heaviest first; `vocabulary[term]` is the token of a term id."""

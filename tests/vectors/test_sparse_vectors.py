@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle  # noqa: TID251 - of our own making
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -97,6 +100,7 @@ def test_a_weight_too_small_for_float32_is_a_zero() -> None:
     assert SparseVectors([0, 1], [1], [1e-60], 5).nnz == 0
 
 
+@settings(deadline=None)  # the first imports scipy
 @given(ROWS)
 def test_every_conversion_comes_back(rows: list[dict[int, float]]) -> None:
     v = make(rows)
@@ -202,3 +206,111 @@ def test_equality_is_by_value() -> None:
     assert make([]) != "vectors"
     with pytest.raises(TypeError):
         hash(make([]))
+
+
+# ---- immutable ------------------------------------------------------------------------------------------
+
+
+def arrays(dtype=np.float32):
+    return np.array([0, 2, 3]), np.array([1, 3, 0], np.int32), np.array([0.5, 1, 2], dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64])
+def test_what_the_caller_does_with_its_arrays_afterwards_is_no_matter(dtype):
+    given = arrays(dtype)
+    vectors = SparseVectors(*given, 5)
+    before = vectors.to_dicts()
+    given[0][:] = 10**12  # a kernel that followed this would read beyond every array
+    given[1][:] = -7
+    given[2][:] = np.nan if dtype != np.int64 else -1
+    assert vectors.to_dicts() == before
+    assert SparseVectors(vectors.indptr, vectors.terms, vectors.weights, 5) == vectors
+
+
+def test_views_of_a_callers_array_are_copied_too():
+    block = np.zeros(10, np.float32)
+    block[:3] = 1
+    vectors = SparseVectors([0, 3], [0, 1, 2], block[:3], 5)
+    block[:] = np.nan
+    assert vectors.weights.tolist() == [1, 1, 1]
+
+
+def test_from_scipy_and_from_torch_keep_nothing_of_theirs():
+    import torch
+    from scipy.sparse import csr_array
+
+    matrix = csr_array(np.array([[0, 1.5], [2, 0]], np.float32))
+    tensor = torch.tensor([[0, 1.5], [2, 0]])
+    sparse = tensor.to_sparse().coalesce()
+    made = [
+        SparseVectors.from_scipy(matrix),
+        SparseVectors.from_torch(tensor),
+        SparseVectors.from_torch(sparse),
+    ]
+    matrix.data[:] = np.nan
+    tensor[:] = np.nan
+    sparse.values()[:] = np.nan
+    assert [v.to_dicts() for v in made] == [[{1: 1.5}, {0: 2.0}]] * 3
+
+
+@pytest.mark.parametrize("name", ["indptr", "terms", "weights"])
+def test_arrays_are_read_only_and_stay_so(name):
+    made = SparseVectors(*arrays(), 5)
+    again = pickle.loads(pickle.dumps(made))
+    for vectors in (made, made[0], made[[1, 0]], made.top_k(1), again, copy.deepcopy(again), made[1:]):
+        array = getattr(vectors, name)
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.flags.writeable = True
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            vectors.row(0)[0].flags.writeable = True
+
+
+@pytest.mark.parametrize("name", ["indptr", "terms", "weights", "n_terms"])
+def test_attributes_cannot_be_set_or_deleted(name):
+    vectors = SparseVectors(*arrays(), 5)
+    with pytest.raises(AttributeError, match="immutable"):
+        setattr(vectors, name, getattr(vectors, name))
+    with pytest.raises(AttributeError, match="immutable"):
+        delattr(vectors, name)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles_come_back_equal_and_checked(protocol):
+    vectors = SparseVectors(*arrays(), 5)
+    data = pickle.dumps(vectors, protocol)
+    assert pickle.loads(data) == vectors
+    if protocol >= 3:  # arrays lie in these as they are
+        good = np.float32(0.5).tobytes()
+        assert data.count(good) == 1
+        with pytest.raises(InvalidInputError, match=r"row 0, term 1, weight nan"):
+            pickle.loads(data.replace(good, np.float32(np.nan).tobytes()))
+
+
+def test_buffers_of_a_pickle_are_not_shared():
+    buffers = []
+    data = pickle.dumps(SparseVectors(*arrays(), 5), protocol=5, buffer_callback=buffers.append)
+    writable = [bytearray(buffer.raw()) for buffer in buffers]
+    vectors = pickle.loads(data, buffers=writable)
+    before = vectors.to_dicts()
+    for buffer in writable:
+        buffer[:] = b"\xff" * len(buffer)
+    assert vectors.to_dicts() == before
+
+
+def test_a_copy_is_the_same_object():
+    vectors = SparseVectors(*arrays(), 5)
+    assert copy.copy(vectors) is vectors
+    assert copy.deepcopy([vectors])[0] is vectors
+
+
+def test_adopt_checks_as_the_constructor_does_and_copies_nothing():
+    ptr, terms, weights = arrays()
+    vectors = SparseVectors.adopt(ptr, terms, weights, 5)
+    assert np.shares_memory(vectors.weights, weights)
+    assert not weights.flags.writeable
+    bad = arrays()
+    bad[2][1] = np.nan
+    with pytest.raises(InvalidInputError, match="row 0, term 3, weight nan"):
+        SparseVectors.adopt(*bad, 5)

@@ -229,7 +229,7 @@ class SegmentSearcher:
                 f"ordinal {wanted[int(np.argmax(outside))]}: the segment has {self.n_docs} documents"
             )
         ptr, numbers, weights = self._rows.read(wanted.astype(np.int64, copy=False))
-        return SparseVectors(ptr, self._ids[numbers].astype(np.int32), weights, self.n_terms)
+        return SparseVectors.adopt(ptr, self._ids[numbers].astype(np.int32), weights, self.n_terms)
 
     def _check(self, queries: SparseVectors, k: int, threads: int, allowed: NDArray[np.bool_] | None) -> None:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
