@@ -70,6 +70,7 @@ def run(
       splade-engine train -o run --resume
       splade-engine index corpus.jsonl -o my-index --encoder run/model
     """
+    interrupts.hint = lambda: _way_on(output)
     from splade_engine.training import load_recipe, recipe_names
     from splade_engine.training.recipe import parse_assignment
 
@@ -124,7 +125,6 @@ def _run(recipe: Any, output: Path) -> None:
     from splade_engine.training import Recipe
     from splade_engine.training import train as train_run
 
-    interrupts.hint = lambda: _way_on(output)
     result = train_run(recipe or Recipe(), output, resume=recipe is None, progress=shows_progress())
     terminal.write(str(result.model))
 

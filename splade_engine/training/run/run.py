@@ -239,6 +239,10 @@ def _checked_group(recipe: Recipe, data: TrainingSet) -> int:
     error.
     """
     looked = [data[i] for i in range(min(_LOOK, len(data)))]
+    if len(looked) > 1 and len({(e.query, e.positives, e.negatives) for e in looked}) == 1:
+        logger.warning(
+            "all of the first %d examples are the same: there is nothing to tell apart", len(looked)
+        )
     has_negatives = any(e.negatives for e in looked)
     has_scores = any(e.scores for e in looked)
     needing: dict[Need, list[str]] = {}

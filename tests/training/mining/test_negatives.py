@@ -207,3 +207,34 @@ def test_a_run_without_a_recipe_lists_them(tmp_path):
     assert result.exit_code == 2
     assert "which recipe? -r with one of csr, default, efficient-splade, idf-aware, l0, " in result.output
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("where", ["build_student", "last_checkpoint", "save_student"])
+def test_ctrl_c_says_how_the_run_goes_on(where, tmp_path, pairs, bert_folder, monkeypatch, no_curves):
+    """Before anything is written, before the first step, and after the last one."""
+    torch.set_num_threads(1)
+    monkeypatch.chdir(tmp_path)
+    options = ["-r", "l0", "-d", str(pairs), "-m", str(bert_folder), "--device", "cpu", "--steps", "2"]
+    options += ["--set", "loss.kl=0", "--set", "loss.contrastive=1", "--set", "loss.candidates=all"]
+    options += ["--batch-size", "4", "--max-length", "32", "--set", "data.held_out=0"]
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"splade_engine.training.run.run.{where}", interrupted)
+        resume = ["--resume"] if where == "last_checkpoint" else []
+        if resume:
+            patch.setattr("splade_engine.training.run.run.Watch", interrupted)
+            CliRunner().invoke(app, ["train", "-o", "my run", *options])
+        result = CliRunner().invoke(app, ["train", "-o", "my run", *(resume or options)])
+    assert result.exit_code == 130 and "Traceback" not in result.output
+    line = result.output.splitlines()[-1]
+    if where == "build_student":
+        assert line == "splade-engine: interrupted; nothing was trained yet"
+        assert CliRunner().invoke(app, ["train", "-o", "my run", *options]).exit_code == 0
+    else:
+        way = "splade-engine train -o 'my run' --resume goes on from the last checkpoint"
+        assert line == f"splade-engine: interrupted; {way}"
+        resumed = CliRunner().invoke(app, ["train", "-o", "my run", "--resume"])
+        assert resumed.exit_code == 0 and resumed.stdout == "my run/model\n", resumed.output

@@ -347,3 +347,10 @@ def test_freed_memory_is_given_back():
     del blocks[:-1]  # the last one pins the end of the heap
     machine.trim_heap()
     assert resident() < full - 200_000_000
+
+
+def test_one_and_the_same_example_is_said(tmp_path, bert_folder, no_curves, caplog):
+    same = made.write_jsonl(tmp_path / "same.jsonl", [{"query": "bara", "positive": "bolu domi"}] * 5)
+    over = {"data__negatives": 0, "loss__candidates": "all", "train__steps": 1, "model__preflight": False}
+    train(made.quick_recipe("splade-v2-max", bert_folder, same, **over), tmp_path / "run")
+    assert "all of the first 12 examples are the same: there is nothing to tell apart" in caplog.text
