@@ -63,6 +63,14 @@ def run(
         int | None,
         whole(help="How many of them (default: all, or what the suite says)."),
     ] = None,
+    drop_own_id: Annotated[
+        bool | None,
+        typer.Option(
+            "--drop-own-id/--keep-own-id",
+            help="Whether a hit with the query's own id is dropped (default: as the collection says).",
+            show_default=False,
+        ),
+    ] = None,
     baseline: Annotated[str | None, typer.Option(help="Test significance against this system.")] = None,
     run_file: Annotated[
         Path | None,
@@ -94,6 +102,8 @@ def run(
       splade-engine eval data/scifact
       splade-engine eval beir/scifact/test --exact --run scifact.trec
     """
+    from dataclasses import replace
+
     from splade_engine.cli.log import shows_progress
     from splade_engine.errors import InvalidInputError
     from splade_engine.eval.run.workbench import default_cache
@@ -119,6 +129,8 @@ def run(
         )
     experiment = _experiment(sources, system, exact, accuracy, measures, k, split, baseline, settings)
     experiment = _with_files(experiment, data, distractors or [], n_distractors)
+    if drop_own_id is not None:
+        experiment = replace(experiment, suite=experiment.suite.with_own_ids(drop=drop_own_id))
     _run(experiment, output_folder, run_file, json_output)
 
 

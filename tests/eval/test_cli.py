@@ -188,3 +188,17 @@ def test_bad_comparisons_are_one_line(collection: Path, arguments: list[str], me
     lines = found.stderr.strip().splitlines()
     assert len(lines) == 1
     assert message in lines[0]
+
+
+def test_own_ids_are_dropped_where_the_option_says_so(invented: Invented, tmp_path: Path):
+    documents = {"1": ("", "green tea"), "2": ("", "coffee beans")}
+    qrels = {"test": {"1": {"1": 1}, "2": {"2": 1}}}
+    folder = invented.write(tmp_path / "quora", documents, {"1": "tea", "2": "coffee"}, qrels)
+    plain = _call("eval", folder, "-s", "bm25", "-m", "RR@1")
+    assert "own ids dropped" not in plain.output
+    dropped = _call("eval", folder, "-s", "bm25", "-m", "RR@1", "--drop-own-id")
+    rows = [line.split() for line in dropped.stdout.splitlines() if line.startswith(("RR@1", "own ids"))]
+    assert [row[-1] for row in rows] == ["0.0000", "2"]
+    (folder / "collection.toml").write_text("drop_own_id = true\n")
+    kept = _call("eval", folder, "-s", "bm25", "-m", "RR@1", "--keep-own-id")
+    assert "own ids dropped" not in kept.output

@@ -147,6 +147,10 @@ class Suite:
         chosen = [replace(c, distractors=path) if collection in ("", c.name) else c for c in self.collections]
         return replace(self, collections=tuple(chosen))
 
+    def with_own_ids(self, *, drop: bool) -> Suite:
+        """Whether hits with the query's own id are dropped, for every collection."""
+        return replace(self, collections=tuple(replace(c, drop_own_id=drop) for c in self.collections))
+
     def with_n_distractors(self, n: int) -> Suite:
         """Another number of distractors for every collection that has some."""
         chosen = [replace(c, n_distractors=n) if c.distractors else c for c in self.collections]

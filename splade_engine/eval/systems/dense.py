@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from splade_engine.encoder.dense import (
 from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
-from splade_engine.files import atomic_file
+from splade_engine.files import atomic_file, digest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,15 +63,14 @@ class DenseCollection:
         bar = tqdm(total=encodings.n_docs, desc="encode (dense)", unit="doc", disable=not progress)
         with bar:
             for number, texts in enumerate(_batches(corpus)):
-                file = encodings.folder / f"{number:05d}.npy"
+                file = encodings.folder / f"{number:05d}.vectors"
                 vectors = _stored(file, len(texts))
                 if vectors is None:
                     self.encode_cached = False
                     started = time.perf_counter()
                     vectors = self.model.encode(texts)
                     encodings.add_seconds(time.perf_counter() - started)
-                    with atomic_file(file) as stream:
-                        np.save(stream, vectors)
+                    _store(file, vectors)
                 shards.append(vectors)
                 bar.update(len(texts))
         return np.concatenate(shards)
@@ -106,10 +106,22 @@ class DenseCollection:
         return Ranking.in_order([self.ids[i] for i in rows[0][found].tolist()], scores[0][found])
 
 
+def _store(file: Path, vectors: NDArray[np.float32]) -> None:
+    """A shard of the cache: the digest of what follows, then an array as numpy writes it."""
+    data = io.BytesIO()
+    np.save(data, vectors, allow_pickle=False)
+    with atomic_file(file) as stream:
+        stream.write(digest(data.getbuffer()).encode())
+        stream.write(data.getbuffer())
+
+
 def _stored(file: Path, n_docs: int) -> NDArray[np.float32] | None:
-    """A shard of the cache; None where there is none, or it is damaged."""
+    """A shard of the cache; None where there is none, or it is not the one that was written."""
     try:
-        vectors: NDArray[np.float32] = np.load(file, allow_pickle=False)
+        data = memoryview(file.read_bytes())
+        if bytes(data[:32]).decode("ascii", "replace") != digest(data[32:]):
+            return None
+        vectors: NDArray[np.float32] = np.load(io.BytesIO(data[32:]), allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     return vectors if vectors.ndim == 2 and len(vectors) == n_docs else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -53,8 +54,13 @@ class Rerank(System):
         return f"rerank({self.parts[0].spec}, model={name}, depth={self.depth})"
 
     def models(self, settings: Settings) -> dict[str, str]:
-        """The model's id beside those of the part."""
-        return {**super().models(settings), "reranker": self.model or self.spec}
+        """Hash of the model's files where it is a folder, else its id, beside those of the part."""
+        name = self.model or self.spec
+        if self.model and Path(self.model).is_dir():
+            from splade_engine.encoder.dense import dense_fingerprint
+
+            name = settings.model(("reranker", self.model), lambda: dense_fingerprint(self.model))
+        return {**super().models(settings), f"reranker {self.model}".strip(): name}
 
     def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Search, then score."""

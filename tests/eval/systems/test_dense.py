@@ -59,7 +59,7 @@ def test_an_interruption_costs_a_shard_and_damage_too(
     first = evaluate("dense", collection, settings=settings)
     model = settings.models["dense", None]
     assert settings.cache is not None
-    one, two, three = sorted(settings.cache.rglob("*.npy"))
+    one, two, three = sorted(settings.cache.rglob("*.vectors"))
     two.unlink()
     one.write_bytes(one.read_bytes()[:100])
     three.write_bytes(b"")
@@ -70,6 +70,12 @@ def test_an_interruption_costs_a_shard_and_damage_too(
     two.unlink()
     evaluate("dense", collection, settings=settings)
     assert model.encoded == 8 + 3
+    data = bytearray(two.read_bytes())
+    data[-1] ^= 1  # one bit of one number: of the right shape, and wrong
+    two.write_bytes(data)
+    third = evaluate("dense", collection, settings=settings)
+    assert model.encoded == 8 + 3 + 3
+    assert third.effectiveness == first.effectiveness
 
 
 def test_hnsw_is_measured_against_flat(collection: Path, settings: Settings):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import CheckpointError, InvalidInputError
-from splade_engine.eval import evaluate
+from splade_engine.eval import Settings, evaluate
 from splade_engine.eval.systems.base import parse_system
 from splade_engine.eval.systems.rerank import Rerank
 from tests.tiny_bert import write_bert
@@ -79,3 +79,17 @@ def test_a_cross_encoder_reranks(collection: Path, invented: Invented, cross_enc
 def test_a_folder_that_is_no_cross_encoder_is_named(collection: Path, tmp_path: Path):
     with pytest.raises(CheckpointError, match="nothing-here: no CrossEncoder"):
         evaluate(f'rerank(bm25, model="{tmp_path / "nothing-here"}")', collection)
+
+
+def test_a_changed_model_folder_is_another_reranker(tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    hashes = set()
+    for name in ("model.safetensors", "pytorch_model.bin", "config.json", "vocab.txt"):
+        for content in (b"1", b"2"):
+            (tmp_path / "model" / name).write_bytes(content)
+            system = parse_system(f"rerank(bm25, model={tmp_path / 'model'})")
+            hashes.add(tuple(system.models(Settings()).values()))
+    assert len(hashes) == 8
+    (tmp_path / "model" / "README.md").write_text("words")
+    assert tuple(system.models(Settings()).values()) in hashes
+    assert list(parse_system("rerank(bm25, model=some/id)").models(Settings()).values()) == ["some/id"]
