@@ -138,8 +138,12 @@ def test_a_user_that_nobody_knows_may_search(open_folder, as_nobody):
 NOT_ENCODED = "encoder.encode_documents = lambda texts, **options: os._exit(77)"
 
 
-def test_an_index_that_may_only_be_read(open_folder, as_nobody):
-    index = open_folder / "ix"
+def test_an_index_that_may_only_be_read_is_refused_before_anything_is_encoded(open_folder, as_nobody):
+    index, corpus = open_folder / "ix", open_folder / "c.jsonl"
+    for arguments in (["add", index, corpus, "--replace"], ["index", corpus, "-o", index, "--overwrite"]):
+        message = line(as_nobody("-q", *arguments, code=NOT_ENCODED))
+        assert "may not write" in message
+        assert str(index) in message
     for command, *rest in (["delete", "bread"], ["compact"], ["tune"]):
         message = line(as_nobody("-q", command, index, *rest))
         assert "Permission denied" in message
