@@ -124,6 +124,8 @@ def _usage(error: Any) -> str:
     """What is wrong with the arguments, and how to see what is right."""
     context = error.ctx
     text = error.format_message().rstrip(".")
+    if text.startswith("No such option"):
+        text += "; after -- a text may begin with a dash"
     return f"{text}; {context.command_path} --help says more" if context is not None else text
 
 

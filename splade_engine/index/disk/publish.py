@@ -94,6 +94,8 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
         raise IndexExistsError(
             f"{folder}: exists already and holds an index; choose another, or overwrite it"
         )
+    with disk_errors(folder):
+        _refuse_read_only(folder)
 
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> bool:
@@ -231,6 +233,11 @@ def _take_lock(path: Path) -> HeldLock:
     return lock
 
 
+def _refuse_read_only(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "this process may not write into the folder")
+
+
 def refuse_unwritable(folder: Path) -> None:
     """Check, before any work, that the index in `folder` could be changed. Takes no lock: it may be busy now.
 
@@ -241,8 +248,7 @@ def refuse_unwritable(folder: Path) -> None:
     with disk_errors(folder):
         if not folder.is_dir():
             raise IndexNotFoundError(f"{folder}: no such folder")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "this process may not write into the folder")
+        _refuse_read_only(folder)
         if shutil.disk_usage(folder).free < _LEAST_FREE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with disk_errors(folder / _LOCK):
