@@ -51,6 +51,11 @@ class Comparison:
         return list(dict.fromkeys(self.groups.get(dataset) or dataset for dataset in self.datasets))
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Documents of each collection, distractors included."""
+        return {r.dataset: r.n_documents for r in self.results}
+
+    @property
     def is_tested(self) -> bool:
         """Whether there is a baseline, and a system to compare with it."""
         return bool(self.baseline) and len(self.systems) > 1

@@ -115,7 +115,7 @@ def _measure_table(c: Comparison, measure: str, number: int) -> Table:
         letters(c.results, measure),
         c.groups,
         c.means,
-        published=published(measure, c.columns),
+        published=published(measure, c.columns, c.sizes),
         baseline=c.baseline,
         means_first=True,
     )

@@ -23,8 +23,16 @@ class Published:
         return sum(self.values[c] for c in columns) / len(columns) if whole else None
 
 
-def published(measure_name: str, datasets: Sequence[str]) -> list[Published]:
-    """Published rows for a measure; the chosen few where they cover less than half of these collections."""
+def published(
+    measure_name: str, datasets: Sequence[str], sizes: Mapping[str, int] | None = None
+) -> list[Published]:
+    """Published rows for a measure; the chosen few where they cover less than half of these collections.
+
+    Args:
+        measure_name: the measure.
+        datasets: names of collections.
+        sizes: their numbers of documents; one that is not the published collection's is another corpus.
+    """
     text = (files("splade_engine.eval.report") / "published.toml").read_text(encoding="utf-8")
     ours = {_plain(name): name for name in datasets}
     rows: dict[tuple[str, str], dict[str, float]] = {}
@@ -32,12 +40,14 @@ def published(measure_name: str, datasets: Sequence[str]) -> list[Published]:
     for table in tomllib.loads(text)["tables"]:
         if table["measure"] != measure_name:
             continue
+        known = table.get("documents", [None] * len(table["collections"]))
+        meant = {
+            place: ours[_plain(name)]
+            for place, (name, size) in enumerate(zip(table["collections"], known, strict=True))
+            if _plain(name) in ours and size in (None, (sizes or {}).get(ours[_plain(name)], size))
+        }
         for row in table["rows"]:
-            values = {
-                ours[_plain(name)]: float(value)
-                for name, value in zip(table["collections"], row["values"], strict=True)
-                if _plain(name) in ours
-            }
+            values = {name: float(row["values"][place]) for place, name in meant.items()}
             if values:
                 rows.setdefault((row["system"], row["source"]), {}).update(values)
                 headlines.update({(row["system"], row["source"])} if row.get("headline") else ())

@@ -71,7 +71,7 @@ def _measure_tables(c: Comparison) -> list[Table]:
     out = []
     for measure in c.measures:
         found = marks(against_baseline(c.results, c.baseline, measure, c.seed)) if c.is_tested else {}
-        rows = published(measure, c.columns)
+        rows = published(measure, c.columns, c.sizes)
         out.append(effectiveness_table(c.results, measure, found, c.groups, c.means, published=rows))
     return out
 

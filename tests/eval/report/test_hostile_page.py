@@ -179,7 +179,7 @@ def test_a_column_of_published_numbers_names_its_source_as_text(monkeypatch: pyt
     from splade_engine.eval.report.published import Published
 
     row = Published("<b>", '"><i>', "measure", {"group": 0.5})
-    monkeypatch.setattr(module, "published", lambda measure, columns: [row])
+    monkeypatch.setattr(module, "published", lambda measure, columns, sizes: [row])
     page = html_page(comparison({}), "title")
     assert '<td>&lt;b&gt;<span class="tag" title="&#34;&gt;&lt;i&gt;">published</span></td>' in page
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace as Invented
 
@@ -72,11 +73,23 @@ def test_the_data_hold_every_query_and_the_terms(results: Path):
 
 
 def test_published_rows_are_marked(results: Path):
-    comparison = load_comparison([results], None, ())
+    small = load_comparison([results], None, ())
+    assert "published</span>" not in html_page(small, "t")  # eight documents are not SciFact
+    sized = [replace(r, n_documents=5183) if r.dataset == "SciFact" else r for r in small.results]
+    comparison = replace(small, results=sized)
     page = html_page(comparison, "t")
     assert page.count('<tr class="published">') == page.count(">published</span>") > 3
     assert "SPLADE-v3 (published: arXiv 2403.06789) | 0.710 | - | - |" in markdown_tables(comparison)
     assert "SPLADE-v3 (published" in latex_tables(comparison)
+
+
+def test_another_corpus_of_the_name_gets_no_published_numbers():
+    names = ["scifact", "quora"]
+    assert {tuple(row.values) for row in published("nDCG@10", names, {"scifact": 5183, "quora": 17})} == {
+        ("scifact",)
+    }
+    assert published("nDCG@10", names, {"scifact": 5184, "quora": 17}) == []
+    assert published("RR@10", ["MS MARCO dev"], {"MS MARCO dev": 8_841_823})
 
 
 def test_published_numbers_go_by_the_collections_name():
