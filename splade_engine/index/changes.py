@@ -8,7 +8,6 @@ lost.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from dataclasses import replace as changed
 from pathlib import Path
 
@@ -64,7 +63,7 @@ def build(
                 n_terms=stream.n_terms,
                 segments=tuple(records),
                 encoder=encoder,
-                config=asdict(config),
+                config=config.to_record(),
             )
             writer.commit(manifest)
     except BaseException:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
@@ -40,10 +40,19 @@ class BuildConfig:
     # than 65,536; "split" keeps the lower half of the bits apart from the upper one, which is a run of bits
     # per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain".
     terms: Literal["auto", "plain", "split"] = "auto"
+    # How posting lists are stored: a name of `segment/list_kinds.py`.
+    lists: str = "windows"
 
     def __post_init__(self) -> None:
         _check_choice("BuildConfig", "weights", self.weights, ("auto", "float16", "float32", "uint8"))
         _check_choice("BuildConfig", "terms", self.terms, ("auto", "plain", "split"))
+        from splade_engine.index.segment.list_kinds import LIST_KINDS
+
+        _check_choice("BuildConfig", "lists", self.lists, tuple(kind.name for kind in LIST_KINDS))
+
+    def to_record(self) -> dict[str, str]:
+        """What a manifest stores; without what an index of format 1 has always had."""
+        return {k: v for k, v in asdict(self).items() if (k, v) != ("lists", "windows")}
 
 
 def stored_build_config(settings: Mapping[str, Any]) -> BuildConfig:

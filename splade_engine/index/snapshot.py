@@ -23,7 +23,6 @@ from splade_engine.index.disk.publish import MANIFEST, read_manifest
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.disk.storage import digest
 from splade_engine.index.effort import stored_work
-from splade_engine.index.segment.layout import n_windows
 from splade_engine.index.segment.segment import Segment, Verify, open_deleted, open_segment, structure_errors
 from splade_engine.vectors import SparseVectors
 
@@ -116,9 +115,7 @@ class Snapshot:
         """
         total = np.zeros(self.manifest.n_terms, np.int64)
         for segment in self.segments:
-            windows = max(1, n_windows(len(segment)))
-            bounds = segment.arrays["list_offsets"][::windows]
-            total[segment.arrays["term_ids"]] += np.diff(bounds)
+            total[segment.arrays["term_ids"]] += segment.frequencies()
             if segment.live is not None:
                 gone = segment.searcher.vectors(np.flatnonzero(~segment.live))
                 total -= np.bincount(gone.terms, minlength=len(total))

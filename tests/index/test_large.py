@@ -14,8 +14,8 @@ from splade_engine.index.disk.ids import IdColumn
 from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.disk.storage import FileRecord, SectionRecord, offsets_of
-from splade_engine.index.segment.layout import N_LEVELS
 from splade_engine.index.segment.segment import POSTING_DTYPES
+from splade_engine.index.segment.windows import N_LEVELS
 from splade_engine.vectors import SparseVectors
 
 FAR = 2**31 + 12_345  # entries of a first document that takes all the room

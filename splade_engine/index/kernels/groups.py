@@ -49,7 +49,7 @@ class Limits(NamedTuple):
 
 @group
 class Lists(NamedTuple):
-    """The inverted lists of a segment (`segment/layout.py`)."""
+    """The inverted lists of a segment (`segment/windows.py`)."""
 
     # term id -> number of its list, -1 where there is none; empty in a huge vocabulary
     number_of: i4_r

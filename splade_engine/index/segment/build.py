@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +11,9 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.kernels import build as kernels
 from splade_engine.index.kernels.split import split_rows
-from splade_engine.index.segment.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW, n_windows
+from splade_engine.index.segment.arrays import Empty
+from splade_engine.index.segment.layout import SEGMENT_ARRAYS
+from splade_engine.index.segment.list_kinds import lists_for
 from splade_engine.index.segment.row_kinds import (
     FLOAT16,
     HALF_SMALLEST,
@@ -26,10 +26,9 @@ from splade_engine.index.segment.row_kinds import (
     weights_for,
 )
 from splade_engine.index.segment.rows import Rows
+from splade_engine.index.segment.threads import map_threads
 from splade_engine.vectors import SparseVectors
 
-Item = TypeVar("Item")
-Empty = Callable[[int, Any], NDArray[Any]]
 _CHUNK = 1 << 22  # entries converted at a time
 _DENSE_TERMS = 1 << 24  # vocabularies up to this size are counted in a dense table (64 MiB at most)
 _ROWS = 1 << 15  # quantised at a time
@@ -57,20 +56,12 @@ def build_segment(
     arrays[plain.section] = terms
     largest = float(vectors.weights.max()) if vectors.nnz else 1.0
     _store_weights(arrays, vectors, weights_for(config, largest), threads, empty)
-    _build_lists(arrays, len(vectors), threads, empty)
+    arrays |= lists_for(config).build(Rows(arrays), len(arrays["term_ids"]), threads, empty)
     kind = terms_for(config, len(arrays["term_ids"]))
     if kind != plain and vectors.nnz:
         _split_terms(arrays, kind, empty)
         arrays[plain.section] = np.zeros(0, terms.dtype)
     return arrays
-
-
-def each(work: Callable[[Item], Any], items: Iterable[Item], threads: int) -> list[Any]:
-    """Map over a pool of threads (kernels release the GIL); results in order."""
-    if threads == 1:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, items))
 
 
 def _chunks(n: int) -> list[slice]:
@@ -97,7 +88,7 @@ def _numbered(vectors: SparseVectors, threads: int, empty: Empty) -> tuple[NDArr
         def convert(part: slice) -> None:
             out[part] = np.searchsorted(ids, vectors.terms[part])
 
-    each(convert, _chunks(vectors.nnz), threads)
+    map_threads(convert, _chunks(vectors.nnz), threads)
     return ids, out
 
 
@@ -120,14 +111,14 @@ def _store_weights(
                 scales=scales,
             )
 
-        each(quantise, range(0, len(vectors), _ROWS), threads)
+        map_threads(quantise, range(0, len(vectors), _ROWS), threads)
         return
     least = np.float32(HALF_SMALLEST if kind == FLOAT16 else 0.0)
 
     def convert(part: slice) -> None:
         out[part] = np.maximum(weights[part], least)
 
-    each(convert, _chunks(len(weights)), threads)
+    map_threads(convert, _chunks(len(weights)), threads)
 
 
 def _split_terms(arrays: dict[str, NDArray[Any]], kind: TermKind, empty: Empty) -> None:
@@ -139,94 +130,4 @@ def _split_terms(arrays: dict[str, NDArray[Any]], kind: TermKind, empty: Empty) 
     blocks[:] = 0
     split_rows(
         first=0, last=n_docs, offsets=offsets, terms=terms, n_blocks=n_blocks, lows=lows, blocks=blocks
-    )
-
-
-def _build_lists(arrays: dict[str, NDArray[Any]], n_docs: int, threads: int, empty: Empty) -> None:
-    n_local, windows = len(arrays["term_ids"]), n_windows(n_docs)
-    rows = Rows(arrays)
-    offsets, terms, weights = rows.offsets, rows.terms, rows.weights
-    bounds = [(w * WINDOW, min((w + 1) * WINDOW, n_docs)) for w in range(windows)]
-
-    def count(window: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        counts, largest = np.zeros(n_local, np.int64), np.zeros(n_local, np.float32)
-        first, last = bounds[window]
-        kernels.count_window(
-            first=first,
-            last=last,
-            offsets=offsets,
-            terms=terms,
-            weights=weights,
-            row_scales=rows.scales,
-            counts=counts,
-            largest=largest,
-        )
-        return counts, largest
-
-    counted = each(count, range(windows), threads)
-    counts = np.zeros((n_local, windows), np.int64)
-    largest = np.zeros(n_local, np.float32)
-    for window, (part, maxima) in enumerate(counted):
-        counts[:, window] = part
-        np.maximum(largest, maxima, out=largest)
-    starts = np.concatenate(([0], np.cumsum(counts.ravel())))
-    scales = np.nextafter(largest / np.float32(255), np.float32(np.inf))  # so that 255 reaches the largest
-    docs, codes = empty(len(terms), np.uint16), empty(len(terms), np.uint8)
-
-    def fill(window: int) -> None:
-        first, last = bounds[window]
-        begin, end = int(offsets[first]), int(offsets[last])
-        given, by_code = empty(end - begin, np.uint8), np.zeros(256, np.int64)
-        kernels.encode_window(
-            first=first,
-            last=last,
-            offsets=offsets,
-            terms=terms,
-            weights=weights,
-            row_scales=rows.scales,
-            scales=scales,
-            codes=given,
-            counts=by_code,
-        )
-        sorted_terms, sorted_docs, sorted_codes = (
-            empty(end - begin, kind) for kind in (terms.dtype, np.uint16, np.uint8)
-        )
-        kernels.sort_by_code(
-            first=first,
-            last=last,
-            offsets=offsets,
-            terms=terms,
-            codes=given,
-            cursors=np.concatenate((np.cumsum(by_code[::-1])[-2::-1], [0])),
-            sorted_terms=sorted_terms,
-            sorted_docs=sorted_docs,
-            sorted_codes=sorted_codes,
-        )
-        kernels.sort_by_term(
-            terms=sorted_terms,
-            docs=sorted_docs,
-            codes=sorted_codes,
-            cursors=starts[:-1].reshape(n_local, windows)[:, window].copy(),
-            out_docs=docs,
-            out_codes=codes,
-        )
-
-    each(fill, range(windows), threads)
-    levels = np.zeros(n_local * N_LEVELS, np.uint8)
-
-    def mark(part: slice) -> None:
-        kernels.mark_levels(
-            first=part.start,
-            last=part.stop,
-            windows=windows,
-            offsets=starts,
-            codes=codes,
-            counts=np.zeros(256, np.int64),
-            levels=levels,
-        )
-
-    if windows:
-        each(mark, [slice(a, min(a + 1024, n_local)) for a in range(0, n_local, 1024)], threads)
-    arrays.update(
-        list_offsets=starts, list_scales=scales, list_levels=levels, list_docs=docs, list_codes=codes
     )

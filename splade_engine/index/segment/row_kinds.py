@@ -7,17 +7,13 @@ measured in docs/performance.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
-
-Arrays = Mapping[str, NDArray[Any]]
+from splade_engine.index.segment.arrays import Arrays
 
 HALF_MAX = 65504.0
 HALF_SMALLEST = 2.0**-24

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from splade_engine.index.kernels import groups
 from splade_engine.index.kernels.split import join_rows
+from splade_engine.index.segment.arrays import Arrays
 from splade_engine.index.segment.row_kinds import (
     FLOAT16,
     UINT8,
-    Arrays,
     stored_terms,
     stored_weights,
 )

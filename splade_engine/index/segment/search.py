@@ -3,36 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT_BUDGET, Exact, Work
-from splade_engine.index.kernels.groups import (
-    Active,
-    Allowed,
-    Candidates,
-    Hits,
-    Limits,
-    Lists,
-    Queries,
-    Scratch,
-    Terms,
-)
-from splade_engine.index.kernels.search import search_queries
-from splade_engine.index.segment.layout import N_LEVELS, WINDOW, n_windows
-from splade_engine.index.segment.row_kinds import Arrays
+from splade_engine.index.kernels.groups import Allowed, Hits, Limits, Queries
+from splade_engine.index.segment.arrays import Arrays
+from splade_engine.index.segment.list_kinds import stored_lists
 from splade_engine.index.segment.rows import Rows
+from splade_engine.index.segment.threads import query_parts, run_in_threads
 from splade_engine.vectors import SparseVectors
-
-# A call of the kernel holds the interpreter for a few microseconds. One thread makes one call; several take
-# what is left in ever smaller parts, within these bounds, so that they end together
-_MOST_AT_ONCE, _LEAST_AT_ONCE = 128, 8
-_TABLE_TERMS = 1 << 22  # vocabularies up to this size get a table of term numbers (16 MiB at most)
 
 
 @dataclass(frozen=True)
@@ -56,64 +40,7 @@ class _Workplace:
 
     query_terms: int
     n_candidates: int
-    scratch: Scratch
-
-    @classmethod
-    def new(cls, n_lists: int, n_docs: int, query_terms: int, n_candidates: int) -> _Workplace:
-        numbers = np.empty((6, query_terms), np.int64)
-        factors, priorities = np.empty((2, query_terms), np.float64)
-        room = 4 * n_candidates + 1024 + WINDOW  # a window can add each of its documents once
-        bounds, work = np.empty((2, room), np.uint16)
-        terms = Terms(
-            numbers=numbers[0],
-            factors=factors,
-            priorities=priorities,
-            multipliers=numbers[1],
-            lowest=numbers[2],
-        )
-        active = Active(
-            numbers=numbers[3],
-            multipliers=numbers[4],
-            lowest=numbers[5],
-            ends=np.empty(query_terms, np.int64),
-        )
-        scratch = Scratch(
-            table=np.zeros(n_lists, np.float32),
-            bounds=np.zeros(min(WINDOW, -(-n_docs // 64) * 64), np.uint16),
-            histogram=np.empty(512, np.float64),
-            terms=terms,
-            active=active,
-            found=Candidates(docs=np.empty(room, np.int64), bounds=bounds, work=work),
-        )
-        return cls(query_terms, n_candidates, scratch)
-
-
-def shares(n_queries: int, threads: int) -> list[tuple[int, int]]:
-    """(first, last) of the parts in which several threads take a batch of queries."""
-    if threads == 1:
-        return [(0, n_queries)]
-    parts, first = [], 0
-    while first < n_queries:
-        size = max((n_queries - first) // (2 * threads), _LEAST_AT_ONCE)
-        last = min(first + min(size, _MOST_AT_ONCE), n_queries)
-        parts.append((first, last))
-        first = last
-    return parts
-
-
-def _together(work: Callable[[], None], threads: int) -> None:
-    """Call `work` in so many threads, this one among them (kernels release the interpreter).
-
-    `build.each`, where this one only waits, starts a thread more: two threads on 463 short queries (20 ms)
-    reached .87 to .99 of linear with it, median .93, and .96 to 1.01 with this.
-    """
-    if threads == 1:
-        return work()
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(work) for _ in range(threads - 1)]
-        work()
-        for other in others:
-            other.result()
+    scratch: Any
 
 
 class SegmentSearcher:
@@ -122,22 +49,7 @@ class SegmentSearcher:
     def __init__(self, arrays: Arrays, *, n_docs: int, n_terms: int, nnz: int) -> None:
         self.n_docs, self.n_terms, self.nnz = n_docs, n_terms, nnz
         self._ids = np.asarray(arrays["term_ids"])
-        number_of = np.zeros(0, np.int32)
-        if n_terms <= _TABLE_TERMS:
-            number_of = np.full(n_terms, -1, np.int32)
-            number_of[self._ids] = np.arange(len(self._ids), dtype=np.int32)
-        self._lists = Lists(
-            number_of=number_of,
-            term_ids=self._ids,
-            window=WINDOW,
-            windows=n_windows(n_docs),
-            offsets=np.asarray(arrays["list_offsets"]),
-            docs=np.asarray(arrays["list_docs"]),
-            codes=np.asarray(arrays["list_codes"]),
-            scales=np.asarray(arrays["list_scales"]),
-            levels=np.asarray(arrays["list_levels"]),
-            n_levels=N_LEVELS,
-        )
+        self._lists = stored_lists(arrays).opened(arrays, n_docs, n_terms)
         self._rows = Rows(arrays)
         self._all = Allowed(mask=np.zeros(0, np.uint8), total=n_docs)
         self._free: list[_Workplace] = []
@@ -188,27 +100,17 @@ class SegmentSearcher:
             mask = np.ascontiguousarray(allowed).view(np.uint8)
             may = Allowed(mask=mask, total=int(np.count_nonzero(allowed)))
 
-        parts = shares(len(queries), threads)
+        parts = query_parts(len(queries), threads)
         left = iter(parts)
 
         def search_parts() -> None:
             place = self._take_place(longest, n_candidates)
             for first, last in left:
-                search_queries(
-                    first=first,
-                    last=last,
-                    limits=limits,
-                    queries=batch,
-                    lists=self._lists,
-                    rows=self._rows.arrays,
-                    allowed=may,
-                    scratch=place.scratch,
-                    hits=hits,
-                )
+                self._lists.search(first, last, limits, batch, self._rows, may, place.scratch, hits)
             with self._lock:
                 self._free.append(place)
 
-        _together(search_parts, min(threads, len(parts)))
+        run_in_threads(search_parts, min(threads, len(parts)))
         if wanted != k:
             ordinals[:, :wanted], scores[:, :wanted] = docs, values
         return SegmentHits(ordinals, scores, scored)
@@ -250,4 +152,5 @@ class SegmentSearcher:
                     del self._free[i]
                     return place
             self._free.clear()  # too small for what is asked now
-        return _Workplace.new(len(self._ids), self.n_docs, max(query_terms, 64), n_candidates)
+        room = max(query_terms, 64)
+        return _Workplace(room, n_candidates, self._lists.scratch(room, n_candidates))

@@ -17,7 +17,8 @@ from splade_engine.index.disk.payload import Payload, payload_dtypes
 from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import DeletedRecord, SegmentRecord
 from splade_engine.index.disk.storage import FileRecord, map_container
-from splade_engine.index.segment.layout import SEGMENT_ARRAYS, check_structure
+from splade_engine.index.segment.layout import SEGMENT_ARRAYS, check_structure, file_arrays
+from splade_engine.index.segment.list_kinds import stored_lists
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ Verify = Literal["full", "offsets"]
 Mask = NDArray[np.bool_]
 
 POSTING_DTYPES = {spec.name: spec.dtype for spec in SEGMENT_ARRAYS}
-_OPTIONAL = frozenset(spec.name for spec in SEGMENT_ARRAYS if spec.optional)  # absent where they are empty
 _DELETED_DTYPES = {"bits": "|u1"}
 
 
@@ -75,6 +75,10 @@ class Segment:
         """int64[live]: the ordinals, within the segment, of the documents that are not deleted."""
         return np.arange(len(self)) if self.live is None else np.flatnonzero(self.live)
 
+    def frequencies(self) -> NDArray[np.int64]:
+        """int64[number of terms that occur]: in how many documents each stands, deleted ones included."""
+        return stored_lists(self.arrays).frequencies(self.arrays, len(self))
+
     def live_ids(self) -> IdColumn:
         """The ids of the documents that are not deleted."""
         if self.live is None:
@@ -103,7 +107,8 @@ def open_segment(folder: Path, record: SegmentRecord, n_terms: int, verify: Veri
         StorageError: if the disk refuses.
     """
     full = verify == "full"
-    stored = _map(folder, "postings", record.postings, POSTING_DTYPES, full, _OPTIONAL)
+    names = file_arrays(record.postings.sections)
+    stored = _map(folder, "postings", record.postings, POSTING_DTYPES, full, names)
     arrays = {name: stored.get(name, np.zeros(0, dtype)) for name, dtype in POSTING_DTYPES.items()}
     ids = IdColumn(_map(folder, "ids", record.ids, ID_ARRAYS, full))
     path = folder / f"{record.postings.id}.postings"
@@ -141,11 +146,11 @@ def _map(
     record: FileRecord,
     dtypes: Mapping[str, str],
     full: bool,
-    optional: frozenset[str] = frozenset(),
+    names: list[str] | None = None,
 ) -> dict[str, NDArray[Any]]:
     path = folder / f"{record.id}.{kind}"
     listed = list(record.sections)
-    if listed != [name for name in dtypes if name in record.sections or name not in optional]:
+    if listed != (list(dtypes) if names is None else names):
         raise IndexCorruptError(f"{path}: the manifest does not list the sections of a {kind} file")
     return map_container(path, dtypes, record.sections, verify=full)
 
@@ -182,8 +187,8 @@ def write_segment(
     from splade_engine.index.segment.build import build_segment
 
     built = build_segment(vectors, config, threads, empty)
-    used = [spec for spec in SEGMENT_ARRAYS if len(built[spec.name]) or not spec.optional]
-    arrays = {spec.name: np.asarray(built[spec.name], dtype=spec.dtype) for spec in used}
+    filled = {name for name, array in built.items() if len(array)}
+    arrays = {name: np.asarray(built[name], dtype=POSTING_DTYPES[name]) for name in file_arrays(filled)}
     postings = writer.add_file("postings", arrays)
     ids_file = writer.add_file("ids", ids.arrays())
     payload = None if table is None else Payload(table)

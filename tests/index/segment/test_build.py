@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.index.segment.build import build_segment
-from splade_engine.index.segment.layout import N_LEVELS, SEGMENT_ARRAYS, WINDOW
+from splade_engine.index.segment.layout import SEGMENT_ARRAYS
+from splade_engine.index.segment.windows import N_LEVELS, WINDOW
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index.segment.test_search import KINDS, random_vectors
