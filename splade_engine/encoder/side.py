@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.tokens import Ids, TextTokenizer
+from splade_engine.errors import SpladeEngineError
 from splade_engine.extras import needed
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
@@ -60,6 +62,7 @@ class NeuralSide:
         self.device = device
         self.dtype = dtype
         self.min_weight = min_weight
+        self._pid: int | None = None  # of the process that has used the model
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:
@@ -72,15 +75,36 @@ class NeuralSide:
             overlap=_OVERLAP if settings.long_texts == "windows" else 0,
         )
 
-    @cached_property
+    @property
     def runner(self) -> Runner:
-        """The model, loaded on first use (this is where torch is imported)."""
+        """The model, loaded on first use.
+
+        Raises:
+            SpladeEngineError: in a process that was forked after the model was used: torch's threads are not
+                in it, and it would wait for them for ever.
+        """
+        runner = self._runner
+        if self._pid not in (None, os.getpid()):
+            raise SpladeEngineError(
+                "this process was forked after its parent had encoded, and a model does not survive that: "
+                "start it with multiprocessing's spawn, or encode in the parent only after the fork"
+            )
+        self._pid = os.getpid()
+        return runner
+
+    @cached_property
+    def _runner(self) -> Runner:
+        """This is where torch is imported."""
         with needed("encoding with a model"):
             from splade_engine.encoder.place import choose_place
 
             place = choose_place(self.device, self.dtype)
             special = self.tokenizer.special_ids
             return self.checkpoint.kind.runner(self.checkpoint, place, self.n_terms, special)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: what is loaded on first use is loaded again."""
+        return {**{k: v for k, v in vars(self).items() if k not in ("_runner", "tokenizer")}, "_pid": None}
 
     def encode(
         self, texts: Sequence[str], *, batch_tokens: int, top_k: int | None, progress: Progress

@@ -14,6 +14,7 @@ them holding t: the idf of BM25, trusted as much as the table once the collectio
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -69,6 +70,10 @@ class QueryEncoder:
         self.collection = collection and getattr(encoder, "query_table", None) is not None
         # a generation is counted once, and forgotten when nobody reads it any more
         self._counted: WeakKeyDictionary[IndexReader, CollectionIdf] = WeakKeyDictionary()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, or another process, counts for itself."""
+        return partial(type(self), collection=self.collection), (self.encoder,)
 
     def __call__(self, texts: Any, reader: IndexReader) -> SparseVectors:
         """One row per text."""
