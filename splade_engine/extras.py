@@ -27,6 +27,10 @@ PACKAGES = {
     "accelerate": ("accelerate", "train", "train"),
     "matplotlib": ("matplotlib", "train", "train"),
     "sentence_transformers": ("sentence-transformers", "dense", "dense"),
+    "mcp": ("mcp", "serve", "serve"),
+    "starlette": ("starlette", "serve", "serve"),
+    "uvicorn": ("uvicorn", "serve", "serve"),
+    "prometheus_client": ("prometheus_client", "serve", "serve"),
 }
 
 

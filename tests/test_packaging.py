@@ -35,7 +35,10 @@ def test_the_light_list_is_part_of_the_full_one_with_the_same_versions():
 def test_the_extras_of_the_light_one_make_it_the_full_one():
     full, core = FULL["project"], CORE["project"]
     everything = packages_of(
-        [*full["dependencies"], *(r for e in ("train", "dense") for r in full["optional-dependencies"][e])]
+        [
+            *full["dependencies"],
+            *(r for e in ("train", "dense", "serve") for r in full["optional-dependencies"][e]),
+        ]
     )
     extras = packages_of([r for extra in core["optional-dependencies"].values() for r in extra])
     assert packages_of(core["dependencies"]) | extras == everything

@@ -83,7 +83,7 @@ class SearchEngine:
 
         Args:
             path: the index folder to make.
-            corpus: a file or folder (`documents/reading.py` lists the formats), or documents, texts or
+            corpus: a file or folder (`collections/reading.py` lists the formats), or documents, texts or
                 records in memory.
             encoder: a `SparseEncoder`, a folder or hub id to load one from, or None for the bundled one.
             config: how the index is built.

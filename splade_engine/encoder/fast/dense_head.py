@@ -5,8 +5,8 @@
 
 An inference-free query is a sum over its tokens, so M e is the form that a dense score takes in an inverted
 index: with e(q) ~ sum_t q_t m_t, the dense score e(q) . e is sum_t q_t (m_t . e). M is fitted by
-`training/static_queries.py`. A masked-LM head cannot say the same: its m_t is tied to the input embedding,
-which mapped linearly to M ranks at .39 where M ranks at .52 (mean nDCG@10 of eleven collections).
+`training/teachers/static_queries.py`. A masked-LM head cannot say the same: its m_t is tied to the input
+embedding, which mapped linearly to M ranks at .39 where M ranks at .52 (mean nDCG@10 of eleven collections).
 
 In a model folder the head is `dense_head.safetensors`: `project.weight` [E, H], `project.bias` [E],
 `decoder.bias` [V] and `decoder.weight` [V, E], in float32. The compact form has float16, and in place of the

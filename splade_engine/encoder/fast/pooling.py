@@ -2,8 +2,8 @@
 
 For max pooling, log1p and relu are monotone, so pooling the raw logits first and activating V numbers
 afterwards gives the same result as the other order, for the price of one activation per term instead of one
-per token and term (papers.md section 1.1). For sum pooling the activation has to come first; then it is done
-chunk by chunk.
+per token and term (Formal et al., SPLADE v2, section 3.1). For sum pooling the activation has to come first;
+then it is done chunk by chunk.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The sections of a `Recipe` beside the objective's: one frozen dataclass for each table of its TOML file.
 
-The comment above a field is its documentation: `splade-engine train --show` and docs/recipes.md print it.
+The comment above a field is its documentation: `splade-engine train --show` and docs/recipe.md print it.
 """
 
 from __future__ import annotations
