@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from splade_engine.encoder.kind import Kind
-from splade_engine.encoder.settings import EncoderSettings
+from splade_engine.encoder.settings import SETTING_NAMES, EncoderSettings
 from splade_engine.errors import CheckpointError
 
 DENSE_HEAD = "dense_head.safetensors"
@@ -60,6 +61,12 @@ class Checkpoint:
             raise CheckpointError(
                 f"{self.folder}: long_texts = windows needs a masked LM pooled by max, not {self.kind.name}"
             )
+
+    def __getattr__(self, name: str) -> Any:
+        """Settings can be read from here too: `checkpoint.activation`."""
+        if name in SETTING_NAMES:
+            return getattr(self.settings, name)
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     @property
     def n_terms(self) -> int:
