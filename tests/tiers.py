@@ -54,6 +54,8 @@ TIERS = (
     Tier("mutants", "each check of the index left out", 1_000, "attacks.mutants:killed"),
     # files of vectors
     Tier("vector_files", "damaged vector files", 50_000, "attacks.vector_files:damaged"),
+    # files of a model
+    Tier("damaged_models", "damaged files of encoders", 10_000, "attacks.damaged_models:damaged"),
     # writers that fail, die, race and lose power
     Tier("every_call", "every system call fails or kills", 500, "crash.faults:every_call"),
     Tier("kill_9", "kill -9 during publish", 1_000, "crash.kills:kill_9"),

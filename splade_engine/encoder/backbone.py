@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.weights import check_finite
 from splade_engine.encoder.quiet import quiet_transformers
+from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -141,8 +143,34 @@ def load_backbone(checkpoint: Checkpoint, device: torch.device | str, dtype: tor
         model = _bundled_model(checkpoint, dtype)
     else:
         model = load_pretrained(checkpoint.model_folder, checkpoint.kind.auto_model, dtype)
-    backbone = Backbone(model)
-    return backbone.to(device=device, dtype=dtype).eval()
+    with refusing(checkpoint.model_folder, "cannot build the model"):
+        backbone = Backbone(model).to(device=device, dtype=dtype).eval()
+        _check_head(backbone, checkpoint.model_folder)
+    return backbone
+
+
+@torch.inference_mode()
+def _check_head(backbone: Backbone, folder: Path) -> None:
+    """Refuse a head that is not the product that we take it for (MobileBERT's is not, nor are scaled logits).
+
+    Raises:
+        CheckpointError: if the model's own logits of five tokens are not those of the three steps.
+    """
+    weight = backbone.decoder_weight
+    ids = torch.arange(5, device=weight.device).unsqueeze(0) % len(weight)
+    mask = torch.ones_like(ids)
+    theirs = backbone.model(input_ids=ids, attention_mask=mask).logits.float()
+    try:
+        ours = backbone(ids, mask) @ weight.T + backbone.decoder_bias
+        bound = (1e-3 if weight.dtype == torch.float32 else 0.1) * theirs.abs().amax()
+        same = bool((ours.float() - theirs).abs().amax() <= bound)
+    except RuntimeError:  # shapes that do not go together
+        same = False
+    if not same:
+        raise CheckpointError(
+            f"{folder}: {type(backbone.model).__name__}: no vocabulary head of a known shape (BERT, "
+            "DistilBERT, ...)"
+        )
 
 
 def _bundled_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
@@ -151,15 +179,17 @@ def _bundled_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
 
     from splade_engine.encoder.folders.compact import read_state
 
-    config = BertConfig(**hf_config(checkpoint))
-    with torch.device("meta"):
-        model: Any = BertForMaskedLM(config)
     state = read_state(checkpoint.model_folder, dtype)
-    embeddings = state["bert.embeddings.word_embeddings.weight"]
+    with refusing(checkpoint.model_folder, "cannot build the model"):
+        config = BertConfig(**hf_config(checkpoint))
+        with torch.device("meta"):
+            model: Any = BertForMaskedLM(config)
+        embeddings = state["bert.embeddings.word_embeddings.weight"]
     state.setdefault("cls.predictions.decoder.weight", embeddings)
     bias = state.setdefault("cls.predictions.bias", embeddings.new_zeros(len(embeddings)))
     state.setdefault("cls.predictions.decoder.bias", bias)
-    missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
+    with refusing(checkpoint.model_folder, "cannot build the model"):
+        missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     if missing or unexpected:
         raise CheckpointError(
             f"{checkpoint.model_folder}: weights missing {missing[:3]}, unexpected {unexpected[:3]}"
@@ -183,10 +213,12 @@ def load_body(folder: Path, state: Mapping[str, Tensor], place: Place) -> Any:
     settings = read_json(folder / "config.json")
     settings.pop("splade_engine", None)
     auto: Any = AutoModel
-    body: Any = auto.from_config(AutoConfig.for_model(**settings), trust_remote_code=False)
+    with refusing(folder, "cannot build the model"):
+        body: Any = auto.from_config(AutoConfig.for_model(**settings), trust_remote_code=False)
     prefix = body.base_model_prefix + "."
     inner = {k.split(prefix, 1)[1]: v for k, v in state.items() if f".{prefix}" in f".{k}"}
-    missing = [k for k in body.load_state_dict(inner, strict=False).missing_keys if "pooler" not in k]
+    with refusing(folder, "cannot build the model"):
+        missing = [k for k in body.load_state_dict(inner, strict=False).missing_keys if "pooler" not in k]
     if missing:
         raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")
     return body.to(device=place.device, dtype=place.dtype).eval()
@@ -213,20 +245,18 @@ def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
     import transformers
 
     loader: Any = getattr(transformers, auto)
-    try:
-        with quiet_transformers():  # unused pooler weights are expected, and missing ones raise below
-            model, info = loader.from_pretrained(
-                folder,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-            )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{folder}: cannot build the model: {reason}") from error
+    with refusing(folder, "cannot build the model"), quiet_transformers():
+        # unused pooler weights are expected, and missing ones are refused below
+        model, info = loader.from_pretrained(
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
     if missing:
         raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")
+    check_finite(model.state_dict(), folder)
     return model

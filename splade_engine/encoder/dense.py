@@ -74,10 +74,12 @@ class PaddedDense:
         import torch
 
         from splade_engine.encoder.backbone import load_pretrained
+        from splade_engine.encoder.fast.states import padded_body
 
         model: Any = load_pretrained(folder, "AutoModel", torch.float32)
-        self._model = model.eval().to(place.device).requires_grad_(False)
+        body = model.eval().to(place.device).requires_grad_(False)
         self._pooling, self._tokenizer, self._place = pooling, tokenizer, place
+        self._body = padded_body(body, place, folder)
         self.width = int(model.config.hidden_size)
         self.dtype = str(place.dtype).removeprefix("torch.")
 
@@ -87,17 +89,16 @@ class PaddedDense:
         import torch.nn.functional as F
 
         from splade_engine.encoder.fast.pooling import pooled
-        from splade_engine.encoder.rows import float32, padded
+        from splade_engine.encoder.rows import float32
 
         lists, _ = self._tokenizer.encode(list(texts))
         out = np.zeros((len(lists), self.width), np.float32)
-        device, dtype = self._place.device, self._place.dtype
-        mixed = torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+        dtype = self._place.dtype
+        mixed = torch.autocast(self._place.device.type, dtype, enabled=dtype != torch.float32)
         for rows in length_sorted_batches([len(ids) for ids in lists], _PADDED_TOKENS):
             with torch.inference_mode(), mixed:
-                ids, mask = padded([lists[i] for i in rows.tolist()], device)
-                states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-                out[rows] = float32(F.normalize(pooled(states, mask, self._pooling.mode), dim=1))
+                states, mask = self._body([lists[i] for i in rows.tolist()])
+                out[rows] = float32(F.normalize(pooled(states.float(), mask, self._pooling.mode), dim=1))
         return out
 
 

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1
 from splade_engine.encoder.folders import hub
+from splade_engine.encoder.folders.checking import check_checkpoint
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.query_table import TableEncoder, load_table
+from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.settings import LongTexts, blaming, is_integer
 from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.encoder.tokens import check_texts
@@ -61,6 +63,8 @@ class SparseEncoder:
         if dtype not in _DTYPES:
             raise InvalidInputError(f"dtype {dtype!r}: expected one of {', '.join(_DTYPES)}")
         checkpoint = _with_length(checkpoint, max_length)
+        with refusing(checkpoint.folder, "cannot be loaded"):
+            check_checkpoint(checkpoint)
         self.checkpoint = checkpoint
         self.name = checkpoint.name
         self.max_length = checkpoint.settings.max_length
@@ -79,6 +83,11 @@ class SparseEncoder:
                     f"{query.folder}: queries over {query.n_terms} terms, documents over {self.n_terms}"
                 )
             self._queries = NeuralSide(query, settings.query_prompt, device, dtype)
+        for side in (self._documents, self._queries):
+            # a table has checked its tokenizer; one that both sides share is read once
+            shared = isinstance(query, QueryTable) and query.folder == checkpoint.model_folder
+            if isinstance(side, NeuralSide) and not shared:
+                side.check()
         self._vocabulary: list[str] | None = None
         self._hash: str | None = None
 
@@ -113,7 +122,8 @@ class SparseEncoder:
         """
         folder, name = hub.resolve(source, revision)
         hub_id = name if hub.is_hub_id(source) else None
-        checkpoint = read_checkpoint(folder, name, hub_id=hub_id)
+        with refusing(folder, "cannot be loaded"):
+            checkpoint = read_checkpoint(folder, name, hub_id=hub_id)
         if long_texts is not None:
             with blaming(folder):
                 checkpoint = replace(checkpoint, settings=replace(checkpoint.settings, long_texts=long_texts))
@@ -222,6 +232,14 @@ class SparseEncoder:
             raise InvalidInputError(f"batch_tokens must be at least 1, got {batch_tokens}")
         encoded = side.encode(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
         self.truncated += encoded.truncated
+        known = len(texts) - len(encoded.unknown) - sum(1 for text in texts if not text.strip())
+        if known > 0 and not encoded.vectors.nnz:
+            logger.warning(
+                "%s: %d texts of known words came out without a term: check that its weights and settings "
+                "belong together",
+                self.name,
+                known,
+            )
         return encoded
 
     def _warn(self, side: NeuralSide | TableEncoder, truncated: int, n_texts: int) -> None:

@@ -35,8 +35,14 @@ def choose_place(device: str, dtype: str) -> Place:
         where = torch.device(device)
     except RuntimeError:
         raise InvalidInputError(f"device {device!r}: expected auto, cpu, cuda, cuda:<n> or mps") from None
-    if where.type == "cuda" and not torch.cuda.is_available():
-        raise InvalidInputError(f"device {device!r}: this torch sees no CUDA device")
+    if where.type not in ("cpu", "cuda", "mps"):
+        raise InvalidInputError(f"device {device!r}: expected auto, cpu, cuda, cuda:<n> or mps")
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise InvalidInputError(
+            f"device {device!r}: this torch sees {torch.cuda.device_count()} CUDA devices"
+        )
+    if where.type == "mps" and not torch.backends.mps.is_available():
+        raise InvalidInputError(f"device {device!r}: this machine has no such device")
     if dtype == "auto":
         return Place(where, _fastest(where))
     known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.folders.checking import check_tokenizer
 from splade_engine.encoder.folders.files import existing, read_json
+from splade_engine.encoder.folders.safetensors_file import read_floats
 from splade_engine.encoder.settings import is_number
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
@@ -46,6 +48,10 @@ class TableEncoder:
         self.counts = counts
         self.top_k = top_k
         self.table.flags.writeable = False
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self.table.flags.writeable = False  # which a copy forgets
 
     def encode(self, texts: Sequence[str], top_k: int | None = None) -> tuple[SparseVectors, int]:
         """One row per text, and how many texts were cut to the tokenizer's `max_length`."""
@@ -95,10 +101,7 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
     """
     settings = checkpoint.settings
     tokenizer = TextTokenizer(query.folder, settings.max_length, lowercase=settings.lowercase)
-    if tokenizer.size > n_terms:
-        raise CheckpointError(
-            f"{query.folder}: a query tokenizer of {tokenizer.size} tokens for a vocabulary of {n_terms}"
-        )
+    check_tokenizer(tokenizer, query.folder, n_terms)
     if query.weights is None:
         table = np.ones(n_terms, np.float32)
     else:
@@ -144,18 +147,15 @@ def read_table(path: Path, tokenizer: TextTokenizer, n_terms: int, missing: floa
 
 
 def _stored(path: Path) -> NDArray[np.float32]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            name = "weight" if "weight" in file.keys() else next(iter(file.keys()))  # noqa: SIM118
-            stored = file.get_tensor(name)
-    except (OSError, SafetensorError, StopIteration, TypeError) as error:
-        raise CheckpointError(f"{path}: not readable as a table of weights: {error}") from error
-    if stored.ndim != 1:
-        raise CheckpointError(f"{path}: {name} has shape {stored.shape}, expected one weight per token")
-    table: NDArray[np.float32] = stored.astype(np.float32)
-    return table
+    tensors = read_floats(path)
+    if not tensors:
+        raise CheckpointError(f"{path}: not readable as a table of weights: it holds no tensor")
+    name = "weight" if "weight" in tensors else next(iter(tensors))
+    if tensors[name].ndim != 1:
+        raise CheckpointError(
+            f"{path}: {name:.80} has shape {tensors[name].shape}, expected one weight per token"
+        )
+    return tensors[name]
 
 
 def token_weights(path: Path) -> dict[str, float]:
@@ -164,15 +164,25 @@ def token_weights(path: Path) -> dict[str, float]:
         table = read_json(path)
     else:
         table = {}
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(_text(path).split("\n"), start=1):
+            if not line:
+                continue
             token, _, weight = line.rpartition("\t")
             if not token:
                 raise CheckpointError(f"{path}: line {number} is not token, tab, weight")
             try:
                 table[token] = json.loads(weight)
-            except ValueError:
-                raise CheckpointError(f"{path}: line {number}: weight {weight!r} is not a number") from None
+            except (ValueError, RecursionError):
+                problem = f"line {number}: weight {weight!r:.80} is not a number"
+                raise CheckpointError(f"{path}: {problem}") from None
     for token, weight in table.items():
         if not is_number(weight):
             raise CheckpointError(f"{path}: weight of {token!r:.80} is {weight!r:.80}, not a finite number")
     return {token: float(weight) for token, weight in table.items()}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: not text: {error.reason} at byte {error.start}") from error

@@ -30,7 +30,7 @@ def sparse_rows(weights: Tensor, top_k: int | None) -> list[Row]:
         # everything below the k-th weight goes; terms that tie with it stay until the caller breaks the tie
         # by term id (bfloat16 has many ties, and topk picks among them by chance)
         least = weights.topk(top_k, dim=1).values[:, -1:]
-        weights = torch.where(weights >= least, weights, 0)
+        weights = torch.where(weights < least, 0, weights)  # NaN stays, to be refused
     if weights.device.type == "cpu":
         rows = []
         for row in float32(weights):

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.folders.checking import check_tokenizer, rows_of
+from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids, TextTokenizer
-from splade_engine.errors import SpladeEngineError
+from splade_engine.errors import CheckpointError, SpladeEngineError
 from splade_engine.extras import needed
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
@@ -98,9 +100,24 @@ class NeuralSide:
         with needed("encoding with a model"):
             from splade_engine.encoder.place import choose_place
 
-            place = choose_place(self.device, self.dtype)
-            special = self.tokenizer.special_ids
-            return self.checkpoint.kind.runner(self.checkpoint, place, self.n_terms, special)
+        place = choose_place(self.device, self.dtype)
+        folder, tokenizer = self.checkpoint.model_folder, self.tokenizer
+        with refusing(folder, "cannot be run"):
+            made = self.checkpoint.kind.runner(self.checkpoint, place, self.n_terms, tokenizer.special_ids)
+            # one short text: what cannot be run is known now, and what makes no numbers too
+            (ids,), _ = made.prepare(tokenizer, [self.prompt + "a"])
+            ((_, weights),) = made.run([ids], None) if len(ids) else (((), np.zeros(0)),)
+        if not np.isfinite(weights).all():
+            raise CheckpointError(f"{folder}: gives weights that are not finite for a text of one letter")
+        return made
+
+    def check(self) -> None:
+        """Refuse a tokenizer that is not this model's.
+
+        Raises:
+            CheckpointError: naming both sizes.
+        """
+        check_tokenizer(self.tokenizer, self.checkpoint.model_folder, rows_of(self.checkpoint))
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what is loaded on first use is loaded again."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import check_many
 from splade_engine.encoder.folders.tokenizer import load_tokenizer, truncation_side
+from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import InvalidInputError
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ Ids = NDArray[np.int32]
 # characters of a long text that are tokenized for each token that is kept. A token of English has 4 to 5;
 # where these give too few tokens (a word of a million letters is one), the whole text is
 CHARACTERS = 64
+_PROBES = ("", "a b", "Zz9 \u6771\u4eac \U0001f600 \u0130\u0301\n")
 
 
 class TextTokenizer:
@@ -41,8 +43,15 @@ class TextTokenizer:
     def __init__(self, folder: Path, max_length: int, *, lowercase: bool = False, overlap: int = 0) -> None:
         self._tokenizer: Any = load_tokenizer(folder)
         self._tokenizer.no_padding()
+        self._folder = folder
         overlap = min(overlap, (max_length - 3) // 2)  # every window has to begin after the one before
-        self._tokenizer.enable_truncation(max_length, stride=overlap, direction=truncation_side(folder))
+        side = truncation_side(folder)
+        with refusing(folder, "the tokenizer"):
+            self._tokenizer.enable_truncation(max_length, stride=overlap, direction=side)
+            for (
+                text
+            ) in _PROBES:  # an unknown character, a script, nothing: what it cannot do, it cannot do now
+                self._tokenizer.encode(text)
         self._lowercase = lowercase
         self.max_length = max_length
         # from the end, nothing can be left out; neither where windows show all of a text
@@ -54,6 +63,11 @@ class TextTokenizer:
     def size(self) -> int:
         """Entries of the vocabulary, added tokens included."""
         return int(self._tokenizer.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def largest_id(self) -> int:
+        """The largest token id."""
+        return max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
 
     @property
     def special_ids(self) -> Ids:
@@ -96,7 +110,9 @@ class TextTokenizer:
         if self._lowercase:
             texts = [text.lower() for text in texts]
         windows, owners = [], []
-        for row, encoding in enumerate(self._tokenizer.encode_batch_fast(list(texts))):
+        with refusing(self._folder, "the tokenizer"):
+            encodings = self._tokenizer.encode_batch_fast(list(texts))
+        for row, encoding in enumerate(encodings):
             for part in (encoding, *encoding.overflowing):
                 windows.append(np.array(part.ids, dtype=np.int32))
                 owners.append(row)
@@ -141,14 +157,15 @@ class TextTokenizer:
 
     def _encodings(self, encode: Any, texts: Sequence[str], special_tokens: bool) -> list[Any]:
         """`encode` of the beginnings of the texts; of a whole one where its beginning is not enough."""
-        if self._stretch is None or all(len(text) <= self._stretch for text in texts):
-            return list(encode(list(texts), add_special_tokens=special_tokens))
         stretch = self._stretch
-        encodings = list(
-            encode([beginning(text, stretch) for text in texts], add_special_tokens=special_tokens)
-        )
-        short = [i for i, e in enumerate(encodings) if len(texts[i]) > stretch and not e.overflowing]
-        again = encode([texts[i] for i in short], add_special_tokens=special_tokens)
+        with refusing(self._folder, "the tokenizer"):
+            if stretch is None or all(len(text) <= stretch for text in texts):
+                return list(encode(list(texts), add_special_tokens=special_tokens))
+            encodings = list(
+                encode([beginning(text, stretch) for text in texts], add_special_tokens=special_tokens)
+            )
+            short = [i for i, e in enumerate(encodings) if len(texts[i]) > stretch and not e.overflowing]
+            again = encode([texts[i] for i in short], add_special_tokens=special_tokens)
         for i, encoding in zip(short, again, strict=True):
             encodings[i] = encoding
         return encodings
@@ -169,6 +186,8 @@ def check_texts(texts: Sequence[str]) -> None:
         InvalidInputError: for a single string, or a row that is not text or cannot be encoded as UTF-8.
     """
     check_many("texts", texts)
+    if not hasattr(texts, "__len__"):
+        raise InvalidInputError(f"texts: {type(texts).__name__}, expected a sequence of strings; pass a list")
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise InvalidInputError(f"texts: row {row} is {type(text).__name__} {text!r:.80}, not a string")

@@ -36,6 +36,7 @@ from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.fast.linear import PackedLinear
 from splade_engine.encoder.folders.files import position_offset, read_json
 from splade_engine.encoder.folders.weights import read_tensors, read_weights
+from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids
 
 State = Mapping[str, Tensor]
@@ -149,6 +150,8 @@ class PackedBody:
         if types is not None:  # every text is one segment: its type vector is part of the position
             positions = positions + types[0].float()
         self.width = int(words.shape[1])
+        if self.width != config.get("hidden_size", config.get("dim")):
+            raise ValueError(f"states of {self.width} numbers, its config says {config.get('hidden_size')}")
         self._words, self._positions = words.to(dtype), positions.to(dtype)
         self._embedding_norm = self._norm(body, "embeddings.LayerNorm")
         layers = int(config.get("num_hidden_layers") or config["n_layers"])
@@ -288,10 +291,12 @@ def load_packed(checkpoint: Checkpoint, dtype: torch.dtype) -> PackedBert | None
     config = hf_config(checkpoint)
     if not _is_plain(config):
         return None
-    try:
-        return PackedBert(config, read_weights(checkpoint), dtype)
-    except KeyError:  # a variant whose weights have other names: transformers knows them
-        return None
+    state = read_weights(checkpoint)
+    with refusing(checkpoint.model_folder, "cannot build the model"):
+        try:
+            return PackedBert(config, state, dtype)
+        except KeyError:  # a variant whose weights have other names: transformers knows them
+            return None
 
 
 def load_packed_body(folder: Path, dtype: torch.dtype) -> PackedBody | None:
@@ -299,15 +304,17 @@ def load_packed_body(folder: Path, dtype: torch.dtype) -> PackedBody | None:
     config = read_json(folder / "config.json")
     if not _is_plain(config):
         return None
-    try:
-        return PackedBody(config, read_tensors(folder), dtype)
-    except KeyError:
-        return None
+    state = read_tensors(folder)
+    with refusing(folder, "cannot build the model"):
+        try:
+            return PackedBody(config, state, dtype)
+        except KeyError:
+            return None
 
 
 def _is_plain(config: Mapping[str, Any]) -> bool:
     return (
-        config.get("model_type") in _FAMILIES
+        str(config.get("model_type")) in _FAMILIES
         and config.get("position_embedding_type", "absolute") == "absolute"
         and str(config.get("hidden_act") or config.get("activation", "gelu")) in _ACTIVATIONS
         and not config.get("is_decoder")

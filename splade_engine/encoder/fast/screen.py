@@ -80,7 +80,7 @@ class ScreenedPooling:
             step = scales[row] * self._row_scale
             spread = scales[row].square() * self._row_norm2 + self._row_scale.square() * norms2[row]
             bound = best[row] * step + self.bias + MARGIN * (spread / 12).sqrt_()
-            terms = (bound > 0).nonzero().squeeze(1)
+            terms = (~(bound <= 0)).nonzero().squeeze(1)  # NaN stays, to be refused
             logits = torch.mm(text, self.weight.index_select(0, terms).T).amax(0).float()
             out.append((terms, logits + self.bias[terms]))
         return out

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import Backbone, load_backbone, load_pretrained
 from splade_engine.encoder.fast.packed import PackedBert, PackedBody, load_packed, load_packed_body
+from splade_engine.encoder.fast.padded import PaddedModel
+from splade_engine.encoder.folders.files import positions_of
 from splade_engine.encoder.place import Place
-from splade_engine.encoder.rows import padded
 
 if TYPE_CHECKING:
     from splade_engine.encoder.checkpoint import Checkpoint
@@ -54,15 +55,19 @@ class PackedStates:
 class PaddedStates:
     """transformers' model on padded batches."""
 
-    def __init__(self, backbone: Backbone, place: Place) -> None:
-        self._backbone, self._place = backbone, place
+    def __init__(self, backbone: Backbone, place: Place, folder: Path) -> None:
+        self._backbone = backbone
+        config = backbone.model.config
+        self._body = PaddedModel(
+            backbone.hidden, int(config.vocab_size), positions_of(config.to_dict()), place, folder
+        )
         self.decoder_weight, self.decoder_bias = backbone.decoder_weight, backbone.decoder_bias
         self.state_range: Tensor | None = None
 
     def __call__(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
         """See `States`."""
-        ids, mask = padded(batch, self._place.device)
-        hidden = self._backbone.hidden(ids, mask)[mask.bool()]
+        states, mask = self._body(batch)
+        hidden = states[mask.bool()]
         return hidden, self._backbone.transform(hidden)
 
 
@@ -93,15 +98,25 @@ class PackedHidden:
 class PaddedHidden:
     """transformers' model on padded batches."""
 
-    def __init__(self, body: Any, place: Place) -> None:
-        self._body, self._place = body, place
+    def __init__(self, body: Any, place: Place, folder: Path) -> None:
+        self._body = padded_body(body, place, folder)
         self.width = int(body.config.hidden_size)
 
     def __call__(self, batch: Sequence[Ids]) -> Tensor:
         """See `Hidden`."""
-        ids, mask = padded(batch, self._place.device)
-        states: Tensor = self._body(input_ids=ids, attention_mask=mask).last_hidden_state
+        states, mask = self._body(batch)
         return states[mask.bool()]
+
+
+def padded_body(body: Any, place: Place, folder: Path) -> PaddedModel:
+    """A transformers model without a head, on its device, as a `PaddedModel`."""
+
+    def states(ids: Tensor, mask: Tensor) -> Tensor:
+        found: Tensor = body(input_ids=ids, attention_mask=mask).last_hidden_state
+        return found
+
+    config = body.config
+    return PaddedModel(states, int(config.vocab_size), positions_of(config.to_dict()), place, folder)
 
 
 def load_hidden(folder: Path, place: Place) -> Hidden:
@@ -114,7 +129,7 @@ def load_hidden(folder: Path, place: Place) -> Hidden:
     if packed is not None:
         return PackedHidden(packed)
     body = load_pretrained(folder, "AutoModel", place.dtype)
-    return PaddedHidden(body.to(place.device).eval(), place)
+    return PaddedHidden(body.to(place.device).eval(), place, folder)
 
 
 def load_states(checkpoint: Checkpoint, place: Place) -> States:
@@ -126,4 +141,5 @@ def load_states(checkpoint: Checkpoint, place: Place) -> States:
     packed = load_packed(checkpoint, place.dtype) if place.device.type == "cpu" else None
     if packed is not None:
         return PackedStates(packed)
-    return PaddedStates(load_backbone(checkpoint, place.device, place.dtype), place)
+    backbone = load_backbone(checkpoint, place.device, place.dtype)
+    return PaddedStates(backbone, place, checkpoint.model_folder)

@@ -196,11 +196,16 @@ def read_state(folder: Path, dtype: torch.dtype | None = None) -> dict[str, torc
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from splade_engine.encoder.folders.safetensors_file import read_header
+    from splade_engine.encoder.folders.weights import check_finite
+
     path = folder / "model.safetensors"
     try:
+        read_header(path)
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not readable: {error}") from error
+    check_finite(stored, path)
     wanted = dtype or torch.float32
     state = {}
     for name, tensor in stored.items():

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from splade_engine.encoder.settings import DEFAULT_MAX_LENGTH
+from splade_engine.encoder.settings import DEFAULT_MAX_LENGTH, is_integer, is_number
 from splade_engine.errors import CheckpointError
 
+_LARGEST_JSON = 1 << 27  # an idf.json of a vocabulary of a million tokens is a quarter of that
 _UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
-
-
-def tensor_names(folder: Path) -> list[str]:
-    """Names of all tensors in the folder's safetensors files, read from their headers alone."""
-    names: list[str] = []
-    for file in sorted(folder.glob("model*.safetensors")):
-        with file.open("rb") as f:
-            try:
-                (size,) = struct.unpack("<Q", f.read(8))
-                header = json.loads(f.read(min(size, 100_000_000)))
-            except (struct.error, ValueError) as error:
-                raise CheckpointError(f"{file}: not a safetensors file") from error
-        names += [k for k in header if k != "__metadata__"]
-    return names
 
 
 def require_weights(folder: Path) -> None:
     """Refuse a folder without safetensors weights, saying how to convert what is there."""
-    if any(folder.glob("model*.safetensors")):
+    if any(p.name.startswith("model") for p in folder.glob("*.safetensors")):
         return
     pickled = sorted(p.name for p in folder.glob("*.bin"))
     if pickled:
@@ -55,7 +41,7 @@ def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
         sentence.get("max_seq_length"),
         tokenizer.get("model_max_length"),
     ):
-        if isinstance(value, int | float) and 0 < value < _UNBOUNDED:
+        if is_number(value) and 0 < value < _UNBOUNDED:
             limits.append(int(value))
             break  # the first one that is set rules, as in sentence-transformers
     if positions := positions_of(config):
@@ -64,9 +50,18 @@ def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
 
 
 def positions_of(config: Mapping[str, Any]) -> int | None:
-    """The longest input of a model, None if its config names no limit."""
+    """The longest input of a model, None if its config names no limit.
+
+    Raises:
+        CheckpointError: if the limit is no number of tokens.
+    """
     positions = config.get("max_position_embeddings")
-    return int(positions) - position_offset(config) if positions else None
+    if positions is None:
+        return None
+    offset = position_offset(config)
+    if not is_integer(positions) or positions < 3 + offset:
+        raise CheckpointError(f"max_position_embeddings is {positions!r:.80}, not a number of tokens")
+    return positions - offset
 
 
 def position_offset(config: Mapping[str, Any]) -> int:
@@ -74,14 +69,38 @@ def position_offset(config: Mapping[str, Any]) -> int:
     roberta_like = {"roberta", "xlm-roberta", "camembert", "mpnet"}
     if config.get("model_type") in roberta_like:
         pad = config.get("pad_token_id")
-        return 1 + int(1 if pad is None else pad)
+        if pad is not None and (not is_integer(pad) or not 0 <= pad < 1 << 24):
+            raise CheckpointError(f"pad_token_id is {pad!r:.80}, not the id of a token")
+        return 1 + (1 if pad is None else pad)
     return 0
 
 
 def existing(path: Path) -> Path:
-    """`path` if the file is there."""
-    if not path.is_file():
+    """`path` if the file is there, and is a file.
+
+    Raises:
+        CheckpointError: if not; for a link that leads nowhere, with what to do.
+    """
+    if not path.exists():
+        if path.is_symlink():
+            raise CheckpointError(
+                f"{path}: a link to a file that is not here; copy the folder with its files: cp -rL"
+            )
         raise CheckpointError(f"{path}: no such file")
+    return regular(path)
+
+
+def regular(path: Path) -> Path:
+    """`path` if it is a file that can be read to its end: no pipe, no device, no folder.
+
+    Raises:
+        CheckpointError: if not.
+    """
+    if not path.exists():
+        return existing(path)
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "a pipe or a device"
+        raise CheckpointError(f"{path}: {what}, expected a file")
     return path
 
 
@@ -128,9 +147,10 @@ def read_json_list(path: Path) -> list[Any]:
 
 
 def _parsed(path: Path) -> Any:
+    size = existing(path).stat().st_size
+    if size > _LARGEST_JSON:
+        raise CheckpointError(f"{path}: {size:,} bytes, too many for a config")
     try:
-        return json.loads(existing(path).read_text(encoding="utf-8"))
-    except CheckpointError:
-        raise
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not readable as JSON: {str(error)[:200]}") from error

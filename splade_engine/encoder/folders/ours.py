@@ -58,8 +58,8 @@ def read_ours(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         if version != 1:
             raise CheckpointError(f"splade_engine format {version!r:.80}, this release reads 1")
         named = section.pop("name", name)
-        if not isinstance(named, str):
-            raise CheckpointError(f"name is {named!r:.80}, not text")
+        if not isinstance(named, str) or not named.isprintable() or len(named) > 200:
+            raise CheckpointError(f"name is {named!r:.80}, not a line of text")
         section.pop("scheme", None)
         quantized = section.pop("quantized", False)
         if not isinstance(quantized, bool):

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
-from splade_engine.encoder.folders.files import max_length_of, positions_of, tensor_names
+from splade_engine.encoder.folders.files import max_length_of, positions_of
+from splade_engine.encoder.folders.safetensors_file import read_header, weight_files
 from splade_engine.encoder.kind import Kind
 from splade_engine.encoder.settings import EncoderSettings
 
@@ -27,7 +28,7 @@ class PlainFolder:
     @cached_property
     def tensor_names(self) -> list[str]:
         """Names of all tensors, from the headers of the weight files."""
-        return tensor_names(self.folder)
+        return [name for path in weight_files(self.folder) for name in read_header(path)]
 
     @property
     def architectures(self) -> list[str]:

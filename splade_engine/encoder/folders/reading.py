@@ -71,6 +71,6 @@ def _one(folder: Path, name: str, hub_id: str | None) -> Checkpoint:
             if checkpoint is not None:
                 return checkpoint
     raise CheckpointError(
-        f"{path}: architectures {found.architectures} is neither a masked nor a causal language model, and "
-        "there is no scalar head (tok_proj) in the weights"
+        f"{path}: architectures {found.architectures!s:.100} is neither a masked nor a causal language "
+        "model, and there is no scalar head (tok_proj) in the weights"
     )

@@ -98,7 +98,7 @@ def _router(folder: Path, name: str, base: Path) -> Checkpoint:
     document = routes.get("document") or routes.get("passage")
     query = routes.get("query")
     if not document or not query:
-        raise CheckpointError(f"{path}: routes {sorted(routes)}, expected `query` and `document`")
+        raise CheckpointError(f"{path}: routes {sorted(routes)!s:.100}, expected `query` and `document`")
     if document[0].kind in _TABLES:
         raise CheckpointError(f"{path}: the document side is a static table, it has no encoder")
     checkpoint = _linear(folder, name, document)
@@ -121,14 +121,14 @@ def _static(root: Path, folder: Path) -> QueryTable:
         for place in (folder / Path(path).name, root / Path(path).name):
             if place.is_file():
                 return QueryTable(folder, place)
-        raise CheckpointError(f"{folder / 'config.json'}: {path} is neither in {folder} nor in {root}")
+        raise CheckpointError(f"{folder / 'config.json'}: {path:.100} is neither in {folder} nor in {root}")
     return QueryTable(folder, existing(folder / "model.safetensors"))
 
 
 def _linear(root: Path, name: str, chain: Sequence[Module]) -> Checkpoint:
     kinds = [module.kind for module in chain]
     if kinds[:1] not in (["Transformer"], ["MLMTransformer"]):
-        raise CheckpointError(f"{root}: modules {kinds} do not start with a Transformer")
+        raise CheckpointError(f"{root}: modules {kinds!s:.100} do not start with a Transformer")
     model_folder = chain[0].folder
     config = read_json(model_folder / "config.json")
     sentence = read_json(model_folder / "sentence_bert_config.json", optional=True)
@@ -142,4 +142,4 @@ def _linear(root: Path, name: str, chain: Sequence[Module]) -> Checkpoint:
             checkpoint = kind.from_modules(base, chain[1:])
             if checkpoint is not None:
                 return checkpoint
-    raise CheckpointError(f"{root}: modules {kinds} are not a sparse encoder that is known here")
+    raise CheckpointError(f"{root}: modules {kinds!s:.200} are not a sparse encoder that is known here")

@@ -8,10 +8,12 @@ transformers can convert. Beside tokenizer.json only one entry of tokenizer_conf
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.refusing import one_line, refusing
 from splade_engine.errors import CheckpointError
 from splade_engine.files import write_json
 
@@ -24,6 +26,11 @@ _OTHER_FORMS = (
     "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "dict.txt", "sentencepiece.bpe.model",
     "spiece.model", "spm.model", "tokenizer.model", "added_tokens.json", "special_tokens_map.json", _CONFIG,
 )  # fmt: skip
+_VOCABULARIES = tuple(
+    n for n in _OTHER_FORMS if not n.endswith(("_config.json", "_tokens.json", "_map.json"))
+)
+_LARGEST = 1 << 28  # bytes; the largest vocabularies in use take a tenth
+_MOST_GROWTH = 1000  # characters that a normaliser may make of one
 # what transformers needs to be told about a bare tokenizer.json (BERT's names, then RoBERTa's)
 _SPECIAL = {
     "pad_token": ("[PAD]", "<pad>"),
@@ -69,21 +76,70 @@ def load_tokenizer(folder: Path) -> Any:
 
     path = folder / "tokenizer.json"
     if path.is_file():
-        try:
-            return Tokenizer.from_file(str(path))
-        except Exception as error:  # tokenizers raises bare Exception for every broken file
-            raise CheckpointError(f"{path}: not a tokenizer file: {error}") from error
+        text = _text(path)
+        _check_growth(path, text)
+        with refusing(path, "not a tokenizer file"):
+            return _filled(Tokenizer.from_str(text), path)
     if (folder / "vocab.txt").is_file():
         config = read_json(folder / _CONFIG, optional=True)
         return _wordpiece(folder / "vocab.txt", config)
-    return _converted(folder)
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise CheckpointError(f"{folder}: no tokenizer: neither tokenizer.json nor a vocabulary")
+    return _filled(_converted(folder), folder)
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _LARGEST:
+        raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes, too many for a tokenizer")
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path}: not a tokenizer file: {one_line(error)}") from error
+
+
+def _filled(tokenizer: Any, path: Path) -> Any:
+    """The tokenizer, if it has tokens that are not special: else every text is the same to it."""
+    special = sum(token.special for token in tokenizer.get_added_tokens_decoder().values())
+    if tokenizer.get_vocab_size(with_added_tokens=True) <= special:
+        raise CheckpointError(f"{path}: a tokenizer of {special} special tokens and no other: no vocabulary")
+    return tokenizer
+
+
+def _check_growth(path: Path, text: str) -> None:
+    """Refuse a normaliser that makes long texts of short ones: replacements that multiply one another.
+
+    Raises:
+        CheckpointError: if a character may become more than `_MOST_GROWTH`.
+    """
+    try:
+        normalizer = json.loads(text).get("normalizer")
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not a tokenizer file: {one_line(error)}") from error
+    growth, waiting = 1.0, [normalizer]
+    while waiting:
+        step = waiting.pop()
+        if not isinstance(step, dict):
+            continue
+        found = step.get("normalizers")
+        waiting += found if isinstance(found, list) else []
+        pattern, content = step.get("pattern"), step.get("content")
+        if isinstance(content, str):
+            exact = pattern.get("String") if isinstance(pattern, dict) else None
+            least = len(exact) if isinstance(exact, str) and exact else 0
+            growth *= max(1.0, len(content) / least if least else 1 + len(content))
+        if isinstance(prepend := step.get("prepend"), str):
+            growth += len(prepend)
+        if growth > _MOST_GROWTH:
+            raise CheckpointError(
+                f"{path}: its normalizer can make more than {_MOST_GROWTH:,} characters of one: refused"
+            )
 
 
 def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
     """BERT's tokenizer from its vocabulary alone, as older checkpoints ship it."""
     from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = _text(path).split("\n")
     vocabulary = {token.rstrip("\r"): i for i, token in enumerate(lines) if token.rstrip("\r")}
     unknown = str(config.get("unk_token", "[UNK]"))
     first, last = str(config.get("cls_token", "[CLS]")), str(config.get("sep_token", "[SEP]"))
@@ -111,14 +167,9 @@ def _converted(folder: Path) -> Any:
     """A sentencepiece model or an unusual layout: transformers knows how to convert it."""
     from transformers import AutoTokenizer
 
-    try:
+    with refusing(folder, "no tokenizer.json, and no tokenizer to convert"):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         backend = tokenizer.backend_tokenizer
-    except Exception as error:  # missing packages, broken models: many types, one meaning
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"{folder}: no tokenizer.json, and no tokenizer to convert: {reason}"
-        ) from error
     from tokenizers import Tokenizer
 
     return Tokenizer.from_str(backend.to_str())

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
+
+from splade_engine.encoder.folders.safetensors_file import read_header, weight_files
+from splade_engine.errors import CheckpointError
 
 if TYPE_CHECKING:
     from splade_engine.encoder.checkpoint import Checkpoint
@@ -15,7 +20,7 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """The model's tensors; those of a compact folder widened to float32.
 
     Raises:
-        CheckpointError: if a file cannot be read.
+        CheckpointError: if a file cannot be read, or holds a number that is not finite.
     """
     if checkpoint.quantized:
         from splade_engine.encoder.folders.compact import read_state
@@ -29,8 +34,25 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     state: dict[str, Tensor] = {}
-    for file in sorted(folder.glob("model*.safetensors")):
+    for file in weight_files(folder):
+        read_header(file)  # its line says what is wrong with a file
         state.update(load_file(file))
+    check_finite(state, folder)
     return {
         k.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias"): v for k, v in state.items()
     }
+
+
+def check_finite(state: Mapping[str, Tensor], where: Path) -> None:
+    """Refuse weights that are not finite: they would make empty vectors, or one word would.
+
+    Raises:
+        CheckpointError: naming the tensor.
+    """
+    for name, tensor in state.items():
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        numbers = tensor.float() if tensor.dtype.itemsize == 1 else tensor
+        low, high = torch.aminmax(numbers)  # NaN wins in both
+        if not bool(torch.isfinite(low) & torch.isfinite(high)):
+            raise CheckpointError(f"{where}: {name:.120} holds a value that is not finite")

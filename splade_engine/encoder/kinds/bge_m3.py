@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.folders.safetensors_file import read_floats
 from splade_engine.encoder.folders.torch_file import read_torch_file
 from splade_engine.encoder.kind import Kind, Module
 from splade_engine.errors import CheckpointError
@@ -88,16 +89,7 @@ def read_head(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     Raises:
         CheckpointError: if the file holds anything else.
     """
-    if path.suffix == ".pt":
-        stored = read_torch_file(path)
-    else:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            stored = load_file(path)
-        except (OSError, SafetensorError, TypeError) as error:
-            raise CheckpointError(f"{path}: not readable as safetensors: {str(error)[:120]}") from error
+    stored = read_torch_file(path) if path.suffix == ".pt" else read_floats(path)
     tensors = {name.rpartition(".")[2]: array.astype(np.float32) for name, array in stored.items()}
     weight, bias = tensors.pop("weight", None), tensors.pop("bias", None)
     if weight is None or bias is None or tensors or weight.shape != (1, weight.size) or bias.shape != (1,):

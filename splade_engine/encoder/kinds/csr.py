@@ -130,14 +130,15 @@ class _Runner:
 
     def __init__(self, kind: Csr, model_folder: Path, place: Place, n_terms: int) -> None:
         from splade_engine.encoder.backbone import load_pretrained
+        from splade_engine.encoder.fast.states import padded_body
         from splade_engine.encoder.folders.weights import read_tensors
         from splade_engine.encoder.place import threads
 
         self.place = place
         self.workers = threads(place)
         self._dense = kind.pooling
-        self._body: Any = load_pretrained(model_folder, "AutoModel", place.dtype)
-        self._body.to(place.device).eval()
+        body: Any = load_pretrained(model_folder, "AutoModel", place.dtype)
+        self._body = padded_body(body.to(place.device).eval(), place, model_folder)
         state = read_tensors(kind.autoencoder)
         self._normalized = bool(read_json(kind.autoencoder / "config.json").get("normalize"))
         if (
@@ -166,11 +167,10 @@ class _Runner:
         import torch.nn.functional as F
 
         from splade_engine.encoder.fast.pooling import pooled
-        from splade_engine.encoder.rows import padded, sparse_rows
+        from splade_engine.encoder.rows import sparse_rows
 
         with torch.inference_mode():
-            ids, mask = padded(batch, self.place.device)
-            hidden = self._body(input_ids=ids, attention_mask=mask).last_hidden_state
+            hidden, mask = self._body(batch)
             x = pooled(hidden, mask, self._dense.mode)
             if self._dense.normalize:
                 x = F.normalize(x, dim=-1)

@@ -17,6 +17,7 @@ from splade_engine.errors import CheckpointError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from splade_engine.encoder.fast.padded import PaddedModel
     from splade_engine.encoder.folders.plain import PlainFolder
     from splade_engine.encoder.place import Place
     from splade_engine.encoder.rows import Row
@@ -69,12 +70,14 @@ class Scalar(Kind):
     def runner(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> Runner:
         """See `Kind`."""
         from splade_engine.encoder.backbone import load_body
+        from splade_engine.encoder.fast.states import padded_body
         from splade_engine.encoder.folders.weights import read_tensors
         from splade_engine.encoder.place import threads
 
         state = read_tensors(checkpoint.model_folder)
         head = _linears(state, self.head_prefix, place)
-        body = load_body(checkpoint.model_folder, state, place)
+        folder = checkpoint.model_folder
+        body = padded_body(load_body(folder, state, place), place, folder)
         workers = threads(place)
         if len(head) > 1:
             return _ByWord(body, head, place, n_terms, special_ids, workers)
@@ -99,7 +102,7 @@ class _ByToken:
 
     def __init__(
         self,
-        body: Any,
+        body: PaddedModel,
         head: Sequence[tuple[Tensor, Tensor]],
         place: Place,
         n_terms: int,
@@ -129,11 +132,8 @@ class _ByToken:
         import torch
         import torch.nn.functional as F
 
-        from splade_engine.encoder.rows import padded
-
         with torch.inference_mode():
-            ids, mask = padded(batch, self.place.device)
-            x = self._body(input_ids=ids, attention_mask=mask).last_hidden_state
+            x, _ = self._body(batch)
             for weight, bias in self._head:
                 x = F.linear(x, weight, bias).relu_()
             impacts: Tensor = x.squeeze(-1).float().cpu()

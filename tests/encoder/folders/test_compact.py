@@ -131,7 +131,7 @@ def test_damaged_file(model, mlm_folder: Path, tmp_path: Path) -> None:
     save(model, mlm_folder, tmp_path / "q")
     path = tmp_path / "q" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="not readable"):
+    with pytest.raises(CheckpointError, match="cut short"):
         read_state(tmp_path / "q")
 
 

@@ -1,0 +1,177 @@
+"""A broken model is refused when it is loaded: what its files say is compared before anything is allocated.
+
+Looked at are headers, configs and tokenizers, a few milliseconds; whether the numbers are finite is known
+when they are read, which is when the first text comes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.folders.files import inside, read_json, regular
+from splade_engine.encoder.folders.safetensors_file import StoredTensor, read_header, weight_files
+from splade_engine.encoder.settings import is_integer
+from splade_engine.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.tokens import TextTokenizer
+
+logger = logging.getLogger(__name__)
+
+_INDEX = "model.safetensors.index.json"
+MOST_LAYERS = 1000
+_LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
+_LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h)\.(\d{1,6})\.")
+_SIZES = (
+    "vocab_size", "hidden_size", "dim", "d_model", "n_embd", "embedding_size", "intermediate_size",
+    "hidden_dim", "d_inner", "n_inner", "max_position_embeddings", "n_positions", "type_vocab_size",
+    "num_attention_heads", "n_heads", "n_head", "num_key_value_heads", "head_dim", "d_head",
+)  # fmt: skip
+# numbers that a model may allocate whatever its files hold: 128 MB
+_HARMLESS = 1 << 25
+
+
+def check_checkpoint(checkpoint: Checkpoint) -> None:
+    """Refuse a checkpoint whose files cannot be what they say.
+
+    Raises:
+        CheckpointError: naming the file: a pipe or a device, weights that are cut short or missing, sizes
+        that
+            the weights do not have, tensors that are no numbers.
+    """
+    for folder in _folders(checkpoint):
+        for path in folder.iterdir():
+            if path.exists() and not path.is_dir():
+                regular(path)
+    check_weights(checkpoint.model_folder)
+    if isinstance(checkpoint.query, Checkpoint):
+        check_checkpoint(checkpoint.query)
+
+
+def _folders(checkpoint: Checkpoint) -> set[Path]:
+    """Every folder that the fields of a checkpoint and its kind name, and the root."""
+    query = () if isinstance(checkpoint.query, Checkpoint) else (checkpoint.query,)
+    values = [
+        getattr(owner, field.name)
+        for owner in (checkpoint, checkpoint.kind, *query)
+        if owner is not None
+        for field in fields(owner)
+    ]
+    return {value for value in values if isinstance(value, Path) and value.is_dir()}
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse weights that are cut short, incomplete, or not those of the config beside them.
+
+    Raises:
+        CheckpointError: naming the file.
+    """
+    tensors: dict[str, StoredTensor] = {}
+    for path in weight_files(folder):
+        tensors |= read_header(path)
+    if not tensors:
+        raise CheckpointError(f"{folder}: no tensors in model.safetensors")
+    _check_shards(folder, tensors)
+    for name, tensor in tensors.items():
+        if not tensor.is_float and not _may_be_whole(name, tensor, tensors):
+            raise CheckpointError(
+                f"{folder}: {name:.80} is stored as {tensor.dtype}: weights that were quantised in this way "
+                "are not read"
+            )
+    config = read_json(folder / "config.json")
+    _check_sizes(folder / "config.json", config, sum(tensor.size for tensor in tensors.values()))
+    _check_layers(folder / "config.json", config, tensors)
+
+
+def _may_be_whole(name: str, tensor: StoredTensor, tensors: dict[str, StoredTensor]) -> bool:
+    """Buffers of positions and counts, and matrices of the compact format beside their scales."""
+    if tensor.dtype == "I8":
+        return name + ".scale" in tensors
+    return not name.endswith((".weight", ".bias"))
+
+
+def _check_shards(folder: Path, tensors: dict[str, StoredTensor]) -> None:
+    """Every shard that the index names is there, in this folder, and holds what it should."""
+    path = folder / _INDEX
+    if (folder / "model.safetensors").is_file() or not path.is_file():
+        return
+    shards = read_json(path).get("weight_map")
+    if not isinstance(shards, dict):
+        raise CheckpointError(f"{path}: no weight_map")
+    for name, shard in shards.items():
+        file = inside(folder, shard, path)
+        if not file.is_file():
+            raise CheckpointError(f"{file}: missing, one of the files of the weights")
+        if name not in tensors:
+            raise CheckpointError(f"{path}: {name:.80} is in none of the files of the weights")
+
+
+def _check_layers(path: Path, config: dict[str, Any], names: Iterable[str]) -> None:
+    """Layers that the weights hold and the config does not name would be left out without a word."""
+    found = [int(match.group(1)) for name in names if (match := _LAYER.search(name))]
+    said = next((config[name] for name in _LAYERS if config.get(name)), None)
+    if found and said is not None and max(found) >= said:
+        raise CheckpointError(f"{path}: {said} layers, but the weights have {max(found) + 1}")
+
+
+def _check_sizes(path: Path, config: dict[str, Any], numbers: int) -> None:
+    """No size of a config may ask for more than the weights hold: it would be allocated before it is
+    missed.
+    """
+    for name in _LAYERS:
+        _within(path, name, config.get(name), MOST_LAYERS)
+    sizes = {name: _within(path, name, config.get(name), max(numbers, _HARMLESS)) for name in _SIZES}
+
+    def first(*names: str) -> int:
+        return next((sizes[n] for n in names if sizes[n]), 1)
+
+    width = first("hidden_size", "dim", "d_model", "n_embd")
+    for a, b in (
+        (first("vocab_size"), first("embedding_size") if sizes["embedding_size"] else width),
+        (width, first("intermediate_size", "hidden_dim", "d_inner", "n_inner")),
+        (width, first("max_position_embeddings", "n_positions")),
+        (width, width),
+    ):
+        if a * b > max(numbers, _HARMLESS):
+            raise CheckpointError(
+                f"{path}: sizes of {a:,} by {b:,} for weights of {numbers:,} numbers: not their config"
+            )
+
+
+def _within(path: Path, name: str, value: Any, most: int) -> int:
+    if value is None:
+        return 0
+    if not is_integer(value) or not 0 < value <= most:
+        raise CheckpointError(f"{path}: {name} is {value!r:.80}, expected a whole number up to {most:,}")
+    return value
+
+
+def check_tokenizer(tokenizer: TextTokenizer, folder: Path, rows: int) -> None:
+    """Refuse a tokenizer that makes tokens the model has no row for.
+
+    Raises:
+        CheckpointError: naming both sizes.
+    """
+    largest = tokenizer.largest_id
+    if largest >= rows:
+        raise CheckpointError(
+            f"{folder}: the tokenizer has {tokenizer.size} tokens, the largest with id {largest}, the model "
+            f"{rows}: it belongs to another model, or the model was not resized for its added tokens"
+        )
+
+
+def rows_of(checkpoint: Checkpoint) -> int:
+    """Token ids that the model of a checkpoint knows.
+
+    Raises:
+        CheckpointError: if its config does not say.
+    """
+    from splade_engine.encoder.kind import size_of
+
+    return size_of(checkpoint.model_folder / "config.json", "vocab_size")

@@ -1,0 +1,311 @@
+"""A broken model is refused when it is loaded, in one line that names the file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from splade_engine.encoder import SparseEncoder
+from splade_engine.encoder.folders.safetensors_file import read_floats, read_header
+from splade_engine.encoder.folders.tokenizer import load_tokenizer
+from splade_engine.errors import CheckpointError
+from tests.encoder import zoo
+from tests.encoder.made import VOCABULARY, write_bert
+from tests.encoder.zoo import edit
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17671552\n"
+TEXTS = ["bado kime lume", "nolu"]
+
+
+@pytest.fixture
+def folder(mlm_folder: Path, tmp_path: Path) -> Path:
+    shutil.copytree(mlm_folder, tmp_path / "m")
+    return tmp_path / "m"
+
+
+def refused(folder: Path, message: str) -> None:
+    """`SparseEncoder.load` refuses it, without a text."""
+    with pytest.raises(CheckpointError, match=message) as caught:
+        SparseEncoder.load(folder, device="cpu")
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+def tensors(folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    path = folder / "model.safetensors"
+    save_file({k: v.contiguous() for k, v in change(load_file(path)).items()}, path, {"format": "pt"})
+
+
+@pytest.mark.parametrize("family", ["bert", "electra", "roberta"])
+def test_no_tokenizer(family: str, tmp_path: Path) -> None:
+    name = "mlm" if family == "bert" else f"mlm-{family}"
+    folder = zoo.make(name, tmp_path / "m")
+    (folder / "tokenizer.json").unlink()
+    refused(folder, "m: no tokenizer")
+    (folder / "tokenizer_config.json").unlink()
+    (folder / "special_tokens_map.json").write_text("{}")
+    refused(folder, "m: no tokenizer")
+
+
+def test_a_tokenizer_of_special_tokens_alone(folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"] = {t: i for t, i in tokenizer["model"]["vocab"].items() if i < 5}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    refused(folder, "5 special tokens and no other")
+
+
+@pytest.mark.parametrize("name", ["mlm", "opensearch", "unicoil", "st-csr", "echo", "bge-m3", "st-static"])
+def test_a_tokenizer_with_tokens_that_the_model_has_no_row_for(name: str, tmp_path: Path) -> None:
+    folder = zoo.make(name, tmp_path / "m")
+    path = sorted(folder.rglob("tokenizer.json"))[0]
+    tokenizer = json.loads(path.read_text())
+    tokenizer["model"]["vocab"]["tugboat"] = len(VOCABULARY) + 3
+    path.write_text(json.dumps(tokenizer))
+    n = len(VOCABULARY)
+    refused(folder, rf"the tokenizer has {n + 1} tokens, the largest with id {n + 3}, the model {n}:")
+
+
+def test_a_model_that_is_larger_than_its_tokenizer(tmp_path: Path) -> None:
+    """Vocabularies are padded to a round number: that is no fault."""
+    folder = tmp_path / "m"
+    zoo.tiny_bert.write_bert(folder, VOCABULARY, "BertForMaskedLM", vocab_size=256)
+    assert SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS).n_terms == 256
+
+
+@pytest.mark.parametrize("dtype", ["auto", "float32"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    "name", ["mlm", "mlm-roberta", "mlm-electra", "unicoil", "deepimpact", "st-csr", "echo", "bge-m3", "pair"]
+)
+def test_a_number_that_is_not_finite(name: str, bad: float, dtype: str, tmp_path: Path) -> None:
+    folder = zoo.make(name, tmp_path / "m")
+    half = folder / "document" if name == "pair" else folder
+
+    def one(state: dict[str, Any]) -> dict[str, Any]:
+        key = next(k for k in state if k.endswith(("word_embeddings.weight", "embed_tokens.weight")))
+        state[key][77, 3] = bad  # of one word, in no text here
+        return state
+
+    tensors(half, one)
+    with pytest.raises(CheckpointError, match=r"embed.*holds a value that is not finite"):
+        SparseEncoder.load(folder, device="cpu", dtype=dtype).encode_documents(TEXTS)
+
+
+def test_weights_cut_short(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    for length in (0, 4, 8, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        refused(folder, r"model\.safetensors: .*cut short")
+    path.write_bytes(whole + b"x")
+    refused(folder, r"model\.safetensors: cut short or damaged")
+    path.write_text(POINTER)
+    refused(folder, r"model\.safetensors: a Git LFS pointer.*git lfs pull")
+
+
+@pytest.mark.parametrize(
+    "file", ["dense_head.safetensors", "query_0_SparseStaticEmbedding/model.safetensors"]
+)
+def test_other_weights_are_checked_too(file: str, tmp_path: Path) -> None:
+    folder = zoo.make("st-ours", tmp_path / "m")
+    (folder / file).write_text(POINTER)
+    with pytest.raises(CheckpointError, match=file.rpartition("/")[2]):
+        SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+
+
+def test_shards(tmp_path: Path) -> None:
+    folder = zoo.make("mlm-shards", tmp_path / "m")
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    shard = sorted(folder.glob("model-*.safetensors"))[1]
+    kept = shard.read_bytes()
+    shard.unlink()
+    refused(folder, f"{shard.name}: missing")
+    shard.write_bytes(kept)
+    name = next(iter(index["weight_map"]))
+    for outside in ("../model.safetensors", "/etc/passwd", 3, None):
+        weights = {**index["weight_map"], name: outside}
+        (folder / "model.safetensors.index.json").write_text(json.dumps({**index, "weight_map": weights}))
+        refused(folder, "leaves the folder|not a path")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"vocab_size": 10**9}, "vocab_size is 1000000000"),
+        ({"vocab_size": "200"}, "vocab_size is '200'"),
+        ({"num_hidden_layers": 10**8}, "num_hidden_layers is 100000000"),
+        ({"hidden_size": 10**6}, "sizes of|for weights of"),
+        ({"max_position_embeddings": 10**9}, "max_position_embeddings is"),
+        ({"max_position_embeddings": [64]}, "max_position_embeddings is"),
+        ({"intermediate_size": -3}, "intermediate_size is -3"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0"),
+    ],
+)
+def test_absurd_sizes(folder: Path, values: dict[str, Any], message: str) -> None:
+    edit(folder / "config.json", **values)
+    refused(folder, message)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"hidden_act": ["gelu"]}, {"hidden_act": "no such"}, {"num_attention_heads": 3},
+        {"model_type": "none"}, {"layer_norm_eps": "x"}, {"vocab_size": 199}, {"hidden_size": 30},
+        {"num_hidden_layers": 3}, {"num_hidden_layers": 1},
+    ],
+)  # fmt: skip
+def test_a_config_that_is_not_of_these_weights(folder: Path, values: dict[str, Any]) -> None:
+    edit(folder / "config.json", **values)
+    with pytest.raises(CheckpointError) as caught:
+        SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "config.json", "tokenizer.json", "tokenizer_config.json", "modules.json",
+        "1_SpladePooling/config.json", "config_sentence_transformers.json",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "3", "null", "\x00", '"text"'])
+def test_json_of_another_kind(file: str, text: str, tmp_path: Path) -> None:
+    folder = zoo.make("st-mlm", tmp_path / "m")
+    (folder / file).write_text(text)
+    refused(folder, file.rpartition("/")[2])
+
+
+@pytest.mark.parametrize(
+    "file", ["config.json", "model.safetensors", "tokenizer.json", "generation_config.json"]
+)
+@pytest.mark.parametrize("kind", ["pipe", "device", "lost link", "loop"])
+def test_what_is_no_file(file: str, kind: str, folder: Path) -> None:
+    path = folder / file
+    path.unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to({"device": "/dev/zero", "lost link": "../blobs/gone", "loop": path.name}[kind])
+    if file == "generation_config.json" and kind in ("lost link", "loop"):
+        SparseEncoder.load(folder, device="cpu")  # nobody needs it
+        return
+    refused(folder, "a pipe or a device|cp -rL|no tokenizer|no model.safetensors")
+
+
+def test_paths_that_leave_the_folder(tmp_path: Path) -> None:
+    folder = zoo.make("ours", tmp_path / "m")
+    shutil.copy(folder / "query_weights.safetensors", tmp_path / "outside.safetensors")
+    section = json.loads((folder / "config.json").read_text())["splade_engine"]
+    for name in ("query_weights", "dense_head"):
+        for path in ("../outside.safetensors", str(tmp_path / "outside.safetensors"), "a/../../outside", 3):
+            edit(folder / "config.json", splade_engine={**section, name: path})
+            refused(folder, "leaves the folder|not a path")
+    st = zoo.make("st-ours", tmp_path / "st")
+    edit(st / "config_sentence_transformers.json", splade_engine={"dense_head": "../outside.safetensors"})
+    refused(st, "leaves the folder")
+
+
+def test_links_of_the_hub_s_cache(mlm_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    snapshot = tmp_path / "snapshots" / "main"
+    snapshot.mkdir(parents=True)
+    for n, path in enumerate(sorted(mlm_folder.iterdir())):
+        shutil.copy(path, tmp_path / "blobs" / str(n))
+        (snapshot / path.name).symlink_to(f"../../blobs/{n}")
+    expected = SparseEncoder.load(mlm_folder, device="cpu")
+    found = SparseEncoder.load(snapshot, device="cpu")
+    assert found.encode_documents(TEXTS) == expected.encode_documents(TEXTS)
+    assert found.fingerprint()["hash"] == expected.fingerprint()["hash"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64", "float8_e5m2", "float8_e4m3fn"])
+def test_any_floating_precision_is_read(dtype: str, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    numbers = torch.randn(3, 5, generator=torch.Generator().manual_seed(1)).to(getattr(torch, dtype))
+    save_file({"x": numbers}, tmp_path / "x.safetensors")
+    np.testing.assert_array_equal(read_floats(tmp_path / "x.safetensors")["x"], numbers.float().numpy())
+    folder = tmp_path / "m"
+    write_bert(folder)
+    tensors(folder, lambda s: {k: v.to(getattr(torch, dtype)) for k, v in s.items()})
+    found = SparseEncoder.load(folder, device="cpu", dtype="float32").encode_documents(TEXTS)
+    wide = tmp_path / "wide"
+    shutil.copytree(folder, wide)
+    tensors(wide, lambda s: {k: v.float() for k, v in s.items()})
+    assert found == SparseEncoder.load(wide, device="cpu", dtype="float32").encode_documents(TEXTS)
+
+
+def test_whole_numbers_are_no_weights(folder: Path) -> None:
+    import torch
+
+    tensors(folder, lambda s: {k: v.to(torch.int8) for k, v in s.items()})
+    refused(folder, "is stored as I8: weights that were quantised in this way")
+
+
+def test_a_header_is_compared_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    for entry in (
+        {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]},
+        {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": "1", "data_offsets": [0, 4]},
+        {"shape": [1]},
+        7,
+    ):
+        header = json.dumps({"x": entry}).encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+        with pytest.raises(CheckpointError, match="header is damaged"):
+            read_header(path)
+
+
+def test_a_normalizer_that_grows_texts(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    double = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    for normalizer in (
+        {"type": "Sequence", "normalizers": [double] * 30},
+        {"type": "Replace", "pattern": {"Regex": ""}, "content": "x" * 5000},
+        {"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": [double] * 5}] * 4},
+    ):
+        path.write_text(json.dumps({**tokenizer, "normalizer": normalizer}))
+        with pytest.raises(CheckpointError, match="its normalizer can make"):
+            load_tokenizer(folder)
+    path.write_text(
+        json.dumps({**tokenizer, "normalizer": {"type": "Sequence", "normalizers": [double] * 3}})
+    )
+    load_tokenizer(folder)
+
+
+def test_a_head_of_another_shape(tmp_path: Path) -> None:
+    """MobileBERT's vocabulary product is over two matrices."""
+    import transformers
+
+    config = transformers.MobileBertConfig(
+        vocab_size=len(VOCABULARY), hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
+        embedding_size=16, intermediate_size=64, intra_bottleneck_size=16, max_position_embeddings=64,
+    )  # fmt: skip
+    folder = tmp_path / "m"
+    transformers.MobileBertForMaskedLM(config).save_pretrained(folder)
+    zoo.write_tokenizer(folder)
+    with pytest.raises(CheckpointError, match="no vocabulary head of a known shape"):
+        SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+
+
+def test_names_and_messages_are_short_lines(tmp_path: Path) -> None:
+    folder = zoo.make("ours-sum", tmp_path / "m")
+    for name in ("red \x1b[31m", "two\nlines", "x" * 300, 3):
+        edit(folder / "config.json", splade_engine={"name": name})
+        refused(folder, "name is")
+    edit(folder / "config.json", splade_engine={"pooling": "x" * 200_000})
+    refused(folder, "pooling")
+    edit(folder / "config.json", splade_engine=None, architectures=["x" * 200_000])
+    refused(folder, "neither a masked nor a causal")
