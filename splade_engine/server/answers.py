@@ -67,9 +67,10 @@ def _hit(hit: Hit, request: SearchRequest) -> dict[str, Any]:
     text_wanted = wanted is None or "text" in wanted
     if text_wanted and request.snippet is None:
         answer["text"] = hit.text
-    metadata = {n: v for n, v in hit.metadata.items() if wanted is None or n in wanted}
-    if wanted is None or metadata:
-        answer["metadata"] = metadata
+    if wanted is None:
+        answer["metadata"] = hit.metadata
+    elif not set(wanted) <= {"title", "text"}:  # who wants ids and scores alone waits for no text
+        answer["metadata"] = {name: value for name, value in hit.metadata.items() if name in wanted}
     if request.explain or request.snippet is not None:
         why = hit.explain()
         if request.snippet is not None:

@@ -31,7 +31,8 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
     if kind != "application/json":  # other types may be sent by a foreign page without asking us first
         raise Problem(415, "Validation", "the body must be JSON (Content-Type: application/json)")
     try:
-        data = await asyncio.wait_for(_bytes(request, limit), seconds)
+        async with asyncio.timeout(seconds):
+            data = await _bytes(request, limit)
     except TimeoutError:
         raise too_slow(f"the body did not arrive within {seconds:g} seconds") from None
     except ClientDisconnect:

@@ -61,7 +61,8 @@ class SearchThreads:
         self.busy += 1
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self._limits.seconds)
+            async with asyncio.timeout(self._limits.seconds):
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             raise too_slow(f"took more than {self._limits.seconds:g} seconds") from None
 
@@ -134,7 +135,8 @@ class DocumentQueue:
         """
         job = self._enter(Job(served, texts=texts))
         try:
-            vectors: SparseVectors = await asyncio.wait_for(job.future, self._limits.seconds)
+            async with asyncio.timeout(self._limits.seconds):
+                vectors: SparseVectors = await job.future
         except TimeoutError:
             raise too_slow(f"took more than {self._limits.seconds:g} seconds") from None
         return vectors
