@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from splade_engine.cli.serve import open_indexes, require_extra
+from splade_engine.cli.serve import open_indexes
+from splade_engine.extras import needed
 
 
 def run(
@@ -27,10 +28,10 @@ def run(
       splade-engine mcp my-index
       claude mcp add notes -- splade-engine mcp /data/notes
     """
-    require_extra("mcp")
     import asyncio
 
-    from splade_engine.server.agents import agent_server
+    with needed("serving an agent"):  # before an index is opened
+        from splade_engine.server.agents import agent_server
     from splade_engine.server.logs import configure
     from splade_engine.server.served import watched
     from splade_engine.server.settings import Limits

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,12 +11,11 @@ import typer
 
 from splade_engine.cli import output
 from splade_engine.cli.numbers import THREADS, real, whole
-from splade_engine.errors import InvalidInputError, MissingExtraError
+from splade_engine.errors import InvalidInputError
+from splade_engine.extras import needed
 
 if TYPE_CHECKING:
     from splade_engine.server import ServedIndex
-
-MODULES = ("mcp", "starlette", "uvicorn", "pydantic", "prometheus_client")
 
 
 def run(
@@ -63,8 +61,8 @@ def run(
       splade-engine serve notes=indexes/notes mail=indexes/mail --port 8080
       splade-engine serve my-index --write --host 0.0.0.0 --api-key-file keys.txt
     """
-    require_extra()
-    from splade_engine.server import Access, Limits, Settings, create_app, serve
+    with needed("serving an index"):  # before one is opened
+        from splade_engine.server import Access, Limits, Settings, create_app, serve
     from splade_engine.server.logs import configure
     from splade_engine.server.settings import check_exposure, cores, read_keys
 
@@ -93,17 +91,6 @@ def run(
         output.note(f"{address} serves {held}" + (", writable" if write else ""))
 
     serve(app, access, host=host, port=port, root_path=root_path, on_start=started)
-
-
-def require_extra(command: str = "serve") -> None:
-    """Before anything is opened.
-
-    Raises:
-        MissingExtraError: naming what to install.
-    """
-    for module in MODULES:
-        if find_spec(module) is None:
-            raise MissingExtraError(f"{command} needs {module}: pip install 'splade-engine[serve]'")
 
 
 def open_indexes(named: list[str], verify: str, device: str) -> list[ServedIndex]:

@@ -162,8 +162,17 @@ def test_bad_arguments_are_one_line(folder, tmp_path, monkeypatch, arguments, to
     assert result.stderr.count("\n") == 1
 
 
-def test_the_extra_is_named_where_it_is_missing(folder, monkeypatch):
-    monkeypatch.setattr("splade_engine.cli.serve.find_spec", lambda name: None)
-    result = CliRunner().invoke(app, ["serve", str(folder)])
-    assert result.exit_code == 2
-    assert "pip install 'splade-engine[serve]'" in result.stderr
+@pytest.mark.parametrize(("command", "module"), [("serve", "uvicorn"), ("mcp", "mcp.server.mcpserver")])
+def test_the_extra_is_named_where_it_is_missing(folder, command, module):
+    """In a process of its own, since this one has imported everything already."""
+    code = (
+        f"import sys; sys.modules[{module!r}] = None\n"
+        f"sys.argv = ['splade-engine', {command!r}, {str(folder)!r}]\n"
+        "from splade_engine.cli import main; main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    package = module.partition(".")[0]
+    assert ran.stderr.startswith("splade-engine: serving an ")
+    assert f"needs {package}: pip install 'splade-engine[serve]'" in ran.stderr
+    assert ran.stderr.count("\n") == 1
