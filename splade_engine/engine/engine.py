@@ -31,7 +31,7 @@ from splade_engine.vectors import SparseVectors
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.index import BuildConfig, IndexBatch, IndexReader
-    from splade_engine.index.reader import Where
+    from splade_engine.index.filter.parse import Where
 
 __all__ = ["Hit", "SearchEngine"]
 

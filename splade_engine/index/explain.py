@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from splade_engine.index.effort import Exact
 from splade_engine.index.search import Plan, allowed_documents, search
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.index.filter.parse import Where
 
 _FIRST_DEPTH = 1000  # hits among which the rank is looked for first; ten times as many each further time
 
@@ -41,7 +44,7 @@ class Placement:
 
 
 def explain_placement(
-    snapshot: Snapshot, query: SparseVectors, id: str, k: int, plan: Plan, where: Any
+    snapshot: Snapshot, query: SparseVectors, id: str, k: int, plan: Plan, where: Where | None
 ) -> Placement:
     """Explain the place of the document `id` in a search for `query` (a batch of one).
 
@@ -66,7 +69,7 @@ def explain_placement(
     return Placement(reason, ordinal, score, rank, 0, last, terms)
 
 
-def _locate(snapshot: Snapshot, id: str, where: Any) -> tuple[int, str]:
+def _locate(snapshot: Snapshot, id: str, where: Where | None) -> tuple[int, str]:
     """The ordinal of the document, live or deleted, and why it cannot be a hit, or ""."""
     ordinal = int(snapshot.find([id])[0])
     if ordinal < 0:
@@ -87,7 +90,7 @@ def _shared(query: SparseVectors, document: SparseVectors) -> tuple[tuple[int, f
     return tuple(sorted(rows, key=lambda row: (-row[1] * row[2], row[0])))
 
 
-def _exact(snapshot: Snapshot, query: SparseVectors, ordinal: int, where: Any) -> tuple[float, int]:
+def _exact(snapshot: Snapshot, query: SparseVectors, ordinal: int, where: Where | None) -> tuple[float, int]:
     """Exact score and rank; (0, 0) where the document is not among all the hits there are."""
     depth, n = _FIRST_DEPTH, int(snapshot.bases[-1])
     while True:

@@ -34,7 +34,7 @@ from splade_engine.vectors import SparseVectors
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from splade_engine.index.reader import Where
+    from splade_engine.index.filter.parse import Where
 
 Input = SparseVectors | Iterable[SparseVectors | IndexBatch]
 

@@ -15,6 +15,7 @@ from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import SegmentRecord
 from splade_engine.index.disk.storage import scratch_array
 from splade_engine.index.info import file_sizes
+from splade_engine.index.segment.arrays import Empty
 from splade_engine.index.segment.segment import Segment, write_segment
 from splade_engine.index.stream import segment_cost
 from splade_engine.vectors import SparseVectors
@@ -84,7 +85,7 @@ def _join(
     return write_segment(writer, vectors, ids, table, config, threads, empty)
 
 
-def _live_vectors(segments: Sequence[Segment], empty: Any) -> SparseVectors:
+def _live_vectors(segments: Sequence[Segment], empty: Empty) -> SparseVectors:
     """The stored vectors of all live documents, one after the other."""
     lengths = [np.diff(s.arrays["doc_offsets"])[s.live_ordinals] for s in segments]
     ptr = empty(sum(map(len, lengths)) + 1, np.int64)

@@ -23,9 +23,7 @@ from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
-    from splade_engine.index.filter.parse import Filter
-
-    Where = str | Mapping[str, Any] | Filter
+    from splade_engine.index.filter.parse import Where
 
 
 class IndexReader:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT_BUDGET, EXACT, Effort, Exact, Recall, Work, stored_work
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.index.filter.parse import Where
 
 # Up to this many documents an index is searched exactly when nothing else is asked for: approximation is no
 # faster there. Measured with queries of 8, 43 and 80 Zipfian terms, microseconds exact / approximate: 50,000
@@ -114,7 +117,7 @@ def tuned_work(snapshot: Snapshot, k: int, target: float) -> Work:
 
 
 def search(
-    snapshot: Snapshot, queries: SparseVectors, k: int, plan: Plan, threads: int, where: Any
+    snapshot: Snapshot, queries: SparseVectors, k: int, plan: Plan, threads: int, where: Where | None
 ) -> SearchResult:
     """The best k documents of all segments; equal scores in the order of ordinals.
 
@@ -149,7 +152,7 @@ def search(
     return SearchResult(ordinals, scores, docs_scored, exact, snapshot.ids)
 
 
-def allowed_documents(snapshot: Snapshot, where: Any) -> list[NDArray[np.bool_] | None]:
+def allowed_documents(snapshot: Snapshot, where: Where | None) -> list[NDArray[np.bool_] | None]:
     """Per segment the documents that may be returned: live, and matching the filter; None for all."""
     if where is None:
         return [segment.live for segment in snapshot.segments]

@@ -4,11 +4,11 @@ life.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ from splade_engine.index.effort import stored_work
 from splade_engine.index.segment.segment import Segment, Verify, open_deleted, open_segment, structure_errors
 from splade_engine.vectors import SparseVectors
 
+Value = TypeVar("Value")
 _ATTEMPTS = 100  # each failed one needs a writer that published in between
 
 
@@ -69,13 +70,14 @@ class Snapshot:
             parts.append((s, places, ordinals[places] - self.bases[s]))
         return parts
 
-    def gather(self, ordinals: NDArray[np.int64], read: Any) -> list[Any]:
+    def gather(
+        self, ordinals: NDArray[np.int64], read: Callable[[Segment, NDArray[np.int64]], Sequence[Value]]
+    ) -> list[Value]:
         """`read(segment, local ordinals)` of every segment concerned, in the order of `ordinals`."""
-        found: list[Any] = [None] * len(ordinals)
+        found: dict[int, Value] = {}
         for s, places, local in self.split(ordinals):
-            for place, value in zip(places.tolist(), read(self.segments[s], local), strict=True):
-                found[place] = value
-        return found
+            found.update(zip(places.tolist(), read(self.segments[s], local), strict=True))
+        return [found[place] for place in range(len(ordinals))]
 
     def ids(self, ordinals: NDArray[np.int64]) -> list[str]:
         """The ids of these ordinals, deleted documents included."""

@@ -23,7 +23,8 @@ TESTS = {
     "disk/payload.py": ["index/disk/test_payload.py"],
     "segment/segment.py": ["index/segment/test_segment.py", "index/test_sparse_index.py"],
     "snapshot.py": ["index/segment/test_segment.py", "index/disk/test_publish.py", "index/test_check.py"],
-    "settings.py": ["index/test_check.py"],
+    "config.py": ["index/test_check.py", "index/segment/test_build.py", "index/segment/test_list_kinds.py"],
+    "effort.py": ["index/test_effort.py"],
 }
 CHECKS = {
     "_check_id",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,46 @@ LOGGED = "import logging; logging.basicConfig(level=logging.INFO)" + PROGRAM
 def test_where_no_cache_can_be_kept_kernels_are_compiled_in_memory(tmp_path):
     (tmp_path / "file").write_text("no folder")
     assert "compiled in memory" in finish(start(tmp_path / "file", LOGGED))
+
+
+IMPATIENT = "from splade_engine.index.kernels import cache; cache.PATIENCE = 0.5\n" + LOGGED
+HOLDER = """
+import sys, time
+from pathlib import Path
+from splade_engine.files import take_lock
+lock = take_lock(Path(sys.argv[1]) / "lock")
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process is stopped on this system")
+def test_a_stopped_process_that_holds_the_lock_stops_nobody(tmp_path):
+    folder = tmp_path / f"kernels-{cache.cache_key()}"
+    folder.mkdir(mode=0o700)
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            holder.send_signal(signal.SIGSTOP)
+            errors = finish(start(tmp_path, IMPATIENT))
+            assert f"locked by process {holder.pid}; kernels are compiled in memory" in errors
+            assert not list(folder.glob("*.nbc")), "only the holder of the lock writes"
+        finally:
+            holder.kill()
+    assert "compiled in memory" not in finish(start(tmp_path, IMPATIENT))
+    assert len(list(folder.glob("*.nbc"))) == 1
+
+
+def test_a_cache_without_locks_is_read_and_not_written(tmp_path):
+    unlockable = """
+import fcntl
+def flock(*_):
+    raise OSError(37, "No locks available")
+"""
+    program = "fcntl.flock = flock\n" + LOGGED
+    assert "has no locks" in finish(start(tmp_path, unlockable + program))
+    assert not list(tmp_path.glob("*/*.nbc"))
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="no file owners on this system")

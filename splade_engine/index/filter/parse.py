@@ -83,9 +83,10 @@ class Some:
 
 
 Filter = Compare | In | IsNull | Not | Every | Some
+Where = str | Mapping[str, Any] | Filter  # what callers may write
 
 
-def parse_where(where: str | Mapping[str, Any] | Filter) -> Filter:
+def parse_where(where: Where) -> Filter:
     """The filter that an expression or a mapping stands for.
 
     Raises:

@@ -5,8 +5,8 @@ processes start cold at once (numba issues 4807, 10128). Here the cache lives in
 `~/.cache/splade-engine`, in one folder per (numba, llvmlite, Python, processor, kernel sources, flags): a
 change of any of them is a new folder, nothing stale can be read. Compiling and loading happen under a file
 lock, so that of many cold processes one compiles and the others load. Where the folder cannot be used
-(read-only, owned by somebody else), kernels are compiled in memory. The cache holds code: it is only used
-if it belongs to this user and nobody else may write to it.
+(read-only, owned by somebody else, locked by a process that is stopped), kernels are compiled in memory. The
+cache holds code: it is only used if it belongs to this user and nobody else may write to it.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ import os
 import platform
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import llvmlite
 from llvmlite import binding
+
+from splade_engine.errors import StorageError
+from splade_engine.files import lock_holder, take_lock
 
 # numba is typed in parts only: as a module of its own typing, every line below would need an exception
 numba: Any = importlib.import_module("numba")
@@ -77,22 +81,35 @@ def _cache_folder() -> Path | None:
     return folder
 
 
+# Seconds to wait for the lock in all: compiling one kernel takes some ten. A process that was stopped while
+# it holds the lock (Ctrl-Z, a debugger, a frozen container) would otherwise stop every search of this user.
+PATIENCE = 60.0
+_waited = 0.0
+
+
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock; yields whether the folder can be written."""
-    try:
-        handle = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0), 0o600)
-    except OSError:
-        yield False  # read-only: files there are complete, they were published by rename
-        return
-    try:
-        if os.name == "posix":
-            import fcntl
+    """Hold the folder's lock; yields whether it is held, so that the folder may be written.
 
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield True
+    Without it, files can be read all the same: they are complete, they were published by rename.
+    """
+    global _waited
+    started = time.monotonic()
+    lock = None
+    try:
+        lock = take_lock(folder / "lock", timeout=max(0.0, PATIENCE - _waited))
+    except StorageError as error:
+        logger.info("kernels are compiled in memory: %s", error)
+    else:
+        _waited += time.monotonic() - started
+        if lock is None:
+            holder = lock_holder(folder / "lock")
+            logger.warning("%s: locked by process %s; kernels are compiled in memory", folder, holder)
+    try:
+        yield lock is not None
     finally:
-        os.close(handle)
+        if lock is not None:
+            lock.release()
 
 
 class _Locator(caching._CacheLocator):  # type: ignore[misc]
@@ -134,6 +151,10 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
 
     _impl_class = _Implementation
 
+    def __init__(self, function: Callable[..., Any], *, writable: bool) -> None:
+        super().__init__(function)
+        self._writable = writable
+
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(signature, target_context)
@@ -142,6 +163,8 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
             return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
+        if not self._writable:
+            return
         try:
             super().save_overload(signature, data)
         except OSError as error:
@@ -160,8 +183,8 @@ def compiled(function: Callable[..., Any], signature: tuple[Any, ...]) -> Callab
     if folder is None:
         dispatcher.compile(signature)
     else:
-        with _locked(folder):
-            dispatcher._cache = _KernelCache(function)
+        with _locked(folder) as held:
+            dispatcher._cache = _KernelCache(function, writable=held)
             dispatcher.compile(signature)
     entry: Callable[..., Any] = dispatcher.overloads[signature].entry_point
     return entry

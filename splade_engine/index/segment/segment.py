@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,6 +17,7 @@ from splade_engine.index.disk.payload import Payload, payload_dtypes
 from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import DeletedRecord, SegmentRecord
 from splade_engine.index.disk.storage import FileRecord, map_container
+from splade_engine.index.segment.arrays import Empty
 from splade_engine.index.segment.layout import SEGMENT_ARRAYS, check_structure, file_arrays
 from splade_engine.index.segment.list_kinds import stored_lists
 from splade_engine.vectors import SparseVectors
@@ -177,7 +178,7 @@ def write_segment(
     table: pa.Table | None,
     config: BuildConfig,
     threads: int,
-    empty: Callable[[int, Any], NDArray[Any]] = np.empty,
+    empty: Empty = np.empty,
 ) -> SegmentRecord:
     """Build a segment and write its files; `empty` makes the large arrays on the way, see `build_segment`.
 
