@@ -60,7 +60,7 @@ def paths(**more):
     return {name: value for name, value in variables.items() if value is not None}
 
 
-def run(*arguments, code="", limits=(), **environment):
+def run(*arguments, code="", limits=(), cwd=None, **environment):
     """A command in a process with other limits or variables."""
 
     def prepare():
@@ -70,7 +70,7 @@ def run(*arguments, code="", limits=(), **environment):
     command = [sys.executable, "-W", "error", "-c", f"{DRIVER}\n{code}\nmain()", *map(str, arguments)]
     variables = {name: value for name, value in (os.environ | environment).items() if value is not None}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env=variables, preexec_fn=prepare
+        command, cwd=cwd, capture_output=True, text=True, timeout=120, env=variables, preexec_fn=prepare
     )
 
 
@@ -120,8 +120,10 @@ def line(result, code=2):
 
 
 @pytest.mark.parametrize("home", [None, "/nonexistent", "relative", ""])
-def test_no_home(open_folder, home):
-    result = run("search", open_folder / "ix", "sea", "--json", HOME=home, SPLADE_ENGINE_CACHE=None)
+def test_no_home(open_folder, home, tmp_path):
+    # a relative home lies below the working folder, which must not be the checkout
+    package = {"PYTHONPATH": str(Path.cwd()), "HOME": home, "SPLADE_ENGINE_CACHE": None}
+    result = run("search", open_folder / "ix", "sea", "--json", cwd=tmp_path, **package)
     assert json.loads(result.stdout)["hits"], result.stderr
 
 
