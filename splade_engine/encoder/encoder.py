@@ -87,7 +87,7 @@ class SparseEncoder:
             # a table has checked its tokenizer; one that both sides share is read once
             shared = isinstance(query, QueryTable) and query.folder == checkpoint.model_folder
             if isinstance(side, NeuralSide) and not shared:
-                side.check()
+                _ = side.tokenizer  # which refuses one that is not this model's
         self._vocabulary: list[str] | None = None
         self._hash: str | None = None
 

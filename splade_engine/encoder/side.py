@@ -68,14 +68,20 @@ class NeuralSide:
 
     @cached_property
     def tokenizer(self) -> TextTokenizer:
-        """The tokenizer, loaded on first use."""
+        """The tokenizer, loaded on first use.
+
+        Raises:
+            CheckpointError: if it is broken, or not this model's.
+        """
         settings = self.checkpoint.settings
-        return TextTokenizer(
+        made = TextTokenizer(
             self.checkpoint.model_folder,
             settings.max_length,
             lowercase=settings.lowercase,
             overlap=_OVERLAP if settings.long_texts == "windows" else 0,
         )
+        check_tokenizer(made, self.checkpoint.model_folder, rows_of(self.checkpoint))
+        return made
 
     @property
     def runner(self) -> Runner:
@@ -110,14 +116,6 @@ class NeuralSide:
         if not np.isfinite(weights).all():
             raise CheckpointError(f"{folder}: gives weights that are not finite for a text of one letter")
         return made
-
-    def check(self) -> None:
-        """Refuse a tokenizer that is not this model's.
-
-        Raises:
-            CheckpointError: naming both sizes.
-        """
-        check_tokenizer(self.tokenizer, self.checkpoint.model_folder, rows_of(self.checkpoint))
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what is loaded on first use is loaded again."""

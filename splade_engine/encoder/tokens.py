@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from splade_engine.arguments import check_many
 from splade_engine.encoder.folders.tokenizer import load_tokenizer, truncation_side
 from splade_engine.encoder.refusing import refusing
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import CheckpointError, InvalidInputError
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class TextTokenizer:
         self._tokenizer: Any = load_tokenizer(folder)
         self._tokenizer.no_padding()
         self._folder = folder
+        self._rows: int | None = None  # ids beyond are refused; None: there are none beyond
         overlap = min(overlap, (max_length - 3) // 2)  # every window has to begin after the one before
         side = truncation_side(folder)
         with refusing(folder, "the tokenizer"):
@@ -75,6 +76,24 @@ class TextTokenizer:
         added = self._tokenizer.get_added_tokens_decoder()
         return np.array(sorted(i for i, token in added.items() if token.special), dtype=np.int32)
 
+    def limit_ids(self, rows: int) -> None:
+        """Refuse from now on texts that hold a token whose id is `rows` or more."""
+        self._rows = rows
+
+    def _known(self, ids: list[int]) -> list[int]:
+        """`ids`, if the model has a row for each.
+
+        Raises:
+            CheckpointError: naming the token that it has none for.
+        """
+        if self._rows is not None and ids and (largest := max(ids)) >= self._rows:
+            token = str(self._tokenizer.id_to_token(largest))
+            raise CheckpointError(
+                f"{self._folder}: a text holds the token {token!r:.80} with id {largest}, the model has "
+                f"{self._rows} rows: the tokenizer is not this model's"
+            )
+        return ids
+
     def vocabulary(self, n_terms: int) -> list[str]:
         """The token of every term id; ids that the tokenizer does not know are named `[unused-<id>]`."""
         names = [f"[unused-{i}]" for i in range(n_terms)]
@@ -103,7 +122,7 @@ class TextTokenizer:
         # encode_batch_fast leaves out offsets and runs on all cores
         encodings = self._encodings(self._tokenizer.encode_batch_fast, texts, special_tokens)
         cut = sum(1 for e in encodings if len(e) >= self.max_length and e.overflowing)
-        return [np.array(e.ids, dtype=np.int32) for e in encodings], cut
+        return [np.array(self._known(e.ids), dtype=np.int32) for e in encodings], cut
 
     def encode_windows(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
         """Token ids of every window of every text, special tokens in each, and the window's text number."""
@@ -114,14 +133,14 @@ class TextTokenizer:
             encodings = self._tokenizer.encode_batch_fast(list(texts))
         for row, encoding in enumerate(encodings):
             for part in (encoding, *encoding.overflowing):
-                windows.append(np.array(part.ids, dtype=np.int32))
+                windows.append(np.array(self._known(part.ids), dtype=np.int32))
                 owners.append(row)
         return windows, owners
 
     def encode_one(self, text: str) -> tuple[list[int], bool]:
         """Ids of one text without special tokens, and whether it was cut: the search path."""
         encoding = self._encoding(text)
-        ids: list[int] = encoding.ids
+        ids = self._known(encoding.ids)
         return ids, len(ids) >= self.max_length and bool(encoding.overflowing)
 
     def word_numbers(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
@@ -137,7 +156,7 @@ class TextTokenizer:
         pieces = [
             piece
             for part in (encoding, *(encoding.overflowing if windows else ()))
-            for piece in zip(part.ids, part.word_ids, part.offsets, strict=True)
+            for piece in zip(self._known(part.ids), part.word_ids, part.offsets, strict=True)
         ]
         words: dict[int | None, tuple[int, int]] = {}
         for _, word, (start, end) in pieces:

@@ -30,7 +30,7 @@ _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
 _LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h)\.(\d{1,6})\.")
 _SIZES = (
     "vocab_size", "hidden_size", "dim", "d_model", "n_embd", "embedding_size", "intermediate_size",
-    "hidden_dim", "d_inner", "n_inner", "max_position_embeddings", "n_positions", "type_vocab_size",
+    "hidden_dim", "d_inner", "n_inner", "max_position_embeddings", "n_positions",
     "num_attention_heads", "n_heads", "n_head", "num_key_value_heads", "head_dim", "d_head",
 )  # fmt: skip
 # numbers that a model may allocate whatever its files hold: 128 MB
@@ -153,17 +153,25 @@ def _within(path: Path, name: str, value: Any, most: int) -> int:
 
 
 def check_tokenizer(tokenizer: TextTokenizer, folder: Path, rows: int) -> None:
-    """Refuse a tokenizer that makes tokens the model has no row for.
+    """Refuse a tokenizer with more tokens than the model has rows. Where it has no more, but some ids lie
+    beyond (a vocabulary with a hole), texts that hold one of those are refused.
 
     Raises:
         CheckpointError: naming both sizes.
     """
-    largest = tokenizer.largest_id
-    if largest >= rows:
+    if tokenizer.size > rows:
         raise CheckpointError(
-            f"{folder}: the tokenizer has {tokenizer.size} tokens, the largest with id {largest}, the model "
-            f"{rows}: it belongs to another model, or the model was not resized for its added tokens"
+            f"{folder}: a tokenizer of {tokenizer.size} tokens for a model of {rows}: it belongs to another "
+            "model, or the model was not resized for its added tokens"
         )
+    if tokenizer.largest_id >= rows:
+        logger.warning(
+            "%s: the tokenizer has ids up to %d, the model %d rows: texts with such a token are refused",
+            folder,
+            tokenizer.largest_id,
+            rows,
+        )
+        tokenizer.limit_ids(rows)
 
 
 def rows_of(checkpoint: Checkpoint) -> int:

@@ -70,7 +70,21 @@ def test_a_tokenizer_with_tokens_that_the_model_has_no_row_for(name: str, tmp_pa
     tokenizer["model"]["vocab"]["tugboat"] = len(VOCABULARY) + 3
     path.write_text(json.dumps(tokenizer))
     n = len(VOCABULARY)
-    refused(folder, rf"the tokenizer has {n + 1} tokens, the largest with id {n + 3}, the model {n}:")
+    refused(folder, rf"a tokenizer of {n + 1} tokens for a model of {n}:")
+
+
+@pytest.mark.parametrize("name", ["mlm", "opensearch", "deepimpact", "ours"])
+def test_an_id_beyond_the_model_s_rows(name: str, tmp_path: Path) -> None:
+    """A vocabulary with a hole: no more tokens than rows, but one of them lies beyond."""
+    folder = zoo.make(name, tmp_path / "m")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["tuso"] = len(VOCABULARY)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    encoder = SparseEncoder.load(folder, device="cpu", dtype="float32")
+    assert len(encoder.encode_documents(["kime lume"])) == 1 and encoder.encode_queries(["kime", "lume"]).nnz
+    for encode in (encoder.encode_documents, encoder.encode_queries, lambda t: encoder.word_spans(t[0])):
+        with pytest.raises(CheckpointError, match=f"the token 'tuso' with id {len(VOCABULARY)}"):
+            encode(["tuso"])
 
 
 def test_a_model_that_is_larger_than_its_tokenizer(tmp_path: Path) -> None:
