@@ -20,7 +20,7 @@ TESTS = {
     "disk/storage.py": ["index/disk/test_storage.py", "attacks/test_oddities.py", "crash/test_crash.py"],
     "disk/publish.py": ["index/disk/test_publish.py", "crash/test_crash.py"],
     "disk/ids.py": ["index/disk/test_ids.py"],
-    "disk/payload.py": ["index/disk/test_payload.py"],
+    "disk/payload.py": ["index/disk/test_payload.py", "index/test_changes.py"],
     "segment/segment.py": ["index/segment/test_segment.py", "index/test_sparse_index.py"],
     "snapshot.py": ["index/segment/test_segment.py", "index/disk/test_publish.py", "index/test_check.py"],
     "config.py": ["index/test_check.py", "index/segment/test_build.py", "index/segment/test_list_kinds.py"],
