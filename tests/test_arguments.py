@@ -95,6 +95,7 @@ ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
 UNORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SearchEngine.delete(ids)": lambda w, v: w.engine.delete(v),
     "SparseIndex.delete(ids)": lambda w, v: w.index.delete(v),
+    "SparseIndex.update(drop)": lambda w, v: w.index.update(w.two, ["a", "b"], drop=v),
     "SparseIndex.tune(targets)": lambda w, v: w.index.tune(targets=v),
     "Run.with_known_ids(known)": lambda w, v: Run("r", {}).with_known_ids(v),
     "Workbench.texts(doc_ids)": lambda w, v: Workbench.texts(SimpleNamespace(), v),

@@ -91,6 +91,8 @@ def add(
     as the one before, the two are merged: so each document is rewritten a logarithmic number of times, and a
     collection that grows by single documents has a logarithmic number of segments.
     """
+    check_many("drop", drop, ordered=False)
+    drop = list(drop)
     with IndexWriter(folder) as writer:
         snapshot = _open(writer, opened)
         manifest = snapshot.manifest
