@@ -93,3 +93,18 @@ def test_growth(vectors, tmp_path):
 def test_an_unknown_engine_is_refused(vectors):
     code, _, errors = bench(vectors, engines=("lucene",))
     assert code == 2 and "no engine lucene: there are splade-engine, " in errors
+
+
+def test_a_peer_is_built_in_several_ways_and_kept(vectors, tmp_path):
+    pytest.importorskip("seismic")
+    builds = [[5, 0.3, 0.7, 1.5], [50, 0.1, 0.4, 3.0]]
+    options = ("--json", tmp_path / "result.json", "--work", tmp_path / "work")
+    for _ in range(2):  # the second run opens what the first has kept
+        code, _, errors = bench(vectors, *options, engines=("seismic",), BENCH_SEISMIC=json.dumps(builds))
+        assert code == 0, errors
+        (result,) = json.loads((tmp_path / "result.json").read_text())
+    settings = {run["settings"].split(" (")[0]: run["recall"] for run in result["runs"]}
+    words = "n_postings {}, centroid_fraction {}, summary_energy {}, max_fraction {}"
+    assert list(settings) == [words.format(*build) for build in builds]
+    assert len(result["runs"]) == 2 * 7 * 4 * 2
+    assert max(run["recall"] for run in result["runs"] if "n_postings 50," in run["settings"]) > 0.9
