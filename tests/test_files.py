@@ -1,5 +1,6 @@
-"""How files are written, checked and locked: nothing half written, nothing left behind, no lock that outlives
-its process.
+"""How files are written, checked and locked.
+
+Nothing is half written or left behind, and no lock outlives its process.
 """
 
 from __future__ import annotations

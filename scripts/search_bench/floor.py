@@ -52,8 +52,10 @@ def in_registers(steps):  # noqa: ANN001, ANN201
 
 
 def cores() -> float:
-    """Arithmetic per second on all cores, as a share of one core's times their number: below 1 where cores
-    share what they compute with (two hardware threads of one core), a clock or a budget.
+    """Arithmetic per second on all cores, as a share of one core's times their number.
+
+    It is below 1 where cores share what they compute with (two hardware threads of one core), a clock, or a
+    budget.
     """
     n, steps = os.cpu_count() or 1, 20_000_000
     in_registers(1)  # compiled here
@@ -64,8 +66,9 @@ def cores() -> float:
 
 
 def memory_speed() -> tuple[float, float, float]:
-    """ns per byte read in sequence, per random cache line asked for among many, and per line of which each
-    tells where the next one is; one thread.
+    """Nanoseconds of one thread per byte in sequence, per random cache line, and per line of a chain.
+
+    Random lines are asked for many at a time. In a chain each line tells where the next one is.
     """
     values = np.ones(1 << 25, np.uint64)
     places = np.random.default_rng(0).integers(0, len(values), 1 << 20)

@@ -1,5 +1,6 @@
-"""Make the bundled encoder from DATA, laid out as data.py says: sources, query table, four
-runs of the recipe `default`, export. An interrupted call is continued by the same call.
+"""Make the bundled encoder from DATA: sources, query table, four runs of the recipe `default`, export.
+
+data.py says how DATA is laid out. An interrupted call is continued by the same call.
 
     python -m scripts.train_default DATA --apart COLLECTION COLLECTION     # over three hours on two cores
     python -m scripts.train_default --export head/model OUT                # the last step alone

@@ -28,8 +28,7 @@ def run(
     encoder: options.IndexEncoder = None,
     as_json: options.Json = False,
 ) -> None:
-    """Search an index: the best documents, their text with the matching words, and with --explain the
-    reasons.
+    """Search an index: the best documents, their matching words, and the reasons with --explain.
 
     \b
     Examples:

@@ -49,8 +49,7 @@ def run(
         str | None, typer.Option("--log-format", help="text or json; default: text on a terminal.")
     ] = None,
 ) -> None:
-    """Serve indexes over HTTP: a page to search from at /, JSON at /search, and what else docs/server.md
-    tells.
+    """Serve indexes over HTTP: a page to search from at /, JSON at /search, and more (docs/server.md).
 
     Only this machine can reach it unless --host says otherwise; then clients must show a key. A generation
     of an index that another process publishes is taken up between requests.

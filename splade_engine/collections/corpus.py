@@ -127,8 +127,9 @@ class Corpus:
 
 
 def _refuse_other_containers(source: object) -> None:
-    """What Python can iterate over is not always a sequence of documents: of a mapping or a table the names
-    would be indexed, of a set the order is another in every process.
+    """Refuse what Python can iterate over though it is no sequence of documents.
+
+    Of a mapping or a table the names would be indexed; of a set the order differs from process to process.
     """
     if isinstance(source, Mapping):
         advice = 'a mapping: give records, [{"_id": id, "text": text} for id, text in corpus.items()]'

@@ -40,8 +40,10 @@ def jsonl(lines: Lines, place: str) -> Numbered:
 
 
 def tsv(lines: Lines, place: str) -> Numbered:
-    """Columns between tabs, nothing quoted or escaped: with a header that names id and text, or without one
-    id and text, or id, title and text (MS MARCO's layout).
+    """Records of a TSV file: columns between tabs, nothing quoted or escaped.
+
+    A header names id and text; without one the columns are id and text, or id, title and text (MS MARCO's
+    layout).
     """
     columns: list[str] | None = None
     for number, line in lines:
@@ -62,8 +64,9 @@ def tsv(lines: Lines, place: str) -> Numbered:
 
 
 def comma_separated(lines: Lines, place: str) -> Numbered:
-    """CSV as spreadsheets and pandas write it (RFC 4180), with a header that names id and text; blank lines
-    within quotes belong to the text, so `lines` must hold them.
+    """Records of a CSV file as spreadsheets and pandas write it (RFC 4180), with a header of id and text.
+
+    Blank lines within quotes belong to the text, so `lines` must hold them.
     """
     at = [0]
     csv.field_size_limit(Limits.of_environment().document_bytes)

@@ -31,8 +31,9 @@ def plain_suffix(path: Path) -> str:
 
 
 def read_lines(path: Path, *, keep_blank: bool = False) -> Iterator[tuple[int, str]]:
-    """(line number from 1, line without its end) of a UTF-8 file, .gz and .zst decompressed; blank lines are
-    left out, unless `keep_blank`.
+    """Yield (line number from 1, line without its end) of a UTF-8 file, .gz and .zst decompressed.
+
+    Blank lines are left out, unless `keep_blank`.
 
     Raises:
         DatasetError: naming file and line, where the file is missing, truncated, damaged or not UTF-8, is a

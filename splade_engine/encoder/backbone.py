@@ -202,8 +202,9 @@ def _bundled_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
 
 
 def load_body(folder: Path, state: Mapping[str, Tensor], place: Place) -> Any:
-    """The transformers model of a folder without a head, with the tensors of `state` that stand under its
-    prefix (`bert.`), in evaluation mode.
+    """The transformers model of a folder without a head, in evaluation mode.
+
+    Its weights are the tensors of `state` that stand under its prefix (`bert.`).
 
     Raises:
         CheckpointError: if it cannot be built, or a weight other than the pooler's is missing.

@@ -256,17 +256,19 @@ class SparseEncoder:
         return top_k
 
     def fingerprint(self) -> dict[str, str | int]:
-        """What an index remembers of its encoder. `hash` covers weights, tokenizers and settings, and is the
-        same on every machine that holds the same files; where and in which precision it runs is not part of
-        it.
+        """What an index remembers of its encoder.
+
+        `hash` covers weights, tokenizers and settings, and is the same on every machine that holds the same
+        files. Where and in which precision the encoder runs is not part of it.
         """
         if self._hash is None:
             self._hash = checkpoint_hash(self.checkpoint)
         return {**self._described(), "hash": self._hash, "version": VERSION}
 
     def fingerprint_1(self) -> dict[str, str | int]:
-        """The fingerprint that earlier releases wrote: its hash sees neither lower-casing nor the truncation
-        side, nor every file. For comparison with what they have left.
+        """The fingerprint that earlier releases wrote, for comparison with what they have left.
+
+        Its hash sees neither lower-casing nor the truncation side, nor every file.
         """
         return {**self._described(), "hash": checkpoint_hash_1(self.checkpoint)}
 

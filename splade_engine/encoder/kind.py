@@ -53,8 +53,9 @@ class Kind:
 
     @classmethod
     def from_modules(cls, base: Checkpoint, modules: Sequence[Module]) -> Checkpoint | None:
-        """The checkpoint of a sentence-transformers chain: `base` describes the transformer, `modules` are
-        those after it; None if they are of another kind.
+        """The checkpoint of a sentence-transformers chain, None if it is of another kind.
+
+        `base` describes the transformer, `modules` are those after it.
         """
 
     @classmethod

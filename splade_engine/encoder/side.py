@@ -158,8 +158,10 @@ class NeuralSide:
     def _run(
         self, batches: Sequence[list[int]], ids: Sequence[Ids], top_k: int | None, workers: int
     ) -> Iterator[tuple[list[int], list[Row]]]:
-        """Every batch with its rows. Many batches run on one thread each: the products of a small model are
-        too short to be shared, threads would mostly wait for one another.
+        """Every batch with its rows.
+
+        Many batches run on one thread each: the products of a small model are too short to be shared, and
+        threads would mostly wait for one another.
         """
         workers = min(workers, len(batches))
         if workers < 2:
@@ -182,8 +184,9 @@ class NeuralSide:
                 yield done, future.result()
 
     def _tokenise(self, texts: Sequence[str]) -> tuple[list[Ids], list[int], int]:
-        """Token ids of every text, or of every window of it (empty for a text that has no token of its own);
-        the text that they belong to; and how many texts were cut.
+        """Token ids of every text or window, the text that they belong to, and how many texts were cut.
+
+        The ids are empty for a text that has no token of its own.
         """
         ids: list[Ids] = []
         owners: list[int] = []

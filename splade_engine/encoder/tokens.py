@@ -149,8 +149,10 @@ class TextTokenizer:
         return [np.array([-1 if w is None else w for w in e.word_ids], dtype=np.int32) for e in encodings]
 
     def word_spans(self, text: str, *, windows: bool = False) -> list[tuple[int, int, int]]:
-        """(token id, start, end) of every token of a text that `encode` sees, in order, start and end being
-        those of the whole word that the token is a piece of; with `windows` of what `encode_windows` sees.
+        """(token id, start, end) of every token of a text that `encode` sees, in order.
+
+        Start and end are those of the whole word that the token is a piece of. With `windows` the tokens are
+        those that `encode_windows` sees.
         """
         encoding = self._encoding(text, whole=windows)
         pieces = [

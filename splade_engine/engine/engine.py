@@ -171,8 +171,9 @@ class SearchEngine:
         where: Where | None = None,
         **shorthand: Unpack[EffortOptions],
     ) -> list[Hit]:
-        """The `k` best documents for a query, best first; fewer where fewer match, none for a query without
-        terms.
+        """The `k` best documents for a query, best first.
+
+        There are fewer where fewer match, and none for a query without terms.
 
         Args:
             query: any text.
@@ -202,8 +203,9 @@ class SearchEngine:
         return self._hits(reader, self._queries(queries, reader), k, effort, where, threads)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
-        """The vectors that `search` uses: the encoder's, weighed for this collection where queries are
-        inference-free.
+        """The vectors that `search` uses.
+
+        They are the encoder's, weighed for this collection where queries are inference-free.
         """
         check_many("texts", texts, "texts")
         return self._queries(texts, self.index.reader)

@@ -1,5 +1,4 @@
-"""Why a document was found: the score of a sparse match is a sum over shared terms, so it can be told in
-full.
+"""Why a document was found, told in full: the score of a sparse match is a sum over shared terms.
 
 score = sum over terms of query weight x document weight. A document's term may be a word of its text or one
 that the encoder added (an expansion); the tokenizer's offsets tell the two apart and give the words to

@@ -209,8 +209,9 @@ def _first_twin(
 
 
 def _without(writer: IndexWriter, snapshot: Snapshot, ordinals: NDArray[np.int64]) -> list[SegmentRecord]:
-    """The records of the segments after deleting these ordinals; a segment without live documents is
-    dropped.
+    """The records of the segments after deleting these ordinals.
+
+    A segment without live documents is dropped.
     """
     records = {i: s.record for i, s in enumerate(snapshot.segments)}
     for i, _, local in snapshot.split(ordinals):

@@ -12,8 +12,7 @@ from splade_engine.index.snapshot import open_snapshot
 
 
 def check_index(folder: Path, *, deep: bool = True, threads: int = 1) -> None:
-    """Open the index with every check of `SparseIndex.open`; with `deep`, build each segment again and
-    compare.
+    """Open the index with every check; with `deep`, build each segment again and compare.
 
     Building depends on nothing but the vectors and the settings. So if the lists or their upper bounds did
     not belong to the stored vectors (a bug, or a forged file under a right checksum), some byte would differ.

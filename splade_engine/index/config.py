@@ -27,8 +27,9 @@ def _check_bool(owner: str, name: str, value: Any) -> None:
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """What is stored of a segment. What each choice costs in recall, bytes and time is measured in
-    docs/performance.md.
+    """What is stored of a segment.
+
+    docs/performance.md has what each choice costs in recall, bytes and time.
     """
 
     # How document weights are stored, and so what "exact" is exact over. "float16" keeps each weight within
@@ -73,8 +74,10 @@ MOST_CANDIDATES = 1 << 30
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How much work a query may cost, as it is stored by `tune`; in a search the same as `Exact()` or
-    `Budget(max_postings, n_candidates)` of `splade_engine.index.effort`, which tell what the fields mean.
+    """How much work a query may cost, as `tune` stores it.
+
+    In a search it is the same as `Exact()` or `Budget(max_postings, n_candidates)` of
+    `splade_engine.index.effort`, which tell what the fields mean.
     """
 
     # the other fields are then without effect

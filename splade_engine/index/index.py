@@ -78,15 +78,18 @@ class SparseIndex:
         """Build an index in the folder `path` and open it.
 
         Args:
+            path: the folder, which appears when the index is complete.
             vectors: one batch, or a stream of batches (`SparseVectors`, or `IndexBatch` with ids and
                 payload).
             ids: one per document, unique; default "0", "1", ...
             payload: what is stored beside each document, one row each: text, numbers, bool, lists of text.
             encoder: fingerprint of the encoder that made the vectors; kept in the manifest.
+            config: what is stored and how; None: the defaults of `BuildConfig`.
             overwrite: replace the index that is there; until the last moment it stays as it is.
             threads: default all cores that this process may use.
             memory: budget in MiB for a stream larger than memory: a segment is written whenever it is full.
                 At the end they are joined, on the disk, as far as their ids and payload fit into the budget.
+            progress: show a bar, or call this with what is done.
 
         Raises:
             InvalidInputError: for a document, id or payload that cannot be accepted, naming it; for no
@@ -113,6 +116,7 @@ class SparseIndex:
         """Open the index in the folder `path`, memory-mapped and read-only.
 
         Args:
+            path: the folder.
             verify: "full" compares every checksum and checks the structure that the kernels rely on: any
                 folder may be opened, and damage is an error, never a crash or a wrong result. It reads the
                 whole index once. "offsets" checks only the manifest, sizes, id offsets and tombstones: for
@@ -128,8 +132,9 @@ class SparseIndex:
         return cls(IndexReader.open(Path(path), verify))
 
     def check(self, *, deep: bool = True, threads: int | None = None) -> None:
-        """Verify what is published in the folder now: checksums and structure, and with `deep` that the lists
-        belong to the vectors, by building every segment again.
+        """Verify what is published in the folder now: checksums and structure.
+
+        With `deep` every segment is built again, to see whether the lists belong to the vectors.
 
         Raises:
             IndexCorruptError: naming the file, or the segment and array, that does not hold.
@@ -239,6 +244,12 @@ class SparseIndex:
         Args:
             queries: what users will ask, 100 or more; without any, made from `sample` documents (their
                 heaviest terms), which is a rough stand-in.
+            k: number of hits that the recall is over.
+            targets: the recalls to reach, each above 0 and at most 1.
+            sample: number of documents that stand in for queries.
+            seed: of the draw of those documents.
+            threads: that each search is measured with.
+            progress: show a bar, or call this with what is done.
 
         Raises:
             InvalidInputError: if a target is not between 0 and 1 (above 0), or there is no query with a hit.
@@ -336,8 +347,9 @@ class SparseIndex:
         return count
 
     def compact(self, *, threads: int | None = None, memory: int | None = None) -> int:
-        """Rewrite the live documents as one segment (or as few as `memory` MiB allow). Returns the segments
-        left.
+        """Rewrite the live documents as one segment, or as few as `memory` MiB allow.
+
+        Returns the number of segments left.
 
         Ordinals are numbered through again; the order of the documents stays. Results are those of an index
         built from the live documents.

@@ -19,8 +19,9 @@ from splade_engine.index.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class TunedSetting:
-    """Measured search settings: at this k, `recall` of the exact hits were found in `microseconds` a
-    query.
+    """Measured search settings.
+
+    At this k, `recall` of the exact hits were found in `microseconds` per query.
     """
 
     k: int

@@ -95,8 +95,10 @@ class Plan:
 
 
 def check_k(k: int, n_docs: int) -> None:
-    """Raises InvalidInputError for a k that is no integer, below 1, or too large to make an answer of that
-    width.
+    """Refuse a k that cannot be answered.
+
+    Raises:
+        InvalidInputError: for a k that is no integer, below 1, or too large to make an answer of that width.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise InvalidInputError(f"k must be an integer, got {k!r}")
@@ -107,8 +109,9 @@ def check_k(k: int, n_docs: int) -> None:
 
 
 def tuned_work(snapshot: Snapshot, k: int, target: float) -> Work:
-    """What was measured to reach this recall at this k or the next larger one; the default budget where
-    nothing was.
+    """What was measured to reach this recall at this k or the next larger one.
+
+    The default budget where nothing was measured.
     """
     fitting = [t for t in snapshot.manifest.tuning if t.k >= k and t.target >= target]
     if not fitting:

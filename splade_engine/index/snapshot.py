@@ -1,5 +1,6 @@
-"""One generation of an index, opened: its manifest and its segments. Immutable; readers keep theirs for
-life.
+"""One generation of an index, opened: its manifest and its segments.
+
+Immutable; readers keep theirs for life.
 """
 
 from __future__ import annotations
@@ -112,8 +113,9 @@ class Snapshot:
         check_joined([*there, *added])
 
     def document_frequencies(self) -> NDArray[np.int64]:
-        """int64[V]: how many live documents hold each term; from the lengths of the lists, less what is
-        deleted.
+        """int64[V]: how many live documents hold each term.
+
+        It is the lengths of the lists, less what is deleted.
         """
         total = np.zeros(self.manifest.n_terms, np.int64)
         for segment in self.segments:

@@ -64,8 +64,9 @@ def serve(
 
 @contextmanager
 def _stopping_is_success() -> Iterator[None]:
-    """uvicorn raises the signal that stopped it once more when all is done, which would end the process as if
-    it had been killed.
+    """Keep uvicorn from ending the process as if it had been killed.
+
+    When all is done it raises once more the signal that stopped it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,5 +1,7 @@
-"""`ServedIndex`: one index of a server. Requests take the generation that is current and keep it to their
-end; a new generation is opened beside it and takes its place in one assignment.
+"""`ServedIndex`: one index of a server.
+
+Requests take the generation that is current and keep it to their end; a new generation is opened beside it
+and takes its place in one assignment.
 """
 
 from __future__ import annotations
@@ -107,8 +109,9 @@ class ServedIndex:
         return self._published(writer)
 
     def delete(self, ids: Sequence[str]) -> tuple[SearchEngine, list[str]]:
-        """Delete the documents that are there, in one commit. Returns the generation, and the ids that were
-        not there.
+        """Delete the documents that are there, in one commit.
+
+        Returns the generation, and the ids that were not there.
 
         Raises:
             SpladeEngineError: as `SearchEngine.delete`; nothing has changed then.

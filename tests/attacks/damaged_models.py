@@ -48,8 +48,9 @@ def damaged(count: int, seed: int) -> Tally:
 
 @functools.cache
 def _models() -> Path:
-    """The undamaged models, made once by a process of their own: this one forks, and torch's threads do
-    not.
+    """The undamaged models, made once by a process of their own.
+
+    This one forks, and torch's threads do not.
     """
     folder = Path(tempfile.mkdtemp(prefix="splade-engine-models-", dir=MEMORY))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

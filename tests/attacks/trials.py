@@ -65,6 +65,9 @@ def forked(
 
     Args:
         prepare: makes the trial, once in each child.
+        seeds: of the trials.
+        workers: children at a time.
+        batch: seeds that one child gets.
         patience: seconds for one trial; then it counts as killed by SIGALRM.
         lost: called with the seed of every loss, to keep its files in the corpus, which later runs replay.
     """

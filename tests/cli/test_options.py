@@ -53,7 +53,7 @@ def declared():
 
 
 def scalar(kind):
-    """int of `int`, `int | None` and `list[int] | None`."""
+    """The scalar type of `int`, `int | None` and `list[int] | None`."""
     while get_origin(kind) is not None and kind is not None:
         kind = next(k for k in get_args(kind) if k is not type(None))
     return kind

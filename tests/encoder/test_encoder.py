@@ -54,7 +54,7 @@ def test_bfloat16_is_close(encoder: SparseEncoder, mlm_folder: Path, texts: list
 def test_slower_paths_give_the_same(
     encoder: SparseEncoder, mlm_folder: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch, without: str
 ) -> None:
-    """transformers' padded model (other architectures, GPUs), and processors without int8 instructions."""
+    """A padded model (other architectures, GPUs), and processors without int8 instructions."""
     monkeypatch.setattr(f"splade_engine.encoder.fast.{without}", lambda *_: None)
     slower = SparseEncoder.load(mlm_folder, dtype="float32", device="cpu")
     np.testing.assert_allclose(

@@ -1,5 +1,7 @@
-"""Adding and updating text: nothing that was reported as added is lost, nothing stale is found, and what the
-index would refuse is refused before anything is encoded.
+"""Adding and updating text.
+
+Nothing that was reported as added is lost, nothing stale is found, and what the index would refuse is refused
+before anything is encoded.
 """
 
 from __future__ import annotations

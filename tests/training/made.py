@@ -17,8 +17,10 @@ VOCABULARY = tiny_bert.SPECIAL + WORDS
 def lexical_bert(
     folder: Path, *, bias: float = -4.0, head: bool = True, words: list[str] = WORDS, positions: int = 64
 ) -> Path:
-    """A one-layer BERT that starts like a lexical model, as a trained one would: every token's largest logit
-    is its own, and about a tenth of the others are above zero."""
+    """A one-layer BERT that starts like a lexical model, as a trained one would.
+
+    Every token's largest logit is its own, and about a tenth of the others are above zero.
+    """
     import torch
 
     def lexical(model: Any) -> None:

@@ -79,8 +79,9 @@ class PackedDense:
 def load_packed_dense(
     folder: Path, tokenizer: TextTokenizer, dtype: torch.dtype, *, first: bool
 ) -> PackedDense | None:
-    """The sentence encoder of a folder, pooled by its first token or by mean; None for an architecture that
-    `PackedBody` does not compute.
+    """The sentence encoder of a folder, pooled by its first token or by mean.
+
+    None for an architecture that `PackedBody` does not compute.
 
     Raises:
         CheckpointError: if a file is missing or not readable.

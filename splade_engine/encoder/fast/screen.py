@@ -1,5 +1,4 @@
-"""`ScreenedPooling`: max pooling over the vocabulary that computes exactly only the terms that can be
-positive.
+"""`ScreenedPooling`: max pooling that computes exactly only the terms that can be positive.
 
 A trained encoder gives a document some 100 to 300 of 30,522 terms; the other 99 % of the vocabulary product
 is spent to learn that a logit is negative. So an int8 product (VNNI, twice the speed of bfloat16) bounds
@@ -103,8 +102,10 @@ def fast_int8() -> bool:
 
 
 def exact_int8() -> bool:
-    """Whether large products come out right. Without VNNI oneDNN adds pairs of them in 16 bits, which
-    overflow; ONEDNN_MAX_CPU_ISA can bring that about on any processor, and terms would be lost.
+    """Whether large int8 products come out right on this processor.
+
+    Without VNNI oneDNN adds pairs of them in 16 bits, which overflow, and terms would be lost.
+    ONEDNN_MAX_CPU_ISA can bring that about on any processor.
     """
     codes = torch.full((16, 384), 127, dtype=torch.int8)
     columns = torch.full((64, 384), 127, dtype=torch.int8)

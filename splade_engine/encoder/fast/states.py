@@ -33,8 +33,9 @@ class States(Protocol):
     state_range: Tensor | None
 
     def __call__(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
-        """Hidden states and those before the vocabulary, dtype[T, H], the tokens of all texts one after the
-        other.
+        """Hidden states and those before the vocabulary, dtype[T, H] each.
+
+        The tokens of all texts stand one after the other.
         """
 
 

@@ -121,8 +121,9 @@ def _check_layers(path: Path, config: dict[str, Any], names: Iterable[str]) -> N
 
 
 def _check_sizes(path: Path, config: dict[str, Any], numbers: int) -> None:
-    """No size of a config may ask for more than the weights hold: it would be allocated before it is
-    missed.
+    """Refuse a config that asks for sizes beyond the weights.
+
+    They would be allocated before anybody missed the weights.
     """
     for name in _LAYERS:
         _within(path, name, config.get(name), MOST_LAYERS)
@@ -153,8 +154,10 @@ def _within(path: Path, name: str, value: Any, most: int) -> int:
 
 
 def check_tokenizer(tokenizer: TextTokenizer, folder: Path, rows: int) -> None:
-    """Refuse a tokenizer with more tokens than the model has rows. Where it has no more, but some ids lie
-    beyond (a vocabulary with a hole), texts that hold one of those are refused.
+    """Refuse a tokenizer with more tokens than the model has rows.
+
+    Where it has no more, but some ids lie beyond (a vocabulary with a hole), texts that hold one of those are
+    refused.
 
     Raises:
         CheckpointError: naming both sizes.

@@ -74,6 +74,7 @@ def save_quantized(
         name: what the model is called.
         readme: the model card.
         scheme: `int8`, or `float16` for twice the size and no loss to speak of.
+        overwrite: replace a folder that is there; until the last moment it stays as it is.
 
     Raises:
         InvalidInputError: naming what does not fit.

@@ -67,8 +67,10 @@ class Side:
     modules: Callable[[dict[str, Path]], None]
 
     def write(self, out: Path, prefixes: Sequence[str]) -> list[tuple[str, str]]:
-        """Write the modules below `out`; (folder, class name) of each. `prefixes` come before their names;
-        the first may be empty, which puts the transformer into `out` itself.
+        """Write the modules below `out`; (folder, class name) of each.
+
+        `prefixes` come before their names; the first may be empty, which puts the transformer into `out`
+        itself.
         """
         names = ["Transformer", *self.kind.module_names()]
         paths = [prefix + name if prefix else "" for prefix, name in zip(prefixes, names, strict=False)]
@@ -127,8 +129,9 @@ def write_root(
     settings: EncoderSettings,
     own: dict[str, Any] | None = None,
 ) -> None:
-    """modules.json and config_sentence_transformers.json of (folder, class name) pairs; `own` is our
-    section.
+    """Write modules.json and config_sentence_transformers.json of (folder, class name) pairs.
+
+    `own` is our section.
     """
     rows = [
         {"idx": i, "name": str(i), "path": path, "type": class_path(name)}
@@ -153,8 +156,9 @@ def class_path(name: str) -> str:
 
 
 def _numbered(side: str) -> list[str]:
-    """`query_0_`, `query_1_`, ...; of a chain without sides nothing for the transformer, then `1_`, `2_`,
-    ...
+    """The names of module folders: `query_0_`, `query_1_`, ...
+
+    Of a chain without sides nothing for the transformer, then `1_`, `2_`, ...
     """
     return [f"{side}_{i}_" if side else f"{i}_" if i else "" for i in range(4)]
 

@@ -75,8 +75,9 @@ def is_hub_id(source: str | Path | None) -> bool:
 
 
 def query_half(hub_id: str, revision: str | None = None) -> Path | None:
-    """The repository of the query model of an Efficient-SPLADE document model [2207.03834], None for
-    others.
+    """The repository of the query model of an Efficient-SPLADE document model, None for others.
+
+    Lassance and Clinchant, arXiv 2207.03834.
     """
     half = _QUERY_HALVES.get(hub_id)
     if half is None:

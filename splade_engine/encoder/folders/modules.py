@@ -59,8 +59,9 @@ def dense_mode(folder: Path) -> DenseMode:
 
 
 def dense_modules(folder: Path) -> tuple[Path, DensePooling] | None:
-    """Model folder and pooling of a dense encoder: Transformer, Pooling, [Normalize]. None for others; a
-    folder without modules.json is pooled by mean and normalised.
+    """Model folder and pooling of a dense encoder: Transformer, Pooling, [Normalize]; None for others.
+
+    A folder without modules.json is pooled by mean and normalised.
 
     Raises:
         CheckpointError: if a file of the folder is not readable.

@@ -1,5 +1,6 @@
-"""Our own layout: a transformers folder whose config.json says in a `splade_engine` section how vectors are
-made.
+"""Our own layout: a transformers folder whose config.json has a `splade_engine` section.
+
+The section says how vectors are made.
 
     config.json                 the model's config and the section: format, kind, settings
     (`EncoderSettings`), and
@@ -145,9 +146,9 @@ def write_table(table: NDArray[np.float32], path: Path) -> None:
 
 
 def write_copy(checkpoint: Checkpoint, out: Path) -> None:
-    """A checkpoint of a kind that sentence-transformers has no modules for, written as the folder that it is:
-    with a section that says its settings, or recognised again by its tensors where queries are its own
-    matter.
+    """Write a checkpoint of a kind that sentence-transformers has no modules for as the folder that it is.
+
+    A section says its settings; where queries are its own matter, it is recognised again by its tensors.
     """
     from splade_engine.encoder.tokens import TextTokenizer
 

@@ -1,5 +1,6 @@
-"""The tokenizer of a model folder: which files it is made of, reading it, writing it. Needs `tokenizers`
-only.
+"""The tokenizer of a model folder: which files it is made of, reading it, writing it.
+
+Needs `tokenizers` only.
 
 A tokenizer is `tokenizer.json`; or a `vocab.txt` of WordPiece tokens, as older checkpoints ship it; or what
 transformers can convert. Beside tokenizer.json only one entry of tokenizer_config.json decides anything:

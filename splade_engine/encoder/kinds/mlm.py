@@ -48,8 +48,9 @@ class MaskedLm(Kind):
 
     @classmethod
     def recognise(cls, found: PlainFolder) -> Checkpoint | None:
-        """A `...ForMaskedLM`; beside a table of idf weights it is one of OpenSearch's inference-free
-        models.
+        """A `...ForMaskedLM`.
+
+        Beside a table of idf weights it is one of OpenSearch's inference-free models.
         """
         if not any(a.endswith("ForMaskedLM") for a in found.architectures):
             return None
@@ -99,8 +100,10 @@ class MaskedLm(Kind):
 
 
 def _has_second_log1p(found: PlainFolder) -> bool:
-    """Whether the hub id that was asked for, `_name_or_path` in config.json or the title of the model card is
-    exactly that of a published doc-v3 model. The name of a folder decides nothing.
+    """Whether this is a published doc-v3 model, by its exact name.
+
+    The name is the hub id that was asked for, `_name_or_path` in config.json, or the title of the model card.
+    The name of a folder decides nothing.
     """
     said = {"the hub id": found.hub_id, "_name_or_path in config.json": found.config.get("_name_or_path")}
     readme = found.folder / "README.md"

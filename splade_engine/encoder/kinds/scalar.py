@@ -96,8 +96,9 @@ def _head_among(names: Sequence[str]) -> str | None:
 
 
 class _ByToken:
-    """uniCOIL: relu(w h_i + b) on every token; a repeated token takes its maximum in a document and its sum
-    in a query. Special tokens get no weight.
+    """uniCOIL: relu(w h_i + b) on every token; special tokens get no weight.
+
+    A repeated token takes its maximum in a document and its sum in a query.
     """
 
     def __init__(
@@ -153,9 +154,10 @@ class _ByToken:
 
 
 class _ByWord(_ByToken):
-    """DeepImpact: a two-layer network on the first piece of a word's first occurrence. Its terms are words,
-    ours are pieces: every piece of a word carries an equal part of the word's impact, so that a query with
-    the whole word scores the whole impact.
+    """DeepImpact: a two-layer network on the first piece of a word's first occurrence.
+
+    Its terms are words, ours are pieces. Every piece of a word carries an equal part of the word's impact, so
+    that a query with the whole word scores the whole impact.
     """
 
     def prepare(self, tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[list[Ids], int]:

@@ -149,7 +149,7 @@ def per_query(results: Sequence[Result], dataset: str, measure: str) -> dict[str
 
 
 def marks(comparisons: Sequence[PairedTest]) -> dict[tuple[str, str], str]:
-    """ "+" better and "-" worse than the baseline by (system, dataset): both p below 0.05."""
+    """By (system, dataset) "+" for better and "-" for worse than the baseline: both p below 0.05."""
     return {(c.system, c.dataset): "+" if c.difference > 0 else "-" for c in comparisons if c.significant}
 
 

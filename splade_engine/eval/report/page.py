@@ -130,8 +130,9 @@ def _significance(c: Comparison) -> Table | None:
 
 
 def _choices(c: Comparison) -> list[tuple[str, str, list[tuple[Any, str]], Any]]:
-    """(name, label, options, chosen) of what is compared query by query; when the page opens, another system
-    with the baseline.
+    """(name, label, options, chosen) of what is compared query by query.
+
+    When the page opens, another system is compared with the baseline.
     """
     if len(c.systems) < 2:
         return []

@@ -70,8 +70,9 @@ _LATEX = {c: "\\" + c for c in "&%$#_{}"} | {
 
 
 def latex(table: Table) -> str:
-    """A booktabs table; marks of significance are superscripts, and the best values are bold. A table of many
-    columns is made as wide as the text.
+    """A booktabs table; marks of significance are superscripts, and the best values are bold.
+
+    A table of many columns is made as wide as the text.
     """
     wide = len(table.columns) > _WIDE
     lines = [

@@ -30,8 +30,9 @@ def summary(
     groups: Mapping[str, str] | None = None,
     parts: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """One Markdown table per measure, means as in `measure_means`; "" for a single collection without a
-    baseline.
+    """One Markdown table per measure, means as in `measure_means`.
+
+    It is "" for a single collection without a baseline.
     """
     several = len({r.dataset for r in results}) > 1
     if not results or not (several or baseline):

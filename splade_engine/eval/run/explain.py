@@ -1,5 +1,6 @@
-"""Which terms made a sparse system's scores: kept with the results, so that reports can say why a query
-was won.
+"""Which terms made a sparse system's scores, kept with the results.
+
+With them a report can say why a query was won.
 
 For each judged query: its own terms, and the shared terms of two documents: the best-ranked relevant one
 (or, where the run has none, the first relevant document of the judgments) and the best-ranked one that is
@@ -28,8 +29,10 @@ MATCHED_TERMS = 8
 
 
 def explanations(system: System, bench: Workbench, result: Result) -> dict[str, Any] | None:
-    """By query id: `query` [[term, weight], ...], `relevant` and `other` {id, rank, terms: [[term, score],
-    ...]}.
+    """The terms behind the scores, by query id.
+
+    Each query has `query` [[term, weight], ...], and `relevant` and `other`, {id, rank, terms: [[term,
+    score], ...]}.
 
     None for systems that are no single sparse retrieval.
     """

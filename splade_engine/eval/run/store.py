@@ -162,8 +162,9 @@ class ResultFolder:
         write_json(_result_file(base), record, indent=1)
 
     def saved(self, dataset: Dataset, system: str, key: str) -> Result | None:
-        """A result that was written with the same key, with its run; None where there is none, or where it
-        does not belong together any more.
+        """A result that was written with the same key, with its run.
+
+        None where there is none, or where it does not belong together any more.
         """
         base = self.path / slug(dataset.name) / slug(system)
         try:
@@ -239,8 +240,9 @@ class ResultFolder:
         return _topics(self.path / slug(dataset) / _TOPICS)
 
     def terms(self, dataset: str, system: str) -> dict[str, Any] | None:
-        """The terms behind a sparse system's scores; None where there are none, or where they belong to
-        another result.
+        """The terms behind a sparse system's scores.
+
+        None where there are none, or where they belong to another result.
         """
         base = self.path / slug(dataset) / slug(system)
         file = _terms_file(base)

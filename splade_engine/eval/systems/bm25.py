@@ -1,5 +1,4 @@
-"""BM25 as people cite it: bm25s with the analysis of Lucene's English analyser and Anserini's k1 = 0.9, b
-= 0.4.
+"""BM25 as people cite it: bm25s, the analysis of Lucene's English analyser, Anserini's k1 .9 and b .4.
 
 Words of one character and more, lower-cased, Lucene's 33 English stop words, Porter's stemmer. With these
 settings SciFact gives nDCG@10 .677 and the judged part of NFCorpus .328; pyserini publishes .679 and .322

@@ -36,7 +36,7 @@ INTERPOLATIONS = ("none", "before", "after", "both")
 def rocchio(
     query: SparseVectors, feedback: SparseVectors, n_terms: int, alpha: float, beta: float
 ) -> SparseVectors:
-    """alpha * q / |q| + beta * (mean of d / |d|, its heaviest `n_terms` terms); scaled back to |q|.
+    """The query alpha * q / |q| + beta * (mean of d / |d|, its heaviest `n_terms` terms), of length |q|.
 
     Rocchio (1971) without negative feedback, on vectors of length one as Anserini does it.
     """
@@ -52,7 +52,7 @@ def rm3(
     n_terms: int,
     original: float,
 ) -> SparseVectors:
-    """original * q / sum(q) + (1 - original) * relevance model; scaled back to sum(q).
+    """The query original * q / sum(q) + (1 - original) * relevance model, scaled back to sum(q).
 
     The relevance model is sum over documents of score(d) / sum(scores) * d / sum(d), its heaviest
     `n_terms` terms made to sum to one (Lavrenko and Croft 2001; Abdul-Jaleel et al. 2004), with term

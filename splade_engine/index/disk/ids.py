@@ -26,8 +26,9 @@ Offsets = NDArray[np.int64]
 
 
 def hash_ids(offsets: Offsets, data: Bytes) -> NDArray[np.uint64]:
-    """uint64[n]: h = length; for each 8 bytes as a little-endian word, zero-padded: h = mix((h ^ word) *
-    FACTOR).
+    """The hash of every id, uint64[n].
+
+    h = length; for each 8 bytes as a little-endian word, zero-padded: h = mix((h ^ word) * FACTOR).
 
     The loop runs over word positions, each step over the ids that reach that far.
     """

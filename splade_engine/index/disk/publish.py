@@ -1,5 +1,4 @@
-"""Changing an index on disk: one writer at a time, one atomic commit, nothing of the old index lost before
-it.
+"""Changing an index on disk: one writer at a time, one atomic commit, nothing old lost before it.
 
     files under new names, each flushed -> folder flushed -> manifest.json.tmp flushed
         -> renamed to manifest.json (the commit) -> folder flushed -> files of no generation deleted

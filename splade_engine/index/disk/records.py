@@ -30,8 +30,9 @@ class DeletedRecord:
 
 @dataclass(frozen=True, slots=True)
 class SegmentRecord:
-    """An immutable part of the index: `n_docs` documents with `nnz` stored entries; only `deleted` ever
-    changes.
+    """An immutable part of the index: `n_docs` documents with `nnz` stored entries.
+
+    Only `deleted` ever changes.
     """
 
     n_docs: int

@@ -53,8 +53,9 @@ _READ = _flags(os.O_RDONLY, "O_NOFOLLOW", "O_NONBLOCK")
 
 @dataclass(frozen=True, slots=True)
 class SectionRecord:
-    """What the manifest knows of a section: its number of items and the xxh3-128 of its bytes (32 hex
-    digits).
+    """What the manifest knows of a section: its number of items and the xxh3-128 of its bytes.
+
+    The checksum has 32 hexadecimal digits.
     """
 
     count: int
@@ -238,6 +239,7 @@ def map_container(
     mapping lives as long as one of the arrays; replacing or deleting the file does not disturb it.
 
     Args:
+        path: the file.
         dtypes: numpy dtype string of each section, in file order.
         sections: the record of each, same names.
         verify: compare the checksums and the zeros between the sections; otherwise only the size is checked.

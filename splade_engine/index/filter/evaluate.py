@@ -26,8 +26,9 @@ _FUNCTIONS = {
 
 
 def matching(part: Filter, table: pa.Table | None, n_docs: int) -> NDArray[np.bool_]:
-    """bool[n_docs]: the documents for which the filter is true. A column that the table lacks is null
-    throughout.
+    """bool[n_docs]: the documents for which the filter is true.
+
+    A column that the table lacks is null throughout.
 
     Raises:
         InvalidInputError: where a column is compared with a value of another type.

@@ -1,4 +1,6 @@
-"""Filters on metadata: a small language, parsed by hand, evaluated on Arrow columns. Nothing is ever
+"""Filters on metadata: a small language, parsed by hand, evaluated on Arrow columns.
+
+Nothing is ever `eval`ed.
 `eval`ed.
 
     year >= 1990 and lang in ['en', 'de'] and not (source = "web" or tags = 'draft')

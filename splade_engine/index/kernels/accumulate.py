@@ -1,5 +1,4 @@
-"""Walking the lists of one window: upper bounds of scores, in 16 bits, added up in an array that stays in
-cache.
+"""Walking the lists of one window: upper bounds of scores, in 16 bits, added up in cache.
 
 Arrays are indexed by uint64: numba then does not check for wrap-around.
 """

@@ -91,8 +91,9 @@ def encode_window(
     codes: u1_w,
     counts: i8_w,
 ) -> None:
-    """codes[j - the first entry] = weight / scale rounded up, at most 255, so that code * scale bounds the
-    weight from above.
+    """codes[j - the first entry] = weight / scale rounded up, at most 255.
+
+    So code * scale bounds the weight from above.
 
     Adds the number of entries of every code to counts.
     """

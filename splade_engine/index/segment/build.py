@@ -40,6 +40,9 @@ def build_segment(
     """Build all arrays of a segment; the result depends on neither `threads` nor the machine.
 
     Args:
+        vectors: the documents, in the order of their ordinals.
+        config: what is stored and how.
+        threads: how many work on it, at least 1.
         empty: makes the arrays whose length grows with the vectors, of a length and a dtype: `np.empty`, or
             arrays in files where memory is short.
 

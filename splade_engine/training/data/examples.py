@@ -74,8 +74,9 @@ class Row:
 def example_from_record(
     record: dict[str, Any], place: str, query_text: Lookup | None = None, document_text: Lookup | None = None
 ) -> Example | None:
-    """The example in a row, None where a label says that no document of it is relevant; see
-    `row_from_record`.
+    """The example in a row, None where a label says that no document of it is relevant.
+
+    See `row_from_record`.
     """
     return row_from_record(record, place, query_text, document_text).example
 
@@ -88,7 +89,8 @@ def row_from_record(
     Args:
         record: the JSON object.
         place: `file:line`, begins the error message.
-        query_text, document_text: look ids up; None where no such file was given.
+        query_text: looks a query's id up; None where no such file was given.
+        document_text: the same for documents.
 
     Raises:
         DatasetError: naming the field that is missing or has the wrong type, or the id that is not found.
@@ -137,8 +139,9 @@ class _Reader:
         return ()
 
     def judged(self, query: str, texts: tuple[str, ...]) -> Row | None:
-        """Documents without negatives and what their labels say: above 0 a document answers the query, at 0
-        or below it does not. None where the row has no labels.
+        """Documents without negatives and what their labels say, None where the row has no labels.
+
+        With a label above 0 a document answers the query, at 0 or below it does not.
         """
         labels = self.numbers(len(texts))
         if labels is None:

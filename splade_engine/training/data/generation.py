@@ -49,8 +49,9 @@ def ict(text: str, rng: np.random.Generator) -> Pair | None:
 
 
 def bfs(text: str, rng: np.random.Generator) -> Pair | None:
-    """Body first selection: a random sentence of the first section, a random later passage of the same
-    page.
+    """Body first selection: a sentence of the first section and a later passage of the same page.
+
+    Both are drawn at random.
     """
     first, *rest = passages(text) or [""]
     query = _sentence(first, rng)

@@ -120,8 +120,9 @@ def _unpacked(path: Path, cache: Path) -> Path:
 
 
 def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
-    """int64[n] starts and ends (exclusive, without the line end) of the lines that are not blank, and the
-    digest of the whole file.
+    """Starts and ends, int64[n] each, of the lines that are not blank, and the digest of the whole file.
+
+    An end is exclusive, without the line's own end.
     """
     digest = xxhash.xxh3_128()
     ends: list[NDArray[np.int64]] = []

@@ -24,8 +24,9 @@ _TRIES = 1000  # rows without an example (too short for ICT) that are passed ove
 
 
 def shuffled(i: int, n: int, seed: int) -> int:
-    """Where i goes in a pseudo-random permutation of 0..n-1: a Feistel network, walked until it lands below
-    n.
+    """Where i goes in a pseudo-random permutation of 0..n-1.
+
+    A Feistel network, walked until it lands below n.
     """
     if n <= 1:
         return 0
@@ -166,8 +167,10 @@ class TrainingSet(Dataset[Example]):
         return self._moved.get(i, i)
 
     def move(self, first: int, order: NDArray[np.int64], *, keep_from: int = 0) -> None:
-        """Give the places first..first+len(order)-1 a new order: place first + k gets the planned example
-        first + order[k]. Earlier moves of places from `keep_from` on stay, those before it are forgotten.
+        """Give the places first..first+len(order)-1 a new order.
+
+        Place first + k gets the planned example first + order[k]. Earlier moves of places from `keep_from` on
+        stay, those before it are forgotten.
         """
         if sorted(order.tolist()) != list(range(len(order))):
             raise InvalidInputError("move: the order is not a permutation")

@@ -211,8 +211,9 @@ class BeirSource:
 
 
 class NegativesById:
-    """A mined-negatives file, by query id: {"query_id", "negative_ids": [...], perhaps "positive_id",
-    "scores"}.
+    """A mined-negatives file, by query id.
+
+    Its lines are {"query_id", "negative_ids": [...], perhaps "positive_id", "scores"}.
     """
 
     def __init__(self, path: Path, cache: Path) -> None:

@@ -1,7 +1,7 @@
-"""NGAME-style batches: queries that look alike to the current model train together (Dahiya et al., WSDM
-2023).
+"""NGAME-style batches: queries that look alike to the current model train together.
 
-In-batch negatives of random batches soon become too easy. Every `data.ngame_steps` steps the coming examples
+Dahiya et al., WSDM 2023. In-batch negatives of random batches soon become too easy.
+Every `data.ngame_steps` steps the coming examples
 are embedded, clustered with faiss k-means and put in an order in which neighbours share batches: harder
 negatives at the price of encoding the queries once.
 """
@@ -21,8 +21,9 @@ _ITERATIONS = 10  # of k-means
 
 
 def sketch(vectors: Any, seed: int) -> NDArray[np.float32]:
-    """Random-sign projection of a csr_array (n, V) to unit vectors float32[n, 128]: distances stay about the
-    same (Johnson-Lindenstrauss), and k-means is spared 30,000 dimensions.
+    """Random-sign projection of a csr_array (n, V) to unit vectors float32[n, 128].
+
+    Distances stay about the same (Johnson-Lindenstrauss), and k-means is spared 30,000 dimensions.
     """
     rng = np.random.default_rng(seed)
     signs = rng.integers(0, 2, (vectors.shape[1], SKETCH), dtype=np.int8).astype(np.float32) * 2 - 1

@@ -1,5 +1,6 @@
-"""ANCE-style refresh: hard negatives from an index of the model as it is now (Xiong et al., arXiv
-2007.00808).
+"""ANCE-style refresh: hard negatives from an index of the model as it is now.
+
+Xiong et al., arXiv 2007.00808.
 
 Every `data.refresh_steps` steps a pool of documents is encoded with the current weights and indexed, the
 coming queries are searched in it, and their negatives are drawn from the best `data.refresh_depth` hits that

@@ -61,14 +61,16 @@ def ensemble(
 def self_distillation(
     scores: Tensor, teacher: Tensor, *, temperature: float = 1.0, mask: Tensor | None = None
 ) -> Tensor:
-    """KL towards the model's own, slower scores: those of its moving average (`moving_average`) or of an
-    earlier checkpoint. The teacher's scores carry no gradient. Mean teacher: arXiv 1703.01780; for retrieval
-    the same idea as BGE-M3's self-knowledge distillation (arXiv 2402.03216).
+    """KL towards the model's own, slower scores, which carry no gradient.
+
+    They are those of its moving average (`moving_average`) or of an earlier checkpoint. Mean teacher: arXiv
+    1703.01780; for retrieval the same idea as BGE-M3's self-knowledge distillation (arXiv 2402.03216).
 
     Args:
         scores: float[N, M] of the student.
         teacher: float[N, M] of the average model, same candidates.
-        temperature, mask: as in `kl_divergence`.
+        temperature: as in `kl_divergence`.
+        mask: as in `kl_divergence`.
     """
     return kl_divergence(scores, teacher.detach(), temperature=temperature, mask=mask)
 

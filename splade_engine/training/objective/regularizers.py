@@ -93,8 +93,9 @@ def joint_flops(queries: Tensor, documents: Tensor) -> Tensor:
 
 
 def anti_collapse(queries: Tensor | None, documents: Tensor) -> Tensor:
-    """`1 / (sum q)^2 + 1 / (sum d)^2` over the whole batch (naver/splade's HF trainer): infinite at all-zero
-    vectors.
+    """`1 / (sum q)^2 + 1 / (sum d)^2` over the whole batch: infinite at all-zero vectors.
+
+    As in naver/splade's HF trainer.
 
     `queries` is None where queries need no encoder: their sum is a constant then.
     """
@@ -108,7 +109,8 @@ def flops_metric(query_active: Tensor, document_active: Tensor) -> Tensor:
     """The FLOPS that papers report: `sum_j p_q(j) p_d(j)`, p = share of texts in which term j is active.
 
     Args:
-        query_active, document_active: float[V], the two shares.
+        query_active: float[V], the share of queries in which each term is active.
+        document_active: float[V], the same of documents.
     """
     return (query_active * document_active).sum()
 

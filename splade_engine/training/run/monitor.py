@@ -109,8 +109,9 @@ class Monitor:
 
 
 class RunLog:
-    """`log.jsonl`: one object per log line, in step order; a resumed run continues after its checkpoint's
-    step.
+    """`log.jsonl`: one object per log line, in step order.
+
+    A resumed run continues after its checkpoint's step.
     """
 
     def __init__(self, path: Path) -> None:

@@ -54,8 +54,9 @@ class Probe:
 
 
 def ndcg(scores: NDArray[np.float32], relevant: dict[int, int], k: int = 10) -> float:
-    """nDCG@k with linear gain over the documents that score above zero; of equal scores the first comes
-    first.
+    """nDCG@k with linear gain over the documents that score above zero.
+
+    Of equal scores the first comes first.
     """
     order = np.argsort(-scores, kind="stable")[:k]
     gains = [relevant.get(int(d), 0) if scores[d] > 0 else 0 for d in order]
@@ -90,8 +91,9 @@ def held_out_probe(data: TrainingSet, n_documents: int) -> Probe | None:
 
 
 def folder_probe(folder: Path, n_documents: int, n_queries: int, cache: Path) -> Probe:
-    """Queries and judgments of a BEIR folder's `qrels/test.tsv` against its first `n_documents` documents and
-    all judged ones.
+    """Queries and judgments of a BEIR folder's `qrels/test.tsv`, and a part of its documents.
+
+    The part is its first `n_documents` documents and all judged ones.
 
     Raises:
         DatasetError: naming what is missing.

@@ -182,7 +182,7 @@ def _closed(folder: Path, recipe: Recipe, steps: int) -> TrainingResult:
 
 
 def training_arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:
-    """transformers' arguments for a recipe."""
+    """The arguments of transformers' Trainer for a recipe."""
     t = recipe.train
     device = choose_device(t.device)
     precision = t.precision
@@ -235,8 +235,9 @@ def _check_installed() -> None:
 
 
 def _checked_group(recipe: Recipe, data: TrainingSet) -> int:
-    """Documents per query; the losses get the negatives and teacher scores that they need, or there is an
-    error.
+    """Documents per query.
+
+    The losses get the negatives and teacher scores that they need, or there is an error.
     """
     looked = [data[i] for i in range(min(_LOOK, len(data)))]
     if len(looked) > 1 and len({(e.query, e.positives, e.negatives) for e in looked}) == 1:

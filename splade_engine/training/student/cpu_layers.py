@@ -114,7 +114,7 @@ def kept(shape: torch.Size, rate: float) -> tuple[Tensor, float]:
 
 
 def _masked(x: Tensor, keep: Tensor, scale: float) -> Tensor:
-    """x * keep * scale in one pass over memory."""
+    """The product x * keep * scale in one pass over memory."""
     out: Tensor = torch.ops.aten.native_dropout_backward(x, keep, scale)
     return out
 
@@ -136,7 +136,9 @@ def cpu_attention(
 
     Args:
         module: the layer; dropout applies while it trains.
-        query, key, value: see above.
+        query: float[B, heads, L, d].
+        key: of the same shape.
+        value: of the same shape.
         attention_mask: float[B, 1, L, L], added to the scores; None: no padding.
         scaling: of the scores; None: d^-1/2.
         dropout: rate.

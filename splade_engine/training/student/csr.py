@@ -89,8 +89,9 @@ class SparseAutoencoder(nn.Module):
 
 
 def normalised_mse(reconstruction: Tensor, target: Tensor) -> Tensor:
-    """MSE over that of predicting the batch mean: `mean((r - t)^2) / mean((mean t - t)^2)`; plain MSE where
-    all targets are equal. float[N, D] each.
+    """MSE over that of predicting the batch mean: `mean((r - t)^2) / mean((mean t - t)^2)`.
+
+    It is the plain MSE where all targets are equal. Both arguments are float[N, D].
     """
     spread = F.mse_loss(target.mean(0).expand_as(target), target)
     equal = (spread == 0) | (target == target[:1]).all()

@@ -1,5 +1,4 @@
-"""The SPLADE head: vocabulary projection and pooling over tokens, without the (batch, tokens, vocabulary)
-tensor.
+"""The SPLADE head: vocabulary projection and pooling over tokens, a chunk of the vocabulary at a time.
 
 A dense head materialises B x L x V logits (32 x 128 x 30,522 floats are 500 MB), several times over once
 autograd keeps the activations. Max pooling needs none of that: the gradient of `max_i h_ij` reaches one token
@@ -31,8 +30,9 @@ SUM_CHUNK = 1024  # terms at a time for sum pooling, whose chunk holds the logit
 def max_pool(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None = None
 ) -> Tensor:
-    """`relu(max_i h_ij)` over the tokens i of each text, h = hidden @ weight.T + bias, with a sparse backward
-    pass.
+    """`relu(max_i h_ij)` over the tokens i of each text, with a sparse backward pass.
+
+    Here h = hidden @ weight.T + bias.
 
     log1p and relu are monotone, so pooling before the activation equals SPLADE-max's pooling after it
     (SPLADE v2, arXiv 2109.10086); apply `activations.activate` to the result. Of equal maxima the first
@@ -94,8 +94,10 @@ class _MaxPool(torch.autograd.Function):
 def _pool_by_document(
     hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None, track: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """On the CPU: no padding is computed, several documents share a product, and argmax (30 times slower than
-    amax) sees the active columns only.
+    """The forward pass on the CPU.
+
+    No padding is computed, several documents share a product, and argmax (30 times slower than amax) sees the
+    active columns only.
     """
     batch, n_terms = len(hidden), len(weight)
     pooled = torch.zeros((batch, n_terms), dtype=_wide(hidden.dtype))
@@ -130,8 +132,9 @@ def _pool_by_document(
 
 
 def _blocks(lengths: Sequence[int], n_terms: int) -> Iterator[tuple[list[int], int, int]]:
-    """(documents, first term, last term): products of at most `CPU_LOGITS` logits, documents together where
-    they fit, a long one over slices of the vocabulary.
+    """The products to compute, (documents, first term, last term), at most `CPU_LOGITS` logits each.
+
+    Documents go together where they fit, a long one over slices of the vocabulary.
     """
     block: list[int] = []
     held = 0
@@ -236,8 +239,9 @@ def mean_pool(states: Tensor, mask: Tensor) -> Tensor:
 
 
 def lexical_pool(scores: Tensor, input_ids: Tensor, mask: Tensor, n_terms: int) -> Tensor:
-    """One weight per input token, no expansion (uniCOIL, arXiv 2106.14807): repeated terms take their
-    maximum.
+    """One weight per input token, no expansion (uniCOIL, arXiv 2106.14807).
+
+    Repeated terms take their maximum.
 
     Args:
         scores: float[B, L], `relu(w . h_i + b)`.

@@ -1,5 +1,6 @@
-"""Low-rank adaptation: the frozen weight plus a trained product of two thin matrices (Hu et al., arXiv
-2106.09685).
+"""Low-rank adaptation: the frozen weight plus a trained product of two thin matrices.
+
+Hu et al., arXiv 2106.09685.
 
     y = x W^T + b + (alpha / rank) * dropout(x) A^T B^T,    A (rank x in) random, B (out x rank) zero at the
     start

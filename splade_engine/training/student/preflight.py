@@ -70,8 +70,9 @@ def check_head(folder: Path) -> None:
 
 @torch.no_grad()
 def outlook(backbone: Backbone, tokenizer: TextTokenizer, texts: Sequence[str] = SENTENCES) -> Outlook:
-    """Pooled, activated vectors of a few unrelated texts, compared: the training data's, or eight of our
-    own.
+    """Pooled, activated vectors of a few unrelated texts, compared.
+
+    The texts are the training data's, or eight of our own.
     """
     ids, mask = pad(tokenizer.encode(texts)[0])
     device = backbone.decoder_weight.device

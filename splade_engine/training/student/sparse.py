@@ -1,5 +1,6 @@
-"""`SparseStudent`: the trainable encoder: document side, query side, and what turns their states into
-terms.
+"""`SparseStudent`, the trainable encoder.
+
+It has a document side, a query side, and what turns their states into terms.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ class Tower(nn.Module):
     def outputs(
         self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """What the activation is applied to, float[B, V], below zero only for bool[B, V] `wanted` terms; and
-        with a dense head its embeddings, float[B, E].
+        """What the activation is applied to, float[B, V]; with a dense head its embeddings too, float[B, E].
+
+        It is below zero only for bool[B, V] `wanted` terms.
         """
         if ids.device.type == "cpu" and len(length_groups(sorted(mask.sum(1).tolist()))) > 1:
             return self._by_length(ids, mask, pool, wanted)
@@ -125,8 +127,10 @@ class Tower(nn.Module):
 
 
 def length_groups(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Cut sorted lengths into groups that are padded to their own longest: the cut that saves most padding,
-    again in both halves, as long as each saves `PADDING_WORTH` tokens. Returns (first, last) of every group.
+    """Cut sorted lengths into groups that are padded to their own longest; (first, last) of every group.
+
+    The cut is the one that saves most padding, then again in both halves, as long as each saves
+    `PADDING_WORTH` tokens.
     """
     best, cut = PADDING_WORTH - 1, 0
     for i in range(1, len(lengths)):
@@ -172,8 +176,9 @@ class SparseStudent(Student):
         return self.documents.n_terms
 
     def query_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
-        """float[N, V]. From a table: `[t in query] * relu(table_t)`, special tokens zero (arXiv
-        2411.04403).
+        """float[N, V]. From a table: `[t in query] * relu(table_t)`, special tokens zero.
+
+        As in arXiv 2411.04403.
         """
         if self.table is None:
             tower = self.documents if self.queries is None else self.queries
@@ -225,8 +230,10 @@ class SparseStudent(Student):
         )
 
     def average_copy(self) -> SparseStudent:
-        """See `Student`. The backbone is rebuilt around the copied model: its head transform may be a closure
-        over the original one.
+        """See `Student`.
+
+        The backbone is rebuilt around the copied model: its head transform may be a closure over the original
+        one.
         """
 
         def copied(tower: Tower | None) -> Tower | None:

@@ -59,7 +59,8 @@ def attach_dense_head(
         recipe: of the run.
         start: the student, not yet trained.
         sources: whose documents it is fitted on.
-        teachers, bank: of the run.
+        teachers: of the run; one of them is dense.
+        bank: of the run, None where it has none.
         cache: keeps the head for a resumed run.
 
     Raises:

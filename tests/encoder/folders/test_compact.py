@@ -183,7 +183,7 @@ def test_queries_keep_their_heaviest_terms(model, mlm_folder: Path, texts: list[
 
 
 def test_others_may_read_the_files(model, mlm_folder: Path, tmp_path: Path) -> None:
-    """safetensors makes its files for the owner alone."""
+    """Written by safetensors, which makes its files for the owner alone."""
     save(model, mlm_folder, tmp_path / "q")
     plain = tmp_path / "plain"
     plain.touch()

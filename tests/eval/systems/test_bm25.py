@@ -31,7 +31,7 @@ def test_a_corpus_without_words():
 
 
 def test_scores_are_lucenes():
-    """idf = ln(1 + (N - df + .5) / (df + .5)); tf part tf / (tf + k1 (1 - b + b len / avg)), no (k1 + 1)."""
+    """Lucene: idf = ln(1 + (N - df + .5) / (df + .5)); tf / (tf + k1 (1 - b + b len / avg)), no (k1 + 1)."""
     import math
 
     index = Bm25Index([Words(Corpus(["red red fox", "fox den", "owl"]))], 0.9, 0.4)

@@ -17,7 +17,7 @@ def _vectors(*rows: dict[int, float]) -> SparseVectors:
 
 
 def test_rocchio_by_hand():
-    """q = 3 t0 (length 3); d = (3 t1 + 4 t2) / 5 and t1: mean (.8 t1 + .4 t2), one term kept: t1."""
+    """With q = 3 t0 (length 3); d = (3 t1 + 4 t2) / 5 and t1: mean (.8 t1 + .4 t2), one term kept: t1."""
     changed = rocchio(_vectors({0: 3.0}), _vectors({1: 3.0, 2: 4.0}, {1: 2.0}), 1, 1.0, 0.5)
     assert changed.to_dicts() == [pytest.approx({0: 3.0, 1: 3 * 0.5 * 0.8})]
 

@@ -100,8 +100,9 @@ def test_each_rule_of_codes_and_split_terms_is_checked(small, name, place, value
 
 
 def test_every_bit_of_split_terms_counts(small):
-    """A bit moved by one place: another row, another term, or an order that is none; never accepted unless
-    the terms still ascend within their row.
+    """A bit moved by one place: another row, another term, or an order that is none.
+
+    Never accepted unless the terms still ascend within their row.
     """
     arrays, nnz = small
     bits = np.unpackbits(arrays["doc_term_blocks"].view(np.uint8), bitorder="little")

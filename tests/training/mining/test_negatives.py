@@ -1,5 +1,6 @@
-"""Mining: hard negatives from our index and from faiss, false negatives filtered, resumed after a kill; the
-commands.
+"""Mining: hard negatives from our index and from faiss.
+
+False negatives are filtered, a killed run is resumed; the commands.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Ranking and distillation losses: numpy twins, gradients, sentence-transformers where it has the same
-one.
+"""Ranking and distillation losses.
+
+They are compared with numpy twins, by their gradients, and with sentence-transformers where it has the same.
 """
 
 from __future__ import annotations

@@ -26,8 +26,9 @@ WIDTH = 32
 
 @pytest.fixture(scope="module")
 def encoder_folder(tmp_path_factory):
-    """A random BERT encoder without a head, whose states keep their token's embedding (small residual
-    layers).
+    """A random BERT encoder without a head, whose states keep their token's embedding.
+
+    Its residual layers are small.
     """
     folder = tmp_path_factory.mktemp("encoder")
     return write_bert(

@@ -126,7 +126,7 @@ def test_encoders_that_cannot_be_used(tmp_path, bert_folder):
 
 
 def test_non_negative_contrastive_activation():
-    """relu forward, so that what is saved stays; gelu backward, so that a latent below zero still learns."""
+    """A relu forward, so that what is saved stays; gelu backward, so that latents below zero still learn."""
     ours, _ = pair(k=32)
     x = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
     plain = ours.codes(ours.pre_activations(x), 32)

@@ -1,5 +1,6 @@
-"""The sparse head against the dense one: values, gradients of hidden, weight and bias, padding, chunks,
-devices' paths.
+"""The sparse head against the dense one.
+
+Values, gradients of hidden, weight and bias, padding, chunks, devices' paths.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""The loss parts. A new one is a file beside these and its row here: its fields among the bases of
-`LossConfig`, its part in `PARTS`; log, curves, bounds and checks of the data follow from the table.
+"""The loss parts. A new one is a file beside these and a row here.
+
+Its fields go among the bases of `LossConfig`, its part into `PARTS`; log, curves, bounds and checks of the
+data follow from the table.
 
 Importing this package is cheap: torch comes with the first computation.
 """

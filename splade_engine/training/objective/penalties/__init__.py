@@ -1,6 +1,8 @@
-"""The regularisers. A new one is a file beside these and its row here: its fields among the bases of
-`RegularizerConfig`, itself in `REGULARIZERS`; log, curves, ramp and bounds follow from the table. A new kind
-of penalty on documents or queries is a file and its row in `sides.PENALTIES`.
+"""The regularisers. A new one is a file beside these and a row here.
+
+Its fields go among the bases of `RegularizerConfig`, itself into `REGULARIZERS`; log, curves, ramp and
+bounds follow from the table. A new kind of penalty on documents or queries is a file and its row in
+`sides.PENALTIES`.
 
 Importing this package is cheap: torch comes with the first computation.
 """

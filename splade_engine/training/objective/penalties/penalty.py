@@ -17,8 +17,9 @@ Reduction = Literal["flat", "per_slot"]
 
 
 class Penalty(ABC):
-    """A kind of charge, named in `regularizer.document` and `regularizer.query`. A run makes one of each that
-    it needs; a kind that remembers something keeps it here.
+    """A kind of charge, named in `regularizer.document` and `regularizer.query`.
+
+    A run makes one of each that it needs; a kind that remembers something keeps it here.
     """
 
     name: ClassVar[str]
