@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
 
 # True shows a bar on standard error, None only where that is a terminal, False shows nothing; a function is
-# called with (done, total), total None where it is not known beforehand
+# called with (done, total), total None where it is not known beforehand. A call of several stages (encoding,
+# then building) begins each of them with done as 0, or with what an earlier call has done of it. What the
+# function raises ends the call, as Ctrl-C would.
 Progress = bool | None | Callable[[int, int | None], None]
+
+
+def shows_bar(progress: Progress) -> bool:
+    """Whether a bar appears on standard error."""
+    return progress is True or (progress is None and sys.stderr is not None and sys.stderr.isatty())
+
+
+def write_above(line: str) -> None:
+    """A line on standard error, above the bars that are there."""
+    from tqdm.auto import tqdm
+
+    tqdm.write(line, file=sys.stderr)
 
 
 class ProgressBar:
@@ -21,20 +37,28 @@ class ProgressBar:
         label: one word before the bar.
         unit: what a step is, " docs".
         done: steps that an earlier call has done.
+        keep: leave the bar on the screen when it is closed.
     """
 
     def __init__(
-        self, progress: Progress, total: int | None, *, label: str, unit: str, done: int = 0
+        self,
+        progress: Progress,
+        total: int | None,
+        *,
+        label: str,
+        unit: str,
+        done: int = 0,
+        keep: bool = True,
     ) -> None:
         self._done, self._total = done, total
         self._call = progress if callable(progress) else None
         self._bar: Any = None
         # no bar is made unless it shows: even a disabled one takes a lock that forked processes share, and a
         # process that is killed while it holds the lock blocks all others for good
-        if progress is True or (progress is None and sys.stderr is not None and sys.stderr.isatty()):
+        if shows_bar(progress):
             from tqdm.auto import tqdm
 
-            self._bar = tqdm(total=total, initial=done, desc=label, unit=unit)
+            self._bar = tqdm(total=total, initial=done, desc=label, unit=unit, leave=keep)
         if self._call is not None:
             self._call(done, total)
 
@@ -46,11 +70,26 @@ class ProgressBar:
         if self._call is not None:
             self._call(self._done, self._total)
 
+    def over(self, items: Iterable[T]) -> Iterator[T]:
+        """The items, each of them a step that is done when the next one is asked for."""
+        for item in items:
+            yield item
+            self.advance()
+
+    def note(self, text: str) -> None:
+        """A few words behind the bar; a function is not told."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+
+    def close(self) -> None:
+        """Nothing more will be done; closing twice is fine."""
+        if self._bar is not None:
+            self._bar.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self.close()

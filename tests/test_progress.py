@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from splade_engine.progress import ProgressBar
+from splade_engine.progress import ProgressBar, shows_bar, write_above
 
 
 def shown(capsys, progress, total=10):
@@ -30,3 +30,42 @@ def test_a_function_is_called_with_done_and_total_from_the_start(capsys, total):
     calls = []
     assert shown(capsys, lambda *numbers: calls.append(numbers), total) == ""
     assert calls == [(4, total), (7, total), (8, total)]
+
+
+def test_over_counts_an_item_when_the_next_is_asked_for():
+    calls = []
+    with ProgressBar(lambda *numbers: calls.append(numbers), 2, label="x", unit=" y") as bar:
+        seen = [(item, list(calls)) for item in bar.over("ab")]
+    assert seen == [("a", [(0, 2)]), ("b", [(0, 2), (1, 2)])]
+    assert calls == [(0, 2), (1, 2), (2, 2)]
+
+
+def test_a_bar_that_is_not_kept_goes_away_and_its_note_is_shown(capsys):
+    with ProgressBar(True, 2, label="search", unit=" queries", keep=False) as bar:
+        bar.note("loss 0.5")
+        bar.advance(2)
+        bar._bar.refresh()
+    bar.close()  # a second time
+    err = capsys.readouterr().err
+    assert "2/2" in err and "loss 0.5" in err
+    assert err.endswith("\r") and not err.split("\r")[-2].strip()  # overwritten with blanks
+
+
+def test_what_a_function_raises_ends_the_call():
+    class Enough(Exception):
+        pass
+
+    def stop(done, total):
+        if done == 2:
+            raise Enough
+
+    with pytest.raises(Enough), ProgressBar(stop, 9, label="x", unit=" y") as bar:
+        for _ in bar.over(range(9)):
+            pass
+    assert bar._done == 2
+
+
+def test_a_line_above_the_bars_goes_to_standard_error(capsys):
+    write_above("reading 2 sources")
+    assert capsys.readouterr() == ("", "reading 2 sources\n")
+    assert [shows_bar(p) for p in (True, False, None, print)] == [True, False, False, False]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import atomic_file
+from splade_engine.progress import Progress, ProgressBar
 
 if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
@@ -34,7 +35,7 @@ class Settings:
         max_length: tokens of a text that the sparse encoder reads; None as the checkpoint says.
         threads: for encoding, building; single queries are always searched with one thread.
         seed: of every random choice (samples of dev queries, randomisation tests).
-        progress: bars on standard error.
+        progress: see `Progress`; every encoding and every system's queries are a stage.
         models: loaded encoders, and whatever else the collections of a suite share.
     """
 
@@ -44,7 +45,7 @@ class Settings:
     max_length: int | None = None
     threads: int | None = None
     seed: int = 42
-    progress: bool = False
+    progress: Progress = False
     models: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -124,3 +125,14 @@ class Encodings:
         with atomic_file(self._clock) as file:
             file.write(json.dumps({"seconds": total, "documents": self.n_docs}).encode())
         return total
+
+
+def asked(bench: Bench, split: Split) -> Iterator[tuple[int, str, str]]:
+    """Number, id and text of every query of a split, one after the other; whoever watches sees how far it is.
+
+    The bar moves between queries, so it is in nobody's time.
+    """
+    settings, n_queries = bench.settings, len(split.queries)
+    with ProgressBar(settings.progress, n_queries, label="search", unit=" queries", keep=False) as bar:
+        for number, (query_id, text) in enumerate(bar.over(split.queries.items())):
+            yield number, query_id, text

@@ -18,6 +18,7 @@ import numpy as np
 from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, within
+from splade_engine.eval.systems.bench import asked
 
 if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
@@ -130,7 +131,7 @@ class Bm25(System):
             index.search(text, k)
         rankings = {}
         seconds = np.empty(len(split.queries))
-        for i, (query_id, text) in enumerate(split.queries.items()):
+        for i, query_id, text in asked(bench, split):
             started = time.perf_counter()
             rankings[query_id] = index.search(text, k)
             seconds[i] = time.perf_counter() - started

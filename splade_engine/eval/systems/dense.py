@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from splade_engine.encoder.dense import (
     NamedDenseEncoder,
@@ -22,7 +21,9 @@ from splade_engine.encoder.dense import (
 from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
+from splade_engine.eval.systems.bench import asked
 from splade_engine.files import atomic_file, digest
+from splade_engine.progress import Progress, ProgressBar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,11 +58,10 @@ class DenseCollection:
         self._indexes: dict[tuple[Any, ...], tuple[Any, float, int]] = {}
         self._queries: dict[str, NDArray[np.float32]] = {}
 
-    def _encoded(self, corpus: Corpus, encodings: Encodings, progress: bool) -> NDArray[np.float32]:
+    def _encoded(self, corpus: Corpus, encodings: Encodings, progress: Progress) -> NDArray[np.float32]:
         encodings.folder.mkdir(exist_ok=True)
         shards = []
-        bar = tqdm(total=encodings.n_docs, desc="encode (dense)", unit="doc", disable=not progress)
-        with bar:
+        with ProgressBar(progress, encodings.n_docs, label="encode (dense)", unit="doc") as bar:
             for number, texts in enumerate(_batches(corpus)):
                 file = encodings.folder / f"{number:05d}.vectors"
                 vectors = _stored(file, len(texts))
@@ -72,7 +72,7 @@ class DenseCollection:
                     encodings.add_seconds(time.perf_counter() - started)
                     _store(file, vectors)
                 shards.append(vectors)
-                bar.update(len(texts))
+                bar.advance(len(texts))
         return np.concatenate(shards)
 
     def query_vectors(self, split: Split) -> NDArray[np.float32]:
@@ -181,7 +181,7 @@ class Dense(System):
         collection.model.encode(texts[:1], query=True)
         try:
             faiss.omp_set_num_threads(1)
-            for i, (query_id, text) in enumerate(split.queries.items()):
+            for i, query_id, text in asked(bench, split):
                 started = time.perf_counter()
                 vector = collection.model.encode([text], query=True)[0]
                 encoded = time.perf_counter()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
+from splade_engine.eval.systems.bench import asked
 from splade_engine.eval.systems.dense import Dense, dense_collection
 from splade_engine.eval.systems.fusion import weighted_sum
 from splade_engine.eval.systems.sparse import Sparse
@@ -123,7 +124,7 @@ class _Feedback(System):
         second = self._second_pass(bench, split)
         rankings = {}
         own = np.empty(len(split.queries))
-        for i, query_id in enumerate(split.queries):
+        for i, query_id, _ in asked(bench, split):
             started = time.perf_counter()
             ranking = first.run[query_id]
             if other is not None and self.interpolate in ("before", "both"):

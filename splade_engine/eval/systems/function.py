@@ -12,6 +12,7 @@ import numpy as np
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, parse_system
+from splade_engine.eval.systems.bench import asked
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
@@ -37,7 +38,7 @@ class Function(System):
         """Call it for every query."""
         rankings = {}
         seconds = np.empty(len(split.queries))
-        for i, (query_id, text) in enumerate(split.queries.items()):
+        for i, query_id, text in asked(bench, split):
             started = time.perf_counter()
             hits = list(self.search(text, k))
             seconds[i] = time.perf_counter() - started

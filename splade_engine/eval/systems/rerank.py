@@ -13,6 +13,7 @@ import numpy as np
 from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, within
+from splade_engine.eval.systems.bench import asked
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
@@ -72,7 +73,7 @@ class Rerank(System):
         documents = bench.texts(doc_id for ranking in tops.values() for doc_id in ranking.ids)
         rankings = {}
         seconds = np.empty(len(split.queries))
-        for i, (query_id, text) in enumerate(split.queries.items()):
+        for i, query_id, text in asked(bench, split):
             ids = tops[query_id].ids
             texts = [documents[doc_id].indexed_text for doc_id in ids]
             started = time.perf_counter()

@@ -14,6 +14,7 @@ from splade_engine.eval.measures import recall
 from splade_engine.eval.measures.sparsity import TermCounts, sparsity
 from splade_engine.eval.run.runs import Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
+from splade_engine.eval.systems.bench import asked
 from splade_engine.eval.systems.sparse_collection import SparseCollection, shared_encoder, sparse_collection
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ class Sparse(System):
         if self.accuracy is not None:
             options = {"accuracy": self.accuracy}
             index, notes = tuned(bench, collection, self.accuracy, k)
-        texts = list(split.queries.values())
-        collection.search_text(texts[0], k, index, **options)  # compiled kernels load at the first search
-        answers = [collection.search_text(text, k, index, **options) for text in texts]
+        first = next(iter(split.queries.values()))
+        collection.search_text(first, k, index, **options)  # compiled kernels load at the first search
+        answers = [collection.search_text(text, k, index, **options) for _, _, text in asked(bench, split)]
         hits = [found for found, _ in answers]
         answer = Answer(
             run=Run(self.title, dict(zip(split.queries, map(collection.ranking, hits), strict=True))),

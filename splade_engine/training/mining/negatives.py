@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, read_json, take_lock, write_json
+from splade_engine.progress import Progress, ProgressBar
 from splade_engine.training.digests import changed, digests_of_models
 from splade_engine.training.mining.config import MiningConfig
 from splade_engine.training.mining.retrievers import PairScorer, open_retriever, open_teacher
@@ -38,7 +38,7 @@ def mine(
     config: MiningConfig,
     *,
     device: str = "auto",
-    progress: bool = False,
+    progress: Progress = False,
 ) -> int:
     """Mine negatives for every query of `data` into `output`; returns how many queries got some.
 
@@ -48,7 +48,7 @@ def mine(
             `query`, `positive`, `negatives`, and with a teacher `scores` (positive first).
         config: see `MiningConfig`.
         device: `auto`, `cpu` or `cuda`, for neural models.
-        progress: a bar on stderr.
+        progress: see `Progress`; encoding the corpus comes first, then the queries.
 
     Raises:
         InvalidInputError: for bad input, or an output that was begun with another configuration, other data
@@ -71,7 +71,7 @@ def mine(
 
 
 def _mined(
-    output: Path, work: Path, task: MiningTask, config: MiningConfig, device: str, progress: bool
+    output: Path, work: Path, task: MiningTask, config: MiningConfig, device: str, progress: Progress
 ) -> int:
     done = _continued(output, work, config, task)
     retriever = open_retriever(config, task, work, device, progress)
@@ -79,9 +79,7 @@ def _mined(
     found = 0
     with (
         output.open("a", encoding="utf-8") as out,
-        tqdm(
-            total=len(task.queries), initial=done, desc="mine", unit=" queries", disable=not progress
-        ) as bar,
+        ProgressBar(progress, len(task.queries), label="mine", unit=" queries", done=done) as bar,
     ):
         for first in range(done, len(task.queries), CHUNK):
             chunk = task.queries[first : first + CHUNK]
@@ -94,7 +92,7 @@ def _mined(
                 lines.append(json.dumps({"n": number, "rows": rows}, ensure_ascii=False) + "\n")
             out.write("".join(lines))
             out.flush()
-            bar.update(len(chunk))
+            bar.advance(len(chunk))
     _finish(output, work)
     return found
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from splade_engine.files import atomic_file
+from splade_engine.progress import Progress, ProgressBar
 from splade_engine.training.machine import choose_device
 from splade_engine.training.mining.config import MiningConfig
 from splade_engine.training.mining.task import MiningTask
@@ -31,7 +31,7 @@ class Retriever(Protocol):
 
 
 def open_retriever(
-    config: MiningConfig, task: MiningTask, work: Path, device: str, progress: bool
+    config: MiningConfig, task: MiningTask, work: Path, device: str, progress: Progress
 ) -> Retriever:
     """The retriever over the task's corpus; what it builds is kept in `work`."""
     kind, _, model = config.retriever.partition(":")
@@ -44,7 +44,7 @@ class SparseRetriever:
     """Our own encoder and index."""
 
     def __init__(
-        self, model: str | None, task: MiningTask, folder: Path, device: str, progress: bool
+        self, model: str | None, task: MiningTask, folder: Path, device: str, progress: Progress
     ) -> None:
         from splade_engine.encoder import SparseEncoder
         from splade_engine.engine import SearchEngine
@@ -72,7 +72,7 @@ class DenseRetriever:
     BLOCK = 4096
 
     def __init__(
-        self, model: str, task: MiningTask, work: Path, device: str, max_length: int, progress: bool
+        self, model: str, task: MiningTask, work: Path, device: str, max_length: int, progress: Progress
     ) -> None:
         import faiss
 
@@ -83,7 +83,7 @@ class DenseRetriever:
         folder.mkdir(parents=True, exist_ok=True)
         self._index: Any = None
         texts = task.texts()
-        with tqdm(total=len(task.ids), desc="encode", unit=" texts", disable=not progress) as bar:
+        with ProgressBar(progress, len(task.ids), label="encode", unit=" texts") as bar:
             for number, first in enumerate(range(0, len(task.ids), self.BLOCK)):
                 size = min(self.BLOCK, len(task.ids) - first)
                 block = [next(texts) for _ in range(size)]
@@ -91,7 +91,7 @@ class DenseRetriever:
                 if self._index is None:
                     self._index = faiss.IndexFlatIP(vectors.shape[1])
                 self._index.add(vectors)
-                bar.update(size)
+                bar.advance(size)
 
     def _block(self, path: Path, texts: list[str]) -> NDArray[np.float32]:
         if path.is_file():

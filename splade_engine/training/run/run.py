@@ -13,6 +13,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import set_seed
 
 from splade_engine.errors import InvalidInputError, MissingExtraError
+from splade_engine.progress import Progress
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.opening import build_training_set, open_sources
 from splade_engine.training.machine import choose_device, world_size
@@ -62,7 +63,7 @@ class TrainingResult:
 
 
 def train(
-    recipe: Recipe, output: str | Path, *, resume: bool = False, progress: bool = False
+    recipe: Recipe, output: str | Path, *, resume: bool = False, progress: Progress = False
 ) -> TrainingResult:
     """Train an encoder.
 
@@ -71,7 +72,7 @@ def train(
         output: a new or empty folder, or with `resume` the folder of a run that was cut short.
         resume: continue from the last complete checkpoint, with the recipe in the folder; the result is bit
             for bit that of a run which was never interrupted (same machine, same number of threads).
-        progress: a progress bar on stderr.
+        progress: see `Progress`; a step is an optimiser step.
 
     Raises:
         InvalidInputError: for bad input, naming file and row or the recipe's field; for a resumed run whose
@@ -124,7 +125,7 @@ def _steps(recipe: Recipe, data: TrainingSet) -> int:
 
 
 def _trainer(
-    recipe: Recipe, folder: Path, start: Start, data: TrainingSet, group: int, progress: bool
+    recipe: Recipe, folder: Path, start: Start, data: TrainingSet, group: int, progress: Progress
 ) -> SparseTrainer:
     """The trainer with the recipe's teachers, query bank, dense head and term targets."""
     if recipe.loss.teachers:
@@ -168,7 +169,7 @@ def _run_steps(trainer: SparseTrainer, watch: Watch, folder: Path, resume: bool)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
-        watch.bar.close()
+        watch.close()
 
 
 def _closed(folder: Path, recipe: Recipe, steps: int) -> TrainingResult:

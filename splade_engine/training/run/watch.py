@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
 from transformers import TrainerCallback
 
+from splade_engine.progress import Progress, ProgressBar, shows_bar, write_above
 from splade_engine.training.machine import trim_heap
 from splade_engine.training.run.checkpoints import mark_complete
 from splade_engine.training.run.health import check_weights
@@ -27,10 +26,10 @@ Refresher = Callable[[int], None]
 """Renews data; called after every step with its number, and with 0 before the first one."""
 
 
-def announce(text: str, progress: bool) -> None:
+def announce(text: str, progress: Progress) -> None:
     """What happens before the first step can take a minute: say so to whoever watches."""
-    if progress and not logger.isEnabledFor(logging.INFO):
-        tqdm.write(text, file=sys.stderr)
+    if shows_bar(progress) and not logger.isEnabledFor(logging.INFO):
+        write_above(text)
     else:
         logger.info("%s", text)
 
@@ -45,11 +44,11 @@ class Watch(TrainerCallback):
         log: RunLog,
         probe: Probe | None,
         folder: Path,
-        progress: bool,
+        progress: Progress,
     ) -> None:
         self.trainer, self.start, self.log, self.probe, self.folder = trainer, start, log, probe, folder
         self.steps = trainer.args.max_steps
-        self.bar = tqdm(total=self.steps, desc="train", unit="step", file=sys.stderr, disable=not progress)
+        self._progress, self._bar = progress, ProgressBar(False, None, label="train", unit="step")
         self.ndcg: float | None = None
         self.best = -1.0
         self.measured_at = -1
@@ -59,14 +58,16 @@ class Watch(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock where the run starts."""
         self._since = (state.global_step, time.perf_counter())
-        self.bar.update(state.global_step - self.bar.n)
+        self._bar = ProgressBar(
+            self._progress, self.steps, label="train", unit="step", done=state.global_step
+        )
         for row in self.log.rows():
             if "ndcg@10" in row:
                 self.best = max(self.best, row["ndcg@10"])
                 self.measured_at, self.ndcg = row["step"], row["ndcg@10"]
         self._refreshers = refreshers(self.trainer, self.folder)
         if state.global_step == 0 and self._refreshers:
-            announce("a first look at the coming examples", not self.bar.disable)
+            announce("a first look at the coming examples", self._progress)
             for refresh in self._refreshers:
                 refresh(0)
 
@@ -75,7 +76,7 @@ class Watch(TrainerCallback):
         self.trainer.after_step()
         for refresh in self._refreshers:
             refresh(state.global_step)
-        self.bar.update(1)
+        self._bar.advance()
         every = self.trainer.recipe.probe.every
         if every and state.global_step % every == 0:
             self.measure()
@@ -101,6 +102,10 @@ class Watch(TrainerCallback):
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and checkpoint.is_dir():
             mark_complete(checkpoint)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.close()
 
     def measure(self) -> float | None:
         """The quick nDCG@10 now, logged; None where nothing is held out."""
@@ -128,7 +133,7 @@ class Watch(TrainerCallback):
             self.log.append(row)
             line = progress_line(row, self.steps)
             logger.info("%s", line)
-            self.bar.set_postfix_str(line.partition("  ")[2], refresh=False)
+            self._bar.note(line.partition("  ")[2])
 
 
 def refreshers(trainer: SparseTrainer, folder: Path) -> list[Refresher]:

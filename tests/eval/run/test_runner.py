@@ -37,6 +37,18 @@ def test_sparse_end_to_end(collection: Path, invented: Invented):
     assert list(result.run) == ["q1", "q2", "q3", "q4", "q5", "q6"]
 
 
+def test_progress_tells_of_documents_and_of_every_query(collection: Path, invented: Invented):
+    calls: list[tuple[int, int | None]] = []
+    told = Settings(encoder=invented.WordEncoder(), progress=lambda *numbers: calls.append(numbers))
+    evaluate("sparse", collection, ["RR@10"], settings=told)
+    assert calls[:2] == [(0, 8), (8, 8)]  # one shard of documents
+    assert calls[-7:] == [(done, 6) for done in range(7)]
+    for system in ("bm25", lambda query, k: []):
+        calls.clear()
+        evaluate(system, collection, ["RR@10"], settings=told)
+        assert calls == [(done, 6) for done in range(7)]
+
+
 def test_flops_by_hand():
     """Term 0: all documents, half of the queries; term 1: half of the documents, all queries."""
     from splade_engine.eval.measures.sparsity import TermCounts, sparsity

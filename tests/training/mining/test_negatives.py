@@ -50,7 +50,10 @@ def read(path):
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
 def test_negatives_rank_high_and_are_not_the_answer(kind, tmp_path, pairs, bert_folder):
     config = MiningConfig(retriever=f"{kind}:{bert_folder}", negatives=4, depth=10)
-    found = mine(pairs, tmp_path / "out.jsonl", config, device="cpu")
+    calls = []
+    found = mine(pairs, tmp_path / "out.jsonl", config, device="cpu", progress=lambda *n: calls.append(n))
+    assert calls[0] == (0, 36) and calls[-2:] == [(0, 36), (36, 36)]  # encoding begins, all queries are mined
+    assert calls.count((36, 36)) >= 2
     rows = read(tmp_path / "out.jsonl")
     assert found == len(rows) > 20 and not (tmp_path / "out.jsonl.mining").exists()
     for row in rows:

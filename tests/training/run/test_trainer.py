@@ -146,6 +146,28 @@ def test_what_happens_before_the_first_step_is_announced(tmp_path, bert_folder, 
     assert places == sorted(places)
 
 
+def test_a_function_is_told_of_every_step_and_may_stop_the_run(tmp_path, bert_folder, rows_file, no_curves):
+    class Enough(Exception):
+        pass
+
+    calls = []
+
+    def until_two(done, total):
+        calls.append((done, total))
+        if done == 2:
+            raise Enough
+
+    over = {"train__steps": 4, "train__save_steps": 1}
+    recipe = made.quick_recipe("splade-v2-max", bert_folder, rows_file, **over)
+    with pytest.raises(Enough):
+        train(recipe, tmp_path / "run", progress=until_two)
+    assert calls == [(0, 4), (1, 4), (2, 4)]
+    calls.clear()
+    result = train(recipe, tmp_path / "run", resume=True, progress=lambda *numbers: calls.append(numbers))
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]  # from the last checkpoint on
+    assert result.steps == 4
+
+
 def test_resume_without_checkpoint_starts_again(tmp_path, bert_folder, rows_file, no_curves):
     recipe = made.quick_recipe("splade-v2-max", bert_folder, rows_file, train__steps=3)
     folder = tmp_path / "early"
