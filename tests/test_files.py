@@ -19,15 +19,18 @@ import pytest
 from splade_engine import files
 from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.files import (
+    Digest,
     atomic_file,
     atomic_folder,
     digest,
+    digest_64,
     digest_of_file,
     digest_of_json,
     lock_holder,
     read_json,
     take_lock,
     write_json,
+    write_text,
 )
 
 
@@ -175,6 +178,11 @@ def test_digests_are_xxh3_of_the_bytes(tmp_path):
     assert digest(b"") == "99aa06d3014798d86001c324468d497f"  # XXH3_128bits of nothing, seed 0
     (tmp_path / "a").write_bytes(b"abc" * 3_000_000)
     assert digest_of_file(tmp_path / "a") == digest(b"abc" * 3_000_000)
+    pieces = Digest()
+    pieces.update(b"x")
+    pieces.update_from(tmp_path / "a")
+    assert pieces.text() == digest(b"x" + b"abc" * 3_000_000)
+    assert digest_64(b"") == 0x2D06800538D394C2  # XXH3_64bits of nothing, seed 0
     assert (
         digest_of_json({"a": 1, "b": [2]}) == digest_of_json({"b": [2], "a": 1}) != digest_of_json({"a": 1})
     )
@@ -278,3 +286,12 @@ def test_a_folder_that_cannot_be_written_is_told_from_a_lock_that_is_held(tmp_pa
     assert not (tmp_path / "absent").exists()
     with pytest.raises(StorageError, match="cannot lock"):
         take_lock(tmp_path)
+
+
+def test_text_is_written_whole_in_utf_8(tmp_path):
+    write_text(tmp_path / "page.html", "tides ≥ 1\n")
+    assert (tmp_path / "page.html").read_bytes() == "tides ≥ 1\n".encode()
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "page.html", "half \ud83d")
+    assert (tmp_path / "page.html").read_bytes() == "tides ≥ 1\n".encode()  # what was there stays
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]

@@ -40,7 +40,8 @@ def run(
     from splade_engine.eval.measures.effectiveness import DEFAULT_MEASURES, parse_measures
     from splade_engine.eval.report.comparison import load_comparison
     from splade_engine.eval.report.page import html_page
-    from splade_engine.eval.report.written import latex_tables, markdown_tables, write_text
+    from splade_engine.eval.report.written import latex_tables, markdown_tables
+    from splade_engine.files import write_text
 
     for path in paths:
         if not path.exists():

@@ -11,13 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from xxhash import xxh3_128
-
 from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
 from splade_engine.collections.reading import checked_input, holds_text_files, read_documents
 from splade_engine.collections.standard_input import StandardInput, is_standard_input
 from splade_engine.errors import DatasetError
+from splade_engine.files import Digest
 
 CorpusSource = str | Path | Iterable[Document | str | Mapping[str, object]]
 
@@ -167,7 +166,7 @@ class CorpusDigest:
     """Count and hash of the documents given to it, in order."""
 
     def __init__(self) -> None:
-        self._hash = xxh3_128()
+        self._hash = Digest()
         self._n_docs = 0
         self._n_empty = 0
         self._fields = FieldSurvey()
@@ -186,5 +185,5 @@ class CorpusDigest:
     def summary(self) -> CorpusSummary:
         """Of everything taken in so far."""
         return CorpusSummary(
-            self._n_docs, self._n_empty, self._hash.hexdigest(), self._fields.kinds(), self._fields
+            self._n_docs, self._n_empty, self._hash.text(), self._fields.kinds(), self._fields
         )

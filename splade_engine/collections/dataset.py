@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xxhash import xxh3_128
-
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.qrels import Qrels, line_of
 from splade_engine.errors import DatasetError
+from splade_engine.files import digest
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ class Dataset:
     def hashes(self) -> dict[str, str | int]:
         """Number and xxh3 of the documents, and the xxh3 of queries and judgments."""
         digests = [part.survey().digest for part in self.parts]
-        corpus = digests[0] if len(digests) == 1 else xxh3_128(" ".join(digests).encode()).hexdigest()
+        corpus = digests[0] if len(digests) == 1 else digest(" ".join(digests).encode())
         return {
             "documents": self.n_documents,
             "corpus": corpus,
@@ -119,4 +118,4 @@ class Dataset:
 
 def digest_of_topics(content: Mapping[str, Any]) -> str:
     """xxh3 of queries by id, or of judgments by query and document, whatever their order."""
-    return xxh3_128(json.dumps(content, sort_keys=True, default=dict).encode()).hexdigest()
+    return digest(json.dumps(content, sort_keys=True, default=dict).encode())

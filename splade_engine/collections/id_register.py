@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from xxhash import xxh3_64_intdigest
+
+from splade_engine.files import digest_64
 
 
 class IdRegister:
@@ -28,7 +29,7 @@ class IdRegister:
 
     def add(self, doc_id: str, line: int) -> list[tuple[int, int]]:
         """Register an id; returns suspected duplicates as (earlier line, later line), most often none."""
-        earlier = self._recent.setdefault(xxh3_64_intdigest(doc_id.encode()), line)
+        earlier = self._recent.setdefault(digest_64(doc_id.encode()), line)
         if earlier != line:
             return [(earlier, line)]
         return self.flush() if len(self._recent) >= self.window else []

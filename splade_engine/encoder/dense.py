@@ -28,6 +28,7 @@ from splade_engine.encoder.folders.modules import dense_modules
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, MissingExtraError
 from splade_engine.extras import needed
+from splade_engine.files import Digest
 
 if TYPE_CHECKING:
     from splade_engine.encoder.place import Place
@@ -218,12 +219,10 @@ def packaged_model() -> Path:
 
 def dense_fingerprint(source: str | Path) -> str:
     """xxh3-128 of the files of a model folder or hub id, as 32 hexadecimal digits."""
-    from xxhash import xxh3_128
-
     folder, _ = hub.resolve(source)
-    digest = xxh3_128()
+    total = Digest()
     for file in sorted(folder.rglob("*")):
         if file.suffix in _DECIDES:
-            digest.update(file.name.encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+            total.update(file.name.encode())
+            total.update_from(file)
+    return total.text()

@@ -17,7 +17,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.ours import SECTION
 from splade_engine.encoder.folders.tokenizer import tokenizer_files, truncation_side
-from splade_engine.files import digest_of_file
+from splade_engine.files import Digest, digest_of_file
 
 VERSION = 2
 """Of the hash. Version 1 saw neither lower-casing nor the truncation side, nor all files."""
@@ -34,13 +34,11 @@ def checkpoint_hash(checkpoint: Checkpoint) -> str:
     Files are read at some 30 GB/s: 1 ms for the bundled model. The same on every machine that holds the same
     files, wherever they lie.
     """
-    import xxhash
-
-    total = xxhash.xxh3_128()
+    total = Digest()
     known: dict[Path, str] = {}
     for label, value in _parts("", checkpoint, known):
         total.update(f"{label}={value}\n".encode())
-    return total.hexdigest()
+    return total.text()
 
 
 def _parts(label: str, value: Any, known: dict[Path, str]) -> Iterator[tuple[str, str]]:
@@ -89,9 +87,7 @@ _FILES_1 = {
 
 def checkpoint_hash_1(checkpoint: Checkpoint) -> str:
     """The hash of version 1, which indexes and encodings of earlier releases carry."""
-    import xxhash
-
-    total = xxhash.xxh3_128()
+    total = Digest()
     for path in sorted(_files_1(checkpoint)):
         total.update(f"{path.name}:{digest_of_file(path)}\n".encode())
     s = checkpoint.settings
@@ -102,7 +98,7 @@ def checkpoint_hash_1(checkpoint: Checkpoint) -> str:
     if isinstance(checkpoint.query, QueryTable) and (s.query_counts or s.query_top_k):
         own.append((s.query_counts, s.query_top_k))
     total.update(repr((*values, *own)).encode())
-    return total.hexdigest()
+    return total.text()
 
 
 def _files_1(checkpoint: Checkpoint) -> set[Path]:

@@ -200,7 +200,7 @@ def test_a_late_duplicate_is_named_with_both_lines(tmp_path, monkeypatch):
 
 
 def test_two_ids_with_one_hash_are_no_duplicates(tmp_path, monkeypatch):
-    monkeypatch.setattr("splade_engine.collections.id_register.xxh3_64_intdigest", lambda data: len(data))
+    monkeypatch.setattr("splade_engine.collections.id_register.digest_64", lambda data: len(data))
     path = write(tmp_path / "c.tsv", "a\tx\nb\ty\nc\tz\n")
     assert [d.id for d in read_documents(path)] == ["a", "b", "c"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from splade_engine import files
 from splade_engine.encoder.settings import DEFAULT_MAX_LENGTH, is_integer, is_number
-from splade_engine.errors import CheckpointError
+from splade_engine.errors import CheckpointError, SpladeEngineError
 
 _LARGEST_JSON = 1 << 27  # an idf.json of a vocabulary of a million tokens is a quarter of that
 _UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
@@ -147,10 +147,9 @@ def read_json_list(path: Path) -> list[Any]:
 
 
 def _parsed(path: Path) -> Any:
-    size = existing(path).stat().st_size
-    if size > _LARGEST_JSON:
-        raise CheckpointError(f"{path}: {size:,} bytes, too many for a config")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not readable as JSON: {str(error)[:200]}") from error
+        return files.read_json(existing(path), most=_LARGEST_JSON)
+    except CheckpointError:
+        raise
+    except SpladeEngineError as error:
+        raise CheckpointError(str(error)) from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from splade_engine.eval.measures.significance import against_baseline, baseline_note, marks
 from splade_engine.eval.report.comparison import Comparison
@@ -14,7 +13,6 @@ from splade_engine.eval.report.table import Column, Table
 from splade_engine.eval.report.tables import effectiveness_table, quantity_table
 from splade_engine.eval.report.writers import latex, markdown, markdown_text, text
 from splade_engine.eval.run.results import Result
-from splade_engine.files import atomic_file
 from splade_engine.plain_text import one_line
 
 
@@ -79,13 +77,3 @@ def _measure_tables(c: Comparison) -> list[Table]:
 
 def _quantity_tables(c: Comparison) -> list[tuple[str, Table]]:
     return [(d, quantity_table([r for r in c.results if r.dataset == d])) for d in c.datasets]
-
-
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file; a reader sees the old one or the new one.
-
-    Raises:
-        StorageError: if the disk refuses.
-    """
-    with atomic_file(path) as file:
-        file.write(text.encode())

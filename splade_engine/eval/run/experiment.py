@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import shlex
 import sys
@@ -12,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from xxhash import xxh3_128
 
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.distractors import distractor_corpus, with_distractors
@@ -28,6 +25,7 @@ from splade_engine.eval.run.suite import Collection, Suite
 from splade_engine.eval.run.workbench import Workbench
 from splade_engine.eval.systems.base import System, parse_system
 from splade_engine.eval.systems.bench import Settings
+from splade_engine.files import digest_of_json
 
 logger = logging.getLogger(__name__)
 DONE = "done"
@@ -203,7 +201,7 @@ def _one(
 def _key(system: System, k: int, dataset: Dataset, models: Mapping[str, Any], settings: Settings) -> str:
     parts = [system.spec, k, dataset.hashes(), dataset.drop_own_id, dict(models), settings.max_length]
     parts += [settings.seed, versions()["splade-engine"]]
-    return xxh3_128(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return digest_of_json(parts)
 
 
 def _write_state(folder: ResultFolder | None, state: Mapping[str, str]) -> None:

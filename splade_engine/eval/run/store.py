@@ -25,15 +25,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xxhash import xxh3_64
-
 from splade_engine.collections.dataset import Dataset, digest_of_topics
 from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError, StorageError
 from splade_engine.eval.measures.effectiveness import measure
 from splade_engine.eval.run.machine import versions
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import read_run, write_run
-from splade_engine.files import digest_of_file, read_json, write_json
+from splade_engine.files import digest_64, digest_of_file, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -311,7 +309,7 @@ def slug(name: str) -> str:
     ours = safe.casefold() == "topics" or safe.casefold().endswith(".terms")  # names of other files there
     if name and safe == name and len(safe) <= 80 and not ours:
         return safe
-    return f"{safe[:60]}-{xxh3_64(name.encode()).hexdigest()[:6]}"
+    return f"{safe[:60]}-{f'{digest_64(name.encode()):016x}'[:6]}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

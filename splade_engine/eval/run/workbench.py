@@ -7,7 +7,6 @@ the same encoder.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Callable, Hashable, Iterable
@@ -17,14 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from xxhash import xxh3_128
-
 from splade_engine.arguments import check_many
 from splade_engine.collections.dataset import Dataset, Split
 from splade_engine.eval.run.scratch import Scratch
 from splade_engine.eval.systems.base import Answer, System
 from splade_engine.eval.systems.bench import Encodings, Settings
-from splade_engine.files import expanded
+from splade_engine.files import digest_of_json, expanded
 
 if TYPE_CHECKING:
     from splade_engine.collections import Document
@@ -91,10 +88,10 @@ class Workbench(AbstractContextManager["Workbench"]):
     def encodings(self, corpus: Corpus, kind: str, *model: object) -> Encodings:
         """Where encodings of a corpus by one model are kept."""
         summary = corpus.survey()
-        key = xxh3_128(json.dumps([kind, summary.digest, *model], sort_keys=True, default=str).encode())
+        key = digest_of_json([kind, summary.digest, *model])
         root = self.settings.cache or self.scratch("cache")
         root.mkdir(parents=True, exist_ok=True)
-        return Encodings(root / f"{kind}-{key.hexdigest()[:20]}", summary.n_docs)
+        return Encodings(root / f"{kind}-{key[:20]}", summary.n_docs)
 
     def texts(self, doc_ids: Iterable[str]) -> dict[str, Document]:
         """Documents by id, found in one reading of the corpus."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
-from splade_engine.errors import InvalidInputError
-from splade_engine.files import atomic_file
+from splade_engine.errors import InvalidInputError, SpladeEngineError
+from splade_engine.files import read_json, write_json
 from splade_engine.progress import Progress, ProgressBar
 
 if TYPE_CHECKING:
@@ -115,15 +114,14 @@ class Encodings:
     def seconds(self) -> float:
         """Recorded so far; 0 where nothing is."""
         try:
-            return float(json.loads(self._clock.read_text())["seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return float(read_json(self._clock)["seconds"])
+        except (SpladeEngineError, ValueError, KeyError, TypeError):
             return 0.0
 
     def add_seconds(self, seconds: float) -> float:
         """Add to the record; returns the sum."""
         total = self.seconds() + seconds
-        with atomic_file(self._clock) as file:
-            file.write(json.dumps({"seconds": total, "documents": self.n_docs}).encode())
+        write_json(self._clock, {"seconds": total, "documents": self.n_docs}, indent=None)
         return total
 
 

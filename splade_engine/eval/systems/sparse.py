@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from xxhash import xxh3_64
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.measures import recall
@@ -16,6 +15,7 @@ from splade_engine.eval.run.runs import Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
 from splade_engine.eval.systems.bench import asked
 from splade_engine.eval.systems.sparse_collection import SparseCollection, shared_encoder, sparse_collection
+from splade_engine.files import digest_64
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
@@ -57,8 +57,8 @@ class Sparse(System):
         """Hash of the checkpoint."""
         encoder = shared_encoder(settings, self.encoder or settings.encoder)
         identity = {name: value for name, value in encoder.fingerprint().items() if name != "name"}
-        digest = xxh3_64(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-        return {f"encoder {self.encoder}".strip(): f"{encoder.name} {digest}"}
+        short = f"{digest_64(json.dumps(identity, sort_keys=True).encode()):016x}"
+        return {f"encoder {self.encoder}".strip(): f"{encoder.name} {short}"}
 
     def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Encode and search the queries one by one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from splade_engine.collections.ir_source import fetched, ir_judgments, ir_queries, open_ir
 from splade_engine.errors import DatasetError
-from splade_engine.files import atomic_file, digest_of_json
+from splade_engine.files import atomic_file, digest, digest_of_json
 from splade_engine.training.data.examples import Example
 from splade_engine.training.data.line_file import LineFile
 
@@ -44,7 +43,7 @@ class IrDatasetsSource:
         self.lines = LineFile(self._written(cache), cache)
 
     def _written(self, cache: Path) -> Path:
-        target = cache / f"ir-{hashlib.sha256(self.name.encode()).hexdigest()[:16]}.tsv"
+        target = cache / f"ir-{digest(self.name.encode())[:16]}.tsv"
         if target.is_file():
             return target
         cache.mkdir(parents=True, exist_ok=True)

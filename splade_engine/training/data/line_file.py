@@ -6,7 +6,6 @@ after a restart. One pass notes where each line starts (8 bytes a line); a draw 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -15,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError
-from splade_engine.files import atomic_file
+from splade_engine.files import Digest, atomic_file, digest, digest_64
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
 
@@ -109,7 +107,7 @@ def _unpacked(path: Path, cache: Path) -> Path:
         return path
     status = path.stat()
     state = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-    target = cache / f"{hashlib.sha256(state.encode()).hexdigest()[:16]}-{path.stem}"
+    target = cache / f"{digest(state.encode())[:16]}-{path.stem}"
     if target.is_file():
         return target
     cache.mkdir(parents=True, exist_ok=True)
@@ -124,7 +122,7 @@ def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], str]
 
     An end is exclusive, without the line's own end.
     """
-    digest = xxhash.xxh3_128()
+    total = Digest()
     ends: list[NDArray[np.int64]] = []
     offset, last = 0, b"\n"
     with path.open("rb") as file:
@@ -132,7 +130,7 @@ def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], str]
             ends.append(np.flatnonzero(np.frombuffer(piece, np.uint8) == 10).astype(np.int64) + offset)
             offset += len(piece)
             last = piece[-1:]
-            digest.update(piece)
+            total.update(piece)
     if last != b"\n":
         ends.append(np.array([offset], np.int64))
     stop = np.concatenate(ends) if ends else np.zeros(0, np.int64)
@@ -142,7 +140,7 @@ def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], str]
         for i in np.flatnonzero(stop - start == 1):  # a blank line of a file with \\r\\n ends
             file.seek(int(start[i]))
             keep[i] = file.read(1) != b"\r"
-    return start[keep], stop[keep], str(digest.hexdigest())
+    return start[keep], stop[keep], total.text()
 
 
 class TextsById:
@@ -224,4 +222,4 @@ def checked_text(text: str, place: Callable[[int], str], row: int, name: str) ->
 
 def key_of(text: str) -> int:
     """64 bits of an id's digest."""
-    return xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))  # an id to look up may be anything
+    return digest_64(text.encode("utf-8", "surrogatepass"))  # an id to look up may be anything

@@ -7,12 +7,12 @@ belongs to another run, is passed over with a line that says so.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from splade_engine.files import atomic_file, digest_of_file
+from splade_engine.errors import SpladeEngineError
+from splade_engine.files import digest_of_file, read_json, write_json
 from splade_engine.training.run.inputs import digest_of_run
 
 COMPLETE = "complete.json"
@@ -26,8 +26,7 @@ def mark_complete(checkpoint: Path) -> None:
         if path.is_file() and path.name != COMPLETE
     }
     record = {"format": 1, "run": digest_of_run(_run_of(checkpoint)), "files": files}
-    with atomic_file(checkpoint / COMPLETE) as file:
-        file.write(json.dumps(record).encode("utf-8"))
+    write_json(checkpoint / COMPLETE, record, indent=None)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -64,10 +63,10 @@ def _fault(checkpoint: Path) -> str | None:
     if not path.is_file():
         return ""
     try:
-        record: Any = json.loads(path.read_text(encoding="utf-8"))
+        record: Any = read_json(path)
         files, run = record["files"], record["run"]
         noted = {str(name): (int(of["bytes"]), str(of["digest"])) for name, of in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (SpladeEngineError, ValueError, KeyError, TypeError, AttributeError):
         return f"its {COMPLETE} is damaged"
     if run != digest_of_run(_run_of(checkpoint)):
         return "it belongs to another run"

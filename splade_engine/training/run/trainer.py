@@ -8,7 +8,6 @@ continues bit by bit.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +20,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 
 from splade_engine.errors import TrainingError
+from splade_engine.files import read_json, write_json
 from splade_engine.training.data.collate import Collator
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.objective.batch import Bank, Helpers
@@ -213,8 +213,7 @@ class SparseTrainer(Trainer):
         if self.average is not None:
             tensors |= {f"average.{k}": v.cpu() for k, v in _untied(self.average.state_dict()).items()}
         save_file({k: v.contiguous() for k, v in tensors.items()}, folder / STATE_TENSORS)
-        state_json = {"data": self.training_set.state()}
-        (folder / STATE).write_text(json.dumps(state_json), encoding="utf-8")
+        write_json(folder / STATE, {"data": self.training_set.state()}, indent=None)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         with _readable(resume_from_checkpoint):
@@ -235,7 +234,7 @@ class SparseTrainer(Trainer):
         self.objective.load_state(tensors, str(self.args.device))
         if self.average is not None:
             _load_state(self.average, {k[8:]: v for k, v in tensors.items() if k.startswith("average.")})
-        state = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        state = read_json(folder / STATE)
         self.training_set.load_state(state["data"])
 
 

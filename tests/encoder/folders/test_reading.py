@@ -202,7 +202,7 @@ def modules(*entries: tuple[str, str]) -> str:
         (modules(("../other", "a.Transformer")), "leaves the folder"),
         (modules(("/etc", "a.Transformer")), "leaves the folder"),
         ("[{}]", "idx, type and path"),
-        ("nonsense", "not readable as JSON"),
+        ("nonsense", "not JSON"),
     ],
 )
 def test_bad_modules(tmp_path: Path, text: str, message: str) -> None:
@@ -273,7 +273,7 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "empty")
     folder = write_model(tmp_path / "m")
     (folder / "config.json").write_text("{broken")
-    with pytest.raises(CheckpointError, match="not readable as JSON"):
+    with pytest.raises(CheckpointError, match="not JSON"):
         read_checkpoint(folder)
     (folder / "config.json").write_text("[1]")
     with pytest.raises(CheckpointError, match="expected a JSON object"):
