@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.log import shows_progress
+
+if TYPE_CHECKING:
+    from splade_engine.collections.corpus import Corpus
+    from splade_engine.encoder import SparseEncoder
 
 Format = Literal["arrow", "parquet", "seismic", "anserini", "csr"]
 
@@ -24,6 +28,10 @@ def run(
         Format | None, typer.Option("--format", help="Default: by the suffix; .jsonl is Seismic's.")
     ] = None,
     queries: Annotated[bool, typer.Option("--queries", help="Encode the texts as queries.")] = False,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", metavar="N/M", help="Only part N of M, into FILE.encoding; see below."),
+    ] = None,
     encoder: options.Encoder = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     allow_empty: options.AllowEmpty = False,
@@ -37,29 +45,43 @@ def run(
 
     An interrupted run keeps what it has in FILE.encoding, and the same command goes on from there.
 
+    Several processes, with a GPU each or on machines that share a disk, encode a part each: --part 1/8 to
+    --part 8/8. The same command without --part then checks every shard, encodes what is missing and writes
+    FILE, which is the file of a single run. `index SOURCE -o FILE` makes an index of the parts instead.
+
     \b
     Examples:
       splade-engine encode corpus.jsonl -o corpus.arrow
       splade-engine encode queries.tsv -o queries.arrow --queries
+      splade-engine encode corpus.jsonl -o corpus.arrow --part 2/8
       splade-engine encode corpus.jsonl -o vectors.jsonl.gz --format anserini
     """
     from splade_engine.collections.corpus import Corpus
     from splade_engine.engine.encoder_record import encoder_record
-    from splade_engine.engine.encoding import encode_corpus
+    from splade_engine.engine.encoding import Part, encode_corpus
+    from splade_engine.errors import InvalidInputError
     from splade_engine.vectors.files import format_of, write_vectors
 
     options.refuse_existing(file, overwrite)
-    kind = format or format_of(file)
+    if part is not None:
+        if queries:
+            raise InvalidInputError("--part: of a corpus, not of --queries")
+        share = Part.parse(part)
+    else:
+        kind = format or format_of(file)
     corpus = Corpus(source, allow_empty=allow_empty or None)
     corpus.survey()  # bad input shows before the model is loaded
     loaded = options.load_encoder(encoder, max_length=max_length, device=device)
     given = options.encode_options(top_k, batch_tokens)
+    work = file.with_name(file.name + ".encoding")
+    if part is not None:
+        _encode_part(corpus, loaded, work, share, overwrite, given, as_json)
+        return
     if queries:
         texts = {document.id: document.indexed_text for document in corpus}
         vectors, ids = loaded.encode_queries(list(texts.values()), **given), list(texts)
         write_vectors(file, vectors, ids, loaded.vocabulary, format=kind, encoder=encoder_record(loaded))
     else:
-        work = file.with_name(file.name + ".encoding")
         encoded = encode_corpus(corpus, loaded, work, restart=overwrite, progress=shows_progress(), **given)
         vectors, ids = encoded.vectors(), encoded.ids()
         write_vectors(file, vectors, ids, loaded.vocabulary, format=kind, encoder=encoder_record(loaded))
@@ -71,3 +93,27 @@ def run(
         output.write(
             f"{file}: {len(vectors):,} vectors, {vectors.nnz / len(vectors):.1f} terms each ({kind})"
         )
+
+
+def _encode_part(
+    corpus: Corpus,
+    encoder: SparseEncoder,
+    work: Path,
+    part: Any,
+    overwrite: bool,
+    given: dict[str, Any],
+    as_json: bool,
+) -> None:
+    from splade_engine.engine.encoding import encode_part
+
+    done = encode_part(corpus, encoder, work, part, restart=overwrite, progress=shows_progress(), **given)
+    finished = done.all_shards - done.missing
+    if as_json:
+        counts = {"shards": done.n_shards, "documents": done.n_docs, "all_shards": done.all_shards}
+        output.write_json({"path": str(work), "part": str(part), **counts, "finished_shards": finished})
+        return
+    output.write(f"{work}: part {part}, {done.n_docs:,} documents in shards: {done.n_shards}")
+    if done.missing:
+        output.note(f"{finished} of {done.all_shards} shards are there; then the same without --part")
+    else:
+        output.note("All shards are there: the same command without --part joins them")

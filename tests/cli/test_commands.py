@@ -198,6 +198,39 @@ def test_encode_queries(cli, corpus_file, encoder, tmp_path):
     assert encoder.encoded == 0
 
 
+def test_parts_are_joined_into_the_file_of_one_run(cli, refused, corpus_file, encoder, tmp_path):
+    cli("encode", corpus_file, "-o", tmp_path / "one.arrow")
+    first = cli("encode", corpus_file, "-o", tmp_path / "v.arrow", "--part", "1/2")
+    assert first.stdout == f"{tmp_path / 'v.arrow'}.encoding: part 1/2, 4 documents in shards: 1\n"
+    facts = json.loads(
+        cli("encode", corpus_file, "-o", tmp_path / "v.arrow", "--part", "2/2", "--json").stdout
+    )
+    assert facts == {
+        "path": str(tmp_path / "v.arrow.encoding"),
+        "part": "2/2",
+        "shards": 0,
+        "documents": 0,
+        "all_shards": 1,
+        "finished_shards": 1,
+    }
+    encoded = encoder.encoded
+    cli("encode", corpus_file, "-o", tmp_path / "v.arrow")
+    assert encoder.encoded == encoded
+    assert (tmp_path / "v.arrow").read_bytes() == (tmp_path / "one.arrow").read_bytes()
+    assert "part like 2/8" in refused("encode", corpus_file, "-o", tmp_path / "w.arrow", "--part", "2")
+    refused("encode", corpus_file, "-o", tmp_path / "w.arrow", "--part", "1/2", "--queries")
+
+
+def test_parts_are_indexed_too(cli, corpus_file, index_folder, encoder, tmp_path):
+    cli("encode", corpus_file, "-o", tmp_path / "parts", "--part", "1/1")
+    encoded = encoder.encoded
+    cli("index", corpus_file, "-o", tmp_path / "parts")
+    assert encoder.encoded == encoded
+    assert SparseIndex.open(tmp_path / "parts").info().fingerprint == (
+        SparseIndex.open(index_folder).info().fingerprint
+    )
+
+
 def test_encode_goes_on_after_an_interruption(cli, encoder, tmp_path):
     (tmp_path / "c.tsv").write_text("".join(f"d{i}\tmoon sea\n" for i in range(1500)))
     encoder.fail_after = 1100

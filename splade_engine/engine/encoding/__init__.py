@@ -1,6 +1,15 @@
 """Encoding a corpus in shards, so that an interruption costs one shard and not the night."""
 
+from splade_engine.engine.encoding.part import EncodedPart, Part, encode_part
 from splade_engine.engine.encoding.plan import MAX_SHARD_DOCS, EncodingPlan
 from splade_engine.engine.encoding.run import EncodedCorpus, encode_corpus
 
-__all__ = ["MAX_SHARD_DOCS", "EncodedCorpus", "EncodingPlan", "encode_corpus"]
+__all__ = [
+    "MAX_SHARD_DOCS",
+    "EncodedCorpus",
+    "EncodedPart",
+    "EncodingPlan",
+    "Part",
+    "encode_corpus",
+    "encode_part",
+]

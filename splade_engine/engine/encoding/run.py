@@ -1,7 +1,7 @@
 """`encode_corpus`: a corpus into a work folder, shard by shard, or the rest of what an earlier call began.
 
-A work folder holds `plan.json` (see `EncodingPlan`), the finished shards (see `Shard`) and `lock`. A folder
-begun with another encoder, corpus or options is refused as long as a finished shard is in it.
+A work folder (see `folder.py`) that was begun with another encoder, corpus or options is refused as long as a
+finished shard is in it. Shards that processes encoded as parts (see `part.py`) are taken as they are.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from splade_engine.collections.corpus import Corpus, CorpusDigest
+from splade_engine.engine.encoding.folder import (
+    agreed_plan,
+    locked_folder,
+    refuse_busy_shards,
+    remove_remains,
+)
 from splade_engine.engine.encoding.plan import EncodingPlan
-from splade_engine.engine.encoding.shard import EncodedCounts, Shard, remove_shards, shard_files
-from splade_engine.errors import IndexLockedError, InvalidInputError, StorageError
-from splade_engine.files import HeldLock, lock_holder, take_lock
+from splade_engine.engine.encoding.shard import EncodedCounts, Shard
+from splade_engine.errors import InvalidInputError
+from splade_engine.files import HeldLock
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
@@ -27,8 +32,6 @@ if TYPE_CHECKING:
     from splade_engine.index import IndexBatch
 
 logger = logging.getLogger(__name__)
-
-_PLAN, _LOCK = "plan.json", "lock"
 
 
 class DocumentEncoder(Protocol):
@@ -140,15 +143,17 @@ def encode_corpus(
     """
     folder = Path(folder)
     plan = EncodingPlan.of(corpus.survey(), encoder, options, shard_docs)
-    lock = _locked_folder(folder)
+    lock = locked_folder(folder)
     try:
-        plan = _agreed_plan(folder, plan, keep_shard_docs=shard_docs is None, restart=restart)
+        refuse_busy_shards(folder)
+        keep = shard_docs is None
+        plan = agreed_plan(folder, plan, keep_shard_docs=keep, restart=restart, alone=True)
         counts = _encode(folder, plan, corpus, encoder, progress)
     except BaseException:
-        _remove_remains(folder)
+        remove_remains(folder)
         lock.release()
         raise
-    _report(counts, plan)
+    report(counts, plan)
     encoded = EncodedCorpus(folder, plan, counts, lock)
     if not hold:
         encoded.release()
@@ -161,29 +166,39 @@ def _encode(
     finished = [Shard(folder, number).counts() for number in range(plan.n_shards)]
     n_finished = sum(counts is not None for counts in finished)
     if n_finished:
-        logger.info("resuming: %d of %d shards are encoded", n_finished, len(finished))
+        logger.info("%d of %d shards are encoded already", n_finished, len(finished))
     digest, total = CorpusDigest(), EncodedCounts()
     # the last shard is shorter, hence min
     done = min(n_finished * plan.shard_docs, plan.n_docs)
     with ProgressBar(progress, plan.n_docs, label="encode", unit="doc", done=done) as bar:
-        for number, documents in _cut(corpus, plan.shard_docs, digest):
+        for number, documents in cut(corpus, plan.shard_docs, digest):
             if number >= plan.n_shards:
                 continue  # the corpus has grown: the digest tells
             counts = finished[number]
             if counts is None:
-                vectors, counts = _encoded(encoder, documents, plan.options)
+                vectors, counts = encoded_texts(encoder, documents, plan.options)
                 Shard(folder, number).write(documents, vectors, counts)
                 bar.advance(len(documents))
             total += counts
-    found = digest.summary()
-    if (found.digest, found.n_docs) != (plan.digest, plan.n_docs):
-        raise InvalidInputError(f"{folder}: the corpus changed while it was being encoded; run it again")
+    checked_digest(folder, plan, digest)
     return total
 
 
-def _encoded(
+def checked_digest(folder: Path, plan: EncodingPlan, digest: CorpusDigest) -> None:
+    """Check that what was read while encoding is what the plan was made of.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    found = digest.summary()
+    if (found.digest, found.n_docs) != (plan.digest, plan.n_docs):
+        raise InvalidInputError(f"{folder}: the corpus changed while it was being encoded; run it again")
+
+
+def encoded_texts(
     encoder: DocumentEncoder, documents: list[Document], options: Mapping[str, Any]
 ) -> tuple[SparseVectors, EncodedCounts]:
+    """The vectors of a shard's documents, and what was counted on the way."""
     texts = [document.indexed_text for document in documents]
     encode_counted = getattr(encoder, "encode_counted", None)
     if encode_counted is None:
@@ -196,7 +211,8 @@ def _encoded(
     return vectors, EncodedCounts(truncated, tuple(ids[:3]), len(ids))
 
 
-def _cut(corpus: Corpus, shard_docs: int, digest: CorpusDigest) -> Iterator[tuple[int, list[Document]]]:
+def cut(corpus: Corpus, shard_docs: int, digest: CorpusDigest) -> Iterator[tuple[int, list[Document]]]:
+    """(number, documents) of each shard; `digest` takes every document in."""
     number, held = 0, []
     for document in corpus:
         digest.update(document)
@@ -208,8 +224,8 @@ def _cut(corpus: Corpus, shard_docs: int, digest: CorpusDigest) -> Iterator[tupl
         yield number, held
 
 
-def _report(counts: EncodedCounts, plan: EncodingPlan) -> None:
-    """One warning for the corpus about each thing that a reader would want to know."""
+def report(counts: EncodedCounts, plan: EncodingPlan) -> None:
+    """One warning about each thing that a reader would want to know."""
     if counts.truncated:
         limit = plan.encoder.get("max_length")
         logger.warning(
@@ -222,73 +238,3 @@ def _report(counts: EncodedCounts, plan: EncodingPlan) -> None:
             counts.n_unknown,
             some,
         )
-
-
-# ---- the folder -----------------------------------------------------------------------------------------
-
-
-def _locked_folder(folder: Path) -> HeldLock:
-    while True:
-        _make_folder(folder)
-        try:
-            lock = take_lock(folder / _LOCK)
-        except StorageError:
-            if folder.exists():
-                raise
-            continue  # another process was done with the folder, and removed it under us
-        if lock is None:
-            holder = lock_holder(folder / _LOCK)
-            raise IndexLockedError(f"{folder}: another process is encoding into it (process {holder})")
-        if (folder / _LOCK).exists():
-            return lock
-        lock.release()  # of a file that has no name any more: it keeps nobody out
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise InvalidInputError(f"{folder}: is a file, a folder is needed") from None
-    except OSError as error:
-        raise StorageError(error.errno, f"cannot make {folder}: {error.strerror}") from error
-    foreign = sorted(set(folder.iterdir()) - _ours(folder))
-    if foreign and not (folder / _PLAN).exists():
-        raise InvalidInputError(f"{folder}: holds other files ({foreign[0].name}); an empty folder is needed")
-
-
-def _ours(folder: Path) -> set[Path]:
-    # temporary files of a process that was killed are ours too
-    return {folder / _LOCK, folder / _PLAN, *shard_files(folder), *folder.glob(".*.tmp")}
-
-
-def _agreed_plan(folder: Path, plan: EncodingPlan, *, keep_shard_docs: bool, restart: bool) -> EncodingPlan:
-    """The plan in the folder if it is the same work, else ours in an emptied folder, else an error."""
-    for left_over in folder.glob(".*.tmp"):  # of a process that was killed: we hold the lock
-        left_over.unlink(missing_ok=True)
-    file = folder / _PLAN
-    if file.exists():
-        refusal = None
-        try:
-            begun = EncodingPlan.read(file)
-            if keep_shard_docs:
-                plan = replace(plan, shard_docs=begun.shard_docs)
-            refusal = plan.refusal(folder, begun)
-        except InvalidInputError as error:
-            refusal = error
-        if refusal is None:
-            return plan
-        if not restart and shard_files(folder):
-            raise refusal
-        logger.info("%s: starting anew (%s)", folder, refusal)
-        file.unlink(missing_ok=True)
-        remove_shards(folder)
-    plan.write(file)
-    return plan
-
-
-def _remove_remains(folder: Path) -> None:
-    """Remove a work folder in which no shard was finished: a corrected command starts without it."""
-    if any(shard.name.startswith("shard-") for shard in shard_files(folder)):
-        return
-    if not set(folder.iterdir()) - _ours(folder):
-        shutil.rmtree(folder, ignore_errors=True)
