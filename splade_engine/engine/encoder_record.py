@@ -13,13 +13,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from splade_engine.errors import EncoderMismatchError
+from splade_engine.vectors.encoder_record import SOURCE, describe_difference, same_encoder
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
 
+__all__ = [
+    "BUNDLED",
+    "SOURCE",
+    "check_encoder",
+    "describe_difference",
+    "encoder_record",
+    "fingerprint_like",
+    "same_encoder",
+]
+
 logger = logging.getLogger(__name__)
 
-SOURCE = "source"  # key of a record: what `SparseEncoder.load` takes to load the encoder again
 BUNDLED = "bundled"  # its value for the bundled encoder
 VERSION = "version"  # key of a fingerprint: how its hash was made; records of earlier releases lack it
 
@@ -47,26 +57,11 @@ def encoder_record(encoder: SparseEncoder, n_terms: int | None = None) -> dict[s
     return {**encoder.fingerprint(), SOURCE: encoder.source or BUNDLED}
 
 
-def same_encoder(a: Mapping[str, str | int], b: Mapping[str, str | int]) -> bool:
-    """Whether two fingerprints stand for one encoder: everything but its name and place is the same."""
-    where = ("name", SOURCE)
-    return {k: v for k, v in a.items() if k not in where} == {k: v for k, v in b.items() if k not in where}
-
-
 def fingerprint_like(record: Mapping[str, str | int], encoder: FingerprintedEncoder) -> dict[str, str | int]:
     """The encoder's fingerprint in the version of a record: earlier releases wrote one that sees less."""
     given = encoder.fingerprint()
     earlier = getattr(encoder, "fingerprint_1", None)
     return earlier() if VERSION in given and VERSION not in record and earlier is not None else given
-
-
-def describe_difference(
-    expected: Mapping[str, str | int], got: Mapping[str, str | int], limit: int = 3
-) -> str:
-    """Which entries of two fingerprints differ: "max_length 256, now 128"."""
-    names = [n for n in {**expected, **got} if n != SOURCE and expected.get(n) != got.get(n)]
-    parts = [f"{n} {expected.get(n, 'absent')}, now {got.get(n, 'absent')}" for n in names[:limit]]
-    return "; ".join(parts) + ("; ..." if len(names) > limit else "")
 
 
 def check_encoder(

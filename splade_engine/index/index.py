@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import changes, tuning
+from splade_engine.index import changes, combine, tuning
 from splade_engine.index.arguments import checked_fingerprint, checked_threads
 from splade_engine.index.check import check_index
 from splade_engine.index.config import BuildConfig
@@ -130,6 +131,42 @@ class SparseIndex:
         if verify not in ("full", "offsets"):
             raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r}")
         return cls(IndexReader.open(Path(path), verify))
+
+    @classmethod
+    def merge(
+        cls,
+        path: str | os.PathLike[str],
+        parts: Sequence[str | os.PathLike[str] | SparseIndex],
+        *,
+        config: BuildConfig | None = None,
+        overwrite: bool = False,
+        threads: int | None = None,
+        memory: int | None = None,
+    ) -> SparseIndex:
+        """Write the documents of several indexes, one after the other, as one index in the folder `path`, and
+        open it. Its files are those of an index built of all the documents at once; the parts stay.
+
+        Args:
+            parts: folders, or open indexes as they are now. Ids, payload and the record of the encoder come
+                along; deleted documents and the settings that `tune` measured do not.
+            config: how documents are stored; None: as in the parts.
+            overwrite: as in `build`.
+            threads: default all cores that this process may use.
+            memory: budget in MiB. What of ids and payload does not fit into it stays apart, as in `build`.
+
+        Raises:
+            InvalidInputError: for parts of another vocabulary, an id that two of them hold (naming it), a
+                column of two types, other settings than the first part's (without `config`), no documents.
+            EncoderMismatchError: for vectors of another encoder.
+            IndexExistsError, IndexLockedError, StorageError: as `build`.
+        """
+        check_many("parts", parts, "index folders")
+        readers = [p.reader if isinstance(p, SparseIndex) else IndexReader.open(Path(p)) for p in parts]
+        folder = Path(path)
+        combine.merge(
+            folder, readers, config, overwrite=overwrite, threads=checked_threads(threads), memory=memory
+        )
+        return cls.open(folder)
 
     def check(self, *, deep: bool = True, threads: int | None = None) -> None:
         """Verify what is published in the folder now: checksums and structure.

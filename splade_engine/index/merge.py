@@ -37,11 +37,11 @@ def join_segments(
     deleted documents is not rewritten.
     """
     records: list[SegmentRecord] = []
-    for group in _groups(segments, memory):
+    for group in groups(segments, memory):
         if len(group) == 1 and group[0].live is None:
             records.append(group[0].record)
         elif any(s.record.live for s in group):
-            records.append(_join(writer, group, config, threads, memory))
+            records.append(join_group(writer, group, config, threads, memory))
     return records
 
 
@@ -50,7 +50,8 @@ def cost_of(record: SegmentRecord) -> int:
     return segment_cost(record.nnz, record.n_docs, file_sizes(record).get("payload", 0))
 
 
-def _groups(segments: Sequence[Segment], memory: int | None) -> Iterator[list[Segment]]:
+def groups(segments: Sequence[Segment], memory: int | None) -> Iterator[list[Segment]]:
+    """Neighbours whose ids and payload fit into the budget together."""
     group: list[Segment] = []
     cost = 0
     for segment in segments:
@@ -65,9 +66,10 @@ def _groups(segments: Sequence[Segment], memory: int | None) -> Iterator[list[Se
         yield group
 
 
-def _join(
+def join_group(
     writer: IndexWriter, group: Sequence[Segment], config: BuildConfig, threads: int, memory: int | None
 ) -> SegmentRecord:
+    """The live documents of these segments, in order, as one segment."""
     fits = memory is None or sum(cost_of(s.record) for s in group) <= memory << 20
 
     def empty(count: int, dtype: Any) -> NDArray[Any]:

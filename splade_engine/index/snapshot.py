@@ -190,23 +190,30 @@ def _open_segments(
 
 
 def _check_unique(folder: Path, segments: Sequence[Segment]) -> None:
-    """No id may be live in two segments: found by probing the larger hash column with the smaller one."""
+    """Raises IndexCorruptError if an id is live in two segments."""
     for i, a in enumerate(segments):
         for b in segments[:i]:
-            small, large = (a, b) if len(a) < len(b) else (b, a)
-            hashes = small.ids.sorted_hash
-            place = np.searchsorted(large.ids.sorted_hash, hashes)
-            place[place == len(large)] = 0
-            twins = np.flatnonzero(large.ids.sorted_hash[place] == hashes)
-            if not len(twins):
-                continue
-            local = small.ids.sorted_ordinal[twins].astype(np.int64)
-            if small.live is not None:
-                local = local[small.live[local]]
-            found = large.ids.find_encoded(*small.ids.select(local), small.ids.hashes()[local])
-            hit = found >= 0
-            if large.live is not None:
-                hit[hit] = large.live[found[hit]]
-            if hit.any():
-                twice = small.ids.take(local[hit][:1])[0]
+            twice = live_twin(a, b)
+            if twice is not None:
                 raise IndexCorruptError(f"{folder}: id {ascii(twice)[:80]} is live in two segments")
+
+
+def live_twin(a: Segment, b: Segment) -> str | None:
+    """An id that is live in both segments, or None: found by probing the larger hash column with the smaller
+    one.
+    """
+    small, large = (a, b) if len(a) < len(b) else (b, a)
+    hashes = small.ids.sorted_hash
+    place = np.searchsorted(large.ids.sorted_hash, hashes)
+    place[place == len(large)] = 0
+    twins = np.flatnonzero(large.ids.sorted_hash[place] == hashes)
+    if not len(twins):
+        return None
+    local = small.ids.sorted_ordinal[twins].astype(np.int64)
+    if small.live is not None:
+        local = local[small.live[local]]
+    found = large.ids.find_encoded(*small.ids.select(local), small.ids.hashes()[local])
+    hit = found >= 0
+    if large.live is not None:
+        hit[hit] = large.live[found[hit]]
+    return small.ids.take(local[hit][:1])[0] if hit.any() else None

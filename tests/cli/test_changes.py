@@ -61,3 +61,13 @@ def test_all_documents_may_go(cli, index_folder):
     cli("delete", index_folder, "tides", "bread", "ship", "storm")
     cli("compact", index_folder)
     assert cli("search", index_folder, "sea", "--json").stdout.count('"id"') == 0
+
+
+def test_merged_indexes_are_searched_as_one(cli, refused, index_folder, tmp_path):
+    more = write_records(tmp_path / "more.jsonl", {"_id": "night", "text": "A star in the night sky."})
+    cli("index", more, "-o", tmp_path / "b")
+    facts = json.loads(cli("merge", index_folder, tmp_path / "b", "-o", tmp_path / "m", "--json").stdout)
+    assert (facts["documents"], facts["segments"]) == (5, 1)
+    assert "1. night" in cli("search", tmp_path / "m", "star", "-k", 1).stdout
+    assert "'night'" in refused("merge", tmp_path / "m", tmp_path / "b", "-o", tmp_path / "n")
+    assert "exists already" in refused("merge", index_folder, "-o", tmp_path / "m")

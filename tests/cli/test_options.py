@@ -29,6 +29,7 @@ NEEDED = {
     "index": ["no-corpus", "-o", "ix"],
     "info": ["no-index"],
     "mcp": ["no-index"],
+    "merge": ["no-index", "-o", "ix"],
     "mine": ["no-data", "-o", "mined.jsonl"],
     "search": ["no-index", "moon"],
     "serve": ["no-index"],

@@ -203,6 +203,26 @@ def write_segment(
     )
 
 
+def copy_segment(writer: IndexWriter, segment: Segment) -> SegmentRecord:
+    """Write the files of a segment of another index, byte for byte, under names of this one. Its tombstones
+    are left behind.
+
+    Raises:
+        StorageError: if the disk refuses.
+    """
+    record = segment.record
+    names = file_arrays(record.postings.sections)
+    payload = segment.payload
+    return SegmentRecord(
+        n_docs=record.n_docs,
+        nnz=record.nnz,
+        postings=writer.add_file("postings", {name: segment.arrays[name] for name in names}),
+        ids=writer.add_file("ids", segment.ids.arrays()),
+        payload=None if payload is None else writer.add_file("payload", payload.arrays()),
+        columns=record.columns,
+    )
+
+
 def write_deleted(writer: IndexWriter, live: Mask) -> DeletedRecord:
     """Write the tombstones of a segment: one bit per document, set for those that are not in `live`."""
     bits = np.packbits(~live, bitorder="little")
