@@ -38,6 +38,7 @@ COMMANDS = (
     Command("delete", "Search your text", "Remove documents from an index by id."),
     Command("compact", "Search your text", "Merge an index's segments; drop what was deleted."),
     Command("merge", "Search your text", "Put several indexes together into one."),
+    Command("collect", "Search your text", "Name several indexes a collection, searched as one index."),
     Command("info", "Search your text", "What an index holds: documents, terms, size, encoder, settings."),
     Command("check", "Search your text", "Verify every byte and every structure of an index."),
     Command("tune", "Search your text", "Find the settings that reach a recall; store them in the index."),

@@ -21,7 +21,7 @@ from splade_engine.engine.hits import Hit, HitPage
 from splade_engine.engine.notes import earlier_passages
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexLockedError, InvalidInputError
-from splade_engine.index import SparseIndex
+from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
@@ -125,7 +125,7 @@ class SearchEngine:
     @classmethod
     def open(
         cls,
-        path: str | Path,
+        path: str | Path | Sequence[str | Path],
         encoder: SparseEncoder | str | Path | None = None,
         *,
         verify: Literal["full", "offsets"] = "full",
@@ -135,7 +135,8 @@ class SearchEngine:
         """Open an index with the encoder it was built with.
 
         Args:
-            path: the index folder.
+            path: the index folder, or that of a collection (`ShardedIndex.collect`); several index folders
+                are searched as one.
             encoder: None: the one that the index names.
             verify: how much of the files is checked, see `SparseIndex.open`.
             device: where the encoder runs, for encoders that need a model for queries.
@@ -148,8 +149,11 @@ class SearchEngine:
             EncoderMismatchError: the encoder is another one than the index was built with, and how they
                 differ.
         """
-        path = Path(path)
-        index = SparseIndex.open(path, verify=verify)
+        if isinstance(path, str | Path):
+            index = SparseIndex.open(path, verify=verify)
+        else:
+            index = ShardedIndex.open(path, verify=verify)
+        path = index.path
         record = index.encoder
         if encoder is None:
             if record is None:

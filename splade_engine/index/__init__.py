@@ -7,6 +7,7 @@ from splade_engine.index.index import SparseIndex
 from splade_engine.index.info import IndexInfo, TunedSetting
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.search import SearchResult
+from splade_engine.index.sharded import ShardedIndex
 from splade_engine.index.stream import IndexBatch
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Recall",
     "SearchConfig",
     "SearchResult",
+    "ShardedIndex",
     "SparseIndex",
     "TunedSetting",
 ]

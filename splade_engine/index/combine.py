@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
@@ -78,17 +77,34 @@ def check_together(parts: Sequence[IndexReader]) -> None:
     """
     if not parts:
         raise InvalidInputError("no index is given")
-    for first, other in pairwise(parts):
-        _check_encoders(first, other)
     for i, a in enumerate(parts):
         for b in parts[:i]:
-            if a.path.resolve() == b.path.resolve():
-                raise InvalidInputError(f"{a.path}: is given twice")
-            for one in a.snapshot.segments:
-                for two in b.snapshot.segments:
-                    twice = live_twin(one, two)
-                    if twice is not None:
-                        raise InvalidInputError(f"{a.path}: holds a document {twice!r}, and {b.path} too")
+            check_pair(b, a)
+    check_payloads(parts)
+
+
+def check_pair(a: IndexReader, b: IndexReader) -> None:
+    """Check that two indexes have one vocabulary, one encoder, and no id in common.
+
+    Raises:
+        InvalidInputError, EncoderMismatchError: as `check_together`.
+    """
+    if a.path.resolve() == b.path.resolve():
+        raise InvalidInputError(f"{b.path}: is given twice")
+    _check_encoders(a, b)
+    for one in b.snapshot.segments:
+        for two in a.snapshot.segments:
+            twice = live_twin(one, two)
+            if twice is not None:
+                raise InvalidInputError(f"{b.path}: holds a document {twice!r}, and {a.path} too")
+
+
+def check_payloads(parts: Sequence[IndexReader]) -> None:
+    """Check that every payload column is of one type.
+
+    Raises:
+        InvalidInputError: naming the column that is not.
+    """
     payloads = [s.payload for part in parts for s in part.snapshot.segments]
     check_joined([payload.table for payload in payloads if payload is not None])
 

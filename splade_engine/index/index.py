@@ -20,8 +20,9 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index import changes, combine, tuning
 from splade_engine.index.arguments import checked_fingerprint, checked_threads
 from splade_engine.index.check import check_index
+from splade_engine.index.collection import is_collection
 from splade_engine.index.config import BuildConfig
-from splade_engine.index.disk.publish import refuse_unwritable
+from splade_engine.index.disk.publish import MANIFEST, refuse_unwritable
 from splade_engine.index.effort import Effort, EffortOptions
 from splade_engine.index.explain import Placement
 from splade_engine.index.info import IndexInfo, TunedSetting
@@ -110,11 +111,13 @@ class SparseIndex:
             memory=memory,
             progress=progress,
         )
-        return cls.open(folder)
+        return SparseIndex.open(folder)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, verify: Verify = "full") -> SparseIndex:
         """Open the index in the folder `path`, memory-mapped and read-only.
+
+        A folder with a collection (`ShardedIndex.collect`) is opened as one index of all its shards.
 
         Args:
             path: the folder.
@@ -130,6 +133,10 @@ class SparseIndex:
         """
         if verify not in ("full", "offsets"):
             raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r}")
+        if is_collection(Path(path)):
+            from splade_engine.index.sharded import ShardedIndex
+
+            return ShardedIndex.open(path, verify=verify)
         return cls(IndexReader.open(Path(path), verify))
 
     @classmethod
@@ -166,7 +173,7 @@ class SparseIndex:
         combine.merge(
             folder, readers, config, overwrite=overwrite, threads=checked_threads(threads), memory=memory
         )
-        return cls.open(folder)
+        return SparseIndex.open(folder)
 
     def check(self, *, deep: bool = True, threads: int | None = None) -> None:
         """Verify what is published in the folder now: checksums and structure.
@@ -182,6 +189,14 @@ class SparseIndex:
         """Move to the generation that is published now; does nothing where it is the same."""
         self._reader = self._reader.newest()
         return self
+
+    def stamp(self) -> tuple[Any, ...]:
+        """What changes whenever something is published in the folder: one look at a file's times."""
+        try:
+            status = (self.path / MANIFEST).stat()
+        except OSError:  # between two folders of a swap, or gone
+            return ()
+        return status.st_ino, status.st_mtime_ns, status.st_size
 
     # ---- asking: see IndexReader ---------------------------------------------------------
 

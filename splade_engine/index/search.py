@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT_BUDGET, EXACT, Effort, Exact, Recall, Work, stored_work
+from splade_engine.index.segment.threads import map_threads
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.index.filter.parse import Where
+    from splade_engine.index.segment.search import SegmentHits
+    from splade_engine.index.segment.segment import Segment
 
 # Up to this many documents an index is searched exactly when nothing else is asked for: approximation is no
 # faster there. Measured with queries of 8, 43 and 80 Zipfian terms, microseconds exact / approximate: 50,000
@@ -63,10 +66,15 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Plan:
-    """How an index is searched: the work, meant for one segment each, or (`shared`) for all together."""
+    """How an index is searched: the work, meant for one segment each, or (`shared`) for all together.
+
+    Several indexes that are searched as one keep their own plans (`shards`): each reaches the recall that is
+    asked for with what was measured on it, and so do all of them together.
+    """
 
     work: Work
     shared: bool
+    shards: tuple[Plan, ...] = ()
 
     @classmethod
     def of(cls, snapshot: Snapshot, k: int, effort: Effort) -> Plan:
@@ -76,11 +84,25 @@ class Plan:
             InvalidInputError: if k is out of range.
         """
         check_k(k, int(snapshot.bases[-1]))
+        return cls._of(snapshot, k, effort)
+
+    @classmethod
+    def _of(cls, snapshot: Snapshot, k: int, effort: Effort) -> Plan:
         if not isinstance(effort, Recall):
             return cls(effort, shared=False)
+        if snapshot.shards:
+            return cls(EXACT, False, tuple(cls._of(shard, k, effort) for shard in snapshot.shards))
         if effort.share == 1.0 or snapshot.bases[-1] <= EXACT_UP_TO:
             return cls(EXACT, shared=False)
         return cls(tuned_work(snapshot, k, effort.share), shared=True)
+
+    def works(self, snapshot: Snapshot) -> list[Work]:
+        """The work in each segment of the snapshot that the plan was made for."""
+        if self.shards:
+            pairs = zip(self.shards, snapshot.shards, strict=True)
+            return [work for plan, shard in pairs for work in plan.works(shard)]
+        all_docs = int(snapshot.bases[-1])
+        return [self.for_segment(len(segment), all_docs) for segment in snapshot.segments]
 
     def for_segment(self, n_docs: int, all_docs: int) -> Work:
         """The work in a segment of `n_docs` documents of an index of `all_docs`.
@@ -132,14 +154,23 @@ def search(
     ordinals = np.full((n, k), -1, np.int64)
     scores = np.full((n, k), -np.inf, np.float32)
     docs_scored = np.zeros(n, np.int64)
-    exact, found = True, []
-    for segment, base, allowed in zip(snapshot.segments, snapshot.bases.tolist(), keep, strict=False):
+    exact, found, parts = True, [], []
+    for segment, base, allowed, work in zip(
+        snapshot.segments, snapshot.bases.tolist(), keep, plan.works(snapshot), strict=False
+    ):
         if allowed is not None and not allowed.any():
             continue
-        work = plan.for_segment(len(segment), int(snapshot.bases[-1]))
         exact &= isinstance(work, Exact)
-        width = min(k, len(segment))
-        hits = segment.searcher.search(queries, width, work, threads=threads, allowed=allowed)
+        parts.append((segment, base, allowed, work))
+    # few queries leave threads free, which take a segment each
+    outer = max(1, min(threads, len(parts))) if n < threads else 1
+
+    def search_segment(part: tuple[Segment, int, NDArray[np.bool_] | None, Work]) -> SegmentHits:
+        segment, _, allowed, work = part
+        width, inner = min(k, len(segment)), max(1, threads // outer)
+        return segment.searcher.search(queries, width, work, threads=inner, allowed=allowed)
+
+    for (_, base, _, _), hits in zip(parts, map_threads(search_segment, parts, outer), strict=True):
         docs_scored += hits.docs_scored
         found.append((np.where(hits.ordinals >= 0, hits.ordinals + base, -1), hits.scores))
     if len(found) == 1:

@@ -21,7 +21,7 @@ from splade_engine.index.config import stored_build_config
 from splade_engine.index.disk.ids import encode_ids, hash_ids
 from splade_engine.index.disk.payload import check_joined
 from splade_engine.index.disk.publish import MANIFEST, read_manifest
-from splade_engine.index.disk.records import Manifest, SegmentRecord
+from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import digest
 from splade_engine.index.effort import stored_work
 from splade_engine.index.segment.segment import Segment, Verify, open_deleted, open_segment, structure_errors
@@ -39,6 +39,7 @@ class Snapshot:
         bases: int64[n_segments + 1]: segment s holds the ordinals from bases[s] to bases[s + 1] - 1.
         fingerprint: xxh3-128 of the manifest file; manifest_bytes: its size.
         masks: what the filters asked for last let through, see `search.allowed_documents`.
+        shards: of the indexes whose segments these are, where there are several; empty for one index.
     """
 
     manifest: Manifest
@@ -47,12 +48,31 @@ class Snapshot:
     fingerprint: str
     manifest_bytes: int
     masks: dict[str, list[NDArray[np.bool_] | None]] = field(default_factory=dict, repr=False, compare=False)
+    shards: tuple[Snapshot, ...] = ()
 
     @classmethod
     def of(cls, manifest: Manifest, segments: Sequence[Segment], data: bytes) -> Snapshot:
         """Number the documents of the segments through."""
         bases = np.concatenate((np.zeros(1, np.int64), np.cumsum([len(s) for s in segments], dtype=np.int64)))
         return cls(manifest, tuple(segments), bases, digest(data), len(data))
+
+    @classmethod
+    def of_shards(cls, shards: Sequence[Snapshot], generation: int) -> Snapshot:
+        """Several indexes as one: the segments of the first, then those of the second, and so on."""
+        first = shards[0].manifest
+        manifest = Manifest(
+            generation=generation,
+            n_terms=first.n_terms,
+            segments=tuple(record for shard in shards for record in shard.manifest.segments),
+            encoder=first.encoder,
+            config=first.config,
+            tuning=_common_tuning([shard.manifest for shard in shards]),
+        )
+        segments = [segment for shard in shards for segment in shard.segments]
+        prints = "\n".join([str(generation), *(shard.fingerprint for shard in shards)])
+        together = cls.of(manifest, segments, prints.encode())
+        size = sum(shard.manifest_bytes for shard in shards)
+        return replace(together, manifest_bytes=size, shards=tuple(shards))
 
     def split(self, ordinals: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
         """(segment, places in `ordinals`, ordinals within the segment) for each segment that is concerned.
@@ -137,6 +157,24 @@ class Snapshot:
                 hit = hit[segment.live[local[hit]]]
             found[hit] = local[hit] + base
         return found
+
+
+def _common_tuning(manifests: Sequence[Manifest]) -> tuple[TuningRecord, ...]:
+    """What all shards were tuned for: the lowest recall of them, and the times of all together."""
+    by_goal = [{(t.k, t.target): t for t in manifest.tuning} for manifest in manifests]
+    found = []
+    for goal, first in by_goal[0].items():
+        if all(goal in tuned for tuned in by_goal):
+            there = [tuned[goal] for tuned in by_goal]
+            found.append(
+                replace(
+                    first,
+                    recall=min(t.recall for t in there),
+                    microseconds=sum(t.microseconds for t in there),
+                    n_queries=min(t.n_queries for t in there),
+                )
+            )
+    return tuple(found)
 
 
 def open_snapshot(folder: Path, verify: Verify, previous: Snapshot | None = None) -> Snapshot:

@@ -13,15 +13,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.engine import SearchEngine
 from splade_engine.errors import SpladeEngineError
-from splade_engine.index import SparseIndex
 
 if TYPE_CHECKING:
     from splade_engine.collections import Document
     from splade_engine.encoder import SparseEncoder
+    from splade_engine.index import SparseIndex
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +45,8 @@ class ServedIndex:
         self.refreshes = 0
         self._verify = verify
         self._lock = threading.Lock()
-        self._seen = self._stamp()
         self._current = _pinned(engine, engine.index)
+        self._seen = self._stamp()
         _warm(self._current)
         self.refresh()  # whatever was published between opening and stamping
 
@@ -139,18 +139,14 @@ class ServedIndex:
         if reader is current.index.reader:
             return current
         if _same(reader.encoder, current.index.encoder):
-            engine = _pinned(current, SparseIndex(reader))
+            engine = _pinned(current, type(current.index)(reader))
         else:  # rebuilt with another encoder
             engine = SearchEngine.open(self.path, verify=self._verify)
         _warm(engine)
         return engine
 
-    def _stamp(self) -> tuple[int, int, int] | None:
-        try:
-            status = (self.path / "manifest.json").stat()
-        except OSError:  # between two folders of a swap, or gone
-            return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+    def _stamp(self) -> tuple[Any, ...]:
+        return self._current.index.stamp()
 
 
 @asynccontextmanager
@@ -176,7 +172,7 @@ async def _watch(indexes: Sequence[ServedIndex], seconds: float, opener: ThreadP
 
 def _pinned(engine: SearchEngine, index: SparseIndex) -> SearchEngine:
     """An engine over one generation, which nobody else moves."""
-    return SearchEngine(engine.path, SparseIndex(index.reader), engine.encoder)
+    return SearchEngine(engine.path, type(index)(index.reader), engine.encoder)
 
 
 def _warm(engine: SearchEngine) -> None:

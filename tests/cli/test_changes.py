@@ -71,3 +71,28 @@ def test_merged_indexes_are_searched_as_one(cli, refused, index_folder, tmp_path
     assert "1. night" in cli("search", tmp_path / "m", "star", "-k", 1).stdout
     assert "'night'" in refused("merge", tmp_path / "m", tmp_path / "b", "-o", tmp_path / "n")
     assert "exists already" in refused("merge", index_folder, "-o", tmp_path / "m")
+
+
+def test_a_collection_is_an_index_to_every_command(cli, refused, index_folder, tmp_path):
+    more = write_records(
+        tmp_path / "more.jsonl", {"_id": "night", "text": "A star in the night sky, a wind.", "year": 2020}
+    )
+    cli("index", more, "-o", tmp_path / "b")
+    both = tmp_path / "both"
+    made = cli("collect", index_folder, tmp_path / "b", "-o", both)
+    assert made.stdout == f"{both}: 5 documents in 2 shards\n"
+    assert "1. night" in cli("search", both, "star", "-k", 1).stdout
+    facts = json.loads(cli("info", both, "--json").stdout)
+    assert (facts["n_docs"], facts["n_segments"], facts["path"]) == (5, 2, str(both))
+    cli("check", both)
+    cli("merge", index_folder, tmp_path / "b", "-o", tmp_path / "m")
+    answers = [
+        json.loads(cli("search", folder, "wind sea", "--json", "--exact").stdout)["hits"]
+        for folder in (both, tmp_path / "m")
+    ]
+    assert answers[0] == answers[1]
+    cli("delete", both, "ship", "night")
+    cli("add", both, write_records(tmp_path / "n.jsonl", {"_id": "n", "text": "night"}))
+    cli("compact", both)
+    assert json.loads(cli("info", both, "--json").stdout)["n_docs"] == 4
+    assert "holds a collection" in refused("collect", tmp_path / "b", "-o", both)

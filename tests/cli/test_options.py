@@ -20,6 +20,7 @@ NEEDED = {
     "add": ["no-index", "no-corpus"],
     "bench": ["no-index", "no-queries"],
     "check": ["no-index"],
+    "collect": ["no-index", "-o", "c"],
     "compact": ["no-index"],
     "compare": ["no-results"],
     "delete": ["no-index", "no-id"],

@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 _TEMPORARY = "manifest.json.tmp"
-_LOCK = "write.lock"
+LOCK = "write.lock"
 _LEAST_FREE = 1 << 20  # bytes on a disk that is not full
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 KINDS = ("postings", "ids", "payload", "deleted")
@@ -86,7 +86,7 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
         if not folder.is_dir():
             raise IndexExistsError(f"{folder}: exists already and is not a folder")
         names = os.listdir(folder)  # noqa: PTH208
-    strange = sorted(n for n in names if n not in (MANIFEST, _TEMPORARY, _LOCK) and not _OURS.match(n))
+    strange = sorted(n for n in names if n not in (MANIFEST, _TEMPORARY, LOCK) and not _OURS.match(n))
     if strange and not (overwrite and MANIFEST in names):
         raise IndexExistsError(f"{folder}: exists already and is not empty (it holds {strange[0]!r})")
     if MANIFEST in names and not overwrite:
@@ -111,8 +111,8 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> bool:
 def remove_remains(folder: Path) -> None:
     """Remove a folder that a failed build made, if nothing of value is in it; never raises."""
     with contextlib.suppress(OSError):
-        if {p.name for p in folder.iterdir()} <= {_LOCK}:
-            (folder / _LOCK).unlink(missing_ok=True)
+        if {p.name for p in folder.iterdir()} <= {LOCK}:
+            (folder / LOCK).unlink(missing_ok=True)
             folder.rmdir()
 
 
@@ -137,7 +137,7 @@ class IndexWriter:
         self._committing = False
 
     def __enter__(self) -> Self:
-        self._lock = _take_lock(self.folder / _LOCK)
+        self._lock = _take_lock(self.folder / LOCK)
         try:
             self._start()
         except BaseException:
@@ -250,5 +250,5 @@ def refuse_unwritable(folder: Path) -> None:
         _refuse_read_only(folder)
         if shutil.disk_usage(folder).free < _LEAST_FREE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with disk_errors(folder / _LOCK):
-        os.close(os.open(folder / _LOCK, _LOCK_FLAGS, 0o644))
+    with disk_errors(folder / LOCK):
+        os.close(os.open(folder / LOCK, _LOCK_FLAGS, 0o644))

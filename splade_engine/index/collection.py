@@ -1,0 +1,173 @@
+"""`collection.json`: which indexes are searched as one, and the statistics over all of them.
+
+The shards decide what is found; this file decides which shards there are, and is written atomically. Its
+counts and document frequencies are those of the generations that it names: who serves queries can weigh them
+without opening a shard. A reader whose shards have moved on since counts itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.errors import (
+    IndexCorruptError,
+    IndexNotFoundError,
+    IndexVersionError,
+    InvalidInputError,
+)
+from splade_engine.files import digest_of_json, read_json, write_json
+
+if TYPE_CHECKING:
+    from splade_engine.index.reader import IndexReader
+
+COLLECTION = "collection.json"
+FORMAT = 1
+MAX_SHARDS = 4096
+_MAX_BYTES = 1 << 28
+_FIELDS = {"format", "generation", "shards", "documents", "n_terms", "encoder", "document_frequencies"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """A shard, as it was when the statistics were counted."""
+
+    # relative to the collection's folder, or absolute
+    path: str
+    # see `IndexInfo.fingerprint`
+    fingerprint: str
+    generation: int
+    # that are not deleted
+    documents: int
+
+
+@dataclass(frozen=True)
+class CollectionRecord:
+    """What `collection.json` holds."""
+
+    # every change of the list of shards adds 1
+    generation: int
+    shards: tuple[ShardRecord, ...]
+    n_terms: int
+    encoder: Mapping[str, str | int] | None
+    # int64[n_terms], over all shards
+    document_frequencies: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, folder: Path, readers: Sequence[IndexReader], generation: int) -> CollectionRecord:
+        """The record of these shards as they are now."""
+        return cls(
+            generation=generation,
+            shards=tuple(
+                ShardRecord(
+                    path=_stored_path(folder, reader.path),
+                    fingerprint=reader.snapshot.fingerprint,
+                    generation=reader.generation,
+                    documents=len(reader),
+                )
+                for reader in readers
+            ),
+            n_terms=readers[0].n_terms,
+            encoder=readers[0].encoder,
+            document_frequencies=np.sum([r.document_frequencies() for r in readers], axis=0, dtype=np.int64),
+        )
+
+    @property
+    def n_docs(self) -> int:
+        """Documents in all shards, as counted."""
+        return sum(shard.documents for shard in self.shards)
+
+    def paths(self, folder: Path) -> list[Path]:
+        """The folders of the shards."""
+        return [folder / shard.path for shard in self.shards]
+
+    def is_of(self, readers: Sequence[IndexReader]) -> bool:
+        """Whether these are the generations that were counted."""
+        return [s.fingerprint for s in self.shards] == [r.snapshot.fingerprint for r in readers]
+
+    @classmethod
+    def read(cls, folder: Path) -> CollectionRecord:
+        """The record in a folder.
+
+        Raises:
+            IndexNotFoundError: there is none.
+            IndexVersionError: of another version.
+            IndexCorruptError: it does not hold.
+            StorageError: the disk refuses.
+        """
+        file = folder / COLLECTION
+        if not os.path.lexists(file):
+            raise IndexNotFoundError(f"{folder}: no collection here ({COLLECTION} is missing)")
+        try:
+            record = read_json(file, most=_MAX_BYTES)
+        except InvalidInputError as error:
+            raise IndexCorruptError(str(error)) from None
+        try:
+            found = record.pop("digest")
+            if record["format"] != FORMAT:
+                raise IndexVersionError(f"{file}: format {record['format']!a:.20} is not read here")
+            if set(record) != _FIELDS or found != digest_of_json(record):
+                raise ValueError
+            made = _checked(record)
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, IndexVersionError):
+                raise
+            raise IndexCorruptError(f"{file}: damaged: it does not match its checksum") from None
+        return made
+
+    def write(self, folder: Path) -> None:
+        """Put it in the place of the one in the folder.
+
+        Raises:
+            StorageError: the disk refuses; the one before stays.
+        """
+        record = {
+            "format": FORMAT,
+            "generation": self.generation,
+            "shards": [asdict(shard) for shard in self.shards],
+            "documents": self.n_docs,
+            "n_terms": self.n_terms,
+            "encoder": None if self.encoder is None else dict(self.encoder),
+            "document_frequencies": self.document_frequencies.tolist(),
+        }
+        write_json(folder / COLLECTION, {**record, "digest": digest_of_json(record)}, indent=None)
+
+
+def is_collection(folder: Path) -> bool:
+    """Whether the folder holds a collection."""
+    return os.path.lexists(folder / COLLECTION)
+
+
+def _checked(record: dict[str, Any]) -> CollectionRecord:
+    shards = tuple(ShardRecord(**shard) for shard in record["shards"])
+    frequencies = np.array(record["document_frequencies"], np.int64)
+    counts = [record["generation"], record["n_terms"], *(s.documents for s in shards)]
+    whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
+    texts = all(isinstance(s.path, str) and s.path and "\0" not in s.path for s in shards)
+    if not (whole and texts and 0 < len(shards) <= MAX_SHARDS and frequencies.shape == (record["n_terms"],)):
+        raise ValueError
+    encoder = record["encoder"]
+    made = CollectionRecord(
+        record["generation"],
+        shards,
+        record["n_terms"],
+        None if encoder is None else dict(encoder),
+        frequencies,
+    )
+    if made.n_docs != record["documents"]:
+        raise ValueError
+    return made
+
+
+def _stored_path(folder: Path, shard: Path) -> str:
+    """Relative where the two lie in one folder, so that both can be moved together."""
+    base, target = folder.absolute(), shard.absolute()
+    if target.is_relative_to(base.parent):
+        return Path(os.path.relpath(target, base)).as_posix()
+    return str(target)

@@ -1,0 +1,365 @@
+"""`ShardedIndex`: several indexes, searched and changed as one.
+
+Their segments are searched like the segments of one index, so whatever can be asked of an index can be asked
+of several: ids, scores and the order of equal ones are those of an index that holds all the documents, the
+first shard's first. Each document lies in one shard. New documents go to the shard with the fewest, in one
+commit; a replaced or deleted one is replaced or deleted where it lies, which is a commit in each shard
+concerned.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.arguments import check_many
+from splade_engine.errors import (
+    IndexExistsError,
+    IndexLockedError,
+    InvalidInputError,
+    SpladeEngineError,
+)
+from splade_engine.files import disk_errors, lock_holder, take_lock
+from splade_engine.index.arguments import checked_threads
+from splade_engine.index.collection import COLLECTION, MAX_SHARDS, CollectionRecord, is_collection
+from splade_engine.index.combine import check_together
+from splade_engine.index.disk.ids import decimal_ids
+from splade_engine.index.disk.publish import LOCK, refuse_occupied
+from splade_engine.index.index import SparseIndex
+from splade_engine.index.reader import IndexReader
+from splade_engine.index.segment.segment import Verify
+from splade_engine.index.sharded_reader import ShardedReader
+from splade_engine.index.stream import IndexBatch
+from splade_engine.progress import Progress
+from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.index.info import TunedSetting
+
+
+class ShardedIndex(SparseIndex):
+    """Several index folders as one index. Made by `open` or `collect`.
+
+    A **collection** is a folder with `collection.json`, which names the shards: whatever opens an index opens
+    it.
+    """
+
+    _reader: ShardedReader
+
+    @property
+    def shards(self) -> tuple[IndexReader, ...]:
+        """The readers of the shards, in order."""
+        return self._reader.shards
+
+    # ---- making and opening --------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        *,
+        verify: Verify = "full",
+    ) -> ShardedIndex:
+        """Open a collection, or the indexes in these folders as if they were one.
+
+        Args:
+            path: the folder of a collection, or index folders; their order decides between equal scores.
+            verify: as for `SparseIndex.open`, for every shard.
+
+        Raises:
+            InvalidInputError: an id that two shards hold, or another vocabulary; names them.
+            EncoderMismatchError: the vectors are of two encoders.
+            IndexNotFoundError, IndexVersionError, IndexCorruptError, StorageError: naming the shard that
+                cannot be opened. Nothing is searched without it.
+        """
+        if verify not in ("full", "offsets"):
+            raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r}")
+        if isinstance(path, str | os.PathLike):
+            return cls(ShardedReader.open_shards(Path(path), None, verify))
+        check_many("paths", path, "index folders")
+        folders = [Path(folder) for folder in path]
+        if not folders:
+            raise InvalidInputError("paths: no index is given")
+        return cls(ShardedReader.open_shards(folders[0], folders, verify))
+
+    @classmethod
+    def collect(
+        cls,
+        path: str | os.PathLike[str],
+        shards: Sequence[str | os.PathLike[str]],
+        *,
+        overwrite: bool = False,
+    ) -> ShardedIndex:
+        """Make a collection of index folders, which stay where they are.
+
+        Args:
+            path: the folder of the collection.
+            shards: index folders, in the order of their documents.
+            overwrite: replace the list of a collection that is there.
+
+        Raises:
+            IndexExistsError: something is there.
+            InvalidInputError, EncoderMismatchError: as `open`.
+        """
+        folder = Path(path)
+        check_many("shards", shards, "index folders")
+        before = _occupied(folder, [Path(shard) for shard in shards], overwrite)
+        readers = [IndexReader.open(Path(shard)) for shard in shards]
+        check_together(readers)
+        if len(readers) > MAX_SHARDS:
+            raise InvalidInputError(f"{folder}: {len(readers)} shards, at most {MAX_SHARDS} are allowed")
+        generation = 1
+        if before is not None:  # numbers of generations only rise, whatever shards there were
+            total = before.generation + sum(shard.generation for shard in before.shards)
+            generation = max(before.generation, total - sum(r.generation for r in readers)) + 1
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with _write_lock(folder):
+            CollectionRecord.of(folder, readers, generation).write(folder)
+        return cls.open(folder)
+
+    def check(self, *, deep: bool = True, threads: int | None = None) -> None:
+        """Verify every shard as `SparseIndex.check` does, and that they go together."""
+        for shard in self._reader.newest().shards:
+            SparseIndex(shard).check(deep=deep, threads=threads)
+
+    def tune(
+        self, queries: SparseVectors | None = None, *, progress: Progress = False, **options: Any
+    ) -> tuple[TunedSetting, ...]:
+        """Tune every shard, see `SparseIndex.tune`: each then reaches the recall, and so do all together.
+
+        Returns:
+            The lowest recall of a shard, and the time of all of them.
+        """
+        with self._writing():
+            for shard in self.shards:
+                SparseIndex(shard).tune(queries, progress=progress, **options)
+        self.refresh()
+        return self.info().tuned
+
+    # ---- changing ------------------------------------------------------------------------
+
+    def _put(
+        self,
+        batches: Iterable[IndexBatch],
+        replace: bool,
+        threads: int | None,
+        memory: int | None,
+        progress: Progress,
+        drop: Sequence[str] = (),
+    ) -> int:
+        how: dict[str, Any] = {"threads": threads, "memory": memory, "progress": progress}
+        check_many("drop", drop, ordered=False)
+        with self._writing():
+            emptiest = min(range(len(self.shards)), key=lambda number: len(self.shards[number]))
+            if not replace:
+                others = [shard for number, shard in enumerate(self.shards) if number != emptiest]
+                fresh = _refusing_known(_named(batches, self._reader), others)
+                return SparseIndex(self.shards[emptiest]).add(fresh, **how)
+            return self._replace(list(_named(batches, self._reader)), emptiest, list(drop), how)
+
+    def _replace(
+        self, batches: list[IndexBatch], emptiest: int, drop: list[str], how: Mapping[str, Any]
+    ) -> int:
+        """Put each document where its id lies, new ones into the emptiest shard."""
+        _refuse_twins(batches)
+        owners = [self._owners(batch.ids or ()) for batch in batches]
+        dropped = self._owners(drop)
+        changes: list[tuple[int, Callable[[SparseIndex], int]]] = []
+        for number in range(len(self.shards)):
+            mine = [
+                _rows(batch, np.flatnonzero((owner == number) | ((owner < 0) & (number == emptiest))))
+                for batch, owner in zip(batches, owners, strict=True)
+            ]
+            mine = [batch for batch in mine if len(batch.vectors)]
+            gone = [drop[i] for i in np.flatnonzero(dropped == number)]
+            if mine:
+                changes.append((number, lambda s, mine=mine, gone=gone: s.update(mine, drop=gone, **how)))  # type: ignore[misc]
+            elif gone:
+                changes.append((number, lambda s, gone=gone: s.delete(gone) and 0))  # type: ignore[misc]
+        return self._change(changes)
+
+    def delete(self, ids: Sequence[str]) -> int:
+        """Delete documents; returns their number. A commit in each shard that holds some.
+
+        Raises:
+            InvalidInputError: an id is in no shard, or given twice; nothing has changed then.
+            IndexLockedError, StorageError: as `SparseIndex.delete`; says which shards have changed, if any.
+        """
+        check_many("ids", ids, ordered=False)
+        ids = list(ids)
+        with self._writing():
+            owners = self._owners(ids)
+            if (owners < 0).any():
+                unknown = ids[int(np.argmax(owners < 0))]
+                raise InvalidInputError(f"delete: no document with id {unknown!r}")
+            if len(set(ids)) != len(ids):
+                twice = next(i for i in ids if ids.count(i) > 1)
+                raise InvalidInputError(f"delete: id {twice!r} is given twice")
+            changes: list[tuple[int, Callable[[SparseIndex], int]]] = []
+            for number in np.unique(owners).tolist():
+                gone = [ids[i] for i in np.flatnonzero(owners == number)]
+                changes.append((number, lambda shard, gone=gone: shard.delete(gone)))  # type: ignore[misc]
+            return self._change(changes)
+
+    def compact(self, *, threads: int | None = None, memory: int | None = None) -> int:
+        """Compact every shard; returns the segments left in all of them."""
+        with self._writing():
+            for shard in self.shards:
+                SparseIndex(shard).compact(threads=checked_threads(threads), memory=memory)
+        return self.info().n_segments
+
+    def _owners(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """The number of the shard in which each id is live, -1 where it is in none."""
+        owners = np.full(len(ids), -1, np.int64)
+        for number, shard in enumerate(self.shards):
+            owners[shard.snapshot.find(list(ids)) >= 0] = number
+        return owners
+
+    def _change(self, changes: Sequence[tuple[int, Callable[[SparseIndex], int]]]) -> int:
+        """Change one shard after the other; an error says which are changed already."""
+        total = 0
+        done: list[int] = []
+        for number, change in changes:
+            try:
+                total += change(SparseIndex(self.shards[number]))
+            except SpladeEngineError as error:
+                if done:
+                    names = ", ".join(str(self.shards[n].path) for n in done)
+                    note = f"{error}; changed already: {names}. The same call makes it whole"
+                    error.args = (note,) if len(error.args) < 2 else (error.args[0], note)
+                raise
+            done.append(number)
+        return total
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One change at a time; whatever has changed, the collection's statistics follow."""
+        record = self._reader.record
+        if record is None:
+            self.refresh()
+            try:
+                yield
+            finally:
+                self.refresh()
+            return
+        with _write_lock(self.path):
+            self.refresh()
+            try:
+                yield
+            finally:
+                self.refresh()
+                now = self._reader.record
+                if now is not None and not now.is_of(self.shards):
+                    CollectionRecord.of(self.path, self.shards, now.generation).write(self.path)
+                    self.refresh()
+
+    def stamp(self) -> tuple[Any, ...]:
+        """See `SparseIndex.stamp`: of every shard, and of the list of them."""
+        listed = _stat(self.path / COLLECTION) if self._reader.record is not None else None
+        return (listed, *(SparseIndex(shard).stamp() for shard in self.shards))
+
+    def refresh(self) -> Self:
+        """Move to what is published now in all shards."""
+        self._reader = self._reader.newest()
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process that is handed an index opens it itself."""
+        there = [str(s.path) for s in self.shards] if self._reader.record is None else str(self.path)
+        return _reopened, (there, self._reader._verify)
+
+    def __repr__(self) -> str:
+        return f"ShardedIndex({str(self.path)!r}, {len(self.shards)} shards, {len(self)} documents)"
+
+
+def _reopened(path: str | list[str], verify: Verify) -> ShardedIndex:
+    return ShardedIndex.open(path, verify=verify)
+
+
+def _occupied(folder: Path, shards: Sequence[Path], overwrite: bool) -> CollectionRecord | None:
+    """The collection that is there and may be replaced; None where there is nothing but the shards.
+
+    Raises:
+        IndexExistsError: something is there that may not be replaced.
+    """
+    if is_collection(folder):
+        if not overwrite:
+            raise IndexExistsError(
+                f"{folder}: exists already and holds a collection; choose another, or overwrite it"
+            )
+        return CollectionRecord.read(folder)
+    inside = {shard.resolve() for shard in shards}
+    if not folder.is_dir() or any(
+        path.name != LOCK and path.resolve() not in inside for path in folder.iterdir()
+    ):
+        refuse_occupied(folder, overwrite=False)
+    return None
+
+
+@contextmanager
+def _write_lock(folder: Path) -> Iterator[None]:
+    lock = take_lock(folder / LOCK)
+    if lock is None:
+        holder = lock_holder(folder / LOCK)
+        raise IndexLockedError(
+            f"{folder}: process {holder} is writing this collection; try again when it is done"
+        )
+    with lock:
+        yield
+
+
+def _stat(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+# ---- batches --------------------------------------------------------------------------------------------
+
+
+def _named(batches: Iterable[IndexBatch], reader: IndexReader) -> Iterator[IndexBatch]:
+    """The batches with ids; those without are numbered behind the documents that are there."""
+    first = int(reader.snapshot.bases[-1])
+    for batch in batches:
+        yield batch if batch.ids is not None else batch._replace(ids=decimal_ids(first, len(batch.vectors)))
+        first += len(batch.vectors)
+
+
+def _refusing_known(batches: Iterable[IndexBatch], others: Sequence[IndexReader]) -> Iterator[IndexBatch]:
+    first = 0
+    for batch in batches:
+        ids = list(batch.ids or ())
+        for shard in others:
+            known = shard.snapshot.find(ids) >= 0
+            if known.any():
+                row = int(np.argmax(known))
+                raise InvalidInputError(f"document {first + row}: id {ids[row]!r} is in the index already")
+        first += len(ids)
+        yield batch
+
+
+def _refuse_twins(batches: Sequence[IndexBatch]) -> None:
+    seen: dict[str, int] = {}
+    row = 0
+    for batch in batches:
+        for id in batch.ids or ():
+            if seen.setdefault(id, row) != row:
+                raise InvalidInputError(f"document {row}: id {id!r} is also the id of document {seen[id]}")
+            row += 1
+
+
+def _rows(batch: IndexBatch, rows: NDArray[np.int64]) -> IndexBatch:
+    ids = list(batch.ids or ())
+    if len(ids) != len(batch.vectors):
+        raise InvalidInputError(f"{len(ids)} ids for {len(batch.vectors)} documents")
+    payload = None if batch.payload is None else batch.payload.take(rows)
+    return IndexBatch(batch.vectors[rows], [ids[row] for row in rows], payload)

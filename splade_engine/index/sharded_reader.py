@@ -1,0 +1,100 @@
+"""`ShardedReader`: one generation of several indexes, opened and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.errors import IndexNotFoundError, InvalidInputError
+from splade_engine.index.collection import CollectionRecord, is_collection
+from splade_engine.index.combine import check_pair, check_payloads
+from splade_engine.index.reader import IndexReader
+from splade_engine.index.segment.segment import Verify
+from splade_engine.index.snapshot import Snapshot
+
+
+class ShardedReader(IndexReader):
+    """One generation of several indexes: everything that can be asked of one can be asked of them.
+
+    Attributes:
+        shards: their readers, in order.
+    """
+
+    def __init__(
+        self, path: Path, shards: Sequence[IndexReader], record: CollectionRecord | None, verify: Verify
+    ) -> None:
+        generation = sum(shard.generation for shard in shards) + (record.generation if record else 0)
+        snapshot = Snapshot.of_shards([shard.snapshot for shard in shards], generation)
+        super().__init__(path, snapshot, verify)
+        self.shards = tuple(shards)
+        self.record = record
+
+    @classmethod
+    def open_shards(cls, path: Path, folders: Sequence[Path] | None, verify: Verify) -> ShardedReader:
+        """Open the collection in the folder `path`, or these folders."""
+        return _opened(path, folders, verify, None)
+
+    def newest(self) -> ShardedReader:
+        """The reader of what is published now: itself, where that is still the same."""
+        folders = None if self.record is not None else [shard.path for shard in self.shards]
+        return _opened(self.path, folders, self._verify, self)
+
+    def document_frequencies(self) -> NDArray[np.int64]:
+        """int64[n_terms]: how many live documents of all shards hold each term."""
+        if self.record is not None and self.record.is_of(self.shards):
+            return self.record.document_frequencies
+        return super().document_frequencies()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the same generations itself, and refuses others."""
+        folders = None if self.record is not None else [shard.path for shard in self.shards]
+        return _open_again, (self.path, folders, self._verify, self.snapshot.fingerprint)
+
+
+def _opened(
+    path: Path, folders: Sequence[Path] | None, verify: Verify, previous: ShardedReader | None
+) -> ShardedReader:
+    """Open what is published; shards that are the same as in `previous` are not opened or compared again."""
+    record = CollectionRecord.read(path) if folders is None else None
+    there = record.paths(path) if record is not None else list(folders or ())
+    known = {} if previous is None else {shard.path: shard for shard in previous.shards}
+    readers = [known[f].newest() if f in known else _open_shard(path, f, verify) for f in there]
+    if previous is not None and list(previous.shards) == readers and _same_record(previous.record, record):
+        return previous
+    old = () if previous is None else previous.shards
+    for i, a in enumerate(readers):
+        for b in readers[:i]:
+            if a not in old or b not in old:
+                check_pair(b, a)
+    check_payloads(readers)
+    return ShardedReader(path, readers, record, verify)
+
+
+def _same_record(a: CollectionRecord | None, b: CollectionRecord | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return (a.generation, a.shards) == (b.generation, b.shards)
+
+
+def _open_shard(collection: Path, folder: Path, verify: Verify) -> IndexReader:
+    if is_collection(folder):
+        raise InvalidInputError(f"{folder}: is a collection itself, an index is needed")
+    try:
+        return IndexReader.open(folder, verify)
+    except IndexNotFoundError as error:
+        if collection == folder:
+            raise
+        raise IndexNotFoundError(f"{collection}: a shard is missing: {error}") from None
+
+
+def _open_again(
+    path: Path, folders: Sequence[Path] | None, verify: Verify, fingerprint: str
+) -> ShardedReader:
+    reader = ShardedReader.open_shards(path, folders, verify)
+    if reader.snapshot.fingerprint != fingerprint:
+        raise IndexNotFoundError(f"{path}: the generation that was sent here has been replaced; open it anew")
+    return reader

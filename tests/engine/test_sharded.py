@@ -1,0 +1,101 @@
+"""A search engine over several indexes: hits, weights and explanations of one that holds everything."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from splade_engine.engine import SearchEngine
+from splade_engine.errors import EncoderMismatchError, InvalidInputError
+from splade_engine.index import ShardedIndex
+from tests.fake_encoder import WORDS, FakeEncoder
+
+
+class TableEncoder(FakeEncoder):
+    """Inference-free queries: their weights depend on the collection."""
+
+    @property
+    def query_table(self):
+        return np.ones(self.n_terms, np.float32)
+
+    def encode_queries(self, texts, **options):
+        return super().encode_queries(texts)
+
+
+def records(n=90):
+    draw = random.Random(5)
+    return [
+        {"_id": f"d{i}", "text": " ".join(draw.choices(WORDS[1:], k=12)), "title": f"No {i}", "n": i}
+        for i in range(n)
+    ]
+
+
+QUERIES = ["moon and tide", "bread", "the ship of the sea", "wind wave storm", "warm salt water"]
+
+
+@pytest.fixture
+def one(tmp_path):
+    return SearchEngine.build(tmp_path / "one", records(), TableEncoder())
+
+
+@pytest.fixture
+def shards(tmp_path):
+    made = []
+    for i in range(3):
+        part = records()[i * 30 : i * 30 + 30]
+        made.append(SearchEngine.build(tmp_path / f"s{i}", part, TableEncoder()).path)
+    return made
+
+
+@pytest.fixture
+def many(shards):
+    return SearchEngine.open(shards, TableEncoder())
+
+
+def told(engine, **options):
+    return [
+        [{**hit.to_dict(), "why": hit.explain().to_dict()} for hit in hits]
+        for hits in engine.search_many(QUERIES, 12, exact=True, **options)
+    ]
+
+
+def test_hits_are_those_of_one_index(one, many):
+    assert one.encode_queries(QUERIES) == many.encode_queries(QUERIES)
+    assert told(many) == told(one)
+    assert told(many, where="n >= 20 and n < 70") == told(one, where="n >= 20 and n < 70")
+    assert len(many) == 90
+
+
+def test_weights_are_those_of_all_documents_and_not_of_a_shard(one, many, shards):
+    alone = SearchEngine.open(shards[0], TableEncoder())
+    assert alone.encode_queries(QUERIES) != one.encode_queries(QUERIES)
+    many.delete([f"d{i}" for i in range(25, 80)])
+    one.delete([f"d{i}" for i in range(25, 80)])
+    assert one.encode_queries(QUERIES) == many.encode_queries(QUERIES)
+    assert told(many) == told(one)
+
+
+def test_a_collection_is_changed_like_an_index(shards, tmp_path):
+    ShardedIndex.collect(tmp_path / "c", shards)
+    engine = SearchEngine.open(tmp_path / "c", TableEncoder())
+    engine.add([{"_id": "new", "text": "yeast yeast yeast", "n": 1000}])
+    assert engine.search("yeast", where="n = 1000")[0].id == "new"
+    engine.update([{"_id": "d40", "text": "a storm", "n": 1001}, {"_id": "d2", "text": "star", "n": 1002}])
+    again = SearchEngine.open(tmp_path / "c", TableEncoder())
+    assert again.search("storm", where="n = 1001")[0].id == "d40"
+    assert again.search("star", where="n = 1002")[0].id == "d2"
+    with pytest.raises(InvalidInputError, match="holds a document 'd7' already"):
+        engine.add([{"_id": "d7", "text": "star"}])
+    engine.delete(["d7", "d88"])
+    engine.compact()
+    assert len(SearchEngine.open(tmp_path / "c", TableEncoder())) == 89
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "s0", "s1", "s2"]
+    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["collection.json", "write.lock"]
+
+
+def test_a_shard_of_another_encoder_is_refused(shards, tmp_path):
+    other = SearchEngine.build(tmp_path / "o", ["moon"], TableEncoder(max_length=9)).path
+    with pytest.raises(EncoderMismatchError, match="max_length 64, now 9"):
+        SearchEngine.open([*shards, other], TableEncoder())
