@@ -28,9 +28,7 @@ def merge(
     threads: int,
     memory: int | None,
 ) -> None:
-    """Write the live documents of all parts, one after the other, as an index of their own; see
-    `SparseIndex.merge`.
-    """
+    """Write the live documents of all parts as an index of their own, see `SparseIndex.merge`."""
     check_budget(threads, memory)
     check_together(parts)
     if any(part.path.resolve() == folder.resolve() for part in parts):
@@ -68,8 +66,9 @@ def merge(
 
 
 def check_together(parts: Sequence[IndexReader]) -> None:
-    """Check that documents of these indexes can be ranked together: one vocabulary, one encoder, payload
-    columns of one type, and every id once.
+    """Check that documents of these indexes can be ranked together.
+
+    They have one vocabulary, one encoder, payload columns of one type, and every id once.
 
     Raises:
         InvalidInputError: naming the two indexes and what differs, or the id that both hold.

@@ -150,10 +150,12 @@ class SparseIndex:
         threads: int | None = None,
         memory: int | None = None,
     ) -> SparseIndex:
-        """Write the documents of several indexes, one after the other, as one index in the folder `path`, and
-        open it. Its files are those of an index built of all the documents at once; the parts stay.
+        """Write the documents of several indexes, one after the other, as one index, and open it.
+
+        Its files are those of an index built of all the documents at once; the parts stay.
 
         Args:
+            path: the folder to make.
             parts: folders, or open indexes as they are now. Ids, payload and the record of the encoder come
                 along; deleted documents and the settings that `tune` measured do not.
             config: how documents are stored; None: as in the parts.

@@ -237,8 +237,9 @@ def _check_unique(folder: Path, segments: Sequence[Segment]) -> None:
 
 
 def live_twin(a: Segment, b: Segment) -> str | None:
-    """An id that is live in both segments, or None: found by probing the larger hash column with the smaller
-    one.
+    """An id that is live in both segments, or None.
+
+    Found by probing the larger hash column with the smaller one.
     """
     small, large = (a, b) if len(a) < len(b) else (b, a)
     hashes = small.ids.sorted_hash

@@ -1,6 +1,4 @@
-"""What vectors remember of the encoder that made them: when two records stand for one encoder, and how they
-differ.
-"""
+"""What vectors remember of the encoder that made them: when two records are of one, and how they differ."""
 
 from __future__ import annotations
 

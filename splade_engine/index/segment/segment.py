@@ -204,8 +204,9 @@ def write_segment(
 
 
 def copy_segment(writer: IndexWriter, segment: Segment) -> SegmentRecord:
-    """Write the files of a segment of another index, byte for byte, under names of this one. Its tombstones
-    are left behind.
+    """Write the files of a segment of another index, byte for byte, under names of this one.
+
+    Its tombstones are left behind.
 
     Raises:
         StorageError: if the disk refuses.
