@@ -13,18 +13,21 @@ from splade_engine.cli.numbers import LONGEST, real, whole
 
 
 def run(
-    data: Annotated[Path, typer.Argument(help="BEIR folder with qrels/train.tsv, or JSONL pairs.")],
+    data: Annotated[
+        Path, typer.Argument(help="BEIR folder with qrels/train.tsv, or JSONL pairs or triples.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="JSONL file to write.")],
     retriever: Annotated[
-        str,
+        list[str] | None,
         typer.Option(
-            help="sparse:MODEL (our own index; sparse:default is the bundled model) or dense:MODEL (faiss)."
+            help="bm25, sparse:MODEL (our own index; by default sparse:default, the bundled model) or "
+            "dense:MODEL (faiss); several take turns. given: score the negatives of the rows."
         ),
-    ] = "sparse:default",
+    ] = None,
     teacher: Annotated[
         str,
         typer.Option(
-            help="dense:MODEL, sparse:MODEL or bm25: filters false negatives, its scores are written."
+            help="cross:MODEL, dense:MODEL, sparse:MODEL or bm25: filters false negatives, gives scores."
         ),
     ] = "",
     negatives: Annotated[int, whole(help="Negatives kept per query.")] = 8,
@@ -50,13 +53,15 @@ def run(
     \b
     Examples:
       splade-engine mine beir-folder -o mined.jsonl --teacher dense:all-MiniLM-L6-v2
-      splade-engine mine pairs.jsonl -o mined.jsonl --retriever sparse:run/model
+      splade-engine mine pairs.jsonl -o mined.jsonl --retriever bm25 --retriever sparse:run/model
+      splade-engine mine triples.jsonl -o scored.jsonl --retriever given --teacher cross:MODEL
       splade-engine train -r l0 -d mined.jsonl -o run2
     """
     from splade_engine.training import MiningConfig, mine
 
+    retrievers = tuple(retriever or ["sparse:default"])
     config = MiningConfig(
-        retriever=retriever,
+        retriever=retrievers[0] if len(retrievers) == 1 else retrievers,
         teacher=teacher,
         negatives=negatives,
         depth=depth,

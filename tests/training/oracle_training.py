@@ -118,7 +118,7 @@ def ensemble(teachers, scale):
     out = np.zeros_like(teachers[0])
     for scores in teachers:
         for row, total in zip(scores, out, strict=True):
-            total += (row - row.min()) / (row.max() - row.min() + 1e-6)
+            total += (row - row.min()) / (row.max() - row.min())
     return scale * out / len(teachers)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
+from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, within
 from splade_engine.eval.systems.bench import asked
@@ -96,20 +96,12 @@ class Rerank(System):
 
 
 def _cross_encoder(source: str) -> Scorer:
-    try:
-        from sentence_transformers import CrossEncoder
-    except ImportError:
-        raise MissingExtraError(
-            "a CrossEncoder needs sentence-transformers: pip install 'splade-engine[dense]'"
-        ) from None
-    try:
-        model = CrossEncoder(source)
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise CheckpointError(f"{source}: no CrossEncoder ({reason})") from error
+    from splade_engine.encoder.cross import load_cross
+
+    model = load_cross(source)
 
     def score(query: str, texts: Sequence[str]) -> Sequence[float]:
-        pairs = [(query, text) for text in texts]
-        return [float(value) for value in model.predict(pairs, show_progress_bar=False)]
+        scores: list[float] = model.score([query] * len(texts), texts).tolist()
+        return scores
 
     return score

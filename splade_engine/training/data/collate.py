@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -27,6 +28,8 @@ class Collator:
         query_special_tokens: False for a query table, which looks at the words alone.
         echo: documents and queries are read twice, pooled over the second copy (causal models).
         term_targets: targets of the term loss.
+        near_duplicates: share of tokens in common (Jaccard) from which on a document counts as the positive
+            itself; 1: equal texts only.
         texts: keep the texts in the batch, for teachers that score on the fly.
     """
 
@@ -40,6 +43,7 @@ class Collator:
         echo: bool = False,
         texts: bool = False,
         term_targets: TermTargets | None = None,
+        near_duplicates: float = 1.0,
     ) -> None:
         self.queries, self.documents = queries, documents
         self.group = group
@@ -47,6 +51,7 @@ class Collator:
         self.echo = echo
         self.texts = texts
         self.term_targets = term_targets
+        self.near_duplicates = near_duplicates
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
         """A batch of N queries and M <= N * G documents.
@@ -55,8 +60,8 @@ class Collator:
             `query_ids`, `query_mask` [N, Lq], `document_ids`, `document_mask` [M, L] (right-padded), `*_pool`
             masks of the positions that are pooled; `slots` int64[M], where a document stands in the (N, G)
             grid: query * G + place; `scores` float[N, G], NaN where the data gives none; `same` bool[N, N *
-            G]: another document of the batch that is the query's own positive word for word, which must not
-            count as a negative; `group`.
+            G]: another document of the batch that must not count as a negative, because it is nearly the
+            query's own positive, or the positive of the same query in another row; `group`.
         """
         group = self.group
         texts, slots = [], []
@@ -73,16 +78,20 @@ class Collator:
                 scores[n, : len(kept)] = kept
         own = np.arange(len(examples)) * group
         same = grid[None, :] == grid[own][:, None]
-        same[np.arange(len(examples)), own] = False
         queries = [e.query for e in examples]
+        for n, query in enumerate(queries):
+            same[n, [own[k] for k, other in enumerate(queries) if other == query]] = True
         batch: dict[str, Any] = {
             **_named("query", *self.encoded("query", queries)),
             **_named("document", *self.encoded("document", texts)),
             "slots": torch.tensor(slots, dtype=torch.int64),
             "scores": torch.from_numpy(scores),
-            "same": torch.from_numpy(same),
             "group": group,
         }
+        if self.near_duplicates < 1:
+            same[:, slots] |= near_duplicates(batch["document_ids"].numpy(), slots, own, self.near_duplicates)
+        same[np.arange(len(examples)), own] = False
+        batch["same"] = torch.from_numpy(same)
         if self.term_targets is not None:
             lengths = batch["document_mask"].sum(1).tolist()
             ids = batch["document_ids"].numpy().astype(np.int32)
@@ -104,6 +113,32 @@ class Collator:
 
 def _named(side: str, ids: Tensor, mask: Tensor, pool: Tensor) -> dict[str, Tensor]:
     return {f"{side}_ids": ids, f"{side}_mask": mask, f"{side}_pool": pool}
+
+
+def near_duplicates(
+    ids: NDArray[np.int64], slots: Sequence[int], own: NDArray[np.int64], least: float
+) -> NDArray[np.bool_]:
+    """Which of M documents share at least `least` of their tokens with each query's positive (Jaccard).
+
+    Args:
+        ids: int64[M, L], padded with 0, which counts for nobody.
+        slots: M places in the (N, G) grid.
+        own: int64[N] places of the positives.
+        least: share of the tokens that either has.
+
+    Returns:
+        bool[N, M].
+    """
+    sets = [np.unique(row[row > 0]) for row in ids]
+    starts = np.cumsum([0, *map(len, sets)])
+    terms = np.unique(np.concatenate(sets), return_inverse=True)[1]
+    shape = (len(sets), int(terms.max(initial=0)) + 1)
+    table = sp.csr_array((np.ones(len(terms), np.float32), terms, starts), shape=shape)
+    positives = table[np.searchsorted(np.asarray(slots), own)]
+    common = (positives @ table.T).toarray()
+    sizes = np.diff(starts)
+    either = np.diff(positives.indptr)[:, None] + sizes[None, :] - common
+    return np.asarray(common >= least * np.maximum(either, 1))
 
 
 def pad(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:

@@ -7,15 +7,19 @@ from typing import Literal
 
 from splade_engine.errors import InvalidInputError
 
+GIVEN = "given"  # the retriever that searches nothing
+
 
 @dataclass(frozen=True)
 class MiningConfig:
     """How negatives are found."""
 
-    # `sparse:MODEL` (folder or hub id; `sparse:default` is the bundled one) or `dense:MODEL`.
-    retriever: str = "sparse:default"
-    # `dense:MODEL`, `sparse:MODEL` or `bm25`, whose scores filter false negatives and are written out; empty:
-    # no filter, no scores.
+    # `bm25`, `sparse:MODEL` (folder or hub id; `sparse:default` is the bundled one) or `dense:MODEL`; several
+    # take turns: the best hit of each, then the second best of each (SPLADE++'s ensemble, arXiv 2205.04733).
+    # `given` alone searches nothing and takes the negatives that the rows have, to have a teacher score them.
+    retriever: str | tuple[str, ...] = "sparse:default"
+    # `cross:MODEL`, `dense:MODEL`, `sparse:MODEL` or `bm25`, whose scores filter false negatives and are
+    # written out; empty: no filter, no scores.
     teacher: str = ""
     # Kept per query.
     negatives: int = 8
@@ -38,9 +42,19 @@ class MiningConfig:
     max_length: int = 256
 
     def __post_init__(self) -> None:
-        kind, _, model = self.retriever.partition(":")
-        if kind not in ("sparse", "dense") or not model:
-            raise InvalidInputError(f"retriever {self.retriever!r}: expected sparse:MODEL or dense:MODEL")
+        for retriever in self.retrievers or ("",):
+            kind, _, model = retriever.partition(":")
+            if retriever not in ("bm25", GIVEN) and not (kind in ("sparse", "dense") and model):
+                raise InvalidInputError(
+                    f"retriever {retriever!r}: expected bm25, sparse:MODEL, dense:MODEL or {GIVEN}"
+                )
+        if len(set(self.retrievers)) < len(self.retrievers):
+            raise InvalidInputError(f"retriever {', '.join(self.retrievers)}: one of them is there twice")
+        if GIVEN in self.retrievers and (len(self.retrievers) > 1 or not self.teacher):
+            raise InvalidInputError(
+                f"retriever {GIVEN}: takes the negatives as they are, so it goes with a teacher that scores "
+                "them and with no other retriever"
+            )
         if self.negatives < 1 or self.depth < 1 or self.skip < 0:
             raise InvalidInputError("mining: negatives and depth must be at least 1, skip at least 0")
         if not 0 <= self.relative_margin <= 1 or not self.absolute_margin >= 0:
@@ -49,3 +63,8 @@ class MiningConfig:
             )
         if self.sampling not in ("top", "random"):
             raise InvalidInputError(f"sampling {self.sampling!r} is not one of top, random")
+
+    @property
+    def retrievers(self) -> tuple[str, ...]:
+        """All retrievers."""
+        return (self.retriever,) if isinstance(self.retriever, str) else tuple(self.retriever)

@@ -1,9 +1,9 @@
 """Mining hard negatives: documents that a retriever ranks high for a query and that are not its answer.
 
-The corpus is indexed once (our own index for a sparse retriever, faiss for a dense one), every query is
-searched, its own positives and probable false negatives are left out, and the rest is written as one JSON
-object a line. An interrupted run continues where it stopped: the index is kept beside the output, and
-complete lines are not done again.
+The corpus is indexed once (our own index for a sparse retriever and BM25, faiss for a dense one), every
+query is searched, its own positives and probable false negatives are left out, and the rest is written as
+one JSON object a line. An interrupted run continues where it stopped: the index is kept beside the output,
+and complete lines are not done again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, read_json, take_lock, write_json
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.training.digests import changed, digests_of_models
-from splade_engine.training.mining.config import MiningConfig
+from splade_engine.training.mining.config import GIVEN, MiningConfig
 from splade_engine.training.mining.retrievers import PairScorer, open_retriever, open_teacher
 from splade_engine.training.mining.task import Judged, MiningTask
 
@@ -43,7 +43,7 @@ def mine(
     """Mine negatives for every query of `data` into `output`; returns how many queries got some.
 
     Args:
-        data: BEIR folder or JSONL pairs.
+        data: BEIR folder, or JSONL pairs or triples.
         output: JSONL; one row a query and positive: `query_id`, `positive_id`, `negative_ids`, with texts
             `query`, `positive`, `negatives`, and with a teacher `scores` (positive first).
         config: see `MiningConfig`.
@@ -118,8 +118,9 @@ def mined_rows(
         kept = list(range(len(candidates)))
         if score is not None and scores is not None:
             best = float(score(query.query, [task.text(positive)])[0])
-            limit = false_negative_limit(best, config)
-            kept = [i for i in kept if scores[i] <= limit]
+            if GIVEN not in config.retrievers:  # somebody has said that those are negatives
+                limit = false_negative_limit(best, config)
+                kept = [i for i in kept if scores[i] <= limit]
         if config.sampling == "random":
             kept = sorted(rng.permutation(len(kept))[: config.negatives].tolist()) if kept else []
         kept = kept[: config.negatives]
@@ -147,9 +148,12 @@ def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask)
 
     While mining, a line is {"n": number, "rows": [...]}; `_finish` turns it into the rows themselves.
     """
-    models = [name.partition(":")[2] for name in (config.retriever, config.teacher)]
+    models = [name.partition(":")[2] for name in (*config.retrievers, config.teacher)]
     inputs = task.digests | digests_of_models(models)
-    plan = {**asdict(config), "queries": len(task.queries), "documents": len(task.ids), "inputs": inputs}
+    settings = asdict(config) | {
+        "retriever": config.retriever if isinstance(config.retriever, str) else list(config.retriever)
+    }
+    plan = {**settings, "queries": len(task.queries), "documents": len(task.ids), "inputs": inputs}
     path = work / PLAN
     if not path.is_file():
         if output.exists():

@@ -18,6 +18,8 @@ class Judged:
     query_id: str
     query: str
     positive_ids: tuple[str, ...]
+    # Of the negatives that its rows have.
+    negative_ids: tuple[str, ...] = ()
 
 
 class MiningTask:
@@ -61,6 +63,7 @@ class MiningTask:
     def _from_pairs(self, source: JsonlSource) -> None:
         numbers: dict[str, int] = {}
         positives: dict[str, dict[str, None]] = {}
+        negatives: dict[str, dict[str, None]] = {}
         for i in range(len(source)):
             row = source.row(i)
             for text in (*row.positives, *row.negatives):
@@ -68,11 +71,14 @@ class MiningTask:
             if row.positives:
                 found = positives.setdefault(row.query, {})
                 found.update(dict.fromkeys(str(numbers[text]) for text in row.positives))
+                given = negatives.setdefault(row.query, {})
+                given.update(dict.fromkeys(str(numbers[text]) for text in row.negatives))
         if not positives:
             raise DatasetError(f"{source.lines.path}: no row has a relevant document, all are labelled 0")
         texts = list(numbers)
         self.queries = [
-            Judged(str(i), query, tuple(found)) for i, (query, found) in enumerate(positives.items())
+            Judged(str(i), query, tuple(found), tuple(negatives[query]))
+            for i, (query, found) in enumerate(positives.items())
         ]
         self.ids = [str(i) for i in range(len(texts))]
         self._text = texts.__getitem__

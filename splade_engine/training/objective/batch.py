@@ -12,7 +12,8 @@ from torch import Tensor
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.objective import distillation, losses
-from splade_engine.training.objective.vectors import Teacher, Teaching, Vectors
+from splade_engine.training.objective.parts import PARTS
+from splade_engine.training.objective.vectors import PairTeacher, Teacher, Teaching, Vectors
 
 if TYPE_CHECKING:
     from splade_engine.training.objective.parts import LossConfig
@@ -76,27 +77,57 @@ class Batch:
         self.row = torch.arange(self.n, device=self.scores.device)
         # float[N, G]: every query against its own documents, the positive first
         self.own = self.scores.view(self.n, self.n, self.group)[self.row, self.row]
+        # whether a loss part compares a query with the documents of the other queries, by the teachers
+        self.whole = any("batch_scores" in part.needs(config) for part in PARTS if part.weight(config))
         # bool[N, N * G]: documents that are there and are not the query's positive under another number
         self.candidates = vectors.valid.flatten()[None, :] & ~vectors.same
 
     @cached_property
     def teaching(self) -> Teaching:
         """What the teachers say about this batch."""
-        tables = []
-        for teacher in self.helpers.teachers:
-            scores = teacher(self.inputs["query_texts"], self.inputs["document_texts"])
-            scores = scores.to(self.vectors.documents.device)
-            grid = scores.new_zeros((self.n, self.n * self.group)).float()
-            grid[:, self.inputs["slots"]] = scores.float()
-            tables.append(grid)
-        vectors = self.vectors
-        teaching = teacher_scores(tables, self.inputs["scores"], self.config, vectors.valid, vectors.same)
+        teaching = self._taught()
         if self.helpers.average is None:
             return teaching
         with torch.no_grad():
             slow = self.helpers.average(self.inputs)
             average = losses.batch_scores(slow.queries, slow.documents)
         return Teaching(own=teaching.own, batch=teaching.batch, average=average)
+
+    def _taught(self) -> Teaching:
+        vectors, config = self.vectors, self.config
+        if not self.helpers.teachers:
+            return Teaching(own=data_scores(self.inputs["scores"], config))
+        if not self.whole:
+            own = [self._own_table(teacher) for teacher in self.helpers.teachers]
+            return Teaching(own=combined(own, config, vectors.valid))
+        tables = [self._table(teacher) for teacher in self.helpers.teachers]
+        return Teaching(
+            own=combined([self._own(table) for table in tables], config, vectors.valid),
+            batch=combined(tables, config, self.candidates),
+        )
+
+    def _own(self, table: Tensor) -> Tensor:
+        """float[N, G] of float[N, N * G]."""
+        return table.view(self.n, self.n, self.group)[self.row, self.row]
+
+    def _table(self, teacher: Teacher) -> Tensor:
+        """float32[N, N * G]: one teacher's scores of every query with every document of the batch."""
+        scores = teacher(self.inputs["query_texts"], self.inputs["document_texts"])
+        scores = scores.to(self.vectors.documents.device).float()
+        grid = scores.new_zeros((self.n, self.n * self.group))
+        grid[:, self.inputs["slots"]] = scores
+        return grid
+
+    def _own_table(self, teacher: Teacher) -> Tensor:
+        """float32[N, G]: one teacher's scores of each query's own documents."""
+        if not isinstance(teacher, PairTeacher):
+            return self._own(self._table(teacher))
+        slots = self.inputs["slots"]
+        queries = [self.inputs["query_texts"][slot // self.group] for slot in slots.tolist()]
+        scores = teacher.pairs(queries, self.inputs["document_texts"])
+        grid = torch.zeros(self.n * self.group, device=self.vectors.documents.device)
+        grid[slots] = scores.to(grid.device).float()
+        return grid.view(self.n, self.group)
 
     def own_teaching(self, what: str) -> tuple[Tensor, Tensor]:
         """float[N, G] teacher scores of the own documents, and bool[N]: which queries have one for each.
@@ -114,39 +145,34 @@ class Batch:
         return torch.where(known, own, own.new_zeros(())), complete
 
 
-def teacher_scores(
-    on_the_fly: Sequence[Tensor], own: Tensor, config: TeacherFields, valid: Tensor, same: Tensor
-) -> Teaching:
-    """Teachers' scores as one `Teaching`, normalised as asked.
+def combined(tables: Sequence[Tensor], config: TeacherFields, mask: Tensor) -> Tensor:
+    """Several teachers' scores of the same candidates as one table, normalised over these candidates.
 
     Args:
-        on_the_fly: float[N, N * G] of each teacher; empty: the data's scores are taken.
-        own: float[N, G] scores of the data, NaN where unknown.
-        config: scale and weights of the ensemble.
-        valid: bool[N, G].
-        same: bool[N, N * G], see `Vectors`.
+        tables: K tables float[N, M].
+        config: scale, factor and weights of the ensemble.
+        mask: bool[N, M], True for the candidates that count.
+
+    Returns:
+        float[N, M]. With `teacher_scale` a teacher's scores of a query's candidates span it exactly.
 
     Raises:
         InvalidInputError: for several teachers without a common scale.
     """
-    n, group = valid.shape
-    if on_the_fly:
-        mask = valid.flatten()[None, :] & ~same
-        batch = on_the_fly[0]
-        if config.teacher_scale:
-            weights = config.teacher_weights or None
-            batch = distillation.ensemble(on_the_fly, scale=config.teacher_scale, weights=weights, mask=mask)
-        elif len(on_the_fly) > 1:
-            raise InvalidInputError(
-                "loss.teacher_scale: several teachers are only comparable after normalisation"
-            )
-        row = torch.arange(n, device=batch.device)
-        return Teaching(own=batch.view(n, n, group)[row, row], batch=batch)
-    if not torch.isfinite(own).any():  # e.g. a batch of freshly mined negatives: nothing to distil
-        return Teaching(own=own)
     if config.teacher_scale:
-        known = torch.isfinite(own)
-        filled = torch.where(known, own, own.new_zeros(()))
-        scaled = config.teacher_scale * distillation.min_max(filled, known)
-        own = torch.where(known, scaled, own.new_full((), torch.nan))
-    return Teaching(own=own)
+        weights = config.teacher_weights or None
+        return distillation.ensemble(tables, scale=config.teacher_scale, weights=weights, mask=mask)
+    if len(tables) > 1:
+        raise InvalidInputError(
+            "loss.teacher_scale: several teachers are only comparable after normalisation"
+        )
+    return tables[0] * config.teacher_factor
+
+
+def data_scores(own: Tensor, config: TeacherFields) -> Tensor:
+    """float[N, G] scores that the data gives, NaN where it gives none, on the scale that is asked for."""
+    known = torch.isfinite(own)
+    if not known.any():  # e.g. a batch of freshly mined negatives: nothing to distil
+        return own
+    filled = torch.where(known, own, own.new_zeros(()))
+    return torch.where(known, combined([filled], config, known), own.new_full((), torch.nan))

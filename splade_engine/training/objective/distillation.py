@@ -10,22 +10,23 @@ from torch import Tensor, nn
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.objective.losses import kl_divergence
 
-EPSILON = 1e-6  # as in the code of arXiv 2411.04403
-
 
 def min_max(scores: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Per query `(s - min s) / (max s - min s + 1e-6)`, in [0, 1] (arXiv 2411.04403).
+    """Per query `(s - min s) / (max s - min s)`: the worst candidate gets 0, the best 1 (arXiv 2411.04403).
+
+    Its code adds 1e-6 to the divisor; here candidates that are all equal get 0 instead, so that scores that
+    lie close together span the whole range too.
 
     Args:
         scores: float[N, M], one teacher's scores of each query's candidates.
         mask: bool[N, M], True for the candidates that count; the others get 0. None: all.
     """
     if mask is None:
-        low, high = scores.amin(-1, keepdim=True), scores.amax(-1, keepdim=True)
-        return (scores - low) / (high - low + EPSILON)
+        mask = torch.ones_like(scores, dtype=torch.bool)
     low = scores.masked_fill(~mask, torch.inf).amin(-1, keepdim=True)
     high = scores.masked_fill(~mask, -torch.inf).amax(-1, keepdim=True)
-    return ((scores - low) / (high - low + EPSILON)).masked_fill(~mask, 0.0)
+    span = (high - low).masked_fill(~(high > low), torch.inf)
+    return ((scores - low) / span).masked_fill(~mask, 0.0)
 
 
 def ensemble(
@@ -42,7 +43,8 @@ def ensemble(
 
     Args:
         teachers: K tables float[N, M] over the same candidates.
-        scale: the range of the result: 30 in fine-tuning, 10 in the paper's pre-training.
+        scale: the range of the result where the teachers agree on the best and the worst candidate: 30 in
+            fine-tuning, 10 in the paper's pre-training. Where they do not, the mean spans less.
         weights: K numbers at or above zero, normalised to sum 1; None: equal, as published.
         mask: bool[N, M], True for the candidates that count.
     """

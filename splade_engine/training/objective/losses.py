@@ -126,6 +126,55 @@ def kl_divergence(
     return loss * temperature**2 if rescale else loss
 
 
+def sparsemax(x: Tensor) -> Tensor:
+    """Euclidean projection of each row onto the probability simplex (arXiv 1602.02068).
+
+    z sorted downwards, k = max{k : 1 + k z_k > sum_{j<=k} z_j}, tau = (sum_{j<=k} z_j - 1) / k,
+    out = max(z - tau, 0). Unlike softmax it is exactly zero outside its support. float[..., M] -> float[...,
+    M], rows sum to 1.
+    """
+    return F.relu(x - sparsemax_threshold(x))
+
+
+def sparsemax_threshold(x: Tensor) -> Tensor:
+    """tau of `sparsemax`, float[..., 1]."""
+    z, _ = x.sort(dim=-1, descending=True)
+    rank = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)
+    cumulated = z.cumsum(-1)
+    k = (1 + rank * z > cumulated).sum(-1, keepdim=True)
+    return (cumulated.gather(-1, k - 1) - 1) / k
+
+
+def sparsemax_loss(
+    scores: Tensor, teacher: Tensor, *, temperature: float = 1.0, mask: Tensor | None = None
+) -> Tensor:
+    """`-q . z + sum_{j in S(z)} (z_j^2 - tau^2) / 2 + q . q / 2`, mean over queries.
+
+    arXiv 1602.02068, eq. 15, with z = scores / temperature and q = sparsemax(teacher / temperature); S(z) and
+    tau are those of sparsemax(z). Zero where sparsemax(z) = q, never below; its gradient is sparsemax(z) - q,
+    so it is bounded, and candidates that both place far below the best one take no part.
+
+    Args:
+        scores: float[N, M] of the student.
+        teacher: float[N, M], same candidates.
+        temperature: divides both; sparsemax gives nothing to what lies more than 1 below the best.
+        mask: bool[N, M], True for the candidates that take part; None: all.
+    """
+    student, target = scores / temperature, teacher / temperature
+    # only differences count; from the best one down, so that large scores do not cost precision
+    lowest = -1e4
+    if mask is not None:
+        student, target = student.masked_fill(~mask, -torch.inf), target.masked_fill(~mask, -torch.inf)
+    student = (student - student.amax(-1, keepdim=True).detach()).clamp(min=lowest)
+    target = (target - target.amax(-1, keepdim=True)).clamp(min=lowest)
+    q = sparsemax(target)
+    tau = sparsemax_threshold(student)
+    inside = student > tau
+    conjugate = ((student.square() - tau.square()) * inside).sum(-1) / 2
+    loss: Tensor = conjugate - (q * student).sum(-1) + q.square().sum(-1) / 2
+    return loss.mean()
+
+
 def term_loss(
     logits: Tensor, targets: Tensor, idf: Tensor, *, surplus: float = 0.3, knee: float = 1.5
 ) -> Tensor:

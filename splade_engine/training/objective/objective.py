@@ -11,6 +11,7 @@ from torch import Tensor
 from splade_engine.training.objective.batch import Batch, Helpers
 from splade_engine.training.objective.parts import PARTS, LossConfig
 from splade_engine.training.objective.penalties import PENALTIES, REGULARIZERS, RegularizerConfig
+from splade_engine.training.objective.penalties.target import TermTarget
 from splade_engine.training.objective.schedules import ramp
 from splade_engine.training.objective.vectors import Vectors
 
@@ -31,12 +32,19 @@ class Objective:
         self.penalties = {
             kind.name: kind() for kind in PENALTIES if kind.name in (regularizer.document, regularizer.query)
         }
+        self.targets = {
+            each: TermTarget(each.name, terms, each.weight(regularizer), ramp_steps)
+            for each in self.regularizers
+            if (terms := each.target(regularizer))
+        }
 
     def lambdas(self, step: int) -> dict[str, float]:
-        """The weight of each regulariser at optimiser step `step` (from 1), by name."""
+        """The weight of each regulariser at optimiser step `step` (from 1), by name; with a target, now."""
         share = ramp(step, self.ramp_steps, self.regularizer.ramp)
         return {
-            each.name: each.weight(self.regularizer) * (share if each.ramped else 1.0)
+            each.name: self.targets[each].weight
+            if each in self.targets
+            else each.weight(self.regularizer) * (share if each.ramped else 1.0)
             for each in self.regularizers
         }
 
@@ -77,7 +85,9 @@ class Objective:
         return total, named
 
     def observe(self, vectors: Vectors) -> None:
-        """Let the document penalty take note of a micro-batch that was trained on."""
+        """Let targets and the document penalty take note of a micro-batch that was trained on."""
+        for each, target in self.targets.items():
+            target.observe(each.terms(vectors))
         if self.regularizer.document in self.penalties:
             self.penalties[self.regularizer.document].observe(vectors)
 
@@ -85,15 +95,21 @@ class Objective:
         """Once per optimiser step (from 1)."""
         for penalty in self.penalties.values():
             penalty.after_step(step, self.regularizer)
+        for target in self.targets.values():
+            target.after_step(step)
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs."""
         out: dict[str, Tensor] = {}
         for penalty in self.penalties.values():
             out |= penalty.state()
+        for target in self.targets.values():
+            out |= target.state()
         return out
 
     def load_state(self, state: Mapping[str, Tensor], device: str) -> None:
         """Restore `state()` among whatever else a checkpoint holds."""
         for penalty in self.penalties.values():
             penalty.load_state(state, device)
+        for target in self.targets.values():
+            target.load_state(state)

@@ -21,6 +21,7 @@ def flops(
     *,
     reduction: Reduction,
     threshold: int | None = None,
+    tail: bool = False,
     term_factors: Tensor | None = None,
 ) -> Tensor:
     """FLOPS: `sum_j (mean_i |w_ij|)^2` (Paria et al., arXiv 2004.05665; SPLADE, arXiv 2107.05720).
@@ -35,11 +36,15 @@ def flops(
             2504.14839).
         threshold: the l0 mask: texts with at most this many active terms are left alone, the mean still
             divides by all texts (arXiv 2504.14839). None: no mask.
-        term_factors: float[V], multiplies each term's mean: an idf table (the `idf_in_flops` reading of
-            arXiv 2411.04403v1) or `df_factors` (DF-FLOPS). None: 1.
+        tail: of a text over the threshold, charge only what comes after its `threshold` heaviest terms, and
+            not the whole text: what is to stay is not shrunk.
+        term_factors: float[V], multiplies each term's mean: `idf_factors` or `df_factors` (DF-FLOPS). None:
+            1.
     """
     weights = weights.abs()
-    if threshold is not None:
+    if threshold is not None and tail:
+        weights = tail_of(weights, threshold)
+    elif threshold is not None:
         weights = weights * over_threshold(weights, threshold).unsqueeze(-1)
     means = _means(weights, reduction)
     if term_factors is not None:
@@ -52,6 +57,16 @@ def over_threshold(weights: Tensor, threshold: int) -> Tensor:
     return ((weights != 0).sum(-1) > threshold).to(weights.dtype)
 
 
+def tail_of(weights: Tensor, k: int) -> Tensor:
+    """float[..., V] without the k heaviest terms of each text, nor what weighs as much as the lightest of
+    these; the gradient reaches the rest alone.
+    """
+    if k >= weights.shape[-1]:
+        return torch.zeros_like(weights)
+    lightest = weights.detach().topk(k, dim=-1).values[..., -1:]
+    return weights * (weights.detach() < lightest)
+
+
 def l1(weights: Tensor) -> Tensor:
     """`mean_i sum_j |w_ij|`: the query regulariser of Efficient SPLADE (arXiv 2207.03834)."""
     return weights.abs().sum(-1).mean()
@@ -60,6 +75,24 @@ def l1(weights: Tensor) -> Tensor:
 def l0(weights: Tensor) -> Tensor:
     """`mean_i ||w_i||_0`: active terms a text. No gradient: for monitoring."""
     return (weights.detach() != 0).sum(-1).to(torch.get_default_dtype()).mean()
+
+
+def idf_factors(idf: Tensor, typical: float = 5.0, least: float = 1.0) -> Tensor:
+    """The term factors of an IDF-aware penalty: `typical / max(idf, least)`, float[V].
+
+    A query scores `sum_t idf_t d_t`, so a ranking loss pulls on d_t with idf_t. The gradient of plain FLOPS
+    on d_t does not know idf, so that at rest d_t is proportional to idf_t u_t (u: what the term is worth to
+    the ranking), and rare terms outlast common ones a little. Means *multiplied* by idf, as the first
+    abstract of arXiv 2411.04403 reads, are charged idf_t^2: at rest idf_t d_t is proportional to u_t, which
+    is what no idf at all would give, and a term of idf 5 is charged 25 times one of idf 1. Divided by idf,
+    d_t is proportional to idf_t^3 u_t: what is cheap to score and finds little goes first.
+
+    Args:
+        idf: float[V], a query table.
+        typical: the idf at which the charge is that of plain FLOPS; 5 is a term in 1 of 150 documents.
+        least: lower ones count as this, so that the factor is bounded.
+    """
+    return typical / idf.clamp(min=least)
 
 
 def df_factors(df_share: Tensor, half: float = 0.1, steepness: float = 10.0) -> Tensor:

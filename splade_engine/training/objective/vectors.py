@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-Teacher = Callable[[Sequence[str], Sequence[str]], Tensor]
-"""Scores float32[n, m] of n queries with m documents, given as texts."""
+
+class Teacher(Protocol):
+    """Scores texts."""
+
+    def __call__(self, queries: Sequence[str], documents: Sequence[str], /) -> Tensor:
+        """float32[n, m] of n queries with m documents."""
+        ...
+
+
+@runtime_checkable
+class PairTeacher(Protocol):
+    """A teacher that reads query and document together, and so pays for every pair (a cross-encoder)."""
+
+    def pairs(self, queries: Sequence[str], documents: Sequence[str]) -> Tensor:
+        """float32[m] of m queries, each with the document in its place."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.training.fields import check_fields, field_comments
 from splade_engine.training.objective.parts import LossConfig
 from splade_engine.training.objective.penalties import RegularizerConfig
+from splade_engine.training.recipe.combinations import check_together
 from splade_engine.training.recipe.sections import (
     DataConfig,
     ModelConfig,
@@ -45,12 +46,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for section in _SECTIONS:
             check_fields(getattr(self, section), f"recipe {self.name}: {section}.")
-        loss = self.loss
-        if loss.teacher_weights and len(loss.teacher_weights) != len(loss.teachers):
-            raise InvalidInputError(
-                f"recipe {self.name}: {len(loss.teachers)} loss.teachers and {len(loss.teacher_weights)} "
-                "loss.teacher_weights"
-            )
+        check_together(self)
 
     def override(self, values: Mapping[str, Any]) -> Recipe:
         """A copy with fields replaced, e.g. {"train.lr": 1e-5, "name": "mine"}.

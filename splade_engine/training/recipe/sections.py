@@ -40,8 +40,9 @@ class ModelConfig:
     learn_idf: bool = False
     # How the terms of a text's tokens become one vector.
     pooling: Literal["max", "sum"] = "max"
-    # What turns a pooled logit into a term weight.
-    activation: Literal["log1p_relu", "log1p_log1p_relu", "relu"] = "log1p_relu"
+    # What turns a pooled logit into a term weight. `relu_gelu` is relu with gelu's gradient, so that terms
+    # below zero can come to life (arXiv 2403.12459).
+    activation: Literal["log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu"] = "log1p_relu"
     # Whether special tokens such as [CLS] may have a weight.
     special_tokens: Literal["zero", "keep"] = "zero"
     # Terms kept per document; 0 keeps all.
@@ -118,6 +119,9 @@ class DataConfig:
     negatives: int = bounded(0, low=0)
     # In-batch negatives come from the same source: harder, and no cross-domain shortcut.
     one_source_per_batch: bool = True
+    # A document of the batch that shares at least this much of its tokens with a query's positive (Jaccard)
+    # is no negative of the query; 1: only if its text is the same.
+    near_duplicates: float = bounded(0.9, low=0.5, high=1)
     # Queries kept out of training for the quick nDCG@10; 0 for none.
     held_out: int = bounded(200, low=0)
     # Cluster the coming examples by their current embeddings every so many steps, so that batches hold

@@ -89,9 +89,10 @@ class Monitor:
             now = f"{lambdas.get('document', 0.0):.3g}"
             raise TrainingError(
                 f"step {step}: the encoder has collapsed, {mean:.1f} terms a document over the last "
-                f"{COLLAPSE_WINDOW} batches (limit {self.collapse_below:g}); lower "
-                f"regularizer.document_lambda (now at {now}; a tenth is a good next try), lengthen "
-                "regularizer.ramp_steps, or set regularizer.document_threshold"
+                f"{COLLAPSE_WINDOW} batches (limit {self.collapse_below:g}); set regularizer.document_terms "
+                f"to the number that you want, lower regularizer.document_lambda (now at {now}; a tenth is a "
+                "good next try), lengthen regularizer.ramp_steps, or set regularizer.document_threshold; "
+                "with a teacher look at loss.teacher_scale too"
             )
 
     def state(self) -> dict[str, Tensor]:

@@ -36,6 +36,7 @@ from splade_engine.training.run.health import check_weights, told
 from splade_engine.training.run.inputs import check_inputs, run_inputs, run_steps
 from splade_engine.training.run.monitor import RunLog
 from splade_engine.training.run.probe import Probe, folder_probe, held_out_probe
+from splade_engine.training.run.scales import check_scales
 from splade_engine.training.run.trainer import SparseTrainer
 from splade_engine.training.run.watch import Watch, announce
 from splade_engine.training.student.build import Start, build_student
@@ -110,6 +111,8 @@ def train(
             trainer, start, RunLog(folder / LOG), _probe(recipe, data, folder / CACHE), folder, progress
         )
         trainer.add_callback(watch)
+        if not resume:
+            check_scales(trainer)
         _run_steps(trainer, watch, folder, resume)
         if watch.measured_at != trainer.state.global_step:
             watch.measure()
@@ -139,7 +142,7 @@ def _trainer(
 
         announce("fitting a dense head to the teacher", progress)
         attach_dense_head(recipe, start, data.sources, teachers, bank, folder / CACHE)
-    collator = start.collator(group, texts=bool(teachers))
+    collator = start.collator(group, texts=bool(teachers), near_duplicates=recipe.data.near_duplicates)
     if recipe.loss.term:
         from splade_engine.training.teachers.term_targets import term_targets
 
@@ -263,6 +266,11 @@ def _checked_group(recipe: Recipe, data: TrainingSet) -> int:
         raise InvalidInputError(
             f"recipe {recipe.name}: {' and '.join(needing['teacher_scores'])} need teacher scores: none of "
             f"the first {len(looked)} rows has scores, and loss.teachers is empty"
+        )
+    if "batch_scores" in needing and not recipe.loss.teachers:
+        raise InvalidInputError(
+            f"recipe {recipe.name}: {' and '.join(needing['batch_scores'])} with loss.kl_candidates = all "
+            "need loss.teachers, which score the whole batch; the data has scores of a query's own documents"
         )
     return 1 + (recipe.data.negatives if has_negatives or recipe.data.refresh_steps else 0)
 

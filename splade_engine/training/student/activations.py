@@ -15,6 +15,14 @@ from splade_engine.errors import InvalidInputError
 ACTIVATIONS = ("log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu")
 
 
+GELU_FLOOR = -3.0  # below it gelu's gradient is under .012
+
+
+def floor_of(name: str) -> float:
+    """The smallest logit at which the activation has a gradient worth keeping."""
+    return GELU_FLOOR if name == "relu_gelu" else 0.0
+
+
 def activate(x: Tensor, name: str) -> Tensor:
     """Apply one of `ACTIVATIONS` elementwise; the shape stays.
 
@@ -48,19 +56,3 @@ def keep_top_k(weights: Tensor, k: int) -> Tensor:
         return weights
     values, places = weights.topk(k, dim=-1)
     return torch.zeros_like(weights).scatter(-1, places, values)
-
-
-def sparsemax(x: Tensor) -> Tensor:
-    """Euclidean projection of each row onto the probability simplex (arXiv 1602.02068).
-
-    z sorted downwards, k = max{k : 1 + k z_k > sum_{j<=k} z_j}, tau = (sum_{j<=k} z_j - 1) / k,
-    out = max(z - tau, 0). Unlike softmax it is exactly zero outside its support, so it can stand where a
-    k-sparse layer stands (a distribution over latents); as a SPLADE activation it would fix the row's mass at
-    1. float[..., V] -> float[..., V], rows sum to 1.
-    """
-    z, _ = x.sort(dim=-1, descending=True)
-    rank = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)
-    cumulated = z.cumsum(-1)
-    k = (1 + rank * z > cumulated).sum(-1, keepdim=True)
-    tau = (cumulated.gather(-1, k - 1) - 1) / k
-    return F.relu(x - tau)

@@ -44,7 +44,7 @@ class Start:
     # The tokenizer of queries.
     queries: TextTokenizer
 
-    def collator(self, group: int, *, texts: bool = False) -> Collator:
+    def collator(self, group: int, *, texts: bool = False, near_duplicates: float = 1.0) -> Collator:
         """The collator that fits the student."""
         return Collator(
             self.queries,
@@ -53,6 +53,7 @@ class Start:
             query_special_tokens=not self.student.inference_free,
             echo=self.student.settings.kind == "echo",
             texts=texts,
+            near_duplicates=near_duplicates,
         )
 
 

@@ -28,7 +28,12 @@ SUM_CHUNK = 1024  # terms at a time for sum pooling, whose chunk holds the logit
 
 
 def max_pool(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None = None
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor,
+    wanted: Tensor | None = None,
+    floor: float = 0.0,
 ) -> Tensor:
     """`relu(max_i h_ij)` over the tokens i of each text, with a sparse backward pass.
 
@@ -46,13 +51,15 @@ def max_pool(
         mask: bool or integer [B, L]; texts may be padded anywhere; a text without tokens gets zeros.
         wanted: bool[B, V], terms that keep their maximum and its gradient below zero too: for a loss that
             brings terms to life (`lexical.term_loss`), where relu would have no gradient. None: no term.
+        floor: maxima above it are kept with their gradient; below zero for an activation that has a gradient
+            there (`relu_gelu`).
 
     Returns:
-        float[B, V], zero where no token's logit is above zero (unless wanted).
+        float[B, V], zero where no token's logit is above the floor (unless wanted).
     """
     hidden, weight = _autocast(hidden), _autocast(weight)
     with torch.autocast(hidden.device.type, enabled=False):
-        pooled: Tensor = _MaxPool.apply(hidden, weight, bias, mask.bool(), wanted)  # type: ignore[no-untyped-call]
+        pooled: Tensor = _MaxPool.apply(hidden, weight, bias, mask.bool(), wanted, floor)  # type: ignore[no-untyped-call]
     return pooled
 
 
@@ -65,10 +72,11 @@ class _MaxPool(torch.autograd.Function):
         bias: Tensor | None,
         mask: Tensor,
         wanted: Tensor | None,
+        floor: float,
     ) -> Tensor:
         track = any(ctx.needs_input_grad)
         pool = _pool_by_document if hidden.device.type == "cpu" else _pool_by_chunk
-        pooled, document, token, term = pool(hidden, weight, bias, mask, wanted, track)
+        pooled, document, token, term = pool(hidden, weight, bias, mask, wanted, floor, track)
         ctx.save_for_backward(hidden, weight, document, token, term)
         ctx.bias_dtype = None if bias is None else bias.dtype
         return pooled
@@ -88,11 +96,17 @@ class _MaxPool(torch.autograd.Function):
             grad_weight = _gather_sum(term, row, g, hidden.reshape(-1, width), len(weight))
         if ctx.needs_input_grad[2]:
             grad_bias = g.new_zeros(len(weight)).scatter_add_(0, term, g).to(ctx.bias_dtype)
-        return grad_hidden, grad_weight, grad_bias, None, None
+        return grad_hidden, grad_weight, grad_bias, None, None, None
 
 
 def _pool_by_document(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None, track: bool
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor,
+    wanted: Tensor | None,
+    floor: float,
+    track: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The forward pass on the CPU.
 
@@ -116,7 +130,7 @@ def _pool_by_document(
             best = own.amax(0).to(pooled.dtype)
             if bias is not None:  # the same for every token: added once, after the maximum
                 best = best + bias[first:last]
-            active = best > 0
+            active = best > floor
             if wanted is not None:
                 active |= wanted[b, first:last]
             pooled[b, first:last] = best * active
@@ -156,7 +170,13 @@ def _blocks(lengths: Sequence[int], n_terms: int) -> Iterator[tuple[list[int], i
 
 
 def _pool_by_chunk(
-    hidden: Tensor, weight: Tensor, bias: Tensor | None, mask: Tensor, wanted: Tensor | None, track: bool
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    mask: Tensor,
+    wanted: Tensor | None,
+    floor: float,
+    track: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """On an accelerator: the whole batch at once, as many terms as `DEVICE_LOGITS` allows."""
     batch, length, _ = hidden.shape
@@ -174,7 +194,7 @@ def _pool_by_chunk(
         best = best.to(pooled.dtype)
         if bias is not None:
             best = best + bias[first : first + chunk]
-        active = best > 0
+        active = best > floor
         if wanted is not None:
             active |= wanted[:, first : first + chunk] & (best > -torch.inf)  # -inf: a text without tokens
         pooled[:, first : first + chunk] = torch.where(active, best, 0)

@@ -20,7 +20,7 @@ from splade_engine.encoder.kinds import Csr, Echo, Kind, MaskedLm, Scalar
 from splade_engine.encoder.kinds.csr import write_autoencoder, write_pooling
 from splade_engine.encoder.kinds.scalar import save_scalar
 from splade_engine.encoder.quiet import quiet_transformers
-from splade_engine.encoder.settings import DensePooling, EncoderSettings
+from splade_engine.encoder.settings import Activation, DensePooling, EncoderSettings
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.files import atomic_folder
 from splade_engine.training.student.csr import CsrStudent
@@ -83,7 +83,7 @@ def _save_tower(
         settings=EncoderSettings(
             max_length=tokenizer.max_length,
             pooling=config.pooling,
-            activation="relu" if config.kind == "scalar" else config.activation,
+            activation=_saved_activation(config.activation) if head is None else "relu",
             special_tokens=config.special_tokens,
             top_k=tower.top_k or None,
         ),
@@ -92,6 +92,13 @@ def _save_tower(
         query_weights=table,
         dense_head=tower.dense_head,
     )
+
+
+def _saved_activation(name: str) -> Activation:
+    """What the encoder computes: `relu_gelu` differs from relu in its gradient only."""
+    if name == "log1p_relu" or name == "log1p_log1p_relu":
+        return name
+    return "relu"
 
 
 def _save_csr(student: CsrStudent, out: Path, tokenizer: TextTokenizer) -> None:

@@ -16,7 +16,7 @@ from splade_engine.encoder.backbone import Backbone
 from splade_engine.encoder.fast.dense_head import DenseHead
 from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe.sections import ModelConfig
-from splade_engine.training.student.activations import activate, keep_top_k
+from splade_engine.training.student.activations import activate, floor_of, keep_top_k
 from splade_engine.training.student.head import lexical_pool, max_pool, mean_pool, sum_pool
 from splade_engine.training.student.student import Student
 
@@ -122,7 +122,8 @@ class Tower(nn.Module):
         if self.config.pooling == "sum":
             logits = sum_pool(states, b.decoder_weight, b.decoder_bias, pool, self.config.activation)
         else:
-            logits = max_pool(states, b.decoder_weight, b.decoder_bias, pool, wanted)
+            floor = floor_of(self.config.activation) if self.training else 0.0
+            logits = max_pool(states, b.decoder_weight, b.decoder_bias, pool, wanted, floor)
         return logits, embeddings
 
 

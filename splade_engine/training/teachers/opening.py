@@ -14,6 +14,7 @@ from splade_engine.training.data.sources import Source
 from splade_engine.training.machine import choose_device
 from splade_engine.training.objective.vectors import Teacher
 from splade_engine.training.recipe.recipe import Recipe
+from splade_engine.training.teachers.cross import CrossTeacher
 from splade_engine.training.teachers.dense import DenseTeacher
 from splade_engine.training.teachers.lexical import LexicalTeacher
 from splade_engine.training.teachers.query_bank import QueryBank
@@ -39,7 +40,11 @@ def load_teacher(name: str, *, device: str | torch.device = "cpu", documents: It
         return DenseTeacher(where, device=device)
     if kind == "sparse" and where:
         return SparseTeacher(None if where == "default" else where, device=device)
-    raise InvalidInputError(f"loss.teachers: {name!r} is none of bm25, dense:MODEL, sparse:MODEL")
+    if kind == "cross" and where:
+        return CrossTeacher(where, device=device)
+    raise InvalidInputError(
+        f"loss.teachers: {name!r} is none of bm25, dense:MODEL, sparse:MODEL, cross:MODEL"
+    )
 
 
 def load_teachers(recipe: Recipe, sources: Sequence[Source]) -> list[Teacher]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.mining import negatives
 from splade_engine.training.mining.config import MiningConfig
 from splade_engine.training.mining.negatives import false_negative_limit, mine
+from splade_engine.training.mining.retrievers import Ensemble
 from tests.training import made
 
 
@@ -45,6 +47,90 @@ def folder(tmp_path_factory, pairs):
 
 def read(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_bm25_finds_what_bm25_would(tmp_path, pairs):
+    """The hits are the documents that BM25's own scores put first, computed over all pairs."""
+    from splade_engine.training.teachers.lexical import LexicalTeacher
+
+    mine(pairs, tmp_path / "out.jsonl", MiningConfig(retriever="bm25", negatives=5, depth=5), device="cpu")
+    rows = read(tmp_path / "out.jsonl")
+    documents = [json.loads(line)["positive"] for line in pairs.read_text().splitlines()]
+    scores = LexicalTeacher(documents)([r["query"] for r in rows], documents)
+    assert len(rows) > 20
+    for row, table in zip(rows, scores.tolist(), strict=True):
+        of = dict(zip(documents, table, strict=True))
+        others = sorted((v for text, v in of.items() if text != row["positive"] and v > 0), reverse=True)
+        # float16 weights in the index: equal to three digits
+        assert [of[text] for text in row["negatives"]] == pytest.approx(
+            others[: len(row["negatives"])], rel=2e-3
+        )
+        assert len(row["negatives"]) == min(5, len(others))
+
+
+class Listed:
+    def __init__(self, *rows):
+        self.rows = rows
+
+    def search(self, queries, k):
+        return np.array([row[:k] for row in self.rows], np.int64)
+
+
+def test_several_retrievers_take_turns(tmp_path, pairs, bert_folder):
+    one, two = Listed([4, 7, 1, -1], [3, -1, -1, -1]), Listed([7, 5, 4, 2], [-1, -1, -1, -1])
+    found = Ensemble([one, two]).search(["a", "b"], 4)
+    assert found.tolist() == [[4, 7, 5, 1, 2, -1, -1, -1], [3, *[-1] * 7]]
+    config = MiningConfig(retriever=("bm25", f"sparse:{bert_folder}", f"dense:{bert_folder}"), negatives=9)
+    mine(pairs, tmp_path / "all.jsonl", config, device="cpu")
+    rows = read(tmp_path / "all.jsonl")
+    assert len(rows) == 36 and all(len(set(row["negatives"])) == 9 for row in rows)
+    again = MiningConfig(retriever=("bm25", "sparse:default"), negatives=9)
+    assert again.retrievers == ("bm25", "sparse:default")
+
+
+class Length:
+    """A cross-encoder that scores by the query's length minus the document's."""
+
+    def predict(self, pairs, **options):
+        assert type(options["activation_fn"]).__name__ == "Identity"
+        return np.array([len(q) - len(d) / 10 for q, d in pairs], np.float32)
+
+
+@pytest.fixture
+def cross(monkeypatch, tmp_path):
+    import sentence_transformers
+
+    (tmp_path / "cross").mkdir()
+    monkeypatch.setattr(sentence_transformers, "CrossEncoder", lambda *args, **options: Length())
+    return f"cross:{tmp_path / 'cross'}"
+
+
+def test_a_cross_encoder_scores_given_triples(tmp_path, rows_file, cross):
+    config = MiningConfig(retriever="given", teacher=cross, negatives=2)
+    mine(rows_file, tmp_path / "scored.jsonl", config, device="cpu")
+    given = {r["query"]: r["negatives"] for r in read(rows_file)}
+    rows = read(tmp_path / "scored.jsonl")
+    assert len(rows) > 100
+    for row in rows:
+        assert set(given[row["query"]]) >= set(row["negatives"]) or len(row["negatives"]) == 2
+        texts = [row["positive"], *row["negatives"]]
+        assert row["scores"] == pytest.approx([len(row["query"]) - len(t) / 10 for t in texts])
+    plain = made.write_jsonl(tmp_path / "pairs.jsonl", [{"query": "a", "positive": "b"}])
+    with pytest.raises(DatasetError, match="retriever given: no row has negatives"):
+        mine(plain, tmp_path / "none.jsonl", config, device="cpu")
+
+
+def test_a_cross_encoder_filters_and_teaches(tmp_path, pairs, rows_file, bert_folder, cross, no_curves):
+    from splade_engine.training.run.run import train
+
+    config = MiningConfig(retriever="bm25", teacher=cross, negatives=3, relative_margin=0.0)
+    mine(pairs, tmp_path / "mined.jsonl", config, device="cpu")
+    for row in read(tmp_path / "mined.jsonl"):
+        assert all(len(text) >= len(row["positive"]) for text in row["negatives"])
+    recipe = made.quick_recipe("splade-v2-distil", bert_folder, rows_file, train__steps=2, train__log_steps=1)
+    recipe = recipe.override({"loss.teachers": [cross]})
+    (row, *_) = train(recipe, tmp_path / "run").rows
+    assert row["margin_mse"] > 0
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
@@ -120,7 +206,11 @@ def test_resumes_to_the_same_file(tmp_path, pairs, bert_folder, monkeypatch):
 
 def test_bad_settings_and_nothing_found(tmp_path, pairs, bert_folder):
     for bad, message in (
-        ({"retriever": "bm25"}, "expected sparse:MODEL or dense:MODEL"),
+        ({"retriever": "bm26"}, "expected bm25, sparse:MODEL, dense:MODEL or given"),
+        ({"retriever": ()}, "retriever '': expected bm25"),
+        ({"retriever": ("bm25", "bm25")}, "one of them is there twice"),
+        ({"retriever": "given"}, "goes with a teacher that scores them and with no other retriever"),
+        ({"retriever": ("given", "bm25"), "teacher": "bm25"}, "with no other retriever"),
         ({"negatives": 0}, "negatives and depth must be at least 1"),
         ({"relative_margin": 2.0}, "relative_margin lies between 0 and 1"),
         ({"sampling": "best"}, "'best' is not one of top, random"),
@@ -209,7 +299,10 @@ def test_bad_input_is_one_line(arguments, message, tmp_path, bert_folder, monkey
 def test_a_run_without_a_recipe_lists_them(tmp_path):
     result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "run"), "-d", "good.jsonl"])
     assert result.exit_code == 2
-    assert "which recipe? -r with one of csr, default, efficient-splade, idf-aware, l0, " in result.output
+    assert (
+        "which recipe? -r with one of csr, default, efficient-splade, ensemble, ensemble-pretrain, "
+        in result.output
+    )
     assert not (tmp_path / "run").exists()
 
 

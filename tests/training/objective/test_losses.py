@@ -195,3 +195,46 @@ def test_term_loss_gradients():
     targets = torch.relu(torch.randn(3, 6, dtype=torch.float64))
     idf = torch.rand(6, dtype=torch.float64) * 8
     assert torch.autograd.gradcheck(lambda z: losses.term_loss(z, targets, idf), (logits,))
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
+def test_sparsemax(scale):
+    x = scale * torch.randn(5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    out = losses.sparsemax(x)
+    for row, got in zip(x.numpy(), out.numpy(), strict=True):
+        np.testing.assert_allclose(got, oracle.sparsemax(row), atol=1e-9)
+    np.testing.assert_allclose(out.sum(-1), 1.0)
+    assert torch.autograd.gradcheck(losses.sparsemax, x.clone().requires_grad_())
+
+
+def test_sparsemax_loss_is_zero_where_the_student_says_what_the_teacher_says():
+    g = torch.Generator().manual_seed(3)
+    scores = torch.randn(6, 5, dtype=torch.float64, generator=g) * 20
+    assert float(losses.sparsemax_loss(scores, scores + 7, temperature=4.0)) == pytest.approx(0, abs=1e-12)
+    # so are the students that differ only in what neither of them gives a share
+    far = torch.tensor([[9.0, 8.5, -20.0, -30.0]], dtype=torch.float64)
+    other = torch.tensor([[9.0, 8.5, -500.0, 0.0]], dtype=torch.float64)
+    assert float(losses.sparsemax_loss(other, far)) == pytest.approx(0, abs=1e-12)
+    assert float(losses.kl_divergence(other, far)) > 1e-9
+
+
+def test_sparsemax_loss_and_its_gradient():
+    g = torch.Generator().manual_seed(4)
+    z = torch.randn(4, 6, dtype=torch.float64, generator=g).requires_grad_()
+    teacher = torch.randn(4, 6, dtype=torch.float64, generator=g)
+    q = losses.sparsemax(teacher)
+    loss = losses.sparsemax_loss(z, teacher)
+    (gradient,) = torch.autograd.grad(loss * len(z), z)
+    torch.testing.assert_close(gradient, losses.sparsemax(z.detach()) - q)
+    assert torch.autograd.gradcheck(lambda v: losses.sparsemax_loss(v, teacher), z)
+
+
+def test_sparsemax_loss_by_hand_and_what_the_mask_excludes():
+    # z = (2, 1.5, 0): sparsemax (.75, .25, 0), tau 1.25; q = (1, 0, 0)
+    z, teacher = torch.tensor([[2.0, 1.5, 0.0]]), torch.tensor([[5.0, 1.0, 0.0]])
+    want = -2 + ((4 - 1.5625) + (2.25 - 1.5625)) / 2 + 0.5
+    assert float(losses.sparsemax_loss(z, teacher)) == pytest.approx(want)
+    assert float(losses.sparsemax_loss(z * 3, teacher * 3, temperature=3.0)) == pytest.approx(want)
+    wide = torch.tensor([[2.0, 1.5, 0.0, 99.0]]), torch.tensor([[5.0, 1.0, 0.0, 99.0]])
+    mask = torch.tensor([[True, True, True, False]])
+    assert float(losses.sparsemax_loss(*wide, mask=mask)) == pytest.approx(want)

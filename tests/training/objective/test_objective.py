@@ -10,7 +10,7 @@ import torch
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.objective import losses, regularizers
-from splade_engine.training.objective.batch import Batch, Helpers, teacher_scores
+from splade_engine.training.objective.batch import Batch, Helpers, combined, data_scores
 from splade_engine.training.objective.objective import Objective
 from splade_engine.training.objective.parts import PARTS, LossConfig
 from splade_engine.training.objective.penalties import PENALTIES, REGULARIZERS, RegularizerConfig
@@ -55,7 +55,9 @@ def test_names_and_weights_are_fields():
         (off(pairwise=1.0), {"own_documents"}),
         (off(margin_mse=1.0), {"own_documents", "teacher_scores"}),
         (off(kl=1.0), {"own_documents", "teacher_scores"}),
-        (off(kl=1.0, kl_candidates="all"), {"teacher_scores"}),
+        (off(kl=1.0, kl_candidates="all"), {"teacher_scores", "batch_scores"}),
+        (off(sparsemax=1.0), {"own_documents", "teacher_scores"}),
+        (off(sparsemax=1.0, kl_candidates="all"), {"teacher_scores", "batch_scores"}),
         (off(term=1.0, bank=1.0, embed=1.0, self_weight=1.0), set()),
     ],
 )
@@ -99,13 +101,14 @@ def test_a_table_has_no_query_penalty():
     assert float(total) == pytest.approx(float(parts["contrastive"]) + 0.25)
 
 
-def test_idf_multiplies_the_means_where_asked():
+def test_idf_divides_the_means_where_asked():
     vectors, inputs = made(learned=False)
     idf = torch.rand(V) * 5
     helpers = replace(NONE, table=lambda: idf)
     fines = RegularizerConfig(document_lambda=1.0, idf_in_flops=True, reduction="per_slot")
     _, parts = Objective(off(contrastive=1.0), fines, 1).total(vectors, inputs, helpers, 1)
-    want = oracle.flops(vectors.documents.numpy(), "per_slot", None, idf.numpy())
+    factors = 5 / np.maximum(idf.numpy(), 1)
+    want = oracle.flops(vectors.documents.numpy(), "per_slot", None, factors)
     np.testing.assert_allclose(parts["penalty_document"], want, 1e-5)
 
 
@@ -123,9 +126,77 @@ def test_what_is_missing_is_named():
     batch.teaching = replace(batch.teaching, own=None)
     with pytest.raises(InvalidInputError, match=r"loss.kl needs teacher scores: the data has none"):
         batch.own_teaching("kl")
-    two = [torch.rand(N, N * G)] * 2
+    two = [torch.rand(N, G)] * 2
     with pytest.raises(InvalidInputError, match=r"loss.teacher_scale: several teachers"):
-        teacher_scores(two, inputs["scores"], off(), vectors.valid, vectors.same)
+        combined(two, off(), vectors.valid)
+
+
+class Taught:
+    """A teacher that scores by a table, and counts the texts that it was asked about."""
+
+    def __init__(self, table):
+        self.table, self.asked = table, 0
+
+    def __call__(self, queries, documents):
+        self.asked += len(queries) * len(documents)
+        return self.table[:, : len(documents)]
+
+
+class TaughtPairs(Taught):
+    def pairs(self, queries, documents):
+        self.asked += len(queries)
+        return torch.tensor([self.table[int(q), int(d)] for q, d in zip(queries, documents, strict=True)])
+
+
+def taught(table, kind=Taught, **loss):
+    """A batch of N queries with G documents each under this teacher's table."""
+    vectors, inputs = made()
+    inputs |= {
+        "slots": torch.arange(N * G),
+        "query_texts": [str(i) for i in range(N)],
+        "document_texts": [str(i) for i in range(N * G)],
+    }
+    teacher = kind(table)
+    return teacher, Batch(vectors, inputs, replace(NONE, teachers=(teacher,)), off(**loss))
+
+
+@pytest.mark.parametrize("kind", [Taught, TaughtPairs])
+def test_each_query_own_targets_span_the_scale(kind):
+    # cosines: the whole batch from -.2 to .9, each query's own documents between .50 and .55
+    table = torch.rand(N, N * G, generator=torch.Generator().manual_seed(1)) * 1.1 - 0.2
+    for i in range(N):
+        table[i, G * i : G * (i + 1)] = torch.tensor([0.55 - i * 0.01, 0.50])
+    _, batch = taught(table, kind, kl=1.0, teacher_scale=30.0)
+    own, complete = batch.own_teaching("kl")
+    assert complete.all()
+    torch.testing.assert_close(own, torch.tensor([[30.0, 0.0]] * N), rtol=0, atol=0)
+    # over the whole batch, where a loss compares with it, the whole batch spans the scale
+    _, batch = taught(table, kind, kl=1.0, kl_candidates="all", teacher_scale=30.0)
+    spans = batch.teaching.batch.amax(1) - batch.teaching.batch.amin(1)
+    torch.testing.assert_close(spans, torch.full((N,), 30.0), rtol=0, atol=0)
+    torch.testing.assert_close(batch.teaching.own, own, rtol=0, atol=0)
+
+
+def test_the_scale_of_the_data_s_scores():
+    config = off(kl=1.0, teacher_scale=30.0)
+    nan = float("nan")
+    scores = torch.tensor([[0.52, 0.5, 0.51], [7.0, nan, 9.0], [0.3, 0.3, 0.3], [0.1, nan, nan]])
+    got = data_scores(scores, config)
+    want = torch.tensor([[30.0, 0.0, 15.0], [0.0, nan, 30.0], [0.0, 0.0, 0.0], [0.0, nan, nan]])
+    torch.testing.assert_close(got, want, equal_nan=True, rtol=0, atol=1e-4)
+    got = data_scores(scores, off(kl=1.0, teacher_factor=50.0))
+    torch.testing.assert_close(got, scores * 50, equal_nan=True)
+
+
+def test_a_teacher_of_pairs_is_asked_for_the_own_documents_only():
+    table = torch.arange(N * N * G, dtype=torch.float32).view(N, N * G)
+    pairs, batch = taught(table, TaughtPairs, kl=1.0)
+    own, _ = batch.own_teaching("kl")
+    torch.testing.assert_close(own, torch.stack([table[i, G * i : G * (i + 1)] for i in range(N)]))
+    assert pairs.asked == N * G
+    pairs, batch = taught(table, TaughtPairs, kl=1.0, kl_candidates="all")
+    torch.testing.assert_close(batch.teaching.batch, table)
+    assert pairs.asked == N * N * G
 
 
 def test_df_flops_keeps_its_own_frequencies():

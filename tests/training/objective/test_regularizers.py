@@ -108,3 +108,26 @@ def test_ramps():
     assert ramp(1, 100, "constant") == ramp(1, 0) == 1
     with pytest.raises(InvalidInputError, match="'cosine' is not one of quadratic"):
         ramp(1, 4, "cosine")
+
+
+def test_only_the_tail_of_an_over_long_text_is_charged():
+    weights = torch.tensor([[5.0, 1.0, 2.0, 3.0], [0.0, 4.0, 0.0, 1.0]], requires_grad=True)
+    got = reg.flops(weights, reduction="flat", threshold=2, tail=True)
+    # of the first text 1 and 2, of the second nothing; means .5 and 1
+    assert got.item() == pytest.approx(0.5**2 + 1.0**2)
+    got.backward()
+    assert weights.grad.tolist() == [[0.0, 0.5, 1.0, 0.0], [0.0] * 4]
+    weights = weights.detach()
+    mask = reg.flops(weights, reduction="flat", threshold=2)
+    assert float(mask) == pytest.approx(2.5**2 + 0.5**2 + 1.0**2 + 1.5**2)
+    assert float(reg.flops(weights, reduction="flat", threshold=4, tail=True)) == 0
+    assert float(reg.flops(weights, reduction="flat", threshold=9, tail=True)) == 0
+
+
+def test_idf_factors_charge_what_finds_little():
+    factors = reg.idf_factors(torch.tensor([0.0, 0.5, 1.0, 5.0, 10.0]))
+    assert factors.tolist() == [5.0, 5.0, 5.0, 1.0, 0.5]
+    # the gradient of a term of idf 1 is 25 times that of one of idf 5, and not a 25th
+    weights = torch.ones(1, 5, requires_grad=True)
+    reg.flops(weights, reduction="flat", term_factors=factors).backward()
+    assert weights.grad[0, 2] / weights.grad[0, 3] == pytest.approx(25)

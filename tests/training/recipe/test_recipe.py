@@ -26,6 +26,9 @@ PUBLISHED = {
     "unicoil",
     "csr",
     "mistral-splade",
+    "ensemble",
+    "ensemble-pretrain",
+    "pretrain-ict",
 }
 TRAINED = {*PUBLISHED, "default"}  # ours: the bundled encoder
 # tiny models need a lambda on their own scale; l0's mask must be below the terms they start with
@@ -35,6 +38,7 @@ HIGH = {
     "default": {"regularizer__document_lambda": 30.0, "regularizer__document_threshold": 2},
 }
 LOW = {name: {"regularizer__document_threshold": 2} for name in ("l0", "default")}
+FREE = {"regularizer__document_terms": 0.0}  # lambda is what this test is about, and not the number of terms
 TINY = {
     "csr": {"model__csr_k": 8, "model__csr_k_aux": 16},
     "mistral-splade": {"model__lora_dropout": 0.0},
@@ -54,8 +58,10 @@ def test_all_published_recipes_are_there():
 def test_recipe_trains(name, tmp_path, bert_folder, mistral_folder, rows_file, no_curves):
     base = mistral_folder if name == "mistral-splade" else bert_folder
     tiny = TINY.get(name, {})
-    if name == "default":  # aligned, taught by the encoder that it starts from
-        tiny = {"loss__teachers": [f"dense:{bert_folder}", "bm25"]}
+    if load_recipe(name).loss.teachers:  # taught by the encoder that it starts from
+        other = "bm25" if name == "default" else f"sparse:{bert_folder}"
+        tiny = {"loss__teachers": [f"dense:{bert_folder}", other]}
+    tiny = tiny | FREE
     off = {"regularizer__document_lambda": 0.0, "regularizer__query_lambda": 0.0}
     low = made.quick_recipe(name, base, rows_file, **(tiny | off | {"train__steps": 80} | LOW.get(name, {})))
     result = train(low, tmp_path / "low")

@@ -1,4 +1,4 @@
-"""Activations, k-sparse selection and sparsemax against numpy twins."""
+"""Activations and k-sparse selection against numpy twins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.training.student.activations import activate, keep_top_k, sparsemax
+from splade_engine.training.student.activations import activate, keep_top_k
 from tests.training import oracle_training as oracle
 
 X = torch.linspace(-3.05, 4, 30, dtype=torch.float64)  # no entry at the kink
@@ -46,13 +46,3 @@ def test_top_k_keeps_values_and_gradients_of_the_kept():
     assert keep_top_k(x, 9) is x
     with pytest.raises(InvalidInputError, match="at least 1, got 0"):
         keep_top_k(x, 0)
-
-
-@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
-def test_sparsemax(scale):
-    x = scale * torch.randn(5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
-    out = sparsemax(x)
-    for row, got in zip(x.numpy(), out.numpy(), strict=True):
-        np.testing.assert_allclose(got, oracle.sparsemax(row), atol=1e-9)
-    np.testing.assert_allclose(out.sum(-1), 1.0)
-    assert torch.autograd.gradcheck(sparsemax, x.clone().requires_grad_())

@@ -150,3 +150,22 @@ def test_wanted_terms_pass_below_zero(path, seed):
     assert torch.autograd.gradcheck(
         lambda h, w, b: head.max_pool(h, w, b, mask, wanted), (hidden, weight, bias)
     )
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_relu_gelu_has_a_gradient_below_zero(path, bias):
+    """With a floor the pooled logits, and gelu's gradient through them, are those of the dense head."""
+
+    def both(values, pooled):
+        weights = activate(pooled, "relu_gelu")
+        return weights, torch.autograd.grad(weights.sum(), [v for v in values[:3] if v is not None])
+
+    sparse_in, dense_in = inputs(3, bias=bias), inputs(3, bias=bias)
+    logits = F.linear(*dense_in[:3]).masked_fill(~dense_in[3].unsqueeze(-1), -torch.inf).max(1).values
+    assert (logits < 0).any()
+    got, want = both(sparse_in, head.max_pool(*sparse_in, floor=-1e9)), both(dense_in, logits)
+    torch.testing.assert_close(got[0], want[0])
+    for a, b in zip(got[1], want[1], strict=True):
+        torch.testing.assert_close(a, b)
+    pooled = head.max_pool(*inputs(3, bias=bias), floor=-0.5).detach()
+    torch.testing.assert_close(pooled, torch.where(logits > -0.5, logits, 0).detach())

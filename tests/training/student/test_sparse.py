@@ -184,6 +184,29 @@ def test_collator_pads_numbers_and_finds_copies(bert_folder):
     assert batch["scores"][0].tolist() == [5.0, 1.0] and batch["scores"][1].isnan().all()
 
 
+def test_near_duplicates_and_answers_of_the_same_query_are_no_negatives(bert_folder):
+    tokenizer = TextTokenizer(bert_folder, 32)
+    words = made.WORDS[:12]
+    text = " ".join(words[:10])
+    examples = [
+        Example(words[0], (text,), (" ".join(words[1:10]),)),  # a word is missing: 9 of 10 and [CLS], [SEP]
+        Example(words[1], (" ".join(words[:9] + words[10:]),)),  # 9 in common of 12, with the two 11 of 14
+        Example(words[2], (words[11],)),
+        Example(words[0], (words[10],)),  # another answer to the first query
+    ]
+    same = Collator(tokenizer, tokenizer, group=2, near_duplicates=0.9)(examples)["same"]
+    assert same.int().tolist() == [
+        [0, 1, 0, 0, 0, 0, 1, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    wide = Collator(tokenizer, tokenizer, group=2, near_duplicates=0.78)(examples)["same"]
+    assert wide[0].int().tolist() == [0, 1, 1, 0, 0, 0, 1, 0] and wide[1, :2].int().tolist() == [1, 0]
+    exact = Collator(tokenizer, tokenizer, group=2)(examples)["same"]
+    assert exact[0].int().tolist() == [0, 0, 0, 0, 0, 0, 1, 0]
+
+
 def test_clusters_put_neighbours_into_batches():
     rng = np.random.default_rng(0)
     centres = np.eye(16, dtype=np.float32)[:8] * 10

@@ -18,6 +18,7 @@ from splade_engine.training.objective.parts.margin_mse import MarginMse, MarginM
 from splade_engine.training.objective.parts.pairwise import Pairwise, PairwiseFields
 from splade_engine.training.objective.parts.part import LossPart, Need
 from splade_engine.training.objective.parts.self_distillation import SelfDistillation, SelfFields
+from splade_engine.training.objective.parts.sparsemax import Sparsemax, SparsemaxFields
 from splade_engine.training.objective.parts.teachers import TeacherFields
 from splade_engine.training.objective.parts.term import Term, TermFields
 
@@ -32,6 +33,7 @@ class LossConfig(
     EmbedFields,
     BankFields,
     TermFields,
+    SparsemaxFields,
     KlFields,
     MarginMseFields,
     PairwiseFields,
@@ -46,6 +48,7 @@ PARTS: tuple[LossPart, ...] = (
     Pairwise(),
     MarginMse(),
     Kl(),
+    Sparsemax(),
     SelfDistillation(),
     Term(),
     BankLoss(),

@@ -26,6 +26,7 @@ class KlFields:
     # Multiply the divergence by the square of the temperature (Hinton et al., arXiv 1503.02531).
     kl_rescale: bool = False
     # `own`: over a query's own documents; `all`: over the whole batch, for teachers that score on the fly.
+    # Holds for the sparsemax loss too.
     kl_candidates: Literal["own", "all"] = "own"
 
 
@@ -40,22 +41,40 @@ class Kl(LossPart):
 
     def needs(self, config: KlFields) -> frozenset[Need]:
         """See `LossPart`."""
-        return frozenset({"teacher_scores", *({"own_documents"} if config.kl_candidates == "own" else ())})
+        return needs_of(config.kl_candidates)
 
     def compute(self, batch: Batch, config: KlFields) -> Tensor:
         """See `LossPart`."""
         from splade_engine.training.objective import losses
 
-        if config.kl_candidates == "all":
-            if batch.teaching.batch is None:
-                raise InvalidInputError("loss.kl_candidates = all needs loss.teachers that score on the fly")
-            teacher, student, mask = batch.teaching.batch, batch.scores, batch.candidates
-        else:
-            teacher, complete = batch.own_teaching(self.name)
-            if not complete.any():
-                return batch.scores.sum() * 0
-            valid = batch.vectors.valid
-            teacher, student, mask = teacher[complete], batch.own[complete], valid[complete]
+        found = compared(batch, config.kl_candidates, self.name)
+        if found is None:
+            return batch.scores.sum() * 0
+        student, teacher, mask = found
         return losses.kl_divergence(
             student, teacher, temperature=config.kl_temperature, rescale=config.kl_rescale, mask=mask
         )
+
+
+def needs_of(candidates: Literal["own", "all"]) -> frozenset[Need]:
+    """What distillation over these candidates needs."""
+    return frozenset({"teacher_scores", "own_documents" if candidates == "own" else "batch_scores"})
+
+
+def compared(
+    batch: Batch, candidates: Literal["own", "all"], what: str
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """The student's scores, the teachers', and which candidates count, float[n, M] and bool[n, M]; None where
+    no query has a score for each of its documents.
+
+    Raises:
+        InvalidInputError: if there is no teacher; `what` names the loss that needs it.
+    """
+    if candidates == "all":
+        if batch.teaching.batch is None:
+            raise InvalidInputError("loss.kl_candidates = all needs loss.teachers that score on the fly")
+        return batch.scores, batch.teaching.batch, batch.candidates
+    teacher, complete = batch.own_teaching(what)
+    if not complete.any():
+        return None
+    return batch.own[complete], teacher[complete], batch.vectors.valid[complete]

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from splade_engine.training.objective.batch import Batch
     from splade_engine.training.objective.parts import LossConfig
 
-Need = Literal["own_documents", "teacher_scores"]
-"""What the training data has to give: documents of a query's own beside its positive; scores of a teacher."""
+Need = Literal["own_documents", "teacher_scores", "batch_scores"]
+"""What a part needs: documents of a query's own beside its positive; scores of a teacher; scores of the whole
+batch, which only teachers that score on the fly give."""
 
 
 class LossPart(ABC):

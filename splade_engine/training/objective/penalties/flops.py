@@ -51,9 +51,14 @@ class Flops(Penalty):
 
         factors = self.factors(config)
         if idf is not None:
-            factors = idf if factors is None else factors * idf
+            aware = regularizers.idf_factors(idf)
+            factors = aware if factors is None else factors * aware
         return regularizers.flops(
-            weights, reduction=reduction, threshold=threshold or None, term_factors=factors
+            weights,
+            reduction=reduction,
+            threshold=threshold or None,
+            tail=config.threshold_scope == "tail",
+            term_factors=factors,
         )
 
     def factors(self, config: RegularizerConfig) -> Tensor | None:

@@ -41,7 +41,7 @@ class Penalty(ABC):
             config: the kind's own fields.
             reduction: see `regularizers.flops`.
             threshold: the l0 mask, 0 for none.
-            idf: float[V] that multiplies each term's mean; None: 1.
+            idf: float[V], the query table, for an IDF-aware charge; None: the same for every term.
         """
 
     def observe(self, vectors: Vectors) -> None:  # noqa: B027  (most kinds remember nothing)
@@ -67,7 +67,15 @@ class Regularizer(ABC):
 
     @abstractmethod
     def weight(self, config: RegularizerConfig) -> float:
-        """Its lambda; 0 leaves it out."""
+        """Its lambda, or where it has a target, the one to start from; 0 leaves it out."""
+
+    def target(self, config: RegularizerConfig) -> float:
+        """Mean terms a text that its lambda shall lead to; 0: lambda is given."""
+        return 0.0
+
+    def terms(self, vectors: Vectors) -> Tensor:
+        """int64[texts]: active terms of each text that its target is about."""
+        raise NotImplementedError  # kinds without a target are not asked
 
     @abstractmethod
     def compute(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from splade_engine.training.fields import bounded, chosen
 from splade_engine.training.objective.penalties.df_flops import DfFlops
 from splade_engine.training.objective.penalties.flops import L1, Flops
 from splade_engine.training.objective.penalties.penalty import Penalty, Reduction, Regularizer
+from splade_engine.training.objective.penalties.target import start_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,18 +32,28 @@ class SideFields:
     document: str = chosen("flops", _KINDS)
     # Its weight, lambda.
     document_lambda: float = bounded(0.0, low=0)
+    # Terms that documents shall have in the mean: lambda becomes what holds them there, raised while there
+    # are more and lowered while there are fewer (`target.TermTarget`), from document_lambda on. 0: lambda
+    # stays.
+    document_terms: float = bounded(0.0, low=0)
     # Documents with at most this many terms are left alone (the l0 mask, arXiv 2504.14839); 0: none is.
     document_threshold: int = bounded(0, low=0)
     # Kind of the penalty on queries; ignored for a query table.
     query: str = chosen("none", _KINDS)
     # Its weight.
     query_lambda: float = bounded(0.0, low=0)
+    # Terms that queries shall have in the mean, as document_terms.
+    query_terms: float = bounded(0.0, low=0)
     # Queries with at most this many terms are left alone.
     query_threshold: int = bounded(0, low=0)
+    # What FLOPS charges of a text over its threshold: `text`, all of it (arXiv 2504.14839), or `tail`, what
+    # comes after its heaviest terms, as many as the threshold says.
+    threshold_scope: Literal["text", "tail"] = "text"
     # Of FLOPS: `flat` is the mean over all documents, `per_slot` sums over a query's documents. A published
     # lambda holds with its own reduction only.
     reduction: Reduction = "flat"
-    # Multiply each term's mean by its idf.
+    # IDF-aware FLOPS: each term's mean is divided by its idf in the query table
+    # (`regularizers.idf_factors`), so that terms which find little are charged most.
     idf_in_flops: bool = False
 
 
@@ -53,7 +64,15 @@ class DocumentPenalty(Regularizer):
 
     def weight(self, config: SideFields) -> float:
         """See `Regularizer`."""
-        return 0.0 if config.document == "none" else config.document_lambda
+        return 0.0 if config.document == "none" else start_of(config.document_lambda, config.document_terms)
+
+    def target(self, config: SideFields) -> float:
+        """See `Regularizer`."""
+        return config.document_terms
+
+    def terms(self, vectors: Vectors) -> Tensor:
+        """See `Regularizer`."""
+        return (vectors.documents.detach()[vectors.valid] > 0).sum(1)
 
     def compute(
         self,
@@ -80,7 +99,15 @@ class QueryPenalty(Regularizer):
 
     def weight(self, config: SideFields) -> float:
         """See `Regularizer`."""
-        return 0.0 if config.query == "none" else config.query_lambda
+        return 0.0 if config.query == "none" else start_of(config.query_lambda, config.query_terms)
+
+    def target(self, config: SideFields) -> float:
+        """See `Regularizer`."""
+        return config.query_terms
+
+    def terms(self, vectors: Vectors) -> Tensor:
+        """See `Regularizer`."""
+        return (vectors.queries.detach() > 0).sum(1)
 
     def compute(
         self,
@@ -97,5 +124,5 @@ class QueryPenalty(Regularizer):
             config,
             reduction="flat",
             threshold=config.query_threshold,
-            idf=idf if config.idf_in_flops else None,
+            idf=None,  # of a query table, which has no penalty
         )

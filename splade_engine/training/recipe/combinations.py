@@ -1,0 +1,70 @@
+"""Which settings of a recipe cannot act together: refused before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from splade_engine.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from splade_engine.training.recipe.recipe import Recipe
+
+
+def check_together(recipe: Recipe) -> None:
+    """Refuse settings of which one makes another mean nothing.
+
+    Raises:
+        InvalidInputError: naming both.
+    """
+    for fault in (*_teachers(recipe), *_idf(recipe), *_targets(recipe)):
+        raise InvalidInputError(f"recipe {recipe.name}: {fault}")
+
+
+def _teachers(recipe: Recipe) -> Iterator[str]:
+    loss = recipe.loss
+    if loss.teacher_weights and len(loss.teacher_weights) != len(loss.teachers):
+        yield f"{len(loss.teachers)} loss.teachers and {len(loss.teacher_weights)} loss.teacher_weights"
+    if loss.teacher_scale and loss.teacher_factor != 1:
+        yield (
+            f"loss.teacher_factor = {loss.teacher_factor:g} means nothing with loss.teacher_scale = "
+            f"{loss.teacher_scale:g}, which takes a teacher's own scale away; set one of them"
+        )
+
+
+def _idf(recipe: Recipe) -> Iterator[str]:
+    model, penalty = recipe.model, recipe.regularizer
+    if model.learn_idf and model.query != "table":
+        yield f"model.learn_idf needs model.query = table; queries are {model.query}"
+    if not penalty.idf_in_flops:
+        return
+    what = "regularizer.idf_in_flops divides the means of FLOPS by the idf of the query table, but"
+    if model.query != "table":
+        yield f"{what} model.query = {model.query} has none"
+    if model.idf == "uniform":
+        yield f"{what} model.idf = uniform is 1 for every term"
+    if penalty.document not in ("flops", "df_flops"):
+        yield f"{what} regularizer.document = {penalty.document} is no FLOPS"
+
+
+def _targets(recipe: Recipe) -> Iterator[str]:
+    model, penalty = recipe.model, recipe.regularizer
+    if penalty.threshold_scope == "tail" and not (penalty.document_threshold or penalty.query_threshold):
+        yield "regularizer.threshold_scope = tail needs a document_threshold or query_threshold"
+    for side in ("document", "query"):
+        terms, kind = getattr(penalty, f"{side}_terms"), getattr(penalty, side)
+        threshold = getattr(penalty, f"{side}_threshold")
+        what = f"regularizer.{side}_terms = {terms:g}"
+        if not terms:
+            continue
+        if kind == "none":
+            yield f"{what} needs a penalty to hold it with: regularizer.{side} is none"
+        if side == "query" and model.query == "table":
+            yield f"{what}: queries come from a table (model.query), so their terms are those of their words"
+        if model.kind == "csr":
+            yield f"{what}: a csr encoder has model.csr_k = {model.csr_k} terms by construction"
+        if terms < threshold:
+            yield (
+                f"{what} cannot be reached: regularizer.{side}_threshold = {threshold} leaves texts "
+                "with that many terms alone"
+            )

@@ -1,0 +1,54 @@
+"""Teachers on another scale than the student are refused before the first step."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.training.run.run import train
+from tests.training import made
+
+
+@pytest.fixture(scope="module")
+def cosines(tmp_path_factory, rows):
+    """Rows scored as by a dense model: the documents of a query .1 apart."""
+    scored = [{**row, "scores": [0.62, 0.52, 0.55]} for row in rows]
+    return made.write_jsonl(tmp_path_factory.mktemp("cosines") / "rows.jsonl", scored)
+
+
+@pytest.mark.parametrize("name", ["l0", "splade-pp-ed", "splade-v2-distil", "efficient-splade"])
+def test_cosines_of_a_file(name, tmp_path, bert_folder, cosines, no_curves):
+    recipe = made.quick_recipe(name, bert_folder, cosines, train__steps=2, loss__teacher_scale=0.0)
+    loss = "kl" if recipe.loss.kl else "margin_mse"
+    message = (
+        rf"recipe {name}: the scores of a query's documents lie 0\.\d+ apart by the teachers and \d.* by the "
+        rf"student \(means over \d+ queries\): loss.{loss} .*loss.teacher_scale = 30 .*teacher_factor = \d"
+    )
+    with pytest.raises(InvalidInputError, match=message) as refused:
+        train(recipe, tmp_path / "run")
+    assert not list((tmp_path / "run").glob("log.jsonl"))  # before the first step
+    # what the message names works, and so does the number that it gives
+    factor = float(str(refused.value).rpartition("teacher_factor = ")[2].split()[0])
+    for number, setting in enumerate(({"loss.teacher_scale": 30.0}, {"loss.teacher_factor": factor})):
+        train(recipe.override(setting), tmp_path / f"run{number}")
+
+
+@pytest.mark.parametrize("candidates", ["own", "all"])
+def test_cosines_on_the_fly(candidates, tmp_path, bert_folder, rows_file, no_curves, monkeypatch):
+    monkeypatch.setattr(
+        "splade_engine.training.teachers.dense.DenseTeacher.__call__",
+        lambda self, queries, documents: 0.1 * torch.rand(len(queries), len(documents)),
+    )
+    recipe = made.quick_recipe("l0", bert_folder, rows_file, train__steps=2, loss__kl_candidates=candidates)
+    recipe = recipe.override({"loss.teachers": [f"dense:{bert_folder}"]})
+    with pytest.raises(InvalidInputError, match=r"loss.teacher_scale = 30"):
+        train(recipe, tmp_path / "run")
+    train(recipe.override({"loss.teacher_scale": 30.0}), tmp_path / "run2")
+
+
+def test_teachers_of_the_whole_batch_are_asked_for_before_the_first_step(tmp_path, bert_folder, rows_file):
+    recipe = made.quick_recipe("l0", bert_folder, rows_file, loss__kl_candidates="all")
+    with pytest.raises(InvalidInputError, match=r"loss.kl with loss.kl_candidates = all need loss.teachers"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
