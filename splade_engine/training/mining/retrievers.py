@@ -100,7 +100,7 @@ class GivenRetriever:
 class Bm25Retriever:
     """BM25 over stemmed words (`teachers/lexical.py`) in our own index, searched exactly."""
 
-    def __init__(self, task: MiningTask, folder: Path, progress: bool) -> None:
+    def __init__(self, task: MiningTask, folder: Path, progress: Progress) -> None:
         from splade_engine.index import SparseIndex
 
         self._teacher = LexicalTeacher(task.texts())
@@ -109,17 +109,18 @@ class Bm25Retriever:
         folder.parent.mkdir(parents=True, exist_ok=True)
         self._index = SparseIndex.build(folder, self._documents(task, progress))
 
-    def _documents(self, task: MiningTask, progress: bool) -> SparseVectors:
+    def _documents(self, task: MiningTask, progress: Progress) -> SparseVectors:
         teacher = self._teacher
         terms, weights, starts = array("i"), array("f"), array("q", [0])
-        for text in tqdm(task.texts(), total=len(task.ids), desc="bm25", unit=" texts", disable=not progress):
-            stems = teacher.stems(text)
-            counts = Counter(stems)
-            length = np.full(1, len(stems) / teacher.average_length, np.float32)
-            frequencies = np.fromiter(counts.values(), np.float32, len(counts))
-            terms.extend(self._terms.setdefault(stem, len(self._terms)) for stem in counts)
-            weights.extend(saturated(frequencies, length, teacher.k1, teacher.b).tolist())
-            starts.append(len(terms))
+        with ProgressBar(progress, len(task.ids), label="bm25", unit=" texts") as bar:
+            for text in bar.over(task.texts()):
+                stems = teacher.stems(text)
+                counts = Counter(stems)
+                length = np.full(1, len(stems) / teacher.average_length, np.float32)
+                frequencies = np.fromiter(counts.values(), np.float32, len(counts))
+                terms.extend(self._terms.setdefault(stem, len(self._terms)) for stem in counts)
+                weights.extend(saturated(frequencies, length, teacher.k1, teacher.b).tolist())
+                starts.append(len(terms))
         shape = (len(starts) - 1, max(1, len(self._terms)))
         return SparseVectors.from_scipy(sp.csr_array((weights, terms, starts), shape=shape))
 

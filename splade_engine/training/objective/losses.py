@@ -137,7 +137,7 @@ def sparsemax(x: Tensor) -> Tensor:
 
 
 def sparsemax_threshold(x: Tensor) -> Tensor:
-    """tau of `sparsemax`, float[..., 1]."""
+    """The threshold tau of `sparsemax`, float[..., 1]."""
     z, _ = x.sort(dim=-1, descending=True)
     rank = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)
     cumulated = z.cumsum(-1)

@@ -58,8 +58,9 @@ def over_threshold(weights: Tensor, threshold: int) -> Tensor:
 
 
 def tail_of(weights: Tensor, k: int) -> Tensor:
-    """float[..., V] without the k heaviest terms of each text, nor what weighs as much as the lightest of
-    these; the gradient reaches the rest alone.
+    """Without the k heaviest terms of each text, float[..., V]; the gradient reaches the rest alone.
+
+    What weighs as much as the lightest of the k counts as one of them.
     """
     if k >= weights.shape[-1]:
         return torch.zeros_like(weights)

