@@ -1,8 +1,9 @@
 """How files and folders are written, checked, flushed and locked: the one place.
 
 Whatever is written is written beside what it replaces, flushed, and renamed into place. A reader sees the old
-state or the new one, never half of it. A writer that was killed leaves a hidden neighbour; the next writer in
-that folder removes it.
+state or the new one, never half of it. Where the system has files without a name (Linux), a writer of a file
+that is killed leaves nothing. Otherwise it leaves a hidden neighbour; the next writer in that folder removes
+it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 _BLOCK = 1 << 22
+_DESCRIPTORS = "/proc/self/fd"
 _serial = itertools.count()
 _tidied: set[Path] = set()  # folders that this process has looked through for the remains of others
 _NEIGHBOUR = re.compile(r"\.(?P<target>.+)\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-\d+\.(?P<role>tmp|old)", re.S)
@@ -65,15 +67,49 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
     temporary = _neighbour(target, "tmp")
     with disk_errors(target):
         try:
-            with temporary.open("xb") as file:
+            nameless = _nameless(target.parent)
+            with temporary.open("xb") if nameless is None else nameless as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
+                if nameless is not None:
+                    _name(nameless, temporary)
             temporary.replace(target)
             sync_folder(target.parent)
         finally:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def _nameless(folder: Path) -> BinaryIO | None:
+    """A file without a name in `folder`, of which nothing is left if this process is killed.
+
+    None where the system or the file system has no such files.
+    """
+    flags = getattr(os, "O_TMPFILE", None)
+    if flags is None or not Path(_DESCRIPTORS).is_dir():
+        return None
+    try:
+        return os.fdopen(os.open(folder, os.O_RDWR | flags, 0o666), "w+b")
+    except OSError:  # what is wrong with the folder, opening a file with a name says
+        return None
+
+
+def _name(file: BinaryIO, path: Path) -> None:
+    """Give a nameless file, which is flushed, a name."""
+    try:
+        # a descriptor of a folder makes Python call linkat, which follows the link in /proc
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.link(f"{_DESCRIPTORS}/{file.fileno()}", path, src_dir_fd=folder, follow_symlinks=True)
+        finally:
+            os.close(folder)
+    except OSError:  # a file system that can make such files and not name them
+        file.seek(0)
+        with path.open("xb") as copy:
+            shutil.copyfileobj(file, copy, _BLOCK)
+            copy.flush()
+            os.fsync(copy.fileno())
 
 
 def expanded(path: str | Path) -> Path:
@@ -198,7 +234,7 @@ def _runs(pid: int) -> bool:
         return pid == os.getpid()
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # none has such a number
         return False
     except OSError:
         pass  # somebody else's: it runs
@@ -379,3 +415,9 @@ def lock_holder(path: Path) -> str:
         if text:
             return text
     return "unknown"
+
+
+def holder_runs(path: Path) -> bool:
+    """Whether the process that held the lock last runs on this machine; False where that is not known."""
+    holder = lock_holder(path)
+    return holder.isascii() and holder.isdigit() and _runs(int(holder))

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import filelock
 import pytest
@@ -72,7 +73,7 @@ def killed(process: subprocess.Popen[str]) -> None:
 def test_a_file_appears_whole(tmp_path):
     with atomic_file(tmp_path / "a") as file:
         file.write(b"new")
-        assert names(tmp_path) != ["a"]
+        assert "a" not in names(tmp_path)
     assert (tmp_path / "a").read_bytes() == b"new"
     assert names(tmp_path) == ["a"]
 
@@ -102,8 +103,42 @@ def test_a_name_of_the_longest_length_can_be_written(tmp_path):
         assert (tmp_path / name).read_bytes() == b"1"
 
 
-def test_what_a_killed_writer_left_is_removed_and_a_living_one_is_left_alone(tmp_path):
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="the system has no files without a name")
+def test_a_killed_writer_of_a_file_leaves_nothing(tmp_path):
     code = "c = atomic_file(Path(sys.argv[1])); f = c.__enter__(); f.write(b'half'); f.flush()"
+    killed(in_another_process(code, tmp_path / "a"))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("lacking", ["files without a name", "a way to name one"])
+def test_a_file_system_that_has_less_gets_the_same_file(tmp_path, monkeypatch, lacking):
+    def refused(*arguments, **options):
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    if lacking == "a way to name one":
+        monkeypatch.setattr(os, "link", refused)
+    else:
+        monkeypatch.setattr(files, "_nameless", lambda folder: None)
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
+    for content in (b"old", b"new" * 100_000):
+        with atomic_file(tmp_path / "a") as file:
+            file.write(content)
+        assert (tmp_path / "a").read_bytes() == content
+    assert names(tmp_path) == ["a"]
+    assert not before or len(list(descriptors.iterdir())) == before
+
+
+def test_a_new_file_has_the_mode_that_other_new_files_get(tmp_path):
+    (tmp_path / "plain").touch()
+    with atomic_file(tmp_path / "a"):
+        pass
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_living_one_is_left_alone(tmp_path):
+    code = "import splade_engine.files as f; f._nameless = lambda folder: None\n"
+    code += "c = atomic_file(Path(sys.argv[1])); f = c.__enter__(); f.write(b'half'); f.flush()"
     killed(in_another_process(code, tmp_path / "a"))
     assert [name[:3] for name in names(tmp_path)] == [".a."]
     alive = in_another_process(code, tmp_path / "b")  # its first write in this folder tidies it
@@ -118,11 +153,11 @@ def test_what_a_killed_writer_left_is_removed_and_a_living_one_is_left_alone(tmp
 
 def test_files_that_only_look_alike_stay(tmp_path):
     strangers = [".a.tmp", ".a.123.tmp", "a.0123ab-1-2.tmp", ".a.0123ab-99999999-1.tmp", ".a.swp"]
-    for name in strangers:
+    for name in (*strangers, f".a.{files._host()}-{'9' * 30}-1.tmp"):
         (tmp_path / name).touch()
     with atomic_file(tmp_path / "c"):
         pass
-    assert set(strangers) <= set(names(tmp_path))  # the fourth is of another machine
+    assert names(tmp_path) == sorted([*strangers, "c"])  # the fourth is of another machine
 
 
 # ---- one folder -----------------------------------------------------------------------------------------

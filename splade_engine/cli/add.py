@@ -40,7 +40,8 @@ def run(
     from splade_engine.engine import SearchEngine
 
     corpus = Corpus(source, allow_empty=allow_empty or None)
-    corpus.survey()  # bad input shows before a model is loaded
+    if not replace or corpus.text_files is None:  # text files may have become empty: their passages go
+        corpus.survey()  # bad input shows before a model is loaded
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     before = len(engine)
     change = engine.update if replace else engine.add
@@ -48,4 +49,6 @@ def run(
     if as_json:
         output.write_json({"path": str(folder), "documents": len(engine), "added": len(engine) - before})
         return
-    output.write(f"{folder}: {len(engine):,} documents, {len(engine) - before:,} more than before")
+    more = len(engine) - before
+    change_in_words = f"{more:,} more" if more >= 0 else f"{-more:,} fewer"
+    output.write(f"{folder}: {len(engine):,} documents, {change_in_words} than before")

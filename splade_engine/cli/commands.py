@@ -34,7 +34,7 @@ COMMANDS = (
     Command("demo", "Start", "Index Python's own documentation and search it, with reasons.", True),
     Command("index", "Search your text", "Encode a corpus and build an index of it.", True),
     Command("search", "Search your text", "Search an index; --explain says why a document was found."),
-    Command("add", "Search your text", "Encode more documents into an index."),
+    Command("add", "Search your text", "Encode more documents into an index.", True),
     Command("delete", "Search your text", "Remove documents from an index by id."),
     Command("compact", "Search your text", "Merge an index's segments; drop what was deleted."),
     Command("merge", "Search your text", "Put several indexes together into one."),

@@ -40,6 +40,19 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
         ]
     )
     if info.tuned:
-        rows = [(f"{t.target:.2f}", str(t.k), f"{t.recall:.3f}", f"{t.microseconds:.0f}") for t in info.tuned]
-        for line in output.table_lines(("  accuracy", "k", "recall", "us a query"), rows):
+        rows = [
+            (
+                f"{t.target:.2f}",
+                str(t.k),
+                f"{t.recall:.3f}",
+                f"{t.microseconds:.0f}",
+                "unknown" if t.n_docs is None else f"{t.n_docs:,}",
+            )
+            for t in info.tuned
+        ]
+        for line in output.table_lines(("  accuracy", "k", "recall", "us a query", "of documents"), rows):
             output.write(line)
+        if not all(t.current for t in info.tuned):
+            output.note(
+                f"the index has {info.n_docs:,} documents now: tune it again, its recall may be another"
+            )

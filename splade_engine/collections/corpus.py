@@ -43,6 +43,10 @@ class Corpus:
     Texts get the ids "0", "1", ...; a record is a mapping with the fields of the JSONL format. An iterator
     that can be read only once is held in memory: give a path for a corpus larger than that.
 
+    Attributes:
+        allow_empty: see `read_documents`.
+        root: the same.
+
     Raises:
         DatasetError: for what is no sequence of documents (None, bytes, one document, a mapping, a set, a
             table), with the way to make one of it.
@@ -50,6 +54,7 @@ class Corpus:
 
     def __init__(self, source: CorpusSource, *, allow_empty: bool | None = None) -> None:
         self.allow_empty = allow_empty
+        self.root: Path | None = None
         self._source = source
         self._input = StandardInput() if is_standard_input(source) else None
         if not isinstance(source, str | Path):
@@ -62,7 +67,7 @@ class Corpus:
         if self._input is not None:
             return checked_input(self._input, bool(self.allow_empty))
         if isinstance(self._source, str | Path):
-            return read_documents(self._source, allow_empty=self.allow_empty)
+            return read_documents(self._source, allow_empty=self.allow_empty, root=self.root)
         return self._in_memory(self._source)
 
     @property
@@ -72,6 +77,12 @@ class Corpus:
             return None
         path = Path(self._source)
         return path if holds_text_files(path) else None
+
+    def told_from(self, root: Path) -> Corpus:
+        """The same text file, its path and ids told from `root`, a folder above it."""
+        corpus = Corpus(self._source, allow_empty=self.allow_empty)
+        corpus.root = root
+        return corpus
 
     def survey(self) -> CorpusSummary:
         """Read everything once (the answer is kept).

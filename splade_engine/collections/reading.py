@@ -33,7 +33,9 @@ from splade_engine.collections.text_lines import check_regular, plain_suffix
 from splade_engine.errors import DatasetError
 
 
-def read_documents(source: str | Path, *, allow_empty: bool | None = None) -> Iterator[Document]:
+def read_documents(
+    source: str | Path, *, allow_empty: bool | None = None, root: Path | None = None
+) -> Iterator[Document]:
     """The documents of `source`, streamed in the order of the file (folders: by path).
 
     Args:
@@ -41,6 +43,7 @@ def read_documents(source: str | Path, *, allow_empty: bool | None = None) -> It
         allow_empty: keep documents with neither title nor text (they are never found). None: keep them in a
             BEIR folder, because leaving one out would change a published collection, and refuse them
             elsewhere.
+        root: for a single text file, the folder from which its path is told; None: the one that it lies in.
 
     Raises:
         DatasetError: naming file and line; a duplicate id is reported at the latest when the source ends.
@@ -61,7 +64,7 @@ def read_documents(source: str | Path, *, allow_empty: bool | None = None) -> It
     if numbered is not None:
         return _checked(str(path), numbered, bool(allow_empty))
     if path.suffix.lower() in TEXT_SUFFIXES:
-        return _never_empty(path, _text_documents(path))
+        return _never_empty(path, _text_documents(path, root))
     known = "JSONL, TSV, CSV (.gz, .zst), Parquet, a BEIR folder, text or Markdown, - (standard input)"
     suffix = plain_suffix(path)
     raise DatasetError(
@@ -121,8 +124,8 @@ def _never_empty(path: Path, documents: Iterator[Document]) -> Iterator[Document
         raise DatasetError(f"{path}: empty corpus, no text in any {kinds} file and no corpus.jsonl")
 
 
-def _text_documents(path: Path) -> Iterator[Document]:
-    for passage in read_text_files(path):
+def _text_documents(path: Path, root: Path | None = None) -> Iterator[Document]:
+    for passage in read_text_files(path, root):
         yield Document(
             passage.id, passage.text, passage.title, {"path": passage.path, "passage": passage.number}
         )

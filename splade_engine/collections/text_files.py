@@ -42,22 +42,26 @@ class Passage:
     text: str
 
 
-def read_text_files(source: Path) -> Iterator[Passage]:
+def read_text_files(source: Path, root: Path | None = None) -> Iterator[Passage]:
     """The passages of one file, or of every text file below a folder, by path. Files without text give none.
+
+    Args:
+        source: a file or a folder.
+        root: the folder from which the path of a single file is told; None: the one that it lies in.
 
     Raises:
         DatasetError: naming a file that is not UTF-8, and the line.
     """
-    for file, relative in _text_files(source):
+    for file, relative in _text_files(source, root):
         if file.is_file():
             yield from _passages(file, relative)
         else:  # a pipe, a device, a link to nowhere: reading one could wait for ever
             logger.warning("%s: is left out, not a file", readable(str(file)))
 
 
-def text_paths(source: Path) -> Iterator[str]:
+def text_paths(source: Path, root: Path | None = None) -> Iterator[str]:
     """The `path` of every file that `read_text_files` reads, those without text included."""
-    return (readable(relative) for _, relative in _text_files(source))
+    return (readable(relative) for _, relative in _text_files(source, root))
 
 
 def passage_id(path: str, number: int, count: int) -> str:
@@ -65,9 +69,9 @@ def passage_id(path: str, number: int, count: int) -> str:
     return path if count == 1 else f"{path}#{number}"
 
 
-def _text_files(source: Path) -> Iterator[tuple[Path, str]]:
+def _text_files(source: Path, root: Path | None) -> Iterator[tuple[Path, str]]:
     if not source.is_dir():
-        yield source, source.name
+        yield source, source.name if root is None else source.absolute().relative_to(root).as_posix()
         return
     for folder, subfolders, names in os.walk(source):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))

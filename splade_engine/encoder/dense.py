@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.folders import hub
-from splade_engine.encoder.folders.files import max_length_of, read_json
+from splade_engine.encoder.folders.files import lowercases, max_length_of, positions_of, read_json
 from splade_engine.encoder.folders.modules import dense_modules
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, MissingExtraError
@@ -185,9 +185,7 @@ def _ours(folder: Path, place: Place, max_length: int | None) -> DenseEncoder | 
         body, pooling = found
         if not any(body.glob("model*.safetensors")):
             return None
-        sentence = read_json(body / "sentence_bert_config.json", optional=True)
-        limit = max_length or max_length_of(body, read_json(body / "config.json"))
-        tokenizer = TextTokenizer(body, limit, lowercase=bool(sentence.get("do_lower_case")))
+        tokenizer = TextTokenizer(body, _limit(body, max_length), lowercase=lowercases(body))
         if place.device.type == "cpu":
             packed = load_packed_dense(body, tokenizer, place.dtype, first=pooling.mode == "cls")
             if packed is not None:
@@ -196,6 +194,14 @@ def _ours(folder: Path, place: Place, max_length: int | None) -> DenseEncoder | 
     except CheckpointError as error:
         logger.info("%s is left to sentence-transformers: %s", folder, error)
         return None
+
+
+def _limit(body: Path, max_length: int | None) -> int:
+    """Tokens per text: as many as are asked for, and no more than the model has positions for."""
+    config = read_json(body / "config.json")
+    positions = positions_of(config)
+    wanted = max_length or max_length_of(body, config)
+    return wanted if positions is None else min(wanted, positions)
 
 
 def _has_prompts(folder: Path) -> bool:

@@ -34,6 +34,7 @@ class TableEncoder:
         table: float32[V], zero where a term never counts.
         counts: a token that stands in the query n times weighs n times as much.
         top_k: tokens kept of a query where the caller does not say.
+        prompt: put before every query, unless that is blank.
     """
 
     def __init__(
@@ -42,11 +43,13 @@ class TableEncoder:
         table: NDArray[np.float32],
         counts: bool = False,
         top_k: int | None = None,
+        prompt: str = "",
     ) -> None:
         self.tokenizer = tokenizer
         self.table = table
         self.counts = counts
         self.top_k = top_k
+        self.prompt = prompt
         self.table.flags.writeable = False
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -56,6 +59,8 @@ class TableEncoder:
     def encode(self, texts: Sequence[str], top_k: int | None = None) -> tuple[SparseVectors, int]:
         """One row per text, and how many texts were cut to the tokenizer's `max_length`."""
         n_terms = len(self.table)
+        if self.prompt:
+            texts = [self.prompt + text if text.strip() else "" for text in texts]
         if len(texts) == 1:
             ids, cut = self.tokenizer.encode_one(texts[0])
             vectors, truncated = self._row(ids), int(cut)
@@ -113,7 +118,7 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
     table = np.maximum(table, 0)
     if settings.special_tokens == "zero":
         table[tokenizer.special_ids] = 0
-    return TableEncoder(tokenizer, table, settings.query_counts, settings.query_top_k)
+    return TableEncoder(tokenizer, table, settings.query_counts, settings.query_top_k, settings.query_prompt)
 
 
 def read_table(path: Path, tokenizer: TextTokenizer, n_terms: int, missing: float) -> NDArray[np.float32]:

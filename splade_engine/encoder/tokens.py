@@ -30,7 +30,7 @@ class TextTokenizer:
 
     Args:
         folder: holds `tokenizer.json`, or a `vocab.txt` of WordPiece tokens, or what transformers can
-            convert.
+            convert. Its tokenizer_config.json says at which end long texts are cut (`truncation_side`).
         max_length: tokens per text, special tokens included; longer texts are cut.
         lowercase: lowercase texts first (sentence-transformers' `do_lower_case`).
         overlap: tokens that two windows of `encode_windows` share, so that every token is seen with what
@@ -53,12 +53,11 @@ class TextTokenizer:
                 text
             ) in _PROBES:  # an unknown character, a script, nothing: what it cannot do, it cannot do now
                 self._tokenizer.encode(text)
-        self._lowercase = lowercase
+        self.lowercase = lowercase
         self.max_length = max_length
+        self.truncation_side = side
         # from the end, nothing can be left out; neither where windows show all of a text
-        self._stretch = (
-            CHARACTERS * max_length if truncation_side(folder) == "right" and not overlap else None
-        )
+        self._stretch = CHARACTERS * max_length if side == "right" and not overlap else None
 
     @property
     def size(self) -> int:
@@ -117,7 +116,7 @@ class TextTokenizer:
 
     def encode(self, texts: Sequence[str], *, special_tokens: bool = True) -> tuple[list[Ids], int]:
         """Token ids of every text, and how many texts were cut to `max_length`."""
-        if self._lowercase:
+        if self.lowercase:
             texts = [text.lower() for text in texts]
         # encode_batch_fast leaves out offsets and runs on all cores
         encodings = self._encodings(self._tokenizer.encode_batch_fast, texts, special_tokens)
@@ -126,7 +125,7 @@ class TextTokenizer:
 
     def encode_windows(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
         """Token ids of every window of every text, special tokens in each, and the window's text number."""
-        if self._lowercase:
+        if self.lowercase:
             texts = [text.lower() for text in texts]
         windows, owners = [], []
         with refusing(self._folder, "the tokenizer"):
@@ -168,7 +167,7 @@ class TextTokenizer:
 
     def _encoding(self, text: str, *, whole: bool = False) -> Any:
         """One text without special tokens; `whole`: what overflows as well."""
-        if self._lowercase:
+        if self.lowercase:
             text = text.lower()
         if self._stretch is not None and len(text) > self._stretch and not whole:
             encoding = self._tokenizer.encode(beginning(text, self._stretch), add_special_tokens=False)

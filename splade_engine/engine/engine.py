@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 from splade_engine.arguments import check_many
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
-from splade_engine.engine.encoding import EncodingPlan, encode_corpus
+from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
 from splade_engine.engine.hits import Hit, HitPage
-from splade_engine.engine.notes import earlier_passages
+from splade_engine.engine.notes import as_indexed, earlier_passages, has_text
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexLockedError, InvalidInputError
 from splade_engine.index import ShardedIndex, SparseIndex
@@ -260,8 +260,8 @@ class SearchEngine:
             IndexLockedError: another process has been writing the index for `PATIENCE` seconds; what was
                 encoded is kept.
         """
-        corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
         reader = self.index.refresh().reader
+        corpus = as_indexed(reader, corpus if isinstance(corpus, Corpus) else Corpus(corpus))
         known = next((document.id for document in corpus if document.id in reader), None)
         if known is not None:  # before hours of encoding
             raise InvalidInputError(f"{self.path}: holds a document {known!r} already; update replaces it")
@@ -278,14 +278,18 @@ class SearchEngine:
     ) -> None:
         """Encode documents and put them in the place of those with the same id; new ids are added.
 
-        Of a text file that was changed all old passages go, those too that it no longer has.
+        Of a text file that was changed all old passages go, those too that it no longer has: all of them
+        where it has no text any more.
 
         Raises:
             IndexLockedError: as `add`.
         """
-        corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
         reader = self.index.refresh().reader
+        corpus = as_indexed(reader, corpus if isinstance(corpus, Corpus) else Corpus(corpus))
         drop = earlier_passages(reader, corpus)
+        if drop and not has_text(corpus):
+            _when_free(lambda: self.index.update([], drop=drop))
+            return
         self._put(reader, corpus, progress, encode_options, partial(self.index.update, drop=drop))
 
     def delete(self, ids: Iterable[str]) -> None:
@@ -313,12 +317,15 @@ class SearchEngine:
         summary = _surveyed(reader, corpus, None).survey()
         # a folder for each corpus: two that are added at the same time do not touch each other's shards
         name = EncodingPlan.of(summary, self.encoder, options).name
-        work = self.path.with_name(f"{self.path.name}.encoding-{name}")
+        start = self.path.with_name(f"{self.path.name}.encoding-")
+        work = start.with_name(start.name + name)
         with encode_corpus(
             corpus, self.encoder, work, restart=True, hold=True, progress=progress, **options
         ) as encoded:
             _when_free(lambda: publish(encoded.batches()))
             encoded.remove()
+        for left in unfinished(start):
+            logger.info("%s: an add that was not finished; the same add goes on there", left)
 
     def __len__(self) -> int:
         return len(self.index)

@@ -7,6 +7,7 @@ lost.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as changed
 from pathlib import Path
@@ -27,6 +28,8 @@ from splade_engine.index.segment.segment import open_segment, write_deleted
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.index.stream import IndexBatch, SegmentStream
 from splade_engine.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
 MERGE_MEMORY = 1024  # MiB that a merge may take when it was not asked for: larger segments wait for `compact`
@@ -105,21 +108,22 @@ def add(
             first_ordinal=manifest.n_docs,
         )
         records = stream.consume(batches, progress=progress)
-        if not records:
+        dropped = snapshot.find(drop) if drop else np.zeros(0, np.int64)
+        dropped = dropped[dropped >= 0]
+        if not records and not len(dropped):
             return 0
         _check_columns(snapshot, writer, records)
         twins = _twins(snapshot, writer, records)
         if not replace and len(twins):
             row, ordinal = _first_twin(writer, records, snapshot, twins)
             raise InvalidInputError(f"document {row}: id {ordinal!r} is in the index already")
-        dropped = snapshot.find(drop) if len(drop) else np.zeros(0, np.int64)
-        gone = np.union1d(twins, dropped[dropped >= 0])
-        kept = _without(writer, snapshot, gone)
+        kept = _without(writer, snapshot, np.union1d(twins, dropped))
         segments = [*kept, *records]
         if sum(s.n_docs for s in segments) > MAX_DOCS:
             raise InvalidInputError(f"more than {MAX_DOCS} documents")
-        segments = _merge_tail(writer, snapshot, segments, threads, memory)
-        writer.commit(manifest.next(segments=tuple(segments)))
+        if records:
+            segments = _merge_tail(writer, snapshot, segments, threads, memory)
+        _commit(writer, manifest, segments)
         return len(twins) if replace else sum(r.n_docs for r in records)
 
 
@@ -139,7 +143,7 @@ def delete(folder: Path, opened: Snapshot, ids: Sequence[str]) -> int:
         if len(distinct) != len(ids):
             twice = next(i for i in ids if ids.count(i) > 1)
             raise InvalidInputError(f"delete: id {twice!r} is given twice")
-        writer.commit(snapshot.manifest.next(segments=tuple(_without(writer, snapshot, distinct))))
+        _commit(writer, snapshot.manifest, _without(writer, snapshot, distinct))
     return len(ids)
 
 
@@ -165,6 +169,20 @@ def store_tuning(folder: Path, records: Sequence[TuningRecord]) -> None:
 
 
 # ---- steps -------------------------------------------------------------------------------
+
+
+def _commit(writer: IndexWriter, before: Manifest, segments: Sequence[SegmentRecord]) -> None:
+    """Publish other documents; the log tells when the tuned settings were measured on far fewer, or more."""
+    after = before.next(segments=tuple(segments))
+    writer.commit(after)
+    outgrown = [t for t in after.tuning if t.fits(before.live) and not t.fits(after.live)]
+    if outgrown:
+        logger.warning(
+            "%s: was tuned with %d documents and has %d now: tune it again, its recall may be another",
+            writer.folder,
+            outgrown[0].n_docs,
+            after.live,
+        )
 
 
 def _open(writer: IndexWriter, opened: Snapshot) -> Snapshot:

@@ -30,6 +30,10 @@ class TunedSetting:
     microseconds: float
     n_queries: int
     settings: Mapping[str, object]
+    # live documents of the index then; None where an earlier release measured
+    n_docs: int | None = None
+    # whether the index is still about as large
+    current: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,16 @@ def index_info(path: Path, snapshot: Snapshot) -> IndexInfo:
         encoder=manifest.encoder,
         config=manifest.config,
         tuned=tuple(
-            TunedSetting(t.k, t.target, t.recall, t.microseconds, t.n_queries, t.settings)
+            TunedSetting(
+                t.k,
+                t.target,
+                t.recall,
+                t.microseconds,
+                t.n_queries,
+                t.settings,
+                t.n_docs,
+                t.fits(manifest.live),
+            )
             for t in manifest.tuning
         ),
         fingerprint=snapshot.fingerprint,

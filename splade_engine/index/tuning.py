@@ -72,7 +72,8 @@ def measure(
         for ladder in ladders:
             tried += _climb(snapshot, queries, k, ladder, truth, wanted[-1], threads)
             bar.advance()
-    return [_record(tried, target, k, len(queries)) for target in wanted]
+    live = snapshot.manifest.live
+    return [_record(tried, target, k, len(queries), live) for target in wanted]
 
 
 def _target(value: object) -> float:
@@ -123,9 +124,9 @@ def recall(ordinals: NDArray[np.int64], truth: NDArray[np.int64]) -> float:
     return hits / max(1, int((truth >= 0).sum())) if (truth >= 0).any() else 1.0
 
 
-def _record(tried: Sequence[Measurement], target: float, k: int, n_queries: int) -> TuningRecord:
+def _record(tried: Sequence[Measurement], target: float, k: int, n_queries: int, n_docs: int) -> TuningRecord:
     best = min((m for m in tried if m.recall >= target), key=lambda m: m.microseconds)
-    return TuningRecord(k, target, best.recall, best.microseconds, n_queries, settings_of(best.work))
+    return TuningRecord(k, target, best.recall, best.microseconds, n_queries, settings_of(best.work), n_docs)
 
 
 def queries_from_documents(snapshot: Snapshot, sample: int, seed: int) -> SparseVectors:

@@ -146,3 +146,16 @@ def test_counts(mlm_folder: Path, idf: dict[str, float], texts: list[str], tmp_p
         assert row == pytest.approx({t: w * tokens.count(t) for t, w in presence.items()})
         assert counted.encode([query])[0].to_token_dicts(vocabulary)[0] == pytest.approx(row)
     assert together[-3]["bado"] == pytest.approx(3 * idf.get("bado", 1.0))
+
+
+def test_the_query_prompt_of_a_table(mlm_folder: Path, tmp_path: Path) -> None:
+    """It is put before every query, as sentence-transformers does with a static table; blank ones stay."""
+    path = tmp_path / "idf.json"
+    path.write_text(json.dumps({"bado": 2.0, "kime": 3.0, "lume": 5.0}))
+    prompted = load_table(checkpoint(mlm_folder, query_prompt="bado "), QueryTable(mlm_folder, path), 200)
+    plain_table = load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, path), 200)
+    queries = ["kime", "lume kime", " ", ""]
+    expected, _ = plain_table.encode(["bado kime", "bado lume kime", "", ""])
+    assert prompted.encode(queries)[0] == expected
+    for row, query in enumerate(queries):
+        assert prompted.encode([query])[0] == expected[row : row + 1]

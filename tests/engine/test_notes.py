@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from splade_engine import SearchEngine
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import DatasetError, InvalidInputError
 from tests.small_collection import WordEncoder
 
 
@@ -85,15 +85,40 @@ def test_adding_a_changed_file_without_replacing_is_refused(
     assert {h.id for h in engine.search("ferry", k=10)} == {"plan.md"}
 
 
-def test_one_file_does_not_get_two_ids(engine: SearchEngine, notes: Path):
+def test_one_file_does_not_get_two_ids(engine: SearchEngine, notes: Path, monkeypatch: pytest.MonkeyPatch):
+    """Alone it has the path that it has below its folder: the other files of the index lie there too."""
     (notes / "trips" / "alps.md").write_text("# Alps\n\nThe hut is closed.\n")
+    with pytest.raises(InvalidInputError, match=r"holds a document 'trips/alps.md' already"):
+        engine.add(notes / "trips" / "alps.md")
+    monkeypatch.chdir(notes / "trips")
+    engine.update(Path("alps.md"))
+    assert [h.id for h in engine.search("hut closed", k=10)] == ["trips/alps.md"]
+    assert [h.text for h in engine.search("hut", k=10)] == ["# Alps\n\nThe hut is closed."]
+    assert len(engine) == 4
+
+
+def test_a_file_of_another_folder_is_not_taken_for_it(engine: SearchEngine, tmp_path: Path):
+    (tmp_path / "others" / "trips").mkdir(parents=True)
+    (tmp_path / "others" / "trips" / "alps.md").write_text("hut of others")
     for change in (engine.add, engine.update):
         with pytest.raises(
-            InvalidInputError, match=r"the index holds 'trips/alps.md', .* add the folder .*notes,"
+            InvalidInputError, match=r"the index holds 'trips/alps.md', .* add the folder .*others,"
         ):
-            change(notes / "trips" / "alps.md")
-    engine.update(notes)
-    assert [h.id for h in engine.search("hut closed", k=10)] == ["trips/alps.md"]
+            change(tmp_path / "others" / "trips" / "alps.md")
+    assert [h.text for h in engine.search("hut", k=10)] == ["# Alps\n\nThe hut opens in June."]
+
+
+@pytest.mark.parametrize("what", ["one file", "the folder"])
+def test_text_files_without_any_text_lose_their_passages(engine: SearchEngine, notes: Path, what: str):
+    """Nothing is added then, and the commit deletes only."""
+    (notes / "plan.md").write_text("\n")
+    if what == "the folder":
+        (notes / "trips" / "alps.md").write_text("")
+    engine.update(notes / "plan.md" if what == "one file" else notes)
+    assert engine.index.ids() == (["trips/alps.md"] if what == "one file" else [])
+    assert engine.search("ferry", k=10) == []
+    with pytest.raises(DatasetError, match="empty corpus"):  # there is nothing left to delete
+        engine.update(notes / "plan.md")
 
 
 def test_documents_of_other_sources_are_left_alone(engine: SearchEngine, notes: Path, tmp_path: Path):

@@ -61,6 +61,31 @@ def test_tuning_again_replaces_and_changes_keep_it(tmp_path: Path) -> None:
     assert ix.refresh().info().tuned == ()
 
 
+def test_what_was_measured_on_far_fewer_documents_is_doubted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The recall that `info` shows was that of 40 documents."""
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 40))
+    assert [(t.n_docs, t.current) for t in ix.tune(k=5, targets=(0.9,))] == [(40, True)]
+    ix.add(made.vectors(2, 20), [f"a{i}" for i in range(20)])
+    assert [(t.n_docs, t.current) for t in ix.info().tuned] == [(40, True)]
+    assert caplog.messages == []
+    ix.add(made.vectors(3, 1), ["b"])
+    assert [(t.n_docs, t.current) for t in ix.info().tuned] == [(40, False)]
+    assert caplog.messages == [
+        f"{tmp_path / 'ix'}: was tuned with 40 documents and has 61 now: "
+        "tune it again, its recall may be another"
+    ]
+    ix.add(made.vectors(4, 1), ["c"])
+    assert len(caplog.messages) == 1  # once, when it is crossed
+    ix.delete(ix.ids()[:22])
+    assert ix.info().tuned[0].current
+    ix.delete(ix.ids()[:14])
+    assert (len(ix), ix.info().tuned[0].current) == (26, False)
+    assert len(caplog.messages) == 2
+    assert ix.tune(k=5, targets=(0.9,))[0].current
+
+
 def test_without_queries_documents_are_asked_for(tmp_path: Path) -> None:
     ix = made.changed_index(tmp_path / "ix")
     assert ix.tune(k=4, targets=(0.9,), sample=20)[0].n_queries == 20

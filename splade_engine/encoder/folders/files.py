@@ -49,6 +49,28 @@ def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
     return min(limits, default=DEFAULT_MAX_LENGTH)
 
 
+def lowercases(folder: Path) -> bool:
+    """Whether sentence-transformers lowercases texts before the tokenizer of this model sees them.
+
+    Raises:
+        CheckpointError: if its file says neither true nor false.
+    """
+    path = folder / "sentence_bert_config.json"
+    return truth(read_json(path, optional=True), "do_lower_case", False, path)
+
+
+def truth(config: Mapping[str, Any], name: str, default: bool, path: Path) -> bool:
+    """An entry of a config that is true or false; null stands for the default.
+
+    Raises:
+        CheckpointError: if it is something else.
+    """
+    value = config.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise CheckpointError(f"{path}: {name} is {value!r:.80}, not true or false")
+    return default if value is None else value
+
+
 def positions_of(config: Mapping[str, Any]) -> int | None:
     """The longest input of a model, None if its config names no limit.
 

@@ -19,6 +19,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import (
     existing,
     inside,
+    lowercases,
     max_length_of,
     positions_of,
     read_json,
@@ -131,11 +132,10 @@ def _linear(root: Path, name: str, chain: Sequence[Module]) -> Checkpoint:
         raise CheckpointError(f"{root}: modules {kinds!s:.100} do not start with a Transformer")
     model_folder = chain[0].folder
     config = read_json(model_folder / "config.json")
-    sentence = read_json(model_folder / "sentence_bert_config.json", optional=True)
     require_weights(model_folder)
     with blaming(root):
         settings = EncoderSettings(
-            max_length=max_length_of(model_folder, config), lowercase=bool(sentence.get("do_lower_case"))
+            max_length=max_length_of(model_folder, config), lowercase=lowercases(model_folder)
         )
         base = Checkpoint(root, name, MaskedLm(), model_folder, settings, positions_of(config))
         for kind in KINDS:

@@ -9,11 +9,13 @@ transformers can convert. Beside tokenizer.json only one entry of tokenizer_conf
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.files import read_json, truth
 from splade_engine.encoder.refusing import one_line, refusing
 from splade_engine.errors import CheckpointError
 from splade_engine.files import write_json
@@ -123,17 +125,33 @@ def _check_growth(path: Path, text: str) -> None:
             continue
         found = step.get("normalizers")
         waiting += found if isinstance(found, list) else []
-        pattern, content = step.get("pattern"), step.get("content")
-        if isinstance(content, str):
-            exact = pattern.get("String") if isinstance(pattern, dict) else None
-            least = len(exact) if isinstance(exact, str) and exact else 0
-            growth *= max(1.0, len(content) / least if least else 1 + len(content))
+        growth *= _growth(step)
         if isinstance(prepend := step.get("prepend"), str):
             growth += len(prepend)
         if growth > _MOST_GROWTH:
             raise CheckpointError(
                 f"{path}: its normalizer can make more than {_MOST_GROWTH:,} characters of one: refused"
             )
+
+
+def _growth(step: dict[str, Any]) -> float:
+    """How many characters one step of a normaliser may make of one."""
+    pattern, content = step.get("pattern"), step.get("content")
+    if isinstance(content, str):
+        exact = pattern.get("String") if isinstance(pattern, dict) else None
+        least = len(exact) if isinstance(exact, str) and exact else 0
+        return max(1.0, len(content) / least if least else 1 + len(content))
+    if isinstance(charsmap := step.get("precompiled_charsmap"), str):
+        # sentencepiece: the size of a trie, the trie, and texts that end with NUL, of which it names one for
+        # what it finds
+        try:
+            data = base64.b64decode(charsmap)
+            (size,) = struct.unpack_from("<I", data)
+        except (ValueError, struct.error):
+            return 1.0  # the tokenizer library refuses it, and says why
+        texts = data[4 + size :].split(b"\0")
+        return float(max(1, *(len(text.decode(errors="replace")) for text in texts)))
+    return 1.0
 
 
 def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
@@ -148,10 +166,13 @@ def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
         if token not in vocabulary:
             raise CheckpointError(f"{path}: no {token} among its {len(vocabulary)} tokens")
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
+    beside = path.parent / _CONFIG
+    lowercase = truth(config, "do_lower_case", True, beside)
     tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=bool(config.get("do_lower_case", True)),
-        strip_accents=config.get("strip_accents"),
-        handle_chinese_chars=bool(config.get("tokenize_chinese_chars", True)),
+        lowercase=lowercase,
+        # BERT takes accents away where it lowercases, unless it is told
+        strip_accents=truth(config, "strip_accents", lowercase, beside),
+        handle_chinese_chars=truth(config, "tokenize_chinese_chars", True, beside),
     )
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
@@ -192,5 +213,7 @@ def save_tokenizer(tokenizer: TextTokenizer, folder: Path, *, like: Path | None 
             for name in names:
                 if tokenizer.token_id(name) is not None:
                     config[role] = name
+        if tokenizer.truncation_side == "left":
+            config["truncation_side"] = "left"
     config = {k: v for k, v in config.items() if k not in _ORIGIN}
     write_json(folder / _CONFIG, {**config, "model_max_length": tokenizer.max_length})

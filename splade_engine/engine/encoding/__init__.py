@@ -1,5 +1,6 @@
 """Encoding a corpus in shards, so that an interruption costs one shard and not the night."""
 
+from splade_engine.engine.encoding.folder import unfinished
 from splade_engine.engine.encoding.part import EncodedPart, Part, encode_part
 from splade_engine.engine.encoding.plan import MAX_SHARD_DOCS, EncodingPlan
 from splade_engine.engine.encoding.run import EncodedCorpus, encode_corpus
@@ -12,4 +13,5 @@ __all__ = [
     "Part",
     "encode_corpus",
     "encode_part",
+    "unfinished",
 ]

@@ -15,7 +15,7 @@ from pathlib import Path
 from splade_engine.engine.encoding.plan import EncodingPlan
 from splade_engine.engine.encoding.shard import remove_shards, shard_files
 from splade_engine.errors import IndexLockedError, InvalidInputError, StorageError
-from splade_engine.files import HeldLock, lock_holder, take_lock
+from splade_engine.files import HeldLock, holder_runs, lock_holder, take_lock
 
 logger = logging.getLogger(__name__)
 
@@ -128,6 +128,20 @@ def remove_remains(folder: Path) -> None:
         return
     if not set(folder.iterdir()) - _ours(folder):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def unfinished(start: Path) -> list[Path]:
+    """Work folders whose names begin so, and whose process has ended."""
+    found = (p for p in start.parent.iterdir() if p.name.startswith(start.name) and (p / _PLAN).is_file())
+    return sorted(folder for folder in found if not holder_runs(folder / _LOCK))
+
+
+def tell_what_stays(folder: Path) -> None:
+    """Say that a work folder is kept, and what for; nothing where it is not there any more."""
+    if folder.is_dir():
+        logger.warning(
+            "%s keeps what was encoded: the same call goes on from there; delete it to give that up", folder
+        )
 
 
 def _shard_lock(folder: Path, number: int) -> Path:

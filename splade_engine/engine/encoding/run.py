@@ -19,6 +19,7 @@ from splade_engine.engine.encoding.folder import (
     locked_folder,
     refuse_busy_shards,
     remove_remains,
+    tell_what_stays,
 )
 from splade_engine.engine.encoding.plan import EncodingPlan
 from splade_engine.engine.encoding.shard import EncodedCounts, Shard
@@ -108,6 +109,8 @@ class EncodedCorpus:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+        if error is not None:
+            tell_what_stays(self.folder)
 
 
 def encode_corpus(
@@ -152,6 +155,7 @@ def encode_corpus(
     except BaseException:
         remove_remains(folder)
         lock.release()
+        tell_what_stays(folder)
         raise
     report(counts, plan)
     encoded = EncodedCorpus(folder, plan, counts, lock)

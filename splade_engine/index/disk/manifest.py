@@ -85,6 +85,7 @@ def _tuning_out(t: TuningRecord) -> dict[str, Any]:
         "microseconds": t.microseconds,
         "n_queries": t.n_queries,
         "settings": dict(t.settings),
+        **({} if t.n_docs is None else {"n_docs": t.n_docs}),
     }
 
 
@@ -225,7 +226,9 @@ def _column(value: Any, at: str) -> ColumnRecord:
 
 
 def _tuning(value: Any, at: str) -> TuningRecord:
-    value = _object(value, "k target recall microseconds n_queries settings", at)
+    keys = "k target recall microseconds n_queries settings"
+    noted = isinstance(value, dict) and "n_docs" in value
+    value = _object(value, keys + " n_docs" * noted, at)
     settings = value["settings"]
     if not isinstance(settings, dict) or any(isinstance(v, list | dict) for v in settings.values()):
         _refuse(f"{at}: settings are not plain values")
@@ -236,6 +239,7 @@ def _tuning(value: Any, at: str) -> TuningRecord:
         microseconds=_number(value["microseconds"], 0.0, 1e12, f"{at}: microseconds"),
         n_queries=_integer(value["n_queries"], 1, _MAX_COUNT, f"{at}: n_queries"),
         settings=settings,
+        n_docs=_integer(value["n_docs"], 1, _MAX_COUNT, f"{at}: n_docs") if noted else None,
     )
 
 

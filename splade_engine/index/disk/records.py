@@ -58,6 +58,9 @@ class SegmentRecord:
         return found
 
 
+MOST_CHANGE = 1.5  # factor by which an index may grow or shrink before what was measured on it is doubted
+
+
 @dataclass(frozen=True, slots=True)
 class TuningRecord:
     """Search settings measured to reach `target` recall@k, with what was measured."""
@@ -68,6 +71,12 @@ class TuningRecord:
     microseconds: float
     n_queries: int
     settings: Mapping[str, Scalar]
+    # live documents that the index had then; None where an earlier release measured, which did not note it
+    n_docs: int | None = None
+
+    def fits(self, live: int) -> bool:
+        """Whether an index of `live` documents is still about as large as the one that was measured."""
+        return self.n_docs is None or self.n_docs / MOST_CHANGE <= live <= self.n_docs * MOST_CHANGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ import numpy as np
 
 from splade_engine.collections.ir_source import fetched, ir_judgments, ir_queries, open_ir
 from splade_engine.errors import DatasetError
-from splade_engine.files import atomic_file, digest, digest_of_json
+from splade_engine.files import Digest, atomic_file, digest, digest_of_json
 from splade_engine.training.data.examples import Example
 from splade_engine.training.data.line_file import LineFile
 
+LOOKED_AT = 1000  # examples whose documents are compared when a run is resumed
 SCORED_NEGATIVES = 50  # of a query's scored documents kept as hard negatives
 
 
@@ -89,10 +90,20 @@ class IrDatasetsSource:
             raise DatasetError(f"{self.name}: document {doc_id!r} is not in its collection") from None
 
     def digests(self) -> dict[str, str]:
-        """See `Source`: the ids of all examples, and the texts of the queries."""
+        """See `Source`: the ids of all examples, the texts of the queries, and some documents.
+
+        Those are of up to `LOOKED_AT` examples from all over the set: reading a collection of millions whole
+        takes longer than opening a run should.
+        """
+        texts = Digest()
+        for i in sorted({*np.linspace(0, len(self) - 1, min(len(self), LOOKED_AT)).astype(int).tolist()}):
+            for doc_id in self.lines[i].decode().split("\t")[1:]:
+                text = self._text(doc_id).encode(errors="surrogatepass")
+                texts.update(b"%d;" % len(text) + text)
         return {
             self.name: self.lines.digest,
             f"{self.name} queries": digest_of_json(self._queries),
+            f"{self.name} documents": texts.text(),
         }
 
     def documents(self) -> Iterator[str]:

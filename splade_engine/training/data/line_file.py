@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError
-from splade_engine.files import Digest, atomic_file, digest, digest_64
+from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
 
@@ -105,15 +105,13 @@ def _read_at(handle: int, size: int, start: int) -> bytes:
 def _unpacked(path: Path, cache: Path) -> Path:
     if path.suffix.lower() not in COMPRESSED_SUFFIXES:
         return path
-    status = path.stat()
-    state = f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"
-    target = cache / f"{digest(state.encode())[:16]}-{path.stem}"
+    target = cache / f"{digest_of_file(path)[:16]}.lines"
     if target.is_file():
         return target
     cache.mkdir(parents=True, exist_ok=True)
     with atomic_file(target) as out:
-        for _, line in read_lines(path):
-            out.write(line.encode("utf-8") + b"\n")
+        for _, line in read_lines(path, keep_blank=True):  # so that lines keep their numbers
+            out.write(b"\n" if line.isspace() else line.encode("utf-8") + b"\n")
     return target
 
 
@@ -151,7 +149,7 @@ class TextsById:
         cache: folder for unpacked copies.
 
     Raises:
-        DatasetError: naming file and line of a row without an id.
+        DatasetError: naming file and line of a row without an id, or with one that another has.
     """
 
     def __init__(self, path: str | Path, cache: Path) -> None:
@@ -161,6 +159,14 @@ class TextsById:
             hashes[i] = key_of(self._id(i))
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
+        for at in np.flatnonzero(self._hashes[1:] == self._hashes[:-1]).tolist():
+            rows = self._order[at], self._order[at + 1]
+            earlier, later = (self._id(int(row)) for row in rows)
+            if earlier == later:  # otherwise two ids with the same hash
+                first = self.lines.place(int(rows[0])).rpartition(":")[2]
+                raise DatasetError(
+                    f"{self.lines.place(int(rows[1]))}: duplicate id {later!r}, first on line {first}"
+                )
 
     def __len__(self) -> int:
         return len(self.lines)

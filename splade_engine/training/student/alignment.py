@@ -31,6 +31,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from splade_engine.encoder.folders.files import lowercases, positions_of, read_json
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
@@ -56,7 +57,7 @@ class AlignmentConfig:
         spread: the threshold in standard deviations; higher means fewer terms (5: about 600 a document of 200
             tokens, of which training drops most).
         texts: read at most.
-        max_length: tokens per text.
+        max_length: tokens per text; fewer where the model has fewer positions.
     """
 
     ridge: float = 10.0
@@ -178,7 +179,9 @@ def aligned_model(folder: Path, texts: Iterable[str], config: AlignmentConfig | 
     model.tie_weights()
     model.eval()
     use_cpu_layers(model)
-    tokenizer = TextTokenizer(folder, config.max_length)
+    positions = positions_of(read_json(folder / "config.json"))
+    length = config.max_length if positions is None else min(config.max_length, positions)
+    tokenizer = TextTokenizer(folder, length, lowercase=lowercases(folder))
     states, tokens = token_states(model.bert, tokenizer, list(islice(texts, config.texts)))
     write_head(model, states, tokens, config)
     logger.info("aligned a vocabulary head on %d positions", len(tokens))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +15,17 @@ from splade_engine.encoder.backbone import Backbone, load_backbone
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.folders import hub
+from splade_engine.encoder.folders.files import lowercases
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.query_table import read_table
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.files import digest_of_json
 from splade_engine.training.data.collate import Collator
 from splade_engine.training.data.idf import bm25_idf, document_frequencies
 from splade_engine.training.data.opening import interleaved
 from splade_engine.training.data.sources import Source
+from splade_engine.training.digests import digests_of_models
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student import preflight
 from splade_engine.training.student.csr import build_csr
@@ -83,8 +86,11 @@ def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -
         documents.dense_head.project.requires_grad_(True)
     queries = None
     table = None
+    query_length = config.query_length
+    if config.query == "shared":
+        query_length = preflight.length_of_queries(checkpoint.positions, checkpoint.name, query_length)
     query_tokenizer = TextTokenizer(
-        checkpoint.model_folder, config.query_length, lowercase=checkpoint.settings.lowercase
+        checkpoint.model_folder, query_length, lowercase=checkpoint.settings.lowercase
     )
     if config.query == "table":
         table = torch.from_numpy(_table(config, checkpoint, query_tokenizer, backbone.n_terms, sources))
@@ -110,16 +116,21 @@ def _load(
     base: str, config: ModelConfig, length: int, sources: Sequence[Source], cache: Path
 ) -> tuple[Checkpoint, Backbone, TextTokenizer]:
     folder, name = hub.resolve(base)
+    lowercase = lowercases(folder)
     if config.align:
         from splade_engine.training.student.alignment import aligned_checkpoint
 
-        aligned = cache / f"aligned-{folder.name}"
+        preflight.check_length(folder, name, length)
+        base_digest = digest_of_json(list(digests_of_models([base]).values()))
+        aligned = cache / f"aligned-{base_digest[:16]}"
         if not aligned.is_dir():
             aligned_checkpoint(folder, interleaved(sources), aligned)
         folder = aligned
     elif config.kind == "mlm" and not (folder / "modules.json").is_file():
         preflight.check_head(folder)
     checkpoint = read_checkpoint(folder, name)
+    if config.align:  # the copy is a plain folder, which does not say so
+        checkpoint = replace(checkpoint, settings=replace(checkpoint.settings, lowercase=lowercase))
     if checkpoint.positions is not None and length > checkpoint.positions:
         raise InvalidInputError(f"{name} takes {checkpoint.positions} tokens, the recipe asks for {length}")
     backbone = load_backbone(checkpoint, "cpu", torch.float32)

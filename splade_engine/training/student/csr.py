@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splade_engine.encoder.backbone import load_pretrained
+from splade_engine.encoder.folders.files import lowercases, positions_of, read_json
 from splade_engine.encoder.folders.modules import dense_modules
 from splade_engine.encoder.settings import DenseMode
 from splade_engine.encoder.tokens import TextTokenizer
@@ -28,6 +29,7 @@ from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.activations import activate, keep_top_k
 from splade_engine.training.student.head import mean_pool
+from splade_engine.training.student.preflight import check_length, length_of_queries
 from splade_engine.training.student.student import Student
 
 ACTIVE = 1e-5  # a latent above this counts as fired
@@ -208,6 +210,7 @@ def build_csr(
         how = "modules of another kind" if found is None else found[1].mode
         raise CheckpointError(f"{name}: csr pools by mean or cls, this encoder by {how}")
     body_folder, pooling = found
+    check_length(body_folder, name, config.document_length)
     body: Any = load_pretrained(body_folder, "AutoModel", torch.float32)
     width = int(body.config.hidden_size)
     latents = config.csr_factor * width
@@ -217,5 +220,9 @@ def build_csr(
         width, latents, config.csr_k, config.csr_k_aux, config.csr_dead_after, config.csr_activation
     )
     student = CsrStudent(body, pooling.mode, pooling.normalize, autoencoder, config)
-    documents = TextTokenizer(body_folder, config.document_length)
-    return student, documents, TextTokenizer(body_folder, config.query_length)
+    lowercase = lowercases(body_folder)
+    documents = TextTokenizer(body_folder, config.document_length, lowercase=lowercase)
+    positions = positions_of(read_json(body_folder / "config.json"))
+    query_length = length_of_queries(positions, name, config.query_length)
+    queries = TextTokenizer(body_folder, query_length, lowercase=lowercase)
+    return student, documents, queries

@@ -7,6 +7,7 @@ issue 3431: every vector starts with cosine 1.000 to every other, and the first 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ import torch
 import torch.nn.functional as F
 
 from splade_engine.encoder.backbone import Backbone
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.files import positions_of, read_json
 from splade_engine.encoder.tokens import TextTokenizer
-from splade_engine.errors import CheckpointError
+from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training.data.collate import pad
 from splade_engine.training.student.head import max_pool
+
+logger = logging.getLogger(__name__)
 
 NEAR_CONSTANT = 0.995  # mean cosine between the vectors of unrelated sentences
 OFFER = (
@@ -66,6 +69,25 @@ def check_head(folder: Path) -> None:
         f"{folder}: {', '.join(map(str, architectures)) or 'the model'} has no masked-LM head, which "
         f"learned sparse retrieval trains; {OFFER}"
     )
+
+
+def check_length(folder: Path, name: str, length: int) -> None:
+    """Refuse a recipe whose texts are longer than what a base model takes, before its weights are read.
+
+    Raises:
+        InvalidInputError: naming both lengths.
+    """
+    positions = positions_of(read_json(folder / "config.json", optional=True))
+    if positions is not None and length > positions:
+        raise InvalidInputError(f"{name} takes {positions} tokens, the recipe asks for {length}")
+
+
+def length_of_queries(positions: int | None, name: str, length: int) -> int:
+    """Tokens per query that a base model can take: no more than it has positions for."""
+    if positions is None or length <= positions:
+        return length
+    logger.warning("%s takes %d tokens: longer queries are cut there (model.query_length)", name, positions)
+    return positions
 
 
 @torch.no_grad()

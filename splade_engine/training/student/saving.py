@@ -86,6 +86,7 @@ def _save_tower(
             activation=_saved_activation(config.activation) if head is None else "relu",
             special_tokens=config.special_tokens,
             top_k=tower.top_k or None,
+            lowercase=tokenizer.lowercase,
         ),
         tokenizer=tokenizer,
         weights=model.save_pretrained if head is None else lambda out: save_scalar(model, head, out),
@@ -105,7 +106,9 @@ def _save_csr(student: CsrStudent, out: Path, tokenizer: TextTokenizer) -> None:
     """A sentence-transformers folder: Transformer, Pooling, [Normalize], SparseAutoEncoder."""
     a = student.autoencoder
     pooling = DensePooling(student.pooling, student.normalize)
-    settings = EncoderSettings(max_length=tokenizer.max_length, activation="relu")
+    settings = EncoderSettings(
+        max_length=tokenizer.max_length, activation="relu", lowercase=tokenizer.lowercase
+    )
 
     def transformer(folder: Path) -> None:
         student.body.save_pretrained(folder)

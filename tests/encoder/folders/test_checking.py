@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -323,3 +325,38 @@ def test_names_and_messages_are_short_lines(tmp_path: Path) -> None:
     refused(folder, "pooling")
     edit(folder / "config.json", splade_engine=None, architectures=["x" * 200_000])
     refused(folder, "neither a masked nor a causal")
+
+
+def charsmap(text: str) -> str:
+    """Sentencepiece's map of characters, with this as the longest text that one may become."""
+    trie = struct.pack("<I", 0) * 256
+    return base64.b64encode(struct.pack("<I", len(trie)) + trie + b"a\0" + text.encode() + b"\0").decode()
+
+
+def test_a_precompiled_normalizer_that_makes_long_texts_of_short_ones(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    step = {"type": "Precompiled", "precompiled_charsmap": charsmap("\u0635\u0644" * 9)}
+    path.write_text(json.dumps({**tokenizer, "normalizer": step}))
+    assert load_tokenizer(folder).encode("bado").tokens
+    step["precompiled_charsmap"] = charsmap("x" * 1001)
+    path.write_text(json.dumps({**tokenizer, "normalizer": step}))
+    refused(folder, r"tokenizer.json: its normalizer can make more than 1,000 characters of one")
+    forty = {"type": "Precompiled", "precompiled_charsmap": charsmap("x" * 40)}
+    both = {"type": "Sequence", "normalizers": [forty, forty]}
+    path.write_text(json.dumps({**tokenizer, "normalizer": both}))
+    refused(folder, r"tokenizer.json: its normalizer can make more than 1,000 characters of one")
+    for broken in ("", "AAAA", "!", "////////"):
+        step["precompiled_charsmap"] = broken
+        path.write_text(json.dumps({**tokenizer, "normalizer": step}))
+        refused(folder, r"tokenizer.json: ")
+
+
+@pytest.mark.parametrize("name", ["do_lower_case", "strip_accents", "tokenize_chinese_chars"])
+@pytest.mark.parametrize("value", ["false", 0, [], {}])
+def test_a_setting_that_is_neither_true_nor_false(folder: Path, name: str, value: object) -> None:
+    vocabulary = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)))
+    (folder / "tokenizer_config.json").write_text(json.dumps({name: value}))
+    refused(folder, rf"tokenizer_config.json: {name} is .*, not true or false")

@@ -40,7 +40,10 @@ def example() -> Manifest:
         segments=(segment, SegmentRecord(5, 0, file_record(5), file_record(6))),
         encoder={"name": "model", "max_length": 256},
         config={"weights": "auto"},
-        tuning=(TuningRecord(10, 0.95, 0.961, 84.5, 200, {"exact": False, "query_cut": 8}),),
+        tuning=(
+            TuningRecord(10, 0.95, 0.961, 84.5, 200, {"exact": False, "query_cut": 8}, 15),
+            TuningRecord(20, 0.95, 0.961, 84.5, 200, {"exact": True}),  # of an earlier release
+        ),
     )
 
 
@@ -111,6 +114,9 @@ BAD = {
     "config no object": change(config=3),
     "tuning no list": change(tuning={}),
     "tuning target 2": change(tuning=[body()["tuning"][0] | {"target": 2}]),
+    "tuning n_docs 0": change(tuning=[body()["tuning"][0] | {"n_docs": 0}]),
+    "tuning n_docs null": change(tuning=[body()["tuning"][0] | {"n_docs": None}]),
+    "tuning key unknown": change(tuning=[body()["tuning"][0] | {"documents": 9}]),
     "tuning k 0": change(tuning=[body()["tuning"][0] | {"k": 0}]),
     "tuning settings nested": change(tuning=[body()["tuning"][0] | {"settings": {"a": {}}}]),
     "n_docs 0": segment(n_docs=0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 
 import pytest
 
@@ -25,10 +26,16 @@ def test_compressed_files_are_unpacked_once(tmp_path):
     path.write_bytes(gzip.compress(b'{"a": 1}\n\n{"a": 2}\n'))
     cache = tmp_path / "cache"
     assert [LineFile(path, cache).record(i)["a"] for i in range(2)] == [1, 2]
+    assert LineFile(path, cache).place(1) == f"{path}:3"
     (unpacked,) = cache.iterdir()
     stamp = unpacked.stat().st_mtime_ns
     LineFile(path, cache)
     assert unpacked.stat().st_mtime_ns == stamp
+    before = path.stat()
+    path.write_bytes(gzip.compress(b'{"a": 3}\n\n{"a": 4}\n'))  # of the same size
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert [LineFile(path, cache).record(i)["a"] for i in range(2)] == [3, 4]
     with pytest.raises(DatasetError, match="no such file"):
         LineFile(tmp_path / "none.jsonl", cache)
 
@@ -42,5 +49,9 @@ def test_texts_by_id(tmp_path, monkeypatch):
     monkeypatch.setattr("splade_engine.training.data.line_file.digest_64", lambda _: 5)  # every id collides
     same = TextsById(tmp_path / "c.jsonl", tmp_path)
     assert same.row("d33") == 33 and same.row("d99") is None
+    monkeypatch.undo()
+    rows = [{"_id": "a", "text": "1"}, {"_id": "b", "text": "2"}, {"_id": "a", "text": "3"}]
+    with pytest.raises(DatasetError, match=r"twice.jsonl:3: duplicate id 'a', first on line 1"):
+        TextsById(write_jsonl(tmp_path / "twice.jsonl", rows), tmp_path)
     with pytest.raises(DatasetError, match=r"e.jsonl:1: the field _id \(or id\) is missing"):
         TextsById(write_jsonl(tmp_path / "e.jsonl", [{"text": "x"}]), tmp_path)

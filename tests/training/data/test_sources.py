@@ -193,9 +193,11 @@ def test_ir_datasets_triples_and_scored_documents(tmp_path, monkeypatch):
     import ir_datasets
     from ir_datasets.formats import GenericDoc, GenericDocPair, GenericQuery, GenericScoredDoc, TrecQrel
 
+    word = "text"
+
     class Store:
         def get(self, doc_id):
-            return GenericDoc(doc_id, f"text {doc_id}")
+            return GenericDoc(doc_id, f"{word} {doc_id}")
 
     class Made:
         def __init__(self, pairs=(), qrels=(), scored=()):
@@ -232,3 +234,9 @@ def test_ir_datasets_triples_and_scored_documents(tmp_path, monkeypatch):
     assert judged.example(0, RNG) == Example("query 1", ("text a",), ("text c", "text b"))
     with pytest.raises(DatasetError, match="neither document pairs nor judgments"):
         IrDatasetsSource("made/nothing", tmp_path)
+    before = [triples.digests(), judged.digests()]
+    assert [triples.digests(), judged.digests()] == before
+    word = "changed"
+    for source, was in zip((triples, judged), before, strict=True):
+        now = source.digests()
+        assert {name for name in now if now[name] != was[name]} == {f"{source.name} documents"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,8 @@ from transformers import BertForMaskedLM, BertModel
 
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
+from splade_engine.training.data.sources import JsonlSource
+from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.alignment import (
     AlignmentConfig,
     aligned_checkpoint,
@@ -17,6 +21,7 @@ from splade_engine.training.student.alignment import (
     logit_statistics,
     token_states,
 )
+from splade_engine.training.student.build import build_student
 from tests.tiny_bert import SPECIAL, write_bert
 
 WORDS = [f"word{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(60)]
@@ -134,3 +139,39 @@ def test_not_a_bert_encoder(tmp_path):
 def test_settings_out_of_range(bad):
     with pytest.raises(InvalidInputError, match="out of range"):
         AlignmentConfig(**bad)
+
+
+def test_a_base_of_few_positions_is_aligned_on_what_it_can_read(encoder_folder, texts, tmp_path):
+    """40 positions, and texts of 200 tokens."""
+    long = [" ".join([text] * 10) for text in texts[:8]]
+    assert aligned_checkpoint(encoder_folder, long, tmp_path / "out", AlignmentConfig(texts=8)).is_dir()
+
+
+def test_two_bases_of_one_name_are_aligned_each(encoder_folder, texts, tmp_path):
+    """A name decides nothing: the copy is kept under a digest of the base's files."""
+    bases = [tmp_path / "a" / "base", tmp_path / "b" / "base"]
+    for seed, base in enumerate(bases):
+        write_bert(base, VOCABULARY, seed=seed, max_position_embeddings=40, add_pooling_layer=False)
+    lines = [json.dumps({"query": text[:20], "positive": text}) for text in texts]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    source = JsonlSource(tmp_path / "pairs.jsonl", tmp_path / "cache")
+
+    def start(base, query_base="", **settings):
+        config = ModelConfig(
+            base=str(base), query_base=str(query_base), query="separate", align=True, preflight=False,
+            document_length=20, query_length=20, **settings,
+        )  # fmt: skip
+        return build_student(config, [source], tmp_path / "cache").student
+
+    both = start(*bases)
+    alone = [start(base, base).documents.backbone.decoder_weight for base in bases]
+    assert torch.equal(both.documents.backbone.decoder_weight, alone[0])
+    assert torch.equal(both.queries.backbone.decoder_weight, alone[1])
+    assert not torch.equal(*alone)
+
+
+def test_a_recipe_of_longer_texts_is_refused_before_anything_is_aligned(encoder_folder, tmp_path):
+    config = ModelConfig(base=str(encoder_folder), align=True, document_length=64)
+    with pytest.raises(InvalidInputError, match="takes 40 tokens, the recipe asks for 64"):
+        build_student(config, [], tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import pytest
 import torch
 
+from splade_engine.encoder import SparseEncoder
 from splade_engine.encoder.folders.reading import read_checkpoint
-from splade_engine.errors import CheckpointError
+from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.training.data.collate import pad
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.csr import SparseAutoencoder, build_csr, normalised_mse
 from splade_engine.training.student.saving import save_student
@@ -95,16 +100,12 @@ def test_normalised_mse_of_equal_rows_is_plain():
 def test_saved_folder_is_the_same_encoder_here_and_in_sentence_transformers(tmp_path, bert_folder):
     from sentence_transformers.sparse_encoder import SparseEncoder as Theirs
 
-    from splade_engine.encoder import SparseEncoder
-
     config = ModelConfig(base=str(bert_folder), kind="csr", csr_k=8, csr_k_aux=16, document_length=32)
     student, documents, queries = build_csr(bert_folder, "tiny", config)
     save_student(student, tmp_path / "model", documents, queries)
     assert read_checkpoint(tmp_path / "model").kind.name == "csr"
     texts = ["bara bare", "kira gone dasa"]
     ids, _ = documents.encode(texts)
-    from splade_engine.training.data.collate import pad
-
     padded, mask = pad(ids)
     student.eval()
     expected = student.document_vectors(padded, mask, mask).detach()
@@ -114,9 +115,37 @@ def test_saved_folder_is_the_same_encoder_here_and_in_sentence_transformers(tmp_
     torch.testing.assert_close(theirs.to_dense(), expected, atol=1e-5, rtol=1e-4)
 
 
+def test_what_the_base_says_of_its_texts_is_kept(tmp_path, bert_folder):
+    """Lower-casing and the end at which texts are cut: training reads as the saved encoder does."""
+    base = tmp_path / "base"
+    shutil.copytree(bert_folder, base)
+    (base / "sentence_bert_config.json").write_text('{"do_lower_case": true}')
+    (base / "tokenizer_config.json").write_text('{"truncation_side": "left"}')
+    tokenizer = json.loads((base / "tokenizer.json").read_text())
+    (base / "tokenizer.json").write_text(json.dumps({**tokenizer, "normalizer": None}))
+    config = ModelConfig(base=str(base), kind="csr", csr_k=8, csr_k_aux=16, document_length=8, query_length=8)
+    student, documents, queries = build_csr(base, "tiny", config)
+    long = "BARA " * 3 + "kira " * 20 + "DASA"
+    for tokenizer in (documents, queries):
+        assert tokenizer.encode([long])[0][0].tolist() == tokenizer.encode([long.lower()])[0][0].tolist()
+        assert tokenizer.token_id("dasa") in tokenizer.encode([long])[0][0]
+    save_student(student, tmp_path / "model", documents, queries)
+    saved = SparseEncoder.load(tmp_path / "model", device="cpu", dtype="float32")
+    assert saved.checkpoint.settings.lowercase
+    ids, _ = documents.encode([long])
+    padded, mask = pad(ids)
+    student.eval()
+    expected = student.document_vectors(padded, mask, mask).detach()
+    torch.testing.assert_close(
+        saved.encode_documents([long]).to_torch().to_dense(), expected, atol=1e-5, rtol=1e-4
+    )
+
+
 def test_encoders_that_cannot_be_used(tmp_path, bert_folder):
     with pytest.raises(CheckpointError, match=r"model.csr_k = 500 of 128 latents"):
-        build_csr(bert_folder, "tiny", ModelConfig(kind="csr", csr_k=500))
+        build_csr(bert_folder, "tiny", ModelConfig(kind="csr", csr_k=500, document_length=32))
+    with pytest.raises(InvalidInputError, match=r"tiny takes \d+ tokens, the recipe asks for 100000"):
+        build_csr(bert_folder, "tiny", ModelConfig(kind="csr", document_length=100_000))
     with pytest.raises(CheckpointError, match="cannot build the model"):
         build_csr(tmp_path, "nothing here", ModelConfig(kind="csr"))
     (tmp_path / "1_Pooling").mkdir()
@@ -140,3 +169,12 @@ def test_non_negative_contrastive_activation():
     assert below.any() and (pre.grad[below] != 0).all()
     expected = torch.autograd.functional.jvp(torch.nn.functional.gelu, pre.detach(), torch.ones_like(pre))[1]
     torch.testing.assert_close(pre.grad, expected)
+
+
+def test_queries_are_cut_where_the_base_has_no_further_position(tmp_path, bert_folder, caplog):
+    config = ModelConfig(base=str(bert_folder), kind="csr", csr_k=8, document_length=32, query_length=100)
+    student, _, queries = build_csr(bert_folder, "tiny", config)
+    assert caplog.messages == ["tiny takes 64 tokens: longer queries are cut there (model.query_length)"]
+    padded, mask = pad(queries.encode(["bara " * 200])[0])
+    assert padded.shape == (1, 64)
+    assert torch.isfinite(student.query_vectors(padded, mask, mask)).all()
