@@ -17,6 +17,7 @@ import re
 import shutil
 import stat
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -326,6 +327,49 @@ def read_json(path: str | Path, *, most: int = 1 << 26) -> Any:
             too large, not a regular file).
         StorageError: the disk refuses, or there is no such file.
     """
+    try:
+        return json.loads(read_text(path, most=most))
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidInputError(f"{path}: not JSON ({error.msg}, {where})") from None
+    except RecursionError:
+        raise InvalidInputError(f"{path}: nested too deeply") from None
+    except InvalidInputError:
+        raise
+    except ValueError as error:  # an integer of more than 4,300 digits
+        raise InvalidInputError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The table in a TOML file.
+
+    Raises:
+        InvalidInputError, StorageError: as `read_json`.
+    """
+    return parsed_toml(read_text(path), str(path))
+
+
+def parsed_toml(text: str, place: str) -> dict[str, Any]:
+    """The table in a text; `place` begins the message.
+
+    Raises:
+        InvalidInputError: it is not TOML, nested too deeply, or holds a number of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InvalidInputError(f"{place}: nested too deeply") from None
+    except ValueError as error:
+        raise InvalidInputError(f"{place}: not TOML: {str(error).splitlines()[0]}") from None
+
+
+def read_text(path: str | Path, *, most: int = 1 << 26) -> str:
+    """The content of a text file in UTF-8, with or without a byte order mark; arguments as for `read_json`.
+
+    Raises:
+        InvalidInputError: not UTF-8, too large, not a regular file.
+        StorageError: the disk refuses, or there is no such file.
+    """
     with disk_errors(path, "read"):
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
@@ -334,16 +378,9 @@ def read_json(path: str | Path, *, most: int = 1 << 26) -> Any:
             raise InvalidInputError(f"{path}: {status.st_size} bytes, more than the {most} that can be meant")
         data = Path(path).read_bytes()
     try:
-        return json.loads(data)
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidInputError(f"{path}: not UTF-8") from None
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidInputError(f"{path}: not JSON ({error.msg}, {where})") from None
-    except RecursionError:
-        raise InvalidInputError(f"{path}: nested too deeply") from None
-    except ValueError as error:  # an integer of more than 4,300 digits
-        raise InvalidInputError(f"{path}: {str(error).splitlines()[0]}") from None
 
 
 # ---- locks ----------------------------------------------------------------------------------------------

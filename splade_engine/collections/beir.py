@@ -8,11 +8,11 @@ collection.toml               what the files cannot say: `drop_own_id = true`
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.files import read_toml
 
 _PACKED = ("", ".gz", ".zst")
 BEIR_CORPUS = tuple(f"corpus.jsonl{packed}" for packed in _PACKED)
@@ -90,9 +90,9 @@ def collection_settings(folder: Path) -> CollectionSettings:
     if not file.is_file():
         return CollectionSettings()
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise DatasetError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+        table = read_toml(file)
+    except InvalidInputError as error:
+        raise DatasetError(str(error)) from None
     unknown = next((name for name in table if name != "drop_own_id"), None)
     if unknown is not None:
         raise DatasetError(f"{file}: {unknown!r} is not known (drop_own_id is)")

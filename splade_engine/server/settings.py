@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.files import read_text
 
+_LARGEST_KEYS = 1 << 20  # bytes of a file of keys
 MIN_KEY_LENGTH = 16  # characters: 96 bits where each is one of 64, which nobody guesses over a network
 _LOOPBACK_NAMES = ("localhost",)
 
@@ -111,13 +113,10 @@ def read_keys(path: Path) -> tuple[str, ...]:
     """The keys in a file, one a line; several, so that a new one can be handed out before the old one ends.
 
     Raises:
-        InvalidInputError: the file cannot be read, holds no key, or a weak one.
+        InvalidInputError: the file is no text, holds no key, or a weak one.
+        StorageError: it cannot be read.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not text"
-        raise InvalidInputError(f"{path}: {reason}") from None
+    lines = read_text(path, most=_LARGEST_KEYS).splitlines()
     keys = []
     for number, line in enumerate(lines, start=1):
         key = line.strip()

@@ -101,13 +101,13 @@ def test_a_second_add_does_not_touch_the_shards_of_a_first_one_that_waits(engine
 
 def test_a_change_that_waited_in_vain_keeps_what_it_encoded(engine, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(engine_module, "PATIENCE", 0.1)
+    caplog.set_level("INFO")
     with IndexWriter(engine.path), pytest.raises(IndexLockedError, match="kept for the same call"):
         engine.add([Document("b", "sea")])
     (left,) = tmp_path.glob("ix.encoding-*")
     assert caplog.messages[-1].startswith(f"{left} keeps what was encoded: the same call goes on from there")
     (left / "lock").write_text("999999999\n")  # as if its process had ended
-    with caplog.at_level("INFO"):
-        engine.add([Document("c", "sea")])
+    engine.add([Document("c", "sea")])
     assert caplog.messages[-1] == f"{left}: an add that was not finished; the same add goes on there"
     again = FakeEncoder()
     SearchEngine.open(engine.path, again).add([Document("b", "sea")])

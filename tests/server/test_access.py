@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.server import Access, Limits
 from splade_engine.server.logs import JsonLines, PlainLines
 from splade_engine.server.settings import check_exposure, is_loopback, read_keys
@@ -92,10 +93,12 @@ def test_key_files(tmp_path):
         with pytest.raises(InvalidInputError, match=told):
             read_keys(path)
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(InvalidInputError, match="not text"):
+    with pytest.raises(InvalidInputError, match="not UTF-8"):
         read_keys(path)
-    with pytest.raises(InvalidInputError, match="No such file"):
+    with pytest.raises(StorageError, match="No such file"):
         read_keys(tmp_path / "absent")
+    with pytest.raises(InvalidInputError, match="not a regular file"):
+        read_keys(Path("/dev/zero"))
 
 
 def test_limits_are_above_zero():

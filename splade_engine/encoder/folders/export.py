@@ -53,6 +53,7 @@ _DECODER_BIASES = (
     "decoder.bias",
 )
 _NEVER = -10_000.0
+_LARGEST_CARD = 1 << 22  # bytes of a README.md that is taken over
 
 
 @dataclass(frozen=True)
@@ -248,7 +249,7 @@ def _save_state(checkpoint: Checkpoint, out: Path, never: Ids | None) -> None:
 def _card(checkpoint: Checkpoint) -> str:
     """The source's own model card, or a short one."""
     source = checkpoint.folder / "README.md"
-    if source.is_file():
+    if source.is_file() and source.stat().st_size <= _LARGEST_CARD:
         return source.read_text(encoding="utf-8", errors="replace")
     settings = checkpoint.settings
     return (

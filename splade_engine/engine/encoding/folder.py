@@ -139,7 +139,7 @@ def unfinished(start: Path) -> list[Path]:
 def tell_what_stays(folder: Path) -> None:
     """Say that a work folder is kept, and what for; nothing where it is not there any more."""
     if folder.is_dir():
-        logger.warning(
+        logger.info(
             "%s keeps what was encoded: the same call goes on from there; delete it to give that up", folder
         )
 

@@ -22,7 +22,6 @@ n_distractors = 100_000            # first so many documents are added
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
@@ -35,6 +34,7 @@ from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.measures.effectiveness import DEFAULT_MEASURES, parse_measures
 from splade_engine.eval.systems.base import parse_system
+from splade_engine.files import parsed_toml, read_text
 
 DEFAULT_SYSTEMS = ("sparse", "bm25")
 _ENTRY: dict[str, type] = {
@@ -174,11 +174,7 @@ def load_suite(source: str | Path, split: str | None = None) -> Suite:
         text = (files("splade_engine.eval") / "suites" / f"{source}.toml").read_text(encoding="utf-8")
         return _parsed(text, str(source), None)
     if path.suffix == ".toml":
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-        return _parsed(text, str(path), path.parent)
+        return _parsed(read_text(path), str(path), path.parent)
     if path.is_dir() and not is_collection(path):
         found = sorted(folder for folder in path.iterdir() if folder.is_dir() and is_collection(folder))
         if found:
@@ -191,10 +187,7 @@ def load_suite(source: str | Path, split: str | None = None) -> Suite:
 
 
 def _parsed(text: str, place: str, base: Path | None) -> Suite:
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError(f"{place}: not TOML: {error}") from None
+    table = parsed_toml(text, place)
     known = {"description", "measures", "systems", "baseline", "k", "collections", "means"}
     _refuse_unknown(table, known, place)
     entries = table.get("collections", [])

@@ -7,13 +7,13 @@ Published recipes are TOML files in `published/`, each value with its source; ev
 from __future__ import annotations
 
 import textwrap
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.files import read_toml
 from splade_engine.training.fields import check_fields, field_comments
 from splade_engine.training.objective.parts import LossConfig
 from splade_engine.training.objective.penalties import RegularizerConfig
@@ -117,11 +117,7 @@ def load_recipe(name: str | Path) -> Recipe:
         path = Path(name)
     if not path.is_file():
         raise InvalidInputError(f"recipe {name}: not a file, and not one of {', '.join(recipe_names())}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"{path}: not TOML: {error}") from None
-    return recipe_from_table(table, str(path))
+    return recipe_from_table(read_toml(path), str(path))
 
 
 def recipe_from_table(table: Mapping[str, Any], place: str) -> Recipe:

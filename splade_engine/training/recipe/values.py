@@ -21,7 +21,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise InvalidInputError(f"--set {text}: expected field=value, such as train.lr=1e-5")
     try:
         return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return key.strip(), value.strip()
 
 
