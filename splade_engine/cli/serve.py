@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +17,11 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
 
 if TYPE_CHECKING:
-    from splade_engine.server import ServedIndex
+    from starlette.types import ASGIApp
+
+    from splade_engine.index import SparseIndex
+    from splade_engine.server import ServedIndex, Settings
+    from splade_engine.server.served import Verify
 
 
 def run(
@@ -34,7 +40,13 @@ def run(
     cors: Annotated[
         list[str] | None, typer.Option("--cors", help="Origin whose pages may call the server.")
     ] = None,
-    threads: Annotated[int | None, whole("--threads", most=THREADS, help="Default: all cores.")] = None,
+    workers: Annotated[
+        int,
+        whole("--workers", most=THREADS, help="Processes that serve the same indexes at the same address."),
+    ] = 1,
+    threads: Annotated[
+        int | None, whole("--threads", most=THREADS, help="Per worker. Default: they share all cores.")
+    ] = None,
     waiting: Annotated[int, whole("--waiting", help="Requests that may wait; then 429.")] = 256,
     max_k: Annotated[int, whole("--max-k", help="Hits per query.")] = 1000,
     max_batch: Annotated[int, whole("--max-batch", help="Queries or texts per request.")] = 32,
@@ -61,10 +73,10 @@ def run(
       splade-engine serve my-index --write --host 0.0.0.0 --api-key-file keys.txt
     """
     with needed("serving an index"):  # before one is opened
-        from splade_engine.server import Access, Limits, Settings, create_app, serve
-    from splade_engine.server.logs import configure
+        from splade_engine.server import Access, Limits, Settings, create_app, serve, serve_in_processes
     from splade_engine.server.settings import check_exposure, cores, read_keys
 
+    mode = _mode(verify)
     style = log_format or ("text" if sys.stderr.isatty() else "json")
     if style not in ("text", "json"):
         raise InvalidInputError(f"--log-format: text or json, got {style!r}")
@@ -73,23 +85,61 @@ def run(
     access = Access(keys=keys, write=write, cors=tuple(cors or ()), hosts=hosts)
     check_exposure(host, access)
     limits = Limits(
-        threads=threads or cores(),
+        threads=threads or max(1, cores() // workers),
         waiting=waiting,
         k=max_k,
         batch=max_batch,
         document_body=max_body << 20,
         seconds=timeout,
     )
-    served = open_indexes(indexes, verify, device)
     level = logging.getLogger("splade_engine").getEffectiveLevel()
-    configure("json" if style == "json" else "text", level)
-    app = create_app(served, Settings(limits, access))
-
-    def started(address: str) -> None:
+    settings = Settings(limits, access, workers=workers)
+    application = Application(tuple(indexes), mode, device, settings, style == "json", level)
+    where: dict[str, Any] = {"host": host, "port": port, "root_path": root_path}
+    if workers == 1:
+        served = application.open()
         held = ", ".join(f"{s.name} ({len(s.current):,} documents)" for s in served)
-        output.note(f"{address} serves {held}" + (", writable" if write else ""))
+        serve(create_app(served, settings), access, **where, on_start=_started(held, write, workers))
+        return
+    found = _found(indexes)  # what cannot be opened is told here once, and not by every worker
+    held = ", ".join(f"{name} ({len(index):,} documents)" for name, (_, index) in found.items())
+    started = _started(held, write, workers)
+    serve_in_processes(application, access, workers=workers, **where, on_start=started)
 
-    serve(app, access, host=host, port=port, root_path=root_path, on_start=started)
+
+def _started(held: str, write: bool, workers: int) -> Callable[[str], None]:
+    """Says where which indexes are served."""
+    more = (", writable" if write else "") + (f", {workers} workers" if workers > 1 else "")
+    return lambda address: output.note(f"{address} serves {held}{more}")
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Makes the application, in this process or in a worker."""
+
+    indexes: tuple[str, ...]
+    verify: Verify
+    device: str
+    settings: Settings
+    json_log: bool
+    level: int
+
+    def open(self) -> list[ServedIndex]:
+        """Open the indexes, and log as the command was told to."""
+        from splade_engine.server.logs import configure
+
+        configure("json" if self.json_log else "text", self.level)
+        return open_indexes(list(self.indexes), self.verify, self.device)
+
+    def __call__(self) -> ASGIApp:
+        """The application.
+
+        Raises:
+            SpladeEngineError: an index or its encoder cannot be opened.
+        """
+        from splade_engine.server import create_app
+
+        return create_app(self.open(), self.settings)
 
 
 def open_indexes(named: list[str], verify: str, device: str) -> list[ServedIndex]:
@@ -98,21 +148,33 @@ def open_indexes(named: list[str], verify: str, device: str) -> list[ServedIndex
     Raises:
         InvalidInputError: two of one name, or one that cannot be opened.
     """
-    from splade_engine.index import SparseIndex
     from splade_engine.server import ServedIndex
 
-    if verify not in ("full", "offsets"):
-        raise InvalidInputError(f"--verify: full or offsets, got {verify!r}")
-    mode: Literal["full", "offsets"] = "full" if verify == "full" else "offsets"
-    opened: dict[str, ServedIndex] = {}
+    mode = _mode(verify)
+    opened: list[ServedIndex] = []
+    for name, (folder, index) in _found(named).items():
+        same = (s.current.encoder for s in opened if s.current.index.encoder == index.encoder)
+        opened.append(ServedIndex.open(name, folder, next(same, None), verify=mode, device=device))
+    return opened
+
+
+def _found(named: list[str]) -> dict[str, tuple[Path, SparseIndex]]:
+    """Folder and index by name, without their encoders and without reading every byte."""
+    from splade_engine.index import SparseIndex
+
+    found: dict[str, tuple[Path, SparseIndex]] = {}
     for argument in named:
         name, folder = _named(argument)
-        if name in opened:
+        if name in found:
             raise InvalidInputError(f"{argument}: another index is called {name!r} already; NAME=FOLDER")
-        record = SparseIndex.open(folder, verify="offsets").encoder
-        same = (s.current.encoder for s in opened.values() if s.current.index.encoder == record)
-        opened[name] = ServedIndex.open(name, folder, next(same, None), verify=mode, device=device)
-    return list(opened.values())
+        found[name] = folder, SparseIndex.open(folder, verify="offsets")
+    return found
+
+
+def _mode(verify: str) -> Verify:
+    if verify not in ("full", "offsets"):
+        raise InvalidInputError(f"--verify: full or offsets, got {verify!r}")
+    return "full" if verify == "full" else "offsets"
 
 
 def _named(argument: str) -> tuple[str, Path]:

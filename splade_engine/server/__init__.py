@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from splade_engine.server.app import create_app
-    from splade_engine.server.run import serve
+    from splade_engine.server.run import serve, serve_in_processes
     from splade_engine.server.served import ServedIndex
     from splade_engine.server.settings import Access, Limits, Settings
 
-__all__ = ["Access", "Limits", "ServedIndex", "Settings", "create_app", "serve"]
+__all__ = ["Access", "Limits", "ServedIndex", "Settings", "create_app", "serve", "serve_in_processes"]
 
 _HOMES = {
     "Access": "settings",
@@ -23,6 +23,7 @@ _HOMES = {
     "Settings": "settings",
     "create_app": "app",
     "serve": "run",
+    "serve_in_processes": "run",
 }
 
 

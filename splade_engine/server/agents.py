@@ -54,13 +54,19 @@ Where = Annotated[
 K = Annotated[int, Field(ge=1, description="Number of hits.")]
 
 
-def agent_server(indexes: Mapping[str, ServedIndex], limits: Limits, run: Run) -> MCPServer:
+def agent_server(
+    indexes: Mapping[str, ServedIndex],
+    limits: Limits,
+    run: Run,
+    take: Callable[[ServedIndex], SearchEngine] = lambda served: served.current,
+) -> MCPServer:
     """An MCP server over these indexes.
 
     Args:
         indexes: by name; the first answers where a call names none.
         limits: the same as for requests over HTTP.
         run: does a call in a thread, and refuses when there is no room.
+        take: the generation of an index for one call.
     """
     server = MCPServer("splade-engine", version=__version__, instructions=_INSTRUCTIONS)
     tool = functools.partial(server.tool, annotations=_READS, structured_output=True)
@@ -73,7 +79,7 @@ def agent_server(indexes: Mapping[str, ServedIndex], limits: Limits, run: Run) -
             if served is None:
                 raise not_found(f"no index {index!r}; there are {', '.join(indexes)}")
             found = served
-            return await run(lambda: read(found.name, found.current))
+            return await run(lambda: read(found.name, take(found)))
         except Problem as problem:
             raise ToolError(problem.message) from None
         except SpladeEngineError as error:

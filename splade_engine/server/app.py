@@ -56,6 +56,10 @@ class State:
     # what /fields says of each generation, as long as that is searched
     fields: WeakKeyDictionary[SearchEngine, dict[str, Any]] = field(default_factory=WeakKeyDictionary)
 
+    def take(self, served: ServedIndex) -> SearchEngine:
+        """The generation of an index for one request; called in a thread, since it may have to be opened."""
+        return served.take(newest=self.settings.workers > 1)
+
 
 def create_app(indexes: Sequence[ServedIndex], settings: Settings | None = None) -> ASGIApp:
     """An ASGI application that serves these indexes; the first answers where a request names none.
@@ -71,12 +75,12 @@ def create_app(indexes: Sequence[ServedIndex], settings: Settings | None = None)
     if not named or len(named) != len(indexes):
         raise InvalidInputError("serve: at least one index, and no two of one name")
     threads, documents = SearchThreads(settings.limits), DocumentQueue(settings.limits)
-    metrics = Metrics(list(indexes), threads, documents)
+    metrics = Metrics(list(indexes), threads, documents, shared=settings.workers > 1)
     documents.on_batch = metrics.batches.observe
     state = State(named, settings, threads, documents, metrics, Page(), openapi.document(ROUTES))
     routes: list[BaseRoute] = [_mounted(state, route, path) for route in ROUTES for path in _paths(route)]
     if settings.mcp:
-        state.agents = agent_server(named, settings.limits, threads.run)
+        state.agents = agent_server(named, settings.limits, threads.run, state.take)
         routes += agent_routes(state.agents, settings.limits)
     app = Starlette(
         routes=routes,

@@ -72,7 +72,7 @@ async def search(state: State, request: Request) -> Response:
     served = _index(state, request)
 
     def call() -> Response:
-        engine = served.current
+        engine = state.take(served)
         _note(request, served, engine)
         found = answers.search(served.name, engine, asked)
         state.metrics.search_seconds.labels(served.name).observe(found["took_us"] / 1e6)
@@ -91,13 +91,14 @@ async def explain(state: State, request: Request) -> Response:
 
 async def fields(state: State, request: Request) -> Response:
     """GET /fields."""
-    served = _index(state, request)
-    engine = served.current
-    _note(request, served, engine)
-    known = state.fields.get(engine)
-    if known is None:
-        known = state.fields[engine] = await state.threads.run(partial(answers.fields, served.name, engine))
-    return bodies.answer(known)
+
+    def counted(name: str, engine: SearchEngine) -> dict[str, Any]:
+        known = state.fields.get(engine)
+        if known is None:
+            known = state.fields[engine] = answers.fields(name, engine)
+        return known
+
+    return await _answered(state, request, counted)
 
 
 # ---- documents ------------------------------------------------------------------------------------------
@@ -298,7 +299,7 @@ async def _answered(
     served = _index(state, request)
 
     def call() -> Response:
-        engine = served.current
+        engine = state.take(served)
         _note(request, served, engine)
         return bodies.answer(read(served.name, engine))
 

@@ -1,17 +1,24 @@
-"""`serve`: an application on a socket, until it is told to stop."""
+"""`serve`: an application on a socket, until it is told to stop; in one process or in several."""
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import socket
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.server.settings import Access, check_exposure
 
 if TYPE_CHECKING:
@@ -19,7 +26,17 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+logger = logging.getLogger(__name__)
 GRACE = 30  # seconds that requests which run have to end once the server is told to stop
+_OPTIONS: dict[str, Any] = {
+    "log_config": None,
+    "access_log": False,
+    "server_header": False,
+    "proxy_headers": False,
+    "lifespan": "on",
+    "ws": "none",
+    "timeout_graceful_shutdown": GRACE,
+}
 
 
 def serve(
@@ -46,20 +63,65 @@ def serve(
     """
     check_exposure(host, access)
     bound = _bind(host, port)
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        root_path=root_path,
-        lifespan="on",
-        ws="none",
-        timeout_graceful_shutdown=GRACE,
-    )
+    config = uvicorn.Config(app, root_path=root_path, **_OPTIONS)
     on_start(_address(bound))
     with _stopping_is_success():
         uvicorn.Server(config).run(sockets=[bound])
+
+
+def serve_in_processes(
+    make: Callable[[], ASGIApp],
+    access: Access,
+    *,
+    workers: int,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    root_path: str = "",
+    on_start: Callable[[str], None] = lambda address: None,
+) -> None:
+    """As `serve`, by several processes at one address; one that dies is replaced.
+
+    Args:
+        make: makes the application in each process, with `Settings.workers` as here. It is pickled, and the
+            processes are started anew rather than forked: torch hangs in a forked one.
+        access: of its settings: without a key only loopback is bound.
+        workers: how many processes, besides this one, which only watches them.
+        host: name or address.
+        port: 0 takes a free one.
+        root_path: what a proxy has cut off the path.
+        on_start: is told the address once the socket listens.
+
+    Raises:
+        InvalidInputError: the address cannot be bound, or is open to others without a key.
+        SpladeEngineError: a process could not make the application; it has logged why.
+    """
+    check_exposure(host, access)
+    bound = _bind(host, port)
+    config = uvicorn.Config(_Made(make), factory=True, workers=workers, root_path=root_path, **_OPTIONS)
+    with tempfile.TemporaryDirectory(prefix="splade-engine-") as counts:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # see `Metrics`
+        try:
+            supervisor = Multiprocess(config, sockets=[bound])
+            on_start(_address(bound))
+            supervisor.run()
+        finally:
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        raise SpladeEngineError("a worker could not start; its line in the log says why")
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """An application's factory, whose errors are one line in the log of the process that meets them."""
+
+    make: Callable[[], ASGIApp]
+
+    def __call__(self) -> ASGIApp:
+        try:
+            return self.make()
+        except SpladeEngineError as error:
+            logger.error("%s", error)
+            sys.exit(STARTUP_FAILURE)
 
 
 @contextmanager

@@ -72,6 +72,18 @@ class ServedIndex:
         """The newest generation. It never changes: take it once per request."""
         return self._current
 
+    def take(self, *, newest: bool) -> SearchEngine:
+        """The generation for a request, which keeps it to its end.
+
+        Args:
+            newest: first take up what another process has published, and wait until that is open. Where
+                several processes serve an index, whoever has been told that a document is written must find
+                it, whichever process answers next.
+        """
+        if newest and self.is_stale():
+            self.refresh()
+        return self._current
+
     def is_stale(self) -> bool:
         """Whether something else has been published in the folder; one look at a file's times."""
         return self._stamp() != self._seen

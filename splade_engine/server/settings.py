@@ -96,6 +96,8 @@ class Settings:
     poll: float = 0.5
     # whether agents are served at /mcp
     mcp: bool = True
+    # processes that serve the same indexes at the same address, this one included
+    workers: int = 1
 
 
 def is_loopback(host: str) -> bool:

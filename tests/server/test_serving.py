@@ -12,11 +12,14 @@ import sys
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from splade_engine.cli import app
+from splade_engine.engine import SearchEngine
+from tests.fake_encoder import FakeEncoder
 
 SERVE = """
 from tests.fake_encoder import FakeEncoder
@@ -106,6 +109,87 @@ def test_killed_and_started_again_nothing_acknowledged_is_lost(process):
     assert ask(address, {"query": "sky"})["hits"][0]["id"] == "sky"
 
 
+@pytest.fixture
+def workers(tmp_path):
+    """Start several workers over an index of the bundled encoder, each of them a process of its own."""
+    SearchEngine.build(
+        tmp_path / "real", [{"_id": "tides", "text": "The moon pulls the sea and makes a tide."}]
+    )
+    log, started = tmp_path / "log", []
+
+    def start(*options):
+        command = [sys.executable, "-m", "splade_engine", "serve", str(tmp_path / "real"), "--port", "0"]
+        with log.open("w") as file:
+            child = subprocess.Popen([*command, "--workers", "2", *options], stderr=file)
+        started.append(child)
+        deadline = time.monotonic() + 60
+        while not (address := re.match(r"(http://\S+) serves real .*2 workers\n", log.read_text())):
+            assert child.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        return child, address[1]
+
+    yield start
+    for child in started:
+        if child.poll() is None:
+            child.send_signal(signal.SIGTERM)
+        child.wait(60)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes where Linux lists them")
+def test_what_one_worker_has_written_the_others_find_at_once(workers):
+    """Every request comes over a new connection, and so to either process."""
+    child, address = workers("--write")
+    for number in range(4):
+        put = json.dumps(
+            {"documents": [{"id": f"d{number}", "text": f"lighthouse number {number}"}]}
+        ).encode()
+        request = urllib.request.Request(
+            f"{address}/documents", put, {"content-type": "application/json"}, method="PUT"
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            generation = json.load(answer)["generation"]
+        for _ in range(4):
+            found = ask(address, {"query": "lighthouse", "k": 50})
+            assert found["generation"] >= generation
+            assert {hit["id"] for hit in found["hits"]} >= {f"d{n}" for n in range(number + 1)}
+    pids = processes_of(child.pid)
+    assert len(pids) == 2
+    with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    counted = re.findall(r'splade_engine_requests_total{.*route="/search".*} (\S+)', text)
+    assert sum(map(float, counted)) == 16  # over both
+    assert len(set(re.findall(r"# TYPE (\w+)", text))) == text.count("# TYPE")
+
+    os.kill(pids[0], signal.SIGKILL)  # a worker that dies is replaced, and nobody is turned away for long
+    deadline = time.monotonic() + 60
+    while len(now := processes_of(child.pid)) < 2 or pids[0] in now:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert ask(address, {"query": "lighthouse", "k": 50})["hits"]
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(60) == 0
+
+
+def processes_of(parent):
+    """The numbers of the workers, without the resource tracker of multiprocessing."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    commands = {int(pid): Path(f"/proc/{pid}/cmdline").read_bytes() for pid in children}
+    return [pid for pid, command in commands.items() if b"spawn_main" in command]
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_start_ends_the_server_in_one_line(tmp_path):
+    SearchEngine.build(tmp_path / "ix", [{"_id": "a", "text": "tide"}], FakeEncoder())  # of no folder
+    command = [sys.executable, "-m", "splade_engine", "serve", str(tmp_path / "ix"), "--workers", "2"]
+    ran = subprocess.run([*command, "--port", "0"], capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert (
+        ran.stderr.splitlines()[-1] == "splade-engine: a worker could not start; its line in the log says why"
+    )
+
+
 def test_a_body_that_does_not_come_is_408(process):
     _, address = process("--timeout", "0.3")
     host, port = address.removeprefix("http://").split(":")
@@ -149,8 +233,6 @@ def test_many_at_once(process):
     ],
 )
 def test_bad_arguments_are_one_line(folder, tmp_path, monkeypatch, arguments, told):
-    from tests.fake_encoder import FakeEncoder
-
     monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", lambda *a, **o: FakeEncoder())
     monkeypatch.setattr("splade_engine.server.logs.configure", lambda *a: None)
     keys = tmp_path / "keys"
