@@ -1,12 +1,17 @@
-"""Arguments that stand for many things: one string is not a list, a mapping is not its keys.
+"""Checking what callers pass, with errors that name the argument and its value.
 
 Python iterates over a string letter by letter and over a mapping key by key, so `delete("12")` would delete
-the documents "1" and "2". Every public function that takes many of something calls `check_many` first.
+the documents "1" and "2". Every public function that takes many of something calls `check_many` first. A
+number that cannot be meant (NaN, -1, True for 1) would otherwise fail somewhere deep, or be taken.
 """
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Iterable, KeysView, Mapping, Set
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import InvalidInputError
@@ -41,3 +46,59 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
     else:
         return
     raise InvalidInputError(f"{name}: a list of {of} is expected, got {got}")
+
+
+MOST = 2**63 - 1  # of what is counted
+
+
+def whole(name: str, value: Any, least: int = 0, most: int = MOST) -> int:
+    """A whole number between two bounds, of Python's or numpy's types.
+
+    Raises:
+        InvalidInputError: for anything else; True and False are no numbers.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+        bounds = f"of at least {least}" if most == MOST else f"from {least} to {most}"
+        raise InvalidInputError(f"{name}: a whole number {bounds} is expected, got {value!r:.60}")
+    return int(value)
+
+
+def real(name: str, value: Any, least: float, most: float) -> float:
+    """A finite number between two bounds.
+
+    Raises:
+        InvalidInputError: for anything else.
+    """
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not math.isfinite(_float(value)) or not least <= value <= most:
+        raise InvalidInputError(f"{name}: a number from {least:g} to {most:g} is expected, got {value!r:.60}")
+    return float(value)
+
+
+def _float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False.
+
+    Raises:
+        InvalidInputError: for what is only taken for one of them.
+    """
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name}: True or False is expected, got {value!r:.60}")
+    return value
+
+
+def path_of(name: str, value: Any) -> Path:
+    """A path, from a string or a path.
+
+    Raises:
+        InvalidInputError: for anything else, or an empty string, which would be the working folder.
+    """
+    if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes) or value == "":
+        raise InvalidInputError(f"{name}: a path is expected, got {value!r:.60}")
+    return Path(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,10 +17,19 @@ import pyarrow as pa
 import pytest
 
 from splade_engine import SearchEngine, SparseEncoder, SparseVectors
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, flag, path_of, real, whole
 from splade_engine.errors import InvalidInputError
-from splade_engine.eval import Ranking, Run, Workbench, evaluate, measure, parse_measures
-from splade_engine.index import IndexBatch, SparseIndex
+from splade_engine.eval import (
+    Ranking,
+    Run,
+    Workbench,
+    distractor_corpus,
+    evaluate,
+    measure,
+    parse_measures,
+    with_distractors,
+)
+from splade_engine.index import IndexBatch, ShardedIndex, SparseIndex
 from splade_engine.index.filter.evaluate import matching
 from splade_engine.index.filter.parse import Compare, Every, In, Some, parse_where
 from splade_engine.vectors import read_vectors, write_vectors
@@ -56,6 +66,7 @@ def new(world: SimpleNamespace) -> Path:
 # every public parameter that takes many of something -> a call with a value for it
 ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SearchEngine.build(corpus)": lambda w, v: SearchEngine.build(new(w), v, FakeEncoder()),
+    "SearchEngine.open(path)": lambda w, v: SearchEngine.open(v, FakeEncoder()),
     "SearchEngine.add(corpus)": lambda w, v: w.engine.add(v),
     "SearchEngine.update(corpus)": lambda w, v: w.engine.update(v),
     "SearchEngine.search_many(queries)": lambda w, v: w.engine.search_many(v),
@@ -65,6 +76,9 @@ ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SparseEncoder.encode_queries(texts)": lambda w, v: w.encoder.encode_queries(v),
     "SparseIndex.build(vectors)": lambda w, v: SparseIndex.build(new(w), v),
     "SparseIndex.build(ids)": lambda w, v: SparseIndex.build(new(w), w.two, v),
+    "SparseIndex.merge(parts)": lambda w, v: SparseIndex.merge(new(w), v),
+    "ShardedIndex.open(path)": lambda w, v: ShardedIndex.open(v),
+    "ShardedIndex.collect(shards)": lambda w, v: ShardedIndex.collect(new(w), v),
     "SparseIndex.add(vectors)": lambda w, v: w.index.add(v),
     "SparseIndex.add(ids)": lambda w, v: w.index.add(w.two, v),
     "SparseIndex.update(vectors)": lambda w, v: w.index.update(v),
@@ -94,6 +108,7 @@ ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
 # where order means nothing, a set is many as well
 UNORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SearchEngine.delete(ids)": lambda w, v: w.engine.delete(v),
+    "ShardedIndex.delete(ids)": lambda w, v: ShardedIndex.open([w.index.path]).delete(v),
     "SparseIndex.delete(ids)": lambda w, v: w.index.delete(v),
     "SparseIndex.update(drop)": lambda w, v: w.index.update(w.two, ["a", "b"], drop=v),
     "SparseIndex.tune(targets)": lambda w, v: w.index.tune(targets=v),
@@ -116,7 +131,102 @@ EXEMPT = {
 }
 
 
-def public_parameters() -> Iterator[str]:
+# every public parameter that is a number, or True or False -> a call with a value for it
+NUMBERS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
+    "SearchEngine.build(threads)": lambda w, v: SearchEngine.build(new(w), TEXT, FakeEncoder(), threads=v),
+    "SearchEngine.build(memory)": lambda w, v: SearchEngine.build(new(w), TEXT, FakeEncoder(), memory=v),
+    "SearchEngine.build(allow_empty)": lambda w, v: SearchEngine.build(
+        new(w), TEXT, FakeEncoder(), allow_empty=v
+    ),
+    "SearchEngine.build(top_k)": lambda w, v: SearchEngine.build(new(w), TEXT, FakeEncoder(), top_k=v),
+    "SearchEngine.build(batch_tokens)": lambda w, v: SearchEngine.build(
+        new(w), TEXT, FakeEncoder(), batch_tokens=v
+    ),
+    "SearchEngine.add(top_k)": lambda w, v: w.engine.add(TEXT, top_k=v),
+    "SearchEngine.update(top_k)": lambda w, v: w.engine.update(TEXT, top_k=v),
+    "SearchEngine.search(k)": lambda w, v: w.engine.search("moon", v),
+    "SearchEngine.search(accuracy)": lambda w, v: w.engine.search("moon", accuracy=v),
+    "SearchEngine.search_many(k)": lambda w, v: w.engine.search_many(["moon"], v),
+    "SearchEngine.search_many(threads)": lambda w, v: w.engine.search_many(["moon"], threads=v),
+    "SearchEngine.search_vectors(k)": lambda w, v: w.engine.search_vectors(w.two, v),
+    "SearchEngine.search_vectors(threads)": lambda w, v: w.engine.search_vectors(w.two, threads=v),
+    "SparseEncoder(max_length)": lambda w, v: SparseEncoder(w.encoder.checkpoint, max_length=v),
+    "SparseEncoder.load(max_length)": lambda w, v: SparseEncoder.load(max_length=v),
+    "SparseEncoder.encode_documents(batch_tokens)": lambda w, v: w.encoder.encode_documents(
+        ["a"], batch_tokens=v
+    ),
+    "SparseEncoder.encode_documents(top_k)": lambda w, v: w.encoder.encode_documents(["a"], top_k=v),
+    "SparseEncoder.encode_counted(batch_tokens)": lambda w, v: w.encoder.encode_counted(
+        ["a"], batch_tokens=v
+    ),
+    "SparseEncoder.encode_counted(top_k)": lambda w, v: w.encoder.encode_counted(["a"], top_k=v),
+    "SparseEncoder.encode_queries(batch_tokens)": lambda w, v: w.encoder.encode_queries(
+        ["a"], batch_tokens=v
+    ),
+    "SparseEncoder.encode_queries(top_k)": lambda w, v: w.encoder.encode_queries(["a"], top_k=v),
+    "SparseIndex.build(threads)": lambda w, v: SparseIndex.build(new(w), w.two, threads=v),
+    "SparseIndex.build(memory)": lambda w, v: SparseIndex.build(new(w), w.two, memory=v),
+    "SparseIndex.add(threads)": lambda w, v: w.index.add(w.two, ["a", "b"], threads=v),
+    "SparseIndex.add(memory)": lambda w, v: w.index.add(w.two, ["a", "b"], memory=v),
+    "SparseIndex.update(threads)": lambda w, v: w.index.update(w.two, ["a", "b"], threads=v),
+    "SparseIndex.update(memory)": lambda w, v: w.index.update(w.two, ["a", "b"], memory=v),
+    "SparseIndex.compact(threads)": lambda w, v: w.index.compact(threads=v),
+    "SparseIndex.compact(memory)": lambda w, v: w.index.compact(memory=v),
+    "SparseIndex.merge(threads)": lambda w, v: SparseIndex.merge(new(w), [w.index.path], threads=v),
+    "SparseIndex.merge(memory)": lambda w, v: SparseIndex.merge(new(w), [w.index.path], memory=v),
+    "SparseIndex.check(threads)": lambda w, v: w.index.check(threads=v),
+    "SparseIndex.check(deep)": lambda w, v: w.index.check(deep=v),
+    "SparseIndex.search(k)": lambda w, v: w.index.search(w.two, v),
+    "SparseIndex.search(threads)": lambda w, v: w.index.search(w.two, threads=v),
+    "SparseIndex.explain(k)": lambda w, v: w.index.explain(w.two[0], "1", v),
+    "SparseIndex.tune(k)": lambda w, v: w.index.tune(k=v),
+    "SparseIndex.tune(sample)": lambda w, v: w.index.tune(sample=v),
+    "SparseIndex.tune(seed)": lambda w, v: w.index.tune(seed=v),
+    "SparseIndex.tune(threads)": lambda w, v: w.index.tune(threads=v),
+    "SparseIndex.tune(targets) one": lambda w, v: w.index.tune(targets=[v]),
+    "IndexReader.search(k)": lambda w, v: w.reader.search(w.two, v),
+    "IndexReader.search(threads)": lambda w, v: w.reader.search(w.two, threads=v),
+    "IndexReader.explain(k)": lambda w, v: w.reader.explain(w.two[0], "1", v),
+    "SparseVectors(n_terms)": lambda w, v: SparseVectors([0, 1], [0], [1.0], v),
+    "SparseVectors(indptr) one": lambda w, v: SparseVectors([0, v], [0, 1], [1.0, 1.0], 3),
+    "SparseVectors(terms) one": lambda w, v: SparseVectors([0, 1], [v], [1.0], 3),
+    "SparseVectors.adopt(n_terms)": lambda w, v: SparseVectors.adopt(
+        np.array([0, 1]), np.array([0]), np.array([1.0]), v
+    ),
+    "SparseVectors.empty(n_terms)": lambda w, v: SparseVectors.empty(v),
+    "SparseVectors.empty(n_rows)": lambda w, v: SparseVectors.empty(3, v),
+    "SparseVectors.from_dicts(n_terms)": lambda w, v: SparseVectors.from_dicts([{0: 1.0}], v),
+    "SparseVectors.from_dicts(rows) term": lambda w, v: SparseVectors.from_dicts([{v: 1.0}], 3),
+    "SparseVectors.top_k(k)": lambda w, v: w.two.top_k(v),
+    "Ranking.top(k)": lambda w, v: Ranking.in_order(["a"], [1.0]).top(v),
+    "Run.top(k)": lambda w, v: Run("r", {}).top(v),
+    "evaluate(k)": lambda w, v: evaluate("bm25", "x", k=v),
+    "distractor_corpus(limit)": lambda w, v: distractor_corpus("x", v),
+    "with_distractors(limit)": lambda w, v: with_distractors(SimpleNamespace(parts=()), "x", v),
+}
+TEXT = [{"id": "new", "text": "moon"}]
+NO_NUMBERS = [
+    float("nan"), float("inf"), -1, -1.5, 10**400, "5", "", b"1", [1], {1: 2}, 1 + 1j, np.float64("nan"),
+    np.array([1, 2]),
+]  # fmt: skip
+# what is no number, or is passed on, and why it needs no row
+WITHOUT_NUMBERS = {
+    "collection_idf": "only looked at whether it holds",
+    "overwrite": "the same",
+    "resume": "the same",
+    "may_be_empty": "the same",
+    "drop_own_id": "the same",
+    "explain": "the same",
+    "rank": "of a record that a search makes",
+    "score": "the same",
+    "SparseVectors.row(i)": "IndexError, as for every sequence",
+    "SparseVectors.from_valid(n_terms)": "valid by construction",
+    "Workbench.answer(k)": "of a run that was checked",
+    "read_documents(allow_empty)": "only looked at whether it holds",
+}
+
+
+def public_parameters(many: re.Pattern[str] = MANY) -> Iterator[str]:
     """Every parameter, of every public function and method, whose annotation says that it holds many."""
     seen = set()
     for door in DOORS:
@@ -130,7 +240,7 @@ def public_parameters() -> Iterator[str]:
             seen.add(found)
             for label, function in _functions(name, found):
                 for parameter in inspect.signature(function).parameters.values():
-                    if MANY.search(str(parameter.annotation)):
+                    if many.search(str(parameter.annotation)):
                         yield f"{label}({parameter.name})"
 
 
@@ -155,7 +265,7 @@ def test_the_tables_name_every_public_parameter() -> None:
 def test_one_is_not_many(parameter: str, world: SimpleNamespace) -> None:
     call = ORDERED.get(parameter) or UNORDERED[parameter]
     values = STRINGS + (SETS if parameter in ORDERED else [])
-    paths = parameter.startswith("SearchEngine.") and parameter.endswith("(corpus)")
+    paths = parameter.endswith(("(corpus)", ".open(path)"))
     optional = parameter in inspect_optional()
     for value in values:
         if (value is None and optional) or (isinstance(value, str) and paths):
@@ -165,6 +275,61 @@ def test_one_is_not_many(parameter: str, world: SimpleNamespace) -> None:
         assert len(str(refused.value).splitlines()) == 1
     assert len(world.index) == 4, "nothing has changed"
     assert world.index.refresh().generation == 1
+
+
+def test_the_table_names_every_public_number() -> None:
+    number = re.compile(r"^(int|float|bool)( \| None)?$")
+    known = {*NUMBERS, *WITHOUT_NUMBERS}
+    missing = [name for name in set(public_parameters(number)) if name not in known]
+    missing = [name for name in missing if re.sub(r".*\((.*)\)", r"\1", name) not in known]
+    missing = [
+        name for name in missing if not name.startswith("ShardedIndex.")
+    ]  # each goes on to SparseIndex
+    assert sorted(missing) == [], "add a row that calls it with what is no number"
+
+
+@pytest.mark.parametrize("parameter", NUMBERS)
+def test_what_is_no_number_is_refused_in_one_line(parameter: str, world: SimpleNamespace) -> None:
+    for value in NO_NUMBERS:
+        if not isinstance(value, str | bytes | int | float | complex) and "term" in parameter:
+            continue  # cannot be a key
+        with pytest.raises(InvalidInputError) as refused:
+            NUMBERS[parameter](world, value)
+        assert len(str(refused.value).splitlines()) == 1
+        assert len(str(refused.value)) < 300
+    assert len(world.index) == 4, "nothing has changed"
+    assert world.index.refresh().generation == 1
+    assert {path.name for path in world.folder.iterdir()} <= {"ix", "v.arrow", "v.jsonl"}, "nothing is left"
+
+
+def test_numpy_s_whole_numbers_are_whole_numbers(world: SimpleNamespace) -> None:
+    one = np.int64(1)
+    assert len(world.engine.search("moon", one)) == 1
+    assert world.encoder.encode_queries(["tea leaf"], top_k=one).nnz == 1
+    assert world.two.top_k(np.uint8(1)).nnz == 2
+    engine = SearchEngine.build(
+        new(world), TEXT, FakeEncoder(), threads=one, memory=np.int32(64), top_k=np.int16(3)
+    )
+    assert len(engine) == 1
+    shutil.rmtree(new(world))
+
+
+def test_numbers_are_told_with_their_bounds() -> None:
+    assert whole("k", np.int32(3), 1) == 3
+    assert real("share", 1, 0, 1) == 1.0
+    for call, told in (
+        (lambda: whole("k", 0, 1), "k: a whole number of at least 1 is expected, got 0"),
+        (lambda: whole("k", True, 1, 9), "k: a whole number from 1 to 9 is expected, got True"),
+        (lambda: whole("k", 2**63), "k: a whole number of at least 0 is expected, got 9223372036854775808"),
+        (lambda: real("x", float("nan"), 0, 1), "x: a number from 0 to 1 is expected, got nan"),
+        (lambda: real("x", 10**400, 0, 1), f"x: a number from 0 to 1 is expected, got {'1' + 59 * '0'}"),
+        (lambda: flag("deep", 1), "deep: True or False is expected, got 1"),
+        (lambda: path_of("path", 3), "path: a path is expected, got 3"),
+        (lambda: path_of("path", ""), "path: a path is expected, got ''"),
+    ):
+        with pytest.raises(InvalidInputError) as refused:
+            call()
+        assert str(refused.value) == told
 
 
 def inspect_optional() -> set[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from splade_engine.arguments import flag
 from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
 from splade_engine.collections.reading import checked_input, holds_text_files, read_documents
@@ -53,7 +54,7 @@ class Corpus:
     """
 
     def __init__(self, source: CorpusSource, *, allow_empty: bool | None = None) -> None:
-        self.allow_empty = allow_empty
+        self.allow_empty = None if allow_empty is None else flag("allow_empty", allow_empty)
         self.root: Path | None = None
         self._source = source
         self._input = StandardInput() if is_standard_input(source) else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
+from splade_engine.arguments import whole
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.documents import Document
@@ -27,8 +28,8 @@ def distractor_corpus(file: str | Path, limit: int | None = None) -> Corpus:
     Raises:
         DatasetError: if the file cannot be read, or the limit is below 1.
     """
-    if limit is not None and limit < 1:
-        raise DatasetError(f"the number of distractors must be at least 1, got {limit}")
+    if limit is not None:
+        limit = whole("the number of distractors", limit, 1)
     corpus = Corpus(_Distractors(Path(file), limit))
     found = corpus.survey().n_docs
     if limit is not None and found < limit:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import path_of, whole
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1
 from splade_engine.encoder.folders import hub
@@ -62,6 +63,8 @@ class SparseEncoder:
     ) -> None:
         if dtype not in _DTYPES:
             raise InvalidInputError(f"dtype {dtype!r}: expected one of {', '.join(_DTYPES)}")
+        if not isinstance(device, str):
+            raise InvalidInputError(f"device {device!r:.60}: expected auto, cpu, cuda, cuda:<n> or mps")
         checkpoint = _with_length(checkpoint, max_length)
         with refusing(checkpoint.folder, "cannot be loaded"):
             check_checkpoint(checkpoint)
@@ -120,6 +123,7 @@ class SparseEncoder:
             CheckpointError: if there is no such checkpoint, or it is of no known kind, or not in safetensors.
             InvalidInputError: for a bad argument.
         """
+        source = source if source is None or isinstance(source, str) else path_of("source", source)
         folder, name = hub.resolve(source, revision)
         hub_id = name if hub.is_hub_id(source) else None
         with refusing(folder, "cannot be loaded"):
@@ -210,6 +214,8 @@ class SparseEncoder:
         side = self._queries
         if isinstance(side, TableEncoder):
             check_texts(texts)
+            if batch_tokens != BATCH_TOKENS:
+                whole("batch_tokens", batch_tokens, 1)  # nothing is made of it here
             vectors, truncated = side.encode(texts, self._checked_top_k(top_k, side))
             self.truncated += truncated
         else:
@@ -228,8 +234,7 @@ class SparseEncoder:
     ) -> EncodedTexts:
         check_texts(texts)
         top_k = self._checked_top_k(top_k, side)
-        if batch_tokens < 1:
-            raise InvalidInputError(f"batch_tokens must be at least 1, got {batch_tokens}")
+        batch_tokens = whole("batch_tokens", batch_tokens, 1)
         encoded = side.encode(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
         self.truncated += encoded.truncated
         known = len(texts) - len(encoded.unknown) - sum(1 for text in texts if not text.strip())
@@ -251,9 +256,7 @@ class SparseEncoder:
         if top_k is None:
             few = side.top_k if isinstance(side, TableEncoder) else None
             return self.checkpoint.settings.top_k if few is None else few
-        if isinstance(top_k, bool) or not isinstance(top_k, int) or top_k < 1:
-            raise InvalidInputError(f"top_k must be an integer of at least 1, got {top_k!r}")
-        return top_k
+        return whole("top_k", top_k, 1)
 
     def fingerprint(self) -> dict[str, str | int]:
         """What an index remembers of its encoder.
@@ -316,10 +319,10 @@ def _with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
     if max_length is None:
         return checkpoint
     if not is_integer(max_length) or max_length < 3:
-        raise InvalidInputError(f"max_length must be an integer of at least 3, got {max_length!r}")
+        raise InvalidInputError(f"max_length must be an integer of at least 3, got {max_length!r:.60}")
     if checkpoint.positions is not None and max_length > checkpoint.positions:
         raise InvalidInputError(
-            f"max_length {max_length}: {checkpoint.name} takes {checkpoint.positions} tokens"
+            f"max_length {max_length!r:.60}: {checkpoint.name} takes {checkpoint.positions} tokens"
         )
     query = checkpoint.query
     return replace(

@@ -33,7 +33,7 @@ def choose_place(device: str, dtype: str) -> Place:
         )
     try:
         where = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError, ValueError):
         raise InvalidInputError(f"device {device!r}: expected auto, cpu, cuda, cuda:<n> or mps") from None
     if where.type not in ("cpu", "cuda", "mps"):
         raise InvalidInputError(f"device {device!r}: expected auto, cpu, cuda, cuda:<n> or mps")

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, path_of
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
@@ -100,7 +100,7 @@ class SearchEngine:
             DatasetError: bad input, with file and line.
             StorageError: the disk refused; what was encoded is kept.
         """
-        path = Path(path)
+        path = path_of("path", path)
         refuse_occupied(path, overwrite=overwrite)
         check_budget(threads, memory)
         loaded = _loaded(encoder)

@@ -8,11 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, whole
 from splade_engine.errors import InvalidInputError
 from splade_engine.vectors import SparseVectors
 
 MIN_MEMORY = 64  # MiB; below it a segment would be too small to be worth one
+MOST_MEMORY = 2**31  # MiB, two petabytes
+MOST_THREADS = 1024
 
 
 def default_threads() -> int:
@@ -22,11 +24,7 @@ def default_threads() -> int:
 
 def checked_threads(threads: int | None) -> int:
     """The number of threads: as given, or all cores that this process may use."""
-    if threads is None:
-        return default_threads()
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 1024:
-        raise InvalidInputError(f"threads: an integer between 1 and 1024, got {threads!r}")
-    return threads
+    return default_threads() if threads is None else whole("threads", threads, 1, MOST_THREADS)
 
 
 def check_budget(threads: int | None, memory: int | None) -> None:
@@ -36,10 +34,8 @@ def check_budget(threads: int | None, memory: int | None) -> None:
         InvalidInputError: for a number of threads, or of MiB, that cannot be meant.
     """
     checked_threads(threads)
-    if memory is not None and (
-        isinstance(memory, bool) or not isinstance(memory, int) or memory < MIN_MEMORY
-    ):
-        raise InvalidInputError(f"memory: a budget of at least {MIN_MEMORY} MiB, got {memory!r}")
+    if memory is not None:
+        whole("memory (MiB)", memory, MIN_MEMORY, MOST_MEMORY)
 
 
 def check_queries(queries: object, n_terms: int) -> None:

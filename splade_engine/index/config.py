@@ -12,17 +12,19 @@ from splade_engine.errors import IndexCorruptError, InvalidInputError
 def check_integer(owner: str, name: str, value: Any, low: int, high: int) -> None:
     """Raises InvalidInputError unless `value` is an integer from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidInputError(f"{owner}.{name} must be an integer between {low} and {high}, got {value!r}")
+        raise InvalidInputError(
+            f"{owner}.{name} must be an integer between {low} and {high}, got {value!r:.60}"
+        )
 
 
 def _check_choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise InvalidInputError(f"{owner}.{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise InvalidInputError(f"{owner}.{name} must be one of {', '.join(choices)}, got {value!r:.60}")
 
 
 def _check_bool(owner: str, name: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise InvalidInputError(f"{owner}.{name} must be True or False, got {value!r}")
+        raise InvalidInputError(f"{owner}.{name} must be True or False, got {value!r:.60}")
 
 
 @dataclass(frozen=True)

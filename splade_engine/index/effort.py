@@ -36,7 +36,7 @@ class Recall:
     def __post_init__(self) -> None:
         number = isinstance(self.share, int | float) and not isinstance(self.share, bool)
         if not number or not 0.0 < self.share <= 1.0:
-            raise InvalidInputError(f"search: accuracy must be above 0 and at most 1, got {self.share!r}")
+            raise InvalidInputError(f"search: accuracy must be above 0 and at most 1, got {self.share!r:.60}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +86,12 @@ def effort_of(
     if effort is None and accuracy is None and config is None and exact is False:
         return DEFAULT
     if not isinstance(exact, bool):
-        raise InvalidInputError(f"search: exact must be True or False, got {exact!r}")
+        raise InvalidInputError(f"search: exact must be True or False, got {exact!r:.60}")
     if exact + sum(value is not None for value in (effort, accuracy, config)) > 1:
         raise InvalidInputError("search: give one of accuracy, exact and config, or an effort")
     if effort is not None:
         if not isinstance(effort, (Exact, Recall, Budget)):
-            raise InvalidInputError(f"search: effort must be Exact, Recall or Budget, got {effort!r}")
+            raise InvalidInputError(f"search: effort must be Exact, Recall or Budget, got {effort!r:.60}")
         return effort
     if accuracy is not None:
         return Recall(accuracy)
@@ -105,7 +105,7 @@ def work_of(config: SearchConfig) -> Work:
         InvalidInputError: if it is none.
     """
     if not isinstance(config, SearchConfig):
-        raise InvalidInputError(f"search: config must be a SearchConfig, got {config!r}")
+        raise InvalidInputError(f"search: config must be a SearchConfig, got {config!r:.60}")
     return Exact() if config.exact else Budget(config.max_postings, config.n_candidates)
 
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, flag, path_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import changes, combine, tuning
-from splade_engine.index.arguments import checked_fingerprint, checked_threads
+from splade_engine.index.arguments import check_budget, checked_fingerprint, checked_threads
 from splade_engine.index.check import check_index
 from splade_engine.index.collection import is_collection
 from splade_engine.index.config import BuildConfig
@@ -100,7 +100,8 @@ class SparseIndex:
             IndexLockedError: if another process is writing there.
             StorageError: if the disk refuses; what was there before stays.
         """
-        folder = Path(path)
+        folder = path_of("path", path)
+        check_budget(threads, memory)
         changes.build(
             folder,
             batches_of(vectors, ids, payload),
@@ -132,12 +133,13 @@ class SparseIndex:
             StorageError: if the disk refuses.
         """
         if verify not in ("full", "offsets"):
-            raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r}")
-        if is_collection(Path(path)):
+            raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r:.60}")
+        folder = path_of("path", path)
+        if is_collection(folder):
             from splade_engine.index.sharded import ShardedIndex
 
             return ShardedIndex.open(path, verify=verify)
-        return cls(IndexReader.open(Path(path), verify))
+        return cls(IndexReader.open(folder, verify))
 
     @classmethod
     def merge(
@@ -170,8 +172,11 @@ class SparseIndex:
             IndexExistsError, IndexLockedError, StorageError: as `build`.
         """
         check_many("parts", parts, "index folders")
-        readers = [p.reader if isinstance(p, SparseIndex) else IndexReader.open(Path(p)) for p in parts]
-        folder = Path(path)
+        check_budget(threads, memory)
+        folder = path_of("path", path)
+        readers = [
+            p.reader if isinstance(p, SparseIndex) else IndexReader.open(path_of("part", p)) for p in parts
+        ]
         combine.merge(
             folder, readers, config, overwrite=overwrite, threads=checked_threads(threads), memory=memory
         )
@@ -185,7 +190,7 @@ class SparseIndex:
         Raises:
             IndexCorruptError: naming the file, or the segment and array, that does not hold.
         """
-        check_index(self.path, deep=deep, threads=checked_threads(threads))
+        check_index(self.path, deep=flag("deep", deep), threads=checked_threads(threads))
 
     def refresh(self) -> Self:
         """Move to the generation that is published now; does nothing where it is the same."""
@@ -408,6 +413,7 @@ class SparseIndex:
         Ordinals are numbered through again; the order of the documents stays. Results are those of an index
         built from the live documents.
         """
+        check_budget(threads, memory)
         changes.compact(self.path, self._reader.snapshot, threads=checked_threads(threads), memory=memory)
         self.refresh()
         return self.info().n_segments

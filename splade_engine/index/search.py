@@ -123,11 +123,11 @@ def check_k(k: int, n_docs: int) -> None:
         InvalidInputError: for a k that is no integer, below 1, or too large to make an answer of that width.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise InvalidInputError(f"k must be an integer, got {k!r}")
+        raise InvalidInputError(f"k must be an integer, got {k!r:.60}")
     if k < 1:
-        raise InvalidInputError(f"k must be at least 1, got {k}")
+        raise InvalidInputError(f"k must be at least 1, got {k!r:.60}")
     if k > max(MAX_K, n_docs):
-        raise InvalidInputError(f"k must be at most {max(MAX_K, n_docs)}, got {k}")
+        raise InvalidInputError(f"k must be at most {max(MAX_K, n_docs)}, got {k!r:.60}")
 
 
 def tuned_work(snapshot: Snapshot, k: int, target: float) -> Work:

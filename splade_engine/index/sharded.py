@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, path_of
 from splade_engine.errors import (
     IndexExistsError,
     IndexLockedError,
@@ -81,9 +81,9 @@ class ShardedIndex(SparseIndex):
         if verify not in ("full", "offsets"):
             raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r}")
         if isinstance(path, str | os.PathLike):
-            return cls(ShardedReader.open_shards(Path(path), None, verify))
+            return cls(ShardedReader.open_shards(path_of("path", path), None, verify))
         check_many("paths", path, "index folders")
-        folders = [Path(folder) for folder in path]
+        folders = [path_of("path", folder) for folder in path]
         if not folders:
             raise InvalidInputError("paths: no index is given")
         return cls(ShardedReader.open_shards(folders[0], folders, verify))
@@ -107,10 +107,11 @@ class ShardedIndex(SparseIndex):
             IndexExistsError: something is there.
             InvalidInputError, EncoderMismatchError: as `open`.
         """
-        folder = Path(path)
+        folder = path_of("path", path)
         check_many("shards", shards, "index folders")
-        before = _occupied(folder, [Path(shard) for shard in shards], overwrite)
-        readers = [IndexReader.open(Path(shard)) for shard in shards]
+        folders = [path_of("shard", shard) for shard in shards]
+        before = _occupied(folder, folders, overwrite)
+        readers = [IndexReader.open(shard) for shard in folders]
         check_together(readers)
         if len(readers) > MAX_SHARDS:
             raise InvalidInputError(f"{folder}: {len(readers)} shards, at most {MAX_SHARDS} are allowed")

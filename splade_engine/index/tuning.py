@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, real, whole
 from splade_engine.errors import InvalidInputError
+from splade_engine.index.arguments import MOST_THREADS, check_queries
 from splade_engine.index.disk.records import TuningRecord
 from splade_engine.index.effort import Budget, Exact, Work, settings_of
 from splade_engine.index.search import Plan, check_k, search
@@ -53,16 +54,15 @@ def measure(
         InvalidInputError: if a target is out of range, or no query has a hit.
     """
     check_k(k, int(snapshot.bases[-1]))
+    k, threads = int(k), whole("threads", threads, 1, MOST_THREADS)
+    sample, seed = whole("sample", sample, 1), whole("seed", seed)
     check_many("targets", targets, "numbers", ordered=False)
     wanted = sorted({_target(t) for t in targets})
     if not wanted or not 0.0 < wanted[0] <= wanted[-1] <= 1.0:
         raise InvalidInputError(f"tune: targets must be above 0 and at most 1, got {list(targets)}")
     if queries is None:
         queries = queries_from_documents(snapshot, sample, seed)
-    if queries.n_terms != snapshot.manifest.n_terms:
-        raise InvalidInputError(
-            f"tune: queries over {queries.n_terms} terms, the index has {snapshot.manifest.n_terms}"
-        )
+    check_queries(queries, snapshot.manifest.n_terms)
     truth, exact = _timed(snapshot, queries, k, Exact(), threads)
     if not (truth >= 0).any():
         raise InvalidInputError("tune: none of the queries has a hit")
@@ -77,9 +77,7 @@ def measure(
 
 
 def _target(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise InvalidInputError(f"tune: targets must be above 0 and at most 1, got {value!r:.60}")
-    return float(value)
+    return real("targets", value, 0, 1)
 
 
 def _ladders(k: int, n_docs: int) -> Iterator[list[Budget]]:
@@ -135,8 +133,7 @@ def queries_from_documents(snapshot: Snapshot, sample: int, seed: int) -> Sparse
     Raises:
         InvalidInputError: if sample < 1 or there is no document.
     """
-    if sample < 1:
-        raise InvalidInputError(f"tune: a sample of at least 1 document, got {sample}")
+    sample = whole("sample", sample, 1)
     live = snapshot.live_ordinals()
     if not len(live):
         raise InvalidInputError("tune: the index holds no documents")

@@ -16,9 +16,9 @@ _CHECK_CHUNK = 1 << 24  # entries at a time: checking 1 G postings needs no seco
 def checked_n_terms(n_terms: int) -> int:
     """The vocabulary size as an int, if it is one that term ids can have."""
     if isinstance(n_terms, bool) or not isinstance(n_terms, int | np.integer):
-        raise InvalidInputError(f"n_terms must be an integer, got {n_terms!r}")
+        raise InvalidInputError(f"n_terms must be an integer, got {n_terms!r:.60}")
     if not 1 <= n_terms <= MAX_TERMS:
-        raise InvalidInputError(f"n_terms must be between 1 and {MAX_TERMS}, got {n_terms}")
+        raise InvalidInputError(f"n_terms must be between 1 and {MAX_TERMS}, got {n_terms!r:.60}")
     return int(n_terms)
 
 

@@ -9,12 +9,13 @@ only if it counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, whole
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
 from splade_engine.plain_text import shortened
@@ -23,6 +24,9 @@ from splade_engine.vectors.checks import check_entries, check_shapes, checked_in
 if TYPE_CHECKING:
     import torch
     from scipy.sparse import csr_array
+
+MOST_ROWS = 2**31 - 1  # of a batch without terms: 16 GiB
+_LARGEST = 1e308  # that becomes a float at all; what a weight may be is checked afterwards
 
 
 class SparseVectors:
@@ -47,7 +51,8 @@ class SparseVectors:
 
     def __init__(self, indptr: ArrayLike, terms: ArrayLike, weights: ArrayLike, n_terms: int) -> None:
         # copied before they are checked: what the caller does with its arrays, now or later, is no matter
-        self._fill(np.array(indptr), np.array(terms), np.array(weights), n_terms)
+        arrays = (("indptr", indptr), ("terms", terms), ("weights", weights))
+        self._fill(*(_copied(name, values) for name, values in arrays), n_terms)
 
     @classmethod
     def from_valid(
@@ -207,8 +212,7 @@ class SparseVectors:
         Raises:
             InvalidInputError: if k < 1.
         """
-        if k < 1:
-            raise InvalidInputError(f"top_k: k must be at least 1, got {k}")
+        k = whole("top_k", k, 1)
         if len(self) == 0 or int(self.row_nnz.max()) <= k:
             return self
         rows = np.repeat(np.arange(len(self)), self.row_nnz)
@@ -246,6 +250,7 @@ class SparseVectors:
     @classmethod
     def empty(cls, n_terms: int, n_rows: int = 0) -> SparseVectors:
         """A batch of `n_rows` rows without any term."""
+        n_rows = whole("n_rows", n_rows, 0, MOST_ROWS)
         return cls(np.zeros(n_rows + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), n_terms)
 
     # ---- conversions ---------------------------------------------------------------------
@@ -274,6 +279,7 @@ class SparseVectors:
     def from_dicts(cls, rows: Iterable[Mapping[int, float]], n_terms: int) -> SparseVectors:
         """From one {term id: weight} mapping per row."""
         check_many("rows", rows, "mappings")
+        n_terms = checked_n_terms(n_terms)
         ptr: list[int] = [0]
         terms: list[int] = []
         weights: list[float] = []
@@ -284,22 +290,26 @@ class SparseVectors:
                 )
             for term in row:
                 if isinstance(term, bool) or not isinstance(term, int | np.integer):
-                    raise InvalidInputError(f"row {number}: term {term!r} is not an integer")
+                    raise InvalidInputError(f"row {number}: term {term!r:.60} is not an integer")
+                if not 0 <= term < n_terms:
+                    raise InvalidInputError(
+                        f"row {number}, term {term!r:.60}, weight {row[term]!r:.60}: "
+                        f"the vocabulary ends at {n_terms - 1}"
+                    )
             items = sorted(row.items())
             terms.extend(t for t, _ in items)
             weights.extend(w for _, w in items)
             ptr.append(len(terms))
         ids = np.array(terms, dtype=np.int64) if terms else np.zeros(0, np.int64)
-        try:
-            values = np.array(weights, dtype=np.float64)
-        except (TypeError, ValueError):
-            entry, bad = next(
-                (i, w) for i, w in enumerate(weights) if not isinstance(w, int | float | np.number)
-            )
-            number = int(np.searchsorted(ptr, entry, side="right")) - 1
-            raise InvalidInputError(
-                f"row {number}, term {terms[entry]}: weight {bad!r} is not a number"
-            ) from None
+        for entry, weight in enumerate(weights):
+            if isinstance(weight, float):  # nearly always
+                continue
+            if not isinstance(weight, Real) or isinstance(weight, bool | np.bool_) or abs(weight) > _LARGEST:
+                number = int(np.searchsorted(ptr, entry, side="right")) - 1
+                raise InvalidInputError(
+                    f"row {number}, term {terms[entry]}: weight {weight!r:.60} is not a number"
+                )
+        values = np.array(weights, dtype=np.float64)
         return cls.adopt(np.array(ptr), ids, values, n_terms)
 
     def to_token_dicts(self, vocabulary: Sequence[str]) -> list[dict[str, float]]:
@@ -373,6 +383,13 @@ class SparseVectors:
             raise InvalidInputError(
                 f"vocabulary of {len(vocabulary)} tokens for vectors over {self.n_terms} terms"
             )
+
+
+def _copied(name: str, values: ArrayLike) -> NDArray[Any]:
+    try:
+        return np.array(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidInputError(f"{name}: no array of numbers ({str(error).splitlines()[0]:.200})") from None
 
 
 def _drop_zeros(

@@ -154,7 +154,7 @@ BAD_SEARCHES: list[tuple[dict[str, Any], str]] = [
     ({"accuracy": float("nan")}, "accuracy must be above 0"),
     ({"accuracy": 0.9, "exact": True}, "give one of accuracy, exact and config"),
     ({"config": SearchConfig(), "exact": True}, "give one of accuracy, exact and config"),
-    ({"threads": 0}, "threads: an integer between 1 and 1024, got 0"),
+    ({"threads": 0}, "threads: a whole number from 1 to 1024 is expected, got 0"),
     ({"where": "((("}, "where: expected a column"),
 ]
 
@@ -186,8 +186,8 @@ BAD_BUILDS: list[tuple[dict[str, Any], str]] = [
     ({"payload": pa.table({"a": [{"b": 1}] * 2})}, "column 'a' is of type struct"),
     ({"vectors": [IndexBatch(TWO, ["a"])]}, "1 ids for 2 documents"),
     ({"encoder": {"name": 0.5}}, "encoder: 'name': 0.5 is neither text nor an integer"),
-    ({"threads": 0}, "threads: an integer between 1 and 1024, got 0"),
-    ({"memory": 1}, "memory: a budget of at least 64 MiB, got 1"),
+    ({"threads": 0}, "threads: a whole number from 1 to 1024 is expected, got 0"),
+    ({"memory": 1}, r"memory \(MiB\): a whole number from 64 to 2147483648 is expected, got 1"),
 ]
 
 

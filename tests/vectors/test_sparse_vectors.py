@@ -153,7 +153,7 @@ def test_top_k_keeps_the_heaviest_and_prefers_small_terms(rows: list, k: int) ->
 
 
 def test_top_k_of_nothing_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="k must be at least 1, got 0"):
+    with pytest.raises(InvalidInputError, match="top_k: a whole number of at least 1 is expected, got 0"):
         make([]).top_k(0)
 
 

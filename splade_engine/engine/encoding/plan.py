@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from splade_engine.arguments import whole
 from splade_engine.engine.encoder_record import describe_difference, same_encoder
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.files import digest_of_json, read_json, write_json
@@ -23,6 +24,14 @@ if TYPE_CHECKING:
 PLAN_FORMAT = 2
 MIN_SHARD_DOCS = 256  # 6 s of encoding on two cores: what an interruption costs, and a step of the bar
 MAX_SHARD_DOCS = 32768
+
+
+_COUNTS = ("top_k", "batch_tokens")  # options of encoders that are whole numbers
+
+
+def _plain(name: str, value: object) -> object:
+    """An option as JSON keeps it; a count that cannot be meant is refused before a folder is made."""
+    return whole(name, value, 1) if name in _COUNTS and value is not None else value
 
 
 @dataclass(frozen=True)
@@ -65,15 +74,16 @@ class EncodingPlan:
         Raises:
             InvalidInputError: shard_docs < 1.
         """
-        if shard_docs is not None and shard_docs < 1:
-            raise InvalidInputError(f"shard_docs must be at least 1, got {shard_docs}")
+        if shard_docs is not None:
+            shard_docs = whole("shard_docs", shard_docs, 1)
+        options = {name: _plain(name, value) for name, value in options.items()}
         return cls(
             encoder=encoder.fingerprint(),
             n_terms=encoder.n_terms,
             n_docs=summary.n_docs,
             digest=summary.digest,
             fields=dict(summary.fields),
-            options=dict(options),
+            options=options,
             shard_docs=shard_docs or min(max(summary.n_docs // 500, MIN_SHARD_DOCS), MAX_SHARD_DOCS),
         )
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import whole
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import InvalidInputError
@@ -77,8 +78,7 @@ def needed_depth(measures: Sequence[str], k: int | None) -> int:
     cutoff = largest_cutoff(measures)
     if k is None:
         return max(DEFAULT_K, cutoff)
-    if not 1 <= k <= DEEPEST:
-        raise InvalidInputError(f"k must be between 1 and {DEEPEST:,}, got {k}")
+    k = whole("k", k, 1, DEEPEST)
     if k < cutoff:
         deep = next(m for m in measures if largest_cutoff([m]) > k)
         raise InvalidInputError(f"k = {k} is less than {deep} looks at")

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, whole
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
@@ -62,6 +62,7 @@ class Ranking:
 
     def top(self, k: int) -> Ranking:
         """The first `k` hits."""
+        k = whole("k", k)
         return self if len(self) <= k else Ranking(self.ids[:k], self.scores[:k])
 
     def without(self, doc_id: str) -> Ranking:
@@ -90,6 +91,7 @@ class Run:
 
     def top(self, k: int) -> Run:
         """The first `k` hits of every query."""
+        k = whole("k", k)
         return Run(self.name, {q: r.top(k) for q, r in self.rankings.items()})
 
     def without_own_ids(self) -> Run:
