@@ -109,7 +109,7 @@ def test_bad_tuning(tmp_path: Path) -> None:
         ({"targets": (0.9, 1.1)}, "targets"),
         ({"targets": (0.0,)}, "targets"),
         ({"k": 0}, "k must be at least 1"),
-        ({"sample": 0}, "a sample of at least 1 document, got 0"),
+        ({"sample": 0}, "sample: a whole number of at least 1 is expected, got 0"),
         ({"queries": made.vectors(1, 3, 61)}, "queries over 61 terms, the index has 60"),
         ({"queries": SparseVectors.empty(60, 2)}, "none of the queries has a hit"),
     ]:
