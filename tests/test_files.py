@@ -1,20 +1,12 @@
-"""How files are written, checked and locked.
-
-Nothing is half written or left behind, and no lock outlives its process.
-"""
+"""How files are written, read and checked: nothing is half written, and nothing is left behind."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import filelock
 import pytest
 
 from splade_engine import files
@@ -27,14 +19,13 @@ from splade_engine.files import (
     digest_64,
     digest_of_file,
     digest_of_json,
-    lock_holder,
     read_json,
     read_text,
     read_toml,
-    take_lock,
     write_json,
     write_text,
 )
+from tests.processes import in_another_process, killed
 
 
 @pytest.fixture(autouse=True)
@@ -44,29 +35,6 @@ def _untidied(monkeypatch):
 
 def names(folder):
     return sorted(p.name for p in folder.iterdir())
-
-
-def in_another_process(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """It has said "ready" and waits."""
-    head = "import sys, time\nfrom pathlib import Path\nfrom splade_engine.files import *\n"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            head + code + "\nprint('ready', flush=True)\ntime.sleep(600)",
-            *map(str, arguments),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
-
-
-def killed(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
 
 
 # ---- one file -------------------------------------------------------------------------------------------
@@ -262,67 +230,6 @@ def test_json_in_a_pipe_or_of_absurd_size_is_refused_at_once(tmp_path):
             read_json(tmp_path / "pipe.json")
     with pytest.raises(StorageError, match="cannot read"):
         read_json(tmp_path / "absent.json")
-
-
-# ---- locks ----------------------------------------------------------------------------------------------
-
-
-def test_one_holder_at_a_time_within_a_process_too(tmp_path):
-    path = tmp_path / "lock"
-    first = take_lock(path)
-    assert first is not None
-    assert take_lock(path) is None
-    first.release()
-    with take_lock(path) as again:
-        assert again is not None
-        assert take_lock(path) is None
-    assert path.exists()
-
-
-def test_the_lock_names_its_holder_and_goes_with_it(tmp_path):
-    path = tmp_path / "lock"
-    other = in_another_process("held = take_lock(Path(sys.argv[1]))", path)
-    assert take_lock(path) is None
-    assert lock_holder(path) == str(other.pid)
-    killed(other)
-    mine = take_lock(path)
-    assert mine is not None
-    assert lock_holder(path) == str(os.getpid())
-    mine.release()
-    assert lock_holder(tmp_path / "absent") == "unknown"
-
-
-def test_a_lock_is_waited_for_as_long_as_told(tmp_path):
-    path = tmp_path / "lock"
-    other = in_another_process(
-        "held = take_lock(Path(sys.argv[1]))\nprint('ready', flush=True)\ntime.sleep(0.3)\nheld.release()",
-        path,
-    )
-    begun = time.monotonic()
-    mine = take_lock(path, timeout=30)
-    assert mine is not None
-    assert time.monotonic() - begun < 20
-    killed(other)
-
-
-@pytest.mark.parametrize(
-    "failure", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("flock")]
-)
-def test_a_file_system_without_locks_is_one_line_and_never_a_marker_file(tmp_path, monkeypatch, failure):
-    def refuse(self):
-        raise failure
-
-    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
-    with pytest.raises(StorageError, match="this file system has no locks"):
-        take_lock(tmp_path / "lock")
-
-
-def test_a_folder_that_cannot_be_written_is_told_from_a_lock_that_is_held(tmp_path):
-    with pytest.raises(StorageError, match="cannot lock"):
-        take_lock(tmp_path / "absent" / "lock")
-    assert not (tmp_path / "absent").exists()
-    with pytest.raises(StorageError, match="cannot lock"):
-        take_lock(tmp_path)
 
 
 def test_text_is_written_whole_in_utf_8(tmp_path):

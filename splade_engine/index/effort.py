@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
 from splade_engine.index.config import MOST_CANDIDATES, MOST_POSTINGS, SearchConfig, check_integer
+
+if TYPE_CHECKING:
+    from splade_engine.index.filter.parse import Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,19 @@ class EffortOptions(TypedDict, total=False):
     exact: bool
     accuracy: float | None
     config: SearchConfig | None
+
+
+class ExplainOptions(EffortOptions, total=False):
+    """The options of `explain`; `IndexReader.search` says what they mean."""
+
+    effort: Effort | None
+    where: Where | None
+
+
+class SearchOptions(ExplainOptions, total=False):
+    """The options of a search; `IndexReader.search` says what they mean."""
+
+    threads: int
 
 
 def effort_of(

@@ -23,7 +23,7 @@ from splade_engine.index.check import check_index
 from splade_engine.index.collection import is_collection
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.disk.publish import MANIFEST, refuse_unwritable
-from splade_engine.index.effort import Effort, EffortOptions
+from splade_engine.index.effort import ExplainOptions, SearchOptions
 from splade_engine.index.explain import Placement
 from splade_engine.index.info import IndexInfo, TunedSetting
 from splade_engine.index.reader import IndexReader
@@ -36,7 +36,6 @@ from splade_engine.vectors import SparseVectors
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from splade_engine.index.filter.parse import Where
 
 Input = SparseVectors | Iterable[SparseVectors | IndexBatch]
 
@@ -207,35 +206,19 @@ class SparseIndex:
 
     # ---- asking: see IndexReader ---------------------------------------------------------
 
-    def search(
-        self,
-        queries: SparseVectors,
-        k: int = 10,
-        *,
-        effort: Effort | None = None,
-        threads: int = 1,
-        where: Where | None = None,
-        **shorthand: Unpack[EffortOptions],
-    ) -> SearchResult:
+    def search(self, queries: SparseVectors, k: int = 10, **options: Unpack[SearchOptions]) -> SearchResult:
         """The `k` documents with the largest dot product with each query, see `IndexReader.search`.
 
-        `exact=True`, `accuracy=0.95` (a share of the exact top k, by settings that `tune` measured) and
-        `config=SearchConfig(...)` are shorthands for an `effort`.
+        Options are `effort`, `threads` and `where`. `exact=True`, `accuracy=0.95` (a share of the exact top
+        k, by settings that `tune` measured) and `config=SearchConfig(...)` are shorthands for an effort.
         """
-        return self._reader.search(queries, k, effort=effort, threads=threads, where=where, **shorthand)
+        return self._reader.search(queries, k, **options)
 
     def explain(
-        self,
-        query: SparseVectors,
-        id: str,
-        k: int = 10,
-        *,
-        effort: Effort | None = None,
-        where: Where | None = None,
-        **shorthand: Unpack[EffortOptions],
+        self, query: SparseVectors, id: str, k: int = 10, **options: Unpack[ExplainOptions]
     ) -> Placement:
         """Why the document `id` is, or is not, among the `k` hits of one query; options as for `search`."""
-        return self._reader.explain(query, id, k, effort=effort, where=where, **shorthand)
+        return self._reader.explain(query, id, k, **options)
 
     def ids(self, ordinals: ArrayLike | None = None) -> list[str]:
         """The ids of these ordinals; without any, those of all live documents in order."""

@@ -25,7 +25,7 @@ from splade_engine.errors import (
     InvalidInputError,
     SpladeEngineError,
 )
-from splade_engine.files import disk_errors, lock_holder, take_lock
+from splade_engine.files import disk_errors
 from splade_engine.index.arguments import checked_threads
 from splade_engine.index.collection import COLLECTION, MAX_SHARDS, CollectionRecord, is_collection
 from splade_engine.index.combine import check_together
@@ -36,6 +36,7 @@ from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.sharded_reader import ShardedReader
 from splade_engine.index.stream import IndexBatch
+from splade_engine.locks import lock_holder, take_lock
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 

@@ -65,7 +65,7 @@ IMPATIENT = "from splade_engine.index.kernels import cache; cache.PATIENCE = 0.5
 HOLDER = """
 import sys, time
 from pathlib import Path
-from splade_engine.files import take_lock
+from splade_engine.locks import take_lock
 lock = take_lock(Path(sys.argv[1]) / "lock")
 print("held", flush=True)
 time.sleep(600)

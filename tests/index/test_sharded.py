@@ -23,9 +23,9 @@ from splade_engine.errors import (
     InvalidInputError,
     StorageError,
 )
-from splade_engine.files import take_lock
 from splade_engine.index import Budget, IndexBatch, Recall, ShardedIndex, SparseIndex, search
 from splade_engine.index.collection import COLLECTION, CollectionRecord
+from splade_engine.locks import take_lock
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from splade_engine.engine.encoding.plan import EncodingPlan
 from splade_engine.engine.encoding.shard import remove_shards, shard_files
 from splade_engine.errors import IndexLockedError, InvalidInputError, StorageError
-from splade_engine.files import HeldLock, holder_runs, lock_holder, take_lock
+from splade_engine.locks import HeldLock, holder_runs, lock_holder, take_lock
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from splade_engine.engine.encoding.folder import (
 from splade_engine.engine.encoding.plan import EncodingPlan
 from splade_engine.engine.encoding.shard import EncodedCounts, Shard
 from splade_engine.errors import InvalidInputError
-from splade_engine.files import HeldLock
+from splade_engine.locks import HeldLock
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 

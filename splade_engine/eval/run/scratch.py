@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from splade_engine.errors import SpladeEngineError
-from splade_engine.files import HeldLock, disk_errors, take_lock
+from splade_engine.files import disk_errors
+from splade_engine.locks import HeldLock, take_lock
 
 _PREFIX = "splade-engine-eval-"
 _LOCK = ".lock"

@@ -31,7 +31,6 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
-from splade_engine.files import HeldLock, lock_holder, take_lock
 from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
 from splade_engine.index.disk.records import Manifest
 from splade_engine.index.disk.storage import (
@@ -43,6 +42,7 @@ from splade_engine.index.disk.storage import (
     write_container,
     write_file,
 )
+from splade_engine.locks import HeldLock, lock_holder, take_lock
 
 logger = logging.getLogger(__name__)
 

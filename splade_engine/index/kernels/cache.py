@@ -29,7 +29,7 @@ import llvmlite
 from llvmlite import binding
 
 from splade_engine.errors import StorageError
-from splade_engine.files import lock_holder, take_lock
+from splade_engine.locks import lock_holder, take_lock
 
 # numba is typed in parts only: as a module of its own typing, every line below would need an exception
 numba: Any = importlib.import_module("numba")

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
-from splade_engine.files import atomic_file, disk_errors, read_json, take_lock, write_json
+from splade_engine.files import atomic_file, disk_errors, read_json, write_json
+from splade_engine.locks import take_lock
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.training.digests import changed, digests_of_models
 from splade_engine.training.mining.config import GIVEN, MiningConfig

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from splade_engine.training.objective.batch import Batch, Helpers
 from splade_engine.training.objective.parts import PARTS, LossConfig
-from splade_engine.training.objective.penalties import PENALTIES, REGULARIZERS, RegularizerConfig
+from splade_engine.training.objective.penalties import PENALTIES, REGULARIZERS, Context, RegularizerConfig
 from splade_engine.training.objective.penalties.target import TermTarget
 from splade_engine.training.objective.schedules import ramp
 from splade_engine.training.objective.vectors import Vectors
@@ -66,10 +66,8 @@ class Objective:
         total = torch.zeros((), device=batch.scores.device)  # float32, whatever the scores are
         named: dict[str, Tensor] = {}
         losses = {part: part.compute(batch, self.loss) for part in self.parts}
-        fines = {
-            each: each.compute(vectors, self.regularizer, self.penalties, helpers.table())
-            for each in self.regularizers
-        }
+        context = Context(vectors, self.regularizer, self.penalties, helpers.table())
+        fines = {each: each.compute(context) for each in self.regularizers}
         for part, value in losses.items():
             if value is not None:
                 total = total + part.weight(self.loss) * value

@@ -46,6 +46,8 @@ class Recipe:
     def __post_init__(self) -> None:
         for section in _SECTIONS:
             check_fields(getattr(self, section), f"recipe {self.name}: {section}.")
+        for source in self.data.sources:
+            check_fields(source, f"recipe {self.name}: {source.path}: data.sources.")
         check_together(self)
 
     def override(self, values: Mapping[str, Any]) -> Recipe:

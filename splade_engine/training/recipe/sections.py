@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from splade_engine.errors import InvalidInputError
 from splade_engine.training.fields import bounded
 
 Query = Literal["table", "shared", "separate"]
@@ -92,7 +91,7 @@ class SourceConfig:
     # A JSONL file, a BEIR folder or an ir_datasets id; for ict, bfs and wlp a JSONL collection.
     path: str
     # Its share of the mixture, relative to the other sources; 0 means its number of examples.
-    weight: float = 0.0
+    weight: float = bounded(0.0, low=0)
     # `auto` tells by what is at `path`.
     kind: SourceKind = "auto"
     # Collection in which a JSONL file's document ids are looked up.
@@ -101,12 +100,6 @@ class SourceConfig:
     queries: str | None = None
     # Mined negatives of a BEIR folder: JSONL with query_id and negative_ids.
     negatives: str | None = None
-
-    def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise InvalidInputError(
-                f"{self.path}: the weight of a source cannot be negative, got {self.weight}"
-            )
 
 
 @dataclass(frozen=True)

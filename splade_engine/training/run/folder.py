@@ -20,7 +20,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from splade_engine.errors import InvalidInputError, TrainingError
-from splade_engine.files import atomic_file, disk_errors, expanded, take_lock
+from splade_engine.files import atomic_file, disk_errors, expanded
+from splade_engine.locks import take_lock
 from splade_engine.training.recipe import Recipe, load_recipe
 from splade_engine.training.run.inputs import RUN, write_inputs
 

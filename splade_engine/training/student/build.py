@@ -30,8 +30,9 @@ from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student import preflight
 from splade_engine.training.student.csr import build_csr
 from splade_engine.training.student.lora import add_lora
-from splade_engine.training.student.sparse import SparseStudent, Tower
+from splade_engine.training.student.sparse import SparseStudent
 from splade_engine.training.student.student import Student
+from splade_engine.training.student.tower import Tower
 
 logger = logging.getLogger(__name__)
 

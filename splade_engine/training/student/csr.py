@@ -20,9 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splade_engine.encoder.backbone import load_pretrained
+from splade_engine.encoder.folders.export import Side, write_root
 from splade_engine.encoder.folders.files import lowercases, positions_of, read_json
 from splade_engine.encoder.folders.modules import dense_modules
-from splade_engine.encoder.settings import DenseMode
+from splade_engine.encoder.folders.tokenizer import save_tokenizer
+from splade_engine.encoder.kinds import Csr
+from splade_engine.encoder.kinds.csr import write_autoencoder, write_pooling
+from splade_engine.encoder.settings import DenseMode, DensePooling, EncoderSettings
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from splade_engine.training.objective.vectors import Vectors
@@ -195,6 +199,33 @@ class CsrStudent(Student):
             learned_queries=True,
             extra=extra,
         )
+
+    def write(self, folder: Path, documents: TextTokenizer, queries: TextTokenizer) -> None:
+        """See `Student`: the modules Transformer, Pooling, [Normalize], SparseAutoEncoder."""
+        del queries  # both sides are one
+        a = self.autoencoder
+        pooling = DensePooling(self.pooling, self.normalize)
+        settings = EncoderSettings(
+            max_length=documents.max_length, activation="relu", lowercase=documents.lowercase
+        )
+
+        def transformer(out: Path) -> None:
+            self.body.save_pretrained(out)
+            save_tokenizer(documents, out)
+
+        def modules(folders: dict[str, Path]) -> None:
+            write_pooling(folders["Pooling"], pooling, len(a.pre_bias))
+            write_autoencoder(
+                folders["SparseAutoEncoder"],
+                weight=a.encoder.weight,
+                pre_bias=a.pre_bias,
+                latent_bias=a.latent_bias,
+                since_fired=a.get_buffer("since_fired"),
+                settings={"k": a.k, "k_aux": a.k_aux, "dead_threshold": a.dead_after},
+            )
+
+        side = Side(Csr(folder, pooling), settings, transformer, modules)
+        write_root(folder, side.write(folder, ["", "1_", "2_", "3_"]), settings)
 
 
 def build_csr(

@@ -1,146 +1,26 @@
 """`SparseStudent`, the trainable encoder.
 
-It has a document side, a query side, and what turns their states into terms.
+It has a document side and a query side, each a `Tower`, or a table for queries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from copy import deepcopy
+from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from splade_engine.encoder.backbone import Backbone
-from splade_engine.encoder.fast.dense_head import DenseHead
+from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe.sections import ModelConfig
-from splade_engine.training.student.activations import activate, floor_of, keep_top_k
-from splade_engine.training.student.head import lexical_pool, max_pool, mean_pool, sum_pool
+from splade_engine.training.student.activations import keep_top_k
 from splade_engine.training.student.student import Student
-
-# tokens of padding that a further group must save on a CPU: each costs a pass over the weights
-PADDING_WORTH = 512
-
-
-class Tower(nn.Module):
-    """One encoder: a backbone and its pooling.
-
-    Args:
-        backbone: body, head transform and decoder.
-        config: pooling, activation, kind, special tokens.
-        special_ids: terms that are zero in every vector where `config.special_tokens` is `zero`.
-        top_k: terms kept per vector; 0 keeps all.
-    """
-
-    def __init__(
-        self, backbone: Backbone, config: ModelConfig, special_ids: Sequence[int], top_k: int
-    ) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.config = config
-        self.top_k = top_k
-        n_terms = backbone.n_terms
-        keep = torch.ones(n_terms)
-        if config.special_tokens == "zero":
-            keep[[i for i in special_ids if i < n_terms]] = 0
-        self.register_buffer("keep", keep, persistent=False)
-        self.tok_proj: nn.Linear | None = None
-        if config.kind == "scalar":
-            self.tok_proj = nn.Linear(backbone.decoder_weight.shape[1], 1)
-            # every token starts with a weight near 1: the match of plain words is the point to start from
-            nn.init.normal_(self.tok_proj.weight, std=0.02)
-            nn.init.ones_(self.tok_proj.bias)
-        self.dense_head: DenseHead | None = None  # of the base, or fitted to a dense teacher (`dense_fit.py`)
-
-    @property
-    def n_terms(self) -> int:
-        """Size of the vocabulary."""
-        return self.backbone.n_terms
-
-    @property
-    def kept(self) -> Tensor:
-        """float[V]: 0 for the special tokens that are zeroed, else 1."""
-        keep: Tensor = self.get_buffer("keep")
-        return keep
-
-    def forward(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
-        """Term weights float[B, V] of int64[B, L] token ids; `pool` marks the positions that count."""
-        return self.activated(*self.outputs(ids, mask, pool))
-
-    def outputs(
-        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """What the activation is applied to, float[B, V]; with a dense head its embeddings too, float[B, E].
-
-        It is below zero only for bool[B, V] `wanted` terms.
-        """
-        if ids.device.type == "cpu" and len(length_groups(sorted(mask.sum(1).tolist()))) > 1:
-            return self._by_length(ids, mask, pool, wanted)
-        return self._pooled(ids, mask, pool, wanted)
-
-    def activated(self, logits: Tensor, embeddings: Tensor | None = None) -> Tensor:
-        """Term weights float[B, V] of `outputs`."""
-        summed = self.config.pooling == "sum" and self.tok_proj is None  # activated before the sum
-        weights = logits if summed or self.tok_proj is not None else activate(logits, self.config.activation)
-        if self.dense_head is not None and embeddings is not None:
-            # ranking losses do not reach it: they bend the embeddings to a batch's order, and within 60 steps
-            # the cosine with the teacher's fell from .80 to .53
-            weights = weights + self.dense_head(embeddings.detach()).to(weights.dtype)
-        weights = weights * self.kept
-        return keep_top_k(weights, self.top_k) if self.top_k else weights
-
-    def _by_length(
-        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        lengths = mask.sum(1)
-        order = torch.argsort(lengths, stable=True)
-        parts = []
-        for first, last in length_groups(lengths[order].tolist()):
-            rows = order[first:last]
-            width = max(1, int(lengths[rows[-1]]))
-            some = None if wanted is None else wanted[rows]
-            parts.append(self._pooled(ids[rows, :width], mask[rows, :width], pool[rows, :width], some))
-        back = torch.argsort(order)
-        logits = torch.cat([part for part, _ in parts])[back]
-        embeddings = [part for _, part in parts if part is not None]
-        return logits, torch.cat(embeddings)[back] if embeddings else None
-
-    def _pooled(
-        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        b = self.backbone
-        hidden = b.hidden(ids, mask.long())
-        if self.tok_proj is not None:
-            scores = F.relu(self.tok_proj(hidden).squeeze(-1))
-            return lexical_pool(scores, ids, pool, self.n_terms), None
-        embeddings = None
-        if self.dense_head is not None:
-            embeddings = self.dense_head.embed(mean_pool(hidden, mask))
-        states = b.transform(hidden)
-        if self.config.pooling == "sum":
-            logits = sum_pool(states, b.decoder_weight, b.decoder_bias, pool, self.config.activation)
-        else:
-            floor = floor_of(self.config.activation) if self.training else 0.0
-            logits = max_pool(states, b.decoder_weight, b.decoder_bias, pool, wanted, floor)
-        return logits, embeddings
-
-
-def length_groups(lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Cut sorted lengths into groups that are padded to their own longest; (first, last) of every group.
-
-    The cut is the one that saves most padding, then again in both halves, as long as each saves
-    `PADDING_WORTH` tokens.
-    """
-    best, cut = PADDING_WORTH - 1, 0
-    for i in range(1, len(lengths)):
-        saved = i * (lengths[-1] - lengths[i - 1])
-        if saved > best:
-            best, cut = saved, i
-    if not cut:
-        return [(0, len(lengths))]
-    return length_groups(lengths[:cut]) + [(a + cut, b + cut) for a, b in length_groups(lengths[cut:])]
+from splade_engine.training.student.tower import Tower
 
 
 class SparseStudent(Student):
@@ -229,6 +109,22 @@ class SparseStudent(Student):
             logits=logits,
             embeddings=embeddings,
         )
+
+    def write(self, folder: Path, documents: TextTokenizer, queries: TextTokenizer) -> None:
+        """See `Student`."""
+        if self.queries is not None:
+            for name, tower, tokenizer in (
+                ("document", self.documents, documents),
+                ("query", self.queries, queries),
+            ):
+                (folder / name).mkdir()
+                tower.write(folder / name, tokenizer)
+            return
+        table: NDArray[np.float32] | None = None
+        if self.table is not None:
+            weights: Tensor = self.table.detach().float().clamp(min=0).cpu()
+            table = (weights * self.documents.kept.cpu()).numpy()
+        self.documents.write(folder, documents, table)
 
     def average_copy(self) -> SparseStudent:
         """See `Student`.

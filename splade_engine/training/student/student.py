@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
+from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe.sections import ModelConfig
@@ -63,6 +65,19 @@ class Student(nn.Module):
         targets: Tensor | None = None,
     ) -> Vectors:
         """The vectors of a batch as `Collator` makes it."""
+
+    @abstractmethod
+    def write(self, folder: Path, documents: TextTokenizer, queries: TextTokenizer) -> None:
+        """Write weights, tokenizers and settings as a model folder; `saving.save_student` makes it atomic.
+
+        Args:
+            folder: empty.
+            documents: the tokenizer of documents.
+            queries: that of queries, which may be the same.
+
+        Raises:
+            OSError: if the disk refuses.
+        """
 
     def average_copy(self) -> Student:
         """A frozen copy in evaluation mode, to become the moving average of self-distillation.

@@ -27,7 +27,8 @@ from splade_engine.training.objective.vectors import Teacher
 from splade_engine.training.recipe.recipe import Recipe
 from splade_engine.training.student.build import Start
 from splade_engine.training.student.head import mean_pool
-from splade_engine.training.student.sparse import SparseStudent, Tower
+from splade_engine.training.student.sparse import SparseStudent
+from splade_engine.training.student.tower import Tower
 from splade_engine.training.teachers.dense import DenseTeacher
 from splade_engine.training.teachers.opening import dense_teacher
 from splade_engine.training.teachers.query_bank import QueryBank

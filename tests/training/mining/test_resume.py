@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from splade_engine.errors import InvalidInputError, TrainingError
-from splade_engine.files import take_lock
+from splade_engine.locks import take_lock
 from splade_engine.training import MiningConfig, mine
 from splade_engine.training.mining import negatives
 from tests.training import made

@@ -13,7 +13,7 @@ from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file
 
 from splade_engine.errors import InvalidInputError, TrainingError
-from splade_engine.files import take_lock
+from splade_engine.locks import take_lock
 from splade_engine.training.run import run
 from splade_engine.training.run.checkpoints import COMPLETE, last_checkpoint, mark_complete
 from splade_engine.training.run.folder import CACHE, LOCK

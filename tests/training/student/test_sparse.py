@@ -20,7 +20,7 @@ from splade_engine.training.student.build import build_student
 from splade_engine.training.student.encode import encode
 from splade_engine.training.student.lora import LoraLinear, add_lora, merge_lora
 from splade_engine.training.student.saving import save_student
-from splade_engine.training.student.sparse import length_groups
+from splade_engine.training.student.tower import length_groups
 from tests.tiny_bert import write_tokenizer
 from tests.training import made
 
@@ -63,7 +63,7 @@ def test_saved_folder_encodes_what_was_trained(name, tmp_path, bert_folder, mist
 
 
 def test_batches_of_mixed_lengths_equal_single_texts(tmp_path, bert_folder, monkeypatch):
-    monkeypatch.setattr("splade_engine.training.student.sparse.PADDING_WORTH", 2)
+    monkeypatch.setattr("splade_engine.training.student.tower.PADDING_WORTH", 2)
     start = build_student(
         ModelConfig(base=str(bert_folder), document_length=32, preflight=False), [], tmp_path
     )

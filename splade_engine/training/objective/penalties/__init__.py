@@ -15,7 +15,7 @@ from splade_engine.training.fields import bounded
 from splade_engine.training.objective.penalties.anti_collapse import AntiCollapse, AntiCollapseFields
 from splade_engine.training.objective.penalties.df_flops import DfFlopsFields
 from splade_engine.training.objective.penalties.joint import JointFields, JointFlops
-from splade_engine.training.objective.penalties.penalty import Penalty, Reduction, Regularizer
+from splade_engine.training.objective.penalties.penalty import Context, Penalty, Reduction, Regularizer
 from splade_engine.training.objective.penalties.sides import (
     PENALTIES,
     DocumentPenalty,
@@ -24,7 +24,7 @@ from splade_engine.training.objective.penalties.sides import (
 )
 from splade_engine.training.objective.schedules import Ramp
 
-__all__ = ["PENALTIES", "REGULARIZERS", "Penalty", "Reduction", "Regularizer", "RegularizerConfig"]
+__all__ = ["PENALTIES", "REGULARIZERS", "Context", "Penalty", "Reduction", "Regularizer", "RegularizerConfig"]
 
 
 @dataclass(frozen=True)

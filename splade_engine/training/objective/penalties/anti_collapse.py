@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from splade_engine.training.fields import bounded
-from splade_engine.training.objective.penalties.penalty import Penalty, Regularizer
+from splade_engine.training.objective.penalties.penalty import Context, Regularizer
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from splade_engine.training.objective.penalties import RegularizerConfig
-    from splade_engine.training.objective.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -34,15 +30,10 @@ class AntiCollapse(Regularizer):
         """See `Regularizer`."""
         return config.anti_collapse
 
-    def compute(
-        self,
-        vectors: Vectors,
-        config: RegularizerConfig,
-        penalties: Mapping[str, Penalty],
-        idf: Tensor | None,
-    ) -> Tensor:
+    def compute(self, batch: Context) -> Tensor:
         """See `Regularizer`."""
         from splade_engine.training.objective import regularizers
 
+        vectors = batch.vectors
         queries = vectors.queries if vectors.learned_queries else None
-        return regularizers.anti_collapse(queries, vectors.documents[vectors.valid])
+        return regularizers.anti_collapse(queries, batch.documents())

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from splade_engine.training.fields import bounded
-from splade_engine.training.objective.penalties.penalty import Penalty, Regularizer
+from splade_engine.training.objective.penalties.penalty import Context, Regularizer
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from splade_engine.training.objective.penalties import RegularizerConfig
-    from splade_engine.training.objective.vectors import Vectors
 
 
 @dataclass(frozen=True)
@@ -33,14 +29,8 @@ class JointFlops(Regularizer):
         """See `Regularizer`."""
         return config.joint_lambda
 
-    def compute(
-        self,
-        vectors: Vectors,
-        config: RegularizerConfig,
-        penalties: Mapping[str, Penalty],
-        idf: Tensor | None,
-    ) -> Tensor:
+    def compute(self, batch: Context) -> Tensor:
         """See `Regularizer`."""
         from splade_engine.training.objective import regularizers
 
-        return regularizers.joint_flops(vectors.queries, vectors.documents[vectors.valid])
+        return regularizers.joint_flops(batch.vectors.queries, batch.documents())

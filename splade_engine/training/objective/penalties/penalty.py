@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -58,6 +59,23 @@ class Penalty(ABC):
         """Restore `state()`; entries of other kinds are passed over."""
 
 
+@dataclass(frozen=True)
+class Context:
+    """What a regulariser is shown: a micro-batch, and the run that it belongs to."""
+
+    vectors: Vectors
+    # The recipe's section.
+    config: RegularizerConfig
+    # The run's penalties by kind.
+    penalties: Mapping[str, Penalty]
+    # float[V], the query table; None where queries are encoded.
+    idf: Tensor | None
+
+    def documents(self) -> Tensor:
+        """float[M, V]: the vectors of all documents, without what pads the grid."""
+        return self.vectors.documents[self.vectors.valid]
+
+
 class Regularizer(ABC):
     """A charge with its weight in the recipe, logged as `penalty_NAME` and `lambda_NAME`."""
 
@@ -78,18 +96,5 @@ class Regularizer(ABC):
         raise NotImplementedError  # kinds without a target are not asked
 
     @abstractmethod
-    def compute(
-        self,
-        vectors: Vectors,
-        config: RegularizerConfig,
-        penalties: Mapping[str, Penalty],
-        idf: Tensor | None,
-    ) -> Tensor | None:
-        """The charge of one micro-batch, a scalar without its lambda; None where it does not apply.
-
-        Args:
-            vectors: of the batch.
-            config: the recipe's section.
-            penalties: the run's penalties by kind.
-            idf: float[V], the query table, None where queries are encoded.
-        """
+    def compute(self, batch: Context) -> Tensor | None:
+        """The charge of one micro-batch, a scalar without its lambda; None where it does not apply."""

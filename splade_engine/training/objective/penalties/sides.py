@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from splade_engine.training.fields import bounded, chosen
 from splade_engine.training.objective.penalties.df_flops import DfFlops
 from splade_engine.training.objective.penalties.flops import L1, Flops
-from splade_engine.training.objective.penalties.penalty import Penalty, Reduction, Regularizer
+from splade_engine.training.objective.penalties.penalty import Context, Penalty, Reduction, Regularizer
 from splade_engine.training.objective.penalties.target import start_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from splade_engine.training.objective.penalties import RegularizerConfig
     from splade_engine.training.objective.vectors import Vectors
+
 
 # The kinds of penalty. A new one is a class with a name and its row here.
 PENALTIES: tuple[type[Penalty], ...] = (Flops, DfFlops, L1)
@@ -74,21 +73,15 @@ class DocumentPenalty(Regularizer):
         """See `Regularizer`."""
         return (vectors.documents.detach()[vectors.valid] > 0).sum(1)
 
-    def compute(
-        self,
-        vectors: Vectors,
-        config: RegularizerConfig,
-        penalties: Mapping[str, Penalty],
-        idf: Tensor | None,
-    ) -> Tensor:
+    def compute(self, batch: Context) -> Tensor:
         """See `Regularizer`."""
-        flat = config.reduction == "flat"
-        return penalties[config.document].compute(
-            vectors.documents[vectors.valid] if flat else vectors.documents,
+        config = batch.config
+        return batch.penalties[config.document].compute(
+            batch.documents() if config.reduction == "flat" else batch.vectors.documents,
             config,
             reduction=config.reduction,
             threshold=config.document_threshold,
-            idf=idf if config.idf_in_flops else None,
+            idf=batch.idf if config.idf_in_flops else None,
         )
 
 
@@ -109,18 +102,13 @@ class QueryPenalty(Regularizer):
         """See `Regularizer`."""
         return (vectors.queries.detach() > 0).sum(1)
 
-    def compute(
-        self,
-        vectors: Vectors,
-        config: RegularizerConfig,
-        penalties: Mapping[str, Penalty],
-        idf: Tensor | None,
-    ) -> Tensor | None:
+    def compute(self, batch: Context) -> Tensor | None:
         """See `Regularizer`."""
-        if not vectors.learned_queries:
+        config = batch.config
+        if not batch.vectors.learned_queries:
             return None
-        return penalties[config.query].compute(
-            vectors.queries,
+        return batch.penalties[config.query].compute(
+            batch.vectors.queries,
             config,
             reduction="flat",
             threshold=config.query_threshold,

@@ -1,0 +1,72 @@
+"""Locks: one holder at a time, and none that outlives its process."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+import filelock
+import pytest
+
+from splade_engine.errors import StorageError
+from splade_engine.locks import lock_holder, take_lock
+from tests.processes import in_another_process, killed
+
+
+def test_one_holder_at_a_time_within_a_process_too(tmp_path):
+    path = tmp_path / "lock"
+    first = take_lock(path)
+    assert first is not None
+    assert take_lock(path) is None
+    first.release()
+    with take_lock(path) as again:
+        assert again is not None
+        assert take_lock(path) is None
+    assert path.exists()
+
+
+def test_the_lock_names_its_holder_and_goes_with_it(tmp_path):
+    path = tmp_path / "lock"
+    other = in_another_process("held = take_lock(Path(sys.argv[1]))", path)
+    assert take_lock(path) is None
+    assert lock_holder(path) == str(other.pid)
+    killed(other)
+    mine = take_lock(path)
+    assert mine is not None
+    assert lock_holder(path) == str(os.getpid())
+    mine.release()
+    assert lock_holder(tmp_path / "absent") == "unknown"
+
+
+def test_a_lock_is_waited_for_as_long_as_told(tmp_path):
+    path = tmp_path / "lock"
+    other = in_another_process(
+        "held = take_lock(Path(sys.argv[1]))\nprint('ready', flush=True)\ntime.sleep(0.3)\nheld.release()",
+        path,
+    )
+    begun = time.monotonic()
+    mine = take_lock(path, timeout=30)
+    assert mine is not None
+    assert time.monotonic() - begun < 20
+    killed(other)
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.ENOLCK, "No locks available"), NotImplementedError("flock")]
+)
+def test_a_file_system_without_locks_is_one_line_and_never_a_marker_file(tmp_path, monkeypatch, failure):
+    def refuse(self):
+        raise failure
+
+    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    with pytest.raises(StorageError, match="this file system has no locks"):
+        take_lock(tmp_path / "lock")
+
+
+def test_a_folder_that_cannot_be_written_is_told_from_a_lock_that_is_held(tmp_path):
+    with pytest.raises(StorageError, match="cannot lock"):
+        take_lock(tmp_path / "absent" / "lock")
+    assert not (tmp_path / "absent").exists()
+    with pytest.raises(StorageError, match="cannot lock"):
+        take_lock(tmp_path)
