@@ -17,7 +17,7 @@ from splade_engine.index.kernels.cache import compiled
 from splade_engine.index.kernels.dtypes import hints, is_group, numba_type
 from splade_engine.vectors import SparseVectors
 from tests import oracle
-from tests.index import made_kernels
+from tests.index.made_kernels.segment import N_TERMS, Made
 
 MODULES = ("accumulate", "blocks", "build", "heap", "plan", "score", "search", "split", "walk")
 INSTRUCTIONS = ("any_reaches", "clear", "lowest_bit", "prefetch", "item_size")
@@ -42,6 +42,11 @@ def twin(name):
     return getattr(importlib.import_module(f"tests.oracle.kernels.{KERNELS[name][0]}"), name)
 
 
+def made_arguments(name, seed):
+    module = importlib.import_module(f"tests.index.made_kernels.{KERNELS[name][0]}")
+    return getattr(module, name)(made(seed))
+
+
 def test_every_module_of_kernels_is_looked_at():
     others = {"cache", "dtypes", "groups", "jit"}  # nothing there is a loop
     assert {module.name for module in pkgutil.iter_modules(kernels.__path__)} == others | set(MODULES)
@@ -50,14 +55,14 @@ def test_every_module_of_kernels_is_looked_at():
 @pytest.mark.parametrize("name", KERNELS)
 def test_every_kernel_has_a_twin_and_arguments_to_be_compared_with(name):
     assert callable(twin(name))
-    assert set(getattr(made_kernels, name)(made(0))) == set(hints(KERNELS[name][1]))
+    assert set(made_arguments(name, 0)) == set(hints(KERNELS[name][1]))
 
 
 def made(seed):
     """A segment with entries in it."""
     rng = np.random.default_rng(seed)
     while True:
-        found = made_kernels.Made(rng)
+        found = Made(rng)
         if found.n_lists:
             return found
 
@@ -81,8 +86,10 @@ def settled(name, arguments, result):
 
     for key, value in arguments.items():
         flatten(key, value)
-    for key in [key for key in flat if key.endswith((".work", ".ends", ".scored", ".histogram"))]:
+    for key in [key for key in flat if key.endswith((".work", ".ends", ".histogram"))]:
         del flat[key]
+    if name in ("walk_all", "search_queries"):  # how many are scored hangs on an order that is not fixed
+        del flat["hits.scored"]
     if name == "mark_levels":
         del flat["counts"]
     if name == "nth_largest":
@@ -108,7 +115,7 @@ def settled(name, arguments, result):
 
 
 def compare(name, function, seed):
-    arguments = getattr(made_kernels, name)(made(seed))
+    arguments = made_arguments(name, seed)
     ours, theirs = copied_all(arguments), copied_all(arguments)
     with np.errstate(over="ignore"):
         found, expected = function(**ours), twin(name)(**theirs)
@@ -144,6 +151,32 @@ def test_a_compiled_kernel_does_what_its_twin_does(name):
 
     for seed in range(40):
         compare(name, call, seed)
+
+
+@given(seed=st.integers(0, 100_000))
+@settings(deadline=None, max_examples=60)
+def test_an_exact_walk_scores_what_may_be_a_hit_and_no_more_than_its_bounds_let_through(seed):
+    """Its twin ranks all documents; that alone would not see a rule that leaves out nothing."""
+    a = made_arguments("walk_all", seed)
+    bounds = np.concatenate([window_bounds(a, w) for w in range(a["lists"].windows)])
+    bounds = bounds[: len(a["rows"].offsets) - 1]
+    may = (bounds >= 1) & (a["allowed"].mask > 0 if len(a["allowed"].mask) else True)
+    size = KERNELS["walk_all"][1](**a)
+    k = a["hits"].scores.shape[1]
+    worst = float(a["hits"].scores[1, :size].min()) if size == k else 0.0
+    at_first = np.floor(float(a["reach"]) * a["to_bound"] - a["missing"])
+    needed = (may & (bounds + a["missing"] >= worst * a["to_bound"])).sum()
+    assert size <= needed <= a["hits"].scored[1] <= (may & (bounds >= at_first)).sum()
+    assert not a["scratch"].bounds.any()  # as the next query expects them
+
+
+def window_bounds(a, w):
+    """uint16[window]: the sums of a window's lists, read down to their lowest codes."""
+    lists, terms, out = a["lists"], a["scratch"].terms, np.zeros(a["lists"].window, np.uint16)
+    for i in range(a["count"]):
+        at = terms.numbers[i] * lists.windows + w
+        twin("add_heavy_entries")(lists, at, terms.lowest[i], terms.multipliers[i], out)
+    return out
 
 
 @numba.njit
@@ -186,7 +219,7 @@ def test_neighbours_that_change_places_are_caught():
         groups.Candidates(docs=named["bounds"], bounds=named["docs"], work=named["work"])
     with pytest.raises(TypeError, match="fields are given by name"):
         groups.Candidates(*named.values())
-    arguments = made_kernels.search_queries(m)
+    arguments = made_arguments("search_queries", 1)
     swapped = arguments | {"lists": arguments["rows"], "rows": arguments["lists"]}
     search = importlib.import_module("splade_engine.index.kernels.search").search_queries
     with pytest.raises(TypeError, match="lists: must be Lists, got Rows"):
@@ -199,7 +232,7 @@ def test_neighbours_that_change_places_are_caught():
 
 def test_an_array_that_is_written_must_be_writable():
     m = made(1)
-    counts = np.zeros(made_kernels.N_TERMS, np.int64)
+    counts = np.zeros(N_TERMS, np.int64)
     counts.flags.writeable = False
     with pytest.raises(TypeError, match="counts: must be"):
         importlib.import_module("splade_engine.index.kernels.build").count_terms(terms=m.terms, counts=counts)

@@ -18,6 +18,7 @@ def choose_way(limits, count, k, n_docs, n_allowed, total, budget, windows):
 
 
 def read_all_rows(rows, allowed, scratch, hits, q):
+    hits.scored[q] += allowed.total
     return walk.write_best(rows, allowed, scratch, hits, q)
 
 

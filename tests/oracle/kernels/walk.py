@@ -15,7 +15,11 @@ def _may(allowed, docs):
 
 def score_candidates(rows, found, begin, end, missing, to_bound, scratch, hits, q, size):
     """The rule that leaves candidates out never changes the hits: those cannot reach the k-th best."""
-    for d in found.docs[begin:end].tolist():
+    k = hits.scores.shape[1]
+    for d, bound in zip(found.docs[begin:end].tolist(), found.bounds[begin:end].tolist(), strict=True):
+        if missing >= 0 and size == k and bound + missing < float(hits.scores[q].min()) * to_bound:
+            continue
+        hits.scored[q] += 1
         score = score_row(rows, d, scratch.table)
         if score > 0:
             size = heap.push(hits, q, size, score, d)

@@ -1,0 +1,36 @@
+"""Arguments of kernels/plan.py."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.index.made_kernels.segment import N_TERMS
+
+
+def find_term(m):
+    return {"lists": m.lists, "term": int(m.rng.integers(0, N_TERMS))}
+
+
+def list_length(m):
+    return {"lists": m.lists, "t": int(m.rng.integers(0, m.n_lists))}
+
+
+def load_query(m):
+    return {"queries": m.queries, "q": 1, "lists": m.lists, "scratch": m.scratch}
+
+
+def impact_threshold(m):
+    count = m.load()
+    total = int(np.diff(m.lists.offsets).sum())
+    given = {"count": count, "budget": int(m.rng.integers(1, total + 9)), "histogram": m.scratch.histogram}
+    return {"lists": m.lists, "terms": m.scratch.terms} | given
+
+
+def cheapest_cut(m):
+    return list_length(m) | {"price": float(2.0 ** m.rng.uniform(-8, 8))}
+
+
+def cut_lists(m):
+    count = m.load()
+    allowance = float(m.rng.choice([0.0, 0.1, 0.5, 2.0])) * float(m.scratch.terms.factors.sum() * 255)
+    return {"lists": m.lists, "terms": m.scratch.terms, "count": count, "allowance": allowance}
