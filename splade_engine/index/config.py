@@ -37,8 +37,8 @@ class BuildConfig:
     # How document weights are stored, and so what "exact" is exact over. "float16" keeps each weight within
     # a relative 2^-11 (Seismic's default as well); "float32" keeps it as given; "uint8" takes the nearest of
     # 255 multiples of one scale per document, a 255th of its largest weight, and needs a byte less per
-    # entry; "auto" takes float16 unless a weight lies outside its range.
-    weights: Literal["auto", "float16", "float32", "uint8"] = "auto"
+    # entry; "auto" takes float16 unless a weight lies outside its range. A name of `segment/weights/`.
+    weights: str = "auto"
     # How the term numbers of documents are stored. "plain" takes 16 bits each, or 32 where there are more
     # than 65,536; "split" keeps the lower half of the bits apart from the upper one, which is a run of bits
     # per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain".
@@ -47,9 +47,12 @@ class BuildConfig:
     lists: str = "windows"
 
     def __post_init__(self) -> None:
-        _check_choice("BuildConfig", "weights", self.weights, ("auto", "float16", "float32", "uint8"))
-        _check_choice("BuildConfig", "terms", self.terms, ("auto", "plain", "split"))
         from splade_engine.index.segment.list_kinds import LIST_KINDS
+        from splade_engine.index.segment.weights import WEIGHT_KINDS
+
+        names = ("auto", *(kind.name for kind in WEIGHT_KINDS))
+        _check_choice("BuildConfig", "weights", self.weights, names)
+        _check_choice("BuildConfig", "terms", self.terms, ("auto", "plain", "split"))
 
         _check_choice("BuildConfig", "lists", self.lists, tuple(kind.name for kind in LIST_KINDS))
 

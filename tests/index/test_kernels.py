@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.index import kernels
-from splade_engine.index.kernels import blocks, groups, jit, plan, score, split
+from splade_engine.index.kernels import blocks, groups, jit, plan, split, weights
 from splade_engine.index.kernels.cache import compiled
 from splade_engine.index.kernels.dtypes import hints, is_group, numba_type
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index.made_kernels.segment import N_TERMS, Made
 
-MODULES = ("accumulate", "blocks", "build", "heap", "plan", "score", "search", "split", "walk")
+MODULES = ("accumulate", "blocks", "build", "heap", "plan", "score", "search", "split", "walk", "weights")
 INSTRUCTIONS = ("any_reaches", "clear", "lowest_bit", "prefetch", "item_size")
 
 
@@ -48,7 +48,7 @@ def made_arguments(name, seed):
 
 
 def test_every_module_of_kernels_is_looked_at():
-    others = {"cache", "dtypes", "groups", "jit"}  # nothing there is a loop
+    others = {"cache", "codes", "dtypes", "groups", "jit"}  # nothing there is a loop
     assert {module.name for module in pkgutil.iter_modules(kernels.__path__)} == others | set(MODULES)
 
 
@@ -241,7 +241,7 @@ def test_an_array_that_is_written_must_be_writable():
 def test_a_helper_compiles_only_for_what_it_is_annotated_with():
     @numba.njit
     def sum_of(values):
-        return score.scale_of(0, values, values)
+        return weights.scale_of(0, values, values)
 
     with pytest.raises(numba.TypingError, match=r"scale_of\(weights\)"):
         sum_of(np.zeros(3, np.int64))
@@ -250,7 +250,7 @@ def test_a_helper_compiles_only_for_what_it_is_annotated_with():
 @given(bits=st.integers(1, 0x7BFF))
 def test_every_positive_float16_is_widened_exactly(bits):
     stored = np.array([bits], np.uint16)
-    assert score.widen(stored, 0, np.float32(7)) == np.float32(stored.view(np.float16)[0])
+    assert weights.widen(stored, 0, np.float32(7)) == np.float32(stored.view(np.float16)[0])
 
 
 @given(seed=st.integers(0, 1000), exponent=st.floats(-44, 38))

@@ -19,8 +19,7 @@ from splade_engine.index.kernels.dtypes import (
     u4_w,
 )
 from splade_engine.index.kernels.jit import kernel
-from splade_engine.index.kernels.score import scale_of, widen
-from splade_engine.index.segment.row_kinds import LARGEST_CODE, SCALE_BITS, SMALLEST_SCALE
+from splade_engine.index.kernels.weights import Weights, scale_of, widen
 
 
 @kernel
@@ -38,32 +37,12 @@ def number_terms(terms: i4_r, number_of: u4_r, out: u2_w | u4_w) -> None:
 
 
 @kernel
-def quantise_rows(first: i8, last: i8, offsets: i8_r, weights: f4_r, codes: u1_w, scales: f4_w) -> None:
-    """Weights of the rows first..last-1 as the nearest code * scale, code 1 to 255.
-
-    A scale depends on its row alone: a 255th of the largest weight, cut to 16 bits. So code * scale is exact
-    in float32, and quantising it again gives the same code and scale.
-    """
-    for d in range(first, last):
-        begin, end = np.uint64(offsets[d]), np.uint64(offsets[d + 1])
-        largest = np.float32(0.0)
-        for j in range(begin, end):
-            largest = max(largest, weights[j])
-        cut = np.uint32(np.float32(largest / LARGEST_CODE).view(np.uint32) & SCALE_BITS)
-        scale = max(cut.view(np.float32), SMALLEST_SCALE)
-        scales[d] = scale
-        for j in range(begin, end):
-            code = np.int64(weights[j] / scale + np.float32(0.5))
-            codes[j] = min(max(int(code), 1), 255)
-
-
-@kernel
 def count_window(
     first: i8,
     last: i8,
     offsets: i8_r,
     terms: u2_r | u4_r,
-    weights: u1_r | u2_r | f4_r,
+    weights: Weights,
     row_scales: f4_r,
     counts: i8_w,
     largest: f4_w,
@@ -85,7 +64,7 @@ def encode_window(
     last: i8,
     offsets: i8_r,
     terms: u2_r | u4_r,
-    weights: u1_r | u2_r | f4_r,
+    weights: Weights,
     row_scales: f4_r,
     scales: f4_r,
     codes: u1_w,

@@ -26,6 +26,7 @@ from splade_engine.index.kernels.dtypes import (
     u4_r,
     u8_r,
 )
+from splade_engine.index.kernels.weights import Weights
 
 
 @group
@@ -71,7 +72,7 @@ class Lists(NamedTuple):
 
 @group
 class Rows(NamedTuple):
-    """The documents of a segment; how they are stored is told by dtypes (`segment/row_kinds.py`)."""
+    """The documents of a segment; how they are stored is told by dtypes."""
 
     # row d: entries offsets[d] to the next offset
     offsets: i8_r
@@ -80,8 +81,8 @@ class Rows(NamedTuple):
     # the bits of the upper parts (`split.py`), uint8[0] where numbers are whole; how many parts there may be
     blocks: u1_r | u8_r
     n_blocks: i8
-    # the bits of a float16, a float32, or a code: weight = code * scales[d]
-    weights: u1_r | u2_r | f4_r
+    # see `weights.py`; where they are codes, weight = code * scales[d]
+    weights: Weights
     scales: f4_r
 
 

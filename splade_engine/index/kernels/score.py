@@ -11,33 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from splade_engine.index.kernels.dtypes import f4, f4_r, i8, u1_r, u2_r, u8
+from splade_engine.index.kernels.dtypes import f4, f4_r, i8
 from splade_engine.index.kernels.groups import Rows
 from splade_engine.index.kernels.jit import helper, item_size, prefetch
 from splade_engine.index.kernels.split import lowest_bit, part_of_row
+from splade_engine.index.kernels.weights import item_of, scale_of, widen
 
-# shifted half-precision bits, read as single precision, are too small by this factor
-HALF = np.float32(2.0**112)
 LARGEST = np.float32(3.4028234663852886e38)
 AHEAD = 8  # documents prefetched ahead: a random one cost 690 ns without and 137 ns with it
-
-
-@helper
-def widen(weights: u1_r | u2_r | f4_r, j: i8 | u8, scale: f4) -> f4:
-    """float32 of weights[j]: the bits of a positive float16 (as uint16), an 8-bit code, or a float32."""
-    if item_size(weights) == 2:
-        return np.uint32(np.uint32(weights[j]) << np.uint32(13)).view(np.float32) * HALF
-    if item_size(weights) == 1:
-        return np.float32(weights[j]) * scale
-    return np.float32(weights[j])
-
-
-@helper
-def scale_of(d: i8, weights: u1_r | u2_r | f4_r, scales: f4_r) -> f4:
-    """The scale of the 8-bit codes of row d; 1 for weights of another type, whose `scales` are empty."""
-    if item_size(weights) == 1:
-        return np.float32(scales[np.uint64(d)])
-    return np.float32(1.0)
 
 
 @helper
@@ -90,7 +71,7 @@ def prefetch_row(rows: Rows, d: i8) -> None:
     begin, end = rows.offsets[d], rows.offsets[d + 1]
     for j in range(begin, end, 64 // max(item_size(terms), item_size(weights))):
         prefetch(terms, j)
-        prefetch(weights, j)
+        prefetch(weights, item_of(weights, j))
     if item_size(blocks) == 8:
         bit, stop = begin + d * rows.n_blocks, end + (d + 1) * rows.n_blocks
         prefetch(blocks, bit >> 6)

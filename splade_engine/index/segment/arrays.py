@@ -38,6 +38,12 @@ def check_length(name: str, array: NDArray[Any], length: int) -> None:
         raise IndexCorruptError(f"{name}: must hold {length} entries, holds {len(array)}")
 
 
+def check_empty(name: str, array: NDArray[Any], used: str) -> None:
+    """The array must hold nothing, because `used` takes its place."""
+    if len(array):
+        raise IndexCorruptError(f"{name}: must be empty because {used} is not, holds {len(array)} entries")
+
+
 def check_offsets(name: str, offsets: NDArray[Any], length: int, end: int) -> None:
     """Offsets must rise from 0 to `end` in `length` steps less one."""
     check_length(name, offsets, length)

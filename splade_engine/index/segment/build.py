@@ -14,24 +14,14 @@ from splade_engine.index.kernels.split import split_rows
 from splade_engine.index.segment.arrays import Empty
 from splade_engine.index.segment.layout import SEGMENT_ARRAYS
 from splade_engine.index.segment.list_kinds import lists_for
-from splade_engine.index.segment.row_kinds import (
-    FLOAT16,
-    HALF_SMALLEST,
-    PLAIN_16,
-    PLAIN_32,
-    UINT8,
-    TermKind,
-    WeightKind,
-    terms_for,
-    weights_for,
-)
 from splade_engine.index.segment.rows import Rows
+from splade_engine.index.segment.term_kinds import PLAIN_16, PLAIN_32, TermKind, terms_for
 from splade_engine.index.segment.threads import map_threads
+from splade_engine.index.segment.weights import weights_for
 from splade_engine.vectors import SparseVectors
 
 _CHUNK = 1 << 22  # entries converted at a time
 _DENSE_TERMS = 1 << 24  # vocabularies up to this size are counted in a dense table (64 MiB at most)
-_ROWS = 1 << 15  # quantised at a time
 
 
 def build_segment(
@@ -58,7 +48,7 @@ def build_segment(
     plain = PLAIN_16 if terms.dtype == np.uint16 else PLAIN_32
     arrays[plain.section] = terms
     largest = float(vectors.weights.max()) if vectors.nnz else 1.0
-    _store_weights(arrays, vectors, weights_for(config, largest), threads, empty)
+    arrays |= weights_for(config, largest).write(vectors, arrays["doc_offsets"], threads, empty)
     arrays |= lists_for(config).build(Rows(arrays), len(arrays["term_ids"]), threads, empty)
     kind = terms_for(config, len(arrays["term_ids"]))
     if kind != plain and vectors.nnz:
@@ -93,35 +83,6 @@ def _numbered(vectors: SparseVectors, threads: int, empty: Empty) -> tuple[NDArr
 
     map_threads(convert, _chunks(vectors.nnz), threads)
     return ids, out
-
-
-def _store_weights(
-    arrays: dict[str, NDArray[Any]], vectors: SparseVectors, kind: WeightKind, threads: int, empty: Empty
-) -> None:
-    weights = vectors.weights
-    out = arrays[kind.section] = empty(len(weights), arrays[kind.section].dtype)
-    if kind == UINT8:
-        scales = arrays["doc_scales"] = empty(len(vectors), np.float32)
-
-        def quantise(first: int) -> None:
-            last = min(first + _ROWS, len(vectors))
-            kernels.quantise_rows(
-                first=first,
-                last=last,
-                offsets=arrays["doc_offsets"],
-                weights=weights,
-                codes=out,
-                scales=scales,
-            )
-
-        map_threads(quantise, range(0, len(vectors), _ROWS), threads)
-        return
-    least = np.float32(HALF_SMALLEST if kind == FLOAT16 else 0.0)
-
-    def convert(part: slice) -> None:
-        out[part] = np.maximum(weights[part], least)
-
-    map_threads(convert, _chunks(len(weights)), threads)
 
 
 def _split_terms(arrays: dict[str, NDArray[Any]], kind: TermKind, empty: Empty) -> None:

@@ -5,11 +5,11 @@ stores each entry twice:
 
 - by document (the rows), with the weight that "exact" is exact over: row d is entries `doc_offsets[d]` to
   `doc_offsets[d + 1]` of `doc_terms_*` and `doc_weights_*`. Where term numbers are split, `doc_term_lows_*`
-  takes the place of `doc_terms_*`, and `doc_term_blocks` holds the upper bits (`kernels/split.py`); 8-bit
-  weights are codes, weight = code * doc_scales[d];
+  takes the place of `doc_terms_*`, and `doc_term_blocks` holds the upper bits (`kernels/split.py`); weights
+  are stored in one of the ways of `weights/`;
 - by term (the posting lists), in one of the ways of `list_kinds.py`, with upper bounds of the weights.
 
-Of the arrays for terms, and of those for weights, all but one are empty (`row_kinds.py`). No kernel
+Of the arrays for terms, and of those for weights, all but one are empty. No kernel
 checks bounds; `check_structure` checks every property that one relies on, before any runs.
 """
 
@@ -27,21 +27,13 @@ from splade_engine.index.segment.arrays import (
     ArraySpec,
     check_ascending,
     check_each,
+    check_empty,
     check_length,
     check_offsets,
 )
 from splade_engine.index.segment.list_kinds import LIST_KINDS, listed_lists, stored_lists
-from splade_engine.index.segment.row_kinds import (
-    LARGEST_SCALE,
-    SCALE_BITS,
-    SMALLEST_SCALE,
-    TERM_KINDS,
-    UINT8,
-    WEIGHT_KINDS,
-    TermKind,
-    stored_terms,
-    stored_weights,
-)
+from splade_engine.index.segment.term_kinds import TERM_KINDS, TermKind, stored_terms
+from splade_engine.index.segment.weights import WEIGHT_KINDS, check_weights
 
 _WORDS = 1 << 14  # of 64 bits, checked at a time: some 1 M entries of 50 bytes
 
@@ -51,18 +43,22 @@ _REQUIRED = (
     ArraySpec("doc_offsets", "<i8"),
     ArraySpec("doc_terms_16", "<u2"),
     ArraySpec("doc_terms_32", "<u4"),
-    ArraySpec("doc_weights_16", "<f2"),
-    ArraySpec("doc_weights_32", "<f4"),
 )
 _OPTIONAL = (
-    ArraySpec("doc_weights_8", "|u1", optional=True),
-    ArraySpec("doc_scales", "<f4", optional=True),
     ArraySpec("doc_term_lows_8", "|u1", optional=True),
     ArraySpec("doc_term_lows_16", "<u2", optional=True),
     ArraySpec("doc_term_blocks", "<u8", optional=True),
 )
-# in the order of the file
-SEGMENT_ARRAYS = (*_REQUIRED, *(spec for kind in LIST_KINDS for spec in kind.arrays), *_OPTIONAL)
+_WEIGHTS = tuple(spec for kind in WEIGHT_KINDS for spec in kind.arrays)
+_LISTS = tuple(spec for kind in LIST_KINDS for spec in kind.arrays)
+# in the order of the file: first those that every file has, empty or not, as format 1 has them
+SEGMENT_ARRAYS = (
+    *_REQUIRED,
+    *(spec for spec in _WEIGHTS if not spec.optional),
+    *_LISTS,
+    *(spec for spec in _WEIGHTS if spec.optional),
+    *_OPTIONAL,
+)
 
 
 def file_arrays(sections: Collection[str]) -> list[str]:
@@ -109,39 +105,20 @@ def _check_terms(ids: NDArray[Any], n_terms: int) -> None:
         raise IndexCorruptError(f"term_ids: must be strictly increasing, at {at}: {ids[at]}")
 
 
-def _only(arrays: Arrays, used: str, names: list[str], nnz: int) -> NDArray[Any]:
-    """The array in use, which must hold all entries, while the others of its kind hold none."""
-    check_length(used, arrays[used], nnz)
-    for name in names:
-        if name != used and len(arrays[name]):
-            raise IndexCorruptError(
-                f"{name}: must be empty because {used} is not, holds {len(arrays[name])} entries"
-            )
-    return arrays[used]
-
-
 def _check_forward(arrays: Arrays, n_docs: int, nnz: int) -> None:
     offsets = arrays["doc_offsets"]
     check_offsets("doc_offsets", offsets, n_docs + 1, nnz)
     _check_row_terms(arrays, n_docs, nnz)
-    kind = stored_weights(arrays)
-    weights = _only(arrays, kind.section, [k.section for k in WEIGHT_KINDS], nnz)
-    check_each(
-        kind.section, weights, lambda part: (part > 0) & np.isfinite(part), "must be finite and above 0"
-    )
-    check_length("doc_scales", arrays["doc_scales"], n_docs if kind == UINT8 else 0)
-    check_each("doc_scales", arrays["doc_scales"], _is_scale, "must be 2^-120 to 2^120 in 16 bits")
-
-
-def _is_scale(part: NDArray[Any]) -> NDArray[Any]:
-    bits = part.view("<u4")
-    good: NDArray[Any] = (part >= SMALLEST_SCALE) & (part <= LARGEST_SCALE) & (bits & ~SCALE_BITS == 0)
-    return good
+    check_weights(arrays, n_docs, nnz)
 
 
 def _check_row_terms(arrays: Arrays, n_docs: int, nnz: int) -> None:
     n_local, offsets, kind = len(arrays["term_ids"]), arrays["doc_offsets"], stored_terms(arrays)
-    terms = _only(arrays, kind.section, [k.section for k in TERM_KINDS], nnz)
+    terms = arrays[kind.section]
+    check_length(kind.section, terms, nnz)
+    for other in TERM_KINDS:
+        if other != kind:
+            check_empty(other.section, arrays[other.section], kind.section)
     blocks, n_blocks = arrays["doc_term_blocks"], kind.n_blocks(n_local)
     if not kind.low_bits:
         check_length("doc_term_blocks", blocks, 0)

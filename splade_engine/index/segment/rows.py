@@ -11,12 +11,8 @@ from numpy.typing import NDArray
 from splade_engine.index.kernels import groups
 from splade_engine.index.kernels.split import join_rows
 from splade_engine.index.segment.arrays import Arrays
-from splade_engine.index.segment.row_kinds import (
-    FLOAT16,
-    UINT8,
-    stored_terms,
-    stored_weights,
-)
+from splade_engine.index.segment.term_kinds import stored_terms
+from splade_engine.index.segment.weights import stored_weights
 
 
 class Rows:
@@ -27,7 +23,7 @@ class Rows:
         terms: an item for each entry: its term number, or the lower bits of it.
         blocks: uint64: the upper bits, see `kernels/split.py`; uint8[0] where terms are whole.
         n_blocks: how many different upper parts there may be.
-        weights: an item for each entry: the bits of a float16 as uint16, a float32, or an 8-bit code.
+        weights: as kernels read them (`kernels/weights.py`).
         scales: float32[n_docs]: weight = code * scale of the row; empty where weights are no codes.
     """
 
@@ -38,9 +34,8 @@ class Rows:
         split = self.term_kind.low_bits > 0
         self.blocks: NDArray[Any] = np.asarray(arrays["doc_term_blocks"]) if split else np.zeros(0, np.uint8)
         self.n_blocks = self.term_kind.n_blocks(len(arrays["term_ids"]))
-        stored = np.asarray(arrays[self.weight_kind.section])
-        self.weights: NDArray[Any] = stored.view(np.uint16) if self.weight_kind == FLOAT16 else stored
-        self.scales = np.asarray(arrays["doc_scales"])
+        self.weights = self.weight_kind.stored(arrays)
+        self.scales = self.weight_kind.scales(arrays)
 
     @functools.cached_property
     def arrays(self) -> groups.Rows:
@@ -76,9 +71,5 @@ class Rows:
             )
         else:
             terms = self.terms[entry]
-        if self.weight_kind == FLOAT16:
-            return ptr, terms, self.weights[entry].view(np.float16).astype(np.float32)
-        weights = self.weights[entry].astype(np.float32)
-        if self.weight_kind == UINT8:
-            weights *= np.repeat(self.scales[ordinals], lengths)
-        return ptr, terms, weights
+        scales = np.repeat(self.scales[ordinals], lengths) if len(self.scales) else self.scales
+        return ptr, terms, self.weight_kind.read(self.weights, entry, scales)

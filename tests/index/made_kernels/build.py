@@ -17,21 +17,15 @@ def number_terms(m):
     return {"terms": m.terms, "number_of": number_of, "out": np.zeros(len(m.terms), dtype)}
 
 
-def _span(m):
+def span(m):
     first = int(m.rng.integers(0, m.n_docs))
     return {"first": first, "last": int(m.rng.integers(first, m.n_docs + 1)), "offsets": m.offsets}
-
-
-def quantise_rows(m):
-    weights = (10.0 ** m.rng.uniform(-30, 30) * m.rng.random(len(m.terms)) ** 9 + 1e-44).astype(np.float32)
-    codes, scales = np.zeros(len(weights), np.uint8), np.zeros(m.n_docs, np.float32)
-    return _span(m) | {"weights": weights, "codes": codes, "scales": scales}
 
 
 def _window(m):
     dtype = m.rng.choice([np.uint16, np.uint32])
     stored = {"weights": m.stored, "row_scales": m.scales}
-    return _span(m) | {"terms": m.numbers.astype(dtype)} | stored
+    return span(m) | {"terms": m.numbers.astype(dtype)} | stored
 
 
 def count_window(m):

@@ -158,7 +158,7 @@ def test_scales_and_blocks_belong_to_codes_and_split_terms(good, small):
             {"doc_term_blocks": small[0]["doc_term_blocks"]},
             "doc_term_blocks: must hold 0 entries",
         ),
-        (small, FEW, 300, {"doc_scales": np.zeros(0, np.float32)}, "doc_weights_16: must hold"),
+        (small, FEW, 300, {"doc_scales": np.zeros(0, np.float32)}, "doc_scales: must hold 3000 entries"),
         (
             small,
             FEW,

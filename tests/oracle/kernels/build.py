@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splade_engine.vectors import SparseVectors
-from tests import oracle
-from tests.oracle.kernels.score import scale_of, widen
+from tests.oracle.kernels.weights import scale_of, widen
 
 
 def count_terms(terms, counts):
@@ -15,15 +13,6 @@ def count_terms(terms, counts):
 
 def number_terms(terms, number_of, out):
     out[:] = number_of[terms]
-
-
-def quantise_rows(first, last, offsets, weights, codes, scales):
-    lengths = np.diff(offsets)
-    terms = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
-    vectors = SparseVectors(offsets, terms, weights, max(int(lengths.max()), 1))
-    all_codes, all_scales = oracle.quantised(vectors)
-    entries = slice(offsets[first], offsets[last])
-    codes[entries], scales[first:last] = all_codes[entries], all_scales[first:last]
 
 
 def _weights(first, last, offsets, weights, row_scales):

@@ -6,16 +6,7 @@ import numpy as np
 
 from tests import oracle
 from tests.oracle.kernels.split import row_terms
-
-
-def widen(weights, j, scale):
-    if weights.dtype == np.uint8:
-        return np.float32(weights[j]) * np.float32(scale)
-    return np.float32(weights[j : j + 1].view(np.float16)[0] if weights.dtype == np.uint16 else weights[j])
-
-
-def scale_of(d, weights, scales):
-    return scales[d] if len(scales) else np.float32(1)
+from tests.oracle.kernels.weights import scale_of, widen
 
 
 def row(rows, d):
