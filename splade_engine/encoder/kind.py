@@ -71,6 +71,10 @@ class Kind:
         """The entries that `from_section` reads."""
         return {}
 
+    def with_queries(self, checkpoint: Checkpoint) -> Checkpoint:
+        """The checkpoint of a folder of ours, with a query side where its section says that there is one."""
+        return checkpoint
+
     def n_terms(self, model_folder: Path) -> int:
         """Size of the output, from the configs alone.
 

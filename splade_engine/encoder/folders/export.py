@@ -10,7 +10,7 @@ them is -10,000, which does the same there.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +107,7 @@ def save_encoder(checkpoint: Checkpoint, folder: str | Path, *, table: NDArray[n
     """
     with atomic_folder(folder) as out:
         if checkpoint.kind.st_task is None:
-            write_copy(checkpoint, out)
+            _write_copies(checkpoint, out)
             return
         if checkpoint.query is None:
             modules = _side(checkpoint).write(out, _numbered(""))
@@ -122,6 +122,17 @@ def save_encoder(checkpoint: Checkpoint, folder: str | Path, *, table: NDArray[n
             own["dense_head"] = DENSE_HEAD
         write_root(out, modules, checkpoint.settings, own)
         (out / "README.md").write_text(_card(checkpoint), encoding="utf-8")
+
+
+def _write_copies(checkpoint: Checkpoint, out: Path) -> None:
+    """The folder that a checkpoint is, or the two folders of a model for each side."""
+    query = checkpoint.query
+    if not isinstance(query, Checkpoint) or query.model_folder == checkpoint.model_folder:
+        write_copy(checkpoint, out)
+        return
+    for name, side in (("document", replace(checkpoint, query=None)), ("query", query)):
+        (out / name).mkdir()
+        write_copy(side, out / name)
 
 
 def write_root(

@@ -74,7 +74,7 @@ def read_ours(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         settings = EncoderSettings.from_section(section, max_length=max_length_of(folder, config))
         if unknown := sorted(set(section) - set(SETTING_NAMES)):
             raise CheckpointError(f"unknown splade_engine setting {unknown[0]!r:.80}")
-    return Checkpoint(
+    checkpoint = Checkpoint(
         folder=folder,
         name=named,
         kind=kind,
@@ -85,6 +85,7 @@ def read_ours(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         quantized=quantized,
         dense_head=existing(inside(folder, head, path)) if head else None,
     )
+    return kind.with_queries(checkpoint)
 
 
 def _kind(folder: Path, section: dict[str, Any]) -> Kind:

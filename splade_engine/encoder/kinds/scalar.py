@@ -40,8 +40,13 @@ class Scalar(Kind):
     # where the head's tensors are: their names up to `tok_proj` (uniCOIL) or `impact_score_encoder`
     # (DeepImpact)
     head_prefix: str = UNICOIL
+    # what a token that is there several times weighs in a query, if it is encoded by this model: `sum` of its
+    # weights, as published, or their `max`, as in documents (and in students of earlier releases)
+    query_pooling: str = "max"
 
     def __post_init__(self) -> None:
+        if self.query_pooling not in ("max", "sum"):
+            raise CheckpointError(f"query_pooling {self.query_pooling!r:.80} is not one of max, sum")
         if not isinstance(self.head_prefix, str) or not self.head_prefix:
             raise CheckpointError(f"head_prefix is {self.head_prefix!r:.80}, not the name of a head")
 
@@ -61,11 +66,18 @@ class Scalar(Kind):
     @classmethod
     def from_section(cls, folder: Path, section: dict[str, Any]) -> Scalar:
         """See `Kind`."""
-        return cls(section.pop("head_prefix", UNICOIL))
+        return cls(section.pop("head_prefix", UNICOIL), section.pop("query_pooling", "max"))
 
     def to_section(self) -> dict[str, Any]:
         """See `Kind`."""
-        return {"head_prefix": self.head_prefix}
+        return {"head_prefix": self.head_prefix, "query_pooling": self.query_pooling}
+
+    def with_queries(self, checkpoint: Checkpoint) -> Checkpoint:
+        """See `Kind`."""
+        if self.query_pooling == "max" or checkpoint.query is not None:
+            return checkpoint
+        settings = replace(checkpoint.settings, pooling="sum")
+        return replace(checkpoint, query=replace(checkpoint, settings=settings))
 
     def runner(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> Runner:
         """See `Kind`."""

@@ -61,7 +61,7 @@ def _targets(recipe: Recipe) -> Iterator[str]:
             yield f"{what} needs a penalty to hold it with: regularizer.{side} is none"
         if side == "query" and model.query == "table":
             yield f"{what}: queries come from a table (model.query), so their terms are those of their words"
-        if model.kind == "csr":
+        if model.kind == "csr" and model.csr_k:
             yield f"{what}: a csr encoder has model.csr_k = {model.csr_k} terms by construction"
         if terms < threshold:
             yield (

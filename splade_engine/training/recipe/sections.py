@@ -72,12 +72,17 @@ class ModelConfig:
     dense_texts: int = bounded(350_000, low=1)
     # CSR: latents per input dimension (`student/csr.py`).
     csr_factor: int = bounded(4, low=1)
-    # CSR: latents kept per text.
-    csr_k: int = bounded(256, low=1)
+    # CSR: latents kept per text; 0 keeps all that are above zero (non-negative contrastive learning).
+    csr_k: int = bounded(256, low=0)
     # CSR: dead latents in the term that brings them back; 0 for none.
     csr_k_aux: int = bounded(512, low=0)
     # CSR: batches without firing after which a latent is dead.
     csr_dead_after: int = bounded(30, low=0)
+    # CSR: where the latents start: `data`, in the span of the embeddings of training documents, or `random`.
+    csr_init: Literal["data", "random"] = "data"
+    # CSR: weight of the reconstruction; 0 leaves the contrastive loss alone (non-negative contrastive
+    # learning).
+    csr_reconstruction: float = bounded(1.0, low=0)
     # CSR: weight of the dead-latent term.
     csr_beta: float = bounded(0.1, low=0)
     # CSR: `relu`, or `relu_gelu` for gelu's gradient (arXiv 2403.12459).

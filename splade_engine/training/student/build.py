@@ -78,7 +78,7 @@ def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -
         )
     if config.kind == "csr":
         folder, name = hub.resolve(config.base)
-        return Start(*build_csr(folder, name, config))
+        return Start(*build_csr(folder, name, config, interleaved(sources)))
     checkpoint, backbone, tokenizer = _load(config.base, config, config.document_length, sources, cache)
     special = tokenizer.special_ids.tolist()
     documents = Tower(backbone, config, special, config.document_top_k)

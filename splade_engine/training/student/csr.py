@@ -12,6 +12,8 @@ becomes searchable by an inverted index.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from splade_engine.encoder.kinds.csr import write_autoencoder, write_pooling
 from splade_engine.encoder.settings import DenseMode, DensePooling, EncoderSettings
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
+from splade_engine.training.data.collate import pad
 from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.activations import activate, keep_top_k
@@ -92,6 +95,30 @@ class SparseAutoencoder(nn.Module):
             revived = self.decode(self.codes(pre * dead, self.k_aux))
             parts["dead"] = normalised_mse(revived, x - (at_k - self.pre_bias).detach())
         return parts
+
+
+@torch.no_grad()
+def start_in_subspace(autoencoder: SparseAutoencoder, embeddings: Tensor, seed: int) -> None:
+    """Start the latents where the data is: in place.
+
+    `pre_bias` becomes the mean of the embeddings, and every latent's row a random combination of centred
+    ones, so that it lies in their span and has their covariance (subspace initialisation). A latent that
+    starts at random in all D dimensions is among the k largest of hardly any text where the embeddings fill
+    fewer dimensions, and stays dead. Rows have length sqrt(2 D / V): half of V tied latents of that length
+    add up to the text that they came from.
+
+    Args:
+        autoencoder: with D dimensions and V latents.
+        embeddings: float[n, D] of a sample of texts.
+        seed: of the combinations.
+    """
+    mean = embeddings.mean(0)
+    generator = torch.Generator().manual_seed(seed)
+    mix = torch.randn(len(autoencoder.latent_bias), len(embeddings), generator=generator)
+    rows = F.normalize(mix.to(embeddings.device) @ (embeddings - mean), dim=1)
+    latents, width = autoencoder.encoder.weight.shape
+    autoencoder.encoder.weight.copy_(rows * (2 * width / latents) ** 0.5)
+    autoencoder.pre_bias.copy_(mean)
 
 
 def normalised_mse(reconstruction: Tensor, target: Tensor) -> Tensor:
@@ -182,7 +209,8 @@ class CsrStudent(Student):
             if self.training:
                 a.count(codes)
             parts = a.losses(x, pre, codes)
-            extra["reconstruction"] = extra["reconstruction"] + parts["reconstruction"] / len(sides)
+            share = self.settings.csr_reconstruction / len(sides)
+            extra["reconstruction"] = extra["reconstruction"] + share * parts["reconstruction"]
             if "dead" in parts:
                 extra["dead_latents"] = extra["dead_latents"] + self.settings.csr_beta * parts["dead"] / len(
                     sides
@@ -228,10 +256,20 @@ class CsrStudent(Student):
         write_root(folder, side.write(folder, ["", "1_", "2_", "3_"]), settings)
 
 
+SAMPLE = 1024  # texts that the latents start from
+_AT_A_TIME = 32
+
+
 def build_csr(
-    folder: Path, name: str, config: ModelConfig
+    folder: Path, name: str, config: ModelConfig, texts: Iterable[str] = ()
 ) -> tuple[CsrStudent, TextTokenizer, TextTokenizer]:
     """A student over the dense encoder in `folder`, with its document and query tokenizers.
+
+    Args:
+        folder: of the dense encoder.
+        name: of it, for messages.
+        config: the recipe's model section.
+        texts: training documents, of which the first `SAMPLE` say where the latents start.
 
     Raises:
         CheckpointError: if there is no encoder, or it pools in a way that is not mean or [CLS].
@@ -248,7 +286,12 @@ def build_csr(
     if config.csr_k > latents:
         raise CheckpointError(f"{name}: model.csr_k = {config.csr_k} of {latents} latents")
     autoencoder = SparseAutoencoder(
-        width, latents, config.csr_k, config.csr_k_aux, config.csr_dead_after, config.csr_activation
+        width,
+        latents,
+        config.csr_k or latents,
+        config.csr_k_aux,
+        config.csr_dead_after,
+        config.csr_activation,
     )
     student = CsrStudent(body, pooling.mode, pooling.normalize, autoencoder, config)
     lowercase = lowercases(body_folder)
@@ -256,4 +299,14 @@ def build_csr(
     positions = positions_of(read_json(body_folder / "config.json"))
     query_length = length_of_queries(positions, name, config.query_length)
     queries = TextTokenizer(body_folder, query_length, lowercase=lowercase)
+    sample = list(islice(texts, SAMPLE)) if config.csr_init == "data" else []
+    if len(sample) > 1:
+        start_in_subspace(autoencoder, _embedded(student, documents, sample), 0)
     return student, documents, queries
+
+
+def _embedded(student: CsrStudent, tokenizer: TextTokenizer, texts: Sequence[str]) -> Tensor:
+    """float[n, D] of texts."""
+    ids, _ = tokenizer.encode(texts)
+    parts = [pad(ids[first : first + _AT_A_TIME]) for first in range(0, len(ids), _AT_A_TIME)]
+    return torch.cat([student.embed(*part) for part in parts])

@@ -258,7 +258,9 @@ def mean_pool(states: Tensor, mask: Tensor) -> Tensor:
     return (states.float() * inside).sum(1) / inside.sum(1).clamp(min=1)
 
 
-def lexical_pool(scores: Tensor, input_ids: Tensor, mask: Tensor, n_terms: int) -> Tensor:
+def lexical_pool(
+    scores: Tensor, input_ids: Tensor, mask: Tensor, n_terms: int, *, summed: bool = False
+) -> Tensor:
     """One weight per input token, no expansion (uniCOIL, arXiv 2106.14807).
 
     Repeated terms take their maximum.
@@ -268,13 +270,14 @@ def lexical_pool(scores: Tensor, input_ids: Tensor, mask: Tensor, n_terms: int) 
         input_ids: int64[B, L], the term of each token.
         mask: bool or integer [B, L].
         n_terms: size V of the vocabulary.
+        summed: repeated terms add up instead, as in uniCOIL's queries.
 
     Returns:
         float[B, V].
     """
     scores = (scores * mask).to(_wide(scores.dtype))
     zeros = scores.new_zeros((len(scores), n_terms))
-    return zeros.scatter_reduce(1, input_ids, scores, "amax", include_self=True)
+    return zeros.scatter_reduce(1, input_ids, scores, "sum" if summed else "amax", include_self=True)
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

