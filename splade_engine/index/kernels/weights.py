@@ -22,7 +22,7 @@ HALF = np.float32(2.0**112)
 
 
 @helper
-def item_of(weights: Weights, j: i8 | u8) -> i8 | u8:
+def item_of(weights: Weights, j: i8) -> i8:
     """The item of `weights` that holds entry j."""
     return j
 

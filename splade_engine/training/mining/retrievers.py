@@ -41,7 +41,7 @@ def open_retriever(
     config: MiningConfig, task: MiningTask, work: Path, device: str, progress: Progress
 ) -> Retriever:
     """The retriever over the task's corpus, or several that take turns; what they build is kept in `work`."""
-    opened = []
+    opened: list[Retriever] = []
     for number, name in enumerate(config.retrievers):
         kind, _, model = name.partition(":")
         folder = work if len(config.retrievers) == 1 else work / str(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -183,9 +183,7 @@ class Tower(nn.Module):
 
 def _saved_activation(name: str) -> Activation:
     """What the encoder computes: `relu_gelu` differs from relu in its gradient only."""
-    if name == "log1p_relu" or name == "log1p_log1p_relu":
-        return name
-    return "relu"
+    return cast("Activation", name) if name in get_args(Activation) else "relu"
 
 
 def length_groups(lengths: Sequence[int]) -> list[tuple[int, int]]:
