@@ -34,8 +34,9 @@ COMMANDS = (
     Command("demo", "Start", "Index Python's own documentation and search it, with reasons.", True),
     Command("index", "Search your text", "Encode a corpus and build an index of it.", True),
     Command("search", "Search your text", "Search an index; --explain says why a document was found."),
+    Command("get", "Search your text", "Show stored documents by id."),
     Command("add", "Search your text", "Encode more documents into an index.", True),
-    Command("delete", "Search your text", "Remove documents from an index by id."),
+    Command("delete", "Search your text", "Remove documents from an index by id or by a filter."),
     Command("compact", "Search your text", "Merge an index's segments; drop what was deleted."),
     Command("merge", "Search your text", "Put several indexes together into one."),
     Command("collect", "Search your text", "Name several indexes a collection, searched as one index."),
@@ -59,8 +60,41 @@ def _same_command() -> str:
     return "the same command goes on from there"
 
 
+def _heard(quiet: bool, verbose: bool) -> None:
+    from splade_engine.cli import log
+
+    if quiet or verbose:
+        log.set_level(logging.DEBUG if verbose else logging.ERROR)
+
+
+def _spoken(
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", callback=lambda on: _heard(False, on), help="Log more."),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", callback=lambda on: _heard(on, False), help="Results and errors only."),
+    ] = False,
+) -> None:
+    """The options that may stand behind a command as well as before it."""
+
+
+def _spoken_options() -> list[Any]:
+    app = typer.Typer(add_completion=False)
+    app.command()(_spoken)
+    options = [option for option in typer.main.get_command(app).params if option.name in ("verbose", "quiet")]
+    for option in options:
+        option.expose_value = False  # the command's function does not take them
+    return options
+
+
 class CheckedCommand(TyperCommand):
     """A command whose arguments are checked before it is called, all in the same way."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params = [*self.params, *_spoken_options()]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse an argument that is empty: as a path it would mean the working folder."""

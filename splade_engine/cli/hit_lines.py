@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, groupby
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from splade_engine.cli import output
+from splade_engine.engine.snippets import LENGTH
 from splade_engine.plain_text import columns, left, one_line, right, without_controls
 
 if TYPE_CHECKING:
     from splade_engine.engine.explain import Explanation, Span
     from splade_engine.engine.hits import Hit
 
-SNIPPET = 300  # characters of a text, unless all of it is wanted
-LEAD = 40  # characters of a snippet that stand before its first match
+SNIPPET = LENGTH  # characters of a text, unless all of it is wanted
 SHOWN_MATCHES = 8
 _INDENT = "     "
 _EXPANSION = "added by the encoder"
@@ -27,9 +26,13 @@ def write_hit(hit: Hit, *, reasons: bool, length: int | None = SNIPPET, matches:
     """A line with rank, id, title and score, `length` characters of text (None: all), reasons."""
     why = hit.explain()
     output.write(_heading(hit))
-    text = hit.text
-    start, stop = best_window(text, why.text_spans, len(text) if length is None else length)
-    for line in highlighted_lines(text, why.text_spans, start, stop, output.width() - len(_INDENT)):
+    room = output.width() - len(_INDENT)
+    if length is None:
+        lines = highlighted_lines(hit.text, why.text_spans, (False, False), room)
+    else:
+        shown = hit.snippet(length, why)
+        lines = highlighted_lines(shown.text, shown.spans, shown.cut, room)
+    for line in lines:
         output.write(_INDENT + line)
     if reasons:
         for line in reason_lines(why, matches):
@@ -49,33 +52,13 @@ def _heading(hit: Hit) -> str:
     return f"{hit.rank:>3}. {named}  {score}"
 
 
-def best_window(text: str, spans: Sequence[Span], length: int) -> Span:
-    """(start, stop) of the stretch of `length` characters with most spans; the beginning if it is as good.
+def highlighted_lines(text: str, spans: Sequence[Span], cut: tuple[bool, bool], width: int) -> Iterator[str]:
+    """A text wrapped at `width` columns, the spans' characters highlighted on a terminal.
 
-    It begins and ends between words where a space is near: Chinese and Japanese have none.
+    `cut` says whether something is left out before and behind it, which "..." stands for.
     """
-    if len(text) <= length:
-        return 0, len(text)
-    ends = list(accumulate((end for _, end in spans), max))
-    start, most = 0, bisect_right(ends, length)
-    for i, (first, _) in enumerate(spans):
-        inside = bisect_right(ends, first + length - LEAD) - i
-        if inside > most:
-            start, most = max(0, first - LEAD), inside
-    if start:
-        space = text.rfind(" ", max(0, start - LEAD), start + 1)
-        start = space + 1 if space >= 0 else start
-    stop = min(start + length, len(text))
-    if stop < len(text):
-        space = text.rfind(" ", start + length // 2, stop)
-        stop = space if space >= 0 else stop
-    return start, stop
-
-
-def highlighted_lines(text: str, spans: Sequence[Span], start: int, stop: int, width: int) -> Iterator[str]:
-    """`text[start:stop]` wrapped at `width` columns, the spans' characters highlighted on a terminal."""
     line, used = "", 0
-    for visible, shown in _words(text, spans, start, stop, width):
+    for visible, shown in _words(text, spans, cut, width):
         if used and used + 1 + visible > width:
             yield line
             line, used = "", 0
@@ -84,15 +67,12 @@ def highlighted_lines(text: str, spans: Sequence[Span], start: int, stop: int, w
         yield line
 
 
-def _words(text: str, spans: Sequence[Span], start: int, stop: int, width: int) -> Iterator[tuple[int, str]]:
-    """(columns, styled word) of the stretch, "..." where it does not begin or end with the text.
-
-    A word wider than `width` comes in pieces that fit.
-    """
-    if _WORD.search(text, 0, start):
+def _words(text: str, spans: Sequence[Span], cut: tuple[bool, bool], width: int) -> Iterator[tuple[int, str]]:
+    """(columns, styled word) of the text; a word wider than `width` comes in pieces that fit."""
+    if cut[0]:
         yield 3, "..."
     next_span = 0
-    for found in _WORD.finditer(text, start, stop):
+    for found in _WORD.finditer(text):
         first, last = found.span()
         while next_span < len(spans) and spans[next_span][1] <= first:
             next_span += 1
@@ -108,7 +88,7 @@ def _words(text: str, spans: Sequence[Span], start: int, stop: int, width: int) 
             for place in range(max(a, first), min(b, last)):
                 marks[place - first] = True
         yield from _pieces(word, marks, width)
-    if _WORD.search(text, stop):
+    if cut[1]:
         yield 3, "..."
 
 

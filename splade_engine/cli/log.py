@@ -50,6 +50,11 @@ def configure(level: int, progress: bool | None = None) -> None:
         logger.addHandler(handler)
 
 
+def set_level(level: int) -> None:
+    """Show messages from another level on."""
+    configure(level, _progress)
+
+
 _progress: bool | None = None
 
 

@@ -113,24 +113,26 @@ def _shown(text: str) -> str:
     return "".join([*out, without_controls(text[place:])])
 
 
-def write_json(value: Any) -> None:
+def write_json(value: Any, indent: int | None = 2) -> None:
     """A result for a program: one JSON document (RFC 8259), whatever the value holds.
+
+    `indent=None` writes it as one line.
 
     NaN and infinity become null and half a surrogate pair U+FFFD, as JSON has neither. What would hide or
     reorder the text, and everything that standard output cannot encode, is written as a \\u escape.
     """
     try:
-        text = _json(value)
+        text = _json(value, indent)
     except ValueError:  # a number that JSON does not have
-        text = _json(_finite(value))
+        text = _json(_finite(value), indent)
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     hidden = _HIDDEN if encoding.startswith("utf") else _BEYOND_ASCII
     # outside its strings JSON is ASCII, so that an escape can stand wherever such a character does
     typer.echo(hidden.sub(lambda found: json.dumps(found[0])[1:-1], _HALF.sub("\ufffd", text)))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2, default=str, allow_nan=False)
+def _json(value: Any, indent: int | None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=str, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

@@ -1,21 +1,28 @@
-"""`splade-engine search`: ranked hits for one query, with reasons."""
+"""`splade-engine search`: ranked hits for one query or a file of them, with reasons."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splade_engine.cli import options, output
+from splade_engine.cli.hit_formats import FORMATS, Answered, write_answers
 from splade_engine.cli.hit_lines import SNIPPET, write_hit
+from splade_engine.cli.numbers import real, whole
 
 if TYPE_CHECKING:
-    from splade_engine.engine.hits import Hit
+    from splade_engine.engine import SearchEngine
+
+_SHOWN_VALUES = 10  # of a facet
 
 
 def run(
     folder: options.IndexFolder,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for, in plain words.")],
+    query: Annotated[
+        str | None, typer.Argument(metavar="[QUERY]", help="What to look for, in plain words.")
+    ] = None,
     k: options.K = 10,
     exact: Annotated[bool, typer.Option("--exact", help="The true top k, whatever it costs.")] = False,
     accuracy: options.Accuracy = None,
@@ -23,36 +30,128 @@ def run(
         str | None,
         typer.Option("--where", "-w", help="Filter on metadata: \"year >= 1990 and lang = 'en'\"."),
     ] = None,
+    must: Annotated[
+        list[str] | None, typer.Option("--must", help="A word or phrase that a hit holds; may be repeated.")
+    ] = None,
+    must_not: Annotated[
+        list[str] | None, typer.Option("--must-not", help="One that it does not hold; may be repeated.")
+    ] = None,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Read +word, -word and quotes in the query as plain words.")
+    ] = False,
+    offset: Annotated[
+        int | None, whole("--offset", least=0, help="Leave out so many hits: the next page.")
+    ] = None,
+    min_score: Annotated[
+        float | None, real("--min-score", most=1e9, zero=True, help="The lowest score of a hit.")
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option("--group-by", help='Only the best hit of each value of a field; "parent": a document.'),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", help="All matches by a metadata field; -FIELD: largest first.")
+    ] = None,
+    total: Annotated[bool, typer.Option("--total", help="Count all matches.")] = False,
+    facets: Annotated[
+        list[str] | None, typer.Option("--facet", help="Count the values of a field; may be repeated.")
+    ] = None,
+    facets_over: Annotated[
+        str, typer.Option("--facets-over", help="Count over the hits that are shown, or over all matches.")
+    ] = "hits",
     explain: Annotated[bool, typer.Option("--explain", help="Say why each document was found.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Whole texts, not the best passage of each.")] = False,
+    queries: Annotated[
+        Path | None, typer.Option("--queries", help="Ask all queries of a file (JSONL, TSV or CSV).")
+    ] = None,
+    run_file: Annotated[
+        Path | None, typer.Option("--run", help="With --queries: write the hits as a TREC run.")
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", help="text (default), table, json, jsonl or csv.")
+    ] = None,
     encoder: options.IndexEncoder = None,
     as_json: options.Json = False,
 ) -> None:
-    """Search an index: the best documents, their matching words, and the reasons with --explain.
+    """Search an index: the best documents with the matching words, and with --explain the reasons.
+
+    In a query, +word must be there, -word must not, and "quoted words" must follow one another.
 
     \b
     Examples:
       splade-engine search my-index "how do tides work"
       splade-engine search my-index "how do tides work" -k 3 --exact --explain
+      splade-engine search my-index 'refund -atlas "money back"' --offset 10
       splade-engine search my-index "tides" --where "year >= 1990 and lang in ['en', 'de']"
+      splade-engine search my-index "tides" --group-by parent --facet lang --total
       splade-engine search my-index "tides" --json | jq -r '.hits[].id'
+      splade-engine search my-index --queries queries.tsv -k 1000 --run out.trec
     """
     from splade_engine.engine import SearchEngine
     from splade_engine.errors import InvalidInputError
 
+    if (query is None) == (queries is None):
+        raise typer.BadParameter("give a QUERY, or --queries FILE")
+    if run_file is not None and queries is None:
+        raise typer.BadParameter("--run needs --queries")
+    form = _format(form, as_json)
+    asked: dict[str, Any] = {
+        "accuracy": accuracy, "exact": exact, "where": where, "must": must or (), "must_not": must_not or (),
+        "operators": not plain, "offset": offset, "min_score": min_score, "group_by": group_by, "sort": sort,
+        "total": total, "facets": facets or (), "facets_over": facets_over,
+    }  # fmt: skip
+    texts = {"": query or ""} if queries is None else _read_queries(queries)
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
-    vectors = engine.encode_queries([query])
-    if vectors.nnz == 0:
+    if query is not None and engine.encode_queries([query]).nnz == 0:
         raise InvalidInputError(f"query {query!r}: holds no term that the encoder knows")
-    hits = engine.search_vectors(vectors, k, accuracy=accuracy, exact=exact, where=where)[0]
-    if as_json:
-        output.write_json({"query": query, "hits": [_as_dict(hit, explain) for hit in hits]})
-        return
-    for hit in hits:
-        write_hit(hit, reasons=explain, length=None if full else SNIPPET)
-    output.note(f"{len(hits)} of {len(engine):,} documents" if hits else "No document matches")
+    found = engine.search_many(list(texts.values()), k, **asked)
+    answers = [Answered(id, text, hits) for (id, text), hits in zip(texts.items(), found, strict=True)]
+    if run_file is not None:
+        _write_run(run_file, answers, engine)
+    elif form == "text":
+        _write_text(answers, engine, explain=explain, length=None if full else SNIPPET)
+    else:
+        write_answers(answers, form, explain=explain, several=queries is not None)
 
 
-def _as_dict(hit: Hit, explain: bool) -> dict[str, object]:
-    reasons = {"explanation": hit.explain().to_dict()} if explain else {}
-    return {**hit.to_dict(), **reasons}
+def _format(form: str | None, as_json: bool) -> str:
+    if form is not None and form not in FORMATS:
+        raise typer.BadParameter(f"--format: one of {', '.join(FORMATS)}, got {form!r:.60}")
+    if as_json and form not in (None, "json"):
+        raise typer.BadParameter(f"--json and --format {form}: give one of them")
+    return "json" if as_json else form or "text"
+
+
+def _read_queries(file: Path) -> dict[str, str]:
+    """Texts by id; every line is checked before any is searched."""
+    from splade_engine.collections.corpus import Corpus
+
+    return {document.id: document.indexed_text for document in Corpus(file)}
+
+
+def _write_run(file: Path, answers: list[Answered], engine: SearchEngine) -> None:
+    from splade_engine.eval.run.runs import Ranking, Run, write_run
+
+    rankings = {
+        answer.query_id: Ranking.in_order([hit.id for hit in answer.hits], [hit.score for hit in answer.hits])
+        for answer in answers
+    }
+    write_run(Run(engine.path.name, rankings), file)
+    n_hits = sum(map(len, rankings.values()))
+    output.note(f"{file}: {n_hits:,} hits of {len(answers):,} queries")
+
+
+def _write_text(answers: list[Answered], engine: SearchEngine, *, explain: bool, length: int | None) -> None:
+    for answer in answers:
+        hits = answer.hits
+        if len(answers) > 1:
+            output.write(output.styled(f"{answer.query_id}: {answer.query}", "heading"))
+        for hit in hits:
+            write_hit(hit, reasons=explain, length=length)
+        for field, counts in hits.facets.items():
+            values = ", ".join(f"{value} ({count:,})" for value, count in counts[:_SHOWN_VALUES])
+            output.write(f"{output.styled(field, 'heading')}: {values}")
+        for note in hits.notes:
+            output.note(note)
+        among = f"{hits.total:,} matches" if hits.total is not None else f"{len(engine):,} documents"
+        output.note(f"{len(hits)} of {among}" if hits else "No document matches")

@@ -286,3 +286,8 @@ def metadata_of(row: Mapping[str, Any]) -> dict[str, Any]:
     metadata = {k: v for k, v in row.items() if k not in RESERVED and v is not None}
     rest = row.get(METADATA_JSON)
     return {**metadata, **json.loads(rest)} if rest else metadata
+
+
+def document_parts(row: Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
+    """Text, title and metadata in a payload row."""
+    return row.get("text") or "", row.get("title") or "", metadata_of(row)

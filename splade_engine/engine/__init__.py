@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from splade_engine.engine.engine import SearchEngine
     from splade_engine.engine.explain import Explanation, TermMatch
-    from splade_engine.engine.hits import Hit
+    from splade_engine.engine.hits import Hit, Hits
+    from splade_engine.engine.options import SearchOptions
+    from splade_engine.engine.snippets import Snippet
 
-__all__ = ["Explanation", "Hit", "SearchEngine", "TermMatch"]
+__all__ = ["Explanation", "Hit", "Hits", "SearchEngine", "SearchOptions", "Snippet", "TermMatch"]
 
-_HOMES = {"Explanation": "explain", "Hit": "hits", "SearchEngine": "engine", "TermMatch": "explain"}
+_HOMES = {
+    "Explanation": "explain",
+    "Hit": "hits",
+    "Hits": "hits",
+    "SearchEngine": "engine",
+    "SearchOptions": "options",
+    "Snippet": "snippets",
+    "TermMatch": "explain",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -15,23 +15,27 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 from splade_engine.arguments import check_many, path_of
 from splade_engine.collections.corpus import Corpus, CorpusSource
+from splade_engine.collections.documents import Document
+from splade_engine.collections.metadata import document_parts
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
-from splade_engine.engine.hits import Hit, HitPage
+from splade_engine.engine.hits import Hit, Hits
 from splade_engine.engine.notes import as_indexed, earlier_passages, has_text
+from splade_engine.engine.options import SearchKeywords, split_keywords
 from splade_engine.engine.query_weights import QueryEncoder
+from splade_engine.engine.searching import Search
 from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexLockedError, InvalidInputError
 from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
-from splade_engine.index.effort import Effort, EffortOptions, effort_of
+from splade_engine.index.effort import Effort, effort_of
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.index import BuildConfig, IndexBatch, IndexReader
-    from splade_engine.index.filter.parse import Where
+    from splade_engine.index.filter.nodes import Where
 
 __all__ = ["Hit", "SearchEngine"]
 
@@ -173,23 +177,29 @@ class SearchEngine:
         *,
         effort: Effort | None = None,
         where: Where | None = None,
-        **shorthand: Unpack[EffortOptions],
-    ) -> list[Hit]:
+        **options: Unpack[SearchKeywords],
+    ) -> Hits:
         """The `k` best documents for a query, best first.
 
         There are fewer where fewer match, and none for a query without terms.
 
         Args:
-            query: any text.
+            query: any text. `+word`, `-word` and "quoted phrases" in it say what the documents must and must
+                not hold (`splade_engine.engine.query_text`; `operators=False` reads them as plain words).
             k: number of hits, at least 1.
             effort: how much work the search may take, `Recall(0.95)` by default. `exact=True`,
                 `accuracy=0.9` and `config=SearchConfig(...)` are shorthands for one, see
                 `SparseIndex.search`.
             where: a filter on metadata, see `SparseIndex.search`.
+            options: the fields of `SearchOptions`: `offset`, `min_score`, `group_by`, `must`, `must_not`,
+                `sort`, `total`, `facets`, `facets_over`, `operators`.
+
+        Raises:
+            InvalidInputError: for a value that cannot be accepted, naming it.
         """
         if not isinstance(query, str):
             raise InvalidInputError(f"query: a string, got {query!r}; search_many takes several")
-        return self.search_many((query,), k, effort=effort, where=where, **shorthand)[0]
+        return self._search(k, effort, where, 1, options).texts((query,))[0]
 
     def search_many(
         self,
@@ -199,12 +209,11 @@ class SearchEngine:
         effort: Effort | None = None,
         where: Where | None = None,
         threads: int = 1,
-        **shorthand: Unpack[EffortOptions],
-    ) -> list[list[Hit]]:
+        **options: Unpack[SearchKeywords],
+    ) -> list[Hits]:
         """`search` for every query, in the order given."""
         check_many("queries", queries, "texts")
-        reader, effort = self.index.reader, effort_of(effort, **shorthand)
-        return self._hits(reader, self._queries(queries, reader), k, effort, where, threads)
+        return self._search(k, effort, where, threads, options).texts(queries)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """The vectors that `search` uses.
@@ -222,28 +231,30 @@ class SearchEngine:
         effort: Effort | None = None,
         where: Where | None = None,
         threads: int = 1,
-        **shorthand: Unpack[EffortOptions],
-    ) -> list[list[Hit]]:
+        **options: Unpack[SearchKeywords],
+    ) -> list[Hits]:
         """`search` for queries that are vectors already."""
-        return self._hits(self.index.reader, vectors, k, effort_of(effort, **shorthand), where, threads)
+        return self._search(k, effort, where, threads, options).vectors(vectors)
 
-    def _hits(
-        self,
-        reader: IndexReader,
-        vectors: SparseVectors,
-        k: int,
-        effort: Effort,
-        where: Where | None,
-        threads: int,
-    ) -> list[list[Hit]]:
-        """Search one generation; the hits keep it, so that they read the texts that were found."""
-        result = reader.search(vectors, k, effort=effort, where=where, threads=threads)
-        ordinals, scores = result.ordinals.tolist(), result.scores.tolist()
-        pages = []
-        for row, ids in enumerate(result.ids):
-            page = HitPage(reader, self.encoder, vectors, row, ordinals[row][: len(ids)])
-            pages.append([Hit(i + 1, doc_id, scores[row][i], page) for i, doc_id in enumerate(ids)])
-        return pages
+    def _search(
+        self, k: int, effort: Effort | None, where: Where | None, threads: int, options: SearchKeywords
+    ) -> Search:
+        """A search of the generation that is open; the hits keep it, so that they read what was found."""
+        asked, shorthand = split_keywords(options)
+        effort = effort_of(effort, **shorthand)
+        reader = self.index.reader
+        return Search(reader, self.encoder, self._queries, k, effort, where, threads, asked)
+
+    def get(self, ids: Iterable[str]) -> list[Document]:
+        """The stored documents with these ids, in this order.
+
+        Raises:
+            InvalidInputError: an id is not in the index, or `ids` is one string.
+        """
+        check_many("ids", ids)
+        reader, wanted = self.index.reader, list(ids)
+        rows = reader.payload([reader.ordinal(id) for id in wanted])
+        return [Document(id, *document_parts(row)) for id, row in zip(wanted, rows, strict=True)]
 
     # ---- changing ------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from splade_engine.plain_text import one_line
 from splade_engine.vectors import SparseVectors
 
 # (term id, start, end) of every word piece of a text, start and end being those of its whole word
@@ -46,7 +47,7 @@ class TermMatch:
         return not self.words
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """The sum behind the score of one hit.
 
@@ -77,13 +78,28 @@ class Explanation:
         }
 
     def __str__(self) -> str:
-        lines = [f"{'term':<16} {'query':>7} {'document':>9} {'share':>6}  in the document"]
+        """The sum in words and numbers, one line a term."""
+        lines = [f"{one_line(self.id)}: score {self.score:.2f}"]
+        lines.append(
+            f"{'term':<16} {'query':>7} {'document':>9} {'product':>8} {'share':>6}  in the document"
+        )
         for m in self.matches:
-            words = ", ".join(m.words[:4]) or "(expansion)"
+            words = one_line(", ".join(m.words[:4])) or "(added by the encoder)"
             lines.append(
-                f"{m.term:<16} {m.query_weight:7.3f} {m.document_weight:9.3f} {m.share:6.1%}  {words}"
+                f"{one_line(m.term):<16} {m.query_weight:7.3f} {m.document_weight:9.3f} "
+                f"{m.contribution:8.3f} {m.share:6.1%}  {words}"
             )
+        if self.missing:
+            lacking = ", ".join(one_line(term) for term, _ in self.missing)
+            lines.append(f"not in the document: {lacking}")
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from splade_engine.engine.html import explanation_html
+
+        return explanation_html(self)
 
 
 def explain(

@@ -1,4 +1,4 @@
-"""`Hit`: one ranked document. Its text is read from the index when it is asked for, not before.
+"""`Hits` and `Hit`: ranked documents. Their texts are read from the index when they are asked for.
 
 A search takes tens of microseconds, reading ten texts several times as long: who wants ids and scores pays
 for those.
@@ -6,11 +6,12 @@ for those.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.collections.metadata import metadata_of
 from splade_engine.engine.explain import Explanation, explain
+from splade_engine.engine.snippets import LENGTH, READ, Snippet, snippet
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
 
 
 class HitPage:
-    """The hits of one query: what they share, and their payload once one of them was asked for it."""
+    """The hits of one query: what they share, and what was read when one of them was asked for it."""
 
-    __slots__ = ("_documents", "_ordinals", "_queries", "_reader", "_row", "_rows", "encoder")
+    __slots__ = ("_documents", "_fields", "_ordinals", "_queries", "_reader", "_row", "_rows", "encoder")
 
     def __init__(
         self,
@@ -37,6 +38,7 @@ class HitPage:
         self._queries = queries
         self._row = row
         self._rows: list[dict[str, Any]] | None = None
+        self._fields: list[dict[str, Any]] | None = None
         self._documents: SparseVectors | None = None
 
     @property
@@ -49,6 +51,18 @@ class HitPage:
         if self._rows is None:
             self._rows = self._reader.payload(self._ordinals)
         return self._rows[i] if self._rows else {}
+
+    def fields(self, i: int) -> dict[str, Any]:
+        """The same, perhaps without the text: who shows a title does not wait for a text of 100 MB."""
+        if self._rows is not None:
+            return self.payload(i)
+        if self._fields is None:
+            self._fields = self._reader.payload(self._ordinals, without=("text",))
+        return self._fields[i] if self._fields else {}
+
+    def beginning(self, i: int) -> tuple[str, bool]:
+        """The first characters of the text of hit `i`, as many as are looked at, and whether it goes on."""
+        return self._reader.beginnings("text", self._ordinals[i : i + 1], READ)[0]
 
     def document(self, i: int) -> SparseVectors:
         """Stored vector of hit `i`."""
@@ -66,52 +80,100 @@ class Hit:
         score: query and document weights multiplied and summed over the terms they share.
     """
 
-    __slots__ = ("_page", "id", "rank", "score")
+    __slots__ = ("_page", "_place", "id", "rank", "score")
 
-    def __init__(self, rank: int, id: str, score: float, page: HitPage) -> None:
+    def __init__(self, rank: int, id: str, score: float, page: HitPage, place: int) -> None:
         self.rank = rank
         self.id = id
         self.score = score
         self._page = page
+        self._place = place
 
     @property
     def text(self) -> str:
         """The document's text; "" where the index holds none."""
-        return self._page.payload(self.rank - 1).get("text") or ""
+        return self._page.payload(self._place).get("text") or ""
 
     @property
     def title(self) -> str:
         """The document's title, perhaps ""."""
-        return self._page.payload(self.rank - 1).get("title") or ""
+        return self._page.fields(self._place).get("title") or ""
 
     @property
     def metadata(self) -> dict[str, Any]:
         """Every other field the document came with."""
-        return metadata_of(self._page.payload(self.rank - 1))
+        return metadata_of(self._page.fields(self._place))
 
     def explain(self) -> Explanation:
-        """Why it was found: each shared term with its weights and its share of the score."""
+        """Why it was found: each shared term with its weights and its share of the score.
+
+        Words are looked for in the first 262,144 characters of the text.
+        """
         encoder = self._page.encoder
         return explain(
             self.id,
             self._page.query,
-            self._page.document(self.rank - 1),
+            self._page.document(self._place),
             encoder.vocabulary,
             self.title,
-            self.text,
+            self._page.beginning(self._place)[0],
             encoder.word_spans,
         )
 
+    def snippet(self, length: int = LENGTH, why: Explanation | None = None) -> Snippet:
+        """The stretch of the text with most matching words; it reads no more than 262,144 characters.
+
+        Args:
+            length: characters, at least 1.
+            why: what `explain` gave, if it was called already.
+        """
+        text, more = self._page.beginning(self._place)
+        return snippet(text, (why or self.explain()).text_spans, length, more=more)
+
     def to_dict(self) -> dict[str, Any]:
         """Rank, id, score, title, text and metadata, as `search --json` writes them."""
+        text = self.text  # first: one read serves all
         return {
             "rank": self.rank,
             "id": self.id,
             "score": self.score,
             "title": self.title,
-            "text": self.text,
+            "text": text,
             "metadata": self.metadata,
         }
 
     def __repr__(self) -> str:
         return f"Hit(rank={self.rank}, id={self.id!r}, score={self.score:.4f})"
+
+    def _repr_html_(self) -> str:
+        from splade_engine.engine.html import hits_html
+
+        return hits_html([self])
+
+
+class Hits(list[Hit]):
+    """The hits of one query, best first: a list, with what was counted beside them.
+
+    Attributes:
+        total: how many documents match (with `group_by` how many groups); None unless it was asked for.
+        facets: of each field asked for (value, number of documents), the most frequent first.
+        notes: what a person should know of how the query was read.
+    """
+
+    def __init__(
+        self,
+        hits: Iterable[Hit] = (),
+        *,
+        total: int | None = None,
+        facets: dict[str, list[tuple[Any, int]]] | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(hits)
+        self.total = total
+        self.facets = facets or {}
+        self.notes = notes
+
+    def _repr_html_(self) -> str:
+        from splade_engine.engine.html import hits_html
+
+        return hits_html(self, self.total, self.facets, self.notes)

@@ -232,9 +232,9 @@ class SparseIndex:
         """The stored vectors of these documents (of all live ones), in this order."""
         return self._reader.vectors(ordinals)
 
-    def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
+    def payload(self, ordinals: ArrayLike, *, without: Sequence[str] = ()) -> list[dict[str, Any]]:
         """The stored row of each of these documents; {} where the index has no payload."""
-        return self._reader.payload(ordinals)
+        return self._reader.payload(ordinals, without=without)
 
     def document_frequencies(self) -> NDArray[np.int64]:
         """int64[n_terms]: how many live documents hold each term."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -17,7 +17,7 @@ from splade_engine.index.disk.payload import COLUMN_TYPES
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
 from splade_engine.index.explain import Placement, explain_placement
 from splade_engine.index.info import IndexInfo, index_info
-from splade_engine.index.search import Plan, SearchResult, search
+from splade_engine.index.search import Plan, SearchResult, allowed_documents, search
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.vectors import SparseVectors
@@ -141,6 +141,18 @@ class IndexReader:
             raise InvalidInputError(f"{self.path}: no document with id {id!r}")
         return found
 
+    def ordinals(self, where: Where | None = None) -> NDArray[np.int64]:
+        """The ordinals of all live documents, or of those that match a filter, in order.
+
+        Raises:
+            InvalidInputError: a filter that does not parse.
+        """
+        if where is None:
+            return self.snapshot.live_ordinals()
+        masks = zip(allowed_documents(self.snapshot, where), self.snapshot.bases.tolist(), strict=False)
+        found = [np.flatnonzero(mask) + base for mask, base in masks if mask is not None]
+        return np.concatenate([np.zeros(0, np.int64), *found])
+
     def __contains__(self, id: object) -> bool:
         if not isinstance(id, str) or not 0 < len(id) <= MAX_ID_BYTES:
             return False
@@ -150,9 +162,33 @@ class IndexReader:
         """The stored vectors of these documents (of all live ones), in this order."""
         return self.snapshot.vectors(self._ordinals(ordinals))
 
-    def payload(self, ordinals: ArrayLike) -> list[dict[str, Any]]:
-        """The stored row of each of these documents; {} where the index has no payload."""
-        return self.snapshot.payload(checked_ordinals(ordinals))
+    def payload(self, ordinals: ArrayLike, *, without: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The stored row of each of these documents; {} where the index has no payload.
+
+        Args:
+            ordinals: of the documents.
+            without: columns to leave out: a long text costs nothing then.
+        """
+        return self.snapshot.payload(checked_ordinals(ordinals), without)
+
+    def column(self, name: str, ordinals: ArrayLike) -> list[Any]:
+        """One stored column of each of these documents, None where a document has no such value.
+
+        Args:
+            name: of the column, or a path into an object that came with the documents: "author.name".
+            ordinals: of the documents.
+
+        Raises:
+            InvalidInputError: no document has such a column.
+        """
+        return self.snapshot.column(name, checked_ordinals(ordinals))
+
+    def beginnings(self, name: str, ordinals: ArrayLike, length: int) -> list[tuple[str, bool]]:
+        """The first `length` characters of a text column, and whether there is more.
+
+        Reads no more than that, however long the texts are. ("", False) where there is none.
+        """
+        return self.snapshot.beginnings(name, checked_ordinals(ordinals), length)
 
     def check_columns(self, columns: Mapping[str, str]) -> None:
         """Check, before any work, that documents with a payload of these columns can be added.

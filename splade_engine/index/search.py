@@ -198,11 +198,8 @@ def allowed_documents(snapshot: Snapshot, where: Where | None) -> list[NDArray[n
     masks = snapshot.masks.get(key)
     if masks is not None:
         return masks
-    known = {c.name for s in snapshot.manifest.segments for c in s.columns}
-    unknown = sorted(columns_of(part) - known)
-    if unknown and snapshot.segments:
-        there = ", ".join(sorted(known)[:20]) or "none"
-        raise InvalidInputError(f"where: no column {unknown[0]!r:.80}; the index has: {there}")
+    for name in sorted(columns_of(part)):
+        snapshot.check_column(name, "where")
     masks = []
     for segment in snapshot.segments:
         table = None if segment.payload is None else segment.payload.table

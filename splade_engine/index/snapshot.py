@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
@@ -24,6 +25,7 @@ from splade_engine.index.disk.publish import MANIFEST, read_manifest
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import digest
 from splade_engine.index.effort import stored_work
+from splade_engine.index.filter.nested import is_nested, nested_column
 from splade_engine.index.segment.segment import Segment, Verify, open_deleted, open_segment, structure_errors
 from splade_engine.vectors import SparseVectors
 
@@ -118,14 +120,58 @@ class Snapshot:
         together, places = SparseVectors.concat(parts), np.concatenate(order)
         return together if (np.diff(places) > 0).all() else together[np.argsort(places)]
 
-    def payload(self, ordinals: NDArray[np.int64]) -> list[dict[str, Any]]:
+    def payload(self, ordinals: NDArray[np.int64], without: Sequence[str] = ()) -> list[dict[str, Any]]:
         """The stored row of each of these documents; {} where a segment has no payload."""
         return self.gather(
             ordinals,
             lambda segment, local: (
-                [{}] * len(local) if segment.payload is None else segment.payload.rows(local)
+                [{}] * len(local) if segment.payload is None else segment.payload.rows(local, without)
             ),
         )
+
+    def column(self, name: str, ordinals: NDArray[np.int64]) -> list[Any]:
+        """The value of a column, or at a path into objects, of each document; None where it has none.
+
+        Raises:
+            InvalidInputError: as `check_column`.
+        """
+        from splade_engine.index.filter.evaluate import stored_column
+
+        self.check_column(name, "column")
+
+        def read(segment: Segment, local: NDArray[np.int64]) -> list[Any]:
+            table = None if segment.payload is None else segment.payload.table
+            column = stored_column(table, name)
+            values: list[Any] = (
+                [None] * len(local) if column is None else column.take(pa.array(local)).to_pylist()
+            )
+            return values
+
+        return self.gather(ordinals, read)
+
+    def beginnings(self, name: str, ordinals: NDArray[np.int64], length: int) -> list[tuple[str, bool]]:
+        """The first `length` characters of a text column, and whether there is more; it is not read."""
+
+        def read(segment: Segment, local: NDArray[np.int64]) -> list[tuple[str, bool]]:
+            table = None if segment.payload is None else segment.payload.table
+            if table is None or name not in table.column_names:
+                return [("", False)] * len(local)
+            column = table.column(name)
+            return [_beginning(column.slice(i, 1), length) for i in local.tolist()]
+
+        return self.gather(ordinals, read)
+
+    def check_column(self, name: str, what: str) -> None:
+        """Raises InvalidInputError where no document has such a column, or such a path into an object."""
+        known = {c.name for s in self.manifest.segments for c in s.columns}
+        if name in known or not self.segments:
+            return
+        if is_nested(name) and any(
+            s.payload is not None and nested_column(s.payload.table, name) is not None for s in self.segments
+        ):
+            return
+        there = ", ".join(sorted(known)[:20]) or "none"
+        raise InvalidInputError(f"{what}: no column {name!r:.80}; the index has: {there}")
 
     def check_columns(self, added: Sequence[pa.Table]) -> None:
         """Raises InvalidInputError if documents with these payloads cannot be added, naming the column."""
@@ -175,6 +221,12 @@ def _common_tuning(manifests: Sequence[Manifest]) -> tuple[TuningRecord, ...]:
                 )
             )
     return tuple(found)
+
+
+def _beginning(cell: pa.ChunkedArray, length: int) -> tuple[str, bool]:
+    # a slice shares the mapped bytes: of a text of 100 MB only its beginning becomes a string
+    part = pc.utf8_slice_codeunits(cell, 0, length + 1)[0].as_py() or ""
+    return part[:length], len(part) > length
 
 
 def open_snapshot(folder: Path, verify: Verify, previous: Snapshot | None = None) -> Snapshot:

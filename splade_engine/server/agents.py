@@ -46,10 +46,24 @@ _INSTRUCTIONS = (
 )
 
 Index = Annotated[str | None, Field(description="Name of the index; default: the first. `info` lists them.")]
-Query = Annotated[str, Field(description="What to look for, in plain words.")]
+Query = Annotated[
+    str,
+    Field(
+        description='What to look for, in plain words; +word must be there, -word not, "a phrase" as it is.'
+    ),
+]
 Id = Annotated[str, Field(description="Id of a document, as `search` gives it.")]
 Where = Annotated[
     str | None, Field(description="Filter on metadata, e.g. \"year >= 1990 and lang in ['en', 'de']\".")
+]
+Must = Annotated[
+    list[str] | None,
+    Field(description='Words or phrases that a document has to hold, e.g. ["ERR_1", "money back"].'),
+]
+MustNot = Annotated[list[str] | None, Field(description="Words or phrases that it must not hold.")]
+Offset = Annotated[int | None, Field(ge=0, description="Hits to leave out: the next page.")]
+GroupBy = Annotated[
+    str | None, Field(description='Only the best hit of each value of a field; "parent": of each document.')
 ]
 K = Annotated[int, Field(ge=1, description="Number of hits.")]
 
@@ -88,13 +102,25 @@ def agent_server(
 
     @tool()
     async def search(
-        query: Query, k: K = 5, where: Where = None, exact: bool = False, index: Index = None
+        query: Query,
+        k: K = 5,
+        where: Where = None,
+        must: Must = None,
+        must_not: MustNot = None,
+        offset: Offset = None,
+        group_by: GroupBy = None,
+        exact: bool = False,
+        index: Index = None,
     ) -> dict[str, Any]:
         """The best documents for a query: id, title, score, metadata and the passage that fits best."""
 
         def read(name: str, engine: SearchEngine) -> dict[str, Any]:
             answers.check_queries(limits, [query], k)
-            asked = SearchRequest(query=query, k=k, where=where, exact=exact, snippet=SNIPPET)
+            given: dict[str, Any] = {
+                "where": where, "must": must, "must_not": must_not, "offset": offset, "group_by": group_by
+            }  # fmt: skip
+            given = {name: value for name, value in given.items() if value is not None}
+            asked = SearchRequest(query=query, k=k, exact=exact, snippet=SNIPPET, **given)
             found = answers.search(name, engine, asked)
             return {**found, "hits": [_short(hit) for hit in found["hits"]]}
 

@@ -15,10 +15,9 @@ from splade_engine.engine.explain import explain as explained
 from splade_engine.server.models import ExplainRequest, SearchRequest
 from splade_engine.server.problems import Problem, invalid, not_found, too_large
 from splade_engine.server.settings import Limits
-from splade_engine.server.snippets import snippet
 
 if TYPE_CHECKING:
-    from splade_engine.engine import Hit, SearchEngine
+    from splade_engine.engine import Hit, Hits, SearchEngine
     from splade_engine.vectors import SparseVectors
 
 SAMPLED = 2000  # documents that the values of metadata fields are counted over
@@ -51,12 +50,22 @@ def check_queries(limits: Limits, queries: Sequence[str], k: int) -> None:
 def search(name: str, engine: SearchEngine, request: SearchRequest) -> dict[str, Any]:
     """`SearchAnswer`."""
     started = time.perf_counter_ns()
-    vectors = engine.encode_queries(request.queries)
-    pages = engine.search_vectors(vectors, request.k, **request.options())
+    pages = engine.search_many(request.queries, request.k, **request.options())
     took = (time.perf_counter_ns() - started) // 1000
     hits = [[_hit(hit, request) for hit in page] for page in pages]
-    found = hits[0] if isinstance(request.query, str) else hits
-    return {**stamp(name, engine), "took_us": took, "hits": found}
+    answer = {**stamp(name, engine), "took_us": took}
+    if not isinstance(request.query, str):
+        counts = [_counts(page) for page in pages]
+        return {**answer, "hits": hits, **({"counts": counts} if any(counts) else {})}
+    return {**answer, "hits": hits[0], **_counts(pages[0])}
+
+
+def _counts(page: Hits) -> dict[str, Any]:
+    """What stands beside the hits of a query, where there is anything."""
+    counts: dict[str, Any] = {} if page.total is None else {"total": page.total}
+    if page.facets:
+        counts["facets"] = page.facets
+    return {**counts, "notes": page.notes} if page.notes else counts
 
 
 def _hit(hit: Hit, request: SearchRequest) -> dict[str, Any]:
@@ -74,7 +83,7 @@ def _hit(hit: Hit, request: SearchRequest) -> dict[str, Any]:
     if request.explain or request.snippet is not None:
         why = hit.explain()
         if request.snippet is not None:
-            answer["snippet"] = snippet(hit.text, why.text_spans, request.snippet)
+            answer["snippet"] = hit.snippet(request.snippet, why).to_dict()
             answer["title_spans"] = why.title_spans
         if request.explain:
             answer["explanation"] = why.to_dict()

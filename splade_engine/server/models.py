@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from splade_engine.engine.options import MOST_OFFSET, SearchOptions
+
 
 def _whole(text: str) -> str:
     """JSON can write half a surrogate pair, which is no text."""
@@ -45,6 +47,32 @@ class SearchRequest(Request):
     where: Where | None = None
     accuracy: float | None = Field(default=None, gt=0, le=1, description="Share of the true top k to find.")
     exact: bool = Field(default=False, description="The true top k, whatever it costs.")
+    must: list[Text] = Field(
+        default_factory=list, max_length=32, description="Words or phrases that a hit holds, all of them."
+    )
+    must_not: list[Text] = Field(
+        default_factory=list, max_length=32, description="Words or phrases that a hit does not hold."
+    )
+    operators: bool = Field(
+        default=True, description='Whether +word, -word and "quoted phrases" are read in the query.'
+    )
+    offset: int | None = Field(
+        default=None, ge=0, le=MOST_OFFSET, description="Hits to leave out: the next page. Exact where given."
+    )
+    min_score: float | None = Field(default=None, description="The lowest score of a hit.")
+    group_by: Text | None = Field(
+        default=None, description='Only the best hit of each value of a field; "parent": of each document.'
+    )
+    sort: Text | None = Field(
+        default=None, description="All matches by a metadata field; with a minus the largest first."
+    )
+    total: bool = Field(default=False, description="Count all matches.")
+    facets: list[Text] = Field(
+        default_factory=list, max_length=32, description="Metadata fields whose values are counted."
+    )
+    facets_over: Literal["hits", "matches"] = Field(
+        default="hits", description="Over the hits that are returned, or over all matches."
+    )
     explain: bool = Field(default=False, description="Say why each document was found.")
     snippet: int | None = Field(
         default=None,
@@ -62,8 +90,11 @@ class SearchRequest(Request):
         return [self.query] if isinstance(self.query, str) else self.query
 
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of `SearchEngine.search` that the fields stand for."""
-        return {"accuracy": self.accuracy, "exact": self.exact, "where": self.where}
+        """The keyword arguments of `SearchEngine.search` that the fields stand for: those that were sent."""
+        return {name: getattr(self, name) for name in self.model_fields_set & _SEARCH_OPTIONS}
+
+
+_SEARCH_OPTIONS = {"accuracy", "exact", "where"} | set(SearchOptions.__dataclass_fields__)
 
 
 class ExplainRequest(Request):
@@ -161,11 +192,22 @@ class Answer(BaseModel):
     generation: int
 
 
-class SearchAnswer(Answer):
+class Counts(BaseModel):
+    """What was counted beside the hits of a query."""
+
+    total: int | None = Field(default=None, description="Of all matches, or groups of them.")
+    facets: dict[str, list[tuple[str | int | float | bool, int]]] | None = Field(
+        default=None, description="Values and counts, the most frequent first."
+    )
+    notes: list[str] | None = Field(default=None, description="How the query was read, for people.")
+
+
+class SearchAnswer(Answer, Counts):
     """Hits, best first; a list of lists where several queries were asked."""
 
     took_us: int = Field(description="Microseconds that encoding and searching took.")
     hits: list[HitModel] | list[list[HitModel]]
+    counts: list[Counts] | None = Field(default=None, description="Per query, where several were asked.")
 
 
 class ExplainAnswer(Answer, ExplanationModel):

@@ -27,6 +27,7 @@ NEEDED = {
     "encode": ["no-corpus", "-o", "v.arrow"],
     "eval": ["no-collection"],
     "export": ["no-index", "v.arrow"],
+    "get": ["no-index", "no-id"],
     "index": ["no-corpus", "-o", "ix"],
     "info": ["no-index"],
     "mcp": ["no-index"],

@@ -141,7 +141,7 @@ def test_explain_adds_up_and_tells_words_from_expansions(engine):
     assert by_term["night"].is_expansion
     assert why.missing == (("bread", 1.0),)
     assert [hit.text[a:b] for a, b in why.text_spans] == ["sea", "sea"]
-    assert "(expansion)" in str(why)
+    assert "(added by the encoder)" in str(why)
 
 
 def test_explain_finds_words_in_the_title_too(engine):

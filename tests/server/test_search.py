@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from splade_engine.server.snippets import snippet
 from tests.server.conftest import ids, problem
 
 
@@ -33,17 +32,28 @@ def test_filters(client, served, where):
 
 def test_options_reach_the_engine(client, served, monkeypatch):
     seen = {}
-    real = type(served.current).search_vectors
+    real = type(served.current).search_many
 
-    def spy(self, vectors, k=10, **options):
+    def spy(self, queries, k=10, **options):
+        seen.clear()
         seen.update(options, k=k)
-        return real(self, vectors, k, **options)
+        return real(self, queries, k, **options)
 
-    monkeypatch.setattr(type(served.current), "search_vectors", spy)
+    monkeypatch.setattr(type(served.current), "search_many", spy)
     client.post("/search", json={"query": "sea", "k": 7, "accuracy": 0.9, "where": "lang = 'en'"})
-    assert seen == {"k": 7, "accuracy": 0.9, "exact": False, "where": "lang = 'en'"}
+    assert seen == {"k": 7, "accuracy": 0.9, "where": "lang = 'en'"}
     client.post("/search", json={"query": "sea", "exact": True})
-    assert seen == {"k": 10, "accuracy": None, "exact": True, "where": None}
+    assert seen == {"k": 10, "exact": True}
+    given = {"must": ["sea"], "must_not": ["ship"], "offset": 1, "min_score": 0.5, "group_by": "lang"}
+    given |= {
+        "sort": "-year",
+        "total": True,
+        "facets": ["lang"],
+        "facets_over": "matches",
+        "operators": False,
+    }
+    client.post("/search", json={"query": "sea", **given})
+    assert seen == {"k": 10, **given}
 
 
 def test_fields_choose_what_is_returned(client):
@@ -62,24 +72,6 @@ def test_snippet_and_reasons(client):
     assert all(shown["text"][a:b].lower() in ("sea", "tide") for a, b in shown["spans"])
     assert shown["spans"]
     assert {match["term"] for match in hit["explanation"]["matches"]} == {"sea", "tide"}
-
-
-@pytest.mark.parametrize("length", [20, 45, 100, 1000])
-def test_snippet_holds_the_densest_stretch(length):
-    text = "filler words here " * 20 + "match match match " + "more filler " * 30
-    spans = [(i, i + 5) for i in range(len(text)) if text.startswith("match", i)]
-    shown = snippet(text, spans, length)
-    assert len(shown["text"]) <= length
-    assert text[shown["start"] :].startswith(shown["text"])
-    assert all(shown["text"][a:b] == "match" for a, b in shown["spans"])
-    assert len(shown["spans"]) == (3 if length > 60 else max(1, len(shown["spans"])))
-    assert shown["cut"] == (shown["start"] > 0, shown["start"] + len(shown["text"]) < len(text.rstrip()))
-
-
-def test_snippet_of_a_text_without_spaces():
-    assert len(snippet("x" * 5000, [(4000, 4010)], 100)["text"]) <= 100
-    assert snippet("x" * 5000, [(4000, 4010)], 100)["spans"]
-    assert snippet("", [], 100)["text"] == ""
 
 
 def test_explain_any_document(client):
@@ -118,3 +110,49 @@ def test_several_indexes_by_name(serving, served, tmp_path, encoder):
         assert client.get("/indexes/other/info").json()["documents"] == 1
         message = problem(client.post("/indexes/no/search", json={"query": "sky"}), 404, "NotFound")
         assert message == "no index 'no'; there are ix, other"
+
+
+def test_options_answer_as_the_engine_does(client, served):
+    engine = served.current
+    for options in (
+        {"offset": 1, "k": 1},
+        {"min_score": 1.2},
+        {"group_by": "lang"},
+        {"must": ["small wind"]},
+        {"must_not": ["ship"]},
+        {"sort": "-year"},
+        {"where": {"field": "meta.lang", "operator": "==", "value": "en"}},
+    ):
+        expected = [hit.id for hit in engine.search("sea wind", **options)]
+        assert ids(client.post("/search", json={"query": "sea wind", **options})) == expected != []
+
+
+def test_counts_stand_beside_the_hits(client):
+    asked = {"query": "sea wind", "k": 1, "total": True, "facets": ["lang"], "facets_over": "matches"}
+    answer = client.post("/search", json=asked).json()
+    assert (answer["total"], answer["facets"]) == (3, {"lang": [["en", 2]]})
+    several = client.post("/search", json={**asked, "query": ["sea", "xyzzy"]}).json()
+    assert several["counts"] == [
+        {"total": 2, "facets": {"lang": [["en", 1]]}},
+        {"total": 0, "facets": {"lang": []}},
+    ]
+    assert "total" not in client.post("/search", json={"query": "sea"}).json()
+    noted = client.post("/search", json={"query": "sea -moon"}).json()
+    assert ([hit["id"] for hit in noted["hits"]], noted["notes"]) == (["a/b#1?x=1 ü"], ["without moon"])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"offset": -1}, "offset: input should be greater than or equal to 0"),
+        ({"min_score": "x"}, "min_score: input should be a valid number"),
+        ({"group_by": "yeer"}, "group_by: no column 'yeer'"),
+        ({"must": ["..."]}, "must: '...' holds no word"),
+        ({"must": "moon"}, "must: input should be a valid list"),
+        ({"facets_over": "all"}, "facets_over: input should be 'hits' or 'matches'"),
+        ({"sort": "yeer"}, "sort: no column 'yeer'"),
+        ({"offset": 0, "accuracy": 0.9}, "need an exact search"),
+    ],
+)
+def test_bad_options(client, body, message):
+    assert message in problem(client.post("/search", json={"query": "sea", **body}), 422)

@@ -180,6 +180,10 @@ def _system(tokens: list[str], place: int, text: str, depth: int) -> tuple[Syste
         raise InvalidInputError(f"system {_shown(text)}: more than {DEEPEST} systems within one another")
     if kind in SHORT_NAMES and not opened:
         return parse_system(SHORT_NAMES[kind]), place + 1
+    if kind in SHORT_NAMES:
+        raise InvalidInputError(
+            f"system {_shown(text)}: {kind} is short for {SHORT_NAMES[kind]}; write that with the options"
+        )
     if kind not in _KINDS:
         known = ", ".join([*_KINDS, *SHORT_NAMES])
         raise InvalidInputError(f"system {_shown(text)}: {_shown(kind)} is not a system (known are {known})")

@@ -183,9 +183,12 @@ class Payload:
             made[record.name] = column
         return cls(pa.table(made))
 
-    def rows(self, ordinals: NDArray[np.int64]) -> list[dict[str, Any]]:
-        """The rows of these ordinals as dicts; a missing value is None."""
-        rows: list[dict[str, Any]] = self.table.take(pa.array(ordinals)).to_pylist()
+    def rows(self, ordinals: NDArray[np.int64], without: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The rows of these ordinals as dicts, but for some columns; a missing value is None."""
+        table = self.table
+        if without:
+            table = table.select([name for name in table.column_names if name not in without])
+        rows: list[dict[str, Any]] = table.take(pa.array(ordinals)).to_pylist()
         return rows
 
 

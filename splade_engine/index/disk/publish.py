@@ -91,7 +91,8 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
         raise IndexExistsError(f"{folder}: exists already and is not empty (it holds {strange[0]!r})")
     if MANIFEST in names and not overwrite:
         raise IndexExistsError(
-            f"{folder}: exists already and holds an index; choose another, or overwrite it"
+            f"{folder}: exists already and holds an index; choose another folder, or pass overwrite=True "
+            "(on the command line --overwrite)"
         )
     with disk_errors(folder):
         _refuse_read_only(folder)

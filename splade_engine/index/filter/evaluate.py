@@ -13,7 +13,21 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.filter.parse import Compare, Every, Filter, In, IsNull, Not, Value
+from splade_engine.index.filter.nested import is_nested, nested_column
+from splade_engine.index.filter.nodes import (
+    Compare,
+    Every,
+    Filter,
+    HoldsWords,
+    In,
+    IsNull,
+    Leaf,
+    Like,
+    Not,
+    Sure,
+    Value,
+)
+from splade_engine.index.filter.words import holding
 
 _FUNCTIONS = {
     "=": pc.equal,
@@ -41,17 +55,28 @@ def _truth(part: Filter, table: pa.Table | None, n: int) -> pa.Array:
     """Boolean array with nulls where the answer is unknown (Kleene's logic, as in SQL)."""
     if isinstance(part, Not):
         return pc.invert(_truth(part.part, table, n))
-    if isinstance(part, Compare | In | IsNull):
-        if table is None or part.column not in table.column_names:
+    if isinstance(part, Sure):
+        return _truth(part.part, table, n).fill_null(False)
+    if isinstance(part, HoldsWords):
+        return pa.array(holding(part, table, n))
+    if isinstance(part, Leaf):
+        column = stored_column(table, part.column)
+        if column is None:
             return pa.repeat(pa.scalar(True), n) if isinstance(part, IsNull) else pa.nulls(n, pa.bool_())
-        column = table.column(part.column)
-        column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
         return _column_truth(part, column)
     join = pc.and_kleene if isinstance(part, Every) else pc.or_kleene
     return reduce(join, (_truth(p, table, n) for p in part.parts))
 
 
-def _column_truth(part: Compare | In | IsNull, column: pa.Array) -> pa.Array:
+def stored_column(table: pa.Table | None, name: str) -> pa.Array | None:
+    """A column, or what stands at a path into objects (`nested.py`); None where the table has neither."""
+    if table is None or name not in table.column_names:
+        return nested_column(table, name) if is_nested(name) else None
+    column = table.column(name)
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+
+def _column_truth(part: Leaf, column: pa.Array) -> pa.Array:
     if pa.types.is_floating(column.type) and pc.any(pc.is_nan(column)).as_py():
         column = pc.if_else(pc.is_nan(column), None, column)  # written by a release that kept them
     if isinstance(part, IsNull):
@@ -60,6 +85,10 @@ def _column_truth(part: Compare | In | IsNull, column: pa.Array) -> pa.Array:
         return pa.nulls(len(column), pa.bool_())
     if pa.types.is_large_list(column.type):
         return _list_truth(part, column)
+    if isinstance(part, Like):
+        if not pa.types.is_large_string(column.type):
+            raise InvalidInputError(f"where: column {part.column!r} is of type {column.type}: no {part.how}")
+        return _text_truth(part, column)
     if isinstance(part, In):
         wanted = [v for v in _checked(part.column, column.type, part.values) if _is_exact(column.type, v)]
         if not wanted:
@@ -143,18 +172,40 @@ def _array(name: str, kind: pa.DataType, values: Sequence[Value]) -> pa.Array:
         raise InvalidInputError(f"where: column {name!r}: {error}") from None
 
 
-def _list_truth(part: Compare | In, column: pa.Array) -> pa.Array:
-    """Whether each list holds the value (`=`), one of the values (`in`), or not the value (`!=`)."""
+def _text_truth(part: Like, column: pa.Array) -> pa.Array:
+    """Whether each text holds the part, or begins with it."""
+    find = pc.match_substring if part.how == "contains" else pc.starts_with
+    return find(column, part.part, ignore_case=part.ignore_case)
+
+
+def _list_truth(part: Compare | In | Like, column: pa.Array) -> pa.Array:
+    """Whether each list holds the value (`=`, `contains`), one of several (`in`), or does not (`!=`).
+
+    `prefix` asks whether it holds an item that begins so.
+    """
+    if isinstance(part, Like):
+        if part.how == "contains" and not part.ignore_case:
+            return _list_truth(Compare(part.column, "=", part.part), column)
+        items = column.flatten()
+        whole = pc.utf8_lower(items), part.part.lower()
+        hit = _text_truth(part, items) if part.how == "prefix" else pc.equal(*whole)
+        return pc.if_else(column.is_valid(), _any_item(column, hit), None)
     if isinstance(part, Compare) and part.operator not in ("=", "!="):
         raise InvalidInputError(f"where: column {part.column!r} holds lists: it takes =, != and in only")
     values = part.values if isinstance(part, In) else (part.value,)
-    holds = np.zeros(len(column), bool)
+    holds = pa.repeat(pa.scalar(False), len(column))
     if values:
         kind = pa.large_string()
         wanted = _array(part.column, kind, _checked(part.column, kind, values))
-        hit = pc.is_in(column.flatten(), value_set=wanted).to_numpy(zero_copy_only=False)
-        parents = pc.list_parent_indices(column).to_numpy()
-        holds[parents[np.asarray(hit, dtype=bool)]] = True
+        holds = _any_item(column, pc.is_in(column.flatten(), value_set=wanted))
     if isinstance(part, Compare) and part.operator == "!=":
-        holds = ~holds
-    return pc.if_else(column.is_valid(), pa.array(holds), None)
+        holds = pc.invert(holds)
+    return pc.if_else(column.is_valid(), holds, None)
+
+
+def _any_item(column: pa.Array, hit: pa.Array) -> pa.Array:
+    """For each list whether one of its items was hit."""
+    holds = np.zeros(len(column), bool)
+    parents = pc.list_parent_indices(column).to_numpy()
+    holds[parents[np.asarray(hit.to_numpy(zero_copy_only=False), dtype=bool)]] = True
+    return pa.array(holds)

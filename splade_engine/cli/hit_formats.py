@@ -1,0 +1,97 @@
+"""Hits for programs and spreadsheets: JSON, a line of JSON each, CSV, and an aligned table for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from splade_engine.cli import output
+from splade_engine.plain_text import one_line
+
+if TYPE_CHECKING:
+    from splade_engine.engine.hits import Hit, Hits
+
+FORMATS = ("text", "table", "json", "jsonl", "csv")
+_TITLE = 60  # columns of a title in a table
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A query and its hits; the id is that of a file of queries, "" elsewhere."""
+
+    query_id: str
+    query: str
+    hits: Hits
+
+
+def write_answers(answers: Sequence[Answered], form: str, *, explain: bool, several: bool) -> None:
+    """Write the hits of one query, or of several, in one of the formats but "text"."""
+    if form == "json":
+        found = [_answer(answer, explain, several) for answer in answers]
+        output.write_json({"queries": found} if several else found[0])
+    elif form == "jsonl":
+        for answer in answers:
+            named = {"query_id": answer.query_id} if several else {}
+            for hit in answer.hits:
+                output.write_json({**named, **as_dict(hit, explain)}, indent=None)
+    elif form == "csv":
+        output.write_block(_csv(answers, several))
+    else:
+        header = ["rank", "score", "id", "title"]
+        rows = [
+            [*([one_line(answer.query_id)] if several else []), *_row(hit)]
+            for answer in answers
+            for hit in answer.hits
+        ]
+        _write_table([*(["query"] if several else []), *header], rows)
+
+
+def as_dict(hit: Hit, explain: bool) -> dict[str, Any]:
+    """A hit as JSON has it, with reasons if they are wanted."""
+    reasons = {"explanation": hit.explain().to_dict()} if explain else {}
+    return {**hit.to_dict(), **reasons}
+
+
+def _answer(answer: Answered, explain: bool, several: bool) -> dict[str, Any]:
+    hits = answer.hits
+    found: dict[str, Any] = {"query_id": answer.query_id} if several else {}
+    found |= {"query": answer.query, "hits": [as_dict(hit, explain) for hit in hits]}
+    if hits.total is not None:
+        found["total"] = hits.total
+    if hits.facets:
+        found["facets"] = hits.facets
+    if hits.notes:
+        found["notes"] = hits.notes
+    return found
+
+
+def _row(hit: Hit) -> list[str]:
+    title = hit.title
+    if not title:
+        title = hit.snippet(_TITLE).text
+    return [str(hit.rank), f"{hit.score:.3f}", one_line(hit.id), output.fitted(one_line(title), _TITLE)]
+
+
+def _write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        first, *others = output.table_lines(header, rows, to_the_left=len(header))
+        output.write(output.styled(first, "heading"))
+        for line in others:
+            output.write(line)
+
+
+def _csv(answers: Sequence[Answered], several: bool) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    fields = list(dict.fromkeys(name for answer in answers for hit in answer.hits for name in hit.metadata))
+    named = ["query_id"] if several else []
+    writer.writerow([*named, "rank", "id", "score", "title", "text", *fields])
+    for answer in answers:
+        for hit in answer.hits:
+            values = (hit.metadata.get(name, "") for name in fields)
+            own = [answer.query_id] if several else []
+            writer.writerow([*own, hit.rank, hit.id, f"{hit.score:.9g}", hit.title, hit.text, *values])
+    return text.getvalue()

@@ -1,0 +1,120 @@
+"""`SearchOptions`: what may be asked of a search besides its query, its filter and its effort.
+
+The same names everywhere: keyword arguments of `SearchEngine.search`, options of `splade-engine search`,
+fields of the server's requests, arguments of the agents' tool.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from splade_engine.arguments import check_many
+from splade_engine.errors import InvalidInputError
+from splade_engine.index.effort import EffortOptions
+
+PARENT = "parent"  # the column that names the document of a passage, see docs/sources.md
+MOST_OFFSET = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """Which of the matching documents are returned, in which order, and what is counted beside them."""
+
+    # Hits to leave out at the beginning. Where it is given, 0 included, the search is exact, so that pages
+    # fit together: those with offset 0, 10, ... 40 and k = 10 are the first 50.
+    offset: int | None = None
+    # the lowest score of a hit: the final one, after fusion and reranking
+    min_score: float | None = None
+    # A metadata field: of the documents with the same value only the best is returned, and k counts values. A
+    # document without a value stands for itself. "parent" gathers the passages of a document.
+    group_by: str | None = None
+    # words or phrases ("money back") that a hit's title or text holds, all of them; "refund*" begins a word
+    must: tuple[str, ...] = ()
+    # words or phrases that it does not hold
+    must_not: tuple[str, ...] = ()
+    # A metadata field by which all matches are ordered, the largest first if it begins with a minus;
+    # documents without a value come last.
+    sort: str | None = None
+    # whether all matches are counted (`Hits.total`), with `group_by` the groups
+    total: bool = False
+    # metadata fields whose values are counted (`Hits.facets`)
+    facets: tuple[str, ...] = ()
+    # over which documents: the hits that are returned, or all that match
+    facets_over: Literal["hits", "matches"] = "hits"
+    # whether +must, -not and "quoted phrases" are read in the query (`query_text.py`)
+    operators: bool = True
+
+    def __post_init__(self) -> None:
+        offset = self.offset
+        if offset is not None and (
+            isinstance(offset, bool) or not isinstance(offset, int) or not 0 <= offset <= MOST_OFFSET
+        ):
+            raise InvalidInputError(f"offset must be an integer of at least 0, got {offset!r:.60}")
+        score = self.min_score
+        number = isinstance(score, int | float) and not isinstance(score, bool)
+        if score is not None and not (number and math.isfinite(score)):
+            raise InvalidInputError(f"min_score must be a finite number, got {score!r:.60}")
+        for name in ("group_by", "sort"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value.removeprefix("-")):
+                raise InvalidInputError(f"{name} must be the name of a metadata field, got {value!r:.60}")
+        for name in ("must", "must_not", "facets"):
+            value = getattr(self, name)
+            check_many(name, value)
+            object.__setattr__(self, name, tuple(value))
+        for field in self.facets:
+            if not isinstance(field, str) or not field:
+                raise InvalidInputError(
+                    f"facets: the name of a metadata field is expected, got {field!r:.60}"
+                )
+        if self.facets_over not in ("hits", "matches"):
+            raise InvalidInputError(f"facets_over must be hits or matches, got {self.facets_over!r:.60}")
+        for name in ("total", "operators"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidInputError(f"{name} must be True or False, got {getattr(self, name)!r:.60}")
+
+    @property
+    def all_matches(self) -> bool:
+        """Whether every matching document has to be found."""
+        return self.total or self.sort is not None or (bool(self.facets) and self.facets_over == "matches")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the best k hits are all that is asked for."""
+        return self is PLAIN or dataclasses.replace(self, operators=True) == PLAIN
+
+
+PLAIN = SearchOptions()
+_NAMES = frozenset(field.name for field in dataclasses.fields(SearchOptions))
+
+
+class SearchKeywords(EffortOptions, total=False):
+    """The keyword arguments of a search: the fields of `SearchOptions`, and the shorthands for an effort."""
+
+    offset: int | None
+    min_score: float | None
+    group_by: str | None
+    must: tuple[str, ...] | list[str]
+    must_not: tuple[str, ...] | list[str]
+    sort: str | None
+    total: bool
+    facets: tuple[str, ...] | list[str]
+    facets_over: Literal["hits", "matches"]
+    operators: bool
+
+
+def split_keywords(given: Mapping[str, Any]) -> tuple[SearchOptions, EffortOptions]:
+    """The options of a search, and what is left: the shorthands for an effort.
+
+    Raises:
+        InvalidInputError: for a value that cannot be accepted.
+    """
+    if not given:
+        return PLAIN, {}
+    ours = {name: value for name, value in given.items() if name in _NAMES}
+    rest: Any = {name: value for name, value in given.items() if name not in _NAMES}
+    return (SearchOptions(**ours) if ours else PLAIN), rest
