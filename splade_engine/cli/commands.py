@@ -51,7 +51,8 @@ COMMANDS = (
     Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost.", True),
     Command("compare", "Evaluate", "Results and runs side by side: an HTML page, LaTeX, Markdown."),
     Command("encode", "Vectors", "Encode a corpus or queries into a vector file.", True),
-    Command("export", "Vectors", "Write the vectors of an index for other engines."),
+    Command("export", "Vectors", "Write an index for another system: Qdrant, OpenSearch, pgvector, ..."),
+    Command("import", "Vectors", "Make an index of vectors that another system wrote."),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}
 

@@ -1,29 +1,65 @@
-"""`splade-engine export`: the vectors of an index, in a format that other engines read."""
+"""`splade-engine export`: the vectors of an index, as another system reads them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.encode import Format
+from splade_engine.cli.log import shows_progress
+from splade_engine.cli.numbers import real, whole
+
+if TYPE_CHECKING:
+    from splade_engine.exchange import ExportRecord
 
 
 def run(
     folder: options.IndexFolder,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="The file to write: .jsonl[.gz], .csr, .parquet, .arrow.")
-    ],
-    format: Annotated[
-        Format | None, typer.Option("--format", help="Default: by the suffix; .jsonl is Seismic's.")
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="A file of vectors: .jsonl[.gz], .csr, .parquet, .arrow."),
     ] = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Of FILE; default: by the suffix; .jsonl is Seismic's.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="SYSTEM", help="A system, see below; needs -o, not FILE.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="With --to: the folder to make.")
+    ] = None,
+    queries: Annotated[
+        Path | None, typer.Option("--queries", "-q", help="With --to: JSONL or TSV of queries to write too.")
+    ] = None,
+    k: options.K = 10,
+    terms: Annotated[
+        int | None, whole("--terms", help="With --to: keep the heaviest terms of a document.")
+    ] = None,
+    scale: Annotated[
+        float,
+        real("--scale", most=1e6, help="With --to: what weights are multiplied by to be whole numbers."),
+    ] = 100.0,
+    measure: Annotated[
+        bool, typer.Option("--measure/--no-measure", help="Measure how many of the true hits are kept.")
+    ] = True,
     encoder: options.IndexEncoder = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write the document vectors of an index, with their ids, for other engines.
+    """Write the document vectors of an index for other systems.
+
+    With --to SYSTEM, a folder: files for its bulk loading, its schema, the queries with the weights that this
+    collection gives them, a README with the commands, and record.json, which says what was rounded or cut and
+    what that costs. SYSTEM is one of
+
+    \b
+    opensearch opensearch-ann elasticsearch vespa qdrant milvus pgvector
+    pinecone turbopuffer zvec ciff anserini seismic lsr-benchmark
+
+    With FILE, the vectors and their ids alone:
 
     \b
     seismic   JSONL, {"id", "vector": {token: weight}}
@@ -33,9 +69,77 @@ def run(
 
     \b
     Examples:
+      splade-engine export my-index --to qdrant -o for-qdrant --queries queries.tsv
       splade-engine export my-index vectors.jsonl.gz --format anserini
       splade-engine export my-index vectors.parquet
     """
+    from splade_engine.errors import InvalidInputError
+
+    if (to is None) == (file is None):
+        raise InvalidInputError("export: give FILE, or --to SYSTEM with -o FOLDER")
+    if file is not None:
+        if out is not None or queries is not None:
+            raise InvalidInputError("export: --output and --queries go with --to")
+        _to_file(folder, file, format, encoder, overwrite, as_json)
+        return
+    if out is None:
+        raise InvalidInputError("export: --to needs --output FOLDER")
+    given: dict[str, Any] = {"k": k, "top_k": terms, "scale": scale, "measure": measure}
+    record = _to_system(folder, str(to), out, queries, encoder, {**given, "overwrite": overwrite})
+    if as_json:
+        from dataclasses import asdict
+
+        output.write_json({"path": str(out), **asdict(record)})
+        return
+    output.write(f"{out}: {record.documents:,} documents, {record.queries:,} queries for {record.title}")
+    for what, n in record.lost.items():
+        output.note(f"{what}: {n:,}")
+    loss = record.loss
+    if loss is not None:
+        of = "made from documents" if loss.made else "given"
+        asked = f"{loss.queries} queries {of}"
+        output.note(f"{loss.recall:.4f} of the true top {loss.k} are found in what is kept ({asked})")
+    output.note(f"Next: {out / 'README.md'}")
+
+
+def _to_system(
+    folder: Path,
+    to: str,
+    out: Path,
+    queries: Path | None,
+    encoder: str | None,
+    given: dict[str, Any],
+) -> ExportRecord:
+    from splade_engine.collections.corpus import Corpus
+    from splade_engine.engine import SearchEngine
+    from splade_engine.exchange import export_index, target_named
+    from splade_engine.index import SparseIndex
+
+    target = target_named(to)
+    options.refuse_existing(out, given["overwrite"])
+    index = SparseIndex.open(folder)
+    texts = (
+        {}
+        if queries is None
+        else {query.id: query.indexed_text for query in Corpus(queries, allow_empty=True)}
+    )
+    named = index.encoder is not None or encoder is not None
+    if texts or (target.tokens and named):
+        engine = SearchEngine.open(folder, options.named_encoder(encoder))
+        given["vocabulary"] = engine.encoder.vocabulary
+        if texts:
+            given |= {"queries": engine.encode_queries(list(texts.values())), "query_ids": list(texts)}
+    return export_index(index, to, out, progress=shows_progress(), **given)
+
+
+def _to_file(
+    folder: Path,
+    file: Path,
+    format: Format | None,
+    encoder: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
     from splade_engine.index import SparseIndex
     from splade_engine.vectors.files import format_of, write_vectors
 

@@ -280,3 +280,48 @@ def test_tune_and_bench(cli, index_folder, query_file):
         "scored",
     ]
     assert lines[1].split()[:2] == ["exact", "1.000"]
+
+
+# ---- other systems -----------------------------------------------------------------------------------
+
+
+def test_an_index_goes_to_another_system_and_comes_back(cli, refused, index_folder, encoder, tmp_path):
+    (tmp_path / "q.tsv").write_text("q1\tmoon and sea\nq2\tbread\n")
+    out = tmp_path / "out"
+    told = cli("export", index_folder, "--to", "qdrant", "-o", out, "--queries", tmp_path / "q.tsv")
+    assert told.stdout == f"{out}: 4 documents, 2 queries for Qdrant 1.20\n"
+    queries = [json.loads(line) for line in (out / "queries.jsonl").read_text().splitlines()]
+    asked = encoder.encode_queries(["moon and sea"])
+    assert queries[0]["body"]["query"]["indices"] == asked.terms.tolist()
+    assert (out / "README.md").is_file()
+    cli("import", out / "points.jsonl", "-o", tmp_path / "again", "--encoder", "fake")
+    answers = [
+        json.loads(cli("search", folder, "wind sea", "--json", "--exact").stdout)["hits"]
+        for folder in (index_folder, tmp_path / "again")
+    ]
+    assert [hit["id"] for hit in answers[0]] == [hit["id"] for hit in answers[1]]
+    assert [hit["text"] for hit in answers[0]] == [hit["text"] for hit in answers[1]]
+    facts = json.loads(cli("export", index_folder, "--to", "vespa", "-o", tmp_path / "v", "--json").stdout)
+    assert (facts["target"], facts["documents"], facts["loss"]["made"]) == ("vespa", 4, True)
+    assert "exists already" in refused("export", index_folder, "--to", "qdrant", "-o", out)
+    assert "no target" in refused("export", index_folder, "--to", "faiss", "-o", tmp_path / "f")
+    assert "--to needs --output" in refused("export", index_folder, "--to", "qdrant")
+    assert "give FILE, or --to" in refused("export", index_folder)
+    assert "go with --to" in refused("export", index_folder, tmp_path / "v.csr", "-o", out)
+
+
+def test_vectors_of_another_tool_become_an_index(cli, refused, tmp_path):
+    lines = [{"id": "a", "vector": {"tide": 1.5}}, {"id": "b", "vector": {"moon": 2.0, "tide": 0.5}}]
+    (tmp_path / "v.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    facts = json.loads(cli("import", tmp_path / "v.jsonl", "-o", tmp_path / "ix", "--json").stdout)
+    assert (facts["documents"], facts["n_terms"]) == (2, 2)
+    assert "which encoder" in refused("search", tmp_path / "ix", "moon")
+    known = cli("import", tmp_path / "v.jsonl", "-o", tmp_path / "known", "--encoder", "fake")
+    assert known.stdout == f"{tmp_path / 'known'}: 2 documents, 1.5 terms each\n"
+    assert "1. b" in cli("search", tmp_path / "known", "moon").stdout
+    assert "of which format" in refused("import", tmp_path / "v.xyz", "-o", tmp_path / "no")
+    lines = [{"id": "a", "vector": {"foreign": 1.5}}]
+    (tmp_path / "w.jsonl").write_text(json.dumps(lines[0]))
+    unknown = cli("import", tmp_path / "w.jsonl", "-o", tmp_path / "no", "-e", "fake", code=2)
+    assert "'foreign' is not in the vocabulary" in unknown.stderr
+    assert not (tmp_path / "no").exists()

@@ -28,6 +28,7 @@ NEEDED = {
     "eval": ["no-collection"],
     "export": ["no-index", "v.arrow"],
     "get": ["no-index", "no-id"],
+    "import": ["no-vectors.npz", "-o", "ix"],
     "index": ["no-corpus", "-o", "ix"],
     "info": ["no-index"],
     "mcp": ["no-index"],

@@ -1,0 +1,78 @@
+"""`import_vectors`: vectors that another system, or an earlier encoding, wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from splade_engine.collections.text_lines import read_lines
+from splade_engine.errors import InvalidInputError
+from splade_engine.exchange.source import Imported, Options
+from splade_engine.exchange.sources import SOURCES
+
+
+def import_vectors(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    vocabulary: Sequence[str] | None = None,
+    n_terms: int | None = None,
+    scale: float | None = None,
+    ids: str | Path | None = None,
+) -> Imported:
+    """Read vectors; whatever is in the file is validated.
+
+    Args:
+        path: a file, or an embedding folder of lsr-benchmark.
+        format: a name of `SOURCES`; None: by the name of the file and, for JSON lines, by its first line.
+        vocabulary: token of each term, of the encoder that the vectors are of. Files that name tokens are
+            read with it; None: with the tokens that occur, sorted.
+        n_terms: size of the vocabulary, where terms are numbers.
+        scale: what weights were multiplied by, where the format or the file does not say.
+        ids: a file of ids, one a line, for formats that have none.
+
+    Raises:
+        InvalidInputError: naming the file and the line or row of what is wrong.
+        StorageError: the file cannot be read.
+    """
+    path = Path(path)
+    if scale is not None and not (scale > 0 and scale < float("inf")):
+        raise InvalidInputError(f"import: scale must be above 0, got {scale!r}")
+    if n_terms is not None and (isinstance(n_terms, bool) or not isinstance(n_terms, int) or n_terms < 1):
+        raise InvalidInputError(f"import: n_terms must be at least 1, got {n_terms!r}")
+    name = format or format_of_source(path)
+    source = SOURCES.get(name)
+    if source is None:
+        raise InvalidInputError(f"import: no format {name!r:.40}; there are {', '.join(SOURCES)}")
+    options = Options(vocabulary, n_terms, scale, None if ids is None else Path(ids))
+    return source.read(path, options)
+
+
+def format_of_source(path: Path) -> str:
+    """The format that a file is of.
+
+    Raises:
+        InvalidInputError: it cannot be told.
+    """
+    if path.is_dir():
+        return "npz"
+    if path.name.endswith(".jsonl"):
+        return _of_lines(path)
+    for source in SOURCES.values():
+        if path.name.endswith(source.suffixes):
+            return source.name
+    raise InvalidInputError(f"{path}: of which format? --from {', '.join(SOURCES)}")
+
+
+def _of_lines(path: Path) -> str:
+    for _, line in read_lines(path):
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        vector = record.get("vector") if isinstance(record, dict) else None
+        answer = isinstance(record, dict) and "result" in record
+        named = isinstance(vector, dict) and any(isinstance(v, dict | list) for v in vector.values())
+        return "qdrant" if named or answer else "seismic"
+    return "seismic"

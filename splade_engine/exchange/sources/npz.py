@@ -1,0 +1,81 @@
+"""npz files of CSR matrices: scipy's `save_npz`, and the embeddings of lsr-benchmark, a folder or a file."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.exchange.rows import sorted_rows
+from splade_engine.exchange.source import Imported, Options, Source
+from splade_engine.files import disk_errors
+
+_PARTS = ("data", "indices", "indptr")
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    EOFError,
+    OSError,
+    KeyError,
+    NotImplementedError,
+    AttributeError,
+    TypeError,
+)
+
+
+def read(path: Path, options: Options) -> Imported:
+    """Read a matrix; ids are in `doc-ids.txt` beside `doc-embeddings.npz`, or in `options.ids`."""
+    file = path / "doc" / "doc-embeddings.npz" if path.is_dir() else path
+    if not file.is_file():
+        raise InvalidInputError(f"{file}: no such file")
+    try:
+        # opened here: numpy leaves a file open that is none of its own
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            missing = [name for name in _PARTS if name not in stored.files]
+            if missing:
+                raise InvalidInputError(
+                    f"{file}: no array {missing[0]!r}; a CSR matrix has data, indices, indptr"
+                )
+            if "format" in stored.files and stored["format"].item() not in (b"csr", "csr"):
+                raise InvalidInputError(f"{file}: not a CSR matrix ({stored['format'].item()!r:.20})")
+            data, indices, indptr = (stored[name] for name in _PARTS)
+            shape = stored["shape"] if "shape" in stored.files else None
+    except _DAMAGED as error:
+        if isinstance(error, InvalidInputError):
+            raise
+        raise InvalidInputError(f"{file}: not an npz file ({str(error).splitlines()[0]:.100})") from None
+    n_terms = options.n_terms
+    if n_terms is None and shape is not None and shape.shape == (2,):
+        n_terms = int(shape[1])
+    try:
+        vectors = sorted_rows(
+            indptr, indices, data if options.scale is None else data / options.scale, n_terms
+        )
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{file}: {error}") from None
+    return Imported(vectors, _ids(file, options.ids, len(vectors)))
+
+
+def _ids(file: Path, given: Path | None, count: int) -> list[str] | None:
+    beside = file.with_name(file.name.replace("-embeddings.npz", "-ids.txt"))
+    path = given if given is not None else beside
+    if path == file or not path.is_file():
+        if given is not None:
+            raise InvalidInputError(f"{given}: no such file")
+        return None
+    with disk_errors(path, "read"):
+        data = path.read_bytes()
+    try:
+        ids = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{path}: not UTF-8") from None
+    if len(ids) != count:
+        raise InvalidInputError(f"{path}: {len(ids)} ids for {count} rows")
+    return ids
+
+
+NPZ = Source("npz", read, (".npz",))

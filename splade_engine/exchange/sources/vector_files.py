@@ -1,0 +1,32 @@
+"""The formats that `splade_engine.vectors` reads: Arrow, Parquet, BigANN, Seismic, Anserini."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.exchange.source import Imported, Options, Source
+from splade_engine.vectors.files import ANSERINI_SCALE, Format, read_vectors
+from splade_engine.vectors.sparse_vectors import SparseVectors
+
+
+def read(path: Path, options: Options, *, format: Format) -> Imported:
+    """Read a file of vectors."""
+    names_tokens = format in ("seismic", "anserini")
+    stored = read_vectors(path, options.vocabulary if names_tokens else None, format=format)
+    vectors, scale = stored.vectors, options.scale
+    if scale is not None:
+        own = ANSERINI_SCALE if format == "anserini" else 1.0
+        weights = (vectors.weights * (own / scale)).astype(vectors.weights.dtype)
+        vectors = SparseVectors.from_valid(vectors.indptr, vectors.terms, weights, vectors.n_terms)
+    if options.n_terms is not None and vectors.n_terms != options.n_terms:
+        raise InvalidInputError(f"{path}: vectors over {vectors.n_terms} terms, not {options.n_terms}")
+    return Imported(vectors, stored.ids, vocabulary=stored.vocabulary, encoder=stored.encoder)
+
+
+ARROW = Source("arrow", partial(read, format="arrow"), (".arrow",))
+PARQUET = Source("parquet", partial(read, format="parquet"), (".parquet",))
+CSR = Source("csr", partial(read, format="csr"), (".csr",))
+SEISMIC = Source("seismic", partial(read, format="seismic"), (".jsonl", ".jsonl.gz"))
+ANSERINI = Source("anserini", partial(read, format="anserini"))

@@ -1,0 +1,234 @@
+"""Imports: what other systems wrote, and what is no such file."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from splade_engine.errors import InvalidInputError, SpladeEngineError
+from splade_engine.exchange import SOURCES, import_vectors
+from splade_engine.exchange.ciff_file import varint, write_ciff
+from splade_engine.index import SparseIndex
+from splade_engine.vectors import SparseVectors, write_vectors
+
+ROWS = [{0: 1.5, 3: 0.25}, {}, {1: 2.0, 2: 0.5, 4: 1.0}]
+VECTORS = SparseVectors.from_dicts(ROWS, 5)
+TOKENS = ["alpha", "beta", "gamma", "delta", "eps"]
+IDS = ["a", "b", "c é"]
+
+
+@pytest.mark.parametrize("name", ["v.arrow", "v.parquet", "v.csr", "v.jsonl", "v.jsonl.gz"])
+def test_our_own_files_are_told_by_their_name(tmp_path: Path, name: str) -> None:
+    write_vectors(tmp_path / name, VECTORS, IDS, TOKENS)
+    found = import_vectors(tmp_path / name, vocabulary=TOKENS)
+    assert found.vectors == VECTORS
+    assert found.ids == (None if name.endswith(".csr") else IDS)
+
+
+def test_anserini_is_divided_by_its_scale(tmp_path: Path) -> None:
+    write_vectors(tmp_path / "a.jsonl", VECTORS, IDS, TOKENS, format="anserini")
+    assert import_vectors(tmp_path / "a.jsonl", format="anserini", vocabulary=TOKENS).vectors == VECTORS
+    by_ten = import_vectors(tmp_path / "a.jsonl", format="anserini", vocabulary=TOKENS, scale=10)
+    assert by_ten.vectors.weights.tolist() == (VECTORS.weights * 10).tolist()
+
+
+def test_scipy_matrices_and_lsr_benchmark_folders(tmp_path: Path) -> None:
+    scipy.sparse.save_npz(tmp_path / "m.npz", VECTORS.to_scipy())
+    found = import_vectors(tmp_path / "m.npz")
+    assert (found.vectors, found.ids) == (VECTORS, None)
+    (tmp_path / "ids").write_text("\n".join(IDS))
+    assert import_vectors(tmp_path / "m.npz", ids=tmp_path / "ids").ids == IDS
+    folder = tmp_path / "embedding" / "doc"
+    folder.mkdir(parents=True)
+    # terms in any order, and of any width
+    np.savez(
+        folder / "doc-embeddings.npz",
+        data=np.array([0.25, 1.5, 1.0, 2.0, 0.5]),
+        indices=np.array([3, 0, 4, 1, 2], np.int16),
+        indptr=np.array([0, 2, 2, 5], np.int32),
+    )
+    (folder / "doc-ids.txt").write_text("".join(f"{id}\n" for id in IDS))
+    found = import_vectors(tmp_path / "embedding")
+    assert (found.vectors, found.ids) == (VECTORS, IDS)
+    assert import_vectors(tmp_path / "embedding", n_terms=9).vectors.n_terms == 9
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"data": np.ones(2), "indices": np.array([0, 1])}, "no array 'indptr'"),
+        ({"data": np.ones(2), "indices": np.array([0, 0]), "indptr": np.array([0, 2])}, "row 0"),
+        ({"data": np.ones(2), "indices": np.array([0, -1]), "indptr": np.array([0, 2])}, "number -1"),
+        ({"data": np.ones(2), "indices": np.array([0, 2**40]), "indptr": np.array([0, 2])}, "a term"),
+        ({"data": np.ones(2), "indices": np.array([0, 1]), "indptr": np.array([0, 3])}, "indptr"),
+        ({"data": np.ones(2), "indices": np.array([0, 1]), "indptr": np.array([2, 0])}, "indptr"),
+        ({"data": np.array([1.0, np.nan]), "indices": np.array([0, 1]), "indptr": np.array([0, 2])}, "row 0"),
+        ({"data": np.array([1.0, -1.0]), "indices": np.array([0, 1]), "indptr": np.array([0, 2])}, "row 0"),
+        ({"data": np.array(["a", "b"]), "indices": np.array([0, 1]), "indptr": np.array([0, 2])}, "numbers"),
+        ({"data": np.ones((1, 2)), "indices": np.array([0, 1]), "indptr": np.array([0, 2])}, "dimension"),
+        ({"data": np.ones(2), "indices": np.array([0.5, 1]), "indptr": np.array([0, 2])}, "whole numbers"),
+        (
+            {
+                "data": np.ones(1),
+                "indices": np.array([0]),
+                "indptr": np.array([0, 1]),
+                "format": np.array(b"csc"),
+            },
+            "not a CSR matrix",
+        ),
+    ],
+)
+def test_npz_files_that_are_no_vectors(tmp_path: Path, arrays: dict, message: str) -> None:
+    np.savez(tmp_path / "m.npz", **arrays)
+    with pytest.raises(InvalidInputError, match=message):
+        import_vectors(tmp_path / "m.npz")
+
+
+def test_npz_files_that_would_run_code_or_are_damaged(tmp_path: Path) -> None:
+    np.savez(tmp_path / "m.npz", data=np.array([object()]), indices=np.zeros(1), indptr=np.zeros(2))
+    with pytest.raises(InvalidInputError, match="not an npz file"):
+        import_vectors(tmp_path / "m.npz")
+    scipy.sparse.save_npz(tmp_path / "m.npz", VECTORS.to_scipy())
+    whole = (tmp_path / "m.npz").read_bytes()
+    for content in (b"", whole[:100], whole[:-30]):
+        (tmp_path / "m.npz").write_bytes(content)
+        with pytest.raises(InvalidInputError, match=r"m\.npz"):
+            import_vectors(tmp_path / "m.npz")
+    (tmp_path / "m.npz").write_bytes(whole)
+    (tmp_path / "ids").write_text("a\nb\n")
+    with pytest.raises(InvalidInputError, match="2 ids for 3 rows"):
+        import_vectors(tmp_path / "m.npz", ids=tmp_path / "ids")
+
+
+# ---- CIFF -------------------------------------------------------------------------------------------------
+
+
+def ciff(path: Path, about: str = "splade-engine, weights times 100") -> bytes:
+    impacts = np.rint(VECTORS.weights * 100).astype(np.int64)
+    write_ciff(path, VECTORS, impacts, IDS, TOKENS, about)
+    return path.read_bytes()
+
+
+def test_ciff(tmp_path: Path) -> None:
+    whole = ciff(tmp_path / "i.ciff")
+    found = import_vectors(tmp_path / "i.ciff", vocabulary=TOKENS)
+    assert (found.vectors, found.ids) == (VECTORS, IDS)
+    (tmp_path / "i.ciff.gz").write_bytes(gzip.compress(whole))
+    assert import_vectors(tmp_path / "i.ciff.gz", vocabulary=TOKENS).vectors == VECTORS
+    alone = import_vectors(tmp_path / "i.ciff")
+    assert alone.vocabulary == sorted(TOKENS)
+    ciff(tmp_path / "other.ciff", "of another tool")
+    as_they_are = import_vectors(tmp_path / "other.ciff", vocabulary=TOKENS).vectors
+    assert as_they_are.weights.tolist() == (VECTORS.weights * 100).tolist()
+    with pytest.raises(InvalidInputError, match="'eps'"):
+        import_vectors(tmp_path / "i.ciff", vocabulary=TOKENS[:4])
+
+
+@pytest.mark.parametrize(
+    ("number", "data"), [(0, b"\0"), (127, b"\x7f"), (128, b"\x80\x01"), (300, b"\xac\x02")]
+)
+def test_varints(number: int, data: bytes) -> None:
+    """300 is the example of the documentation of protocol buffers."""
+    assert varint(number) == data
+
+
+def test_damaged_ciff_files_are_one_line_or_a_file(tmp_path: Path) -> None:
+    whole = ciff(tmp_path / "i.ciff")
+    rng = np.random.default_rng(5)
+    for trial in range(600):
+        data = bytearray(whole)
+        if trial % 3 == 0:
+            del data[int(rng.integers(len(data))) :]
+        else:
+            for _ in range(trial % 4 + 1):
+                data[int(rng.integers(len(data)))] = int(rng.integers(256))
+        (tmp_path / "i.ciff").write_bytes(data)
+        try:
+            found = import_vectors(tmp_path / "i.ciff")
+        except SpladeEngineError as error:
+            assert str(error).startswith(str(tmp_path)), error
+            assert "\n" not in str(error)
+        else:
+            assert len(found.vectors) == len(found.ids or ()) <= len(data)
+
+
+# ---- Qdrant -----------------------------------------------------------------------------------------------
+
+POINTS = [
+    {
+        "id": 7,
+        "vector": {"text": {"indices": [3, 0], "values": [0.25, 1.5]}, "dense": [0.1, 0.2]},
+        "payload": {"title": "T", "text": "words", "year": 1999, "lang": "en"},
+    },
+    {"id": "5c56c793-69f3-4fbf-87e6-c4bf54c28c26", "vector": {"indices": [], "values": []}},
+    {"id": 9, "vector": {"s": {"indices": [1, 2, 4], "values": [2, 0.5, 1]}}, "payload": {"doc_id": "c é"}},
+]
+
+
+def write_lines(path: Path, *values: object) -> Path:
+    path.write_text("".join(json.dumps(value) + "\n" for value in values))
+    return path
+
+
+def test_points_of_qdrant(tmp_path: Path) -> None:
+    found = import_vectors(write_lines(tmp_path / "p.jsonl", *POINTS))
+    assert found.vectors == VECTORS
+    assert found.ids == ["7", "5c56c793-69f3-4fbf-87e6-c4bf54c28c26", "c é"]
+    index = SparseIndex.build(tmp_path / "ix", found.vectors, found.ids, payload=found.payload)
+    assert index.info().columns == {"title": "text", "text": "text", "year": "int", "lang": "text"}
+    assert index.payload([0])[0] == {"title": "T", "text": "words", "year": 1999, "lang": "en"}
+    answer = {"result": {"points": POINTS, "next_page_offset": None}, "status": "ok"}
+    assert import_vectors(write_lines(tmp_path / "scroll.jsonl", answer)).ids == found.ids
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        ([], "an object with id and vector"),
+        ({"id": 1}, "no sparse vector"),
+        ({"id": 1, "vector": [0.5]}, "no sparse vector"),
+        ({"id": 1, "vector": {"indices": [1], "values": []}}, "one length"),
+        ({"id": 1, "vector": {"indices": [1.5], "values": [1]}}, "whole numbers"),
+        ({"id": 1, "vector": {"indices": [True], "values": [1]}}, "whole numbers"),
+        ({"id": 1, "vector": {"indices": [2**31], "values": [1]}}, "whole numbers"),
+        ({"id": 1, "vector": {"indices": [1], "values": [-1]}}, "finite numbers"),
+        ({"id": 1, "vector": {"indices": [1, 1], "values": [1, 1]}}, "stands there twice"),
+        ({"id": None, "vector": {"indices": [1], "values": [1]}}, "an id is needed"),
+        ({"id": 7, "vector": {"indices": [1], "values": [1]}}, "'7' is also that of"),
+        ({"id": 1, "vector": {"indices": [1], "values": [1]}, "payload": []}, "payload must be an object"),
+        (
+            {"id": 1, "vector": {"a": {"indices": [1], "values": [1]}, "b": {"indices": [1], "values": [1]}}},
+            "several sparse vectors: a, b",
+        ),
+    ],
+)
+def test_what_is_no_point_is_named_by_its_line(tmp_path: Path, point: object, message: str) -> None:
+    path = write_lines(tmp_path / "p.jsonl", POINTS[0], point)
+    with pytest.raises(InvalidInputError, match=message) as raised:
+        import_vectors(path, format="qdrant")
+    assert str(raised.value).startswith(f"{path}:2: ")
+
+
+def test_an_empty_payload_is_none(tmp_path: Path) -> None:
+    found = import_vectors(write_lines(tmp_path / "p.jsonl", {**POINTS[1], "payload": {}}), n_terms=5)
+    assert found.payload is None
+
+
+def test_what_cannot_be_told_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "v.dat").write_bytes(b"x")
+    with pytest.raises(InvalidInputError, match="of which format"):
+        import_vectors(tmp_path / "v.dat")
+    with pytest.raises(InvalidInputError, match="no format 'faiss'"):
+        import_vectors(tmp_path / "v.dat", format="faiss")
+    with pytest.raises(InvalidInputError, match="scale"):
+        import_vectors(tmp_path / "v.dat", format="csr", scale=-1)
+    with pytest.raises(InvalidInputError, match="n_terms"):
+        import_vectors(tmp_path / "v.dat", format="csr", n_terms=0)
+    for name in SOURCES:
+        with pytest.raises(SpladeEngineError, match="gone"):
+            import_vectors(tmp_path / "gone", format=name)
