@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
@@ -134,7 +135,7 @@ def _common_config(parts: Sequence[IndexReader]) -> BuildConfig:
     first = stored_build_config(parts[0].snapshot.manifest.config)
     for part in parts[1:]:
         other = stored_build_config(part.snapshot.manifest.config)
-        for name in ("weights", "terms", "lists"):
+        for name in (field.name for field in fields(BuildConfig)):
             a, b = getattr(first, name), getattr(other, name)
             if a != b:
                 raise InvalidInputError(
