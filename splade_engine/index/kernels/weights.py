@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from splade_engine.index.kernels.codes import LARGEST_CODE, SCALE_BITS, SMALLEST_SCALE
-from splade_engine.index.kernels.dtypes import f4, f4_r, f4_w, i8, i8_r, u1_r, u1_w, u2_r, u8
+from splade_engine.index.kernels.dtypes import b1, f4, f4_r, f4_w, i8, i8_r, u1_r, u1_w, u2_r, u8
 from splade_engine.index.kernels.jit import helper, item_size, kernel
 
 # 8-bit codes, the bits of a float16, a float32
@@ -28,6 +28,12 @@ def item_of(weights: Weights, j: i8) -> i8:
 
 
 @helper
+def are_codes(weights: Weights) -> b1:
+    """Whether each row has a scale that its entries are multiplied by: a constant of the compiled variant."""
+    return item_size(weights) == 1
+
+
+@helper
 def widen(weights: Weights, j: i8 | u8, scale: f4) -> f4:
     """float32 of entry j: the bits of a positive float16 (as uint16), an 8-bit code, or a float32."""
     if item_size(weights) == 2:
@@ -40,7 +46,7 @@ def widen(weights: Weights, j: i8 | u8, scale: f4) -> f4:
 @helper
 def scale_of(d: i8, weights: Weights, scales: f4_r) -> f4:
     """The scale of the codes of row d; 1 for weights that are no codes, whose `scales` are empty."""
-    if item_size(weights) == 1:
+    if are_codes(weights):
         return np.float32(scales[np.uint64(d)])
     return np.float32(1.0)
 

@@ -8,12 +8,13 @@ from splade_engine.index.config import BuildConfig
 from splade_engine.index.kernels import groups
 from splade_engine.index.segment.build import build_segment
 from splade_engine.index.segment.rows import Rows
+from splade_engine.index.segment.weights import WEIGHT_KINDS
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.oracle.kernels import plan
 
 WINDOW, N_TERMS = 64, 300
-WEIGHTS, TERMS = ("float16", "float32", "uint8"), ("plain", "split")
+WEIGHTS, TERMS = [kind.name for kind in WEIGHT_KINDS], ("plain", "split")
 
 
 class Made:
@@ -28,7 +29,7 @@ class Made:
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         self.terms = np.concatenate(rows).astype(np.int32)
         weights = rng.integers(1, 40, len(self.terms)).astype(np.float32) / 8
-        kind = WEIGHTS[rng.integers(3)]
+        kind = WEIGHTS[rng.integers(len(WEIGHTS))]
         documents = SparseVectors(offsets, self.terms, weights, N_TERMS)
         config = BuildConfig(weights=kind, terms=TERMS[rng.integers(2)])
         self.rows = Rows(build_segment(documents, config, 1)).arrays

@@ -11,6 +11,10 @@ def item_of(m):
     return {"weights": m.stored, "j": int(m.rng.integers(0, len(m.terms)))}
 
 
+def are_codes(m):
+    return {"weights": m.stored}
+
+
 def widen(m):
     scale = np.float32(0.0123)
     return {"weights": m.stored, "j": int(m.rng.integers(0, len(m.terms))), "scale": scale}

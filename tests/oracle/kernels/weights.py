@@ -12,6 +12,10 @@ def item_of(weights, j):
     return j
 
 
+def are_codes(weights):
+    return weights.dtype == np.uint8
+
+
 def widen(weights, j, scale):
     if weights.dtype == np.uint8:
         return np.float32(weights[j]) * np.float32(scale)
