@@ -31,6 +31,9 @@ PACKAGES = {
     "starlette": ("starlette", "serve", "serve"),
     "uvicorn": ("uvicorn", "serve", "serve"),
     "prometheus_client": ("prometheus_client", "serve", "serve"),
+    "pypdfium2": ("pypdfium2", "files", "files"),
+    "mammoth": ("mammoth", "files", "files"),
+    "watchfiles": ("watchfiles", "files", "files"),
 }
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# True shows a bar on standard error, None only where that is a terminal, False shows nothing; a function is
-# called with (done, total), total None where it is not known beforehand. A call of several stages (encoding,
-# then building) begins each of them with done as 0, or with what an earlier call has done of it. What the
-# function raises ends the call, as Ctrl-C would.
-Progress = bool | None | Callable[[int, int | None], None]
+# True shows a bar on standard error, None only where that is a terminal, False shows nothing; "lines" logs a
+# line a minute, for a file or a pipe; a function is called with (done, total), total None where it is not
+# known beforehand. A call of several stages (reading, encoding, then building) begins each of them with done
+# as 0, or with what an earlier call has done of it. What the function raises ends the call, as Ctrl-C would.
+Progress = bool | None | Literal["lines"] | Callable[[int, int | None], None]
+
+LINE_EVERY = 60.0  # seconds
 
 
 def shows_bar(progress: Progress) -> bool:
@@ -29,7 +35,7 @@ def write_above(line: str) -> None:
 
 
 class ProgressBar:
-    """A bar, or the calls of a function, or nothing, for `with`.
+    """A bar, a line a minute, the calls of a function, or nothing, for `with`.
 
     Args:
         progress: what the caller asked for.
@@ -52,6 +58,10 @@ class ProgressBar:
     ) -> None:
         self._done, self._total = done, total
         self._call = progress if callable(progress) else None
+        self._lines = progress == "lines"
+        self._label, self._unit = label, unit.strip().removesuffix("s") + "s"
+        self._began = self._said = time.monotonic()
+        self._first = done
         self._bar: Any = None
         # no bar is made unless it shows: even a disabled one takes a lock that forked processes share, and a
         # process that is killed while it holds the lock blocks all others for good
@@ -69,6 +79,21 @@ class ProgressBar:
             self._bar.update(steps)
         if self._call is not None:
             self._call(self._done, self._total)
+        if self._lines and time.monotonic() - self._said >= LINE_EVERY:
+            self._said = time.monotonic()
+            logger.info("%s", self._line())
+
+    def _line(self) -> str:
+        """As `encode: 1,280 of 45,000 docs (3%), 12 minutes left`."""
+        if self._total is None:
+            return f"{self._label}: {self._done:,} {self._unit}"
+        share = self._done / max(self._total, 1)
+        line = f"{self._label}: {self._done:,} of {self._total:,} {self._unit} ({share:.0%})"
+        new = self._done - self._first
+        if new <= 0:
+            return line
+        left = (self._said - self._began) * (self._total - self._done) / new
+        return f"{line}, {duration(left)} left"
 
     def over(self, items: Iterable[T]) -> Iterator[T]:
         """The items, each of them a step that is done when the next one is asked for."""
@@ -93,3 +118,10 @@ class ProgressBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def duration(seconds: float) -> str:
+    """A time for people: "40 seconds", "12 minutes", "3.5 hours"."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

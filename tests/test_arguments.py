@@ -109,6 +109,7 @@ ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
 UNORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SearchEngine.delete(ids)": lambda w, v: w.engine.delete(v),
     "ShardedIndex.delete(ids)": lambda w, v: ShardedIndex.open([w.index.path]).delete(v),
+    "SearchEngine.update(drop)": lambda w, v: w.engine.update(["a text"], drop=v),
     "SparseIndex.delete(ids)": lambda w, v: w.index.delete(v),
     "SparseIndex.update(drop)": lambda w, v: w.index.update(w.two, ["a", "b"], drop=v),
     "SparseIndex.tune(targets)": lambda w, v: w.index.tune(targets=v),

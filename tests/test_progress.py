@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from splade_engine.progress import ProgressBar, shows_bar, write_above
+from splade_engine.progress import ProgressBar, duration, shows_bar, write_above
 
 
 def shown(capsys, progress, total=10):
@@ -69,3 +69,33 @@ def test_a_line_above_the_bars_goes_to_standard_error(capsys):
     write_above("reading 2 sources")
     assert capsys.readouterr() == ("", "reading 2 sources\n")
     assert [shows_bar(p) for p in (True, False, None, print)] == [True, False, False, False]
+
+
+def test_a_line_a_minute_where_no_bar_can_move(capsys, caplog, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("splade_engine.progress.time.monotonic", lambda: clock[0])
+    with (
+        caplog.at_level("INFO", "splade_engine"),
+        ProgressBar("lines", 45_000, label="encode", unit="doc", done=1_000) as bar,
+    ):
+        for _ in range(20):
+            clock[0] += 10
+            bar.advance(200)
+    assert caplog.messages == [
+        "encode: 2,200 of 45,000 docs (5%), 36 minutes left",
+        "encode: 3,400 of 45,000 docs (8%), 35 minutes left",
+        "encode: 4,600 of 45,000 docs (10%), 34 minutes left",
+    ]
+    caplog.clear()
+    with (
+        caplog.at_level("INFO", "splade_engine"),
+        ProgressBar("lines", None, label="read", unit="doc") as bar,
+    ):
+        clock[0] += 70
+        bar.advance(7)
+    assert caplog.messages == ["read: 7 docs"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(8.4, "8 seconds"), (300, "5 minutes"), (9000, "2.5 hours")])
+def test_durations_for_people(seconds, text):
+    assert duration(seconds) == text

@@ -14,34 +14,38 @@ from splade_engine.cli.log import shows_progress
 def run(
     folder: options.IndexFolder,
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="JSONL or TSV (.gz, .zst), a BEIR folder, text files.")
+        Path,
+        typer.Argument(metavar="SOURCE", help="A file of records or text, a folder, - (standard input)."),
     ],
     replace: Annotated[
         bool, typer.Option("--replace", help="Documents whose id is there already take the old one's place.")
     ] = False,
     encoder: options.IndexEncoder = None,
     allow_empty: options.AllowEmpty = False,
+    passages: options.PassageTokens = None,
+    overlap: options.Overlap = 0,
+    encoding: options.FileEncoding = None,
     top_k: options.TopK = None,
     batch_tokens: options.BatchTokens = None,
     as_json: options.Json = False,
 ) -> None:
     """Encode documents and add them to an index, in one commit: all of them, or none.
 
-    Without --replace, an id that the index holds already is refused before anything is encoded. Of a text
-    file that is read again, passages that it no longer has are deleted. Whoever searches meanwhile sees the
-    index as it was.
+    Without --replace, an id that the index holds already is refused before anything is encoded. Of a
+    document that is cut into passages and read again, those that it no longer has are deleted. Whoever
+    searches meanwhile sees the index as it was. `sync` keeps an index up with a folder.
 
     \b
     Examples:
       splade-engine add my-index today.jsonl
       splade-engine add my-index corrected.jsonl --replace
     """
-    from splade_engine.collections.corpus import Corpus
     from splade_engine.engine import SearchEngine
 
-    corpus = Corpus(source, allow_empty=allow_empty or None)
-    if not replace or corpus.text_files is None:  # text files may have become empty: their passages go
-        corpus.survey()  # bad input shows before a model is loaded
+    corpus = options.corpus_of(
+        source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
+    )
+    options.survey(corpus)  # files may have become empty: their passages go
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     before = len(engine)
     change = engine.update if replace else engine.add

@@ -36,6 +36,9 @@ COMMANDS = (
     Command("search", "Search your text", "Search an index; --explain says why a document was found."),
     Command("get", "Search your text", "Show stored documents by id."),
     Command("add", "Search your text", "Encode more documents into an index.", True),
+    Command(
+        "sync", "Search your text", "Keep an index up with a folder: only what changed is encoded.", True
+    ),
     Command("delete", "Search your text", "Remove documents from an index by id or by a filter."),
     Command("compact", "Search your text", "Merge an index's segments; drop what was deleted."),
     Command("merge", "Search your text", "Put several indexes together into one."),

@@ -19,7 +19,8 @@ Format = Literal["arrow", "parquet", "seismic", "anserini", "csr"]
 
 def run(
     source: Annotated[
-        Path, typer.Argument(metavar="SOURCE", help="JSONL or TSV (.gz, .zst), a BEIR folder, text files.")
+        Path,
+        typer.Argument(metavar="SOURCE", help="A file of records or text, a folder, - (standard input)."),
     ],
     file: Annotated[
         Path, typer.Option("--output", "-o", help="The file to write: .arrow, .parquet, .jsonl[.gz], .csr.")
@@ -35,6 +36,10 @@ def run(
     encoder: options.Encoder = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     allow_empty: options.AllowEmpty = False,
+    passages: options.PassageTokens = None,
+    overlap: options.Overlap = 0,
+    encoding: options.FileEncoding = None,
+    long_texts: options.LongTextsOption = None,
     max_length: options.MaxLength = None,
     top_k: options.TopK = None,
     batch_tokens: options.BatchTokens = None,
@@ -56,7 +61,6 @@ def run(
       splade-engine encode corpus.jsonl -o corpus.arrow --part 2/8
       splade-engine encode corpus.jsonl -o vectors.jsonl.gz --format anserini
     """
-    from splade_engine.collections.corpus import Corpus
     from splade_engine.engine.encoder_record import encoder_record
     from splade_engine.engine.encoding import Part, encode_corpus
     from splade_engine.errors import InvalidInputError
@@ -69,9 +73,11 @@ def run(
         share = Part.parse(part)
     else:
         kind = format or format_of(file)
-    corpus = Corpus(source, allow_empty=allow_empty or None)
-    corpus.survey()  # bad input shows before the model is loaded
-    loaded = options.load_encoder(encoder, max_length=max_length, device=device)
+    corpus = options.corpus_of(
+        source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
+    )
+    options.survey(corpus)
+    loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
     given = options.encode_options(top_k, batch_tokens)
     work = file.with_name(file.name + ".encoding")
     if part is not None:

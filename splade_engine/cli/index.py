@@ -16,20 +16,24 @@ if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.index import SparseIndex
 
-VECTOR_SUFFIXES = (".arrow", ".parquet", ".csr")
+VECTOR_SUFFIXES = (".arrow", ".feather", ".ipc", ".parquet", ".csr")
 
 
 def run(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE", help="JSONL or TSV (.gz, .zst), a BEIR folder, text files, vectors."
+            metavar="SOURCE", help="A file of records or text, a folder, - (standard input), vectors."
         ),
     ],
     folder: Annotated[Path, typer.Option("--output", "-o", help="The index folder to make.")],
     encoder: options.Encoder = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     allow_empty: options.AllowEmpty = False,
+    passages: options.PassageTokens = None,
+    overlap: options.Overlap = 0,
+    encoding: options.FileEncoding = None,
+    long_texts: options.LongTextsOption = None,
     max_length: options.MaxLength = None,
     top_k: options.TopK = None,
     batch_tokens: options.BatchTokens = None,
@@ -57,15 +61,20 @@ def run(
     and the same command goes on from there; DIR appears when the index is complete.
 
     \b
-    JSONL    one object a line: _id (or id), text, perhaps title; other fields are metadata
-    TSV      id, text or id, title, text; or any columns under a header with id and text
-    folder   with corpus.jsonl (BEIR), or of .txt, .md, .rst files, cut into passages
+    records  .jsonl, .json, .csv, .tsv (.gz, .zst), .parquet, .arrow, - for standard input:
+             _id (or id), text, perhaps title; other fields are metadata
+    files    text, Markdown, HTML, PDF, DOCX, EPUB, notebooks, source code, cut into
+             passages; a folder of them, or with corpus.jsonl (BEIR)
     vectors  .arrow, .parquet, .csr, as `encode` writes them; they remember their encoder
+
+    An encoder reads a few hundred tokens of a text. --passages cuts longer records so that
+    all of each is read; a hit then names document and passage.
 
     \b
     Examples:
       splade-engine index corpus.jsonl.gz -o my-index
       splade-engine index ~/notes -o notes-index
+      splade-engine index books.jsonl -o books --passages 200
       splade-engine index beir/scifact -o scifact --encoder naver/splade-v3
     """
     from splade_engine.collections.formats import holds_texts
@@ -86,12 +95,13 @@ def run(
         loaded = options.named_encoder(encoder, max_length=max_length, device=device)
         index = _from_vectors(source, folder, loaded, building)
     else:
-        from splade_engine.collections.corpus import Corpus
         from splade_engine.engine import SearchEngine
 
-        corpus = Corpus(source, allow_empty=allow_empty or None)
-        corpus.survey()  # bad input shows before a model is loaded
-        loaded = options.load_encoder(encoder, max_length=max_length, device=device)
+        corpus = options.corpus_of(
+            source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
+        )
+        options.survey(corpus)
+        loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
         given = options.encode_options(top_k, batch_tokens)
         index = SearchEngine.build(
             folder, corpus, loaded, progress=shows_progress(), **building, **given

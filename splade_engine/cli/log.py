@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import TextIO
+from typing import Literal, TextIO
 
 from splade_engine.cli import output
 from splade_engine.plain_text import without_controls
@@ -38,7 +38,8 @@ def configure(level: int, progress: bool | None = None) -> None:
 
     Args:
         level: of the `logging` module.
-        progress: whether bars are shown; None: on a terminal, unless only errors are.
+        progress: whether bars are shown; None: on a terminal, and a line a minute elsewhere, unless only
+            errors are shown.
     """
     global _progress
     _progress = progress
@@ -58,6 +59,10 @@ def set_level(level: int) -> None:
 _progress: bool | None = None
 
 
-def shows_progress() -> bool:
-    """As asked; else on a terminal, unless `--quiet`: a log file is no place for a progress bar."""
-    return _progress if _progress is not None else sys.stderr.isatty() and output.is_talkative()
+def shows_progress() -> bool | Literal["lines"]:
+    """As asked; else bars on a terminal and a line a minute elsewhere, and nothing with `--quiet`."""
+    if _progress is not None:
+        return _progress
+    if not output.is_talkative():
+        return False
+    return True if sys.stderr.isatty() else "lines"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from splade_engine.cli.log import shows_progress
 from splade_engine.cli.numbers import LONGEST, THREADS, real, whole
 from splade_engine.errors import IndexExistsError
 
 if TYPE_CHECKING:
+    from splade_engine.collections.corpus import Corpus
     from splade_engine.encoder import SparseEncoder
 
 IndexFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The index folder.")]
@@ -24,6 +26,14 @@ MaxLength = Annotated[
     int | None,
     whole("--max-length", most=LONGEST, help="Tokens read of a text; default: the encoder's."),
 ]
+LongTexts = Literal["cut", "windows"]
+LongTextsOption = Annotated[
+    LongTexts | None,
+    typer.Option(
+        "--long-texts",
+        help="Texts beyond --max-length: cut, or windows (all is read, slower); default: the encoder's.",
+    ),
+]
 TopK = Annotated[
     int | None,
     whole("--top-k", help="Keep the heaviest terms of a document; default: all."),
@@ -34,6 +44,23 @@ Threads = Annotated[int | None, whole("--threads", most=THREADS, help="Default: 
 AllowEmpty = Annotated[
     bool, typer.Option("--allow-empty", help="Keep documents without text (they are never found).")
 ]
+PassageTokens = Annotated[
+    int | None,
+    whole(
+        "--passages",
+        least=16,
+        help="Cut documents into passages of N tokens; default: 256 for files, records are not cut.",
+    ),
+]
+Overlap = Annotated[
+    int, whole("--overlap", least=0, help="Tokens that a passage repeats of the one before; default 0.")
+]
+FileEncoding = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding", metavar="NAME", help="Decode text files that are not UTF-8 as NAME (latin-1)."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 K = Annotated[int, whole("--top-k", "-k", help="Number of hits.")]
 Accuracy = Annotated[
@@ -43,13 +70,20 @@ Accuracy = Annotated[
 
 
 def load_encoder(
-    source: str | None, *, max_length: int | None = None, device: str = "auto", dtype: str = "auto"
+    source: str | None,
+    *,
+    max_length: int | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    long_texts: LongTexts | None = None,
 ) -> SparseEncoder:
     """The encoder that the options name; None and "bundled" stand for the bundled one."""
     from splade_engine.encoder import SparseEncoder
 
     source = None if source == "bundled" else source
-    return SparseEncoder.load(source, max_length=max_length, device=device, dtype=dtype)
+    return SparseEncoder.load(
+        source, max_length=max_length, device=device, dtype=dtype, long_texts=long_texts
+    )
 
 
 def named_encoder(source: str | None, **how: Any) -> SparseEncoder | None:
@@ -61,6 +95,35 @@ def encode_options(top_k: int | None, batch_tokens: int | None) -> dict[str, Any
     """Keyword arguments for `encode_documents`: those that were given."""
     given = {"top_k": top_k, "batch_tokens": batch_tokens}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def corpus_of(
+    source: Path,
+    *,
+    allow_empty: bool = False,
+    passages: int | None = None,
+    overlap: int = 0,
+    encoding: str | None = None,
+) -> Corpus:
+    """The corpus that the options describe.
+
+    Raises:
+        InvalidInputError: options that do not go together.
+    """
+    from splade_engine.collections.corpus import Corpus
+    from splade_engine.collections.passages import DEFAULT_TOKENS, Passages
+
+    how = Passages(passages or DEFAULT_TOKENS, overlap) if passages or overlap else None
+    return Corpus(source, allow_empty=allow_empty or None, passages=how, encoding=encoding)
+
+
+def survey(corpus: Corpus) -> None:
+    """Read a corpus before a model is loaded, so that bad input shows at once.
+
+    One that is cut by the model's tokens is read when they are known.
+    """
+    if not corpus.is_cut:
+        corpus.survey(shows_progress())
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

@@ -7,17 +7,28 @@ interrupted encoding belongs to this corpus.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from splade_engine.arguments import flag
+from splade_engine.collections.cutting import cut_document
 from splade_engine.collections.documents import Document, check_id, document_from_record, shown
+from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
-from splade_engine.collections.reading import checked_input, holds_text_files, read_documents
+from splade_engine.collections.passages import Passages, TokenMeter
+from splade_engine.collections.readers.decoding import checked_encoding
+from splade_engine.collections.reading import Cutting, checked_input, holds_files, read_documents
+from splade_engine.collections.spool import Spool
 from splade_engine.collections.standard_input import StandardInput, is_standard_input
 from splade_engine.errors import DatasetError
 from splade_engine.files import Digest
+from splade_engine.progress import Progress, ProgressBar
+
+logger = logging.getLogger(__name__)
 
 CorpusSource = str | Path | Iterable[Document | str | Mapping[str, object]]
 
@@ -41,61 +52,104 @@ class CorpusSummary:
 class Corpus:
     """A file or folder (`read_documents`), or a collection of documents, texts or records in memory.
 
-    Texts get the ids "0", "1", ...; a record is a mapping with the fields of the JSONL format. An iterator
-    that can be read only once is held in memory: give a path for a corpus larger than that.
+    Texts get the ids "0", "1", ...; a record is a mapping with the fields of the JSONL format; the rows of a
+    table (pyarrow, pandas, polars, Hugging Face `datasets`) are records. An iterator that can be read only
+    once is held in memory: give a path for a corpus larger than that.
+
+    Args:
+        source: see above.
+        allow_empty: see `read_documents`.
+        passages: cut every document into passages; a number stands for `Passages(number)`. None: files are
+            cut by the default, records are not.
+        encoding: how text files that are not UTF-8 are decoded; None: they are left out of a folder.
+        name: what `sync` knows a folder by; None: its place.
 
     Attributes:
         allow_empty: see `read_documents`.
-        root: the same.
+        report: what a folder holds beside the documents; known when it was read.
 
     Raises:
-        DatasetError: for what is no sequence of documents (None, bytes, one document, a mapping, a set, a
-            table), with the way to make one of it.
+        DatasetError: for what is no sequence of documents (None, bytes, one document, a mapping, a set), with
+            the way to make one of it.
+        InvalidInputError: passages or an encoding that cannot be.
     """
 
-    def __init__(self, source: CorpusSource, *, allow_empty: bool | None = None) -> None:
+    def __init__(
+        self,
+        source: CorpusSource,
+        *,
+        allow_empty: bool | None = None,
+        passages: Passages | int | None = None,
+        encoding: str | None = None,
+        name: str | None = None,
+    ) -> None:
         self.allow_empty = None if allow_empty is None else flag("allow_empty", allow_empty)
-        self.root: Path | None = None
-        self._source = source
+        how = passages if passages is None or isinstance(passages, Passages) else Passages(passages)
+        self._cutting = Cutting(how, encoding=checked_encoding(encoding), name=name)
+        self._source: Any = source
         self._input = StandardInput() if is_standard_input(source) else None
         if not isinstance(source, str | Path):
             _refuse_other_containers(source)
-            if iter(source) is source:
+            if not _is_table(source) and iter(source) is source:
                 self._source = list(source)
         self._summary: CorpusSummary | None = None
+        self._spool: Spool | None = None
+        self.report = FolderReport()
 
     def __iter__(self) -> Iterator[Document]:
-        if self._input is not None:
-            return checked_input(self._input, bool(self.allow_empty))
-        if isinstance(self._source, str | Path):
-            return read_documents(self._source, allow_empty=self.allow_empty, root=self.root)
-        return self._in_memory(self._source)
+        return iter(self._spool) if self._spool is not None else self._read(FolderReport())
 
     @property
-    def text_files(self) -> Path | None:
-        """The text file or folder of text files that it is made of; None for every other source."""
+    def is_cut(self) -> bool:
+        """Whether its documents are passages, whose length an encoder measures."""
+        if self._cutting.passages is not None:
+            return True
+        if self._input is not None or not isinstance(self._source, str | Path):
+            return False
+        return holds_files(Path(self._source))
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it is, if that is a document and its path has not been told; else None."""
         if self._input is not None or not isinstance(self._source, str | Path):
             return None
         path = Path(self._source)
-        return path if holds_text_files(path) else None
+        return path if self._cutting.root is None and path.is_file() and holds_files(path) else None
 
     def told_from(self, root: Path) -> Corpus:
-        """The same text file, its path and ids told from `root`, a folder above it."""
+        """The same file, its path and ids told from `root`, a folder above it."""
         corpus = Corpus(self._source, allow_empty=self.allow_empty)
-        corpus.root = root
+        corpus._cutting = replace(self._cutting, root=root)
         return corpus
 
-    def survey(self) -> CorpusSummary:
+    def measure(self, meter: TokenMeter) -> None:
+        """Cut passages by the tokens of this encoder from now on. Without it, their number is guessed."""
+        if self.is_cut and meter != self._cutting.meter:
+            self._cutting = replace(self._cutting, meter=meter)
+            self._summary = self._spool = None
+
+    def survey(self, progress: Progress = False) -> CorpusSummary:
         """Read everything once (the answer is kept).
+
+        What was cut into passages is kept on the disk, so that no file is opened and no text is cut twice.
 
         Raises:
             DatasetError: whatever `read_documents` refuses, anywhere in the corpus.
+            StorageError: the disk refuses.
         """
         if self._summary is None:
             digest = CorpusDigest()
-            for document in self:
-                digest.update(document)
-            self._summary = digest.summary()
+            self.report = FolderReport()
+            spool = Spool() if self.is_cut else None
+            documents = iter(self) if spool is None else spool.filled(self._read(self.report))
+            # a function is told of the work that takes long, which begins afterwards
+            shown: Progress = False if callable(progress) else progress
+            with ProgressBar(shown, None, label="read", unit="doc") as bar:
+                for document in bar.over(documents):
+                    digest.update(document)
+            self._summary, self._spool = digest.summary(), spool
+            for warning in self.report.warnings():
+                logger.warning("%s: %s", self._source, warning)
         return self._summary
 
     def fit_fields(self, columns: Mapping[str, str]) -> CorpusSummary:
@@ -111,12 +165,32 @@ class Corpus:
         self._summary = replace(summary, fields=summary.survey.kinds(columns))
         return self._summary
 
+    def _read(self, report: FolderReport) -> Iterator[Document]:
+        if self._input is not None:
+            return checked_input(self._input, bool(self.allow_empty), self._cutting)
+        if isinstance(self._source, str | Path):
+            return read_documents(
+                self._source, allow_empty=self.allow_empty, cutting=self._cutting, report=report
+            )
+        documents = self._in_memory(_table_rows(self._source) if _is_table(self._source) else self._source)
+        return documents if self._cutting.passages is None else self._cut(documents, self._cutting.passages)
+
+    def _cut(self, documents: Iterator[Document], how: Passages) -> Iterator[Document]:
+        seen: set[str] = set()
+        for document in documents:
+            for passage in cut_document(document, how, self._cutting.meter):
+                if passage.id in seen:
+                    raise DatasetError(
+                        f"document {document.id!r}: duplicate id {passage.id!r} of its passage"
+                    )
+                seen.add(passage.id)
+                yield passage
+
     def _in_memory(self, items: Iterable[Document | str | Mapping[str, object]]) -> Iterator[Document]:
         seen: dict[str, int] = {}
         for number, item in enumerate(items):
             if isinstance(item, Document):
-                metadata = checked_metadata(item.metadata, f"document {number}")
-                document = item if metadata == item.metadata else replace(item, metadata=metadata)
+                document = replace(item, metadata=checked_metadata(item.metadata, f"document {number}"))
             elif isinstance(item, str):
                 document = Document(str(number), item)
             else:
@@ -137,23 +211,72 @@ class Corpus:
             raise DatasetError("empty corpus, not one document")
 
 
-def _refuse_other_containers(source: object) -> None:
-    """Refuse what Python can iterate over though it is no sequence of documents.
+class FileCorpus(Corpus):
+    """Some of the files of a folder. One that cannot be read is left out; there may be no document at all."""
 
-    Of a mapping or a table the names would be indexed; of a set the order differs from process to process.
+    def __init__(self, folder: Path, files: Sequence[SourceFile], how: Passages, **options: Any) -> None:
+        super().__init__(folder, passages=how, **options)
+        self._files = files
+
+    @property
+    def is_cut(self) -> bool:
+        """Files are."""
+        return True
+
+    def _read(self, report: FolderReport) -> Iterator[Document]:
+        origin = origin_of(self._source, self._cutting.name)
+        return read_files(self._files, self._cutting.of_files(), origin, report, strict=False)
+
+
+def _is_table(source: object) -> bool:
+    """Whether it has rows and named columns: pyarrow, pandas, polars, duckdb, Hugging Face `datasets`."""
+    return hasattr(source, "__arrow_c_stream__") or (
+        (hasattr(source, "columns") or hasattr(source, "column_names"))
+        and any(hasattr(source, name) for name in ("to_pylist", "to_dict", "iter_rows"))
+    )
+
+
+def _table_rows(table: Any) -> Iterator[Mapping[str, object]]:
+    """The rows of a table as records, without what is missing."""
+    if hasattr(table, "iter_rows"):  # polars
+        rows = table.iter_rows(named=True)
+    elif hasattr(table, "to_batches"):  # pyarrow
+        rows = itertools.chain.from_iterable(
+            batch.to_pylist() for batch in table.to_batches(max_chunksize=1024)
+        )
+    elif hasattr(table, "to_pylist"):  # a record batch
+        rows = iter(table.to_pylist())
+    elif hasattr(table, "iloc"):  # pandas
+        blocks = (table.iloc[at : at + 1024] for at in range(0, len(table), 1024))
+        rows = itertools.chain.from_iterable(block.to_dict("records") for block in blocks)
+    elif hasattr(table, "column_names"):  # datasets
+        rows = iter(table)
+    else:
+        import pyarrow as pa
+
+        reader = pa.RecordBatchReader.from_stream(table)
+        rows = itertools.chain.from_iterable(batch.to_pylist() for batch in reader)
+    for row in rows:
+        yield {str(name): value for name, value in row.items() if value is not None}
+
+
+def _refuse_other_containers(source: object) -> None:
+    """Refuse what Python iterates over and is no sequence of documents.
+
+    Of a mapping the names would be indexed, and of a set the order is another in every process.
     """
-    if isinstance(source, Mapping):
+    if isinstance(source, Mapping) and all(_is_table(split) for split in source.values()) and source:
+        advice = f"several tables: give one of {', '.join(map(repr, source))}"
+    elif isinstance(source, Mapping):
         advice = 'a mapping: give records, [{"_id": id, "text": text} for id, text in corpus.items()]'
-    elif hasattr(source, "to_pylist") and hasattr(source, "column_names"):
-        advice = "a table: give its rows, table.to_pylist()"
-    elif hasattr(source, "to_dict") and hasattr(source, "columns"):
-        advice = 'a table: give its rows, frame.to_dict("records")'
     elif isinstance(source, set | frozenset):
         advice = "a set, whose order is another in every process: give a list"
     elif isinstance(source, Document):
         advice = "one document: give a list, [document]"
     elif isinstance(source, bytes | bytearray | memoryview):
         advice = "bytes: give texts, or a path"
+    elif _is_table(source):
+        return
     elif source is None or not isinstance(source, Iterable):
         advice = f"{type(source).__name__}: give a path, or a list of texts, records or documents"
     else:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from splade_engine.collections.metadata import checked_metadata
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
+
+logger = logging.getLogger(__name__)
 
 # what other tools call the two fields that a document must have: pyserini, MS MARCO, TREC, Cohere
 ID_NAMES = ("_id", "id", "docid", "doc_id", "docno", "pid", "document_id", "passage_id")
@@ -76,9 +80,9 @@ def document_from_record(record: object, place: str) -> Document:
         raise DatasetError(f"{place}: an object with id and text is needed, got {shown(record)}")
     fields = dict(record)
     id_field, text_name = id_and_text(fields, place)
-    doc_id = text_field(fields, id_field, place, required="_id (or id)")
+    doc_id = take_id(fields, id_field, place, required="_id (or id)")
     check_id(doc_id, place, id_field)
-    fields.pop("id", None) if id_field == "_id" and fields.get("id") == doc_id else None
+    fields.pop("id", None) if id_field == "_id" and str(fields.get("id")) == doc_id else None
     text = text_field(fields, text_name, place, required="text")
     title = text_field(fields, "title", place)
     nested = fields.pop("metadata", None)
@@ -87,6 +91,25 @@ def document_from_record(record: object, place: str) -> Document:
     elif nested is not None:
         fields["metadata"] = nested
     return Document(doc_id, text, title, checked_metadata(fields, place))
+
+
+_said: set[str] = set()  # a corpus is read twice, and this is told once
+
+
+def take_id(fields: dict[str, Any], name: str, place: str, required: str) -> str:
+    """Take the id out of a record: a text, or a whole number, of which its digits are taken.
+
+    Raises:
+        DatasetError: as `text_field`.
+    """
+    value = fields.get(name)
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        fields[name] = str(int(value))
+        source = place.rpartition(":")[0] or "the corpus"
+        if source not in _said:
+            _said.add(source)
+            logger.warning("%s: ids are whole numbers and are read as text, %r", source, fields[name])
+    return text_field(fields, name, place, required)
 
 
 def check_id(doc_id: str, place: str, name: str = "id") -> None:

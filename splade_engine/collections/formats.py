@@ -1,13 +1,17 @@
-"""The formats of a corpus file: JSONL, TSV, CSV and Parquet, each a stream of (line or row, document)."""
+"""The formats of files of records, each a stream of (line or row, document).
+
+A new format is a function and a row of `RECORD_KINDS`.
+"""
 
 from __future__ import annotations
 
 import csv
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, time
-from decimal import Decimal
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,7 @@ from splade_engine.collections.documents import (
     id_and_text,
     json_values,
 )
+from splade_engine.collections.json_array import json_array
 from splade_engine.collections.limits import Limits
 from splade_engine.collections.text_lines import check_regular, plain_suffix, read_lines
 from splade_engine.errors import DatasetError
@@ -32,11 +37,20 @@ _ROWS = 256  # of a Parquet file at a time
 
 def jsonl(lines: Lines, place: str) -> Numbered:
     """One object a line."""
+    return _documents(json_values(lines, place), place, "{}:{}")
+
+
+def json_records(lines: Lines, place: str) -> Numbered:
+    """An array of objects, or objects one after another, over any number of lines."""
+    return _documents(json_array(lines, place), place, "{}: record {}")
+
+
+def _documents(values: Iterable[tuple[int, object]], place: str, here: str) -> Numbered:
     names = _Names(place)
-    for number, record in json_values(lines, place):
+    for number, record in values:
         if isinstance(record, dict):
             names.note(record, number)
-        yield number, document_from_record(record, f"{place}:{number}")
+        yield number, document_from_record(record, here.format(place, number))
 
 
 def tsv(lines: Lines, place: str) -> Numbered:
@@ -100,63 +114,88 @@ def comma_separated(lines: Lines, place: str) -> Numbered:
 
 
 def parquet(path: Path) -> Numbered:
-    """Rows of a Parquet file with columns for id and text; ids that are whole numbers become their digits."""
+    """Rows of a Parquet file with columns for id and text."""
     import pyarrow.parquet as pq
 
     check_regular(path)
+    with _arrow_errors(path, "Parquet"), pq.ParquetFile(path) as file:
+        yield from _rows(file.iter_batches(batch_size=_ROWS), path)
+
+
+def arrow(path: Path) -> Numbered:
+    """Rows of an Arrow file or stream (Feather, what Hugging Face `datasets` writes) with such columns."""
+    check_regular(path)
+    with _arrow_errors(path, "Arrow"), _opened_arrow(path) as batches:
+        small = (batch.slice(at, _ROWS) for batch in batches for at in range(0, batch.num_rows, _ROWS))
+        yield from _rows(small, path)
+
+
+def _rows(batches: Iterable[Any], path: Path) -> Numbered:
     names = _Names(str(path))
     longest = Limits.of_environment()
     number = 0
-    with _arrow_errors(path), pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_ROWS):
-            for row in batch.to_pylist():
-                number += 1
-                here = f"{path}: row {number}"
-                names.note(row, number)
-                id_name, _ = id_and_text(row, here)
-                if isinstance(row.get(id_name), int) and not isinstance(row[id_name], bool):
-                    row[id_name] = str(row[id_name])
-                record = {name: _plain(value) for name, value in row.items() if value is not None}
-                document = document_from_record(record, here)
-                if len(document.text) > longest.document_bytes:
-                    raise DatasetError(
-                        f"{here}: a text of more than {longest.document_bytes:,} characters "
-                        f"({longest.hint('document_bytes')})"
-                    )
-                yield number, document
+    for batch in batches:
+        for row in batch.to_pylist():
+            number += 1
+            here = f"{path}: row {number}"
+            names.note(row, number)
+            document = document_from_record({k: v for k, v in row.items() if v is not None}, here)
+            if len(document.text) > longest.document_bytes:
+                raise DatasetError(
+                    f"{here}: a text of more than {longest.document_bytes:,} characters "
+                    f"({longest.hint('document_bytes')})"
+                )
+            yield number, document
+
+
+@contextmanager
+def _opened_arrow(path: Path) -> Iterator[Iterator[Any]]:
+    """The record batches of an IPC file, or of a stream, which has no mark at its beginning."""
+    import pyarrow as pa
+
+    with pa.memory_map(os.fsencode(path)) as source:
+        is_file = source.read(6) == b"ARROW1"
+        source.seek(0)
+        if is_file:
+            file = pa.ipc.open_file(source)
+            yield (file.get_batch(i) for i in range(file.num_record_batches))
+        else:
+            yield iter(pa.ipc.open_stream(source))
 
 
 def holds_texts(path: Path) -> bool:
-    """Whether this is a Parquet file with columns for id and text: others of that suffix hold vectors.
+    """Whether this is a Parquet or Arrow file with columns for id and text: others hold vectors.
 
     Raises:
-        DatasetError: if it is no Parquet file.
+        DatasetError: if it is no Parquet or Arrow file.
     """
-    if path.suffix.lower() != ".parquet" or not path.is_file():
+    suffix = path.suffix.lower()
+    if suffix not in (".parquet", *_ARROW) or not path.is_file():
         return False
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _arrow_errors(path):
-        names = set(pq.read_schema(path).names)
+    with _arrow_errors(path, "Parquet" if suffix == ".parquet" else "Arrow"):
+        if suffix == ".parquet":
+            names = set(pq.read_schema(path).names)
+        else:
+            with pa.memory_map(os.fsencode(path)) as source:
+                is_file = source.read(6) == b"ARROW1"
+                source.seek(0)
+                opened = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
+                names = set(opened.schema.names)
     return not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES)
 
 
 @contextmanager
-def _arrow_errors(path: Path) -> Iterator[None]:
+def _arrow_errors(path: Path, what: str) -> Iterator[None]:
     import pyarrow as pa
 
     try:
         yield
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DatasetError(f"{path}: not readable as Parquet ({reason[:200]})") from None
-
-
-def _plain(value: Any) -> Any:
-    """A value of a Parquet column as JSON can hold it."""
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    return str(value) if isinstance(value, Decimal) else value
+        raise DatasetError(f"{path}: not readable as {what} ({reason[:200]})") from None
 
 
 def _header(values: list[str], place: str) -> list[str] | None:
@@ -179,6 +218,12 @@ def _header(values: list[str], place: str) -> list[str] | None:
     return None
 
 
+def names_id_and_text(line: str) -> bool:
+    """Whether a line is the header of a CSV file with columns for id and text."""
+    names = {name.strip().strip('"').lower() for name in line.split(",")}
+    return not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES)
+
+
 _OURS = {("_id", "text"), ("id", "text")}
 _said: set[tuple[str, str, str]] = set()  # a corpus is read twice, and its fields are told once
 
@@ -197,21 +242,42 @@ class _Names:
             logger.warning("%s: %s is read as the id, %s as the text", self._place, *found)
 
 
-LINE_FORMATS: dict[str, Callable[[Lines, str], Numbered]] = {
-    ".jsonl": jsonl,
-    ".ndjson": jsonl,
-    ".tsv": tsv,
-    ".csv": comma_separated,
-}
-"""The reader of a file of lines by its suffix."""
+@dataclass(frozen=True)
+class RecordKind:
+    """A kind of file that holds records: a row of the table. One of the two readers is there."""
+
+    # for messages
+    name: str
+    suffixes: tuple[str, ...]
+    # numbered lines and the file's name to documents; such files may be compressed (.gz, .zst)
+    of_lines: Callable[[Lines, str], Numbered] | None = field(default=None, repr=False)
+    # a path to documents
+    of_file: Callable[[Path], Numbered] | None = field(default=None, repr=False)
+    # whether blank lines are given to `of_lines`
+    keeps_blank: bool = False
+
+    def reader(self, path: Path) -> Callable[[], Numbered]:
+        """How to read a file of this kind, from its beginning each time."""
+        if self.of_lines is None:
+            assert self.of_file is not None
+            return partial(self.of_file, path)
+        of_lines = self.of_lines
+        return lambda: of_lines(read_lines(path, keep_blank=self.keeps_blank), str(path))
+
+
+_ARROW = (".arrow", ".feather", ".ipc")
+RECORD_KINDS = (
+    RecordKind("JSONL", (".jsonl", ".ndjson"), jsonl),
+    RecordKind("JSON", (".json",), json_records, keeps_blank=True),
+    RecordKind("TSV", (".tsv", ".tab"), tsv),
+    RecordKind("CSV", (".csv",), comma_separated, keeps_blank=True),
+    RecordKind("Parquet", (".parquet",), of_file=parquet),
+    RecordKind("Arrow", _ARROW, of_file=arrow),
+)
+_BY_SUFFIX = {suffix: kind for kind in RECORD_KINDS for suffix in kind.suffixes}
 
 
 def numbered_documents(path: Path) -> Callable[[], Numbered] | None:
-    """How to read a corpus file, from its beginning each time; None where the format is not known."""
-    suffix = plain_suffix(path)
-    if suffix in LINE_FORMATS:
-        blank = suffix == ".csv"
-        return lambda: LINE_FORMATS[suffix](read_lines(path, keep_blank=blank), str(path))
-    if path.suffix.lower() == ".parquet":
-        return lambda: parquet(path)
-    return None
+    """How to read a file of records, from its beginning each time; None where the format is not known."""
+    kind = _BY_SUFFIX.get(plain_suffix(path))
+    return None if kind is None else kind.reader(path)

@@ -5,7 +5,8 @@ numbers, true/false, lists of text) that most of its values have. A value of ano
 years) stays in the text column `METADATA_JSON`: it comes back with the hit, its neighbours can be filtered,
 and the log tells. The same holds for values of no such kind (objects, whole numbers beyond 64 bits).
 
-None, NaN (as pandas writes what is missing) and a field that is not there are the same. Infinity is refused:
+None, NaN and NaT (as pandas writes what is missing) and a field that is not there are the same. Dates and
+times become text (ISO 8601), numpy's scalars and arrays what Python has in their place. Infinity is refused:
 JSON has no such number.
 """
 
@@ -16,7 +17,12 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import numpy as np
 
 from splade_engine.errors import DatasetError
 
@@ -25,6 +31,7 @@ if TYPE_CHECKING:
 
 METADATA_JSON = "_json"
 RESERVED = ("title", "text", METADATA_JSON)
+FILE_STATE = "_sync"  # the column by which `sync` knows a file's content again; hits do not show it
 MAX_COLUMNS = 400  # the format allows 512; fields beyond are kept as JSON
 KINDS = ("text", "int", "float", "bool", "texts")  # of a column; every other value is "json"
 _NUMBERS = {"int", "float"}
@@ -47,6 +54,12 @@ def metadata_json(metadata: Mapping[str, object]) -> str:
         raise DatasetError(f"metadata {dict(metadata)!r:.200}: {error}") from None
 
 
+def parsed_metadata(line: str) -> dict[str, Any]:
+    """The metadata of which `metadata_json` made a line."""
+    metadata: dict[str, Any] = json.loads(line) if line else {}
+    return metadata
+
+
 def checked_metadata(metadata: Mapping[str, Any], place: str) -> Mapping[str, Any]:
     """The metadata without what is missing, NaN included.
 
@@ -67,16 +80,33 @@ def checked_metadata(metadata: Mapping[str, Any], place: str) -> Mapping[str, An
 
 
 def _finite(value: Any) -> Any:
-    """The value with None for NaN, also within lists and objects; OverflowError for infinity."""
+    """A value as JSON has it: None for NaN, also within lists and objects; OverflowError for infinity."""
+    if value is None or isinstance(value, str | bool | int):
+        return value if type(value) is not np.str_ else str(value)
     if isinstance(value, float):
         if math.isinf(value):
             raise OverflowError
-        return None if math.isnan(value) else value
-    if isinstance(value, list):
+        return None if math.isnan(value) else float(value)
+    if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     if isinstance(value, dict):
         return {name: _finite(item) for name, item in value.items()}
-    return value
+    if isinstance(value, datetime | date | time):
+        # pandas' NaT is a datetime that does not equal itself
+        return value.isoformat() if value == value else None
+    if isinstance(value, Decimal | UUID):
+        return str(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return _of_numpy(value)
+    return None if type(value).__name__ == "NAType" else value  # pandas.NA
+
+
+def _of_numpy(value: Any) -> Any:
+    """A scalar or an array as Python's own values."""
+    if value.dtype.kind == "M":  # numpy gives whole numbers for the times that datetime cannot hold
+        texts = np.where(np.isnat(value), "", np.datetime_as_string(value)).tolist()
+        return [text or None for text in texts] if isinstance(texts, list) else texts or None
+    return _finite(value.tolist())
 
 
 def _is_infinite(value: Any) -> bool:
@@ -283,7 +313,8 @@ def _taken(row: dict[str, Any], name: str, kind: str) -> Any:
 
 def metadata_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata in a payload row: every column but title and text that has a value."""
-    metadata = {k: v for k, v in row.items() if k not in RESERVED and v is not None}
+    hidden = (*RESERVED, FILE_STATE)
+    metadata = {k: v for k, v in row.items() if v is not None and k not in hidden}
     rest = row.get(METADATA_JSON)
     return {**metadata, **json.loads(rest)} if rest else metadata
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from splade_engine.collections.documents import json_lines, text_field
+from splade_engine.collections.documents import json_lines, take_id, text_field
 from splade_engine.errors import DatasetError
 
 
@@ -30,7 +30,7 @@ def _query(record: object, place: str) -> tuple[str, str]:
     if not isinstance(record, dict):
         raise DatasetError(f"{place}: an object with _id and text is needed")
     fields = {"_id": record.get("_id", record.get("id")), "text": record.get("text")}
-    query_id = text_field(fields, "_id", place, required="_id")
+    query_id = take_id(fields, "_id", place, required="_id")
     if not query_id:
         raise DatasetError(f"{place}: the _id is empty")
     return query_id, text_field(fields, "text", place, required="text")

@@ -1,18 +1,19 @@
-"""Reading a corpus: JSONL, TSV, CSV, Parquet, a BEIR folder, or a folder of text and Markdown files.
+"""Reading a corpus: files of records, files that are documents, a BEIR folder, or a folder of files.
 
 Documents are streamed, one at a time; whatever cannot be accepted is a `DatasetError` that names the file
 and the line.
 
-* JSONL (`.jsonl`, `.ndjson`): one object a line: `_id` or `id` (a string), `text`, perhaps `title`; every
-  other field is metadata, and the fields of an object named `metadata` (as BEIR writes it) are taken out of
-  it.
+* JSONL (`.jsonl`, `.ndjson`): one object a line: `_id` or `id`, `text`, perhaps `title`; every other field is
+  metadata, and the fields of an object named `metadata` (as BEIR writes it) are taken out of it.
+* JSON (`.json`): an array of such objects.
 * TSV (`.tsv`): with a header line that names an id and a text column, perhaps `title`, the rest metadata;
   without one: id and text, or id, title and text (MS MARCO's layout). Nothing is quoted or escaped.
-* CSV (`.csv`) with such a header; Parquet (`.parquet`) with such columns.
+* CSV (`.csv`) with such a header; Parquet (`.parquet`) and Arrow (`.arrow`, `.feather`) with such columns.
 * Files of lines may be compressed: `.gz`, `.zst`.
-* `-` is standard input, JSONL or TSV.
+* `-` is standard input: JSONL, JSON, CSV or TSV.
 * A folder that holds `corpus.jsonl` (or .gz, .zst) is a BEIR folder.
-* Any other folder, or a single `.txt`, `.md`, `.markdown` or `.rst` file: see `text_files.py`.
+* Any other folder, or a single file of a kind that `readers/__init__.py` lists (text, Markdown, HTML, PDF,
+  ...): see `folders.py`. Such files are cut into passages.
 
 Id and text may have the names that other tools give them (`docid`, `contents`, ...; see `documents.py`); the
 log says so.
@@ -20,21 +21,52 @@ log says so.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from splade_engine.collections.beir import BEIR_CORPUS
+from splade_engine.collections.cutting import cut_document
 from splade_engine.collections.documents import Document
-from splade_engine.collections.formats import numbered_documents
+from splade_engine.collections.folders import FileReading, FolderReport, origin_of, read_files, scan
+from splade_engine.collections.formats import RECORD_KINDS, numbered_documents
 from splade_engine.collections.id_register import IdRegister
+from splade_engine.collections.passages import Passages, TokenMeter
+from splade_engine.collections.readers import FILE_KINDS, kind_of_file
 from splade_engine.collections.standard_input import PLACE, StandardInput, is_standard_input
-from splade_engine.collections.text_files import TEXT_SUFFIXES, read_text_files
 from splade_engine.collections.text_lines import check_regular, plain_suffix
 from splade_engine.errors import DatasetError
 
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How documents become passages."""
+
+    # how records are cut; None: they are not. Files are cut by the default then
+    passages: Passages | None = None
+    # of the encoder
+    meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
+    # how text files that are not UTF-8 are decoded; None: they are left out of a folder
+    encoding: str | None = None
+    # what `sync` knows a folder by; None: its place
+    name: str | None = None
+    # of a single file, the folder from which its path is told; None: the one that it lies in
+    root: Path | None = None
+
+    def of_files(self) -> FileReading:
+        """The same for files."""
+        return FileReading(self.passages or Passages(), self.meter, self.encoding, self.name)
+
 
 def read_documents(
-    source: str | Path, *, allow_empty: bool | None = None, root: Path | None = None
+    source: str | Path,
+    *,
+    allow_empty: bool | None = None,
+    cutting: Cutting | None = None,
+    report: FolderReport | None = None,
 ) -> Iterator[Document]:
     """The documents of `source`, streamed in the order of the file (folders: by path).
 
@@ -43,89 +75,118 @@ def read_documents(
         allow_empty: keep documents with neither title nor text (they are never found). None: keep them in a
             BEIR folder, because leaving one out would change a published collection, and refuse them
             elsewhere.
-        root: for a single text file, the folder from which its path is told; None: the one that it lies in.
+        cutting: how documents become passages; None: files do, by a guess of their tokens, records do not.
+        report: is told what a folder holds beside the documents; None: the log is.
 
     Raises:
         DatasetError: naming file and line; a duplicate id is reported at the latest when the source ends.
     """
+    cutting = cutting or Cutting()
     if is_standard_input(source):
-        return checked_input(StandardInput(), bool(allow_empty))
+        return checked_input(StandardInput(), bool(allow_empty), cutting)
     path = Path(source)
     if not path.exists():
         raise DatasetError(f"{path}: no such file or folder")
     if path.is_dir():
         beir = next((path / name for name in BEIR_CORPUS if (path / name).is_file()), None)
         if beir is None:
-            return _never_empty(path, _text_documents(path))
+            return _files(path, cutting, report)
         path = beir
         allow_empty = allow_empty is not False
     check_regular(path)
     numbered = numbered_documents(path)
     if numbered is not None:
-        return _checked(str(path), numbered, bool(allow_empty))
-    if path.suffix.lower() in TEXT_SUFFIXES:
-        return _never_empty(path, _text_documents(path, root))
-    known = "JSONL, TSV, CSV (.gz, .zst), Parquet, a BEIR folder, text or Markdown, - (standard input)"
+        return _records(str(path), numbered, bool(allow_empty), cutting)
+    if kind_of_file(path.suffix.lower()) is not None:
+        return _files(path, cutting, report)
+    known = ", ".join(kind.name for kind in (*RECORD_KINDS, *FILE_KINDS))
     suffix = plain_suffix(path)
     raise DatasetError(
-        f"{path}: the format {suffix or 'without a suffix'} is not known; readable are {known}"
+        f"{path}: the format {suffix or 'without a suffix'} is not known; readable are {known}, "
+        "a BEIR folder, a folder of files, - (standard input)"
     )
 
 
-def holds_text_files(path: Path) -> bool:
-    """Whether `read_documents` reads passages of text files from there."""
+def holds_files(path: Path) -> bool:
+    """Whether `read_documents` reads files there that are documents, and not records."""
     if path.is_dir():
         return not any((path / name).is_file() for name in BEIR_CORPUS)
-    return path.suffix.lower() in TEXT_SUFFIXES
+    return kind_of_file(path.suffix.lower()) is not None
 
 
-def checked_input(source: StandardInput, allow_empty: bool) -> Iterator[Document]:
+def checked_input(source: StandardInput, allow_empty: bool, cutting: Cutting) -> Iterator[Document]:
     """The documents of standard input, as `read_documents` checks them; readable as often as needed."""
-    return _checked(PLACE, source.numbered, allow_empty)
+    return _records(PLACE, source.numbered, allow_empty, cutting)
 
 
 # ---- checks that hold for every format --------------------------------------------------------
 
-_Reader = Callable[[], Iterator[tuple[int, Document]]]
+_Numbered = Iterator[tuple[int, Document]]
+_Reader = Callable[[], _Numbered]
 
 
-def _checked(place: str, reader: _Reader, allow_empty: bool) -> Iterator[Document]:
+def _records(place: str, reader: _Reader, allow_empty: bool, cutting: Cutting) -> Iterator[Document]:
+    numbered = _checked(place, reader, allow_empty)
+    passages = cutting.passages
+    if passages is not None:
+
+        def cut(documents: _Numbered) -> _Numbered:
+            for line, document in documents:
+                for passage in cut_document(document, passages, cutting.meter):
+                    yield line, passage
+
+        numbered = _unique(place, cut(numbered), lambda: cut(reader()))
+    return (document for _, document in numbered)
+
+
+def _checked(place: str, reader: _Reader, allow_empty: bool) -> _Numbered:
     """No duplicate id, no empty document (unless allowed), at least one document."""
-    register = IdRegister()
     found = False
-    for line, document in reader():
+    for line, document in _unique(place, reader(), reader):
         found = True
-        _refuse_duplicates(register.add(document.id, line), place, reader)
         if not allow_empty and not document.indexed_text:
             hint = "--allow-empty, or allow_empty=True, keeps it"
             raise DatasetError(
                 f"{place}:{line}: document {document.id!r} has neither title nor text ({hint})"
             )
-        yield document
-    _refuse_duplicates(register.flush(), place, reader)
+        yield line, document
     if not found:
         raise DatasetError(f"{place}: empty corpus, not one document")
 
 
+def _unique(place: str, documents: _Numbered, again: _Reader) -> _Numbered:
+    """The documents, of which no two may have one id; `again` reads them once more to find out which."""
+    register = IdRegister()
+    for line, document in documents:
+        _refuse_duplicates(register.add(document.id, line), place, again)
+        yield line, document
+    _refuse_duplicates(register.flush(), place, again)
+
+
 def _refuse_duplicates(suspects: list[tuple[int, int]], place: str, reader: _Reader) -> None:
     for earlier, later in suspects:
-        ids = [document.id for line, document in reader() if line in (earlier, later)][:2]
-        if ids[0] == ids[1]:  # otherwise two ids with the same hash
-            raise DatasetError(f"{place}:{later}: duplicate id {ids[0]!r}, first on line {earlier}")
+        there: dict[int, list[str]] = {earlier: [], later: []}
+        for line, document in reader():
+            if line in there:
+                there[line].append(document.id)
+        twice = next((id for id in there[later] if id in there[earlier]), None)
+        if twice is not None:  # otherwise two ids with the same hash
+            raise DatasetError(f"{place}:{later}: duplicate id {twice!r}, first on line {earlier}")
 
 
-def _never_empty(path: Path, documents: Iterator[Document]) -> Iterator[Document]:
+def _files(path: Path, cutting: Cutting, told: FolderReport | None) -> Iterator[Document]:
+    report = FolderReport() if told is None else told
+    reading, strict = cutting.of_files(), not path.is_dir()
+    origin = origin_of(cutting.root or path, cutting.name)
     found = False
-    for document in documents:
+    for document in read_files(scan(path, report, cutting.root), reading, origin, report, strict=strict):
         found = True
         yield document
+    if not found and report.failed:
+        name, why = report.failed[0]
+        raise DatasetError(f"{path}: empty corpus, no file can be read; {name}: {why}")
     if not found:
-        kinds = ", ".join(TEXT_SUFFIXES)
-        raise DatasetError(f"{path}: empty corpus, no text in any {kinds} file and no corpus.jsonl")
-
-
-def _text_documents(path: Path, root: Path | None = None) -> Iterator[Document]:
-    for passage in read_text_files(path, root):
-        yield Document(
-            passage.id, passage.text, passage.title, {"path": passage.path, "passage": passage.number}
-        )
+        kinds = ", ".join(kind.name for kind in FILE_KINDS)
+        raise DatasetError(f"{path}: empty corpus, no text in any file of {kinds}, and no corpus.jsonl")
+    for warning in report.warnings() if told is None else ():
+        logger.warning("%s: %s", path, warning)

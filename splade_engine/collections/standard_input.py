@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from splade_engine.collections.documents import Document
-from splade_engine.collections.formats import jsonl, tsv
+from splade_engine.collections.formats import comma_separated, json_records, jsonl, names_id_and_text, tsv
 from splade_engine.collections.limits import Limits
+from splade_engine.collections.spool import FromTheStart, unnamed_file
 from splade_engine.collections.text_lines import decoded_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import disk_errors
@@ -28,7 +28,10 @@ def is_standard_input(source: object) -> bool:
 
 
 class StandardInput:
-    """What was piped in: JSONL where the first line begins with a brace, TSV otherwise.
+    """What was piped in.
+
+    It is JSONL where it begins with a brace, JSON where with a bracket, CSV where the first line is a header
+    with commas that names id and text, TSV otherwise.
 
     The temporary file has no name, so that nothing is left where the process is killed.
     """
@@ -46,18 +49,23 @@ class StandardInput:
         """
         if self._copy is None:
             self._copy = self._copied()
-        stream = io.BufferedReader(_FromTheStart(self._copy), _BLOCK)
+        stream = io.BufferedReader(FromTheStart(self._copy), _BLOCK)
         first = stream.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
-        reader = jsonl if first.startswith(b"{") else tsv
-        yield from reader(decoded_lines(stream, PLACE), PLACE)
+        reader, blank = tsv, False
+        if first.startswith(b"{"):
+            reader = jsonl
+        elif first.startswith(b"["):
+            reader, blank = json_records, True
+        elif names_id_and_text(first.partition(b"\n")[0].decode("utf-8", "replace")):
+            reader, blank = comma_separated, True
+        yield from reader(decoded_lines(stream, PLACE, keep_blank=blank), PLACE)
 
     def _copied(self) -> IO[bytes]:
         stream = self._stream or getattr(sys.stdin, "buffer", None)
         if stream is None:
             raise DatasetError(f"{PLACE}: is closed")
         with disk_errors(tempfile.gettempdir()):
-            copy = tempfile.TemporaryFile(prefix="splade-engine-")  # noqa: SIM115
-            weakref.finalize(self, copy.close)
+            copy = unnamed_file(self)
             _copy_lines(stream, copy)
         return copy
 
@@ -74,21 +82,3 @@ def _copy_lines(stream: IO[bytes], copy: IO[bytes]) -> None:
                 f"{PLACE}: a line of more than {limits.document_bytes:,} bytes "
                 f"({limits.hint('document_bytes')})"
             )
-
-
-class _FromTheStart(io.RawIOBase):
-    """A reader of an open file with a position of its own: several may be under way at once."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._file.seek(self._at)
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        self._at += len(data)
-        return len(data)

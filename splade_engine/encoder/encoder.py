@@ -166,6 +166,18 @@ class SparseEncoder:
         windows = self.checkpoint.settings.long_texts == "windows"
         return self._queries.tokenizer.word_spans(text, windows=windows)
 
+    def token_starts(self, text: str) -> NDArray[np.int64]:
+        """int64[tokens]: the character at which each token of a document begins, special tokens left out.
+
+        Nothing is cut: this is how long a text is for the encoder.
+        """
+        return self._documents.tokenizer.starts(text)
+
+    @property
+    def room(self) -> int:
+        """How many tokens of a document are read: `max_length` without special tokens and the prompt."""
+        return self._documents.tokenizer.room(self._documents.prompt)
+
     def encode_documents(
         self,
         texts: Sequence[str],

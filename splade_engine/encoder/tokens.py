@@ -54,6 +54,7 @@ class TextTokenizer:
             ) in _PROBES:  # an unknown character, a script, nothing: what it cannot do, it cannot do now
                 self._tokenizer.encode(text)
         self.lowercase = lowercase
+        self._uncut: Any = None  # the same tokenizer without a limit, made when it is needed
         self.max_length = max_length
         self.truncation_side = side
         # from the end, nothing can be left out; neither where windows show all of a text
@@ -164,6 +165,25 @@ class TextTokenizer:
             first, last = words.get(word, (start, end))
             words[word] = (min(first, start), max(last, end))
         return [(token, *words[word]) for token, word, _ in pieces]
+
+    def starts(self, text: str) -> NDArray[np.int64]:
+        """int64[tokens]: the character at which each token of a text begins; nothing is cut."""
+        if self._uncut is None:
+            from tokenizers import Tokenizer
+
+            self._uncut = Tokenizer.from_str(self._tokenizer.to_str())
+            self._uncut.no_truncation()
+        lowered = text.lower() if self.lowercase else text
+        if len(lowered) != len(text):  # a few letters change their length, and with it all places after them
+            lowered = "".join(c if len(c.lower()) != 1 else c.lower() for c in text)
+        with refusing(self._folder, "the tokenizer"):
+            offsets = self._uncut.encode(lowered, add_special_tokens=False).offsets
+        return np.array([start for start, _ in offsets], dtype=np.int64)
+
+    def room(self, prompt: str = "") -> int:
+        """How many tokens of a text are read, beside the special ones and the prompt's."""
+        special = int(self._tokenizer.num_special_tokens_to_add(False))
+        return self.max_length - special - (len(self.starts(prompt)) if prompt else 0)
 
     def _encoding(self, text: str, *, whole: bool = False) -> Any:
         """One text without special tokens; `whole`: what overflows as well."""

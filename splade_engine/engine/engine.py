@@ -17,14 +17,22 @@ from splade_engine.arguments import check_many, path_of
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.collections.documents import Document
 from splade_engine.collections.metadata import document_parts
+from splade_engine.collections.passages import Passages
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
 from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
 from splade_engine.engine.hits import Hit, Hits
-from splade_engine.engine.notes import as_indexed, earlier_passages, has_text
+from splade_engine.engine.measure import measure
+from splade_engine.engine.notes import as_indexed, earlier_passages, passages_of_empty
 from splade_engine.engine.options import SearchKeywords, split_keywords
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.engine.searching import Search
-from splade_engine.errors import CheckpointError, EncoderMismatchError, IndexLockedError, InvalidInputError
+from splade_engine.errors import (
+    CheckpointError,
+    DatasetError,
+    EncoderMismatchError,
+    IndexLockedError,
+    InvalidInputError,
+)
 from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
@@ -34,6 +42,7 @@ from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
+    from splade_engine.engine.sync import SyncReport
     from splade_engine.index import BuildConfig, IndexBatch, IndexReader
     from splade_engine.index.filter.nodes import Where
 
@@ -73,6 +82,7 @@ class SearchEngine:
         config: BuildConfig | None = None,
         overwrite: bool = False,
         allow_empty: bool | None = None,
+        passages: Passages | int | None = None,
         threads: int | None = None,
         memory: int | None = None,
         progress: Progress = False,
@@ -93,6 +103,7 @@ class SearchEngine:
             config: how the index is built.
             overwrite: replace an index at `path`, and begin anew where `<path>.encoding` holds other work.
             allow_empty: see `read_documents`.
+            passages: see `Corpus`; for a `Corpus` that is given, its own.
             threads: for building the index; None: all cores.
             memory: MiB for building it (slower then); None: as much as one segment takes.
             progress: see `Progress`.
@@ -108,7 +119,7 @@ class SearchEngine:
         refuse_occupied(path, overwrite=overwrite)
         check_budget(threads, memory)
         loaded = _loaded(encoder)
-        surveyed = _surveyed(None, corpus, allow_empty)
+        surveyed = _surveyed(None, _corpus(corpus, allow_empty, passages), loaded, progress)
         work = path.with_name(path.name + ".encoding")
         with encode_corpus(
             surveyed, loaded, work, restart=overwrite, hold=True, progress=progress, **encode_options
@@ -259,7 +270,12 @@ class SearchEngine:
     # ---- changing ------------------------------------------------------------------------------------
 
     def add(
-        self, corpus: CorpusSource | Corpus, *, progress: Progress = False, **encode_options: Any
+        self,
+        corpus: CorpusSource | Corpus,
+        *,
+        passages: Passages | int | None = None,
+        progress: Progress = False,
+        **encode_options: Any,
     ) -> None:
         """Encode and add documents whose ids are not in the index yet, in one commit.
 
@@ -272,36 +288,60 @@ class SearchEngine:
                 encoded is kept.
         """
         reader = self.index.refresh().reader
-        corpus = as_indexed(reader, corpus if isinstance(corpus, Corpus) else Corpus(corpus))
+        corpus = self._measured(as_indexed(reader, _corpus(corpus, None, passages)), progress)
         known = next((document.id for document in corpus if document.id in reader), None)
         if known is not None:  # before hours of encoding
             raise InvalidInputError(f"{self.path}: holds a document {known!r} already; update replaces it")
         earlier = earlier_passages(reader, corpus)
         if earlier:
             raise InvalidInputError(
-                f"{self.path}: holds {earlier[0]!r}, an earlier passage of a file that is added; update "
+                f"{self.path}: holds {earlier[0]!r}, an earlier passage of a document that is added; update "
                 "replaces it"
             )
         self._put(reader, corpus, progress, encode_options, self.index.add)
 
     def update(
-        self, corpus: CorpusSource | Corpus, *, progress: Progress = False, **encode_options: Any
+        self,
+        corpus: CorpusSource | Corpus,
+        *,
+        passages: Passages | int | None = None,
+        drop: Sequence[str] = (),
+        progress: Progress = False,
+        **encode_options: Any,
     ) -> None:
         """Encode documents and put them in the place of those with the same id; new ids are added.
 
-        Of a text file that was changed all old passages go, those too that it no longer has: all of them
-        where it has no text any more.
+        Of a document that is cut into passages all old ones go, those too that it no longer has: all of them
+        where a file has no text any more. Documents with the ids of `drop` are deleted by the same commit.
 
         Raises:
             IndexLockedError: as `add`.
         """
+        check_many("drop", drop, ordered=False)
         reader = self.index.refresh().reader
-        corpus = as_indexed(reader, corpus if isinstance(corpus, Corpus) else Corpus(corpus))
-        drop = earlier_passages(reader, corpus)
-        if drop and not has_text(corpus):
-            _when_free(lambda: self.index.update([], drop=drop))
+        corpus = as_indexed(reader, _corpus(corpus, None, passages))
+        try:
+            corpus = self._measured(corpus, progress)
+        except DatasetError:  # there is no text in any file: nothing to add, but perhaps to delete
+            gone = [*drop, *passages_of_empty(reader, corpus)]
+            if not corpus.report.empty or not gone:
+                raise
+            _when_free(lambda: self.index.update([], drop=gone))
             return
+        drop = [*drop, *earlier_passages(reader, corpus)]
         self._put(reader, corpus, progress, encode_options, partial(self.index.update, drop=drop))
+
+    def sync(self, folder: str | Path, **options: Any) -> SyncReport:
+        """Bring the index up to a folder of files, in one commit; see `splade_engine.engine.sync.sync`.
+
+        Args:
+            folder: of files.
+            options: `passages`, `encoding`, `name`, `prune`, `dry_run`, `progress`, and for
+                `SparseEncoder.encode_documents`.
+        """
+        from splade_engine.engine.sync import sync
+
+        return sync(self.index.refresh().reader, lambda: self, folder, **options)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove documents by id.
@@ -316,6 +356,12 @@ class SearchEngine:
         """Merge segments and drop what was deleted."""
         self.index.compact()
 
+    def _measured(self, corpus: Corpus, progress: Progress) -> Corpus:
+        """The corpus, cut by the tokens of this engine's encoder and read once."""
+        measure(corpus, self.encoder)
+        corpus.survey(progress)
+        return corpus
+
     def _put(
         self,
         reader: IndexReader,
@@ -325,7 +371,7 @@ class SearchEngine:
         publish: Callable[[Iterable[IndexBatch]], int],
     ) -> None:
         refuse_unwritable(self.path)  # before hours of encoding
-        summary = _surveyed(reader, corpus, None).survey()
+        summary = _surveyed(reader, corpus, self.encoder, progress).survey()
         # a folder for each corpus: two that are added at the same time do not touch each other's shards
         name = EncodingPlan.of(summary, self.encoder, options).name
         start = self.path.with_name(f"{self.path.name}.encoding-")
@@ -370,10 +416,27 @@ def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) 
         raise CheckpointError(f"{path}: its encoder {source} cannot be loaded: {error}") from error
 
 
-def _surveyed(reader: IndexReader | None, corpus: CorpusSource | Corpus, allow_empty: bool | None) -> Corpus:
-    """The corpus, read once and fitted to the columns of the index that it is for; warnings are logged."""
+def _corpus(
+    corpus: CorpusSource | Corpus, allow_empty: bool | None, passages: Passages | int | None
+) -> Corpus:
+    """A corpus of what a caller gave.
+
+    Raises:
+        InvalidInputError: `passages` beside a `Corpus`, which has its own.
+    """
     if not isinstance(corpus, Corpus):
-        corpus = Corpus(corpus, allow_empty=allow_empty)
+        return Corpus(corpus, allow_empty=allow_empty, passages=passages)
+    if passages is not None:
+        raise InvalidInputError("passages: give them to the Corpus that is given")
+    return corpus
+
+
+def _surveyed(
+    reader: IndexReader | None, corpus: Corpus, encoder: SparseEncoder, progress: Progress
+) -> Corpus:
+    """The corpus, read once and fitted to the columns of the index that it is for; warnings are logged."""
+    measure(corpus, encoder)
+    corpus.survey(progress)
     summary = corpus.fit_fields({} if reader is None else reader.info().columns)
     if reader is not None:
         reader.check_columns({name: kind for name, kind in summary.fields.items() if kind != "json"})

@@ -1,20 +1,25 @@
-"""Text files that are added again: what an index holds of their earlier contents.
+"""Documents that are added again: what an index holds of their earlier contents.
 
-A text file is cut into passages, and their ids are the file's path with a number (`collections.text_files`).
-When the file changes, it may have fewer passages or only one, which has no number: then the ids of the new
-passages do not meet all of the old ones. And a file that was added with its folder has another path when it
-is added alone.
+A document is cut into passages, whose ids are its own with a number (`collections/cutting.py`). When it
+changes, it may have fewer passages or only one, which has no number: then the ids of the new passages do not
+meet all of the old ones. What passages a document has is told by their column `parent`; indexes of earlier
+releases have `path` in its place. And a file that was added with its folder has another path when it is added
+alone.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splade_engine.collections.text_files import passage_id, read_text_files, text_paths
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from splade_engine.collections.folders import FileState, origin_of
+from splade_engine.collections.metadata import FILE_STATE
+from splade_engine.collections.passages import PARENT
 from splade_engine.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -23,69 +28,72 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_GAP = 8  # passages of a file that may have been deleted in a row before the next one is missed
-_NEIGHBOURS = 64  # documents of the index that are looked at to recognise the folder it was made from
+_NEIGHBOURS = 64  # files of the index that are looked at to recognise the folder it was made from
 
 
 def earlier_passages(reader: IndexReader, corpus: Corpus) -> list[str]:
-    """Ids of passages in the index that are of files of the corpus, and no passages of them any more."""
-    source = corpus.text_files
-    if source is None:
+    """Ids of documents in the index that are of documents of the corpus, and no passages of them any more."""
+    held = _held(reader)
+    if held is None and not corpus.is_cut:
         return []
-    now = Counter(passage.path for passage in read_text_files(source, corpus.root))
-    found: list[str] = []
-    for path in text_paths(source, corpus.root):  # a file without text has no passage now
-        n = now[path]
-        kept = {passage_id(path, i, n) for i in range(1, n + 1)}
-        found += [id for id in _passages(reader, path) if id not in kept]
-    return found
+    now: dict[str, set[str]] = {path: set() for path in corpus.report.empty}  # has no passage now
+    for document in corpus:
+        now.setdefault(str(document.metadata.get(PARENT, document.id)), set()).add(document.id)
+    old = [] if held is None else _of_parents(held, now)
+    gone = [id for parent, id in old if id not in now[parent]]
+    if corpus.is_cut and not corpus.report.n_files:  # records that were not cut before
+        known = {id for _, id in old}
+        gone += [p for p, ids in now.items() if p not in ids and p not in known and p in reader]
+    return gone
 
 
-def has_text(corpus: Corpus) -> bool:
-    """Whether there is anything to add: text files may all have become empty."""
-    source = corpus.text_files
-    return source is None or next(read_text_files(source, corpus.root), None) is not None
+def passages_of_empty(reader: IndexReader, corpus: Corpus) -> list[str]:
+    """Ids of the passages that the index holds of files that have no text any more."""
+    held = _held(reader)
+    return [] if held is None else [id for _, id in _of_parents(held, corpus.report.empty)]
 
 
-def _passages(reader: IndexReader, path: str) -> Iterator[str]:
-    """The ids under which the index holds passages of a file."""
-    if _is_passage(reader, path, path):
-        yield path
-    number = missing = 0
-    while missing < _GAP:
-        number += 1
-        id = f"{path}#{number}"
-        missing = 0 if _is_passage(reader, id, path) else missing + 1
-        if not missing:
-            yield id
+def _held(reader: IndexReader) -> pa.Table | None:
+    """The ids of all passages with what they are of, and where; None where there are none."""
+    columns = reader.info().columns
+    if PARENT not in columns and "path" not in columns:
+        return None
+    table = reader.text_columns(PARENT, "path", FILE_STATE)
+    parents = pc.coalesce(table[PARENT], table["path"])
+    columns = {"id": table["id"], PARENT: parents, "path": table["path"], FILE_STATE: table[FILE_STATE]}
+    return pa.table(columns).filter(pc.is_valid(parents))
 
 
-def _is_passage(reader: IndexReader, id: str, path: str) -> bool:
-    """Whether a document is of that file: another source may have the same id."""
-    return id in reader and reader.payload([reader.ordinal(id)])[0].get("path") == path
+def _of_parents(held: pa.Table, parents: Iterable[str]) -> list[tuple[str, str]]:
+    """(parent, id) of every passage of these documents."""
+    wanted = pa.array(list(parents), pa.large_string())
+    rows = held.filter(pc.is_in(held[PARENT], value_set=wanted))
+    return list(zip(rows[PARENT].to_pylist(), rows["id"].to_pylist(), strict=True))
 
 
 # ---- one file, one path ---------------------------------------------------------------------------------
 
 
 def as_indexed(reader: IndexReader, corpus: Corpus) -> Corpus:
-    """The corpus; a single text file has the path that it has in the index, if it came with its folder.
+    """The corpus; a single file has the path that it has in the index, if it came with its folder.
 
     A file alone has its name as path, below a folder the path from there. Which folder that was is told by
-    the other files of the index: they lie beside it.
+    what the index remembers of the file, or by the other files of the index: they lie beside it.
 
     Raises:
         InvalidInputError: if the index holds a file of that path, and whether it is this one cannot be told.
     """
-    source = corpus.text_files
-    if source is None or source.is_dir() or corpus.root is not None:
+    source = corpus.file
+    held = None if source is None else _held(reader)
+    if source is None or held is None:
         return corpus
     parts = source.absolute().parts
-    for start in range(len(parts) - 2, 0, -1):
-        path, root = "/".join(parts[start:]), Path(*parts[:start])
-        if next(_passages(reader, path), None) is None:
+    paths = {"/".join(parts[start:]): Path(*parts[:start]) for start in range(len(parts) - 2, 0, -1)}
+    found = {parent for parent, _ in _of_parents(held, paths)}
+    for path, root in paths.items():
+        if path not in found:
             continue
-        if not _made_from(reader, root, path):
+        if not _made_from(held, root, path):
             raise InvalidInputError(
                 f"{source}: the index holds {path!r}, which seems to be this file; add the folder {root}, "
                 "so that it keeps its id"
@@ -95,9 +103,15 @@ def as_indexed(reader: IndexReader, corpus: Corpus) -> Corpus:
     return corpus
 
 
-def _made_from(reader: IndexReader, root: Path, path: str) -> bool:
-    """Whether most of the other text files of the index lie below `root`."""
-    rows = reader.payload(reader.snapshot.live_ordinals()[:_NEIGHBOURS])
-    others = {str(row["path"]) for row in rows if "passage" in row and row.get("path") not in (None, path)}
+def _made_from(held: pa.Table, root: Path, path: str) -> bool:
+    """Whether the file of that path is of `root`, or most of the other files of the index lie there."""
+    states = held.filter(pc.equal(held["path"], path))[FILE_STATE].to_pylist()
+    origins = {
+        state.origin for state in (FileState.parse(text or "") for text in states) if state is not None
+    }
+    if origins:
+        return origins == {origin_of(root)}
+    others = [other for other in pc.unique(held["path"]).to_pylist() if other not in (None, path)]
+    others = others[:_NEIGHBOURS]
     here = sum((root / other).is_file() for other in others)
     return here * 2 > len(others)

@@ -190,6 +190,13 @@ class IndexReader:
         """
         return self.snapshot.beginnings(name, checked_ordinals(ordinals), length)
 
+    def text_columns(self, *names: str) -> pa.Table:
+        """A table of the ids of all documents that are not deleted, and of some columns of their payload.
+
+        A column that is not there, or holds no text, is null.
+        """
+        return self.snapshot.text_columns(names)
+
     def check_columns(self, columns: Mapping[str, str]) -> None:
         """Check, before any work, that documents with a payload of these columns can be added.
 

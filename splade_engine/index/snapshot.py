@@ -173,6 +173,23 @@ class Snapshot:
         there = ", ".join(sorted(known)[:20]) or "none"
         raise InvalidInputError(f"{what}: no column {name!r:.80}; the index has: {there}")
 
+    def text_columns(self, names: Sequence[str]) -> pa.Table:
+        """Columns of text and the `id` of every document that is not deleted; null where there is no text."""
+        parts = []
+        for segment in self.segments:
+            live = segment.live_ordinals
+            columns = {"id": pa.array(segment.ids.take(live), pa.large_string())}
+            table = None if segment.payload is None else segment.payload.table
+            for name in names:
+                column = table[name] if table is not None and name in table.column_names else None
+                if column is None or not pa.types.is_large_string(column.type):
+                    columns[name] = pa.nulls(len(live), pa.large_string())
+                else:
+                    columns[name] = column if segment.live is None else column.take(pa.array(live))
+            parts.append(pa.table(columns))
+        empty = pa.schema([(name, pa.large_string()) for name in ("id", *names)]).empty_table()
+        return pa.concat_tables([empty, *parts])
+
     def check_columns(self, added: Sequence[pa.Table]) -> None:
         """Raises InvalidInputError if documents with these payloads cannot be added, naming the column."""
         there = [segment.payload.table for segment in self.segments if segment.payload is not None]

@@ -54,8 +54,8 @@ def test_duplicate_id(refused_source):
 
 def test_non_string_id(refused_source):
     assert (
-        refused_source("c.jsonl", '{"_id": 7, "text": "x"}')
-        == "c.jsonl:1: the field _id must be a string, got 7"
+        refused_source("c.jsonl", '{"_id": 7.5, "text": "x"}')
+        == "c.jsonl:1: the field _id must be a string, got 7.5"
     )
 
 
@@ -80,7 +80,8 @@ def test_truncated_gzip(refused_source):
 
 
 def test_unknown_format_and_missing_source(refused_source, refused, tmp_path):
-    assert "the format .pdf is not known" in refused_source("c.pdf", "%PDF")
+    assert "the format .xlsx is not known" in refused_source("c.xlsx", "PK")
+    assert "c.pdf: not readable as PDF" in refused_source("c.pdf", "%PDF")
     assert "no such file or folder" in refused("index", tmp_path / "nothing", "-o", tmp_path / "ix")
 
 

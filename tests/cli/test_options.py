@@ -18,6 +18,7 @@ from splade_engine.cli.numbers import Real, Whole
 # what a command needs before its options are looked at; nothing of it exists
 NEEDED = {
     "add": ["no-index", "no-corpus"],
+    "sync": ["no-folder", "no-index"],
     "bench": ["no-index", "no-queries"],
     "check": ["no-index"],
     "collect": ["no-index", "-o", "c"],

@@ -11,8 +11,8 @@ import pytest
 from splade_engine.collections import Document, read_documents
 from splade_engine.collections.corpus import Corpus, CorpusDigest
 from splade_engine.collections.id_register import IdRegister
-from splade_engine.collections.text_files import split_passages
-from splade_engine.errors import DatasetError
+from splade_engine.collections.passages import Passages
+from splade_engine.errors import DatasetError, InvalidInputError
 
 CORPUS = (
     '{"_id": "a", "title": "Tides", "text": "The moon pulls the sea.", "year": 1999}\n'
@@ -77,34 +77,109 @@ def test_beir_folder(tmp_path):
     assert "'c' has neither title nor text" in refusal(tmp_path, allow_empty=False)
 
 
-def test_folder_of_text_and_markdown_files(tmp_path):
+def test_folder_of_files(tmp_path):
     write(tmp_path / "notes/plan.md", "# The plan\n\nBuy flour.\n")
     write(tmp_path / "b.txt", "Bread needs yeast.")
-    write(tmp_path / "long.md", "Intro.\n\n# Chapter\n\n" + "\n\n".join(f"word{i} " * 90 for i in range(5)))
+    write(tmp_path / "long.md", "Intro.\n\n# Chapter\n\n" + "\n\n".join(f"word{i} " * 90 for i in range(3)))
     write(tmp_path / "empty.txt", " \n")
     write(tmp_path / ".hidden/secret.txt", "not read")
-    write(tmp_path / "image.png", b"\x89PNG")
     documents = {d.id: d for d in read_documents(tmp_path)}
     assert list(documents) == ["b.txt", "long.md#1", "long.md#2", "long.md#3", "notes/plan.md"]
-    assert documents["notes/plan.md"] == Document(
-        "notes/plan.md", "# The plan\n\nBuy flour.", "The plan", {"path": "notes/plan.md", "passage": 1}
-    )
+    plan = documents["notes/plan.md"]
+    assert (plan.title, plan.text) == ("The plan", "# The plan\n\nBuy flour.")
+    place = {
+        "path": "notes/plan.md",
+        "parent": "notes/plan.md",
+        "passage": 1,
+        "start_char": 0,
+        "end_char": 22,
+    }
+    assert {k: v for k, v in plan.metadata.items() if k != "_sync"} == {**place, "line": 1, "last_line": 3}
     assert documents["long.md#2"].title == "Chapter"
+    assert documents["long.md#3"].metadata["line"] == 9
     assert documents["b.txt"].title == "b"
     assert [d.id for d in read_documents(tmp_path / "b.txt")] == ["b.txt"]
 
 
-def test_passages_lose_no_word_and_stay_within_the_limit():
-    paragraphs = ["One two three. " * n for n in (3, 40, 200, 1, 7)] + ["x" * 5000, "w " * 450]
-    text = "\n\n".join(paragraphs)
-    passages = split_passages(text, words=50)
-    assert " ".join(passages).split() == text.split()
-    assert max(len(p.split()) for p in passages) <= 50
+def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_read(tmp_path, caplog):
+    write(tmp_path / "good.txt", "Bread needs yeast.")
+    write(tmp_path / "latin.txt", b"fine\ncaf\xe9\n")
+    write(tmp_path / "broken.docx", "no archive")
+    write(tmp_path / "empty.md", "\n")
+    for i in range(3):
+        write(tmp_path / f"image{i}.png", b"\x89PNG")
+    write(tmp_path / "table.csv", "id,text\n1,x\n")
+    corpus = Corpus(tmp_path)
+    assert corpus.survey().n_docs == 1
+    report = corpus.report
+    assert (report.n_files, report.empty, list(report.skipped)) == (2, ["empty.md"], [".png", ".csv"])
+    assert [path for path, _ in report.failed] == ["broken.docx", "latin.txt"]
+    said = "\n".join(record.getMessage() for record in caplog.records)
+    assert "left out: latin.txt: 2: invalid UTF-8 (byte 0xe9)" in said
+    assert "left out: broken.docx: not readable as DOCX (File is not a zip file)" in said
+    assert "4 files are of kinds that are not read (3 .png, 1 .csv), such as image0.png" in said
+    assert "1 files have no text (empty.md)" in said
+    decoded = Corpus(tmp_path, encoding="latin-1")
+    assert {d.id: d.text for d in decoded}["latin.txt"] == "fine\ncaf\xe9"
 
 
-def test_a_heading_stays_with_what_follows():
-    passages = split_passages("word " * 45 + "\n\n## Next\n\n" + "other " * 30, words=50)
-    assert passages[-1].startswith("## Next") or "## Next\n\nother" in passages[-1]
+def test_a_folder_of_which_nothing_can_be_read(tmp_path):
+    write(tmp_path / "latin.txt", b"caf\xe9\n")
+    assert "no file can be read; latin.txt: 1: invalid UTF-8" in refusal(tmp_path)
+    assert "no text in any file of text, Markdown" in refusal(write(tmp_path / "x/a.png", b"x").parent)
+    with pytest.raises(InvalidInputError, match="encoding 'klingon': not known"):
+        Corpus(tmp_path, encoding="klingon")
+
+
+def test_folders_that_programs_fill_are_left_out(tmp_path):
+    write(tmp_path / "a.md", "text")
+    write(tmp_path / "node_modules/b.md", "text")
+    write(tmp_path / "env/pyvenv.cfg", "")
+    write(tmp_path / "env/lib/c.py", "x = 1")
+    assert [d.id for d in read_documents(tmp_path)] == ["a.md"]
+    assert [d.id for d in read_documents(tmp_path / "env")] == ["lib/c.py"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_with_a_mark_of_their_encoding(tmp_path, encoding):
+    write(tmp_path / "a.txt", "caf\xe9\r\nau lait".encode(encoding))
+    (document,) = read_documents(tmp_path / "a.txt")
+    assert (document.text, document.metadata["last_line"]) == ("caf\xe9\nau lait", 2)
+
+
+def test_records_are_cut_where_it_is_asked_for(tmp_path):
+    long = "\n\n".join(f"Section {i} says something about tides." for i in range(100))
+    records = [{"id": "a", "title": "T", "text": long, "year": 3}, {"id": "b", "text": "short"}]
+    path = write(tmp_path / "c.jsonl", "".join(json.dumps(r) + "\n" for r in records))
+    assert [d.id for d in Corpus(path)] == ["a", "b"]
+    for corpus in (Corpus(path, passages=64), Corpus(records, passages=Passages(64))):
+        documents = list(corpus)
+        assert corpus.survey().n_docs == len(documents) > 10
+        assert list(corpus) == documents  # the second time from the disk
+        *of_a, b = documents
+        assert [d.id for d in of_a] == [f"a#{i}" for i in range(1, len(documents))]
+        assert b == Document("b", "short", "", {"parent": "b", "passage": 1, "start_char": 0, "end_char": 5})
+        assert all(d.metadata["year"] == 3 and d.title == "T" and d.metadata["parent"] == "a" for d in of_a)
+        assert all(d.text == long[d.metadata["start_char"] : d.metadata["end_char"]] for d in of_a)
+        assert "".join("".join(d.text for d in of_a).split()) == "".join(long.split())
+
+
+def test_passages_whose_names_are_taken(tmp_path):
+    def cut(records):
+        with pytest.raises(DatasetError) as caught:
+            list(Corpus(records, passages=16))
+        return str(caught.value)
+
+    assert "document 'a': its field 'parent' has a name that passages need" in cut(
+        [{"id": "a", "text": "x", "parent": "p"}]
+    )
+    text = "one two three four. " * 20
+    assert "duplicate id 'a#2'" in cut([{"id": "a", "text": text}, {"id": "a#2", "text": "x"}])
+    path = write(
+        tmp_path / "c.jsonl", json.dumps({"id": "a", "text": text}) + '\n{"id": "a#2", "text": "x"}\n'
+    )
+    with pytest.raises(DatasetError, match=r"c\.jsonl:2: duplicate id 'a#2', first on line 1"):
+        list(Corpus(path, passages=16))
 
 
 # ---- bad input ------------------------------------------------------------------------------
@@ -114,7 +189,7 @@ def test_a_heading_stays_with_what_follows():
     ("line", "message"),
     [
         ('{"_id": "a", "text": "again"}', "2: duplicate id 'a', first on line 1"),
-        ('{"_id": 7, "text": "x"}', "2: the field _id must be a string, got 7"),
+        ('{"_id": 7.0, "text": "x"}', "2: the field _id must be a string, got 7.0"),
         ('{"text": "x"}', "2: the field _id (or id) is missing"),
         ('{"_id": "", "text": "x"}', "2: the _id is empty"),
         ('{"_id": "b"}', "2: the field text is missing"),
@@ -137,7 +212,7 @@ def test_invalid_utf8_names_the_byte(tmp_path):
     path = write(tmp_path / "c.jsonl", b'{"_id": "a", "text": "x"}\n{"_id": "b", "text": "caf\xe9"}\n')
     assert refusal(path) == f"{path}:2: invalid UTF-8 (byte 0xe9 at column 26)"
     text = write(tmp_path / "notes/x.txt", b"fine\ncaf\xe9\n")
-    assert refusal(tmp_path / "notes") == f"{text}:2: invalid UTF-8 (byte 0xe9)"
+    assert refusal(text) == f"{text}:2: invalid UTF-8 (byte 0xe9)"
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])
@@ -168,7 +243,7 @@ def test_empty_corpus(tmp_path, name):
 
 def test_missing_and_unknown_sources(tmp_path):
     assert refusal(tmp_path / "nothing") == f"{tmp_path}/nothing: no such file or folder"
-    assert "the format .docx is not known" in refusal(write(tmp_path / "c.docx", "x"))
+    assert "the format .xlsx is not known" in refusal(write(tmp_path / "c.xlsx", "x"))
 
 
 def test_tsv_rows_must_have_the_columns_of_the_first(tmp_path):

@@ -162,7 +162,7 @@ def test_adding_a_file_of_which_the_index_holds_other_passages_is_refused(tmp_pa
     (tmp_path / "plan.md").write_text(note(3))
     engine = SearchEngine.build(tmp_path / "ix", tmp_path / "plan.md", FakeEncoder())
     (tmp_path / "plan.md").write_text("ship")
-    with pytest.raises(InvalidInputError, match=r"holds 'plan\.md#1', an earlier passage of a file"):
+    with pytest.raises(InvalidInputError, match=r"holds 'plan\.md#1', an earlier passage of a document"):
         engine.add(tmp_path / "plan.md")
 
 

@@ -78,7 +78,7 @@ def test_adding_a_changed_file_without_replacing_is_refused(
     """Its only passage has an id that is new, and the old passages would stay beside it."""
     write(tmp_path / "plan.md", 1)
     with pytest.raises(
-        InvalidInputError, match=r"holds 'plan\.md#1', an earlier passage of a file that is added"
+        InvalidInputError, match=r"holds 'plan\.md#1', an earlier passage of a document that is added"
     ):
         engine.add(tmp_path / "plan.md")
     engine.update(tmp_path / "plan.md")

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Self
 from splade_engine.collections.corpus import CorpusDigest
 from splade_engine.engine.encoding.folder import agreed_plan, locked_folder, locked_shard, remove_remains
 from splade_engine.engine.encoding.plan import EncodingPlan
-from splade_engine.engine.encoding.run import checked_digest, cut, encoded_texts, report
+from splade_engine.engine.encoding.run import Steps, checked_digest, cut, encoded_texts, report
 from splade_engine.engine.encoding.shard import EncodedCounts, Shard
+from splade_engine.engine.measure import measure
 from splade_engine.errors import IndexLockedError, InvalidInputError
 from splade_engine.progress import Progress, ProgressBar
 
@@ -110,7 +111,8 @@ def encode_part(
         IndexLockedError: another process is encoding a shard of this part, or the whole corpus.
     """
     folder = Path(folder)
-    plan = EncodingPlan.of(corpus.survey(), encoder, options, shard_docs)
+    measure(corpus, encoder)
+    plan = EncodingPlan.of(corpus.survey(progress), encoder, options, shard_docs)
     held = ExitStack()
     try:
         with locked_folder(folder, wait=_PATIENCE):
@@ -148,9 +150,12 @@ def _encode(
             shard = Shard(folder, number)
             counts = shard.counts()
             if counts is None:
-                vectors, counts = encoded_texts(encoder, documents, plan.options)
+                step = Steps(bar, len(documents))
+                vectors, counts = encoded_texts(encoder, documents, plan.options, step)
                 shard.write(documents, vectors, counts)
-            bar.advance(len(documents))
+                step.finish()
+            else:
+                bar.advance(len(documents))
             total, n_docs = total + counts, n_docs + len(documents)
             if number + part.of in mine:
                 following = locked_shard(folder, number + part.of)

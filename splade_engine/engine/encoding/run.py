@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -23,6 +24,7 @@ from splade_engine.engine.encoding.folder import (
 )
 from splade_engine.engine.encoding.plan import EncodingPlan
 from splade_engine.engine.encoding.shard import EncodedCounts, Shard
+from splade_engine.engine.measure import measure
 from splade_engine.errors import InvalidInputError
 from splade_engine.locks import HeldLock
 from splade_engine.progress import Progress, ProgressBar
@@ -145,7 +147,8 @@ def encode_corpus(
         StorageError: the disk refused; the finished shards stay.
     """
     folder = Path(folder)
-    plan = EncodingPlan.of(corpus.survey(), encoder, options, shard_docs)
+    measure(corpus, encoder)
+    plan = EncodingPlan.of(corpus.survey(progress), encoder, options, shard_docs)
     lock = locked_folder(folder)
     try:
         refuse_busy_shards(folder)
@@ -180,9 +183,10 @@ def _encode(
                 continue  # the corpus has grown: the digest tells
             counts = finished[number]
             if counts is None:
-                vectors, counts = encoded_texts(encoder, documents, plan.options)
+                step = Steps(bar, len(documents))
+                vectors, counts = encoded_texts(encoder, documents, plan.options, step)
                 Shard(folder, number).write(documents, vectors, counts)
-                bar.advance(len(documents))
+                step.finish()
             total += counts
     checked_digest(folder, plan, digest)
     return total
@@ -199,8 +203,30 @@ def checked_digest(folder: Path, plan: EncodingPlan, digest: CorpusDigest) -> No
         raise InvalidInputError(f"{folder}: the corpus changed while it was being encoded; run it again")
 
 
+class Steps:
+    """Moves the bar of the corpus while one shard is encoded: the first takes long, and it lives."""
+
+    def __init__(self, bar: ProgressBar, n_docs: int) -> None:
+        self._bar, self._n_docs = bar, n_docs
+        self._done = 0
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """As a `Progress`: so many of the shard's texts, or windows of them, are encoded."""
+        done = self._n_docs * done // max(total or 1, 1)
+        if done > self._done:
+            self._bar.advance(done - self._done)
+            self._done = done
+
+    def finish(self) -> None:
+        """The shard is written."""
+        self(1, 1)
+
+
 def encoded_texts(
-    encoder: DocumentEncoder, documents: list[Document], options: Mapping[str, Any]
+    encoder: DocumentEncoder,
+    documents: list[Document],
+    options: Mapping[str, Any],
+    progress: Progress = False,
 ) -> tuple[SparseVectors, EncodedCounts]:
     """The vectors of a shard's documents, and what was counted on the way."""
     texts = [document.indexed_text for document in documents]
@@ -209,10 +235,21 @@ def encoded_texts(
         vectors = encoder.encode_documents(texts, **options)
         truncated, unknown = 0, (vectors.row_nnz == 0).nonzero()[0]
     else:
-        result = encode_counted(texts, **options)
+        result = encode_counted(texts, progress=progress, **options)
         vectors, truncated, unknown = result.vectors, result.truncated, result.unknown
     ids = [documents[int(row)].id for row in unknown if texts[int(row)]]
-    return vectors, EncodedCounts(truncated, tuple(ids[:3]), len(ids))
+    counts = EncodedCounts(truncated, tuple(ids[:3]), len(ids))
+    return vectors, counts if not truncated else replace(counts, **_lost(encoder, documents))
+
+
+def _lost(encoder: DocumentEncoder, documents: list[Document]) -> dict[str, Any]:
+    """Which documents are longer than the encoder reads, and how many of their tokens it does not."""
+    starts, room = getattr(encoder, "token_starts", None), getattr(encoder, "room", None)
+    if starts is None or room is None:
+        return {}
+    beyond = [(document.id, len(starts(document.indexed_text)) - room) for document in documents]
+    cut = [(id, tokens) for id, tokens in beyond if tokens > 0]
+    return {"cut": tuple(id for id, _ in cut[:3]), "lost_tokens": sum(tokens for _, tokens in cut)}
 
 
 def cut(corpus: Corpus, shard_docs: int, digest: CorpusDigest) -> Iterator[tuple[int, list[Document]]]:
@@ -232,8 +269,15 @@ def report(counts: EncodedCounts, plan: EncodingPlan) -> None:
     """One warning about each thing that a reader would want to know."""
     if counts.truncated:
         limit = plan.encoder.get("max_length")
+        some = ", ".join(map(repr, counts.cut)) + (", ..." if counts.truncated > 3 and counts.cut else "")
+        lost = f"; {counts.lost_tokens:,} tokens are not searched" if counts.lost_tokens else ""
         logger.warning(
-            "%d texts were longer than %s tokens (max_length) and were cut there", counts.truncated, limit
+            "%d texts were longer than %s tokens (max_length) and were cut there%s%s; --passages, or "
+            "passages=, cuts documents into passages that are read whole",
+            counts.truncated,
+            limit,
+            f" ({some})" if some else "",
+            lost,
         )
     if counts.n_unknown:
         some = ", ".join(map(repr, counts.unknown)) + (", ..." if counts.n_unknown > 3 else "")

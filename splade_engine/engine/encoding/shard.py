@@ -35,10 +35,19 @@ class EncodedCounts:
     unknown: tuple[str, ...] = field(default=())
     # number of such documents
     n_unknown: int = 0
+    # ids of the first few documents that were cut
+    cut: tuple[str, ...] = field(default=())
+    # tokens of them that were not read
+    lost_tokens: int = 0
 
     def __add__(self, other: EncodedCounts) -> EncodedCounts:
-        unknown = (self.unknown + other.unknown)[:3]
-        return EncodedCounts(self.truncated + other.truncated, unknown, self.n_unknown + other.n_unknown)
+        return EncodedCounts(
+            self.truncated + other.truncated,
+            (self.unknown + other.unknown)[:3],
+            self.n_unknown + other.n_unknown,
+            (self.cut + other.cut)[:3],
+            self.lost_tokens + other.lost_tokens,
+        )
 
 
 class Shard:
@@ -75,7 +84,8 @@ class Shard:
             ):
                 return None
             counts = record["counts"]
-            return EncodedCounts(**{**counts, "unknown": tuple(counts["unknown"])})
+            lists = {name: tuple(counts.get(name, ())) for name in ("unknown", "cut")}
+            return EncodedCounts(**{**counts, **lists})
         except (OSError, InvalidInputError, KeyError, TypeError, AttributeError):
             return None
 

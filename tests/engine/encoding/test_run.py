@@ -188,7 +188,8 @@ def test_what_was_counted_is_reported_once_and_survives_an_interruption(tmp_path
         assert caplog.messages == []
         encoded = encode_corpus(Corpus(corpus, allow_empty=True), Counting(), tmp_path / "w")
     assert caplog.messages == [
-        "13 texts were longer than 64 tokens (max_length) and were cut there",
+        "13 texts were longer than 64 tokens (max_length) and were cut there; --passages, or passages=, cuts "
+        "documents into passages that are read whole",
         "5 documents hold no token that the encoder knows ('g0', 'g1', 'g2', ...): "
         "kept, but not found by their words",
     ]

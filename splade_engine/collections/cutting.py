@@ -1,0 +1,88 @@
+"""A document into its passages, each a document with its place in the one that was cut (docs/sources.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from splade_engine.collections.documents import Document
+from splade_engine.collections.passages import PARENT, Block, Passages, TokenMeter, cut, text_blocks
+from splade_engine.collections.readers.kind import Places
+from splade_engine.errors import DatasetError
+
+PASSAGE, START, END = "passage", "start_char", "end_char"
+_OURS = (PARENT, PASSAGE, START, END)
+_LEAST = 16  # tokens that are left to a passage's text, however long its title is
+
+
+def cut_document(
+    document: Document,
+    how: Passages,
+    meter: TokenMeter,
+    *,
+    blocks: Sequence[Block] | None = None,
+    places: Places | None = None,
+) -> list[Document]:
+    """The passages of a document, in order; the document itself is the only one of a short text.
+
+    Args:
+        document: any; one without text stays as it is.
+        how: how long passages are.
+        meter: of the encoder.
+        blocks: the parts of its text, where its format tells.
+        places: the lines or pages of its text, where it has some.
+
+    Raises:
+        DatasetError: it has a metadata field with a name that passages need.
+    """
+    taken = next((name for name in _OURS if name in document.metadata), None)
+    if taken is not None:
+        raise DatasetError(
+            f"document {document.id!r:.80}: its field {taken!r} has a name that passages need; rename the "
+            "field, or index without passages"
+        )
+    text = document.text
+    blocks = text_blocks(text) if blocks is None else blocks
+    starts = meter.starts(text)
+    tokens = min(how.tokens, meter.room - _title_tokens(document.title, blocks, starts, meter))
+    overlap = min(how.overlap, tokens // 2)
+    spans = cut(text, blocks, starts, max(tokens, _LEAST), overlap=max(overlap, 0))
+    passages = []
+    for number, span in enumerate(spans, start=1):
+        place = {} if places is None else places.of(span.start, span.end)
+        passages.append(
+            Document(
+                passage_id(document.id, number, len(spans)),
+                text[span.start : span.end],
+                _title(document.title, span.heading),
+                {**document.metadata, **_place(document.id, number, span.start, span.end), **place},
+            )
+        )
+    return passages or [replace(document, metadata={**document.metadata, **_place(document.id, 1, 0, 0)})]
+
+
+def passage_id(parent: str, number: int, count: int) -> str:
+    """The id of passage `number` (from 1) of a document that is cut into `count`."""
+    return parent if count == 1 else f"{parent}#{number}"
+
+
+def _place(parent: str, number: int, start: int, end: int) -> dict[str, object]:
+    return {PARENT: parent, PASSAGE: number, START: start, END: end}
+
+
+def _title(title: str, heading: str) -> str:
+    if not heading or heading == title:
+        return title
+    return f"{title}: {heading}" if title else heading
+
+
+def _title_tokens(title: str, blocks: Sequence[Block], starts: np.ndarray, meter: TokenMeter) -> int:
+    """The most tokens that a passage's title may have, and one for the space or colon between its parts."""
+    headings = [(block.start, block.end) for block in blocks if block.kind == "heading"]
+    longest = 0
+    if headings:
+        first, last = np.searchsorted(starts, np.array(headings).T)
+        longest = int((last - first).max()) + 1
+    return (len(meter.starts(title)) if title else 0) + longest + 1

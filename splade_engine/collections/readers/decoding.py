@@ -1,0 +1,60 @@
+"""Bytes of a text file to text."""
+
+from __future__ import annotations
+
+import codecs
+
+from splade_engine.errors import DatasetError, InvalidInputError
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+
+
+def decoded(data: bytes, place: str, encoding: str | None = None) -> str:
+    """The text, with line feeds alone as ends of lines; UTF-16 where the file begins with its mark.
+
+    Args:
+        data: content of a file.
+        place: begins the messages.
+        encoding: how text that is not UTF-8 is decoded; None: it is refused.
+
+    Raises:
+        DatasetError: naming the line and the byte.
+    """
+    marked = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(marked)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        problem = f"{place}:{line}: invalid {marked.upper()[:6].rstrip('-')} (byte 0x{data[error.start]:02x})"
+        if encoding is None:
+            raise DatasetError(problem) from None
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError as other:
+            line = data.count(b"\n", 0, other.start) + 1
+            raise DatasetError(f"{place}:{line}: neither UTF-8 nor {encoding}") from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def checked_encoding(name: str | None) -> str | None:
+    """The encoding, if Python knows it as one of text.
+
+    Raises:
+        InvalidInputError: it does not.
+    """
+    if name is None:
+        return None
+    if not is_encoding(name):
+        raise InvalidInputError(f"encoding {name!r:.60}: not known (latin-1, cp1252, utf-16, ...)")
+    return name
+
+
+def is_encoding(name: str) -> bool:
+    """Whether Python knows an encoding of text by this name."""
+    try:
+        b"a".decode(name)  # of nothing, any name would do
+    except UnicodeDecodeError:  # half a letter
+        return True
+    except (LookupError, ValueError):
+        return False
+    return True

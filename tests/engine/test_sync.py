@@ -1,0 +1,241 @@
+"""`sync`: what it encodes, what it deletes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from splade_engine import SearchEngine
+from splade_engine.collections.folders import FileState
+from splade_engine.collections.metadata import FILE_STATE
+from splade_engine.engine.sync import build, sync
+from splade_engine.errors import DatasetError, InvalidInputError
+from tests.engine.test_notes import AnyWords
+
+
+def write(folder: Path, files: dict[str, str | bytes]) -> None:
+    for name, content in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    long = "\n\n".join(f"Paragraph {i} on ferries and islands." for i in range(60))
+    write(tmp_path / "notes", {"a.md": "# Alps\n\nThe hut.", "b.txt": long, "sub/c.md": "Bread and yeast."})
+    return tmp_path / "notes"
+
+
+@pytest.fixture
+def engine(notes: Path, tmp_path: Path) -> SearchEngine:
+    made, report = build(tmp_path / "index", notes, AnyWords())  # type: ignore[arg-type]
+    assert (report.added, report.failed) == (["a.md", "b.txt", "sub/c.md"], [])
+    return made
+
+
+def counted(engine: SearchEngine, notes: Path, **options: object):
+    """The report, and how many documents were encoded and generations were published."""
+    encoder, generation = engine.encoder, engine.index.refresh().generation
+    encoder.encoded = 0  # type: ignore[attr-defined]
+    report = engine.sync(notes, **options)
+    return report, encoder.encoded, engine.index.refresh().generation - generation  # type: ignore[attr-defined]
+
+
+def texts(engine: SearchEngine) -> dict[str, str]:
+    reader = engine.index.refresh().reader
+    return {id: reader.payload([reader.ordinal(id)])[0]["text"] for id in reader.ids()}
+
+
+def fresh(notes: Path, tmp_path: Path) -> dict[str, str]:
+    """What an index that is built anew holds."""
+    shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
+    return texts(SearchEngine.build(tmp_path / "fresh", notes, AnyWords()))  # type: ignore[arg-type]
+
+
+def test_nothing_is_done_where_nothing_changed(engine: SearchEngine, notes: Path):
+    os.utime(notes / "a.md", (1, 1))  # times decide nothing
+    report, encoded, generations = counted(engine, notes, prune=True)
+    assert (report.unchanged, encoded, generations) == (3, 0, 0)
+    assert not (report.added or report.changed or report.removed or report.failed)
+
+
+def test_one_commit_for_everything_and_only_changes_are_encoded(
+    engine: SearchEngine, notes: Path, tmp_path: Path
+):
+    write(notes, {"a.md": "# Alps\n\nThe other hut.", "new.md": "A new file.", "b.txt": "Short now."})
+    (notes / "sub" / "c.md").unlink()
+    report, encoded, generations = counted(engine, notes, prune=True)
+    assert (report.added, report.changed, report.removed) == (["new.md"], ["a.md", "b.txt"], ["sub/c.md"])
+    assert (encoded, generations, report.unchanged) == (3, 1, 0)
+    assert report.written == 3 and report.deleted > 4
+    assert texts(engine) == fresh(notes, tmp_path)
+    assert counted(engine, notes, prune=True)[0].unchanged == 3
+
+
+def test_a_file_that_is_gone_stays_until_it_is_pruned(engine: SearchEngine, notes: Path):
+    (notes / "a.md").unlink()
+    report, _, generations = counted(engine, notes)
+    assert (report.missing, report.removed, generations) == (["a.md"], [], 0)
+    assert "a.md" in engine.index
+    report, encoded, generations = counted(engine, notes, prune=True)
+    assert (report.missing, report.removed, encoded, generations) == ([], ["a.md"], 0, 1)
+    assert "a.md" not in engine.index
+
+
+def test_a_file_that_cannot_be_read_keeps_its_entry(engine: SearchEngine, notes: Path):
+    before = texts(engine)
+    write(notes, {"a.md": b"caf\xe9", "d.docx": "no archive", "e.md": "New."})
+    report, *_ = counted(engine, notes, prune=True)
+    assert [path for path, _ in report.failed] == ["d.docx", "a.md"] or [p for p, _ in report.failed] == [
+        "a.md",
+        "d.docx",
+    ]
+    assert all("\n" not in why for _, why in report.failed)
+    assert (report.added, report.changed) == (["e.md"], [])
+    assert texts(engine) == {**before, "e.md": "New."}
+    report, *_ = counted(engine, notes, encoding="latin-1")
+    assert report.changed == ["a.md"] and texts(engine)["a.md"] == "café"
+
+
+def test_what_was_not_scanned_is_not_deleted(engine: SearchEngine, notes: Path, tmp_path: Path):
+    engine.add([{"id": "record", "text": "no file"}, {"id": "x", "text": "y", "path": "gone.md"}])
+    write(tmp_path / "other", {"elsewhere.md": "Another folder."})
+    engine.sync(tmp_path / "other")
+    (notes / "sub" / "c.md").unlink()
+    report, *_ = counted(engine, notes, prune=True)
+    assert report.removed == ["sub/c.md"]
+    assert {"record", "x", "elsewhere.md"} <= set(engine.index.ids())
+
+
+def test_a_folder_that_cannot_be_opened_is_no_folder_without_files(
+    engine: SearchEngine, notes: Path, monkeypatch: pytest.MonkeyPatch
+):
+    scandir = os.scandir
+
+    def refused(path: str):
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    report, *_ = counted(engine, notes, prune=True)
+    assert (report.removed, report.failed) == ([], [("sub", "cannot be read (Permission denied)")])
+    assert "sub/c.md" in engine.index
+
+
+def test_a_folder_that_lost_all_its_files_is_perhaps_not_mounted(engine: SearchEngine, notes: Path):
+    shutil.rmtree(notes)
+    with pytest.raises(DatasetError, match="notes: no such folder"):
+        engine.sync(notes, prune=True)
+    notes.mkdir()
+    with pytest.raises(InvalidInputError, match="none of its 3 files is there any more; if it is mounted"):
+        engine.sync(notes, prune=True)
+    assert len(engine) > 3
+
+
+def test_a_dry_run_tells_and_does_nothing(engine: SearchEngine, notes: Path):
+    write(notes, {"a.md": "Other.", "new.md": "New."})
+    (notes / "sub" / "c.md").unlink()
+    report, encoded, generations = counted(engine, notes, prune=True, dry_run=True)
+    assert (report.added, report.changed, report.removed) == (["new.md"], ["a.md"], ["sub/c.md"])
+    assert (report.dry_run, encoded, generations) == (True, 0, 0)
+    assert json.loads(json.dumps(report.to_dict()))["changed"] == ["a.md"]
+    none = sync(None, lambda: pytest.fail("opened"), notes, dry_run=True)
+    assert none.added == ["a.md", "b.txt", "new.md"]
+
+
+def test_files_of_two_folders_with_one_path(engine: SearchEngine, notes: Path, tmp_path: Path):
+    write(tmp_path / "other", {"a.md": "Another."})
+    with pytest.raises(InvalidInputError, match=r"other: the index holds 'a\.md' from another folder"):
+        engine.sync(tmp_path / "other")
+    shutil.move(notes, tmp_path / "moved")
+    with pytest.raises(InvalidInputError, match="or this one has moved"):
+        engine.sync(tmp_path / "moved")
+
+
+def test_a_folder_with_a_name_can_move(notes: Path, tmp_path: Path):
+    engine, _ = build(tmp_path / "named", notes, AnyWords(), name="mine")  # type: ignore[arg-type]
+    shutil.move(notes, tmp_path / "moved")
+    write(tmp_path / "moved", {"a.md": "Changed."})
+    (tmp_path / "moved" / "b.txt").unlink()
+    report, encoded, _ = counted(engine, tmp_path / "moved", name="mine", prune=True)
+    assert (report.changed, report.removed, report.unchanged, encoded) == (["a.md"], ["b.txt"], 1, 1)
+
+
+def test_files_are_cut_as_before_unless_another_way_is_asked_for(notes: Path, tmp_path: Path):
+    engine, _ = build(tmp_path / "small", notes, AnyWords(), passages=32)  # type: ignore[arg-type]
+    held = len(engine)
+    assert counted(engine, notes)[0].unchanged == 3
+    report, *_ = counted(engine, notes, passages=128)
+    assert report.changed == ["a.md", "b.txt", "sub/c.md"] and len(engine) < held
+    assert texts(engine) == texts(build(tmp_path / "new", notes, AnyWords(), passages=128)[0])  # type: ignore[arg-type]
+
+
+def test_half_of_a_file_in_the_index_is_put_right(engine: SearchEngine, notes: Path, tmp_path: Path):
+    """Two processes that synced at once could leave passages of two contents."""
+    engine.update([{"id": "b.txt#1", "text": "old", "path": "b.txt", "parent": "b.txt"}])
+    report, *_ = counted(engine, notes)
+    assert report.changed == ["b.txt"]
+    assert texts(engine) == fresh(notes, tmp_path)
+
+
+def test_a_file_that_loses_its_text(engine: SearchEngine, notes: Path):
+    write(notes, {"b.txt": "", "none.md": " \n"})
+    report, encoded, generations = counted(engine, notes)
+    assert (report.changed, sorted(report.empty), encoded, generations) == (
+        ["b.txt"],
+        ["b.txt", "none.md"],
+        0,
+        1,
+    )
+    assert set(engine.index.ids()) == {"a.md", "sub/c.md"}
+
+
+def test_what_no_index_can_be_synced_with(engine: SearchEngine, notes: Path, tmp_path: Path):
+    with pytest.raises(DatasetError, match=r"a\.md: is a file, a folder is needed"):
+        engine.sync(notes / "a.md")
+    write(tmp_path / "beir", {"corpus.jsonl": '{"_id": "a", "text": "x"}'})
+    with pytest.raises(DatasetError, match=r"holds records \(corpus\.jsonl\) and not files"):
+        engine.sync(tmp_path / "beir")
+
+
+def test_an_interrupted_sync_changes_nothing_and_the_next_one_does_all(
+    engine: SearchEngine, notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    write(notes, {"a.md": "Other.", "new.md": "New."})
+    before = texts(engine)
+
+    def killed(*args: object, **options: object):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.index, "update", killed)
+        with pytest.raises(KeyboardInterrupt):
+            engine.sync(notes)
+    assert texts(engine) == before
+    assert counted(engine, notes)[0].changed == ["a.md"]
+    assert texts(engine) == fresh(notes, tmp_path)
+    assert not [p for p in tmp_path.iterdir() if "encoding" in p.name]
+
+
+def test_the_state_is_stored_but_not_shown(engine: SearchEngine):
+    hit = engine.search("hut", k=1)[0]
+    assert FILE_STATE not in hit.metadata and hit.metadata["path"] == "a.md"
+    reader = engine.index.reader
+    state = FileState.parse(reader.payload([reader.ordinal("a.md")])[0][FILE_STATE])
+    assert state is not None and (state.tokens, state.overlap) == (256, 0)
+    assert FileState.parse(str(state)) == state and FileState.parse("anything") is None
+
+
+def test_indexes_of_earlier_releases_are_taken_over(engine: SearchEngine, notes: Path, tmp_path: Path):
+    """They have the path of a file, and no state."""
+    old = [{"id": f"b.txt#{i}", "text": "old", "path": "b.txt", "passage": i} for i in range(1, 30)]
+    made = SearchEngine.build(tmp_path / "old", old, AnyWords())  # type: ignore[arg-type]
+    report, *_ = counted(made, notes)
+    assert (report.added, report.changed) == (["a.md", "sub/c.md"], ["b.txt"])
+    assert texts(made) == fresh(notes, tmp_path)
