@@ -21,18 +21,18 @@ from splade_engine.errors import SpladeEngineError
 from splade_engine.training import MiningConfig, load_recipe, mine, train
 
 COMMON = {
-    "model.document_length": 96,
+    "model.document_length": 64,
     "model.query_length": 32,
     "model.preflight": False,
-    "data.held_out": 200,
+    "data.held_out": 150,
     "train.batch_size": 16,
     "train.lr": 5e-5,
-    "train.steps": 150,
+    "train.steps": 80,
     "train.save_steps": 0,
     "train.log_steps": 10,
     "train.device": "cpu",
     "train.collapse_below": 1.0,
-    "probe.documents": 2000,
+    "probe.documents": 1000,
     "probe.every": 0,
 }
 
@@ -40,7 +40,7 @@ COMMON = {
 def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
     """See `kinds`."""
     settings = dict(experiment.settings)
-    path = _pairs(places, settings["data"], settings.get("pairs", 3000))
+    path = _pairs(places, settings["data"], settings.get("pairs", 1500))
     if "mine" in settings:
         path = _mined(places, path, {k: places.filled(v) for k, v in settings["mine"].items()})
     for each in experiment.runs:
