@@ -1,7 +1,7 @@
-"""The suites of the papers, end to end: the command that makes the published rows where there is a network.
+"""The suites of the papers, end to end: the command that makes published rows where there is a network.
 
 ir_datasets' own loading code reads files in the layout that it downloads (zip archives of BEIR, tar archives
-and TSV files of MS MARCO and TREC), which are made here and laid where it keeps downloads: nothing is fetched.
+and TSV files of MS MARCO and TREC), made here and laid where it keeps downloads: nothing is fetched.
 """
 
 from __future__ import annotations
