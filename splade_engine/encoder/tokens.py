@@ -19,9 +19,12 @@ logger = logging.getLogger(__name__)
 
 Ids = NDArray[np.int32]
 
-# characters of a long text that are tokenized for each token that is kept. A token of English has 4 to 5;
-# where these give too few tokens (a word of a million letters is one), the whole text is
+# characters of a long text that are tokenized for each token that is kept. A token of English has 4 to 5
 CHARACTERS = 64
+# where these give too few tokens (a word of a million letters is one), so many times as many are, and no
+# more: ten million spaces would take half a minute
+MORE = 8
+_FEWEST = 1 << 16  # characters that are looked at however few tokens are kept
 _PROBES = ("", "a b", "Zz9 \u6771\u4eac \U0001f600 \u0130\u0301\n")
 
 
@@ -57,6 +60,7 @@ class TextTokenizer:
         self._uncut: Any = None  # the same tokenizer without a limit, made when it is needed
         self.max_length = max_length
         self.truncation_side = side
+        self._most = None if overlap else max(MORE * CHARACTERS * max_length, _FEWEST)
         # from the end, nothing can be left out; neither where windows show all of a text
         self._stretch = CHARACTERS * max_length if side == "right" and not overlap else None
 
@@ -121,7 +125,11 @@ class TextTokenizer:
             texts = [text.lower() for text in texts]
         # encode_batch_fast leaves out offsets and runs on all cores
         encodings = self._encodings(self._tokenizer.encode_batch_fast, texts, special_tokens)
-        cut = sum(1 for e in encodings if len(e) >= self.max_length and e.overflowing)
+        cut = sum(
+            1
+            for e, text in zip(encodings, texts, strict=True)
+            if (len(e) >= self.max_length and e.overflowing) or self._is_too_long(text)
+        )
         return [np.array(self._known(e.ids), dtype=np.int32) for e in encodings], cut
 
     def encode_windows(self, texts: Sequence[str]) -> tuple[list[Ids], list[int]]:
@@ -141,7 +149,8 @@ class TextTokenizer:
         """Ids of one text without special tokens, and whether it was cut: the search path."""
         encoding = self._encoding(text)
         ids = self._known(encoding.ids)
-        return ids, len(ids) >= self.max_length and bool(encoding.overflowing)
+        cut = len(ids) >= self.max_length and bool(encoding.overflowing)
+        return ids, cut or self._is_too_long(text)
 
     def word_numbers(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """For every text, the word number of each token (special tokens -1), aligned with `encode`."""
@@ -185,6 +194,16 @@ class TextTokenizer:
         special = int(self._tokenizer.num_special_tokens_to_add(False))
         return self.max_length - special - (len(self.starts(prompt)) if prompt else 0)
 
+    def _is_too_long(self, text: str) -> bool:
+        """Whether not even the tokenizer sees all of it."""
+        return self._most is not None and len(text) > self._most
+
+    def _shown(self, text: str) -> str:
+        """What the tokenizer sees of a text: the end that counts."""
+        if self._most is None or len(text) <= self._most:
+            return text
+        return text[-self._most :] if self.truncation_side == "left" else beginning(text, self._most)
+
     def _encoding(self, text: str, *, whole: bool = False) -> Any:
         """One text without special tokens; `whole`: what overflows as well."""
         if self.lowercase:
@@ -193,19 +212,21 @@ class TextTokenizer:
             encoding = self._tokenizer.encode(beginning(text, self._stretch), add_special_tokens=False)
             if encoding.overflowing:
                 return encoding
-        return self._tokenizer.encode(text, add_special_tokens=False)
+        shown = text if whole else self._shown(text)
+        return self._tokenizer.encode(shown, add_special_tokens=False)
 
     def _encodings(self, encode: Any, texts: Sequence[str], special_tokens: bool) -> list[Any]:
         """`encode` of the beginnings of the texts; of a whole one where its beginning is not enough."""
         stretch = self._stretch
         with refusing(self._folder, "the tokenizer"):
             if stretch is None or all(len(text) <= stretch for text in texts):
-                return list(encode(list(texts), add_special_tokens=special_tokens))
+                shown = [self._shown(text) for text in texts]
+                return list(encode(shown, add_special_tokens=special_tokens))
             encodings = list(
                 encode([beginning(text, stretch) for text in texts], add_special_tokens=special_tokens)
             )
             short = [i for i, e in enumerate(encodings) if len(texts[i]) > stretch and not e.overflowing]
-            again = encode([texts[i] for i in short], add_special_tokens=special_tokens)
+            again = encode([self._shown(texts[i]) for i in short], add_special_tokens=special_tokens)
         for i, encoding in zip(short, again, strict=True):
             encodings[i] = encoding
         return encodings
@@ -226,7 +247,7 @@ def check_texts(texts: Sequence[str]) -> None:
         InvalidInputError: for a single string, or a row that is not text or cannot be encoded as UTF-8.
     """
     check_many("texts", texts)
-    if not hasattr(texts, "__len__"):
+    if not hasattr(texts, "__len__") or not hasattr(texts, "__getitem__"):
         raise InvalidInputError(f"texts: {type(texts).__name__}, expected a sequence of strings; pass a list")
     for row, text in enumerate(texts):
         if not isinstance(text, str):

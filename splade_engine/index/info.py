@@ -96,8 +96,8 @@ def index_info(path: Path, snapshot: Snapshot) -> IndexInfo:
         nnz=sum(s.nnz for s in manifest.segments),
         bytes=sizes,
         columns=columns,
-        encoder=manifest.encoder,
-        config=manifest.config,
+        encoder=None if manifest.encoder is None else dict(manifest.encoder),
+        config=dict(manifest.config),
         tuned=tuple(
             TunedSetting(
                 t.k,

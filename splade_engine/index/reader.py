@@ -66,7 +66,8 @@ class IndexReader:
     @property
     def encoder(self) -> Mapping[str, str | int] | None:
         """Fingerprint of the encoder of the vectors, as given to `build`."""
-        return self.snapshot.manifest.encoder
+        record = self.snapshot.manifest.encoder
+        return None if record is None else dict(record)  # a copy: what the index remembers cannot be changed
 
     @property
     def generation(self) -> int:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 import time
 from pathlib import Path
 
@@ -89,6 +91,26 @@ def test_the_bundled_tokenizer_reads_long_texts_alike() -> None:
     assert cut == n == 30
     for a, b in zip(found, expected, strict=True):
         assert a.tolist() == b.tolist()
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("filler", ["y", " ", "\n", "\0", "\u0301", "\U0001f6a2", "\u200b"])
+def test_ten_million_characters_without_a_token_take_no_half_minute(
+    mlm_folder: Path, tmp_path: Path, filler: str, side: str
+) -> None:
+    """What lies beyond eight times the usual stretch is not looked at, and the text counts as cut."""
+    folder = tmp_path / "m"
+    shutil.copytree(mlm_folder, folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"truncation_side": side}))
+    tokenizer = TextTokenizer(folder, 64)
+    text = "bado " + filler * 10_000_000 + " kime"
+    start = time.process_time()
+    (ids,), cut = tokenizer.encode([text], special_tokens=False)
+    one = tokenizer.encode_one(text)
+    assert time.process_time() - start < 5
+    assert (ids.tolist(), bool(cut)) == one
+    assert cut == 1
+    assert tokenizer.token_id("kime" if side == "left" else "bado") in one[0]
 
 
 def test_a_text_of_10_mb_is_tokenized_at_once(mlm_folder: Path) -> None:

@@ -50,3 +50,12 @@ def test_another_process_reads_the_same_generation_or_none(tmp_path: Path) -> No
     with pytest.raises(IndexNotFoundError, match="has been replaced; open it anew"):
         copy.copy(reader)
     assert copy.copy(ix).ids() == ix.ids()
+
+
+def test_what_the_index_remembers_of_its_encoder_cannot_be_changed_by_who_asks(tmp_path: Path) -> None:
+    record = {"name": "m", "hash": "1"}
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 3), encoder=record)
+    for given in (record, ix.encoder, ix.reader.encoder, ix.info().encoder, ix.info().config):
+        given["hash"] = "2"
+    assert ix.encoder == ix.info().encoder == {"name": "m", "hash": "1"}
+    assert "hash" not in ix.info().config
