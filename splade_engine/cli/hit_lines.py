@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -43,13 +43,24 @@ def write_hit(hit: Hit, *, reasons: bool, length: int | None = SNIPPET, matches:
 def _heading(hit: Hit) -> str:
     """Rank, id, title and score; on a terminal the title is cut where the line would not fit."""
     id = one_line(hit.id)
+    place = place_of(hit.metadata)
+    place = f", {place}" if place else ""
     title = "" if hit.title == hit.id else one_line(hit.title)
     score = f"({hit.score:.2f})"
-    title = output.fitted(title, output.width() - columns(f"{hit.rank:>3}. {id}    {score}"))
-    named = (
-        f"{output.styled(id, 'id')}  {output.styled(title, 'heading')}" if title else output.styled(id, "id")
-    )
+    title = output.fitted(title, output.width() - columns(f"{hit.rank:>3}. {id}{place}    {score}"))
+    named = output.styled(id, "id") + place
+    if title:
+        named += f"  {output.styled(title, 'heading')}"
     return f"{hit.rank:>3}. {named}  {score}"
+
+
+def place_of(metadata: Mapping[str, object]) -> str:
+    """Where in its file a passage stands: "lines 12-40", "page 3"; "" where nobody knows."""
+    for unit in ("line", "page", "cell"):
+        first, last = metadata.get(unit), metadata.get(f"last_{unit}")
+        if isinstance(first, int) and isinstance(last, int) and "parent" in metadata:
+            return f"{unit} {first}" if first == last else f"{unit}s {first}-{last}"
+    return ""
 
 
 def highlighted_lines(text: str, spans: Sequence[Span], cut: tuple[bool, bool], width: int) -> Iterator[str]:

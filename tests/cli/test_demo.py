@@ -10,6 +10,7 @@ import pytest
 
 from splade_engine.cli.demo import QUERIES
 from splade_engine.cli.docstrings import read_docstrings
+from splade_engine.cli.paraphrases import ARTICLES, QUESTIONS
 from splade_engine.collections import Document
 from splade_engine.index import SparseIndex
 
@@ -67,6 +68,9 @@ def test_the_demo_answers_and_says_what_next(demo, tmp_path):
     for query in QUERIES:
         assert query in result.stdout
     assert re.search(r"term +query +document +share", result.stdout)
+    assert "24 questions in everyday words, 16 answers" in result.stdout
+    assert re.search(r"BM25 +2 of 24 right with the first hit", result.stdout)
+    assert re.search(r"my washing machine stopped working after a year +\S+ +warranty\n", result.stdout)
     last = result.stdout.splitlines()[-1]
     assert last.startswith("  splade-engine search splade-demo ")
     assert [f.name for f in tmp_path.iterdir()] == ["splade-demo"]
@@ -76,15 +80,22 @@ def test_a_second_run_uses_the_index_of_the_first(demo, encoder):
     first = demo()
     encoder.encoded = 0
     second = demo()
-    assert encoder.encoded == 0
+    assert encoder.encoded == len(ARTICLES)
     assert "indexed by an earlier run" in second.stderr
 
     def answers(result):
         return [line for line in result.stdout.splitlines() if " ms)" not in line]
 
     assert answers(second) == answers(first)
+    encoder.encoded = 0
     demo("--overwrite")
-    assert encoder.encoded == 3
+    assert encoder.encoded == 3 + len(ARTICLES)
+
+
+def test_every_question_has_an_answer_and_no_word_of_the_house_leads_to_it():
+    assert (len(ARTICLES), len(QUESTIONS)) == (16, 24)
+    assert {answer for _, answer in QUESTIONS} == set(ARTICLES)
+    assert len({question for question, _ in QUESTIONS}) == 24
 
 
 def test_something_else_in_the_folder_is_left_alone(demo, cli, tmp_path, corpus_file):

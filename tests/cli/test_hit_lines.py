@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from splade_engine.cli.hit_lines import highlighted_lines
+from splade_engine.cli.hit_lines import highlighted_lines, place_of
 from splade_engine.plain_text import columns
 
 TEXTS = st.text("ab \n\t.é漢", max_size=120)
@@ -28,3 +28,11 @@ def test_nothing_is_lost_but_white_space(text, numbers, width):
 def test_what_was_left_out_is_told():
     assert list(highlighted_lines("moon pulls", (), (True, True), 40)) == ["... moon pulls ..."]
     assert list(highlighted_lines("moon pulls", (), (False, True), 8)) == ["moon", "pulls", "..."]
+
+
+def test_the_place_of_a_passage_in_its_file():
+    assert place_of({"parent": "a.md", "line": 12, "last_line": 40}) == "lines 12-40"
+    assert place_of({"parent": "a.pdf", "page": 3, "last_page": 3}) == "page 3"
+    assert place_of({"parent": "a", "start_char": 3, "end_char": 9}) == ""
+    assert place_of({"line": 12, "last_line": 40}) == ""  # a record's own fields
+    assert place_of({"parent": "a", "page": "iv", "last_page": "v"}) == ""
