@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 IndexFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The index folder.")]
 Encoder = Annotated[
-    str | None, typer.Option("--encoder", "-e", help="Model folder or hub id; default: the bundled encoder.")
+    str | None,
+    typer.Option("--encoder", "-e", help="Model folder or hub id; default: the bundled encoder (`bundled`)."),
 ]
 IndexEncoder = Annotated[
     str | None, typer.Option("--encoder", "-e", help="Model folder or hub id; default: the index's own.")
@@ -77,10 +78,9 @@ def load_encoder(
     dtype: str = "auto",
     long_texts: LongTexts | None = None,
 ) -> SparseEncoder:
-    """The encoder that the options name; None and "bundled" stand for the bundled one."""
+    """The encoder that the options name; None stands for the bundled one."""
     from splade_engine.encoder import SparseEncoder
 
-    source = None if source == "bundled" else source
     return SparseEncoder.load(
         source, max_length=max_length, device=device, dtype=dtype, long_texts=long_texts
     )

@@ -19,7 +19,11 @@ def run(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run, new or empty.")],
     recipe: Annotated[
         str | None,
-        typer.Option("--recipe", "-r", help="Name of a recipe (a wrong one lists them), or a .toml file."),
+        typer.Option(
+            "--recipe",
+            "-r",
+            help="Name of a recipe (a wrong one lists them), or a .toml file; a sparse encoder has `tune`.",
+        ),
     ] = None,
     data: Annotated[
         list[str] | None,
@@ -30,7 +34,10 @@ def run(
             "ict:FILE, bfs:FILE and wlp:FILE make pairs from plain documents.",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="Base model: folder or hub id.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Base model: folder, hub id, or `bundled` for our own encoder."),
+    ] = None,
     negatives_file: Annotated[
         Path | None,
         typer.Option("--negatives", help="Mined negatives of a BEIR folder (splade-engine mine)."),
@@ -49,7 +56,14 @@ def run(
         float | None,
         real("--lambda", most=1e18, zero=True, help="Weight of the document regulariser."),
     ] = None,
-    max_length: Annotated[int | None, whole(least=3, most=LONGEST, help="Tokens per document.")] = None,
+    max_length: Annotated[
+        int | None,
+        whole(
+            least=3,
+            most=LONGEST,
+            help="Tokens per document while training; the finished encoder reads as many as its base.",
+        ),
+    ] = None,
     seed: Annotated[int | None, whole(least=0, help="Of everything that is random.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     settings: Annotated[
@@ -65,6 +79,7 @@ def run(
 
     \b
     Examples:
+      splade-engine train -m bundled -d pairs.jsonl -o run
       splade-engine train -r l0 -d pairs.jsonl -m distilbert-base-uncased -o run
       splade-engine train -r idf-aware -d beir-folder --negatives mined.jsonl -o run --epochs 2
       splade-engine train -o run --resume
@@ -94,6 +109,8 @@ def run(
             )
         _run(None, output)
         return
+    if recipe is None and model is not None and _is_encoder(model):
+        recipe = "tune"
     if recipe is None:
         raise InvalidInputError(f"which recipe? -r with one of {', '.join(recipe_names())}, or a .toml file")
     overrides: dict[str, Any] = {}
@@ -127,13 +144,27 @@ def _run(recipe: Any, output: Path) -> None:
 
     result = train_run(recipe or Recipe(), output, resume=recipe is None, progress=shows_progress())
     terminal.write(str(result.model))
+    if result.ndcg is not None and result.start_ndcg is not None:
+        terminal.note(f"held-out nDCG@10: {result.start_ndcg:.3f} at the start, {result.ndcg:.3f} now")
+
+
+def _is_encoder(model: str) -> bool:
+    """Whether a base model is a sparse encoder already, which the recipe `tune` is for."""
+    from splade_engine.encoder.folders.hub import resolve
+    from splade_engine.encoder.folders.reading import is_encoder
+
+    return is_encoder(resolve(model)[0])
 
 
 def _way_on(output: Path) -> str:
     """How a run that was interrupted goes on."""
-    if (output / "recipe.toml").is_file():
-        return f"splade-engine train -o {shlex.quote(str(output))} --resume goes on from the last checkpoint"
-    return "nothing was trained yet"
+    if not (output / "recipe.toml").is_file():
+        return "nothing was trained yet"
+    from splade_engine.training.run.checkpoints import last_checkpoint, step_of
+
+    last = last_checkpoint(output)
+    where = "begins again, there is no checkpoint" if last is None else f"goes on after step {step_of(last)}"
+    return f"splade-engine train -o {shlex.quote(str(output))} --resume {where}"
 
 
 def _source(text: str, negatives: Path | None, corpus: Path | None, queries: Path | None) -> dict[str, Any]:

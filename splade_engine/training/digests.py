@@ -12,7 +12,7 @@ _OF_A_MODEL = (".safetensors", ".json", ".txt", ".model", ".pt", ".tiktoken")  #
 def digests_of_models(names: Iterable[str]) -> dict[str, str]:
     """For each model folder or hub id the digest of the files that can decide what it computes.
 
-    `default`, the bundled encoder, and empty names are passed over.
+    Empty names are passed over.
 
     Raises:
         CheckpointError: if a model is not there.
@@ -21,7 +21,7 @@ def digests_of_models(names: Iterable[str]) -> dict[str, str]:
 
     out = {}
     for name in dict.fromkeys(names):
-        if not name or name == "default":
+        if not name:
             continue
         folder = hub.resolve(name)[0]
         files = sorted(path for path in folder.rglob("*") if path.suffix in _OF_A_MODEL and path.is_file())

@@ -13,6 +13,8 @@ from splade_engine.files import expanded
 logger = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).parents[2] / "models" / "default"
+BUNDLED_NAMES = ("bundled", "default", "sparse:default")
+"""What the bundled encoder is called wherever a model can be named; `./default` is a folder of that name."""
 
 # Never the pickled weights, nor the other frameworks' copies of them; BGE-M3's head is read without running
 # it (`torch_file.py`)
@@ -29,16 +31,18 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
     """The folder and the name of a checkpoint; downloads it only if it is not a folder here.
 
     Args:
-        source: None for the bundled model, an existing folder, or a hub id (`owner/name`).
+        source: None or one of `BUNDLED_NAMES` for the bundled model, an existing folder, or a hub id
+            (`owner/name`).
         revision: branch, tag or commit of a hub id.
 
     Raises:
         CheckpointError: if there is no such folder, or the hub id cannot be had (offline, unknown).
     """
-    if source is None:
+    if is_bundled(source):
         if not (BUNDLED / "config.json").is_file():
             raise CheckpointError(f"{BUNDLED}: this installation holds no bundled model")
         return BUNDLED, "splade-engine-default"
+    assert source is not None
     folder = expanded(source)
     if str(source) and folder.is_dir():
         return folder, folder.resolve().name
@@ -69,9 +73,16 @@ def _download(name: str, revision: str | None) -> Path:
         raise CheckpointError(f"{name}: no such folder, and as a hub id: {reason}") from error
 
 
+def is_bundled(source: str | Path | None) -> bool:
+    """Whether it names the bundled model."""
+    return source is None or (isinstance(source, str) and source in BUNDLED_NAMES)
+
+
 def is_hub_id(source: str | Path | None) -> bool:
     """Whether `resolve` takes it for a hub id."""
-    return isinstance(source, str) and bool(source) and not expanded(source).is_dir()
+    if is_bundled(source) or not isinstance(source, str):
+        return False
+    return bool(source) and not expanded(source).is_dir()
 
 
 def query_half(hub_id: str, revision: str | None = None) -> Path | None:

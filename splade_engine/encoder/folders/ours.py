@@ -9,6 +9,9 @@ The section says how vectors are made.
     tokenizer.json, tokenizer_config.json
     query_weights.safetensors   optional, `weight` float32[V]: the inference-free query table
     dense_head.safetensors      optional, the second head (`fast/dense_head.py`)
+    modules.json                where sentence-transformers would make other vectors of the folder: names
+                                the one module that makes ours (`encoder/st_module.py`);
+                                config_sentence_transformers.json beside it
 
 A model for each side is two such folders, `document/` and `query/`.
 """
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 
 SECTION = "splade_engine"
 QUERY_WEIGHTS = "query_weights.safetensors"
+
+ST_MODULE = "splade_engine.encoder.st_module.WholeEncoder"
+"""The class that a folder of ours names to sentence-transformers."""
 
 # written whether they are the default or not: a reader sees what the model does
 _ALWAYS = ("pooling", "activation", "special_tokens", "max_length")
@@ -135,7 +141,14 @@ def write_model(
         section["dense_head"] = DENSE_HEAD
     config = read_json(folder / "config.json")
     write_json(folder / "config.json", {**config, SECTION: section})
-    save_tokenizer(tokenizer, folder)
+    save_tokenizer(tokenizer, folder, max_length=settings.max_length)
+    plain = query_weights is None and dense_head is None and kind.name == "mlm"
+    if not plain or settings != EncoderSettings(max_length=settings.max_length):
+        write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": ST_MODULE}])
+        # else it takes the folder for a dense encoder; prompts are put before the texts by our module
+        prompts = {"query": "", "document": ""}
+        root = {"model_type": "SparseEncoder", "prompts": prompts, "similarity_fn_name": "dot"}
+        write_json(folder / "config_sentence_transformers.json", root)
 
 
 def write_table(table: NDArray[np.float32], path: Path) -> None:

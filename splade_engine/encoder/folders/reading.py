@@ -1,8 +1,8 @@
 """`read_checkpoint`: what a model folder holds, whatever its layout. Torch-free.
 
-A folder says what it is by, in this order: `modules.json` (sentence-transformers), two folders `document/`
-and `query/` (one model a side), a `splade_engine` section in config.json (our own formats), its architecture
-and its tensors (`Kind.recognise`). Its name says nothing.
+A folder says what it is by, in this order: a `splade_engine` section in config.json (our own formats),
+`modules.json` (sentence-transformers), two folders `document/` and `query/` (one model a side), its
+architecture and its tensors (`Kind.recognise`). Its name says nothing.
 """
 
 from __future__ import annotations
@@ -45,6 +45,17 @@ def read_checkpoint(folder: Path, name: str | None = None, *, hub_id: str | None
     return _one(folder, name, hub_id)
 
 
+def is_encoder(folder: Path) -> bool:
+    """Whether the files of a model folder say how its vectors are made, so that it is a sparse encoder.
+
+    A masked language model as it comes says nothing, though `read_checkpoint` takes it for SPLADE.
+    """
+    if (folder / "modules.json").is_file() or _pair(folder) is not None:
+        return True
+    found = PlainFolder(folder, folder.name, None, read_json(folder / "config.json", optional=True))
+    return SECTION in found.config or read_checkpoint(folder).query is not None
+
+
 def _pair(folder: Path) -> tuple[Path, Path] | None:
     """The two halves of a folder that holds one model for documents and one for queries."""
     if (folder / "config.json").exists() or (folder / "modules.json").exists():
@@ -57,10 +68,11 @@ def _pair(folder: Path) -> tuple[Path, Path] | None:
 
 def _one(folder: Path, name: str, hub_id: str | None) -> Checkpoint:
     """A folder of one model, in any layout."""
-    if (folder / "modules.json").is_file():
-        return read_sentence_transformers(folder, name)
     path = folder / "config.json"
-    config = read_json(path)
+    modular = (folder / "modules.json").is_file()
+    config = read_json(path, optional=modular)
+    if modular and SECTION not in config:
+        return read_sentence_transformers(folder, name)
     require_weights(folder)
     if SECTION in config:
         return read_ours(folder, name, config)

@@ -197,13 +197,16 @@ def _converted(folder: Path) -> Any:
     return Tokenizer.from_str(backend.to_str())
 
 
-def save_tokenizer(tokenizer: TextTokenizer, folder: Path, *, like: Path | None = None) -> None:
+def save_tokenizer(
+    tokenizer: TextTokenizer, folder: Path, *, like: Path | None = None, max_length: int | None = None
+) -> None:
     """Write `tokenizer.json` without truncation or padding, and the model's limit beside it.
 
     Args:
-        tokenizer: what is written; its `max_length` becomes `model_max_length`.
+        tokenizer: what is written.
         folder: receives the two files.
         like: folder whose tokenizer_config.json is kept; None writes the entries that transformers needs.
+        max_length: becomes `model_max_length`; None: the tokenizer's own.
     """
     tokenizer.save(folder / "tokenizer.json", pretty=like is None)
     config = {} if like is None else read_json(like / _CONFIG, optional=True)
@@ -216,4 +219,4 @@ def save_tokenizer(tokenizer: TextTokenizer, folder: Path, *, like: Path | None 
         if tokenizer.truncation_side == "left":
             config["truncation_side"] = "left"
     config = {k: v for k, v in config.items() if k not in _ORIGIN}
-    write_json(folder / _CONFIG, {**config, "model_max_length": tokenizer.max_length})
+    write_json(folder / _CONFIG, {**config, "model_max_length": max_length or tokenizer.max_length})

@@ -31,6 +31,7 @@ class Collator:
         near_duplicates: share of tokens in common (Jaccard) from which on a document counts as the positive
             itself; 1: equal texts only.
         texts: keep the texts in the batch, for teachers that score on the fly.
+        prompts: what is put before every query, and before every document.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Collator:
         texts: bool = False,
         term_targets: TermTargets | None = None,
         near_duplicates: float = 1.0,
+        prompts: tuple[str, str] = ("", ""),
     ) -> None:
         self.queries, self.documents = queries, documents
         self.group = group
@@ -52,6 +54,7 @@ class Collator:
         self.texts = texts
         self.term_targets = term_targets
         self.near_duplicates = near_duplicates
+        self.prompts = dict(zip(("query", "document"), prompts, strict=True))
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
         """A batch of N queries and M <= N * G documents.
@@ -104,6 +107,8 @@ class Collator:
     def encoded(self, side: str, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Padded ids, attention mask and pooling mask of one side (`query` or `document`)."""
         tokenizer = self.queries if side == "query" else self.documents
+        if prompt := self.prompts[side]:
+            texts = [prompt + text for text in texts]
         if self.echo:
             return echo_batch(tokenizer, texts)
         ids, _ = tokenizer.encode(texts, special_tokens=side == "document" or self.query_special_tokens)

@@ -50,8 +50,7 @@ def open_retriever(
         if kind == "bm25":
             opened.append(Bm25Retriever(task, folder / "bm25", progress))
         elif kind == "sparse":
-            source = None if model == "default" else model
-            opened.append(SparseRetriever(source, task, folder / "index", device, progress))
+            opened.append(SparseRetriever(model, task, folder / "index", device, progress))
         else:
             opened.append(DenseRetriever(model, task, folder, device, config.max_length, progress))
     return opened[0] if len(opened) == 1 else Ensemble(opened)

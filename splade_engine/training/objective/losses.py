@@ -175,6 +175,10 @@ def sparsemax_loss(
     return loss.mean()
 
 
+TYPICAL_IDF = 5.0
+"""The weight of a query token whose terms count once in `term_loss`."""
+
+
 def term_loss(
     logits: Tensor, targets: Tensor, idf: Tensor, *, surplus: float = 0.3, knee: float = 1.5
 ) -> Tensor:
@@ -201,6 +205,6 @@ def term_loss(
     reached = torch.where(wanted & (logits <= 0), logits, torch.log1p(torch.relu(logits)))
     gap = (reached - targets).abs()
     cost = torch.where(gap < knee, gap**2, 2 * knee * gap - knee**2)
-    importance = ((idf / 5) ** 2).clamp(min=0.05)
+    importance = ((idf / TYPICAL_IDF) ** 2).clamp(min=0.05)
     share = torch.where(wanted, 1.0, surplus)
     return (cost * share * importance).sum() / max(1, len(logits))

@@ -34,12 +34,13 @@ def _teachers(recipe: Recipe) -> Iterator[str]:
 
 def _idf(recipe: Recipe) -> Iterator[str]:
     model, penalty = recipe.model, recipe.regularizer
-    if model.learn_idf and model.query != "table":
+    # `auto` is looked at again when the base has said what it is
+    if model.learn_idf and model.query not in ("auto", "table"):
         yield f"model.learn_idf needs model.query = table; queries are {model.query}"
     if not penalty.idf_in_flops:
         return
     what = "regularizer.idf_in_flops divides the means of FLOPS by the idf of the query table, but"
-    if model.query != "table":
+    if model.query not in ("auto", "table"):
         yield f"{what} model.query = {model.query} has none"
     if model.idf == "uniform":
         yield f"{what} model.idf = uniform is 1 for every term"

@@ -10,7 +10,7 @@ from typing import Literal
 
 from splade_engine.training.fields import bounded
 
-Query = Literal["table", "shared", "separate"]
+Query = Literal["auto", "table", "shared", "separate"]
 ModelKind = Literal["mlm", "scalar", "echo", "csr"]
 SourceKind = Literal["auto", "jsonl", "beir", "ir_datasets", "ict", "bfs", "wlp"]
 
@@ -25,33 +25,42 @@ class ModelConfig:
     # text twice) or `csr` (a sparse autoencoder over a frozen dense encoder).
     kind: ModelKind = "mlm"
     # `table` (inference-free: token presence times idf), `shared` (the document encoder) or `separate` (a
-    # second encoder).
-    query: Query = "shared"
+    # second encoder); `auto`: as in the base.
+    query: Query = "auto"
     # Where the separate query encoder starts; empty: at `base`.
     query_base: str = ""
     # `data` counts document frequencies over the training documents, `uniform` is 1 for every token
-    # (SPLADE-doc's bag of words), `base` is the table that the base model has; anything else is a file,
-    # `idf.json` or `*.safetensors`.
-    idf: str = "data"
+    # (SPLADE-doc's bag of words), `base` is the table that the base model has, `auto` the same where it has
+    # one, else `data`; anything else is a file, `idf.json` or `*.safetensors`.
+    idf: str = "auto"
     # Weight of tokens that no training document holds (1.0 in OpenSearch's published idf.json).
     idf_unseen: float = 1.0
     # Train the table, with `train.idf_lr`.
     learn_idf: bool = False
-    # How the terms of a text's tokens become one vector.
-    pooling: Literal["max", "sum"] = "max"
-    # What turns a pooled logit into a term weight. `relu_gelu` is relu with gelu's gradient, so that terms
-    # below zero can come to life (arXiv 2403.12459).
-    activation: Literal["log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu"] = "log1p_relu"
-    # Whether special tokens such as [CLS] may have a weight.
-    special_tokens: Literal["zero", "keep"] = "zero"
-    # Terms kept per document; 0 keeps all.
-    document_top_k: int = bounded(0, low=0)
-    # Terms kept per query; 0 keeps all.
-    query_top_k: int = bounded(0, low=0)
-    # Tokens per document.
+    # How the terms of a text's tokens become one vector; `auto`: as the base does, else `max`.
+    pooling: Literal["auto", "max", "sum"] = "auto"
+    # What turns a pooled logit into a term weight; `auto`: what the base has, else `log1p_relu`. `relu_gelu`
+    # is relu with gelu's gradient, so that terms below zero can come to life (arXiv 2403.12459).
+    activation: Literal["auto", "log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu"] = "auto"
+    # Whether special tokens such as [CLS] may have a weight; `auto`: as in the base, else `zero`.
+    special_tokens: Literal["auto", "zero", "keep"] = "auto"
+    # Terms kept per document; 0 keeps all, -1 as many as the base does.
+    document_top_k: int = bounded(-1, low=-1)
+    # Terms kept per query; 0 keeps all, -1 as many as the base does.
+    query_top_k: int = bounded(-1, low=-1)
+    # Lighter terms of documents are not stored; -1: the base's own limit. Training sees all weights, so that
+    # a term can grow; what is measured and saved leaves the light ones out.
+    min_weight: float = bounded(-1.0, low=-1, high=99)
+    # What a token that stands in a query twice weighs, where queries come from a table: as much as once
+    # (`presence`), twice as much (`counts`), or as in the base (`auto`).
+    query_counts: Literal["auto", "presence", "counts"] = "auto"
+    # Tokens per document while training.
     document_length: int = bounded(256, low=3)
-    # Tokens per query.
+    # Tokens per query while training.
     query_length: int = bounded(64, low=3)
+    # Tokens per text that the finished encoder reads; 0: the base's own limit where it is a sparse encoder
+    # already, else `document_length`.
+    max_length: int = bounded(0, low=0)
     # Rate of every dropout layer; -1 keeps the base's own. On a CPU 0 is also about 1.5 times as fast: random
     # numbers are drawn by one core, and attention has its fast path.
     dropout: float = bounded(-1.0, low=-1)
@@ -169,8 +178,11 @@ class TrainConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     # Steps between two lines of the log.
     log_steps: int = bounded(20, low=1)
-    # Steps between two checkpoints; 0 writes none.
+    # Steps between two checkpoints; 0: by the clock alone.
     save_steps: int = bounded(500, low=0)
+    # Minutes after which a checkpoint is written whatever the step; Ctrl-C writes one too. 0: by steps alone;
+    # where both are 0, none is ever written.
+    save_minutes: float = bounded(5.0, low=0)
     # Checkpoints kept.
     keep: int = bounded(2, low=0)
     # Mean terms per document under which the run stops; 0 never stops.
@@ -183,11 +195,14 @@ class TrainConfig:
 class ProbeConfig:
     """The quick nDCG@10 during training."""
 
-    # Steps between two measurements; 0 measures at the end only.
+    # Steps between two measurements; 0 measures before the first step and at the end only.
     every: int = bounded(500, low=0)
     # Documents of the held-out pool: the judged ones and others up to this number.
     documents: int = bounded(2_000, low=0)
     # A BEIR folder with `qrels/test.tsv` to measure on instead of held-out training queries.
     data: str = ""
-    # Also keep the model of the best measurement, in `best/`.
+    # Also keep the model of the best measurement, in `best/`; where no step was better than the start, there
+    # is none.
     keep_best: bool = False
+    # Stop the run when the held-out nDCG@10 has fallen by this much since the start; 0 only warns of a fall.
+    stop_below: float = bounded(0.0, low=0, high=1)

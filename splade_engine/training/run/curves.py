@@ -20,6 +20,8 @@ _PANELS = (
     ("nDCG@10, held out", ("ndcg@10",)),
 )
 
+_MARKED = 12  # points up to which each is marked
+
 
 def draw_curves(rows: Sequence[dict[str, Any]], path: Path, title: str) -> None:
     """Write a PNG of the rows of `log.jsonl`.
@@ -40,7 +42,9 @@ def draw_curves(rows: Sequence[dict[str, Any]], path: Path, title: str) -> None:
         for key in keys:
             points = [(row["step"], row[key]) for row in rows if key in row and "step" in row]
             if points:
-                axis.plot(*zip(*points, strict=True), label=key, linewidth=1.2)
+                # a line through one point shows nothing
+                mark = "o" if len(points) <= _MARKED else ""
+                axis.plot(*zip(*points, strict=True), label=key, linewidth=1.2, marker=mark, markersize=4)
                 drawn = True
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("step", fontsize=8)

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from splade_engine.encoder.folders.hub import is_bundled
 from splade_engine.errors import InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, expanded
 from splade_engine.locks import take_lock
@@ -117,12 +118,16 @@ def with_absolute_paths(recipe: Recipe) -> Recipe:
         )
         for s in recipe.data.sources
     )
+
+    def model_path(name: str) -> str:
+        return name if is_bundled(name) else absolute(name) or ""
+
     model = replace(
         recipe.model,
-        base=absolute(recipe.model.base) or "",
-        query_base=absolute(recipe.model.query_base) or "",
+        base=model_path(recipe.model.base),
+        query_base=model_path(recipe.model.query_base),
         idf=absolute(recipe.model.idf) or ""
-        if recipe.model.idf not in ("data", "uniform", "base")
+        if recipe.model.idf not in ("auto", "data", "uniform", "base")
         else recipe.model.idf,
     )
     probe = replace(recipe.probe, data=absolute(recipe.probe.data) or "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from splade_engine.errors import SpladeEngineError, StorageError, TrainingError
 from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe import Recipe
 from splade_engine.training.run.memory import is_out_of_memory
+
+logger = logging.getLogger(__name__)
 
 # what torch and safetensors say, in errors of their own, when a file cannot be written
 _REFUSED = ("inline_container", "basic_ios", "file write failed", "No space left", "I/O error")
@@ -64,6 +67,25 @@ def check_weights(student: nn.Module, recipe: Recipe, step: int) -> None:
     """
     if (broken := _broken(student)) is not None:
         raise TrainingError(f"step {step}: {_exploded(broken, recipe)}")
+
+
+def check_fall(start: float, now: float, recipe: Recipe, step: int) -> None:
+    """Warn of a held-out nDCG@10 that is below the start's, or stop (`probe.stop_below`).
+
+    Raises:
+        TrainingError: naming both figures and what to change.
+    """
+    if now >= start:
+        return
+    found = f"step {step}: held-out nDCG@10 is {now:.4f}, before the first step it was {start:.4f}"
+    limit = recipe.probe.stop_below
+    if limit and start - now >= limit:
+        raise TrainingError(
+            f"{found}: the run makes the encoder worse; lower train.lr (now {recipe.train.lr:g}; a tenth is "
+            "a good next try), take more pairs or fewer steps, or let it go on with probe.stop_below = 0; no "
+            "model was written"
+        )
+    logger.warning("%s", found)
 
 
 def _broken(student: nn.Module) -> str | None:

@@ -51,7 +51,7 @@ def run_inputs(recipe: Recipe, sources: Sequence[Source], stored: bytes | None =
     bases = [model.base, *([model.query_base] if model.query == "separate" else [])]
     taught = [name.partition(":")[2] for name in recipe.loss.teachers]
     out |= digests_of_models([*bases, *taught])
-    if model.query == "table" and Path(model.idf).is_file():
+    if model.query in ("auto", "table") and Path(model.idf).is_file():
         out[model.idf] = digest_of_file(Path(model.idf))
     if recipe.probe.data:
         folder = Path(recipe.probe.data)

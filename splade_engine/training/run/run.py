@@ -37,10 +37,13 @@ from splade_engine.training.run.inputs import check_inputs, run_inputs, run_step
 from splade_engine.training.run.monitor import RunLog
 from splade_engine.training.run.probe import Probe, folder_probe, held_out_probe
 from splade_engine.training.run.scales import check_scales
+from splade_engine.training.run.stopping import stopping
 from splade_engine.training.run.trainer import SparseTrainer
 from splade_engine.training.run.watch import Watch, announce
 from splade_engine.training.student.build import Start, build_student
 from splade_engine.training.student.saving import save_student
+from splade_engine.training.student.sparse import SparseStudent
+from splade_engine.training.student.student import Student
 from splade_engine.training.teachers.opening import load_teachers, query_bank
 
 logger = logging.getLogger(__name__)
@@ -61,6 +64,8 @@ class TrainingResult:
     rows: list[dict[str, Any]]
     # The last held-out nDCG@10, None where nothing was held out.
     ndcg: float | None
+    # The same before the first step.
+    start_ndcg: float | None = None
 
 
 def train(
@@ -80,6 +85,8 @@ def train(
             data, models or recipe changed.
         TrainingError: collapse, NaN or out of memory, with what to change.
         StorageError: for a disk that is full or cannot be written to.
+        KeyboardInterrupt: after Ctrl-C, when the step is done and a checkpoint is written; a second one does
+            not wait.
     """
     folder = Path(output)
     if resume:
@@ -106,6 +113,7 @@ def train(
     with held(folder), told(folder):
         if not resume:
             begin(folder, recipe, inputs, _steps(recipe, data))
+        recipe = _settled(recipe, start.student)
         trainer = _trainer(recipe, folder, start, data, group, progress)
         watch = Watch(
             trainer, start, RunLog(folder / LOG), _probe(recipe, data, folder / CACHE), folder, progress
@@ -113,14 +121,25 @@ def train(
         trainer.add_callback(watch)
         if not resume:
             check_scales(trainer)
-        _run_steps(trainer, watch, folder, resume)
+        _run_steps(trainer, watch, folder, resume, progress)
         if watch.measured_at != trainer.state.global_step:
             watch.measure()
         if not trainer.is_world_process_zero():
-            return TrainingResult(folder / MODEL, trainer.state.global_step, watch.log.rows(), watch.ndcg)
+            return TrainingResult(
+                folder / MODEL, trainer.state.global_step, watch.log.rows(), watch.ndcg, watch.start_ndcg
+            )
         check_weights(trainer.student, recipe, trainer.state.global_step)
         save_student(trainer.student, folder / MODEL, start.documents, start.queries, overwrite=True)
         return _closed(folder, recipe, trainer.state.global_step)
+
+
+def _settled(recipe: Recipe, student: Student) -> Recipe:
+    """The recipe with where queries come from, which it may leave to the base."""
+    if recipe.model.query != "auto":
+        return recipe
+    separate = isinstance(student, SparseStudent) and student.queries is not None
+    kind = "table" if student.inference_free else "separate" if separate else "shared"
+    return recipe.override({"model.query": kind})
 
 
 def _steps(recipe: Recipe, data: TrainingSet) -> int:
@@ -163,14 +182,19 @@ def _trainer(
     return trainer
 
 
-def _run_steps(trainer: SparseTrainer, watch: Watch, folder: Path, resume: bool) -> None:
+def _run_steps(trainer: SparseTrainer, watch: Watch, folder: Path, resume: bool, progress: Progress) -> None:
     """All steps, or those after the last checkpoint."""
     checkpoint = last_checkpoint(folder, say=logger.warning) if resume else None
-    if resume and checkpoint is None and checkpoints(folder):
-        logger.warning("%s: no checkpoint is whole, so the run starts with its first step again", folder)
-    watch.log.cut(step_of(checkpoint) or 0 if checkpoint else 0)
+    done = step_of(checkpoint) or 0 if checkpoint else 0
+    if resume and checkpoint is None:
+        why = "no checkpoint is whole" if checkpoints(folder) else "it has no checkpoint"
+        logger.warning("%s: %s, so the run starts with its first step again", folder, why)
+    elif resume:
+        announce(f"resuming after step {done} of {watch.steps}", progress)
+    watch.log.cut(done)
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with stopping(watch):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     finally:
         watch.close()
 
@@ -182,7 +206,8 @@ def _closed(folder: Path, recipe: Recipe, steps: int) -> TrainingResult:
     _draw(rows, folder, recipe)
     close(folder)
     ndcg = next((row["ndcg@10"] for row in reversed(rows) if "ndcg@10" in row), None)
-    return TrainingResult(folder / MODEL, steps, rows, ndcg)
+    start = next((row["ndcg@10"] for row in rows if "ndcg@10" in row and row["step"] == 0), None)
+    return TrainingResult(folder / MODEL, steps, rows, ndcg, start)
 
 
 def training_arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArguments:

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from splade_engine.progress import Progress, ProgressBar, shows_bar, write_above
 from splade_engine.training.machine import trim_heap
 from splade_engine.training.run.checkpoints import mark_complete
-from splade_engine.training.run.health import check_weights
+from splade_engine.training.run.health import check_fall, check_weights
 from splade_engine.training.run.monitor import RunLog, progress_line
 from splade_engine.training.run.probe import Probe
 from splade_engine.training.run.trainer import SparseTrainer
@@ -50,9 +50,12 @@ class Watch(TrainerCallback):
         self.steps = trainer.args.max_steps
         self._progress, self._bar = progress, ProgressBar(False, None, label="train", unit="step")
         self.ndcg: float | None = None
+        self.start_ndcg: float | None = None  # before the first step
         self.best = -1.0
+        self.interrupted = False  # set by whoever wants the run to stop after the step that it is in
         self.measured_at = -1
         self._since = (0, time.perf_counter())
+        self._saved = time.monotonic()
         self._refreshers: list[Refresher] = []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -65,6 +68,12 @@ class Watch(TrainerCallback):
             if "ndcg@10" in row:
                 self.best = max(self.best, row["ndcg@10"])
                 self.measured_at, self.ndcg = row["step"], row["ndcg@10"]
+                if row["step"] == 0:
+                    self.start_ndcg = row["ndcg@10"]
+        if state.global_step == 0 and self.measured_at != 0 and self.probe is not None:
+            announce("measuring the start", self._progress)
+            self.measure()
+        self._saved = time.monotonic()
         self._refreshers = refreshers(self.trainer, self.folder)
         if state.global_step == 0 and self._refreshers:
             announce("a first look at the coming examples", self._progress)
@@ -72,7 +81,7 @@ class Watch(TrainerCallback):
                 refresh(0)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Averages, collapse, new orders and negatives, the probe."""
+        """Averages, collapse, new orders and negatives, the probe; saving by the clock, and stopping."""
         self.trainer.after_step()
         for refresh in self._refreshers:
             refresh(state.global_step)
@@ -80,6 +89,14 @@ class Watch(TrainerCallback):
         every = self.trainer.recipe.probe.every
         if every and state.global_step % every == 0:
             self.measure()
+        train = self.trainer.recipe.train
+        due = time.monotonic() - self._saved >= 60 * train.save_minutes
+        # several processes would have to agree on the time
+        if train.save_minutes and due and args.world_size == 1:
+            control.should_save = True
+        if self.interrupted:
+            control.should_save = bool(train.save_steps or train.save_minutes)
+            control.should_training_stop = True
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any
@@ -102,13 +119,19 @@ class Watch(TrainerCallback):
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and checkpoint.is_dir():
             mark_complete(checkpoint)
+        self._saved = time.monotonic()
 
     def close(self) -> None:
         """Take the bar away."""
         self._bar.close()
 
     def measure(self) -> float | None:
-        """The quick nDCG@10 now, logged; None where nothing is held out."""
+        """The quick nDCG@10 now, logged; None where nothing is held out.
+
+        Raises:
+            TrainingError: if it has fallen too far below the start (`probe.stop_below`), or a weight is no
+                number.
+        """
         trainer = self.trainer
         if self.probe is None or not trainer.is_world_process_zero():
             return None
@@ -117,6 +140,9 @@ class Watch(TrainerCallback):
         step = trainer.state.global_step
         self.measured_at, self.ndcg = step, found["ndcg@10"]
         self._write({"step": step, **found})
+        if step == 0:
+            self.start_ndcg = self.best = self.ndcg
+            return self.ndcg
         if trainer.recipe.probe.keep_best and self.ndcg > self.best:
             save_student(
                 trainer.student,
@@ -126,6 +152,8 @@ class Watch(TrainerCallback):
                 overwrite=True,
             )
         self.best = max(self.best, self.ndcg)
+        if self.start_ndcg is not None:
+            check_fall(self.start_ndcg, self.ndcg, trainer.recipe, step)
         return self.ndcg
 
     def _write(self, row: dict[str, Any]) -> None:

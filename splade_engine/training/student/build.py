@@ -16,7 +16,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.files import lowercases
-from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.folders.reading import is_encoder, read_checkpoint
 from splade_engine.encoder.query_table import read_table
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
@@ -30,6 +30,7 @@ from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student import preflight
 from splade_engine.training.student.csr import build_csr
 from splade_engine.training.student.lora import add_lora
+from splade_engine.training.student.settings import encoder_settings, query_kind, table_source
 from splade_engine.training.student.sparse import SparseStudent
 from splade_engine.training.student.student import Student
 from splade_engine.training.student.tower import Tower
@@ -47,6 +48,8 @@ class Start:
     documents: TextTokenizer
     # The tokenizer of queries.
     queries: TextTokenizer
+    # What is put before every query, and before every document.
+    prompts: tuple[str, str] = ("", "")
 
     def collator(self, group: int, *, texts: bool = False, near_duplicates: float = 1.0) -> Collator:
         """The collator that fits the student."""
@@ -58,6 +61,7 @@ class Start:
             echo=self.student.settings.kind == "echo",
             texts=texts,
             near_duplicates=near_duplicates,
+            prompts=self.prompts,
         )
 
 
@@ -79,43 +83,59 @@ def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -
     if config.kind == "csr":
         folder, name = hub.resolve(config.base)
         return Start(*build_csr(folder, name, config, interleaved(sources)))
-    checkpoint, backbone, tokenizer = _load(config.base, config, config.document_length, sources, cache)
+    checkpoint = _read(config.base, config, config.document_length, sources, cache)
+    backbone, tokenizer = _load(checkpoint, config, config.document_length, sources)
     special = tokenizer.special_ids.tolist()
-    documents = Tower(backbone, config, special, config.document_top_k)
+    known = is_encoder(checkpoint.folder)
+    settings = encoder_settings(config, checkpoint, config.document_length, encoder=known)
+    documents = Tower(backbone, config, settings, special)
     if checkpoint.dense_head is not None:
         documents.dense_head = load_dense_head(checkpoint.dense_head)
         documents.dense_head.project.requires_grad_(True)
     queries = None
     table = None
     query_length = config.query_length
-    if config.query == "shared":
+    kind = query_kind(config, checkpoint)
+    if kind == "shared":
         query_length = preflight.length_of_queries(checkpoint.positions, checkpoint.name, query_length)
     query_tokenizer = TextTokenizer(
         checkpoint.model_folder, query_length, lowercase=checkpoint.settings.lowercase
     )
-    if config.query == "table":
+    if kind == "table":
         table = torch.from_numpy(_table(config, checkpoint, query_tokenizer, backbone.n_terms, sources))
-    elif config.query == "separate":
-        base = config.query_base or config.base
-        _, query_backbone, query_tokenizer = _load(base, config, config.query_length, sources, cache)
-        if query_backbone.n_terms != backbone.n_terms:
-            raise CheckpointError(
-                f"{base}: a query encoder over {query_backbone.n_terms} terms for documents over "
-                f"{backbone.n_terms}"
-            )
-        queries = Tower(query_backbone, config, special, config.query_top_k)
+    elif kind == "separate":
+        base = checkpoint
+        if config.query_base:
+            base = _read(config.query_base, config, config.query_length, sources, cache)
+        queries, query_tokenizer = _query_tower(base, config, backbone.n_terms, special, sources)
     if config.lora_rank:
         for tower in (documents, queries):
             if tower is not None:
                 model = tower.backbone.model
                 add_lora(model, model.base_model, config.lora_rank, config.lora_alpha, config.lora_dropout)
     student = SparseStudent(documents, queries, table, config.learn_idf)
-    return Start(student, tokenizer, query_tokenizer)
+    prompts = (settings.query_prompt, settings.document_prompt)
+    return Start(student, tokenizer, query_tokenizer, prompts)
 
 
-def _load(
-    base: str, config: ModelConfig, length: int, sources: Sequence[Source], cache: Path
-) -> tuple[Checkpoint, Backbone, TextTokenizer]:
+def _query_tower(
+    base: Checkpoint, config: ModelConfig, n_terms: int, special: Sequence[int], sources: Sequence[Source]
+) -> tuple[Tower, TextTokenizer]:
+    """A query encoder of its own, from the query model of a base that has two."""
+    if isinstance(base.query, Checkpoint):
+        base = base.query
+    length, known = config.query_length, is_encoder(base.folder)
+    backbone, tokenizer = _load(base, config, length, sources)
+    if backbone.n_terms != n_terms:
+        raise CheckpointError(
+            f"{base.name}: a query encoder over {backbone.n_terms} terms for documents over {n_terms}"
+        )
+    settings = encoder_settings(config, base, length, encoder=known, queries=True)
+    return Tower(backbone, config, settings, special), tokenizer
+
+
+def _read(base: str, config: ModelConfig, length: int, sources: Sequence[Source], cache: Path) -> Checkpoint:
+    """The checkpoint to start from, or its aligned copy."""
     folder, name = hub.resolve(base)
     lowercase = lowercases(folder)
     if config.align:
@@ -127,11 +147,22 @@ def _load(
         if not aligned.is_dir():
             aligned_checkpoint(folder, interleaved(sources), aligned)
         folder = aligned
-    elif config.kind == "mlm" and not (folder / "modules.json").is_file():
+    elif (
+        config.kind == "mlm"
+        and (folder / "config.json").is_file()
+        and not (folder / "modules.json").is_file()
+    ):
         preflight.check_head(folder)
     checkpoint = read_checkpoint(folder, name)
     if config.align:  # the copy is a plain folder, which does not say so
         checkpoint = replace(checkpoint, settings=replace(checkpoint.settings, lowercase=lowercase))
+    return checkpoint
+
+
+def _load(
+    checkpoint: Checkpoint, config: ModelConfig, length: int, sources: Sequence[Source]
+) -> tuple[Backbone, TextTokenizer]:
+    folder, name = checkpoint.model_folder, checkpoint.name
     if checkpoint.positions is not None and length > checkpoint.positions:
         raise InvalidInputError(f"{name} takes {checkpoint.positions} tokens, the recipe asks for {length}")
     backbone = load_backbone(checkpoint, "cpu", torch.float32)
@@ -146,7 +177,7 @@ def _load(
         texts = _some_documents(sources) or preflight.SENTENCES
         found = preflight.check_outlook(backbone, tokenizer, name, texts)
         logger.info("%s: %.0f terms a text, cosine %.3f at the start", name, found.terms, found.similarity)
-    return checkpoint, backbone, tokenizer
+    return backbone, tokenizer
 
 
 def _some_documents(sources: Sequence[Source]) -> list[str]:
@@ -169,23 +200,31 @@ def _table(
     n_terms: int,
     sources: Sequence[Source],
 ) -> NDArray[np.float32]:
-    if config.idf == "uniform":
+    idf = table_source(config, checkpoint)
+    if idf == "uniform":
         return np.ones(n_terms, np.float32)
-    if config.idf == "base":
+    if idf == "base":
         if not isinstance(checkpoint.query, QueryTable):
             raise CheckpointError(f"{config.base}: model.idf = base, but the base model has no query table")
         if checkpoint.query.weights is None:
             return np.ones(n_terms, np.float32)
         return read_table(checkpoint.query.weights, tokenizer, n_terms, checkpoint.query.missing)
-    if config.idf != "data":
-        path = Path(config.idf)
+    if idf != "data":
+        path = Path(idf)
         if not path.is_file():
             raise CheckpointError(
-                f"model.idf {path}: no such file (data, uniform and base are the other choices)"
+                f"model.idf {path}: no such file (auto, data, uniform and base are the other choices)"
             )
         return read_table(path, tokenizer, n_terms, config.idf_unseen)
     if not sources:
         raise InvalidInputError("model.idf = data needs training data to count")
     counts, total = document_frequencies(tokenizer, interleaved(sources), n_terms)
+    if isinstance(checkpoint.query, QueryTable):
+        logger.warning(
+            "%s: its query table is replaced by one that is counted on %d documents (model.idf = data; "
+            "`base` keeps it)",
+            checkpoint.name,
+            total,
+        )
     logger.info("idf counted on %d documents", total)
     return bm25_idf(counts, total, config.idf_unseen)

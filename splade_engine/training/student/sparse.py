@@ -59,17 +59,19 @@ class SparseStudent(Student):
     def query_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
         """float[N, V]. From a table: `[t in query] * relu(table_t)`, special tokens zero.
 
-        As in arXiv 2411.04403.
+        As in arXiv 2411.04403. With `query_counts` a token counts as often as it stands in the query.
         """
         if self.table is None:
             tower = self.documents if self.queries is None else self.queries
             # uniCOIL: a token that is there twice counts twice in a query, and once in a document
             out: Tensor = tower(ids, mask, pool, summed=self.settings.kind == "scalar")
             return out
-        present = self.table.new_zeros((len(ids), self.n_terms))
-        present.scatter_reduce_(1, ids, pool.to(present.dtype), "amax")  # the padding (id 0) brings 0
-        weights = (present > 0) * F.relu(self.table) * self.documents.kept
-        return keep_top_k(weights, self.settings.query_top_k) if self.settings.query_top_k else weights
+        settings = self.documents.settings
+        times = self.table.new_zeros((len(ids), self.n_terms))
+        how = "sum" if settings.query_counts else "amax"
+        times.scatter_reduce_(1, ids, pool.to(times.dtype), how)  # the padding (id 0) brings 0
+        weights = times * F.relu(self.table) * self.documents.kept
+        return keep_top_k(weights, settings.query_top_k) if settings.query_top_k else weights
 
     def document_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
         """float[M, V]."""
@@ -137,7 +139,7 @@ class SparseStudent(Student):
         def copied(tower: Tower | None) -> Tower | None:
             if tower is None:
                 return None
-            out = Tower(Backbone(deepcopy(tower.backbone.model)), tower.config, (), tower.top_k)
+            out = Tower(Backbone(deepcopy(tower.backbone.model)), tower.config, tower.settings, ())
             out.register_buffer("keep", tower.kept.clone(), persistent=False)
             if tower.tok_proj is not None:
                 out.tok_proj = deepcopy(tower.tok_proj)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from splade_engine.encoder.fast.dense_head import DenseHead
 from splade_engine.encoder.folders.ours import write_model
 from splade_engine.encoder.kinds import Echo, Kind, MaskedLm, Scalar
 from splade_engine.encoder.kinds.scalar import save_scalar
-from splade_engine.encoder.settings import Activation, EncoderSettings
+from splade_engine.encoder.settings import EncoderSettings, Pooling
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.activations import activate, floor_of, keep_top_k
@@ -35,21 +36,23 @@ class Tower(nn.Module):
 
     Args:
         backbone: body, head transform and decoder.
-        config: pooling, activation, kind, special tokens.
-        special_ids: terms that are zero in every vector where `config.special_tokens` is `zero`.
-        top_k: terms kept per vector; 0 keeps all.
+        config: the kind, low-rank updates.
+        settings: how vectors are made: pooling, activation, special tokens, terms kept.
+        special_ids: terms that are zero in every vector where `settings.special_tokens` is `zero`.
     """
 
     def __init__(
-        self, backbone: Backbone, config: ModelConfig, special_ids: Sequence[int], top_k: int
+        self, backbone: Backbone, config: ModelConfig, settings: EncoderSettings, special_ids: Sequence[int]
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.config = config
-        self.top_k = top_k
+        self.settings = settings
+        # `relu_gelu` differs from relu in its gradient, so only while training
+        self.activation = settings.activation if config.activation == "auto" else config.activation
         n_terms = backbone.n_terms
         keep = torch.ones(n_terms)
-        if config.special_tokens == "zero":
+        if settings.special_tokens == "zero":
             keep[[i for i in special_ids if i < n_terms]] = 0
         self.register_buffer("keep", keep, persistent=False)
         self.tok_proj: nn.Linear | None = None
@@ -96,15 +99,21 @@ class Tower(nn.Module):
         return self._pooled(ids, mask, pool, wanted, summed)
 
     def activated(self, logits: Tensor, embeddings: Tensor | None = None) -> Tensor:
-        """Term weights float[B, V] of `outputs`."""
-        summed = self.config.pooling == "sum" and self.tok_proj is None  # activated before the sum
-        weights = logits if summed or self.tok_proj is not None else activate(logits, self.config.activation)
+        """Term weights float[B, V] of `outputs`.
+
+        Light ones are cut in evaluation mode only: a weight that is zero gets no gradient to grow by.
+        """
+        settings = self.settings
+        summed = settings.pooling == "sum" and self.tok_proj is None  # activated before the sum
+        weights = logits if summed or self.tok_proj is not None else activate(logits, self.activation)
         if self.dense_head is not None and embeddings is not None:
             # ranking losses do not reach it: they bend the embeddings to a batch's order, and within 60 steps
             # the cosine with the teacher's fell from .80 to .53
             weights = weights + self.dense_head(embeddings.detach()).to(weights.dtype)
         weights = weights * self.kept
-        return keep_top_k(weights, self.top_k) if self.top_k else weights
+        if settings.min_weight and not self.training:
+            weights = weights * (weights >= settings.min_weight)
+        return keep_top_k(weights, settings.top_k) if settings.top_k else weights
 
     def _by_length(
         self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None, summed: bool
@@ -135,10 +144,10 @@ class Tower(nn.Module):
         if self.dense_head is not None:
             embeddings = self.dense_head.embed(mean_pool(hidden, mask))
         states = b.transform(hidden)
-        if self.config.pooling == "sum":
-            logits = sum_pool(states, b.decoder_weight, b.decoder_bias, pool, self.config.activation)
+        if self.settings.pooling == "sum":
+            logits = sum_pool(states, b.decoder_weight, b.decoder_bias, pool, self.activation)
         else:
-            floor = floor_of(self.config.activation) if self.training else 0.0
+            floor = floor_of(self.activation) if self.training else 0.0
             logits = max_pool(states, b.decoder_weight, b.decoder_bias, pool, wanted, floor)
         return logits, embeddings
 
@@ -159,6 +168,10 @@ class Tower(nn.Module):
             queries: it encodes queries alone.
         """
         config, head = self.config, self.tok_proj
+        settings = self.settings
+        if head is not None:
+            pooling: Pooling = "sum" if queries else settings.pooling
+            settings = replace(settings, activation="relu", pooling=pooling)
         model: Any = self.backbone.model
         if config.lora_rank:
             model = deepcopy(model)
@@ -166,24 +179,12 @@ class Tower(nn.Module):
         write_model(
             folder,
             kind=_KINDS[config.kind],
-            settings=EncoderSettings(
-                max_length=tokenizer.max_length,
-                pooling="sum" if queries and head is not None else config.pooling,
-                activation=_saved_activation(config.activation) if head is None else "relu",
-                special_tokens=config.special_tokens,
-                top_k=self.top_k or None,
-                lowercase=tokenizer.lowercase,
-            ),
+            settings=settings,
             tokenizer=tokenizer,
             weights=model.save_pretrained if head is None else lambda out: save_scalar(model, head, out),
             query_weights=table,
             dense_head=self.dense_head,
         )
-
-
-def _saved_activation(name: str) -> Activation:
-    """What the encoder computes: `relu_gelu` differs from relu in its gradient only."""
-    return cast("Activation", name) if name in get_args(Activation) else "relu"
 
 
 def length_groups(lengths: Sequence[int]) -> list[tuple[int, int]]:

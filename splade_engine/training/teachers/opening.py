@@ -39,7 +39,7 @@ def load_teacher(name: str, *, device: str | torch.device = "cpu", documents: It
     if kind == "dense" and where:
         return DenseTeacher(where, device=device)
     if kind == "sparse" and where:
-        return SparseTeacher(None if where == "default" else where, device=device)
+        return SparseTeacher(where, device=device)
     if kind == "cross" and where:
         return CrossTeacher(where, device=device)
     raise InvalidInputError(

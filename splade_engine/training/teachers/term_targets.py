@@ -24,17 +24,19 @@ def term_targets(recipe: Recipe, start: Start) -> TermTargets:
     """The targets of `loss.term`: BM25's weights, the starting encoder's, or a mixture (`loss.term_start`).
 
     Raises:
-        InvalidInputError: if queries do not come from a table, which weighs the terms.
+        InvalidInputError: if BM25's weights are asked for and queries do not come from a table, which weighs
+            the terms.
         CheckpointError: if the starting encoder is asked for and the base is none.
     """
     table = start.student.table
-    if table is None:
-        raise InvalidInputError("loss.term weighs terms by the query table: it needs model.query = table")
     share = np.float32(recipe.loss.term_start)
+    if table is None and share != 1:
+        raise InvalidInputError("loss.term weighs terms by the query table: it needs model.query = table")
     if share:
         encode = _starting_encoder(recipe)
         if share == 1:
             return lambda ids, texts: encode(texts)
+    assert table is not None
     vocabulary = start.documents.vocabulary(start.student.n_terms)
     idf = table.detach().clamp(min=0).numpy()
     lexical = TermTeacher(vocabulary, idf, start.documents.special_ids)
@@ -49,7 +51,9 @@ def _starting_encoder(recipe: Recipe) -> Callable[[Sequence[str]], NDArray[np.fl
     checkpoint = read_checkpoint(*hub.resolve(config.base))
     device = choose_device(recipe.train.device)
     settings = replace(checkpoint.settings, max_length=config.document_length)
-    side = NeuralSide(replace(checkpoint, settings=settings), "", device, "auto")
+    # the loss is on the first head's logits, so the second one has no part in the targets
+    first = replace(checkpoint, settings=settings, dense_head=None)
+    side = NeuralSide(first, "", device, "auto")
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:
         rows = side.encode(texts, batch_tokens=BATCH_TOKENS, top_k=None, progress=False).vectors

@@ -70,3 +70,13 @@ def test_query_half_of_an_efficient_splade_id(monkeypatch: pytest.MonkeyPatch) -
         "/cache/naver/efficient-splade-V-large-query"
     )
     assert hub.query_half("opensearch-project/opensearch-neural-sparse-encoding-doc-v1") is None
+
+
+@pytest.mark.parametrize("name", ["bundled", "default", "sparse:default"])
+def test_names_of_the_bundled_encoder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert hub.resolve(name) == hub.resolve(None) == (hub.BUNDLED, "splade-engine-default")
+    assert not hub.is_hub_id(name)
+    assert hub.resolve(f"./{name}") == (Path(f"./{name}"), name)  # a folder of that name
+    assert hub.resolve(Path(name)) == (Path(name), name)

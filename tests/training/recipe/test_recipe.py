@@ -31,7 +31,7 @@ PUBLISHED = {
     "ensemble-pretrain",
     "pretrain-ict",
 }
-TRAINED = {*PUBLISHED, "default"}  # ours: the bundled encoder
+TRAINED = {*PUBLISHED, "default", "tune"}  # ours: the bundled encoder, and from one encoder to the next
 # tiny models need a lambda on their own scale; l0's mask must be below the terms they start with
 HIGH = {
     "unicoil": {"regularizer__document_lambda": 2.0, "regularizer__query_lambda": 2.0},

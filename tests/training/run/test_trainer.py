@@ -239,7 +239,7 @@ def test_log_curves_and_best_model(tmp_path, bert_folder, rows_file):
     losses = [row for row in rows if "loss" in row]
     wanted = {"contrastive", "penalty_document", "lambda_document", "document_terms", "query_terms", "flops"}
     assert wanted | {"dead_terms", "learning_rate", "seconds_per_step"} <= set(losses[-1])
-    assert [row["step"] for row in rows if "ndcg@10" in row] == [10, 20, 30]
+    assert [row["step"] for row in rows if "ndcg@10" in row] == [0, 10, 20, 30]
     assert result.ndcg == [row["ndcg@10"] for row in rows if "ndcg@10" in row][-1]
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert SparseEncoder.load(tmp_path / "run" / "best", dtype="float32").n_terms == len(made.VOCABULARY)

@@ -41,6 +41,8 @@ class Term(LossPart):
         from splade_engine.training.objective import losses
 
         table, logits = batch.helpers.table(), batch.vectors.logits
-        if "targets" not in batch.inputs or logits is None or table is None:
+        if "targets" not in batch.inputs or logits is None:
             return None
+        if table is None:  # queries of a model: all terms matter alike
+            table = logits.new_full((logits.shape[1],), losses.TYPICAL_IDF)
         return losses.term_loss(logits, batch.inputs["targets"], table, surplus=config.term_surplus)
