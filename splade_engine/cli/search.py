@@ -59,6 +59,10 @@ def run(
     facets_over: Annotated[
         str, typer.Option("--facets-over", help="Count over the hits that are shown, or over all matches.")
     ] = "hits",
+    feedback: Annotated[
+        int | None,
+        whole("--feedback", most=100, help="Take terms of so many best hits, and search again."),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each document was found.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Whole texts, not the best passage of each.")] = False,
     queries: Annotated[
@@ -99,6 +103,7 @@ def run(
         "accuracy": accuracy, "exact": exact, "where": where, "must": must or (), "must_not": must_not or (),
         "operators": not plain, "offset": offset, "min_score": min_score, "group_by": group_by, "sort": sort,
         "total": total, "facets": facets or (), "facets_over": facets_over,
+        "feedback": feedback,
     }  # fmt: skip
     texts = {"": query or ""} if queries is None else _read_queries(queries)
     engine = SearchEngine.open(folder, options.named_encoder(encoder))

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from splade_engine.engine.engine import SearchEngine
     from splade_engine.engine.explain import Explanation, TermMatch
+    from splade_engine.engine.feedback import Feedback
     from splade_engine.engine.hits import Hit, Hits
     from splade_engine.engine.options import SearchOptions
     from splade_engine.engine.snippets import Snippet
 
-__all__ = ["Explanation", "Hit", "Hits", "SearchEngine", "SearchOptions", "Snippet", "TermMatch"]
+__all__ = ["Explanation", "Feedback", "Hit", "Hits", "SearchEngine", "SearchOptions", "Snippet", "TermMatch"]
 
 _HOMES = {
     "Explanation": "explain",
     "Hit": "hits",
+    "Feedback": "feedback",
     "Hits": "hits",
     "SearchEngine": "engine",
     "SearchOptions": "options",

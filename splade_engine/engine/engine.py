@@ -203,7 +203,7 @@ class SearchEngine:
                 `SparseIndex.search`.
             where: a filter on metadata, see `SparseIndex.search`.
             options: the fields of `SearchOptions`: `offset`, `min_score`, `group_by`, `must`, `must_not`,
-                `sort`, `total`, `facets`, `facets_over`, `operators`.
+                `sort`, `total`, `facets`, `facets_over`, `operators`, `feedback`.
 
         Raises:
             InvalidInputError: for a value that cannot be accepted, naming it.

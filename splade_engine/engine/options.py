@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from splade_engine.arguments import check_many
+from splade_engine.engine.feedback import Feedback
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import EffortOptions
 
@@ -47,6 +48,9 @@ class SearchOptions:
     facets_over: Literal["hits", "matches"] = "hits"
     # whether +must, -not and "quoted phrases" are read in the query (`query_text.py`)
     operators: bool = True
+    # Pseudo-relevance feedback: the query takes terms of its best hits, of so many or as a `Feedback` says,
+    # and is searched again. Twice the work; scores are those of the second search.
+    feedback: int | Feedback | None = None
 
     def __post_init__(self) -> None:
         offset = self.offset
@@ -73,6 +77,8 @@ class SearchOptions:
                 )
         if self.facets_over not in ("hits", "matches"):
             raise InvalidInputError(f"facets_over must be hits or matches, got {self.facets_over!r:.60}")
+        if self.feedback is not None and not isinstance(self.feedback, Feedback):
+            object.__setattr__(self, "feedback", Feedback(docs=self.feedback))
         for name in ("total", "operators"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInputError(f"{name} must be True or False, got {getattr(self, name)!r:.60}")
@@ -105,6 +111,7 @@ class SearchKeywords(EffortOptions, total=False):
     facets: tuple[str, ...] | list[str]
     facets_over: Literal["hits", "matches"]
     operators: bool
+    feedback: int | Feedback | None
 
 
 def split_keywords(given: Mapping[str, Any]) -> tuple[SearchOptions, EffortOptions]:

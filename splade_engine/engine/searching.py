@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.engine.feedback import Feedback, fed_back
 from splade_engine.engine.hits import Hit, HitPage, Hits
 from splade_engine.engine.listing import Page, page_of
 from splade_engine.engine.options import SearchOptions
@@ -69,6 +70,8 @@ class Search:
     def _listed(self, query: QueryText, vector: SparseVectors) -> Hits:
         """The hits of one query; without what the query itself demands, where no document has that."""
         check_k(self.k, max(1, len(self.reader)))
+        if isinstance(self.options.feedback, Feedback):
+            vector = fed_back(self.reader, vector, self._where(query), self.options.feedback)
         page = self._page(query, vector)
         notes = [f"without {shown(part)}" for part in query.must_not]
         if query.must and not len(page.ordinals) and not page.first:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from splade_engine.engine.feedback import MOST_DOCS
 from splade_engine.engine.options import MOST_OFFSET, SearchOptions
 
 
@@ -72,6 +73,9 @@ class SearchRequest(Request):
     )
     facets_over: Literal["hits", "matches"] = Field(
         default="hits", description="Over the hits that are returned, or over all matches."
+    )
+    feedback: int | None = Field(
+        default=None, ge=1, le=MOST_DOCS, description="Take terms of so many best hits, and search again."
     )
     explain: bool = Field(default=False, description="Say why each document was found.")
     snippet: int | None = Field(

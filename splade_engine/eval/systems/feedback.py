@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.engine.feedback import rm3, rocchio
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
@@ -32,66 +32,6 @@ if TYPE_CHECKING:
     from splade_engine.eval.systems.bench import Bench
 
 INTERPOLATIONS = ("none", "before", "after", "both")
-
-
-def rocchio(
-    query: SparseVectors, feedback: SparseVectors, n_terms: int, alpha: float, beta: float
-) -> SparseVectors:
-    """The query alpha * q / |q| + beta * (mean of d / |d|, its heaviest `n_terms` terms), of length |q|.
-
-    Rocchio (1971) without negative feedback, on vectors of length one as Anserini does it.
-    """
-    norm = float(np.linalg.norm(query.weights))
-    mean = _mean(feedback, [1 / max(float(np.linalg.norm(w)), 1e-12) for _, w in feedback])
-    return _added(query, alpha / max(norm, 1e-12), _heaviest(mean, n_terms), beta, norm)
-
-
-def rm3(
-    query: SparseVectors,
-    feedback: SparseVectors,
-    scores: NDArray[np.float32],
-    n_terms: int,
-    original: float,
-) -> SparseVectors:
-    """The query original * q / sum(q) + (1 - original) * relevance model, scaled back to sum(q).
-
-    The relevance model is sum over documents of score(d) / sum(scores) * d / sum(d), its heaviest
-    `n_terms` terms made to sum to one (Lavrenko and Croft 2001; Abdul-Jaleel et al. 2004), with term
-    weights for probabilities.
-    """
-    mass = float(query.weights.sum())
-    share = scores / max(float(scores.sum()), 1e-12) * len(scores)
-    factors = [float(s) / max(float(w.sum()), 1e-12) for s, (_, w) in zip(share, feedback, strict=True)]
-    model = _heaviest(_mean(feedback, factors), n_terms)
-    total = max(float(model.sum()), 1e-12)
-    return _added(query, original / max(mass, 1e-12), model / total, 1 - original, mass)
-
-
-def _mean(feedback: SparseVectors, factors: Sequence[float]) -> NDArray[np.float64]:
-    dense = np.zeros(feedback.n_terms)
-    for factor, (terms, weights) in zip(factors, feedback, strict=True):
-        dense[terms] += factor * weights
-    return dense / max(len(feedback), 1)
-
-
-def _heaviest(dense: NDArray[np.float64], n_terms: int) -> NDArray[np.float64]:
-    if np.count_nonzero(dense) <= n_terms:
-        return dense
-    kept = np.argsort(-dense, kind="stable")[:n_terms]
-    out = np.zeros_like(dense)
-    out[kept] = dense[kept]
-    return out
-
-
-def _added(
-    query: SparseVectors, alpha: float, model: NDArray[np.float64], beta: float, scale: float
-) -> SparseVectors:
-    dense = beta * model
-    terms, weights = query.row(0)
-    dense[terms] += alpha * weights
-    kept = np.flatnonzero(dense > 0)
-    values = (dense[kept] * (scale if scale > 0 else 1.0)).astype(np.float32)
-    return SparseVectors(np.array([0, len(kept)]), kept, values, query.n_terms)
 
 
 @dataclass(frozen=True)
