@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import path_of, whole
+from splade_engine.arguments import check_many, path_of, whole
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1
 from splade_engine.encoder.folders import hub
@@ -22,6 +22,7 @@ from splade_engine.encoder.settings import LongTexts, blaming, is_integer
 from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.encoder.tokens import check_texts
 from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.extras import needed
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
@@ -185,6 +186,7 @@ class SparseEncoder:
         batch_tokens: int = BATCH_TOKENS,
         top_k: int | None = None,
         progress: Progress = False,
+        device: Sequence[str] | None = None,
     ) -> SparseVectors:
         """Document vectors, one row per text, in order; a blank text is an empty row.
 
@@ -195,11 +197,17 @@ class SparseEncoder:
             top_k: keep the heaviest terms of each row (among equals the smaller id); None keeps the
                 checkpoint's.
             progress: see `Progress`.
+            device: several devices, `["cuda:0", "cuda:1"]`: one process each, which loads the model for
+                itself; None for the encoder's own device. A script has its code under
+                `if __name__ == "__main__":` then.
 
         Raises:
             InvalidInputError: for a row that is not a string (the message names it) or a bad argument.
+            SpladeEngineError: if the process of a device ends too early.
         """
-        encoded = self.encode_counted(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
+        encoded = self.encode_counted(
+            texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress, device=device
+        )
         self._warn(self._documents, encoded.truncated, len(texts))
         return encoded.vectors
 
@@ -210,9 +218,10 @@ class SparseEncoder:
         batch_tokens: int = BATCH_TOKENS,
         top_k: int | None = None,
         progress: Progress = False,
+        device: Sequence[str] | None = None,
     ) -> EncodedTexts:
         """Document vectors as `encode_documents` gives them, and what it would have logged as numbers."""
-        return self._encode(self._documents, texts, batch_tokens, top_k, progress)
+        return self._encode(self._documents, texts, batch_tokens, top_k, progress, device)
 
     def encode_queries(
         self,
@@ -243,11 +252,18 @@ class SparseEncoder:
         batch_tokens: int,
         top_k: int | None,
         progress: Progress,
+        devices: Sequence[str] | None = None,
     ) -> EncodedTexts:
         check_texts(texts)
         top_k = self._checked_top_k(top_k, side)
         batch_tokens = whole("batch_tokens", batch_tokens, 1)
-        encoded = side.encode(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
+        if devices is None:
+            encoded = side.encode(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
+        else:
+            from splade_engine.encoder.processes import encode_on
+
+            named = _checked_devices(devices)
+            encoded = encode_on(side, named, texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
         self.truncated += encoded.truncated
         known = len(texts) - len(encoded.unknown) - sum(1 for text in texts if not text.strip())
         if known > 0 and not encoded.vectors.nnz:
@@ -324,6 +340,26 @@ class SparseEncoder:
     def __repr__(self) -> str:
         queries = "inference-free queries" if self.inference_free else "queries by model"
         return f"SparseEncoder({self.name!r}, {self.n_terms} terms, max_length {self.max_length}, {queries})"
+
+
+def _checked_devices(devices: Sequence[str]) -> list[str]:
+    """Several devices, each of which is there: a wrong name shows before a process is started.
+
+    Raises:
+        InvalidInputError: naming what cannot be meant.
+    """
+    check_many("device", devices, "devices")
+    named = list(devices)
+    if not named:
+        raise InvalidInputError("device: a list of at least one device is expected, got none")
+    with needed("encoding with a model"):
+        from splade_engine.encoder.place import choose_place
+
+    for device in named:
+        if not isinstance(device, str):
+            raise InvalidInputError(f"device {device!r:.60}: expected auto, cpu, cuda, cuda:<n> or mps")
+        choose_place(device, "auto")
+    return named
 
 
 def _with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
