@@ -281,10 +281,13 @@ class SparseIndex:
         threads: int = 1,
         progress: Progress = False,
     ) -> tuple[TunedSetting, ...]:
-        """Find the cheapest settings that reach each recall@k on these queries and store them in the index.
+        """Find the cheapest settings that reach each recall@k, and store them in the index.
+
+        Further queries like these reach it with 90 % confidence (`splade_engine.index.tuning` says how): the
+        fewer there are, the more must be left to spare.
 
         Args:
-            queries: what users will ask, 100 or more; without any, made from `sample` documents (their
+            queries: what users will ask, 300 or more; without any, made from `sample` documents (their
                 heaviest terms), which is a rough stand-in.
             k: number of hits that the recall is over.
             targets: the recalls to reach, each above 0 and at most 1.

@@ -8,6 +8,7 @@ import pytest
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import SparseIndex, search, tuning
 from splade_engine.index.effort import Budget, Exact, Work
+from splade_engine.index.tuning import Measurement, Sample, design_effect, lower_bound
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
@@ -32,9 +33,9 @@ def recall_of(ix: SparseIndex, queries: SparseVectors, k: int, accuracy: float) 
 
 def test_tuned_settings_reach_their_recall_and_are_kept(tmp_path: Path, approximate: None) -> None:
     ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 1500, 300, 20))
-    queries = made.vectors(2, 30, 300, 15)
+    queries = made.vectors(2, 60, 300, 15)
     tuned = ix.tune(queries, k=10, targets=(0.5, 0.99))
-    assert [(t.k, t.target, t.n_queries) for t in tuned] == [(10, 0.5, 30), (10, 0.99, 30)]
+    assert [(t.k, t.target, t.n_queries) for t in tuned] == [(10, 0.5, 60), (10, 0.99, 60)]
     assert all(t.recall >= t.target and t.microseconds > 0 for t in tuned)
     again = SparseIndex.open(tmp_path / "ix")
     assert again.info().tuned == tuned
@@ -99,6 +100,134 @@ def test_recall_counts_true_hits_of_all_queries_together() -> None:
     assert tuning.recall(truth, truth) == 1.0
     assert tuning.recall(np.array([[3, 9, 1], [5, -1, -1], [7, -1, -1]]), truth) == 0.5
     assert tuning.recall(truth[2:], truth[2:]) == 1.0
+
+
+@pytest.mark.parametrize("hits", [20, 100, 1000])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99, 1.0])
+def test_lower_bound_holds_as_often_as_it_says(hits: int, share: float) -> None:
+    found = round(share * hits)
+    bound = lower_bound(found, hits, 1.0)
+    assert 0.0 < bound < share
+    # with the share at the bound, so many hits or more are found about one time in ten
+    draws = np.random.default_rng(0).binomial(hits, bound, 50_000)
+    assert 0.05 <= (draws >= found).mean() <= 0.12
+    assert lower_bound(found, hits, 3.0) < bound < lower_bound(10 * found, 10 * hits, 1.0)
+
+
+def test_lower_bound_of_nothing_is_nothing() -> None:
+    assert lower_bound(0, 0, 1.0) == lower_bound(0, 10, 1.0) == 0.0
+
+
+def test_design_effect_counts_hits_that_are_missed_together() -> None:
+    hits = np.full(400, 10)
+    rng = np.random.default_rng(0)
+    alone = rng.binomial(10, 0.9, 400)
+    together = np.where(rng.random(400) < 0.9, 10, 0)
+    assert design_effect(alone, hits) == pytest.approx(1.0, abs=0.2)
+    assert design_effect(together, hits) == pytest.approx(10.0, rel=0.05)
+    assert design_effect(hits, hits) == design_effect(hits[:1] - 1, hits[:1]) == 1.0
+
+
+class Population(Sample):
+    """Queries of known kind: a hit is found from so many list entries, and so many candidates, on."""
+
+    def __init__(
+        self, postings: np.ndarray, candidates: np.ndarray, rng: np.random.Generator, n: int
+    ) -> None:
+        rows = rng.integers(len(postings), size=n)
+        self.postings, self.candidates = postings[rows], candidates[rows]
+        self.truth, self.known = np.zeros(self.postings.shape, np.int64), {}
+        self.__post_init__()
+
+    def measured(self, work: Work) -> Measurement:
+        assert isinstance(work, Budget)
+        seen = (self.postings <= work.max_postings) & (self.candidates <= work.n_candidates)
+        self.known[work] = Measurement(work, seen.sum(axis=1), cost(work))
+        return self.known[work]
+
+
+def cost(work: Work) -> float:
+    assert isinstance(work, Budget)
+    return 15 + work.max_postings / 800 + 0.3 * work.n_candidates
+
+
+@pytest.mark.parametrize(
+    ("target", "n", "spare"),
+    [(0.9, 100, 0.045), (0.95, 100, 0.03), (0.95, 300, 0.02), (0.95, 1000, 0.012), (0.99, 300, 0.008)],
+)
+def test_unseen_queries_reach_the_target_nine_times_in_ten_and_little_more(
+    target: float, n: int, spare: float
+) -> None:
+    rng = np.random.default_rng(5)
+    # queries differ, and so do the hits of one
+    postings = np.exp(8 + rng.normal(0, 0.8, (20_000, 1)) + rng.normal(0, 0.8, (20_000, 10)))
+    candidates = np.exp(2.5 + rng.normal(0, 0.5, (20_000, 1)) + rng.normal(0, 0.5, (20_000, 10)))
+    ladders = tuning._ladders(10, 10**6)
+    reached, spent = [], []
+    for _ in range(100):
+        asked = Population(postings, candidates, rng, n)
+        asked.measured(Budget())
+        best = tuning._cheapest(asked, ladders, target)
+        assert best is not None and isinstance(best.work, Budget)
+        seen = (postings <= best.work.max_postings) & (candidates <= best.work.n_candidates)
+        reached.append(float(seen.mean()))
+        spent.append(cost(best.work))
+    assert np.mean(np.array(reached) >= target) >= 0.85
+    assert target <= np.mean(reached) <= target + spare
+    # of all settings that get as far, those chosen are hardly dearer than the cheapest
+    least = min(
+        cost(work)
+        for ladder in ladders
+        for work in ladder
+        if ((postings <= work.max_postings) & (candidates <= work.n_candidates)).mean() >= np.mean(reached)
+    )
+    assert np.mean(spent) <= 1.15 * least
+
+
+def test_the_queries_that_choose_do_not_judge(
+    tmp_path: Path, approximate: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 1500, 300, 20))
+    queries = made.vectors(2, 60, 300, 15)
+    timed = tuning._timed
+    truth, _ = timed(ix.reader.snapshot, queries, 10, Exact(), 1)
+
+    def only(part: slice) -> list:
+        """What is tuned where these queries find everything, and the others nothing."""
+
+        def changed(snapshot: object, asked: object, k: int, work: Work, threads: int) -> tuple:
+            found = np.full_like(truth, -1)
+            found[part] = truth[part]
+            return (truth, 1e9) if isinstance(work, Exact) else (found, 1.0)
+
+        monkeypatch.setattr(tuning, "_timed", changed)
+        return [t.settings["exact"] for t in ix.tune(queries, targets=(0.9,))]
+
+    assert only(slice(None, None, 5)) == [True]  # no ladder gets high enough on the others
+    assert only(slice(None)) == [False]
+
+
+def test_exact_search_is_taken_where_nothing_is_faster_or_good_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 1500, 300, 20))
+    queries = made.vectors(2, 30, 300, 15)
+    monkeypatch.setattr(search, "EXACT_UP_TO", 0)
+    timed = tuning._timed
+
+    def exact_takes(factor: float) -> None:
+        def changed(snapshot: object, asked: object, k: int, work: Work, threads: int) -> tuple:
+            ordinals, microseconds = timed(snapshot, asked, k, work, threads)
+            return ordinals, microseconds * (factor if isinstance(work, Exact) else 1.0)
+
+        monkeypatch.setattr(tuning, "_timed", changed)
+
+    exact_takes(1e-6)
+    assert [t.settings["exact"] for t in ix.tune(queries, targets=(0.5, 0.9))] == [True, True]
+    exact_takes(1e6)
+    low, all_of_them = ix.tune(queries, targets=(0.5, 1.0))  # of no sample can it be said that all is found
+    assert not low.settings["exact"]
+    assert all_of_them.settings["exact"] and all_of_them.recall == 1.0
 
 
 def test_bad_tuning(tmp_path: Path) -> None:
