@@ -56,6 +56,10 @@ def run(
         float | None,
         real("--lambda", most=1e18, zero=True, help="Weight of the document regulariser."),
     ] = None,
+    terms: Annotated[
+        float | None,
+        real("--terms", most=1e6, help="Mean terms a document, instead of a weight (document_terms)."),
+    ] = None,
     max_length: Annotated[
         int | None,
         whole(
@@ -98,6 +102,7 @@ def run(
             batch_size,
             lr,
             document_lambda,
+            terms,
             max_length,
             seed,
             device,
@@ -124,6 +129,7 @@ def run(
         ("train.batch_size", batch_size),
         ("train.lr", lr),
         ("regularizer.document_lambda", document_lambda),
+        ("regularizer.document_terms", terms),
         ("model.document_length", max_length),
         ("train.seed", seed),
         ("train.device", device),

@@ -52,3 +52,20 @@ def test_teachers_of_the_whole_batch_are_asked_for_before_the_first_step(tmp_pat
     with pytest.raises(InvalidInputError, match=r"loss.kl with loss.kl_candidates = all need loss.teachers"):
         train(recipe, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_teacher_that_is_less_sure_than_the_student_shrinks_it_and_l0_does_not_let_it(
+    tmp_path, bert_folder, rows, no_curves
+):
+    """Scores whose margins are narrower than the student's: KL over two documents asks for these margins."""
+    unsure = [{**row, "scores": [3.0, *([1.9] * len(row["negatives"]))]} for row in rows]
+    data = made.write_jsonl(tmp_path / "unsure.jsonl", unsure)
+    recipe = made.quick_recipe("l0", bert_folder, data, train__steps=60, train__lr=3e-3)
+    terms = {}
+    for name, scale in (("published", 0.0), ("default", recipe.loss.teacher_scale)):
+        log = train(recipe.override({"loss.teacher_scale": scale}), tmp_path / name).rows
+        seen = [row["document_terms"] for row in log if "document_terms" in row]
+        terms[name] = seen[-1] / seen[0]
+        assert max(seen) < recipe.regularizer.document_threshold  # nothing was penalised
+    assert recipe.regularizer.document_terms == 150
+    assert terms["published"] < 0.9 < 0.97 < terms["default"]
