@@ -13,6 +13,7 @@ from splade_engine.cli.log import shows_progress
 from splade_engine.cli.numbers import whole
 
 if TYPE_CHECKING:
+    from splade_engine.collections.corpus import Corpus
     from splade_engine.encoder import SparseEncoder
     from splade_engine.index import SparseIndex
 
@@ -53,6 +54,13 @@ def run(
         str,
         typer.Option("--terms", help="Store term numbers as auto, plain or split (.7 bytes less, slower)."),
     ] = "auto",
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Work on a Ray cluster; local starts one here."),
+    ] = None,
+    shard_docs: Annotated[
+        int, whole("--shard-docs", help="With --ray: documents of a shard of the collection.")
+    ] = 1_000_000,
     as_json: options.Json = False,
 ) -> None:
     """Encode a corpus and build an index of it, with the documents' text.
@@ -70,20 +78,36 @@ def run(
     An encoder reads a few hundred tokens of a text. --passages cuts longer records so that
     all of each is read; a hit then names document and passage.
 
+    With --ray, on a disk that all nodes of the cluster share, DIR becomes a collection of shards, which every
+    command takes for an index (docs/scale.md).
+
     \b
     Examples:
       splade-engine index corpus.jsonl.gz -o my-index
       splade-engine index ~/notes -o notes-index
       splade-engine index books.jsonl -o books --passages 200
       splade-engine index beir/scifact -o scifact --encoder naver/splade-v3
+      splade-engine index corpus.jsonl -o everything --ray auto --shard-docs 500000
     """
     from splade_engine.collections.formats import holds_texts
+    from splade_engine.errors import InvalidInputError
     from splade_engine.index.config import BuildConfig
     from splade_engine.index.disk.publish import refuse_occupied
 
     start = time.perf_counter()
     choices: dict[str, Any] = {"weights": weights, "terms": terms}
     config = BuildConfig(**choices)
+    if ray is not None:
+        if overwrite:
+            raise InvalidInputError("--overwrite: not with --ray; remove the collection first")
+        corpus = options.corpus_of(
+            source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
+        )
+        load = {"max_length": max_length, "device": device, "long_texts": long_texts}
+        how = {"config": config, "memory": memory, **options.encode_options(top_k, batch_tokens)}
+        made = _on_ray(corpus, folder, encoder, ray, shard_docs, load, how)
+        _report(made, time.perf_counter() - start, as_json)
+        return
     refuse_occupied(folder, overwrite=overwrite)
     building: dict[str, Any] = {
         "overwrite": overwrite,
@@ -107,6 +131,40 @@ def run(
             folder, corpus, loaded, progress=shows_progress(), **building, **given
         ).index
     _report(index, time.perf_counter() - start, as_json)
+
+
+def _on_ray(
+    corpus: Corpus,
+    folder: Path,
+    encoder: str | None,
+    address: str,
+    shard_docs: int,
+    load: dict[str, Any],
+    how: dict[str, Any],
+) -> SparseIndex:
+    """A collection that a Ray cluster builds."""
+    from splade_engine.engine.measure import measure
+    from splade_engine.extras import needed
+    from splade_engine.ray import build
+
+    options.survey(corpus)  # bad input shows before a cluster is asked
+    if corpus.is_cut:
+        measure(corpus, options.load_encoder(encoder, **load))
+    with needed("building on a cluster"):
+        import ray
+    ray.init(address=address, log_to_driver=False)
+    try:
+        return build(
+            corpus,
+            folder,
+            None if encoder == "bundled" else encoder,
+            shard_docs=shard_docs,
+            load=load,
+            progress=shows_progress(),
+            **how,
+        )
+    finally:
+        ray.shutdown()
 
 
 def _from_vectors(

@@ -1,0 +1,11 @@
+"""Encoding and building on a Ray cluster: `encode`, `build`. Needs the extra `ray`.
+
+Ray pays where one machine is not enough: a job has ten seconds of start-up and more, so below some hundred
+thousand documents one process is faster.
+"""
+
+from splade_engine.ray.building import build
+from splade_engine.ray.cluster import Pool
+from splade_engine.ray.encoding import encode
+
+__all__ = ["Pool", "build", "encode"]
