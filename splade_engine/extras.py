@@ -27,7 +27,7 @@ PACKAGES = {
     "accelerate": ("accelerate", "train", "train"),
     "matplotlib": ("matplotlib", "train", "train"),
     "sentence_transformers": ("sentence-transformers", "dense", "dense"),
-    "ray": ("ray", "ray", "ray"),
+    "ray": ("ray[data]", "ray", "ray"),
     "mcp": ("mcp", "serve", "serve"),
     "starlette": ("starlette", "serve", "serve"),
     "uvicorn": ("uvicorn", "serve", "serve"),

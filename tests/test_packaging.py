@@ -37,7 +37,11 @@ def test_the_extras_of_the_light_one_make_it_the_full_one():
     everything = packages_of(
         [
             *full["dependencies"],
-            *(r for e in ("train", "dense", "serve", "files") for r in full["optional-dependencies"][e]),
+            *(
+                r
+                for e in ("train", "dense", "serve", "ray", "files")
+                for r in full["optional-dependencies"][e]
+            ),
         ]
     )
     extras = packages_of([r for extra in core["optional-dependencies"].values() for r in extra])
