@@ -17,6 +17,14 @@ from typing import Any
 from splade_engine.errors import InvalidInputError
 
 
+def shown(value: Any) -> str:
+    """A value for a message, in at most 60 characters."""
+    try:
+        return f"{value!r:.60}"
+    except Exception:  # a number of thousands of digits, or an object that cannot be shown
+        return f"a value of type {type(value).__name__}"
+
+
 def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = True) -> None:
     """Check that an argument is a collection, or an iterator, of several things.
 
@@ -34,7 +42,7 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
         return
     if isinstance(value, str | bytes | bytearray | memoryview):
         kind = "string" if isinstance(value, str) else type(value).__name__
-        got = f"one {kind}, {value!r:.60}; pass [{value!r:.60}]"
+        got = f"one {kind}, {shown(value)}; pass [{shown(value)}]"
     elif isinstance(value, Mapping):
         got = "a mapping; pass a list of its keys or values"
     elif hasattr(value, "columns") or hasattr(value, "column_names"):  # iterating gives the columns' names
@@ -42,7 +50,7 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
     elif ordered and isinstance(value, Set) and not isinstance(value, KeysView):
         got = "a set, which has no order; pass a list"
     elif not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
-        got = f"{type(value).__name__} {value!r:.60}"
+        got = f"{type(value).__name__} {shown(value)}"
     else:
         return
     raise InvalidInputError(f"{name}: a list of {of} is expected, got {got}")
@@ -59,7 +67,7 @@ def whole(name: str, value: Any, least: int = 0, most: int = MOST) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
         bounds = f"of at least {least}" if most == MOST else f"from {least} to {most}"
-        raise InvalidInputError(f"{name}: a whole number {bounds} is expected, got {value!r:.60}")
+        raise InvalidInputError(f"{name}: a whole number {bounds} is expected, got {shown(value)}")
     return int(value)
 
 
@@ -71,7 +79,9 @@ def real(name: str, value: Any, least: float, most: float) -> float:
     """
     number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not math.isfinite(_float(value)) or not least <= value <= most:
-        raise InvalidInputError(f"{name}: a number from {least:g} to {most:g} is expected, got {value!r:.60}")
+        raise InvalidInputError(
+            f"{name}: a number from {least:g} to {most:g} is expected, got {shown(value)}"
+        )
     return float(value)
 
 
@@ -89,7 +99,7 @@ def flag(name: str, value: Any) -> bool:
         InvalidInputError: for what is only taken for one of them.
     """
     if not isinstance(value, bool):
-        raise InvalidInputError(f"{name}: True or False is expected, got {value!r:.60}")
+        raise InvalidInputError(f"{name}: True or False is expected, got {shown(value)}")
     return value
 
 
@@ -100,5 +110,5 @@ def path_of(name: str, value: Any) -> Path:
         InvalidInputError: for anything else, or an empty string, which would be the working folder.
     """
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes) or value == "":
-        raise InvalidInputError(f"{name}: a path is expected, got {value!r:.60}")
+        raise InvalidInputError(f"{name}: a path is expected, got {shown(value)}")
     return Path(value)

@@ -207,8 +207,8 @@ NUMBERS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
 }
 TEXT = [{"id": "new", "text": "moon"}]
 NO_NUMBERS = [
-    float("nan"), float("inf"), -1, -1.5, 10**400, "5", "", b"1", [1], {1: 2}, 1 + 1j, np.float64("nan"),
-    np.array([1, 2]),
+    float("nan"), float("inf"), -1, -1.5, 10**400, 10**5000, "5", "", b"1", [1], {1: 2}, 1 + 1j,
+    np.float64("nan"), np.array([1, 2]),
 ]  # fmt: skip
 # what is no number, or is passed on, and why it needs no row
 WITHOUT_NUMBERS = {

@@ -135,7 +135,8 @@ def _rows(batches: Iterable[Any], path: Path) -> Numbered:
     longest = Limits.of_environment()
     number = 0
     for batch in batches:
-        for row in batch.to_pylist():
+        _refuse_twins(batch.schema.names, str(path))
+        for row in _python_times(batch).to_pylist():
             number += 1
             here = f"{path}: row {number}"
             names.note(row, number)
@@ -146,6 +147,32 @@ def _rows(batches: Iterable[Any], path: Path) -> Numbered:
                     f"({longest.hint('document_bytes')})"
                 )
             yield number, document
+
+
+def _refuse_twins(names: list[str], place: str) -> None:
+    """One of two columns of the same name would be read, and the other not."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DatasetError(f"{place}: two columns are named {twice!r:.60}")
+
+
+def _python_times(batch: Any) -> Any:
+    """The batch with times in microseconds, as Python has them; as text where that would lose some."""
+    import pyarrow as pa
+
+    for i, column in enumerate(batch.columns):
+        kind = column.type
+        if not pa.types.is_temporal(kind) or getattr(kind, "unit", "") != "ns":
+            continue
+        try:
+            if pa.types.is_timestamp(kind):
+                made = column.cast(pa.timestamp("us", kind.tz))
+            else:
+                made = column.cast(pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us"))
+        except pa.ArrowInvalid:
+            made = column.cast(pa.int64() if pa.types.is_duration(kind) else pa.string())
+        batch = batch.set_column(i, batch.schema.names[i], made)
+    return batch
 
 
 @contextmanager
@@ -198,6 +225,15 @@ def _arrow_errors(path: Path, what: str) -> Iterator[None]:
         raise DatasetError(f"{path}: not readable as {what} ({reason[:200]})") from None
 
 
+# a first line of these alone is no document
+_HEADER_WORDS = {
+    *ID_NAMES,
+    *TEXT_NAMES,
+    *("title", "name", "key", "doc", "document", "description", "summary", "abstract", "label", "category"),
+    *("url", "link", "date", "author", "language", "lang", "number", "#", "query", "answer"),
+}
+
+
 def _header(values: list[str], place: str) -> list[str] | None:
     """The columns that a first line names, None where it is a document.
 
@@ -215,6 +251,8 @@ def _header(values: list[str], place: str) -> list[str] | None:
     if names[0] in ID_NAMES or (names[-1] in TEXT_NAMES and not any(c.isdigit() for c in names[0])):
         missing = "a text (text, contents, passage)" if has_id else "an id (_id, id, docid)"
         raise DatasetError(f"{place}: looks like a header, and names no column for {missing}")
+    if _HEADER_WORDS.issuperset(names):
+        raise DatasetError(f"{place}: looks like a header, and names no columns for id and text")
     return None
 
 

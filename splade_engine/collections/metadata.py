@@ -17,7 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -35,6 +35,7 @@ FILE_STATE = "_sync"  # the column by which `sync` knows a file's content again;
 MAX_COLUMNS = 400  # the format allows 512; fields beyond are kept as JSON
 KINDS = ("text", "int", "float", "bool", "texts")  # of a column; every other value is "json"
 _NUMBERS = {"int", "float"}
+_MOST_BITS = 14_000  # 4,300 digits hold a little more
 _EXACT_IN_FLOAT = 2**53  # beyond, a column of numbers with a fraction would change a whole number
 
 FieldKinds = dict[str, str]  # field -> one of KINDS, or "json" where no value has such a kind
@@ -64,41 +65,68 @@ def checked_metadata(metadata: Mapping[str, Any], place: str) -> Mapping[str, An
     """The metadata without what is missing, NaN included.
 
     Raises:
-        DatasetError: for an infinite number, at `place`.
+        DatasetError: for a name that is no text, and a value that JSON does not have, at `place`.
     """
     if not isinstance(metadata, Mapping):
         raise DatasetError(f"{place}: metadata must be a mapping, got {type(metadata).__name__}")
-    try:
-        kept = {name: _finite(value) for name, value in metadata.items()}
-    except OverflowError:
-        name = next(name for name, value in metadata.items() if _is_infinite(value))
-        problem = f"the field {name!r:.60} holds an infinite number, which JSON does not have"
-        raise DatasetError(f"{place}: {problem}") from None
-    except RecursionError:
-        raise DatasetError(f"{place}: metadata nested too deeply") from None
+    kept = {}
+    for name, value in metadata.items():
+        if not isinstance(name, str):
+            raise DatasetError(f"{place}: the name of a field must be a text, got {type(name).__name__}")
+        try:
+            kept[name] = _finite(value)
+        except _Foreign as error:
+            raise DatasetError(
+                f"{place}: the field {name!r:.60} holds {error}, which JSON does not have"
+            ) from None
+        except RecursionError:
+            raise DatasetError(f"{place}: metadata nested too deeply") from None
     return {name: value for name, value in kept.items() if value is not None}
 
 
+class _Foreign(Exception):
+    """What a value is that JSON does not have."""
+
+
 def _finite(value: Any) -> Any:
-    """A value as JSON has it: None for NaN, also within lists and objects; OverflowError for infinity."""
-    if value is None or isinstance(value, str | bool | int):
+    """A value as JSON has it: None for NaN, also within lists and objects; _Foreign where it has none."""
+    if value is None or isinstance(value, str | bool):
         return value if type(value) is not np.str_ else str(value)
-    if isinstance(value, float):
-        if math.isinf(value):
-            raise OverflowError
-        return None if math.isnan(value) else float(value)
+    if isinstance(value, int | float):
+        return _number(value)
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            raise _Foreign("an object with a name that is no text")
         return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, np.generic | np.ndarray):
+        return _of_numpy(value)
+    return _of_a_class(value)
+
+
+def _number(value: int | float) -> int | float | None:
+    if isinstance(value, int):
+        if value.bit_length() > _MOST_BITS:  # Python would not write its digits either
+            raise _Foreign("a number of thousands of digits")
+        return value
+    if math.isinf(value):
+        raise _Foreign("an infinite number")
+    return None if math.isnan(value) else float(value)
+
+
+def _of_a_class(value: Any) -> Any:
+    """Times, durations in seconds, decimal numbers, and what pandas writes where a value is missing."""
     if isinstance(value, datetime | date | time):
         # pandas' NaT is a datetime that does not equal itself
         return value.isoformat() if value == value else None
+    if isinstance(value, timedelta):
+        return value.total_seconds() if value == value else None
     if isinstance(value, Decimal | UUID):
         return str(value)
-    if isinstance(value, np.generic | np.ndarray):
-        return _of_numpy(value)
-    return None if type(value).__name__ == "NAType" else value  # pandas.NA
+    if type(value).__name__ == "NAType":  # pandas.NA
+        return None
+    raise _Foreign(type(value).__name__)
 
 
 def _of_numpy(value: Any) -> Any:
@@ -107,14 +135,6 @@ def _of_numpy(value: Any) -> Any:
         texts = np.where(np.isnat(value), "", np.datetime_as_string(value)).tolist()
         return [text or None for text in texts] if isinstance(texts, list) else texts or None
     return _finite(value.tolist())
-
-
-def _is_infinite(value: Any) -> bool:
-    try:
-        _finite(value)
-    except OverflowError:
-        return True
-    return False
 
 
 # ---- which kind a field has ------------------------------------------------------------------------------

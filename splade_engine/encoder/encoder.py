@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, path_of, whole
+from splade_engine.arguments import check_many, path_of, shown, whole
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1
 from splade_engine.encoder.folders import hub
@@ -65,7 +65,7 @@ class SparseEncoder:
         if dtype not in _DTYPES:
             raise InvalidInputError(f"dtype {dtype!r}: expected one of {', '.join(_DTYPES)}")
         if not isinstance(device, str):
-            raise InvalidInputError(f"device {device!r:.60}: expected auto, cpu, cuda, cuda:<n> or mps")
+            raise InvalidInputError(f"device {shown(device)}: expected auto, cpu, cuda, cuda:<n> or mps")
         checkpoint = _with_length(checkpoint, max_length)
         with refusing(checkpoint.folder, "cannot be loaded"):
             check_checkpoint(checkpoint)
@@ -209,6 +209,9 @@ class SparseEncoder:
             texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress, device=device
         )
         self._warn(self._documents, encoded.truncated, len(texts))
+        foreign = sum(1 for row in encoded.unknown.tolist() if texts[row].strip())
+        if foreign:
+            logger.warning("%d of %d texts hold no token that the encoder knows", foreign, len(texts))
         return encoded.vectors
 
     def encode_counted(
@@ -235,7 +238,7 @@ class SparseEncoder:
         side = self._queries
         if isinstance(side, TableEncoder):
             check_texts(texts)
-            if batch_tokens != BATCH_TOKENS:
+            if batch_tokens is not BATCH_TOKENS:
                 whole("batch_tokens", batch_tokens, 1)  # nothing is made of it here
             vectors, truncated = side.encode(texts, self._checked_top_k(top_k, side))
             self.truncated += truncated
@@ -367,10 +370,10 @@ def _with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
     if max_length is None:
         return checkpoint
     if not is_integer(max_length) or max_length < 3:
-        raise InvalidInputError(f"max_length must be an integer of at least 3, got {max_length!r:.60}")
+        raise InvalidInputError(f"max_length must be an integer of at least 3, got {shown(max_length)}")
     if checkpoint.positions is not None and max_length > checkpoint.positions:
         raise InvalidInputError(
-            f"max_length {max_length!r:.60}: {checkpoint.name} takes {checkpoint.positions} tokens"
+            f"max_length {shown(max_length)}: {checkpoint.name} takes {checkpoint.positions} tokens"
         )
     query = checkpoint.query
     return replace(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from splade_engine.arguments import shown
 from splade_engine.errors import IndexCorruptError, InvalidInputError
 
 
@@ -13,18 +14,18 @@ def check_integer(owner: str, name: str, value: Any, low: int, high: int) -> Non
     """Raises InvalidInputError unless `value` is an integer from `low` to `high`."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise InvalidInputError(
-            f"{owner}.{name} must be an integer between {low} and {high}, got {value!r:.60}"
+            f"{owner}.{name} must be an integer between {low} and {high}, got {shown(value)}"
         )
 
 
 def _check_choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise InvalidInputError(f"{owner}.{name} must be one of {', '.join(choices)}, got {value!r:.60}")
+        raise InvalidInputError(f"{owner}.{name} must be one of {', '.join(choices)}, got {shown(value)}")
 
 
 def _check_bool(owner: str, name: str, value: Any) -> None:
     if not isinstance(value, bool):
-        raise InvalidInputError(f"{owner}.{name} must be True or False, got {value!r:.60}")
+        raise InvalidInputError(f"{owner}.{name} must be True or False, got {shown(value)}")
 
 
 @dataclass(frozen=True)

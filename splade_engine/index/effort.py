@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from splade_engine.arguments import shown
 from splade_engine.errors import IndexCorruptError, InvalidInputError
 from splade_engine.index.config import MOST_CANDIDATES, MOST_POSTINGS, SearchConfig, check_integer
 
@@ -39,7 +40,9 @@ class Recall:
     def __post_init__(self) -> None:
         number = isinstance(self.share, int | float) and not isinstance(self.share, bool)
         if not number or not 0.0 < self.share <= 1.0:
-            raise InvalidInputError(f"search: accuracy must be above 0 and at most 1, got {self.share!r:.60}")
+            raise InvalidInputError(
+                f"search: accuracy must be above 0 and at most 1, got {shown(self.share)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +105,12 @@ def effort_of(
     if effort is None and accuracy is None and config is None and exact is False:
         return DEFAULT
     if not isinstance(exact, bool):
-        raise InvalidInputError(f"search: exact must be True or False, got {exact!r:.60}")
+        raise InvalidInputError(f"search: exact must be True or False, got {shown(exact)}")
     if exact + sum(value is not None for value in (effort, accuracy, config)) > 1:
         raise InvalidInputError("search: give one of accuracy, exact and config, or an effort")
     if effort is not None:
         if not isinstance(effort, (Exact, Recall, Budget)):
-            raise InvalidInputError(f"search: effort must be Exact, Recall or Budget, got {effort!r:.60}")
+            raise InvalidInputError(f"search: effort must be Exact, Recall or Budget, got {shown(effort)}")
         return effort
     if accuracy is not None:
         return Recall(accuracy)
@@ -121,7 +124,7 @@ def work_of(config: SearchConfig) -> Work:
         InvalidInputError: if it is none.
     """
     if not isinstance(config, SearchConfig):
-        raise InvalidInputError(f"search: config must be a SearchConfig, got {config!r:.60}")
+        raise InvalidInputError(f"search: config must be a SearchConfig, got {shown(config)}")
     return Exact() if config.exact else Budget(config.max_postings, config.n_candidates)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, flag, path_of
+from splade_engine.arguments import check_many, flag, path_of, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import changes, combine, tuning
 from splade_engine.index.arguments import check_budget, checked_fingerprint, checked_threads
@@ -132,7 +132,7 @@ class SparseIndex:
             StorageError: if the disk refuses.
         """
         if verify not in ("full", "offsets"):
-            raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r:.60}")
+            raise InvalidInputError(f"verify: 'full' or 'offsets', got {shown(verify)}")
         folder = path_of("path", path)
         if is_collection(folder):
             from splade_engine.index.sharded import ShardedIndex

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT_BUDGET, EXACT, Effort, Exact, Recall, Work, stored_work
 from splade_engine.index.segment.threads import map_threads
@@ -123,11 +124,11 @@ def check_k(k: int, n_docs: int) -> None:
         InvalidInputError: for a k that is no integer, below 1, or too large to make an answer of that width.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
-        raise InvalidInputError(f"k must be an integer, got {k!r:.60}")
+        raise InvalidInputError(f"k must be an integer, got {shown(k)}")
     if k < 1:
-        raise InvalidInputError(f"k must be at least 1, got {k!r:.60}")
+        raise InvalidInputError(f"k must be at least 1, got {shown(k)}")
     if k > max(MAX_K, n_docs):
-        raise InvalidInputError(f"k must be at most {max(MAX_K, n_docs)}, got {k!r:.60}")
+        raise InvalidInputError(f"k must be at most {max(MAX_K, n_docs)}, got {shown(k)}")
 
 
 def tuned_work(snapshot: Snapshot, k: int, target: float) -> Work:

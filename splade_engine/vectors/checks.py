@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 
 MAX_TERMS = 2**31 - 1  # term ids are int32
@@ -16,9 +17,9 @@ _CHECK_CHUNK = 1 << 24  # entries at a time: checking 1 G postings needs no seco
 def checked_n_terms(n_terms: int) -> int:
     """The vocabulary size as an int, if it is one that term ids can have."""
     if isinstance(n_terms, bool) or not isinstance(n_terms, int | np.integer):
-        raise InvalidInputError(f"n_terms must be an integer, got {n_terms!r:.60}")
+        raise InvalidInputError(f"n_terms must be an integer, got {shown(n_terms)}")
     if not 1 <= n_terms <= MAX_TERMS:
-        raise InvalidInputError(f"n_terms must be between 1 and {MAX_TERMS}, got {n_terms!r:.60}")
+        raise InvalidInputError(f"n_terms must be between 1 and {MAX_TERMS}, got {shown(n_terms)}")
     return int(n_terms)
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, whole
+from splade_engine.arguments import check_many, shown, whole
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
 from splade_engine.plain_text import shortened
@@ -290,10 +290,10 @@ class SparseVectors:
                 )
             for term in row:
                 if isinstance(term, bool) or not isinstance(term, int | np.integer):
-                    raise InvalidInputError(f"row {number}: term {term!r:.60} is not an integer")
+                    raise InvalidInputError(f"row {number}: term {shown(term)} is not an integer")
                 if not 0 <= term < n_terms:
                     raise InvalidInputError(
-                        f"row {number}, term {term!r:.60}, weight {row[term]!r:.60}: "
+                        f"row {number}, term {shown(term)}, weight {shown(row[term])}: "
                         f"the vocabulary ends at {n_terms - 1}"
                     )
             items = sorted(row.items())
@@ -307,7 +307,7 @@ class SparseVectors:
             if not isinstance(weight, Real) or isinstance(weight, bool | np.bool_) or abs(weight) > _LARGEST:
                 number = int(np.searchsorted(ptr, entry, side="right")) - 1
                 raise InvalidInputError(
-                    f"row {number}, term {terms[entry]}: weight {weight!r:.60} is not a number"
+                    f"row {number}, term {terms[entry]}: weight {shown(weight)} is not a number"
                 )
         values = np.array(weights, dtype=np.float64)
         return cls.adopt(np.array(ptr), ids, values, n_terms)

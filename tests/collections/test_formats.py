@@ -240,6 +240,65 @@ def test_a_parquet_file_of_texts_is_told_from_one_of_vectors(tmp_path: Path, col
     assert holds_texts(tmp_path / "c.parquet") is texts
 
 
+def test_times_beyond_microseconds_stay_whole(tmp_path: Path):
+    """Pandas writes nanoseconds; Python has microseconds, and refused all of the file with a traceback."""
+    whole, fine = 1_600_000_000_000_001_000, 1_600_000_000_000_000_001
+    table = pa.table(
+        {
+            "id": ["a"],
+            "text": ["x"],
+            "utc": pa.array([whole], pa.timestamp("ns", tz="UTC")),
+            "fine": pa.array([fine], pa.timestamp("ns")),
+            "clock": pa.array([3_600_000_000_001], pa.time64("ns")),
+            "noon": pa.array([43_200_000_000_000], pa.time64("ns")),
+            "long": pa.array([1_500_000_000], pa.duration("ns")),
+            "seconds": pa.array([90], pa.duration("s")),
+        }
+    )
+    pq.write_table(table, tmp_path / "c.parquet")
+    (document,) = read_documents(tmp_path / "c.parquet")
+    assert document.metadata == {
+        "utc": "2020-09-13T12:26:40.000001+00:00",
+        "fine": "2020-09-13 12:26:40.000000001",
+        "clock": "01:00:00.000000001",
+        "noon": "12:00:00",
+        "long": 1.5,
+        "seconds": 90.0,
+    }
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path):
+    pq.write_table(pa.table([["a"], ["b"], ["c"]], names=["id", "text", "text"]), tmp_path / "c.parquet")
+    assert refusal(tmp_path / "c.parquet").endswith("c.parquet: two columns are named 'text'")
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        (b"x", "bytes"),
+        ({"deep": [b"x"]}, "bytes"),
+        ({1, 2}, "set"),
+        (object(), "object"),
+        ({1: 2}, "an object with a name that is no text"),
+        (10**5000, "a number of thousands of digits"),
+    ],
+    ids=["bytes", "deep", "set", "object", "names", "digits"],
+)
+def test_a_value_that_json_does_not_have_names_its_document_and_field(value: object, what: str):
+    records = [{"id": "a", "text": "x"}, {"id": "b", "text": "x", "f": value}]
+    told = f"document 1: the field 'f' holds {what}, which JSON does not have"
+    assert refusal(records) == told
+    assert refusal([Document("a", "x"), Document("b", "x", "", {"f": value})]) == told
+    assert "name of a field must be a text" in refusal([{"id": "a", "text": "x", 5: 1}])
+
+
+@pytest.mark.parametrize("header", ["name\tdescription", "document\tsummary", "Key\tTitle\tAnswer"])
+def test_a_header_without_id_and_text_is_no_document(tmp_path: Path, header: str):
+    (tmp_path / "c.tsv").write_text(f"{header}\nd1\tgreen tea\n")
+    told = "c.tsv:1: looks like a header, and names no columns for id and text"
+    assert refusal(tmp_path / "c.tsv").endswith(told)
+
+
 def test_damaged_parquet_is_one_line(tmp_path: Path):
     pq.write_table(pa.table({"id": ["1"] * 1, "text": ["a"]}), tmp_path / "c.parquet")
     whole = (tmp_path / "c.parquet").read_bytes()

@@ -244,3 +244,10 @@ def test_windows_of_a_long_text(mlm_folder: Path, texts: list[str]) -> None:
 def test_windows_need_max_pooling(mlm_folder: Path) -> None:
     with pytest.raises(CheckpointError, match="'sliding'"):
         SparseEncoder.load(mlm_folder, long_texts="sliding")  # type: ignore[arg-type]
+
+
+def test_texts_without_a_known_token_are_told(mlm_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A tokenizer that was damaged, or is of another language, made empty vectors without a word."""
+    encoder = SparseEncoder.load(mlm_folder, device="cpu", dtype="float32")
+    encoder.encode_documents(["bado \u6771", "\u6771\u4eac", " ", ""])
+    assert caplog.messages == ["1 of 4 texts hold no token that the encoder knows"]

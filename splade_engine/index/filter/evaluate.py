@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.filter.nested import is_nested, nested_column
 from splade_engine.index.filter.nodes import (
@@ -122,7 +123,7 @@ def _checked(name: str, kind: pa.DataType, values: Sequence[Value]) -> Sequence[
             else is_number and not is_bool
         )
         if not fits or value != value:
-            raise InvalidInputError(f"where: column {name!r} is of type {kind}, compared with {value!r:.60}")
+            raise InvalidInputError(f"where: column {name!r} is of type {kind}, compared with {shown(value)}")
     return values
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.filter.nodes import (
     MAX_DEPTH,
@@ -86,7 +86,7 @@ def _haystack(where: Mapping[str, Any], depth: int) -> Filter:
         raise InvalidInputError(f"where: operator {shown} is none of AND, OR, NOT")
     field, value = where["field"], where["value"]
     if not isinstance(field, str):
-        raise InvalidInputError(f"where: field: a name is expected, got {field!r:.60}")
+        raise InvalidInputError(f"where: field: a name is expected, got {shown(field)}")
     column = field.removeprefix("meta.")
     made = _comparison(column, operator, value)
     if operator in ("!=", "not in") and value is not None:
@@ -113,7 +113,7 @@ def _llama_index(where: Mapping[str, Any], depth: int) -> Filter:
         return all_of(parts) if condition == "and" or len(parts) == 1 else Some(tuple(parts))
     if condition == "not":
         return Not(Sure(Some(tuple(parts))))
-    raise InvalidInputError(f"where: condition {condition!r:.60} is none of and, or, not")
+    raise InvalidInputError(f"where: condition {shown(condition)} is none of and, or, not")
 
 
 def _llama_index_comparison(column: str, operator: Any, value: Any) -> Filter:
@@ -141,7 +141,7 @@ def _comparison(column: str, operator: Any, value: Any) -> Filter:
         return found if name == "in" else Not(found)
     if name == "between":
         if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-            raise InvalidInputError(f"where: {column}: {operator} takes two values, got {value!r:.60}")
+            raise InvalidInputError(f"where: {column}: {operator} takes two values, got {shown(value)}")
         return between(column, _plain(column, value[0]), _plain(column, value[1]))
     if name in ("contains", "icontains"):
         return Like(column, "contains", value, ignore_case=name == "icontains")
@@ -151,12 +151,12 @@ def _comparison(column: str, operator: Any, value: Any) -> Filter:
         return _like(column, operator, value, ignore_case=name == "ilike")
     if name == "exists":
         if not isinstance(value, bool):
-            raise InvalidInputError(f"where: {column}: {operator} takes true or false, got {value!r:.60}")
+            raise InvalidInputError(f"where: {column}: {operator} takes true or false, got {shown(value)}")
         return Not(IsNull(column)) if value else IsNull(column)
     if value is None and name in ("=", "!="):
         return IsNull(column) if name == "=" else Not(IsNull(column))
     if name not in OPERATORS:
-        raise InvalidInputError(f"where: {column}: {operator!r:.60} is none of {', '.join(_OURS)}")
+        raise InvalidInputError(f"where: {column}: {shown(operator)} is none of {', '.join(_OURS)}")
     return Compare(column, name, _plain(column, value))
 
 
@@ -171,22 +171,22 @@ def _like(column: str, operator: str, pattern: Any, *, ignore_case: bool) -> Fil
                 return Like(column, "prefix", part, ignore_case)
             if pattern == part and not ignore_case:
                 return Compare(column, "=", part)
-    raise InvalidInputError(f"where: {column}: {operator} takes %part% or beginning%, got {pattern!r:.60}")
+    raise InvalidInputError(f"where: {column}: {operator} takes %part% or beginning%, got {shown(pattern)}")
 
 
 def _filters(key: str, value: Any) -> list[Mapping[str, Any]]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence) or not value:
-        raise InvalidInputError(f"where: {key} takes a list of filters, got {value!r:.60}")
+        raise InvalidInputError(f"where: {key} takes a list of filters, got {shown(value)}")
     return [_mapping(part) for part in value]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise InvalidInputError(f"where: expected a mapping, got {value!r:.60}")
+        raise InvalidInputError(f"where: expected a mapping, got {shown(value)}")
     return value
 
 
 def _plain(column: str, value: Any) -> Value:
     if not isinstance(value, str | int | float | bool):
-        raise InvalidInputError(f"where: {column}: {value!r:.60} is neither text, number nor bool")
+        raise InvalidInputError(f"where: {column}: {shown(value)} is neither text, number nor bool")
     return value
