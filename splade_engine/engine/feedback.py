@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import EXACT
 from splade_engine.vectors import SparseVectors
@@ -46,15 +47,15 @@ class Feedback:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
                 raise InvalidInputError(
-                    f"feedback: {name} must be an integer from 1 to {most:,}, got {value!r:.60}"
+                    f"feedback: {name} must be an integer from 1 to {most:,}, got {shown(value)}"
                 )
         if self.method not in ("rm3", "rocchio"):
-            raise InvalidInputError(f"feedback: method must be rm3 or rocchio, got {self.method!r:.60}")
+            raise InvalidInputError(f"feedback: method must be rm3 or rocchio, got {shown(self.method)}")
         for name, most in (("original", 1.0), ("alpha", 1e6), ("beta", 1e6)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
                 raise InvalidInputError(
-                    f"feedback: {name} must be a number from 0 to {most:g}, got {value!r:.60}"
+                    f"feedback: {name} must be a number from 0 to {most:g}, got {shown(value)}"
                 )
         if self.alpha == self.beta == 0:
             raise InvalidInputError("feedback: alpha and beta are both 0: nothing would be searched")

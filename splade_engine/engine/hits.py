@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.arguments import whole
 from splade_engine.collections.metadata import metadata_of
 from splade_engine.engine.explain import Explanation, explain
 from splade_engine.engine.snippets import LENGTH, READ, Snippet, snippet
@@ -127,6 +128,7 @@ class Hit:
             length: characters, at least 1.
             why: what `explain` gave, if it was called already.
         """
+        length = whole("length", length, 1)
         text, more = self._page.beginning(self._place)
         return snippet(text, (why or self.explain()).text_spans, length, more=more)
 

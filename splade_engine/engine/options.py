@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, shown
 from splade_engine.engine.feedback import Feedback
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import EffortOptions
@@ -57,15 +57,15 @@ class SearchOptions:
         if offset is not None and (
             isinstance(offset, bool) or not isinstance(offset, int) or not 0 <= offset <= MOST_OFFSET
         ):
-            raise InvalidInputError(f"offset must be an integer of at least 0, got {offset!r:.60}")
+            raise InvalidInputError(f"offset must be an integer of at least 0, got {shown(offset)}")
         score = self.min_score
         number = isinstance(score, int | float) and not isinstance(score, bool)
         if score is not None and not (number and math.isfinite(score)):
-            raise InvalidInputError(f"min_score must be a finite number, got {score!r:.60}")
+            raise InvalidInputError(f"min_score must be a finite number, got {shown(score)}")
         for name in ("group_by", "sort"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value.removeprefix("-")):
-                raise InvalidInputError(f"{name} must be the name of a metadata field, got {value!r:.60}")
+                raise InvalidInputError(f"{name} must be the name of a metadata field, got {shown(value)}")
         for name in ("must", "must_not", "facets"):
             value = getattr(self, name)
             check_many(name, value)
@@ -73,15 +73,15 @@ class SearchOptions:
         for field in self.facets:
             if not isinstance(field, str) or not field:
                 raise InvalidInputError(
-                    f"facets: the name of a metadata field is expected, got {field!r:.60}"
+                    f"facets: the name of a metadata field is expected, got {shown(field)}"
                 )
         if self.facets_over not in ("hits", "matches"):
-            raise InvalidInputError(f"facets_over must be hits or matches, got {self.facets_over!r:.60}")
+            raise InvalidInputError(f"facets_over must be hits or matches, got {shown(self.facets_over)}")
         if self.feedback is not None and not isinstance(self.feedback, Feedback):
             object.__setattr__(self, "feedback", Feedback(docs=self.feedback))
         for name in ("total", "operators"):
             if not isinstance(getattr(self, name), bool):
-                raise InvalidInputError(f"{name} must be True or False, got {getattr(self, name)!r:.60}")
+                raise InvalidInputError(f"{name} must be True or False, got {shown(getattr(self, name))}")
 
     @property
     def all_matches(self) -> bool:

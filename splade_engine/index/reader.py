@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
+from splade_engine.arguments import check_many, whole
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
 from splade_engine.index.arguments import check_queries, checked_ordinals, checked_threads
 from splade_engine.index.disk.ids import MAX_ID_BYTES
@@ -170,6 +171,7 @@ class IndexReader:
             ordinals: of the documents.
             without: columns to leave out: a long text costs nothing then.
         """
+        check_many("without", without, "columns", ordered=False)
         return self.snapshot.payload(checked_ordinals(ordinals), without)
 
     def column(self, name: str, ordinals: ArrayLike) -> list[Any]:
@@ -189,7 +191,7 @@ class IndexReader:
 
         Reads no more than that, however long the texts are. ("", False) where there is none.
         """
-        return self.snapshot.beginnings(name, checked_ordinals(ordinals), length)
+        return self.snapshot.beginnings(name, checked_ordinals(ordinals), whole("length", length))
 
     def text_columns(self, *names: str) -> pa.Table:
         """A table of the ids of all documents that are not deleted, and of some columns of their payload.
