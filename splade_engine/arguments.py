@@ -65,7 +65,7 @@ def whole(name: str, value: Any, least: int = 0, most: int = MOST) -> int:
     Raises:
         InvalidInputError: for anything else; True and False are no numbers.
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) <= most:
         bounds = f"of at least {least}" if most == MOST else f"from {least} to {most}"
         raise InvalidInputError(f"{name}: a whole number {bounds} is expected, got {shown(value)}")
     return int(value)

@@ -51,11 +51,11 @@ class Feedback:
                 )
         if self.method not in ("rm3", "rocchio"):
             raise InvalidInputError(f"feedback: method must be rm3 or rocchio, got {shown(self.method)}")
-        for name, most in (("original", 1.0), ("alpha", 1e6), ("beta", 1e6)):
+        for name, largest in (("original", 1.0), ("alpha", 1e6), ("beta", 1e6)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= largest:
                 raise InvalidInputError(
-                    f"feedback: {name} must be a number from 0 to {most:g}, got {shown(value)}"
+                    f"feedback: {name} must be a number from 0 to {largest:g}, got {shown(value)}"
                 )
         if self.alpha == self.beta == 0:
             raise InvalidInputError("feedback: alpha and beta are both 0: nothing would be searched")

@@ -110,8 +110,8 @@ def _made_from(held: pa.Table, root: Path, path: str) -> bool:
         state.origin for state in (FileState.parse(text or "") for text in states) if state is not None
     }
     if origins:
-        return origins == {origin_of(root)}
+        return bool(origins == {origin_of(root)})
     others = [other for other in pc.unique(held["path"]).to_pylist() if other not in (None, path)]
     others = others[:_NEIGHBOURS]
     here = sum((root / other).is_file() for other in others)
-    return here * 2 > len(others)
+    return bool(here * 2 > len(others))

@@ -51,8 +51,7 @@ class SparseVectors:
 
     def __init__(self, indptr: ArrayLike, terms: ArrayLike, weights: ArrayLike, n_terms: int) -> None:
         # copied before they are checked: what the caller does with its arrays, now or later, is no matter
-        arrays = (("indptr", indptr), ("terms", terms), ("weights", weights))
-        self._fill(*(_copied(name, values) for name, values in arrays), n_terms)
+        self._fill(_copied("indptr", indptr), _copied("terms", terms), _copied("weights", weights), n_terms)
 
     @classmethod
     def from_valid(

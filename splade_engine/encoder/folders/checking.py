@@ -33,6 +33,13 @@ _SIZES = (
     "hidden_dim", "d_inner", "n_inner", "max_position_embeddings", "n_positions",
     "num_attention_heads", "n_heads", "n_head", "num_key_value_heads", "head_dim", "d_head",
 )  # fmt: skip
+# tables that are read by a number, and what the config calls their rows
+_TABLES = {
+    "position_embeddings.weight": "max_position_embeddings",
+    "word_embeddings.weight": "vocab_size",
+    "embed_tokens.weight": "vocab_size",
+    "tok_embeddings.weight": "vocab_size",
+}
 # numbers that a model may allocate whatever its files hold: 128 MB
 _HARMLESS = 1 << 25
 
@@ -87,6 +94,18 @@ def check_weights(folder: Path) -> None:
     config = read_json(folder / "config.json")
     _check_sizes(folder / "config.json", config, sum(tensor.size for tensor in tensors.values()))
     _check_layers(folder / "config.json", config, tensors)
+    _check_tables(folder, config, tensors)
+
+
+def _check_tables(folder: Path, config: dict[str, Any], tensors: dict[str, StoredTensor]) -> None:
+    """A table with fewer rows than the config says would be read beyond its end, by a token or a position."""
+    for name, tensor in tensors.items():
+        for ending, size in _TABLES.items():
+            rows = tensor.shape[0] if tensor.shape else 0
+            if name.endswith(ending) and is_integer(config.get(size)) and rows < config[size]:
+                raise CheckpointError(
+                    f"{folder}: {name:.80} has {rows:,} rows, and config.json says {size} {config[size]:,}"
+                )
 
 
 def _may_be_whole(name: str, tensor: StoredTensor, tensors: dict[str, StoredTensor]) -> bool:

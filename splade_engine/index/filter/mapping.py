@@ -75,7 +75,7 @@ def from_mapping(where: Mapping[str, Any], depth: int = 0) -> Filter:
 
 
 def _haystack(where: Mapping[str, Any], depth: int) -> Filter:
-    operator, shown = where["operator"], f"{where['operator']!r:.60}"
+    operator = where["operator"]
     if "conditions" in where:
         given = _filters("conditions", where["conditions"])
         parts = tuple(Sure(from_mapping(part, depth + 1)) for part in given)
@@ -83,7 +83,7 @@ def _haystack(where: Mapping[str, Any], depth: int) -> Filter:
             return Every(parts) if operator == "AND" else Not(Every(parts))
         if operator == "OR":
             return Some(parts)
-        raise InvalidInputError(f"where: operator {shown} is none of AND, OR, NOT")
+        raise InvalidInputError(f"where: operator {shown(operator)} is none of AND, OR, NOT")
     field, value = where["field"], where["value"]
     if not isinstance(field, str):
         raise InvalidInputError(f"where: field: a name is expected, got {shown(field)}")

@@ -360,3 +360,17 @@ def test_a_setting_that_is_neither_true_nor_false(folder: Path, name: str, value
     (folder / "vocab.txt").write_text("\n".join(sorted(vocabulary, key=vocabulary.__getitem__)))
     (folder / "tokenizer_config.json").write_text(json.dumps({name: value}))
     refused(folder, rf"tokenizer_config.json: {name} is .*, not true or false")
+
+
+@pytest.mark.parametrize("name", ["mlm", "mlm-roberta", "unicoil", "deepimpact", "st-csr", "bge-m3", "ours"])
+@pytest.mark.parametrize("table", ["position_embeddings.weight", "word_embeddings.weight"])
+def test_a_table_that_is_shorter_than_the_config_says(name: str, table: str, tmp_path: Path) -> None:
+    """A text of many tokens was read beyond its end: a traceback, perhaps after hours."""
+    folder = zoo.make(name, tmp_path / "m")
+
+    def cut(state: dict[str, Any]) -> dict[str, Any]:
+        (full,) = (key for key in state if key.endswith(table))
+        return {**state, full: state[full][: len(state[full]) // 2].contiguous()}
+
+    tensors(folder, cut)
+    refused(folder, rf"{table} has \d+ rows, and config.json says \w+ \d+")
