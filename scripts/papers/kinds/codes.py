@@ -1,9 +1,9 @@
 """Sparse codes of dense embeddings: trained on pairs, indexed and searched by us.
 
-Settings: `data` and `pairs` as in `train`, `collections` (folders below `ir/`), `steps`, `latents`. Runs:
-`method` `dense` (all dimensions, float32), `truncated` (the first `dims`), or `code`: `k` latents a text
-(0: no limit), `penalty` (`flops`, `l1`) with `weight`, `reconstruction`, `contrastive`, `activation`,
-`init`.
+Settings: `data` and `pairs` as in `train`: one half is trained on, the other half is searched; `steps`, `lr`,
+`latents`. Runs: `method` `dense` (all dimensions, float32), `truncated` (the first `dims`), or `code`: `k`
+latents a text (0: no limit), `penalty` (`flops`, `l1`) with `weight`, `reconstruction`, `contrastive`,
+`activation`, `init`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from scripts.papers.experiment import Experiment, Places
 from scripts.papers.kinds.train import _pairs
-from splade_engine.collections.loading import load_dataset
 from splade_engine.encoder.dense import load_dense
 from splade_engine.index import SparseIndex
 from splade_engine.training.data.line_file import LineFile
@@ -29,7 +28,8 @@ from splade_engine.training.student.csr import SparseAutoencoder, start_in_subsp
 from splade_engine.vectors import SparseVectors
 
 Vectors = NDArray[np.float32]
-BATCH = 256
+Test = tuple[Vectors, Vectors, list[dict[int, int]]]
+BATCH = 128
 
 
 def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
@@ -39,28 +39,26 @@ def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
     rows = [pairs.record(i) for i in range(len(pairs))]
     queries = _embedded(places, f"{Path(settings['data']).name}-q", [row["query"] for row in rows])
     documents = _embedded(places, f"{Path(settings['data']).name}-d", [row["positive"] for row in rows])
-    tests = [_test(places, name) for name in settings["collections"]]
+    half = len(rows) // 2
+    test = _test(rows[half:], queries[half:], documents[half:])
     for each in experiment.runs:
         if each["method"] != "code":
             dims = each.get("dims", queries.shape[1])
-            values = [_dense(test, dims) for test in tests]
-            yield {"name": each["name"], **_means(values), "bytes a document": dims * 4}
+            yield {"name": each["name"], **_dense(test, dims), "bytes a document": dims * 4}
             continue
-        autoencoder = _trained(each, queries, documents, settings)
-        codes = [_coded(autoencoder, test, places.work / "index") for test in tests]
-        yield {"name": each["name"], **_means(codes)}
+        autoencoder = _trained(each, queries[:half], documents[:half], settings)
+        yield {"name": each["name"], **_coded(autoencoder, test, places.work / "index")}
 
 
-def _test(places: Places, name: str) -> tuple[str, Vectors, Vectors, list[dict[int, int]]]:
-    """Name, query and document embeddings, and the relevant documents of each query."""
-    dataset = load_dataset(places.data / "ir" / name)
-    split = dataset.test
-    documents = list(dataset.corpus)
-    numbers = {document.id: i for i, document in enumerate(documents)}
-    asked = [q for q in split.queries if any(g > 0 for g in split.qrels.get(q, {}).values())]
-    relevant = [{numbers[d]: g for d, g in split.qrels[q].items() if g > 0 and d in numbers} for q in asked]
-    queries = _embedded(places, f"{name}-q", [split.queries[q] for q in asked])
-    return name, queries, _embedded(places, f"{name}-d", [d.indexed_text for d in documents]), relevant
+def _test(rows: list[dict[str, Any]], queries: Vectors, documents: Vectors) -> Test:
+    """Queries, distinct documents, and the number of each query's document."""
+    numbers: dict[str, int] = {}
+    first: list[int] = []
+    for i, row in enumerate(rows):
+        if row["positive"] not in numbers:
+            numbers[row["positive"]] = len(numbers)
+            first.append(i)
+    return queries, documents[first], [{numbers[row["positive"]]: 1} for row in rows]
 
 
 def _embedded(places: Places, name: str, texts: list[str]) -> Vectors:
@@ -73,11 +71,11 @@ def _embedded(places: Places, name: str, texts: list[str]) -> Vectors:
     return found
 
 
-def _dense(test: tuple[str, Vectors, Vectors, list[dict[int, int]]], dims: int) -> dict[str, float]:
-    _, queries, documents, relevant = test
+def _dense(test: Test, dims: int) -> dict[str, float]:
+    queries, documents, relevant = test
     q, d = (x[:, :dims] / np.linalg.norm(x[:, :dims], axis=1, keepdims=True) for x in (queries, documents))
     scores = q @ d.T + 1  # above zero, as `ndcg` wants it
-    return {"nDCG@10": float(np.mean([ndcg(row, r) for row, r in zip(scores, relevant, strict=True)]))}
+    return {"nDCG@10": round(float(np.mean([ndcg(s, r) for s, r in zip(scores, relevant, strict=True)])), 3)}
 
 
 def _trained(
@@ -86,12 +84,12 @@ def _trained(
     torch.manual_seed(0)
     width = queries.shape[1]
     latents = run.get("latents", settings.get("latents", 4 * width))
-    a = SparseAutoencoder(width, latents, run.get("k") or latents, 512, 30, run.get("activation", "relu"))
+    a = SparseAutoencoder(width, latents, run.get("k") or latents, 128, 30, run.get("activation", "relu"))
     q, d = torch.from_numpy(queries), torch.from_numpy(documents)
     if run.get("init", "data") == "data":
         start_in_subspace(a, d[:1024], 0)
-    optimiser = torch.optim.AdamW(a.parameters(), lr=run.get("lr", 4e-4), weight_decay=0.0)
-    steps, generator = run.get("steps", settings.get("steps", 600)), torch.Generator().manual_seed(0)
+    optimiser = torch.optim.AdamW(a.parameters(), lr=settings.get("lr", 2e-3), weight_decay=0.0)
+    steps, generator = run.get("steps", settings.get("steps", 200)), torch.Generator().manual_seed(0)
     for step in range(steps):
         rows = torch.randperm(len(q), generator=generator)[:BATCH]
         loss = torch.zeros(())
@@ -122,10 +120,8 @@ def _trained(
 
 
 @torch.no_grad()
-def _coded(
-    a: SparseAutoencoder, test: tuple[str, Vectors, Vectors, list[dict[int, int]]], folder: Path
-) -> dict[str, float]:
-    _, queries, documents, relevant = test
+def _coded(a: SparseAutoencoder, test: Test, folder: Path) -> dict[str, float]:
+    queries, documents, relevant = test
     q, d = (_codes(a, x) for x in (queries, documents))
     shutil.rmtree(folder, ignore_errors=True)
     index = SparseIndex.build(folder, d)
@@ -141,7 +137,7 @@ def _coded(
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     share = lists / len(documents)
     asked = np.bincount(q.terms, minlength=q.n_terms) / len(queries)
-    return {
+    numbers = {
         "nDCG@10": float(np.mean(values)),
         "terms a document": d.nnz / len(documents),
         "terms a query": q.nnz / len(queries),
@@ -150,6 +146,7 @@ def _coded(
         "latents without a document": float((lists == 0).sum()),
         "bytes a document": size / len(documents),
     }
+    return {name: round(value, 3) for name, value in numbers.items()}
 
 
 def _codes(a: SparseAutoencoder, x: Vectors) -> SparseVectors:
@@ -160,7 +157,3 @@ def _codes(a: SparseAutoencoder, x: Vectors) -> SparseVectors:
         for i in range(0, len(x), 512)
     ]
     return SparseVectors.from_scipy(sp.vstack(blocks))
-
-
-def _means(values: list[dict[str, float]]) -> dict[str, float]:
-    return {key: round(float(np.mean([v[key] for v in values])), 3) for key in values[0]}
