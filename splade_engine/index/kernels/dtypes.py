@@ -95,9 +95,9 @@ class Arrays:
 
     def chosen(self, name: str, value: Any) -> Any:
         """The numba type of an array; `TypeError` naming it where it is not one of these."""
-        if type(value) is np.ndarray or isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and value.ndim == self._ndim:
             flags = value.flags
-            if value.ndim == self._ndim and flags.c_contiguous and (flags.writeable or not self._written):
+            if flags.carray if self._written else flags.c_contiguous:  # carray: and aligned, and writable
                 dtype = value.dtype
                 for admitted, choice in self._dtypes:
                     if dtype is admitted or dtype == admitted:
@@ -107,25 +107,16 @@ class Arrays:
         raise TypeError(f"{name}: must be {wanted}, got {found}")
 
 
-class Members:
-    """A group as an annotation: which of its fields there is a choice for."""
-
-    def __init__(self, hint: Any) -> None:
-        self._group = hint
-        fields = [(name, admitted(field)) for name, field in hints(hint).items()]
-        self._varied = tuple(n for n, a in fields if isinstance(a, Arrays) and len(a.choices) > 1)
-
-    def chosen(self, name: str, value: Any) -> Any:
-        """What tells its variants apart; `TypeError` for anything but such a group."""
-        if type(value) is not self._group:
-            raise TypeError(f"{name}: must be {self._group.__name__}, got {type(value).__name__}")
-        return tuple([getattr(value, field).dtype.num for field in self._varied])
+def varied_fields(group: Any) -> list[int]:
+    """The places of a group's fields that admit several dtypes: they tell its variants apart."""
+    fields = enumerate(hints(group).values())
+    return [i for i, hint in fields if not is_group(hint) and len(choices(hint)) > 1]
 
 
-def admitted(hint: Any) -> Arrays | Members | None:
-    """What is checked of an argument with this annotation; None for a number, which is converted."""
+def admitted(hint: Any) -> Arrays | None:
+    """What is checked of an array with this annotation; None for groups, and numbers, which are converted."""
     if is_group(hint):
-        return Members(hint)
+        return None
     return Arrays(hint) if isinstance(choices(hint)[0], types.Array) else None
 
 
@@ -155,21 +146,24 @@ def fits(given: Any, hint: Any) -> bool:
 def group(made: type[Group]) -> type[Group]:
     """Decorate a named tuple of arrays and numbers, which then checks what it is made of.
 
-    Its fields are given by name; an array of another type is an `TypeError`.
+    Its fields are given by name; an array of another type is a `TypeError`.
     """
-    plain, name = made.__new__, made.__name__
+    plain, name, names = made.__new__, made.__name__, made._fields  # type: ignore[attr-defined]
 
     @functools.cache
-    def checks() -> list[tuple[str, int, Arrays | Members]]:  # annotations are resolved at the first use
-        kinds = [(f"{name}.{field}", admitted(hint)) for field, hint in hints(made).items()]
-        return [(field, i, kind) for i, (field, kind) in enumerate(kinds) if kind]
+    def checks() -> list[tuple[str, int, Any]]:  # annotations are resolved at the first use
+        kinds = [hint if is_group(hint) else admitted(hint) for hint in hints(made).values()]
+        return [(f"{name}.{names[i]}", i, kind) for i, kind in enumerate(kinds) if kind]
 
     def new(cls: type[Group], *values: Any, **named: Any) -> Group:
         if values:
             raise TypeError(f"{name}: fields are given by name")
-        self: Group = plain(cls, **named)
+        self: Group = tuple.__new__(cls, named.values()) if tuple(named) == names else plain(cls, **named)
         for field, i, kind in checks():
-            kind.chosen(field, self[i])
+            if type(kind) is Arrays:
+                kind.chosen(field, self[i])
+            elif type(self[i]) is not kind:
+                raise TypeError(f"{field}: must be {kind.__name__}, got {type(self[i]).__name__}")
         return self
 
     new.__signature__ = inspect.signature(plain)  # type: ignore[attr-defined]
