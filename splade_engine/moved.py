@@ -9,9 +9,18 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader, MetaPathFinder
+
+    class _Importer(MetaPathFinder, Loader):
+        """What a finder is that also loads."""
+else:
+    # the abstract classes add nothing here, and importing them takes half the time until Ctrl-C is handled
+    _Importer = object
 
 MOVED = {
     "splade_engine.atomic_file": "splade_engine.files",
@@ -131,7 +140,7 @@ MOVED = {
 }
 
 
-class MovedModules(MetaPathFinder, Loader):
+class MovedModules(_Importer):
     """The finder that `import` asks first: it knows the old names, and what lies below them, only."""
 
     def find_spec(
@@ -148,6 +157,9 @@ class MovedModules(MetaPathFinder, Loader):
             stacklevel=2,
         )
         return ModuleSpec(fullname, self)
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        """The usual module, which `exec_module` replaces."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the module at its new place under the old name too: one object, so that classes stay one."""

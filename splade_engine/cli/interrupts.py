@@ -5,6 +5,10 @@ module, which C extensions report as another error; inside a finalizer it is pri
 and when Ctrl-C is pressed a second time, the process ends at once: whatever is written on disk is published
 by a rename, so that ending is always safe. Everywhere else KeyboardInterrupt is raised, and commands clean
 up behind themselves.
+
+`install` is the first thing that the program does. The milliseconds before it belong to Python, which starts
+up and reads what the environment adds to it (`.pth` files): Ctrl-C ends the process there with what Python
+prints.
 """
 
 from __future__ import annotations
