@@ -101,10 +101,10 @@ class ProgressBar:
             yield item
             self.advance()
 
-    def note(self, text: str) -> None:
-        """A few words behind the bar; a function is not told."""
+    def note(self, text: str, *, now: bool = False) -> None:
+        """A few words behind the bar, at its next move or at once; a function is not told."""
         if self._bar is not None:
-            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.set_postfix_str(text, refresh=now)
 
     def close(self) -> None:
         """Nothing more will be done; closing twice is fine."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from splade_engine.collections.cutting import cut_document
 from splade_engine.collections.documents import Document
+from splade_engine.collections.formats import RECORD_SUFFIXES
 from splade_engine.collections.limits import Limits
 from splade_engine.collections.metadata import FILE_STATE
 from splade_engine.collections.passages import Passages, TokenMeter
@@ -67,15 +68,18 @@ class FolderReport:
             rest = sum(map(len, list(reasons.values())[_SHOWN:]))
             lines.append(f"left out: {rest} more files that cannot be read")
         if self.empty:
-            lines.append(f"{len(self.empty)} files have no text ({_listed(self.empty)})")
+            lines.append(f"{_files(len(self.empty))} without text ({_listed(self.empty)})")
         if self.skipped:
             total = sum(count for count, _ in self.skipped.values())
             kinds = sorted(self.skipped.items(), key=lambda item: -item[1][0])
             some = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, (count, _) in kinds[:6])
             more = ", ..." if len(kinds) > 6 else ""
             lines.append(
-                f"{total} files are of kinds that are not read ({some}{more}), such as {kinds[0][1][1]}"
+                f"{_files(total)} of kinds that are not read ({some}{more}), such as {kinds[0][1][1]}"
             )
+            records = sorted(set(self.skipped) & RECORD_SUFFIXES)
+            if records:
+                lines.append(f"{', '.join(records)} hold records: index such a file by itself")
         return lines
 
 
@@ -248,6 +252,10 @@ def readable(name: str) -> str:
     except UnicodeEncodeError:
         return os.fsencode(name).decode("utf-8", "backslashreplace")
     return name
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _listed(names: list[str]) -> str:

@@ -313,6 +313,7 @@ RECORD_KINDS = (
     RecordKind("Arrow", _ARROW, of_file=arrow),
 )
 _BY_SUFFIX = {suffix: kind for kind in RECORD_KINDS for suffix in kind.suffixes}
+RECORD_SUFFIXES = frozenset(_BY_SUFFIX)
 
 
 def numbered_documents(path: Path) -> Callable[[], Numbered] | None:

@@ -53,7 +53,7 @@ def test_a_folder_with_files_that_cannot_be_read(cli, notes, tmp_path):
     files(notes, {"c.txt": b"caf\xe9", "d.xlsx": b"x"})
     said = cli("index", notes, "-o", tmp_path / "ix").stderr
     assert "left out: c.txt: 1: invalid UTF-8 (byte 0xe9)" in said
-    assert "1 files are of kinds that are not read (1 .xlsx), such as d.xlsx" in said
+    assert "1 file of kinds that are not read (1 .xlsx), such as d.xlsx" in said
     assert "left out" not in cli("index", notes, "-o", tmp_path / "all", "--encoding", "latin-1").stderr
 
 

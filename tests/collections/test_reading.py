@@ -117,8 +117,9 @@ def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_read(tmp_path,
     said = "\n".join(record.getMessage() for record in caplog.records)
     assert "left out: latin.txt: 2: invalid UTF-8 (byte 0xe9)" in said
     assert "left out: broken.docx: not readable as DOCX (File is not a zip file)" in said
-    assert "4 files are of kinds that are not read (3 .png, 1 .csv), such as image0.png" in said
-    assert "1 files have no text (empty.md)" in said
+    assert "4 files of kinds that are not read (3 .png, 1 .csv), such as image0.png" in said
+    assert ".csv hold records: index such a file by itself" in said
+    assert "1 file without text (empty.md)" in said
     decoded = Corpus(tmp_path, encoding="latin-1")
     assert {d.id: d.text for d in decoded}["latin.txt"] == "fine\ncaf\xe9"
 

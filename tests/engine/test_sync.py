@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import shutil
+import signal
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -221,6 +226,37 @@ def test_an_interrupted_sync_changes_nothing_and_the_next_one_does_all(
     assert counted(engine, notes)[0].changed == ["a.md"]
     assert texts(engine) == fresh(notes, tmp_path)
     assert not [p for p in tmp_path.iterdir() if "encoding" in p.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_kill_9_at_any_time_leaves_the_index_before_or_after(
+    engine: SearchEngine, notes: Path, tmp_path: Path
+):
+    class Slow(AnyWords):
+        def encode_documents(self, texts: Sequence[str], **options: object):
+            time.sleep(0.02)
+            return super().encode_documents(texts, **options)
+
+    rng, killed = random.Random(5), 0
+    for trial in range(8):
+        before = texts(engine)
+        write(
+            notes,
+            {"a.md": f"Trial {trial}.", f"new{trial}.md": "New.", "b.txt": "Short. " * (trial * 40 + 1)},
+        )
+        after = fresh(notes, tmp_path)
+        pid = os.fork()
+        if pid == 0:
+            with contextlib.suppress(BaseException):
+                SearchEngine.open(engine.path, Slow()).sync(notes, prune=True)  # type: ignore[arg-type]
+            os._exit(0)
+        time.sleep(rng.uniform(0.0, 0.15))
+        os.kill(pid, signal.SIGKILL)
+        killed += os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+        assert texts(engine) in (before, after)
+        engine.sync(notes, prune=True)
+        assert texts(engine) == after
+    assert killed
 
 
 def test_the_state_is_stored_but_not_shown(engine: SearchEngine):

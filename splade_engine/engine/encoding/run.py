@@ -209,11 +209,13 @@ class Steps:
     def __init__(self, bar: ProgressBar, n_docs: int) -> None:
         self._bar, self._n_docs = bar, n_docs
         self._done = 0
+        bar.note("preparing", now=True)  # the model is loaded, or texts are tokenised: seconds
 
     def __call__(self, done: int, total: int | None) -> None:
         """As a `Progress`: so many of the shard's texts, or windows of them, are encoded."""
         done = self._n_docs * done // max(total or 1, 1)
         if done > self._done:
+            self._bar.note("")
             self._bar.advance(done - self._done)
             self._done = done
 
