@@ -28,6 +28,8 @@ PACKAGES = {
     "matplotlib": ("matplotlib", "train", "train"),
     "sentence_transformers": ("sentence-transformers", "dense", "dense"),
     "ray": ("ray[data]", "ray", "ray"),
+    "onnx": ("onnx", "onnx", "onnx"),
+    "onnxruntime": ("onnxruntime", "onnx", "onnx"),
     "mcp": ("mcp", "serve", "serve"),
     "starlette": ("starlette", "serve", "serve"),
     "uvicorn": ("uvicorn", "serve", "serve"),

@@ -39,7 +39,7 @@ def test_the_extras_of_the_light_one_make_it_the_full_one():
             *full["dependencies"],
             *(
                 r
-                for e in ("train", "dense", "serve", "ray", "files")
+                for e in ("train", "dense", "serve", "ray", "onnx", "files")
                 for r in full["optional-dependencies"][e]
             ),
         ]

@@ -54,6 +54,7 @@ COMMANDS = (
     Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost.", True),
     Command("compare", "Evaluate", "Results and runs side by side: an HTML page, LaTeX, Markdown."),
     Command("encode", "Vectors", "Encode a corpus or queries into a vector file.", True),
+    Command("onnx", "Vectors", "Write an encoder as an ONNX folder, which runs without torch."),
     Command("export", "Vectors", "Write an index for another system: Qdrant, OpenSearch, pgvector, ..."),
     Command("import", "Vectors", "Make an index of vectors that another system wrote."),
 )

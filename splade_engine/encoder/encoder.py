@@ -340,6 +340,27 @@ class SparseEncoder:
 
         save_encoder(self.checkpoint, folder, table=self.query_table)
 
+    def export_onnx(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write a folder that onnxruntime runs without torch (extra `onnx`), atomically.
+
+        `SparseEncoder.load(folder)` reads it; its vectors are those of `dtype="float32"` within 1e-3 (a term
+        that is this close to zero, or to `min_weight`, may come or go). Exporting needs torch.
+
+        Args:
+            folder: must not exist, or be empty, unless `overwrite`.
+            overwrite: replace what is there.
+
+        Raises:
+            CheckpointError: if this kind of encoder cannot be exported.
+            MissingExtraError: without onnx and onnxruntime.
+            InvalidInputError: if the folder is not empty.
+            StorageError: if the disk refuses.
+        """
+        with needed("exporting to ONNX"):
+            from splade_engine.encoder.folders.onnx import export_onnx
+
+        export_onnx(self.checkpoint, folder, table=self.query_table, overwrite=overwrite)
+
     def __repr__(self) -> str:
         queries = "inference-free queries" if self.inference_free else "queries by model"
         return f"SparseEncoder({self.name!r}, {self.n_terms} terms, max_length {self.max_length}, {queries})"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.settings import is_integer
 from splade_engine.errors import CheckpointError
+from splade_engine.extras import needed
 
 if TYPE_CHECKING:
     from splade_engine.encoder.checkpoint import Checkpoint
@@ -44,6 +45,8 @@ class Kind:
     # whether a second head may stand beside it, and whether long texts may be encoded in windows
     takes_dense_head: ClassVar[bool] = False
     takes_windows: ClassVar[bool] = False
+    # whether its weights are in model*.safetensors
+    in_safetensors: ClassVar[bool] = True
     # the task of its Transformer module in sentence-transformers, None where that has no modules for it
     st_task: ClassVar[str | None] = None
 
@@ -89,6 +92,20 @@ class Kind:
 
     def term_names(self, n_terms: int) -> list[str] | None:
         """The name of every term where terms are no tokens, else None."""
+
+    def runner_on(
+        self, checkpoint: Checkpoint, device: str, dtype: str, n_terms: int, special_ids: Ids
+    ) -> Runner:
+        """`runner`, on the device and in the precision that the caller named; `auto` is possible.
+
+        Raises:
+            CheckpointError: if the model cannot be built, or does not fit the checkpoint.
+            InvalidInputError: for a device that is not there.
+        """
+        with needed("encoding with a model"):
+            from splade_engine.encoder.place import choose_place
+
+        return self.runner(checkpoint, choose_place(device, dtype), n_terms, special_ids)
 
     def runner(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> Runner:
         """The model of a checkpoint of this kind; this is where torch is imported.

@@ -19,7 +19,6 @@ from splade_engine.encoder.folders.checking import check_tokenizer, rows_of
 from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.errors import CheckpointError, SpladeEngineError
-from splade_engine.extras import needed
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
@@ -103,13 +102,11 @@ class NeuralSide:
     @cached_property
     def _runner(self) -> Runner:
         """This is where torch is imported."""
-        with needed("encoding with a model"):
-            from splade_engine.encoder.place import choose_place
-
-        place = choose_place(self.device, self.dtype)
         folder, tokenizer = self.checkpoint.model_folder, self.tokenizer
         with refusing(folder, "cannot be run"):
-            made = self.checkpoint.kind.runner(self.checkpoint, place, self.n_terms, tokenizer.special_ids)
+            made = self.checkpoint.kind.runner_on(
+                self.checkpoint, self.device, self.dtype, self.n_terms, tokenizer.special_ids
+            )
             # one short text: what cannot be run is known now, and what makes no numbers too
             (ids,), _ = made.prepare(tokenizer, [self.prompt + "a"])
             ((_, weights),) = made.run([ids], None) if len(ids) else (((), np.zeros(0)),)

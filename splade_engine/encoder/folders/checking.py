@@ -56,7 +56,8 @@ def check_checkpoint(checkpoint: Checkpoint) -> None:
         for path in folder.iterdir():
             if path.exists() and not path.is_dir():
                 regular(path)
-    check_weights(checkpoint.model_folder)
+    if checkpoint.kind.in_safetensors:
+        check_weights(checkpoint.model_folder)
     if isinstance(checkpoint.query, Checkpoint):
         check_checkpoint(checkpoint.query)
 

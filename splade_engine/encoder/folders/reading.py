@@ -73,9 +73,12 @@ def _one(folder: Path, name: str, hub_id: str | None) -> Checkpoint:
     config = read_json(path, optional=modular)
     if modular and SECTION not in config:
         return read_sentence_transformers(folder, name)
-    require_weights(folder)
     if SECTION in config:
-        return read_ours(folder, name, config)
+        ours = read_ours(folder, name, config)
+        if ours.kind.in_safetensors:
+            require_weights(folder)
+        return ours
+    require_weights(folder)
     found = PlainFolder(folder, name, hub_id, config)
     with blaming(folder):
         for kind in KINDS:
