@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -86,6 +86,21 @@ def check_fall(start: float, now: float, recipe: Recipe, step: int) -> None:
             "model was written"
         )
     logger.warning("%s", found)
+
+
+def check_learnt(rows: Sequence[Mapping[str, float]], losses: Collection[str]) -> None:
+    """Warn of a run whose losses were 0 at every step: with one document there is none to tell it from.
+
+    Args:
+        rows: of the log.
+        losses: names of the loss parts.
+    """
+    found = [value for row in rows for name, value in row.items() if name in losses]
+    if found and not any(found):
+        logger.warning(
+            "the loss was 0 at every step, so nothing was learnt: a batch needs documents that differ, as "
+            "negatives for one another (more pairs, a larger train.batch_size, mined negatives)"
+        )
 
 
 def _broken(student: nn.Module) -> str | None:

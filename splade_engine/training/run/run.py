@@ -32,9 +32,9 @@ from splade_engine.training.run.folder import (
     stored_recipe,
     with_absolute_paths,
 )
-from splade_engine.training.run.health import check_weights, told
+from splade_engine.training.run.health import check_learnt, check_weights, told
 from splade_engine.training.run.inputs import check_inputs, run_inputs, run_steps
-from splade_engine.training.run.monitor import RunLog
+from splade_engine.training.run.monitor import LOSSES, RunLog
 from splade_engine.training.run.probe import Probe, folder_probe, held_out_probe
 from splade_engine.training.run.scales import check_scales
 from splade_engine.training.run.stopping import stopping
@@ -203,6 +203,7 @@ def _closed(folder: Path, recipe: Recipe, steps: int) -> TrainingResult:
     """Draw the curves of a run whose model is written, and close its folder."""
     log = RunLog(folder / LOG)
     rows = log.rows()
+    check_learnt(rows, LOSSES)
     _draw(rows, folder, recipe)
     close(folder)
     ndcg = next((row["ndcg@10"] for row in reversed(rows) if "ndcg@10" in row), None)

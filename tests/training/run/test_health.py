@@ -17,7 +17,7 @@ from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe import Recipe
 from splade_engine.training.run import run
 from splade_engine.training.run.checkpoints import last_checkpoint
-from splade_engine.training.run.health import check_loss, check_weights, told
+from splade_engine.training.run.health import check_learnt, check_loss, check_weights, told
 from splade_engine.training.run.run import train
 from splade_engine.training.run.trainer import SparseTrainer
 from splade_engine.training.run.watch import Watch
@@ -30,6 +30,25 @@ SMALL = {"train__steps": 8, "train__save_steps": 2, "train__log_steps": 2, "trai
 def recipe(bert_folder, rows_file, no_curves):
     torch.set_num_threads(1)
     return made.quick_recipe("splade-v2-max", bert_folder, rows_file, **SMALL)
+
+
+# ---- nothing to learn from ---------------------------------------------------------------------------------
+
+
+def test_a_loss_of_0_at_every_step_is_told(bert_folder, no_curves, tmp_path, caplog):
+    """One pair, however often: no document of a batch is another's negative."""
+    rows = made.write_jsonl(tmp_path / "one.jsonl", [{"query": "bara", "positive": "bara kira"}] * 9)
+    recipe = made.quick_recipe("splade-v2-max", bert_folder, rows, **SMALL, model__preflight=False)
+    train(recipe, tmp_path / "run")
+    assert [m for m in caplog.messages if m.startswith("the loss was 0 at every step, so nothing was learnt")]
+
+
+def test_losses_that_are_not_all_0_are_no_reason_to_warn(caplog):
+    for rows in ([], [{"step": 1}], [{"kl": 0.0}, {"kl": 0.1}], [{"loss": 0.0}]):
+        check_learnt(rows, ("kl", "contrastive"))
+    assert caplog.messages == []
+    check_learnt([{"step": 2, "kl": 0.0, "flops": 3.0}], ("kl", "contrastive"))
+    assert len(caplog.messages) == 1
 
 
 # ---- NaN --------------------------------------------------------------------------------------------------
