@@ -27,7 +27,13 @@ class TableEncoder(FakeEncoder):
 def records(n=90):
     draw = random.Random(5)
     return [
-        {"_id": f"d{i}", "text": " ".join(draw.choices(WORDS[1:], k=12)), "title": f"No {i}", "n": i}
+        {
+            "_id": f"d{i}",
+            "text": " ".join(draw.choices(WORDS[1:], k=12)),
+            "title": f"No {i}",
+            "n": i,
+            "kind": i % 4,
+        }
         for i in range(n)
     ]
 
@@ -66,6 +72,26 @@ def test_hits_are_those_of_one_index(one, many):
     assert told(many) == told(one)
     assert told(many, where="n >= 20 and n < 70") == told(one, where="n >= 20 and n < 70")
     assert len(many) == 90
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"offset": 5},
+        {"min_score": 1.5, "total": True},
+        {"group_by": "kind", "total": True},
+        {"must": ["moon"], "must_not": ["bread"]},
+        {"sort": "-n", "total": True},
+        {"facets": ["kind"], "facets_over": "matches"},
+    ],
+    ids=lambda options: next(iter(options)),
+)
+def test_whatever_a_search_can_be_asked_for_is_asked_of_all_shards(one, many, options):
+    assert told(many, **options) == told(one, **options)
+    for query in QUERIES:
+        a, b = (engine.search(query, 7, exact=True, **options) for engine in (many, one))
+        assert (a.total, a.facets) == (b.total, b.facets)
+    assert any(told(one, **options))
 
 
 def test_weights_are_those_of_all_documents_and_not_of_a_shard(one, many, shards):
