@@ -133,6 +133,8 @@ EXEMPT = {
     "evaluate(measures)": "one string of names is understood, separated by spaces or commas",
     "measure(measures)": "the same",
     "parse_measures(names)": "the same",
+    "SparseEncoder.encode_counted(device)": "one device is understood, several are spread over",
+    "SparseEncoder.encode_documents(device)": "the same",
     "Ranking.in_order(scores)": "becomes an array of numbers, which none of these does",
     "Ranking.by_trec_eval(scores)": "the same",
     "records(results)": "of objects that only this package makes",

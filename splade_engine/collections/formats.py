@@ -6,6 +6,7 @@ A new format is a function and a row of `RECORD_KINDS`.
 from __future__ import annotations
 
 import csv
+import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -124,10 +125,37 @@ def parquet(path: Path) -> Numbered:
 
 def arrow(path: Path) -> Numbered:
     """Rows of an Arrow file or stream (Feather, what Hugging Face `datasets` writes) with such columns."""
-    check_regular(path)
+    with _arrow_errors(path, "Arrow"):
+        check_regular(path)
     with _arrow_errors(path, "Arrow"), _opened_arrow(path) as batches:
         small = (batch.slice(at, _ROWS) for batch in batches for at in range(0, batch.num_rows, _ROWS))
         yield from _rows(small, path)
+
+
+def saved_dataset(folder: Path) -> Callable[[], Numbered] | None:
+    """How to read a folder that Hugging Face's `Dataset.save_to_disk` wrote; None for any other folder.
+
+    Raises:
+        DatasetError: it does not say which files it is made of.
+    """
+    state = folder / "state.json"
+    if not state.is_file() or not (folder / "dataset_info.json").is_file():
+        return None
+    try:
+        names = [entry["filename"] for entry in json.loads(state.read_text(encoding="utf-8"))["_data_files"]]
+        files = [folder / Path(name).name for name in names]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DatasetError(f"{state}: does not name the files of a saved dataset") from None
+
+    def numbered() -> Numbered:
+        before = 0
+        for file in files:
+            number = 0
+            for number, document in arrow(file):
+                yield before + number, document
+            before += number
+
+    return numbered
 
 
 def _rows(batches: Iterable[Any], path: Path) -> Numbered:

@@ -11,7 +11,8 @@ and the line.
 * CSV (`.csv`) with such a header; Parquet (`.parquet`) and Arrow (`.arrow`, `.feather`) with such columns.
 * Files of lines may be compressed: `.gz`, `.zst`.
 * `-` is standard input: JSONL, JSON, CSV or TSV.
-* A folder that holds `corpus.jsonl` (or .gz, .zst) is a BEIR folder.
+* A folder that holds `corpus.jsonl` (or .gz, .zst) is a BEIR folder; one that Hugging Face's
+  `Dataset.save_to_disk` wrote is read as the records it holds.
 * Any other folder, or a single file of a kind that `readers/__init__.py` lists (text, Markdown, HTML, PDF,
   ...): see `folders.py`. Such files are cut into passages.
 
@@ -30,7 +31,7 @@ from splade_engine.collections.beir import BEIR_CORPUS
 from splade_engine.collections.cutting import cut_document
 from splade_engine.collections.documents import Document
 from splade_engine.collections.folders import FileReading, FolderReport, origin_of, read_files, scan
-from splade_engine.collections.formats import RECORD_KINDS, numbered_documents
+from splade_engine.collections.formats import RECORD_KINDS, numbered_documents, saved_dataset
 from splade_engine.collections.id_register import IdRegister
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers import FILE_KINDS, kind_of_file
@@ -89,6 +90,9 @@ def read_documents(
         raise DatasetError(f"{path}: no such file or folder")
     if path.is_dir():
         beir = next((path / name for name in BEIR_CORPUS if (path / name).is_file()), None)
+        saved = saved_dataset(path)
+        if beir is None and saved is not None:
+            return _records(str(path), saved, bool(allow_empty), cutting)
         if beir is None:
             return _files(path, cutting, report)
         path = beir
@@ -110,7 +114,7 @@ def read_documents(
 def holds_files(path: Path) -> bool:
     """Whether `read_documents` reads files there that are documents, and not records."""
     if path.is_dir():
-        return not any((path / name).is_file() for name in BEIR_CORPUS)
+        return not any((path / name).is_file() for name in BEIR_CORPUS) and saved_dataset(path) is None
     return kind_of_file(path.suffix.lower()) is not None
 
 

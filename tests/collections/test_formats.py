@@ -188,6 +188,27 @@ def test_arrow_files(tmp_path: Path, kind: str):
         assert "c.arrow: not readable as Arrow" in refusal(tmp_path / "c.arrow")
 
 
+def test_a_dataset_saved_to_disk(tmp_path: Path):
+    names = ["data-00000-of-00002.arrow", "data-00001-of-00002.arrow"]
+    (tmp_path / "dataset_info.json").write_text("{}")
+    (tmp_path / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
+    for part, name in enumerate(names):
+        table = pa.table({"id": [2 * part, 2 * part + 1], "text": ["sea", "moon"]})
+        with pa.ipc.new_stream(tmp_path / name, table.schema) as writer:
+            writer.write_table(table)
+    assert [(d.id, d.text) for d in Corpus(tmp_path)] == [
+        ("0", "sea"),
+        ("1", "moon"),
+        ("2", "sea"),
+        ("3", "moon"),
+    ]
+    assert not Corpus(tmp_path).is_cut and Corpus(tmp_path, passages=16).survey().n_docs == 4
+    (tmp_path / names[1]).unlink()
+    assert "data-00001-of-00002.arrow" in refusal(tmp_path)
+    (tmp_path / "state.json").write_text("[]")
+    assert "state.json: does not name the files of a saved dataset" in refusal(tmp_path)
+
+
 def test_values_that_python_and_numpy_have_become_what_json_has():
     when = datetime(2026, 1, 2, 3, 4, 5)
     record = {
@@ -416,12 +437,14 @@ def test_tables_are_read_by_rows(made):
     )
 
 
-def test_a_real_dataset_of_hugging_face():
+def test_a_real_dataset_of_hugging_face(tmp_path: Path):
     datasets = pytest.importorskip("datasets")
     made = datasets.Dataset.from_list(TABLE_ROWS)
     assert list(Corpus(made)) == list(Corpus(HuggingFace(TABLE_ROWS)))
     assert list(Corpus(made.to_iterable_dataset())) == list(Corpus(HuggingFace(TABLE_ROWS)))
     assert "several tables: give one of 'train'" in refusal(datasets.DatasetDict({"train": made}))
+    made.select(range(5, 25)).save_to_disk(tmp_path / "saved")
+    assert list(Corpus(tmp_path / "saved")) == list(Corpus(HuggingFace(TABLE_ROWS[5:25])))
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,9 @@ def test_the_text_of_title_and_text_is_encoded(tmp_path):
 
 
 def test_shard_size_grows_with_the_corpus(tmp_path):
-    with pytest.raises(InvalidInputError, match="shard_docs must be at least 1, got 0"):
+    with pytest.raises(
+        InvalidInputError, match="shard_docs: a whole number of at least 1 is expected, got 0"
+    ):
         encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=0)
     encode_corpus(Corpus(documents(600)), FakeEncoder(), tmp_path / "w")
     assert json.loads((tmp_path / "w" / "plan.json").read_bytes())["shard_docs"] == 256
