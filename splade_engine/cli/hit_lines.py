@@ -135,6 +135,16 @@ def _styled(piece: Sequence[tuple[str, bool]]) -> str:
 
 def reason_lines(why: Explanation, limit: int = SHOWN_MATCHES) -> list[str]:
     """Term, query weight, document weight, share of the score and words of the document, as a table."""
+    sides = [
+        f"{side.name}: {f'rank {side.rank}' if side.rank else 'not found'}, score {side.score:.3f}, adds "
+        f"{side.contribution:.4g}"
+        for side in why.sides
+    ]
+    written = [f"the word {one_line(w.word)}: {w.count} times, {w.contribution:.3f}" for w in why.words]
+    return [*sides, *written, *_term_lines(why, limit)]
+
+
+def _term_lines(why: Explanation, limit: int) -> list[str]:
     rows = [("term", "query", "document", "share")]
     words = [""]
     for match in why.matches[:limit]:

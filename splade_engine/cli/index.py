@@ -61,6 +61,9 @@ def run(
     shard_docs: Annotated[
         int, whole("--shard-docs", help="With --ray: documents of a shard of the collection.")
     ] = 1_000_000,
+    words: Annotated[
+        bool, typer.Option("--words/--no-words", help="List the words too, for --hybrid and --must.")
+    ] = True,
     as_json: options.Json = False,
 ) -> None:
     """Encode a corpus and build an index of it, with the documents' text.
@@ -104,7 +107,11 @@ def run(
             source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
         )
         load = {"max_length": max_length, "device": device, "long_texts": long_texts}
-        how = {"config": config, "memory": memory, **options.encode_options(top_k, batch_tokens)}
+        how = {
+            "config": BuildConfig(**choices, words=words),
+            "memory": memory,
+            **options.encode_options(top_k, batch_tokens),
+        }
         made = _on_ray(corpus, folder, encoder, ray, shard_docs, load, how)
         _report(made, time.perf_counter() - start, as_json)
         return
@@ -128,7 +135,7 @@ def run(
         loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
         given = options.encode_options(top_k, batch_tokens)
         index = SearchEngine.build(
-            folder, corpus, loaded, progress=shows_progress(), **building, **given
+            folder, corpus, loaded, progress=shows_progress(), words=words, **building, **given
         ).index
     _report(index, time.perf_counter() - start, as_json)
 

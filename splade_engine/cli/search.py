@@ -14,6 +14,8 @@ from splade_engine.cli.numbers import real, whole
 
 if TYPE_CHECKING:
     from splade_engine.engine import SearchEngine
+    from splade_engine.engine.fusion import Hybrid
+    from splade_engine.engine.rerank import Rerank
 
 _SHOWN_VALUES = 10  # of a facet
 
@@ -63,6 +65,21 @@ def run(
         int | None,
         whole("--feedback", most=100, help="Take terms of so many best hits, and search again."),
     ] = None,
+    hybrid: Annotated[
+        str | None,
+        typer.Option(
+            "--hybrid", help="Words as they are written count too: sum or rrf; off: not even ERR_SUCH_NAMES."
+        ),
+    ] = None,
+    hybrid_weight: Annotated[
+        float | None, real("--hybrid-weight", most=1e6, zero=True, help="Of the words; the terms' is 1.")
+    ] = None,
+    rerank: Annotated[
+        str | None, typer.Option("--rerank", help="A CrossEncoder (folder or hub id) scores the best hits.")
+    ] = None,
+    rerank_depth: Annotated[
+        int, whole("--rerank-depth", most=100_000, help="Hits that --rerank scores.")
+    ] = 50,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each document was found.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Whole texts, not the best passage of each.")] = False,
     queries: Annotated[
@@ -89,6 +106,7 @@ def run(
       splade-engine search my-index "tides" --where "year >= 1990 and lang in ['en', 'de']"
       splade-engine search my-index "tides" --group-by parent --facet lang --total
       splade-engine search my-index "tides" --json | jq -r '.hits[].id'
+      splade-engine search my-index "ERR_INVALID_ARG_TYPE in a stream" --hybrid sum --explain
       splade-engine search my-index --queries queries.tsv -k 1000 --run out.trec
     """
     from splade_engine.engine import SearchEngine
@@ -104,6 +122,7 @@ def run(
         "operators": not plain, "offset": offset, "min_score": min_score, "group_by": group_by, "sort": sort,
         "total": total, "facets": facets or (), "facets_over": facets_over,
         "feedback": feedback,
+        "hybrid": _hybrid(hybrid, hybrid_weight), "rerank": _rerank(rerank, rerank_depth),
     }  # fmt: skip
     texts = {"": query or ""} if queries is None else _read_queries(queries)
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
@@ -125,6 +144,24 @@ def _format(form: str | None, as_json: bool) -> str:
     if as_json and form not in (None, "json"):
         raise typer.BadParameter(f"--json and --format {form}: give one of them")
     return "json" if as_json else form or "text"
+
+
+def _hybrid(method: str | None, weight: float | None) -> Hybrid | bool | None:
+    from splade_engine.engine.fusion import hybrid_of, weighted
+
+    if method is None and weight is None:
+        return None
+    if method == "off":
+        return False
+    return weighted(hybrid_of(method or True), weight)
+
+
+def _rerank(model: str | None, depth: int) -> Rerank | None:
+    if model is None:
+        return None
+    from splade_engine.engine.rerank import Rerank
+
+    return Rerank(model, depth)
 
 
 def _read_queries(file: Path) -> dict[str, str]:

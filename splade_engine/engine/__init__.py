@@ -8,19 +8,36 @@ if TYPE_CHECKING:
     from splade_engine.engine.engine import SearchEngine
     from splade_engine.engine.explain import Explanation, TermMatch
     from splade_engine.engine.feedback import Feedback
+    from splade_engine.engine.fusion import Hybrid, Side
     from splade_engine.engine.hits import Hit, Hits
     from splade_engine.engine.options import SearchOptions
+    from splade_engine.engine.rerank import Rerank
     from splade_engine.engine.snippets import Snippet
 
-__all__ = ["Explanation", "Feedback", "Hit", "Hits", "SearchEngine", "SearchOptions", "Snippet", "TermMatch"]
+__all__ = [
+    "Explanation",
+    "Feedback",
+    "Hit",
+    "Hits",
+    "Hybrid",
+    "Rerank",
+    "SearchEngine",
+    "SearchOptions",
+    "Side",
+    "Snippet",
+    "TermMatch",
+]
 
 _HOMES = {
     "Explanation": "explain",
     "Hit": "hits",
     "Feedback": "feedback",
     "Hits": "hits",
+    "Hybrid": "fusion",
+    "Rerank": "rerank",
     "SearchEngine": "engine",
     "SearchOptions": "options",
+    "Side": "fusion",
     "Snippet": "snippets",
     "TermMatch": "explain",
 }

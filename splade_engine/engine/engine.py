@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
@@ -33,7 +34,7 @@ from splade_engine.errors import (
     IndexLockedError,
     InvalidInputError,
 )
-from splade_engine.index import ShardedIndex, SparseIndex
+from splade_engine.index import BuildConfig, ShardedIndex, SparseIndex
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
 from splade_engine.index.effort import Effort, effort_of
@@ -43,7 +44,7 @@ from splade_engine.vectors import SparseVectors
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.engine.sync import SyncReport
-    from splade_engine.index import BuildConfig, IndexBatch, IndexReader
+    from splade_engine.index import IndexBatch, IndexReader
     from splade_engine.index.filter.nodes import Where
 
 __all__ = ["Hit", "SearchEngine"]
@@ -87,6 +88,7 @@ class SearchEngine:
         memory: int | None = None,
         progress: Progress = False,
         collection_idf: bool = True,
+        words: bool = True,
         **encode_options: Any,
     ) -> SearchEngine:
         """Encode a corpus and index it, with its text.
@@ -108,6 +110,8 @@ class SearchEngine:
             memory: MiB for building it (slower then); None: as much as one segment takes.
             progress: see `Progress`.
             collection_idf: as in `open`.
+            words: list the words of titles and texts too (`BuildConfig.words`), for `hybrid` and `must`;
+                about a third of the index's size more.
             encode_options: for `SparseEncoder.encode_documents` (`top_k`, `batch_tokens`).
 
         Raises:
@@ -128,7 +132,7 @@ class SearchEngine:
                 path,
                 encoded.batches(),
                 encoder=encoder_record(loaded),
-                config=config,
+                config=replace(config or BuildConfig(), words=words),
                 overwrite=overwrite,
                 threads=threads,
                 memory=memory,
@@ -203,7 +207,7 @@ class SearchEngine:
                 `SparseIndex.search`.
             where: a filter on metadata, see `SparseIndex.search`.
             options: the fields of `SearchOptions`: `offset`, `min_score`, `group_by`, `must`, `must_not`,
-                `sort`, `total`, `facets`, `facets_over`, `operators`, `feedback`.
+                `sort`, `total`, `facets`, `facets_over`, `hybrid`, `rerank`, `operators`, `feedback`.
 
         Raises:
             InvalidInputError: for a value that cannot be accepted, naming it.

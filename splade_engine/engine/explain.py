@@ -7,12 +7,15 @@ highlight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from splade_engine.engine.fusion import Side
+from splade_engine.index.words.rank import WordMatch
+from splade_engine.index.words.text import phrase_pattern
 from splade_engine.plain_text import one_line
 from splade_engine.vectors import SparseVectors
 
@@ -58,6 +61,8 @@ class Explanation:
         missing: (term, query weight) of the query's terms that the document lacks, heaviest first.
         title_spans: (start, end) of the words in the title that matched.
         text_spans: the same in the text.
+        sides: of a hybrid or reranked search: rank and score on each side, which make the score of the hit.
+        words: the words that counted as they are written, with their parts of the BM25 score.
     """
 
     id: str
@@ -66,6 +71,8 @@ class Explanation:
     missing: tuple[tuple[str, float], ...] = ()
     title_spans: tuple[Span, ...] = ()
     text_spans: tuple[Span, ...] = ()
+    sides: tuple[Side, ...] = ()
+    words: tuple[WordMatch, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and numbers, as `search --json --explain` writes them."""
@@ -75,11 +82,17 @@ class Explanation:
             "missing": [{"term": term, "query_weight": weight} for term, weight in self.missing],
             "title_spans": self.title_spans,
             "text_spans": self.text_spans,
+            **({"sides": [asdict(side) for side in self.sides]} if self.sides else {}),
+            **({"words": [asdict(word) for word in self.words]} if self.words else {}),
         }
 
     def __str__(self) -> str:
         """The sum in words and numbers, one line a term."""
         lines = [f"{one_line(self.id)}: score {self.score:.2f}"]
+        for side in self.sides:
+            place = f"rank {side.rank}" if side.rank else "not found"
+            lines.append(f"{side.name}: {place}, score {side.score:.3f}, adds {side.contribution:.4g}")
+        lines += [f"the word {w.word}: {w.count} times, {w.contribution:.3f}" for w in self.words]
         lines.append(
             f"{'term':<16} {'query':>7} {'document':>9} {'product':>8} {'share':>6}  in the document"
         )
@@ -110,6 +123,8 @@ def explain(
     title: str = "",
     text: str = "",
     word_spans: WordSpans | None = None,
+    sides: Sequence[Side] = (),
+    words: Sequence[WordMatch] = (),
 ) -> Explanation:
     """Explain one query-document pair.
 
@@ -121,6 +136,8 @@ def explain(
         title: title of the document, for the words.
         text: its text.
         word_spans: finds the words of a text; None: every term is listed without its words.
+        sides: of a fusion, see `Explanation`.
+        words: that count as they are written, see `Explanation`.
     """
     query_terms, query_weights = query.row(0)
     shared, in_query, in_document = np.intersect1d(query_terms, document.row(0)[0], return_indices=True)
@@ -129,25 +146,28 @@ def explain(
     products = q * d
     score = float(products.sum())
     wanted = set(shared.tolist())
-    title_words, title_spans = _words(title, wanted, word_spans)
-    text_words, text_spans = _words(text, wanted, word_spans)
+    written = {match.word for match in words}
+    title_words, title_spans = _words(title, wanted, word_spans, written)
+    text_words, text_spans = _words(text, wanted, word_spans, written)
     matches = []
     for i in np.argsort(-products, kind="stable"):
         term = int(shared[i])
-        words = dict.fromkeys(title_words.get(term, []) + text_words.get(term, []))
+        found = dict.fromkeys(title_words.get(term, []) + text_words.get(term, []))
         share = float(products[i] / score)
         matches.append(
-            TermMatch(vocabulary[term], float(q[i]), float(d[i]), float(products[i]), share, tuple(words))
+            TermMatch(vocabulary[term], float(q[i]), float(d[i]), float(products[i]), share, tuple(found))
         )
     lacking = [i for i in np.argsort(-query_weights, kind="stable") if int(query_terms[i]) not in wanted]
     missing = tuple((vocabulary[int(query_terms[i])], float(query_weights[i])) for i in lacking)
-    return Explanation(doc_id, score, tuple(matches), missing, title_spans, text_spans)
+    return Explanation(
+        doc_id, score, tuple(matches), missing, title_spans, text_spans, tuple(sides), tuple(words)
+    )
 
 
 def _words(
-    text: str, wanted: set[int], word_spans: WordSpans | None
+    text: str, wanted: set[int], word_spans: WordSpans | None, written: Collection[str] = ()
 ) -> tuple[dict[int, list[str]], tuple[Span, ...]]:
-    """Words of each wanted term, lower case, and the spans of all of them in order."""
+    """Words of each wanted term, lower case, and the spans in order: of these, and of what is written so."""
     words: dict[int, list[str]] = {}
     spans: dict[Span, None] = {}
     if text and word_spans is not None:
@@ -155,4 +175,8 @@ def _words(
             if term in wanted:
                 words.setdefault(term, []).append(text[start:end].lower())
                 spans[start, end] = None
-    return words, tuple(spans)
+    small = text.lower() if written else ""
+    if len(small) == len(text):  # else places in it would not be those of the text
+        for word in written:
+            spans.update(dict.fromkeys(found.span() for found in phrase_pattern([word]).finditer(small)))
+    return words, tuple(sorted(spans)) if written else tuple(spans)

@@ -7,12 +7,14 @@ for those.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splade_engine.arguments import whole
 from splade_engine.collections.metadata import metadata_of
 from splade_engine.engine.explain import Explanation, explain
+from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import LENGTH, READ, Snippet, snippet
+from splade_engine.index.words.rank import WordMatch
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -20,10 +22,32 @@ if TYPE_CHECKING:
     from splade_engine.index import IndexReader
 
 
+class Fused(NamedTuple):
+    """What the hits of a page are made of besides terms."""
+
+    # per hit; empty for a search by terms alone
+    sides: Sequence[tuple[Side, ...]] = ()
+    # of the query, that count as they are written
+    words: Sequence[str] = ()
+
+
+_TERMS_ALONE = Fused()
+
+
 class HitPage:
     """The hits of one query: what they share, and what was read when one of them was asked for it."""
 
-    __slots__ = ("_documents", "_fields", "_ordinals", "_queries", "_reader", "_row", "_rows", "encoder")
+    __slots__ = (
+        "_documents",
+        "_fields",
+        "_fused",
+        "_ordinals",
+        "_queries",
+        "_reader",
+        "_row",
+        "_rows",
+        "encoder",
+    )
 
     def __init__(
         self,
@@ -32,8 +56,10 @@ class HitPage:
         queries: SparseVectors,
         row: int,
         ordinals: Sequence[int],
+        fused: Fused | None = None,
     ) -> None:
         self.encoder = encoder
+        self._fused = _TERMS_ALONE if fused is None else fused
         self._reader = reader
         self._ordinals = ordinals
         self._queries = queries
@@ -65,6 +91,15 @@ class HitPage:
         """The first characters of the text of hit `i`, as many as are looked at, and whether it goes on."""
         return self._reader.beginnings("text", self._ordinals[i : i + 1], READ)[0]
 
+    def sides(self, i: int) -> tuple[Side, ...]:
+        """What each side of a fusion says of hit `i`; empty for a search by terms alone."""
+        return self._fused.sides[i] if self._fused.sides else ()
+
+    def words(self, i: int) -> list[WordMatch]:
+        """The words that count as they are written, in hit `i`."""
+        words = self._fused.words
+        return self._reader.explain_words(words, self._ordinals[i]) if words else []
+
     def document(self, i: int) -> SparseVectors:
         """Stored vector of hit `i`."""
         if self._documents is None:
@@ -78,7 +113,8 @@ class Hit:
     Attributes:
         rank: from 1.
         id: of the document.
-        score: query and document weights multiplied and summed over the terms they share.
+        score: query and document weights multiplied and summed over the terms they share; of a hybrid or
+            reranked search what `sides` says.
     """
 
     __slots__ = ("_page", "_place", "id", "rank", "score")
@@ -119,7 +155,14 @@ class Hit:
             self.title,
             self._page.beginning(self._place)[0],
             encoder.word_spans,
+            sides=self.sides,
+            words=self._page.words(self._place),
         )
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Rank and score on each side of a hybrid or reranked search; empty for a search by terms alone."""
+        return self._page.sides(self._place)
 
     def snippet(self, length: int = LENGTH, why: Explanation | None = None) -> Snippet:
         """The stretch of the text with most matching words; it reads no more than 262,144 characters.

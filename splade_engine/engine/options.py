@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from splade_engine.arguments import check_many, shown
 from splade_engine.engine.feedback import Feedback
+from splade_engine.engine.fusion import Hybrid, hybrid_of
+from splade_engine.engine.rerank import Rerank, Scorer, rerank_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import EffortOptions
 
@@ -46,6 +48,11 @@ class SearchOptions:
     facets: tuple[str, ...] = ()
     # over which documents: the hits that are returned, or all that match
     facets_over: Literal["hits", "matches"] = "hits"
+    # Whether words as they are written count besides the encoder's terms (`fusion.py`): True or "sum", "rrf",
+    # or a `Hybrid`. None: of words such as ERR_INVALID_ARG_TYPE alone; False: of none.
+    hybrid: Hybrid | bool | Literal["sum", "rrf"] | None = None
+    # What scores the best hits anew: a function of query and texts, the name of a CrossEncoder, a `Rerank`.
+    rerank: Rerank | Scorer | str | None = None
     # whether +must, -not and "quoted phrases" are read in the query (`query_text.py`)
     operators: bool = True
     # Pseudo-relevance feedback: the query takes terms of its best hits, of so many or as a `Feedback` says,
@@ -77,11 +84,17 @@ class SearchOptions:
                 )
         if self.facets_over not in ("hits", "matches"):
             raise InvalidInputError(f"facets_over must be hits or matches, got {shown(self.facets_over)}")
-        if self.feedback is not None and not isinstance(self.feedback, Feedback):
-            object.__setattr__(self, "feedback", Feedback(docs=self.feedback))
         for name in ("total", "operators"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInputError(f"{name} must be True or False, got {shown(getattr(self, name))}")
+        self._check_rankings()
+
+    def _check_rankings(self) -> None:
+        if self.feedback is not None and not isinstance(self.feedback, Feedback):
+            object.__setattr__(self, "feedback", Feedback(docs=self.feedback))
+        if self.hybrid is not None:
+            hybrid_of(self.hybrid)
+        object.__setattr__(self, "rerank", rerank_of(self.rerank))
 
     @property
     def all_matches(self) -> bool:
@@ -91,7 +104,7 @@ class SearchOptions:
     @property
     def is_plain(self) -> bool:
         """Whether the best k hits are all that is asked for."""
-        return self is PLAIN or dataclasses.replace(self, operators=True) == PLAIN
+        return self is PLAIN or dataclasses.replace(self, operators=True, hybrid=None) == PLAIN
 
 
 PLAIN = SearchOptions()
@@ -110,6 +123,8 @@ class SearchKeywords(EffortOptions, total=False):
     total: bool
     facets: tuple[str, ...] | list[str]
     facets_over: Literal["hits", "matches"]
+    hybrid: Hybrid | bool | Literal["sum", "rrf"] | None
+    rerank: Rerank | Scorer | str | None
     operators: bool
     feedback: int | Feedback | None
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.filter.nodes import HoldsWords
-from splade_engine.index.filter.words import words_of
+from splade_engine.index.words.text import words_of
 
 _OPERATOR = re.compile(
     r"""(?:^|(?<=\s))
@@ -28,6 +28,7 @@ _OPERATOR = re.compile(
     (?: ["\u201c](?P<phrase>[^"\u201c\u201d]+)["\u201d](?=$|[\s,.;:!?)]) | (?P<word>[^\W\d_]\S*) )""",
     re.VERBOSE,
 )
+_SIGN = re.compile(r"[-+\"\u201c]")
 _SHORTEST = 3  # letters of a word that a minus leaves out; `-la` is an option of a command
 
 
@@ -41,9 +42,14 @@ class QueryText:
     must_not: tuple[HoldsWords, ...] = ()
 
 
+def has_signs(query: str) -> bool:
+    """Whether a query may demand anything; quick, because nearly every query does not."""
+    return _SIGN.search(query) is not None
+
+
 def read_query(query: str) -> QueryText:
     """The plain text of a query, and what it demands of documents."""
-    if not ("+" in query or "-" in query or '"' in query or "\u201c" in query):
+    if not has_signs(query):
         return QueryText(query)
     must: list[HoldsWords] = []
     must_not: list[HoldsWords] = []

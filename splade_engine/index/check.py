@@ -9,6 +9,7 @@ import numpy as np
 from splade_engine.errors import IndexCorruptError
 from splade_engine.index.config import stored_build_config
 from splade_engine.index.snapshot import open_snapshot
+from splade_engine.index.words.build import build_words
 
 
 def check_index(folder: Path, *, deep: bool = True, threads: int = 1) -> None:
@@ -31,6 +32,13 @@ def check_index(folder: Path, *, deep: bool = True, threads: int = 1) -> None:
     for number, segment in enumerate(snapshot.segments):
         vectors = segment.searcher.vectors(np.arange(len(segment)))
         built = build_segment(vectors, config, threads)
+        if segment.words is not None:
+            table = None if segment.payload is None else segment.payload.table
+            for name, made in build_words(table, len(segment)).items():
+                if not np.array_equal(segment.words.arrays[name], made):
+                    raise IndexCorruptError(
+                        f"{folder}: segment {number}: {name} does not belong to the stored texts"
+                    )
         for name, stored in segment.arrays.items():
             if not np.array_equal(stored.view(np.uint8), np.ascontiguousarray(built[name]).view(np.uint8)):
                 raise IndexCorruptError(

@@ -46,6 +46,9 @@ class BuildConfig:
     terms: Literal["auto", "plain", "split"] = "auto"
     # How posting lists are stored: a name of `segment/list_kinds.py`.
     lists: str = "windows"
+    # Whether the words of the payload's title and text are listed as well, for BM25 (`hybrid`) and for what a
+    # text must hold. `SearchEngine` does so; vectors alone have no words.
+    words: bool = False
 
     def __post_init__(self) -> None:
         from splade_engine.index.segment.list_kinds import LIST_KINDS
@@ -54,12 +57,14 @@ class BuildConfig:
         names = ("auto", *(kind.name for kind in WEIGHT_KINDS))
         _check_choice("BuildConfig", "weights", self.weights, names)
         _check_choice("BuildConfig", "terms", self.terms, ("auto", "plain", "split"))
+        _check_bool("BuildConfig", "words", self.words)
 
         _check_choice("BuildConfig", "lists", self.lists, tuple(kind.name for kind in LIST_KINDS))
 
-    def to_record(self) -> dict[str, str]:
+    def to_record(self) -> dict[str, str | bool]:
         """What a manifest stores; without what an index of format 1 has always had."""
-        return {k: v for k, v in asdict(self).items() if (k, v) != ("lists", "windows")}
+        left_out = (("lists", "windows"), ("words", False))
+        return {k: v for k, v in asdict(self).items() if (k, v) not in left_out}
 
 
 def stored_build_config(settings: Mapping[str, Any]) -> BuildConfig:

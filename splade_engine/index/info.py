@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from splade_engine.index.disk.ids import ID_ARRAYS
-from splade_engine.index.disk.manifest import FORMAT_VERSION
+from splade_engine.index.disk.manifest import version_of
 from splade_engine.index.disk.payload import joined_type, payload_dtypes
 from splade_engine.index.disk.records import SegmentRecord
 from splade_engine.index.disk.storage import offsets_of
 from splade_engine.index.segment.segment import POSTING_DTYPES
 from splade_engine.index.snapshot import Snapshot
+from splade_engine.index.words.lists import WORD_ARRAYS
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def index_info(path: Path, snapshot: Snapshot) -> IndexInfo:
             columns[column.name] = joined_type(column.name, columns.get(column.name), column.type)
     return IndexInfo(
         path=path,
-        format_version=FORMAT_VERSION,
+        format_version=version_of(manifest),
         generation=manifest.generation,
         n_docs=manifest.live,
         n_deleted=manifest.n_docs - manifest.live,
@@ -122,6 +123,7 @@ def file_sizes(record: SegmentRecord) -> dict[str, int]:
         "postings": POSTING_DTYPES,
         "ids": ID_ARRAYS,
         "payload": payload_dtypes(record.columns),
+        "words": WORD_ARRAYS,
         "deleted": {"bits": "|u1"},
     }
     return {

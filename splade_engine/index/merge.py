@@ -18,6 +18,7 @@ from splade_engine.index.info import file_sizes
 from splade_engine.index.segment.arrays import Empty
 from splade_engine.index.segment.segment import Segment, write_segment
 from splade_engine.index.stream import segment_cost
+from splade_engine.index.words.build import join_words
 from splade_engine.vectors import SparseVectors
 
 _ENTRIES = 1 << 18  # copied at a time: about 8 MiB
@@ -84,7 +85,10 @@ def join_group(
         np.concatenate([np.zeros(1, np.int64), *offsets]), np.concatenate([p.bytes for p in parts])
     )
     table = join_tables([(s.live_payload(), s.record.live) for s in live])
-    return write_segment(writer, vectors, ids, table, config, threads, empty)
+    listed = [(s.words, s.live) for s in live if s.words is not None]
+    # where a segment has none, as one of an index that had none, the lists are made anew of the texts
+    words = join_words(listed) if config.words and len(listed) == len(live) else None
+    return write_segment(writer, vectors, ids, table, config, threads, empty, words)
 
 
 def _live_vectors(segments: Sequence[Segment], empty: Empty) -> SparseVectors:

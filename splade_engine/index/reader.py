@@ -18,9 +18,10 @@ from splade_engine.index.disk.payload import COLUMN_TYPES
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
 from splade_engine.index.explain import Placement, explain_placement
 from splade_engine.index.info import IndexInfo, index_info
-from splade_engine.index.search import Plan, SearchResult, allowed_documents, search
+from splade_engine.index.search import Plan, SearchResult, allowed_documents, check_k, search
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.snapshot import Snapshot, open_snapshot
+from splade_engine.index.words.rank import WordMatch, explain_words, has_words, rank_by_words, score_words
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -110,6 +111,50 @@ class IndexReader:
         plan = Plan.of(self.snapshot, k, effort_of(effort, **shorthand))
         check_queries(queries, self.n_terms)
         return search(self.snapshot, queries, k, plan, checked_threads(threads), where)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether the words of the documents are listed (`BuildConfig.words`)."""
+        return has_words(self.snapshot)
+
+    def search_words(
+        self, words: Sequence[str], k: int = 10, *, where: Where | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Ordinals and BM25 scores of the best `k` documents by these words, see `index/words/rank.py`.
+
+        Args:
+            words: of the query, as `words.text.words_of` gives them.
+            k: hits wanted.
+            where: a filter, as for `search`.
+
+        Raises:
+            InvalidInputError: the index has no word lists.
+        """
+        self._check_words()
+        check_k(k, int(self.snapshot.bases[-1]))
+        return rank_by_words(self.snapshot, words, k, allowed_documents(self.snapshot, where))
+
+    def score_words(self, words: Sequence[str], ordinals: ArrayLike) -> NDArray[np.float64]:
+        """float64[len(ordinals)]: the BM25 scores of these documents, 0 where they hold none of the words.
+
+        Raises:
+            InvalidInputError: the index has no word lists.
+        """
+        self._check_words()
+        return score_words(self.snapshot, words, checked_ordinals(ordinals))
+
+    def explain_words(self, words: Sequence[str], ordinal: int) -> list[WordMatch]:
+        """The words of a query that a document holds, with their parts of its BM25 score.
+
+        Raises:
+            InvalidInputError: the index has no word lists.
+        """
+        self._check_words()
+        return explain_words(self.snapshot, words, ordinal)
+
+    def _check_words(self) -> None:
+        if not self.has_words:
+            raise InvalidInputError(f"{self.path}: has no word lists; build it anew with them")
 
     def explain(
         self,

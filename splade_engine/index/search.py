@@ -207,7 +207,7 @@ def allowed_documents(snapshot: Snapshot, where: Where | None) -> list[NDArray[n
     masks = []
     for segment in snapshot.segments:
         table = None if segment.payload is None else segment.payload.table
-        mask = matching(part, table, len(segment))
+        mask = matching(part, table, len(segment), segment.words)
         masks.append(mask if segment.live is None else mask & segment.live)
     with contextlib.suppress(KeyError, RuntimeError):  # another thread may be making room as well
         while len(snapshot.masks) >= KEPT_MASKS:

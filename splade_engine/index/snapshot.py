@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -189,6 +190,16 @@ class Snapshot:
             parts.append(pa.table(columns))
         empty = pa.schema([(name, pa.large_string()) for name in ("id", *names)]).empty_table()
         return pa.concat_tables([empty, *parts])
+
+    @cached_property
+    def mean_words(self) -> float:
+        """Mean number of words of the live documents, 1 where they have none, by the word lists."""
+        lengths = [
+            int((s.words.lengths if s.live is None else s.words.lengths[s.live]).sum(dtype=np.int64))
+            for s in self.segments
+            if s.words is not None
+        ]
+        return (sum(lengths) / max(1, self.manifest.live)) or 1.0
 
     def check_columns(self, added: Sequence[pa.Table]) -> None:
         """Raises InvalidInputError if documents with these payloads cannot be added, naming the column."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from splade_engine.engine.feedback import MOST_DOCS
+from splade_engine.engine.fusion import hybrid_of, weighted
 from splade_engine.engine.options import MOST_OFFSET, SearchOptions
 
 
@@ -57,6 +58,13 @@ class SearchRequest(Request):
     operators: bool = Field(
         default=True, description='Whether +word, -word and "quoted phrases" are read in the query.'
     )
+    hybrid: bool | Literal["sum", "rrf"] | None = Field(
+        default=None,
+        description="Words as they are written count too; null: those such as ERR_INVALID_ARG_TYPE alone.",
+    )
+    hybrid_weight: float | None = Field(
+        default=None, ge=0, le=1e6, description="Of the words; that of the terms is 1."
+    )
     offset: int | None = Field(
         default=None, ge=0, le=MOST_OFFSET, description="Hits to leave out: the next page. Exact where given."
     )
@@ -95,7 +103,10 @@ class SearchRequest(Request):
 
     def options(self) -> dict[str, Any]:
         """The keyword arguments of `SearchEngine.search` that the fields stand for: those that were sent."""
-        return {name: getattr(self, name) for name in self.model_fields_set & _SEARCH_OPTIONS}
+        given = {name: getattr(self, name) for name in self.model_fields_set & _SEARCH_OPTIONS}
+        if self.hybrid_weight is not None:
+            given["hybrid"] = weighted(hybrid_of(self.hybrid or True), self.hybrid_weight)
+        return given
 
 
 _SEARCH_OPTIONS = {"accuracy", "exact", "where"} | set(SearchOptions.__dataclass_fields__)
@@ -165,6 +176,24 @@ class Missing(BaseModel):
     query_weight: float
 
 
+class SideModel(BaseModel):
+    """Where one side of a hybrid search had a document, and what it added to the score."""
+
+    name: str = Field(description="terms or words")
+    rank: int = Field(description="From 1; 0 where this side did not find the document.")
+    score: float
+    contribution: float
+
+
+class WordModel(BaseModel):
+    """A word that counted as it is written."""
+
+    word: str
+    count: int = Field(description="How often the document holds it.")
+    n_docs: int = Field(description="How many documents of the index hold it.")
+    contribution: float
+
+
 class ExplanationModel(BaseModel):
     """The sum behind a score."""
 
@@ -173,6 +202,8 @@ class ExplanationModel(BaseModel):
     missing: list[Missing]
     title_spans: list[tuple[int, int]]
     text_spans: list[tuple[int, int]]
+    sides: list[SideModel] | None = None
+    words: list[WordModel] | None = None
 
 
 class HitModel(BaseModel):

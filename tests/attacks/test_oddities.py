@@ -150,7 +150,8 @@ ODD |= {
     "a name with NUL": with_body(lambda b: b["segments"][0]["ids"].update(id="a\0b")),
     "another kind's file": with_body(lambda b: b["segments"][0].update(ids=b["segments"][0]["payload"])),
     "a column type to import": with_body(lambda b: b["segments"][0]["columns"][0].insert(1, "os.system")),
-    "version 2": with_body(lambda b: b.update(format_version=2)),
+    "version 2 without its lists": with_body(lambda b: b.update(format_version=2)),
+    "version 3": with_body(lambda b: b.update(format_version=3)),
     "other byte order": with_body(lambda b: b.update(format_version=1 << 56)),
     "10,000 segments": with_body(lambda b: b.update(segments=b["segments"] * 5000)),
 }  # fmt: skip

@@ -19,7 +19,7 @@ QUERIES = made.vectors(77, 5, 60, 12)
 
 
 # how rows are stored: each kind of weights and of terms is in one of these
-KINDS = (BuildConfig(), BuildConfig("float32"), BuildConfig("uint8", "split"))
+KINDS = (BuildConfig(), BuildConfig("float32", words=True), BuildConfig("uint8", "split"))
 
 
 def build(folder: Path, config: BuildConfig = KINDS[0]) -> None:
@@ -62,6 +62,10 @@ def answers(folder: Path, **options: Any) -> int:
     if n:
         said += [ix.payload(np.arange(n)), ix.vectors(np.arange(n)).terms.tobytes()]
         said += [ix.vectors().weights.tobytes()]
+    if ix.reader.has_words:
+        found = [ix.reader.search_words(words, 9) for words in (["title", "3"], ["é"], ["nobody"])]
+        assert all((ordinals < n).all() and np.isfinite(scores).all() for ordinals, scores in found)
+        said += [ordinals.tolist() for ordinals, _ in found]
     if ix.info().columns.get("year") == "int":
         said.append(ix.search(QUERIES, 3, where="year >= 1990", exact=True).ids if ix.n_terms == 60 else 0)
     return zlib.crc32(repr(said).encode())

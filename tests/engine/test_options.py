@@ -27,7 +27,9 @@ def made_records():
         record["title"] = draw.choice(["", "Atlas of the sea", "Money back"])
         record |= {"year": 1990 + draw.randint(0, 12)} if draw.random() < 0.8 else {}
         record |= {"tags": draw.sample(["a", "b", "c"], 2)} if draw.random() < 0.5 else {}
-        record |= {"parent": f"p{draw.randint(0, 30)}"} if draw.random() < 0.9 else {}
+        # the passages of a document are added together
+        batch = "a" if i < 200 else "b" if i < 230 else "c"
+        record |= {"parent": f"{batch}{draw.randint(0, 30)}"} if draw.random() < 0.9 and i != 230 else {}
         record |= {"by": {"name": draw.choice(["Ada", "Bob"])}} if draw.random() < 0.5 else {}
         records.append(record)
     return records

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.engine.query_text import QueryText, read_query, shown
-from splade_engine.index.filter.nodes import HoldsWords
-from splade_engine.index.filter.words import word_pattern, words_of
+from splade_engine.index.words.text import phrase_pattern, words_of
 
 
 @pytest.mark.parametrize(
@@ -89,5 +88,5 @@ def test_words_follow_one_another_as_their_lists_do(text, first, more, prefix):
         there[i : i + len(wanted) - 1] == wanted[:-1] and there[i + len(wanted) - 1].startswith(wanted[-1])
         for i in starts
     ]
-    found = word_pattern(HoldsWords(tuple(wanted), prefix)).search(text.lower()) is not None
+    found = phrase_pattern(wanted, prefix=prefix).search(text.lower()) is not None
     assert found == any(begun if prefix else same)

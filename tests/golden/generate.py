@@ -2,6 +2,7 @@
 
     python -m tests.golden.generate plain
     python -m tests.golden.generate uint8-split
+    python -m tests.golden.generate words
 
 The documents are invented; what they should answer is computed from them by brute force when the test runs.
 """
@@ -17,14 +18,18 @@ from splade_engine.index import BuildConfig, SparseIndex
 from splade_engine.index.disk.manifest import FORMAT_VERSION
 from tests.index import made
 
-KINDS = {"plain": BuildConfig(), "uint8-split": BuildConfig("uint8", "split")}
+KINDS = {
+    "plain": BuildConfig(),
+    "uint8-split": BuildConfig("uint8", "split"),
+    "words": BuildConfig(words=True),
+}
+FOLDERS = {"plain": "format-1", "uint8-split": "format-1-uint8-split", "words": f"format-{FORMAT_VERSION}"}
 N_TERMS = 60
 
 
 def main(kind: str) -> None:
     """Two segments, tombstones, payload with every column type, encoder record, tuned settings."""
-    suffix = "" if kind == "plain" else f"-{kind}"
-    folder = Path(__file__).parent / f"format-{FORMAT_VERSION}{suffix}"
+    folder = Path(__file__).parent / FOLDERS[kind]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     first, second = made.vectors(41, 24, N_TERMS), made.vectors(42, 7, N_TERMS)

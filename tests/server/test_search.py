@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from splade_engine.engine.fusion import Hybrid
 from tests.server.conftest import ids, problem
 
 
@@ -156,3 +157,21 @@ def test_counts_stand_beside_the_hits(client):
 )
 def test_bad_options(client, body, message):
     assert message in problem(client.post("/search", json={"query": "sea", **body}), 422)
+
+
+def test_hybrid(client, served):
+    engine = served.current
+    for body, hybrid in (
+        ({"hybrid": True}, True),
+        ({"hybrid": "rrf"}, "rrf"),
+        ({"hybrid": False}, False),
+        ({"hybrid": "sum", "hybrid_weight": 3}, Hybrid(weight=3.0)),
+        ({"hybrid_weight": 0.5}, Hybrid(weight=0.5)),
+    ):
+        hits = client.post("/search", json={"query": "small waves", **body}).json()["hits"]
+        expected = engine.search("small waves", hybrid=hybrid)
+        assert [(hit["id"], hit["score"]) for hit in hits] == [(hit.id, hit.score) for hit in expected]
+    why = client.post("/search", json={"query": "wave", "hybrid": True, "explain": True, "k": 1}).json()
+    assert [side["name"] for side in why["hits"][0]["explanation"]["sides"]] == ["terms", "words"]
+    assert why["hits"][0]["explanation"]["words"][0]["word"] == "wave"
+    assert "hybrid" in problem(client.post("/search", json={"query": "sea", "hybrid": "max"}), 422)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from splade_engine.engine.rerank import Scorer, checked_scores, cross_encoder
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, within
@@ -18,9 +19,6 @@ from splade_engine.eval.systems.bench import asked
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
     from splade_engine.eval.systems.bench import Bench, Settings
-
-Scorer = Callable[[str, Sequence[str]], Sequence[float]]
-"""(query text, document texts) -> one score per document, larger is better."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Rerank(System):
     def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Search, then score."""
         scorer = self.scorer or bench.settings.model(
-            ("rerank", self.model), lambda: _cross_encoder(self.model)
+            ("rerank", self.model), lambda: cross_encoder(self.model)
         )
         first = bench.answer(self.parts[0], split, max(k, self.depth))
         tops = {query: first.run[query].top(self.depth) for query in split.queries}
@@ -84,24 +82,6 @@ class Rerank(System):
         return Answer(Run(self.title, rankings), seconds, mode=mode)
 
     def _ranked(self, query_id: str, ids: Sequence[str], scores: Sequence[float]) -> Ranking:
-        if len(scores) != len(ids):
-            raise InvalidInputError(
-                f"{self.title}, query {query_id!r}: {len(scores)} scores for {len(ids)} documents"
-            )
-        values = np.asarray(scores, dtype=np.float32)
-        if not np.isfinite(values).all():
-            raise InvalidInputError(f"{self.title}, query {query_id!r}: a score is not finite")
+        values = checked_scores(scores, len(ids), f"{self.title}, query {query_id!r}")
         order = np.argsort(-values, kind="stable")
         return Ranking.in_order([ids[i] for i in order], values[order])
-
-
-def _cross_encoder(source: str) -> Scorer:
-    from splade_engine.encoder.cross import load_cross
-
-    model = load_cross(source)
-
-    def score(query: str, texts: Sequence[str]) -> Sequence[float]:
-        scores: list[float] = model.score([query] * len(texts), texts).tolist()
-        return scores
-
-    return score

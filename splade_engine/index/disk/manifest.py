@@ -23,7 +23,7 @@ from splade_engine.index.disk.storage import FileRecord, SectionRecord, digest
 from splade_engine.vectors.checks import MAX_TERMS
 
 MAGIC = "splade-engine index"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # of an index with word lists; one without is written as 1, which earlier releases read
 MAX_BYTES = 1 << 20
 MAX_DOCS = 2**32 - 1  # of the whole index, deleted ones included
 MAX_SEGMENTS = 128
@@ -47,7 +47,7 @@ def encode(manifest: Manifest) -> bytes:
     """
     body = {
         "magic": MAGIC,
-        "format_version": FORMAT_VERSION,
+        "format_version": version_of(manifest),
         "generation": manifest.generation,
         "n_terms": manifest.n_terms,
         "encoder": None if manifest.encoder is None else dict(manifest.encoder),
@@ -59,6 +59,11 @@ def encode(manifest: Manifest) -> bytes:
     data = _HEAD + text + f',"xxh3_128":"{digest(text)}"}}\n'.encode()
     decode(data, "manifest.json")
     return data
+
+
+def version_of(manifest: Manifest) -> int:
+    """The format version that an index needs."""
+    return FORMAT_VERSION if any(s.words is not None for s in manifest.segments) else 1
 
 
 def _file_out(record: FileRecord) -> dict[str, Any]:
@@ -74,6 +79,7 @@ def _segment_out(s: SegmentRecord) -> dict[str, Any]:
         "payload": None if s.payload is None else _file_out(s.payload),
         "columns": [[c.name, c.type, c.nullable] for c in s.columns],
         "deleted": None if s.deleted is None else {"count": s.deleted.count, **_file_out(s.deleted.file)},
+        **({} if s.words is None else {"words": _file_out(s.words)}),
     }
 
 
@@ -153,7 +159,7 @@ def _manifest(body: Any) -> Manifest:
     if not isinstance(body, dict) or body.get("magic") != MAGIC:
         _refuse("not the manifest of a splade-engine index")
     version = _integer(body.get("format_version"), 0, _MAX_COUNT, "format_version")
-    if version != FORMAT_VERSION:
+    if not 1 <= version <= FORMAT_VERSION:
         hint = "upgrade splade-engine" if version > FORMAT_VERSION else "build the index again"
         raise IndexVersionError(f"index format {version}, this release reads {FORMAT_VERSION}; {hint}")
     keys = "magic format_version generation n_terms encoder config tuning segments"
@@ -173,6 +179,8 @@ def _manifest(body: Any) -> Manifest:
         _refuse(f"{len(manifest.segments)} segments, at most {MAX_SEGMENTS} are allowed")
     if manifest.n_docs > MAX_DOCS:
         _refuse(f"{manifest.n_docs} documents, at most {MAX_DOCS} are allowed")
+    if version_of(manifest) != version:
+        _refuse(f"format {version}, but what it lists is of format {version_of(manifest)}")
     names = [f"{record.id}.{kind}" for s in manifest.segments for kind, record in s.files()]
     if len(set(names)) != len(names):
         _refuse("a file belongs to two segments")
@@ -180,7 +188,9 @@ def _manifest(body: Any) -> Manifest:
 
 
 def _segment(value: Any, at: str) -> SegmentRecord:
-    value = _object(value, "n_docs nnz postings ids payload columns deleted", at)
+    keys = "n_docs nnz postings ids payload columns deleted"
+    has_words = isinstance(value, dict) and "words" in value
+    value = _object(value, keys + " words" if has_words else keys, at)
     n_docs = _integer(value["n_docs"], 1, MAX_DOCS, f"{at}: n_docs")
     columns = tuple(_column(c, f"{at}: column {i}") for i, c in enumerate(_list(value["columns"], at)))
     if len({c.name for c in columns}) != len(columns) or len(columns) > _MAX_COLUMNS:
@@ -195,6 +205,7 @@ def _segment(value: Any, at: str) -> SegmentRecord:
         payload=None if value["payload"] is None else _file(value["payload"], f"{at}: payload"),
         columns=columns,
         deleted=None if value["deleted"] is None else _deleted(value["deleted"], n_docs, f"{at}: deleted"),
+        words=_file(value["words"], f"{at}: words") if has_words else None,
     )
 
 

@@ -51,7 +51,7 @@ _TEMPORARY = "manifest.json.tmp"
 LOCK = "write.lock"
 _LEAST_FREE = 1 << 20  # bytes on a disk that is not full
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
-KINDS = ("postings", "ids", "payload", "deleted")
+KINDS = ("postings", "ids", "payload", "words", "deleted")
 _OURS = re.compile(rf"[0-9a-f]{{32}}\.({'|'.join(KINDS)})\Z")
 
 

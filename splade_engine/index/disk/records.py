@@ -42,6 +42,7 @@ class SegmentRecord:
     payload: FileRecord | None = None
     columns: tuple[ColumnRecord, ...] = ()
     deleted: DeletedRecord | None = None
+    words: FileRecord | None = None
 
     @property
     def live(self) -> int:
@@ -53,6 +54,8 @@ class SegmentRecord:
         found = [("postings", self.postings), ("ids", self.ids)]
         if self.payload is not None:
             found.append(("payload", self.payload))
+        if self.words is not None:
+            found.append(("words", self.words))
         if self.deleted is not None:
             found.append(("deleted", self.deleted.file))
         return found

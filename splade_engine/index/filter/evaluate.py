@@ -29,6 +29,7 @@ from splade_engine.index.filter.nodes import (
     Value,
 )
 from splade_engine.index.filter.words import holding
+from splade_engine.index.words.lists import WordLists
 
 _FUNCTIONS = {
     "=": pc.equal,
@@ -40,7 +41,9 @@ _FUNCTIONS = {
 }
 
 
-def matching(part: Filter, table: pa.Table | None, n_docs: int) -> NDArray[np.bool_]:
+def matching(
+    part: Filter, table: pa.Table | None, n_docs: int, lists: WordLists | None = None
+) -> NDArray[np.bool_]:
     """bool[n_docs]: the documents for which the filter is true.
 
     A column that the table lacks is null throughout.
@@ -48,25 +51,25 @@ def matching(part: Filter, table: pa.Table | None, n_docs: int) -> NDArray[np.bo
     Raises:
         InvalidInputError: where a column is compared with a value of another type.
     """
-    truth = _truth(part, table, n_docs).fill_null(False)
+    truth = _truth(part, table, n_docs, lists).fill_null(False)
     return np.asarray(truth.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _truth(part: Filter, table: pa.Table | None, n: int) -> pa.Array:
+def _truth(part: Filter, table: pa.Table | None, n: int, lists: WordLists | None) -> pa.Array:
     """Boolean array with nulls where the answer is unknown (Kleene's logic, as in SQL)."""
     if isinstance(part, Not):
-        return pc.invert(_truth(part.part, table, n))
+        return pc.invert(_truth(part.part, table, n, lists))
     if isinstance(part, Sure):
-        return _truth(part.part, table, n).fill_null(False)
+        return _truth(part.part, table, n, lists).fill_null(False)
     if isinstance(part, HoldsWords):
-        return pa.array(holding(part, table, n))
+        return pa.array(holding(part, table, n, lists))
     if isinstance(part, Leaf):
         column = stored_column(table, part.column)
         if column is None:
             return pa.repeat(pa.scalar(True), n) if isinstance(part, IsNull) else pa.nulls(n, pa.bool_())
         return _column_truth(part, column)
     join = pc.and_kleene if isinstance(part, Every) else pc.or_kleene
-    return reduce(join, (_truth(p, table, n) for p in part.parts))
+    return reduce(join, (_truth(p, table, n, lists) for p in part.parts))
 
 
 def stored_column(table: pa.Table | None, name: str) -> pa.Array | None:

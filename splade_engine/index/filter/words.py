@@ -1,13 +1,6 @@
-"""What a word is, and which documents hold some of them one after the other.
-
-A word is a run of letters, digits and underscores, in lower case: `ERR_INVALID_ARG_TYPE` is one. In scripts
-that put no spaces between words (Chinese, Japanese, Thai, Lao, Burmese, Khmer) every character is a word, so
-that a phrase finds a part of a sentence.
-"""
+"""Which documents hold some words, one directly after the other: by word lists, or by reading texts."""
 
 from __future__ import annotations
-
-import re
 
 import numpy as np
 import pyarrow as pa
@@ -15,40 +8,45 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from splade_engine.index.filter.nodes import HoldsWords
-
-TEXT_COLUMNS = ("title", "text")  # the columns whose words are looked at
-# Thai and Lao, Burmese, Khmer, kana, Han
-_ALONE = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_ORDINARY = rf"[^\W{_ALONE}]"
-_WORD = re.compile(rf"[{_ALONE}]|{_ORDINARY}+")
-_ASCII_WORD = re.compile(r"\w+", re.ASCII)
+from splade_engine.index.words.lists import WordLists
+from splade_engine.index.words.text import TEXT_COLUMNS, phrase_pattern
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text, in order, in lower case."""
-    text = text.lower()
-    return (_ASCII_WORD if text.isascii() else _WORD).findall(text)
+def holding(
+    part: HoldsWords, table: pa.Table | None, n_docs: int, lists: WordLists | None = None
+) -> NDArray[np.bool_]:
+    """bool[n_docs]: the documents with these words in one of the text columns.
+
+    Args:
+        part: the words.
+        table: the payload of a segment.
+        n_docs: of the segment.
+        lists: its word lists; None: all texts are read.
+    """
+    if lists is not None:
+        found = _listed(part, n_docs, lists)
+        return found if len(part.words) == 1 else _read(part, table, found)
+    return _read(part, table, np.ones(n_docs, bool))
 
 
-def word_pattern(part: HoldsWords) -> re.Pattern[str]:
-    """Finds the words, one directly after the other, in a text in lower case."""
-    pieces = []
-    for word in part.words:
-        alone = not re.match(_ORDINARY, word)
-        before, behind = ("", "") if alone else (f"(?<!{_ORDINARY})", f"(?!{_ORDINARY})")
-        pieces.append((before, re.escape(word), behind))
-    if part.prefix:
-        pieces[-1] = (*pieces[-1][:2], "")
-    return re.compile(r"\W*".join("".join(piece) for piece in pieces))
+def _listed(part: HoldsWords, n_docs: int, lists: WordLists) -> NDArray[np.bool_]:
+    """The documents that hold all the words, in whatever order."""
+    found = np.ones(n_docs, bool)
+    for place, word in enumerate(part.words):
+        open_end = part.prefix and place == len(part.words) - 1
+        number = lists.find(word)
+        numbers = lists.starting_with(word) if open_end else [number] if number >= 0 else []
+        holds = np.zeros(n_docs, bool)
+        for number in numbers:
+            holds[lists.documents(number)] = True
+        found &= holds
+    return found
 
 
-def holding(part: HoldsWords, table: pa.Table | None, n_docs: int) -> NDArray[np.bool_]:
-    """bool[n_docs]: the documents with these words in one of the text columns; reads all texts."""
-    found = np.zeros(n_docs, bool)
-    pattern = word_pattern(part)
+def _read(part: HoldsWords, table: pa.Table | None, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those of some documents whose texts hold the words one after the other."""
+    found = np.zeros(len(among), bool)
+    pattern = phrase_pattern(part.words, prefix=part.prefix)
     ascii_words = [word for word in part.words if word.isascii()]
     longest = max(ascii_words, key=len, default=None)
     for name in TEXT_COLUMNS:
@@ -57,11 +55,11 @@ def holding(part: HoldsWords, table: pa.Table | None, n_docs: int) -> NDArray[np
         column = table.column(name)
         if not pa.types.is_large_string(column.type):
             continue
-        maybe = np.flatnonzero(~found)
-        if longest is not None:  # most texts do not hold it at all, which Arrow sees much faster
+        maybe = among & ~found
+        if longest is not None and maybe.all():  # most texts lack it, which Arrow sees much faster
             hit = pc.fill_null(pc.match_substring(column, longest, ignore_case=True), False)
-            maybe = np.flatnonzero(hit.to_numpy() & ~found)
-        for i in maybe.tolist():
+            maybe = np.asarray(hit.to_numpy(), dtype=bool)
+        for i in np.flatnonzero(maybe).tolist():
             text = column[i].as_py()
-            found[i] = text is not None and pattern.search(text.lower()) is not None
+            found[i] |= text is not None and pattern.search(text.lower()) is not None
     return found

@@ -20,6 +20,8 @@ from splade_engine.index.disk.storage import FileRecord, map_container
 from splade_engine.index.segment.arrays import Empty
 from splade_engine.index.segment.layout import SEGMENT_ARRAYS, check_structure, file_arrays
 from splade_engine.index.segment.list_kinds import stored_lists
+from splade_engine.index.words.build import build_words
+from splade_engine.index.words.lists import WORD_ARRAYS, WordLists, check_words
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Segment:
         record: what the manifest says of it.
         arrays: the sections of its postings file, read-only maps.
         ids: its ids; payload: what is stored beside its documents, or None.
+        words: which words stand in which documents, or None.
         live: bool[n_docs], False for deleted documents; None where none is deleted.
     """
 
@@ -51,6 +54,7 @@ class Segment:
         ids: IdColumn,
         payload: Payload | None,
         live: Mask | None,
+        words: WordLists | None = None,
     ) -> None:
         self.record = record
         self.n_terms = n_terms
@@ -58,6 +62,7 @@ class Segment:
         self.ids = ids
         self.payload = payload
         self.live = live
+        self.words = words
 
     def __len__(self) -> int:
         return self.record.n_docs
@@ -94,7 +99,7 @@ class Segment:
 
     def with_deleted(self, record: SegmentRecord, live: Mask | None) -> Segment:
         """The same files under other tombstones."""
-        other = Segment(record, self.n_terms, self.arrays, self.ids, self.payload, live)
+        other = Segment(record, self.n_terms, self.arrays, self.ids, self.payload, live, self.words)
         if "searcher" in self.__dict__:
             other.__dict__["searcher"] = self.searcher
         return other
@@ -124,7 +129,17 @@ def open_segment(folder: Path, record: SegmentRecord, n_terms: int, verify: Veri
             dtypes = payload_dtypes(record.columns)
             columns = _map(folder, "payload", record.payload, dtypes, full)
             payload = Payload.from_arrays(columns, record.columns, record.n_docs, full=full)
-    return Segment(record, n_terms, arrays, ids, payload, open_deleted(folder, record))
+    live = open_deleted(folder, record)
+    return Segment(record, n_terms, arrays, ids, payload, live, _open_words(folder, record, full))
+
+
+def _open_words(folder: Path, record: SegmentRecord, full: bool) -> WordLists | None:
+    if record.words is None:
+        return None
+    arrays = _map(folder, "words", record.words, WORD_ARRAYS, full)
+    with structure_errors(folder / f"{record.words.id}.words"):
+        check_words(arrays, record.n_docs, full=full)
+    return WordLists(arrays)
 
 
 class structure_errors:
@@ -179,8 +194,11 @@ def write_segment(
     config: BuildConfig,
     threads: int,
     empty: Empty = np.empty,
+    words: Mapping[str, NDArray[Any]] | None = None,
 ) -> SegmentRecord:
     """Build a segment and write its files; `empty` makes the large arrays on the way, see `build_segment`.
+
+    `words` are the word lists, where they are known already.
 
     Raises:
         StorageError: if the disk refuses.
@@ -193,6 +211,8 @@ def write_segment(
     postings = writer.add_file("postings", arrays)
     ids_file = writer.add_file("ids", ids.arrays())
     payload = None if table is None else Payload(table)
+    if config.words and words is None:
+        words = build_words(table, len(vectors))
     return SegmentRecord(
         n_docs=len(vectors),
         nnz=vectors.nnz,
@@ -200,6 +220,7 @@ def write_segment(
         ids=ids_file,
         payload=None if payload is None else writer.add_file("payload", payload.arrays()),
         columns=() if payload is None else payload.columns,
+        words=writer.add_file("words", words) if config.words and words is not None else None,
     )
 
 
@@ -221,6 +242,7 @@ def copy_segment(writer: IndexWriter, segment: Segment) -> SegmentRecord:
         ids=writer.add_file("ids", segment.ids.arrays()),
         payload=None if payload is None else writer.add_file("payload", payload.arrays()),
         columns=record.columns,
+        words=None if segment.words is None else writer.add_file("words", segment.words.arrays),
     )
 
 
