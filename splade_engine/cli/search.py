@@ -80,6 +80,10 @@ def run(
     rerank_depth: Annotated[
         int, whole("--rerank-depth", most=100_000, help="Hits that --rerank scores.")
     ] = 50,
+    related: Annotated[
+        bool,
+        typer.Option("--related/--no-related", help="Where nothing matches, search by related terms."),
+    ] = True,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each document was found.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Whole texts, not the best passage of each.")] = False,
     queries: Annotated[
@@ -123,6 +127,7 @@ def run(
         "total": total, "facets": facets or (), "facets_over": facets_over,
         "feedback": feedback,
         "hybrid": _hybrid(hybrid, hybrid_weight), "rerank": _rerank(rerank, rerank_depth),
+        "related": related,
     }  # fmt: skip
     texts = {"": query or ""} if queries is None else _read_queries(queries)
     engine = SearchEngine.open(folder, options.named_encoder(encoder))

@@ -121,6 +121,7 @@ class SearchEngine:
         """
         path = path_of("path", path)
         refuse_occupied(path, overwrite=overwrite)
+        config = replace(config or BuildConfig(), words=words)
         check_budget(threads, memory)
         loaded = _loaded(encoder)
         surveyed = _surveyed(None, _corpus(corpus, allow_empty, passages), loaded, progress)
@@ -132,7 +133,7 @@ class SearchEngine:
                 path,
                 encoded.batches(),
                 encoder=encoder_record(loaded),
-                config=replace(config or BuildConfig(), words=words),
+                config=config,
                 overwrite=overwrite,
                 threads=threads,
                 memory=memory,

@@ -10,7 +10,6 @@ whichever side found it. Reciprocal rank fusion is that of Cormack, Clarke and B
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import real, shown, whole
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.words.text import words_of
 from splade_engine.vectors import SparseVectors
@@ -53,15 +53,10 @@ class Hybrid:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise InvalidInputError(f"hybrid: method must be one of sum, rrf, got {self.method!r:.60}")
-        for name, most in (("weight", 1e6), ("constant", 1e6)):
-            value = getattr(self, name)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= value <= most or math.isnan(value):
-                raise InvalidInputError(f"hybrid: {name} must be from 0 to {most:g}, got {value!r:.60}")
-        depth = self.depth
-        if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= MOST_DEPTH:
-            raise InvalidInputError(f"hybrid: depth must be from 1 to {MOST_DEPTH}, got {depth!r:.60}")
+            raise InvalidInputError(f"hybrid: method must be one of sum, rrf, got {shown(self.method)}")
+        real("hybrid: weight", self.weight, 0, 1e6)
+        real("hybrid: constant", self.constant, 0, 1e6)
+        whole("hybrid: depth", self.depth, 1, MOST_DEPTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +94,7 @@ def hybrid_of(value: object) -> Hybrid | None:
         return None
     if isinstance(value, str) and value in METHODS:
         return Hybrid("rrf", RRF_WEIGHT) if value == "rrf" else Hybrid()
-    raise InvalidInputError(f"hybrid must be True, False, 'sum', 'rrf' or a Hybrid, got {value!r:.60}")
+    raise InvalidInputError(f"hybrid must be True, False, 'sum', 'rrf' or a Hybrid, got {shown(value)}")
 
 
 def weighted(hybrid: Hybrid | None, weight: float | None) -> Hybrid:

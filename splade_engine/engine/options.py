@@ -53,6 +53,8 @@ class SearchOptions:
     hybrid: Hybrid | bool | Literal["sum", "rrf"] | None = None
     # What scores the best hits anew: a function of query and texts, the name of a CrossEncoder, a `Rerank`.
     rerank: Rerank | Scorer | str | None = None
+    # whether a query that shares no term with any document is answered by related terms (`related.py`)
+    related: bool = True
     # whether +must, -not and "quoted phrases" are read in the query (`query_text.py`)
     operators: bool = True
     # Pseudo-relevance feedback: the query takes terms of its best hits, of so many or as a `Feedback` says,
@@ -84,7 +86,7 @@ class SearchOptions:
                 )
         if self.facets_over not in ("hits", "matches"):
             raise InvalidInputError(f"facets_over must be hits or matches, got {shown(self.facets_over)}")
-        for name in ("total", "operators"):
+        for name in ("total", "operators", "related"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInputError(f"{name} must be True or False, got {shown(getattr(self, name))}")
         self._check_rankings()
@@ -104,7 +106,7 @@ class SearchOptions:
     @property
     def is_plain(self) -> bool:
         """Whether the best k hits are all that is asked for."""
-        return self is PLAIN or dataclasses.replace(self, operators=True, hybrid=None) == PLAIN
+        return self is PLAIN or dataclasses.replace(self, operators=True, hybrid=None, related=True) == PLAIN
 
 
 PLAIN = SearchOptions()
@@ -125,6 +127,7 @@ class SearchKeywords(EffortOptions, total=False):
     facets_over: Literal["hits", "matches"]
     hybrid: Hybrid | bool | Literal["sum", "rrf"] | None
     rerank: Rerank | Scorer | str | None
+    related: bool
     operators: bool
     feedback: int | Feedback | None
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import shown, whole
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import READ
 from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
@@ -34,11 +35,9 @@ class Rerank:
     def __post_init__(self) -> None:
         if not callable(self.scorer) and (not isinstance(self.scorer, str) or not self.scorer):
             raise InvalidInputError(
-                f"rerank takes a function or the name of a CrossEncoder, got {self.scorer!r:.60}"
+                f"rerank takes a function or the name of a CrossEncoder, got {shown(self.scorer)}"
             )
-        depth = self.depth
-        if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= 100_000:
-            raise InvalidInputError(f"rerank: depth must be from 1 to 100000, got {depth!r:.60}")
+        whole("rerank: depth", self.depth, 1, 100_000)
 
 
 def rerank_of(value: object) -> Rerank | None:

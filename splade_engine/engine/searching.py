@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from splade_engine.engine.feedback import Feedback, fed_back
 from splade_engine.engine.fusion import Hybrid, HybridRanking, Side, Sided, as_written, hybrid_of
 from splade_engine.engine.hits import Fused, Hit, HitPage, Hits
-from splade_engine.engine.listing import Ranking, page_of
+from splade_engine.engine.listing import Page, Ranking, page_of
 from splade_engine.engine.options import PLAIN, SearchOptions
 from splade_engine.engine.query_text import QueryText, demanded, has_signs, read_query, shown
 from splade_engine.engine.query_weights import QueryEncoder
+from splade_engine.engine.related import attempts
 from splade_engine.engine.rerank import Reranked, rerank_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT, EXACT, Effort, Exact
@@ -54,11 +55,11 @@ class Search:
         """The hits of each query."""
         options = self.options
         if options is PLAIN and not any(has_signs(query) or as_written(query) for query in queries):
-            return self._best(self.encode(queries, self.reader))
+            return self._answered(queries, self._best(self.encode(queries, self.reader)))
         read = [read_query(query) for query in queries] if options.operators else []
         plain = not any(query.must or query.must_not for query in read)
         if plain and options.is_plain and not any(map(self._fuses, queries)):
-            return self._best(self.encode(queries, self.reader))
+            return self._answered(queries, self._best(self.encode(queries, self.reader)))
         read = read or [QueryText(query) for query in queries]
         vectors = self.encode([query.text for query in read], self.reader)
         return [self._listed(query, vectors[row]) for row, query in enumerate(read)]
@@ -110,6 +111,41 @@ class Search:
                 notes.append(
                     f"no document holds {' and '.join(map(shown, query.must))}: searched without that"
                 )
+        if not len(page.ordinals):
+            page, ranking, vector, told = self._related(query, page, ranking, vector)
+            notes += told
+        return self._shown(query, vector, ranking, page, notes)
+
+    def _answered(self, queries: Sequence[str], found: list[Hits]) -> list[Hits]:
+        """The hits of each query, by related terms where it has none."""
+        if all(found) or not self.options.related:
+            return found
+        return [hits or self._found_otherwise(query) for query, hits in zip(queries, found, strict=True)]
+
+    def _found_otherwise(self, text: str) -> Hits:
+        query, nothing = QueryText(text), SparseVectors.empty(self.reader.n_terms, 1)
+        ranking = self._ranking(query, nothing)
+        page = page_of(self.reader, ranking, self.k, self.options)
+        page, ranking, vector, notes = self._related(query, page, ranking, nothing)
+        return self._shown(query, vector, ranking, page, notes)
+
+    def _related(
+        self, query: QueryText, page: Page, ranking: SidedRanking, vector: SparseVectors
+    ) -> tuple[Page, SidedRanking, SparseVectors, list[str]]:
+        """Another query where this one has no match at all; the same where there is none."""
+        options = self.options
+        asked = options.related and options.min_score is None and query.text.strip()
+        if asked and not len(ranking.top(1)[0]):
+            for attempt in attempts(self.encoder, self.encode, self.reader, query.text):
+                other = self._ranking(replace(query, text=attempt.text), attempt.vector)
+                if len(other.top(1)[0]):
+                    page = page_of(self.reader, other, self.k, options)
+                    return page, other, attempt.vector, [attempt.note]
+        return page, ranking, vector, []
+
+    def _shown(
+        self, query: QueryText, vector: SparseVectors, ranking: SidedRanking, page: Page, notes: list[str]
+    ) -> Hits:
         ordinals = page.ordinals.tolist()
         fused = Fused([ranking.sides(ordinal) for ordinal in ordinals], self._words(query))
         hits = HitPage(self.reader, self.encoder, vector, 0, ordinals, fused)

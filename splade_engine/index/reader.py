@@ -21,7 +21,14 @@ from splade_engine.index.info import IndexInfo, index_info
 from splade_engine.index.search import Plan, SearchResult, allowed_documents, check_k, search
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.snapshot import Snapshot, open_snapshot
-from splade_engine.index.words.rank import WordMatch, explain_words, has_words, rank_by_words, score_words
+from splade_engine.index.words.rank import (
+    WordMatch,
+    explain_words,
+    has_words,
+    near_word,
+    rank_by_words,
+    score_words,
+)
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -130,7 +137,7 @@ class IndexReader:
         Raises:
             InvalidInputError: the index has no word lists.
         """
-        self._check_words()
+        self._check_words(words)
         check_k(k, int(self.snapshot.bases[-1]))
         return rank_by_words(self.snapshot, words, k, allowed_documents(self.snapshot, where))
 
@@ -140,7 +147,7 @@ class IndexReader:
         Raises:
             InvalidInputError: the index has no word lists.
         """
-        self._check_words()
+        self._check_words(words)
         return score_words(self.snapshot, words, checked_ordinals(ordinals))
 
     def explain_words(self, words: Sequence[str], ordinal: int) -> list[WordMatch]:
@@ -149,10 +156,20 @@ class IndexReader:
         Raises:
             InvalidInputError: the index has no word lists.
         """
-        self._check_words()
-        return explain_words(self.snapshot, words, ordinal)
+        self._check_words(words)
+        return explain_words(self.snapshot, words, whole("ordinal", ordinal))
 
-    def _check_words(self) -> None:
+    def near_word(self, word: str) -> str | None:
+        """The word that documents hold and that this one, which none holds, is a slip of; None where none is.
+
+        Raises:
+            InvalidInputError: the index has no word lists.
+        """
+        self._check_words()
+        return near_word(self.snapshot, word)
+
+    def _check_words(self, words: Sequence[str] = ()) -> None:
+        check_many("words", words)
         if not self.has_words:
             raise InvalidInputError(f"{self.path}: has no word lists; build it anew with them")
 

@@ -65,6 +65,10 @@ class SearchRequest(Request):
     hybrid_weight: float | None = Field(
         default=None, ge=0, le=1e6, description="Of the words; that of the terms is 1."
     )
+    related: bool = Field(
+        default=False,
+        description="Where nothing matches, search by related terms; that takes the model.",
+    )
     offset: int | None = Field(
         default=None, ge=0, le=MOST_OFFSET, description="Hits to leave out: the next page. Exact where given."
     )
@@ -104,6 +108,7 @@ class SearchRequest(Request):
     def options(self) -> dict[str, Any]:
         """The keyword arguments of `SearchEngine.search` that the fields stand for: those that were sent."""
         given = {name: getattr(self, name) for name in self.model_fields_set & _SEARCH_OPTIONS}
+        given["related"] = self.related
         if self.hybrid_weight is not None:
             given["hybrid"] = weighted(hybrid_of(self.hybrid or True), self.hybrid_weight)
         return given

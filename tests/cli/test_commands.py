@@ -79,9 +79,9 @@ def test_rows_are_stored_as_asked(cli, refused, corpus_file, tmp_path):
     cli("index", corpus_file, "-o", plain)
     cli("index", corpus_file, "-o", coded, "--weights", "uint8", "--terms", "split")
     cli("check", coded)
-    assert "format              1, weights uint8, terms split\n" in cli("info", coded).stdout
+    assert "format              2, weights uint8, terms split, words True\n" in cli("info", coded).stdout
     stored = json.loads(cli("info", coded, "--json").stdout)["config"]
-    assert stored == {"weights": "uint8", "terms": "split"}
+    assert stored == {"weights": "uint8", "terms": "split", "words": True}
     found, same = (json.loads(cli("search", f, "sea wind", "--json").stdout)["hits"] for f in (coded, plain))
     assert [hit["id"] for hit in found] == [hit["id"] for hit in same]
     assert [hit["score"] for hit in found] == pytest.approx([hit["score"] for hit in same], rel=0.01)

@@ -251,11 +251,11 @@ def test_bad_options(engine, options, message):
     ("arguments", "message"),
     [
         ({"method": "max"}, "hybrid: method must be one of sum, rrf, got 'max'"),
-        ({"weight": -1}, "hybrid: weight must be from 0 to 1e"),
-        ({"weight": float("nan")}, "hybrid: weight must be"),
-        ({"weight": True}, "hybrid: weight must be"),
-        ({"constant": "60"}, "hybrid: constant must be"),
-        ({"depth": 0}, "hybrid: depth must be from 1 to 1000000, got 0"),
+        ({"weight": -1}, "hybrid: weight: a number from 0 to 1e"),
+        ({"weight": float("nan")}, "hybrid: weight: a number"),
+        ({"weight": True}, "hybrid: weight: a number"),
+        ({"constant": "60"}, "hybrid: constant: a number"),
+        ({"depth": 0}, "hybrid: depth: a whole number from 1 to 1000000 is expected, got 0"),
     ],
 )
 def test_bad_fusions(arguments, message):
@@ -268,5 +268,5 @@ def test_vectors_have_no_words(engine):
     for options in ({"hybrid": True}, {"rerank": by_length}):
         with pytest.raises(InvalidInputError, match="need the text of a query"):
             engine.search_vectors(vectors, **options)
-    with pytest.raises(InvalidInputError, match="depth must be"):
+    with pytest.raises(InvalidInputError, match="depth: a whole number"):
         SearchOptions(rerank=Rerank(by_length, depth=0))

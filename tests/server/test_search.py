@@ -42,9 +42,9 @@ def test_options_reach_the_engine(client, served, monkeypatch):
 
     monkeypatch.setattr(type(served.current), "search_many", spy)
     client.post("/search", json={"query": "sea", "k": 7, "accuracy": 0.9, "where": "lang = 'en'"})
-    assert seen == {"k": 7, "accuracy": 0.9, "where": "lang = 'en'"}
+    assert seen == {"k": 7, "accuracy": 0.9, "where": "lang = 'en'", "related": False}
     client.post("/search", json={"query": "sea", "exact": True})
-    assert seen == {"k": 10, "exact": True}
+    assert seen == {"k": 10, "exact": True, "related": False}
     given = {"must": ["sea"], "must_not": ["ship"], "offset": 1, "min_score": 0.5, "group_by": "lang"}
     given |= {
         "sort": "-year",
@@ -54,7 +54,7 @@ def test_options_reach_the_engine(client, served, monkeypatch):
         "operators": False,
     }
     client.post("/search", json={"query": "sea", **given})
-    assert seen == {"k": 10, **given}
+    assert seen == {"k": 10, "related": False, **given}
 
 
 def test_fields_choose_what_is_returned(client):

@@ -110,6 +110,39 @@ def explain_words(snapshot: Snapshot, words: Sequence[str], ordinal: int) -> lis
     return sorted(matches, key=lambda match: -match.contribution)
 
 
+def near_word(snapshot: Snapshot, word: str) -> str | None:
+    """The most frequent word that is one slip away; None where none is, or a document holds the word itself.
+
+    A slip is a letter too many, too few, another one, or two that changed places (Damerau, CACM 1964); the
+    first letter is right.
+    """
+    found: Counter[str] = Counter()
+    for segment in snapshot.segments:
+        lists = segment.words
+        if lists is None:
+            continue
+        if lists.find(word) >= 0:
+            return None
+        for number in lists.starting_with(word[0]):
+            other = lists.word(number)
+            if abs(len(other) - len(word.encode())) <= 4:
+                text = other.decode("utf-8", "replace")
+                if _is_slip(word, text):
+                    found[text] += len(lists.documents(number))
+    return max(found, key=lambda w: (found[w], w)) if found else None
+
+
+def _is_slip(a: str, b: str) -> bool:
+    """Whether one letter was added, left out or changed, or two neighbours changed places."""
+    if abs(len(a) - len(b)) > 1 or a == b:
+        return False
+    first = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+    a, b = a[first:], b[first:]
+    if len(a) == len(b):
+        return a[1:] == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
+    return a[1:] == b if len(a) > len(b) else a == b[1:]
+
+
 def _query_weights(snapshot: Snapshot, words: Sequence[str]) -> dict[str, tuple[float, int]]:
     """For each word that some live document holds: idf times how often the query has it, documents."""
     n = snapshot.manifest.live

@@ -1,0 +1,91 @@
+"""Queries that share no term with any document: the best there is, and that it is told."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splade_engine import SearchEngine
+from splade_engine.errors import InvalidInputError, MissingExtraError
+from splade_engine.index.words.rank import _is_slip
+from tests.fake_encoder import FakeEncoder
+
+RECORDS = [
+    {"id": "sleep", "text": "The night is cold.", "year": 1999},
+    {"id": "oven", "text": "To bake needs salt.", "year": 2005},
+    {"id": "harbour", "text": "Harbour and harbours, harbour.", "year": 2005},
+]
+
+
+@pytest.fixture
+def engine(tmp_path):
+    return SearchEngine.build(tmp_path / "ix", RECORDS, FakeEncoder())
+
+
+def ids(hits):
+    return [hit.id for hit in hits]
+
+
+def test_what_a_query_means_is_searched_where_its_words_find_nothing(engine):
+    hits = engine.search("moon")  # a document about the moon gets the term night
+    assert ids(hits) == ["sleep"]
+    assert hits.notes == ("no document shares a term with the query: these are by related terms",)
+    assert hits[0].explain().matches[0].term == "night"
+    assert hits[0].text == "The night is cold."
+    assert ids(engine.search("bread", k=1)) == ["oven"]
+    assert [ids(found) for found in engine.search_many(["moon", "cold", "xyzzy"])] == [
+        ["sleep"],
+        ["sleep"],
+        [],
+    ]
+    assert engine.search("cold").notes == ()
+
+
+def test_options_hold_there_too(engine):
+    assert engine.search("moon", where="year > 2000") == []
+    assert ids(engine.search("bread", where="year > 2000", offset=0, total=True)) == ["oven"]
+    assert engine.search("bread", offset=1) == []
+    assert engine.search("moon", min_score=0.1) == [], "who names a score does not want the best there is"
+    assert engine.search("moon", must=["harbour"]) == []
+    assert engine.search("moon", related=False) == []
+    assert engine.search("") == []
+    assert engine.search("-moon") == []
+    with pytest.raises(InvalidInputError, match="related must be True or False, got 1"):
+        engine.search("moon", related=1)
+
+
+def test_a_slip_of_the_pen(engine):
+    hits = engine.search("harbuor", hybrid=True)
+    assert ids(hits) == ["harbour"]
+    assert hits.notes == ("nothing found: searched for harbour",)
+    assert sorted(ids(engine.search("salty harbuor", hybrid=True))) == ["harbour", "oven"]
+    assert engine.search("tharbour", hybrid=True) == [], "the first letter is taken to be right"
+
+
+def test_without_the_model_nothing_is_found(engine, monkeypatch):
+    def missing(self, texts, **options):
+        raise MissingExtraError("torch is not installed")
+
+    monkeypatch.setattr(FakeEncoder, "encode_documents", missing)
+    assert engine.search("moon") == []
+    assert ids(engine.search("harbuor", hybrid=True)) == ["harbour"]
+
+
+def test_the_model_is_not_asked_while_there_are_hits(engine, monkeypatch):
+    monkeypatch.setattr(FakeEncoder, "encode_documents", None)
+    assert ids(engine.search("cold")) == ["sleep"]
+    assert ids(engine.search("salt night", hybrid=True)) == ["sleep", "oven"]
+
+
+LETTERS = st.text("abc", min_size=1, max_size=5)
+
+
+@settings(max_examples=500, deadline=None)
+@given(LETTERS, LETTERS)
+def test_slips(a, b):
+    one = {a[:i] + a[i + 1 :] for i in range(len(a))}
+    one |= {a[:i] + c + a[i:] for i in range(len(a) + 1) for c in "abc"}
+    one |= {a[:i] + c + a[i + 1 :] for i in range(len(a)) for c in "abc"}
+    one |= {a[:i] + a[i + 1] + a[i] + a[i + 2 :] for i in range(len(a) - 1)}
+    assert _is_slip(a, b) == (b in one - {a})
