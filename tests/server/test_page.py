@@ -104,6 +104,12 @@ def test_it_answers_as_one_types(page):
     expect(page.locator(".hit")).to_have_count(0)
 
 
+def test_it_says_how_a_query_was_read(page):
+    type_query(page, "sea -moon")
+    expect(page.locator(".hit")).to_have_count(1)
+    expect(page.locator("#status")).to_contain_text("· without moon")
+
+
 def test_reasons_are_bars(page):
     type_query(page, "sea tide")
     why = page.locator(".hit").first.locator(".why")
