@@ -35,6 +35,7 @@ NEEDED = {
     "mcp": ["no-index"],
     "merge": ["no-index", "-o", "ix"],
     "mine": ["no-data", "-o", "mined.jsonl"],
+    "onnx": ["-o", "no-folder"],
     "search": ["no-index", "moon"],
     "serve": ["no-index"],
     "train": ["-o", "run", "-d", "no-data", "-r", "splade"],
