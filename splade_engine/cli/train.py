@@ -54,7 +54,7 @@ def run(
     lr: Annotated[float | None, real(most=1e18, help="Learning rate.")] = None,
     document_lambda: Annotated[
         float | None,
-        real("--lambda", most=1e18, zero=True, help="Weight of the document regulariser."),
+        real("--lambda", most=1e18, zero=True, help="Weight of the document regulariser, fixed."),
     ] = None,
     terms: Annotated[
         float | None,
@@ -136,6 +136,8 @@ def run(
     ):
         if value is not None:
             overrides[key] = value
+    if document_lambda is not None and terms is None:  # a weight that is given is kept
+        overrides["regularizer.document_terms"] = 0.0
     overrides |= dict(parse_assignment(text) for text in settings or [])
     chosen = load_recipe(recipe).override(overrides)
     if show:
