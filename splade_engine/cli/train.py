@@ -168,10 +168,10 @@ def _way_on(output: Path) -> str:
     """How a run that was interrupted goes on."""
     if not (output / "recipe.toml").is_file():
         return "nothing was trained yet"
-    from splade_engine.training.run.checkpoints import last_checkpoint, step_of
-
-    last = last_checkpoint(output)
-    where = "begins again, there is no checkpoint" if last is None else f"goes on after step {step_of(last)}"
+    # asked within a signal handler: nothing is imported here
+    whole = (output / "checkpoints").glob("checkpoint-*/complete.json")
+    steps = [int(n) for path in whole if (n := path.parent.name.partition("-")[2]).isdecimal()]
+    where = f"goes on after step {max(steps)}" if steps else "begins again, there is no checkpoint"
     return f"splade-engine train -o {shlex.quote(str(output))} --resume {where}"
 
 

@@ -143,7 +143,7 @@ run.train = train
 """
     result = ended(code, "train", "-o", tmp_path / "a run", "-r", "splade", "-d", "x")
     assert result.returncode == 130
-    hint = f"splade-engine train -o '{tmp_path}/a run' --resume goes on from the last checkpoint"
+    hint = f"splade-engine train -o '{tmp_path}/a run' --resume begins again, there is no checkpoint"
     assert result.stderr == f"splade-engine: interrupted; {hint}\n"
 
 

@@ -333,7 +333,8 @@ def test_ctrl_c_says_how_the_run_goes_on(where, tmp_path, pairs, bert_folder, mo
         assert line == "splade-engine: interrupted; nothing was trained yet"
         assert CliRunner().invoke(app, ["train", "-o", "my run", *options]).exit_code == 0
     else:
-        way = "splade-engine train -o 'my run' --resume goes on from the last checkpoint"
+        way = "splade-engine train -o 'my run' --resume "
+        way += "goes on after step 2" if where == "save_student" else "begins again, there is no checkpoint"
         assert line == f"splade-engine: interrupted; {way}"
         resumed = CliRunner().invoke(app, ["train", "-o", "my run", "--resume"])
         assert resumed.exit_code == 0 and resumed.stdout == "my run/model\n", resumed.output
