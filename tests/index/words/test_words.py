@@ -235,3 +235,25 @@ def test_words_that_do_not_rise_are_refused() -> None:
     arrays = build_words(table_of(["a b"]), 1)
     with pytest.raises(IndexCorruptError, match="the words must rise"):
         check_words({**arrays, "word_bytes": arrays["word_bytes"][::-1].copy()}, 1, full=True)
+
+
+def test_a_changed_byte_of_the_file_is_noticed(tmp_path: Path) -> None:
+    texts = texts_of(20, 4)
+    SparseIndex.build(tmp_path / "ix", made.vectors(1, 20), payload=table_of(texts), config=CONFIG)
+    file = next((tmp_path / "ix").glob("*.words"))
+    whole = file.read_bytes()
+    index = SparseIndex.open(tmp_path / "ix")
+    sections = {name: array.nbytes for name, array in index.reader.snapshot.segments[0].words.arrays.items()}
+    start = 0
+    for size in sections.values():
+        for place in {start, start + size // 2, start + size - 1}:
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(IndexCorruptError, match=r"\.words"):
+                SparseIndex.open(tmp_path / "ix")
+        start = -(-(start + size) // 64) * 64
+    file.write_bytes(whole[:-1])
+    with pytest.raises(IndexCorruptError, match=r"\.words"):
+        SparseIndex.open(tmp_path / "ix")
+    file.unlink()
+    with pytest.raises(IndexCorruptError):
+        SparseIndex.open(tmp_path / "ix")
