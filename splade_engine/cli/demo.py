@@ -39,7 +39,7 @@ def run(
     """Index the documentation strings of Python's standard library with the bundled encoder, and search them.
 
     Then questions in everyday words are put to sixteen sentences of a help desk, beside BM25. The whole takes
-    one to two minutes on two idle cores and needs no network. The second time, the index is there already.
+    about a minute on two idle cores and needs no network. The second time, the index is there already.
 
     \b
     Examples:
