@@ -9,7 +9,7 @@ import pytest
 
 from splade_engine.engine import SearchEngine
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
-from splade_engine.index import ShardedIndex
+from splade_engine.index import ShardedIndex, SparseIndex
 from tests.fake_encoder import WORDS, FakeEncoder
 
 
@@ -125,3 +125,15 @@ def test_a_shard_of_another_encoder_is_refused(shards, tmp_path):
     other = SearchEngine.build(tmp_path / "o", ["moon"], TableEncoder(max_length=9)).path
     with pytest.raises(EncoderMismatchError, match="max_length 64, now 9"):
         SearchEngine.open([*shards, other], TableEncoder())
+
+
+def test_word_lists_are_merged_and_asked_over_shards(one, many, shards, tmp_path):
+    merged = SparseIndex.merge(tmp_path / "m", shards)
+    assert merged.info().fingerprint == one.index.info().fingerprint
+    copied = SparseIndex.merge(tmp_path / "alone", shards[:1])
+    assert copied.reader.has_words
+    for words in (["moon", "tide"], ["bread"], ["nothing"]):
+        ordinals, scores = one.index.reader.search_words(words, 10)
+        for index in (many.index, merged):
+            found = index.reader.search_words(words, 10)
+            assert (found[0].tolist(), found[1].tolist()) == (ordinals.tolist(), scores.tolist())
