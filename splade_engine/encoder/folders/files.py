@@ -136,6 +136,8 @@ def inside(folder: Path, sub: object, named_in: Path) -> Path:
     """
     if not isinstance(sub, str):
         raise CheckpointError(f"{named_in}: {sub!r:.80} is not a path")
+    if not sub.isprintable():  # the messages that name the file would carry its escape sequences
+        raise CheckpointError(f"{named_in}: path {sub!r:.80} is no name of a file")
     pure = PurePosixPath(sub)
     if pure.is_absolute() or ".." in pure.parts or "\0" in sub or "\\" in sub:
         raise CheckpointError(f"{named_in}: path {sub!r:.80} leaves the folder")

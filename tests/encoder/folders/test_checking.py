@@ -374,3 +374,12 @@ def test_a_table_that_is_shorter_than_the_config_says(name: str, table: str, tmp
 
     tensors(folder, cut)
     refused(folder, rf"{table} has \d+ rows, and config.json says \w+ \d+")
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "a\nb", "\u202egnp.exe", "\ud800"])
+def test_a_path_in_a_config_that_cannot_be_shown(name: str, tmp_path: Path) -> None:
+    folder = zoo.make("st-csr", tmp_path / "m")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["path"] = name
+    (folder / "modules.json").write_text(json.dumps(modules))
+    refused(folder, r"modules.json: path '.*' is no name of a file")
