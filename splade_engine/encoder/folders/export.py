@@ -9,6 +9,7 @@ them is -10,000, which does the same there.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,8 @@ from splade_engine.files import atomic_folder, write_json
 
 if TYPE_CHECKING:
     from splade_engine.encoder.kind import Kind
+
+logger = logging.getLogger(__name__)
 
 CLASSES = {
     "Transformer": "base.modules.transformer",
@@ -120,6 +123,13 @@ def save_encoder(checkpoint: Checkpoint, folder: str | Path, *, table: NDArray[n
         if checkpoint.dense_head is not None:
             _save_dense_head(checkpoint, checkpoint.dense_head, out)
             own["dense_head"] = DENSE_HEAD
+        if own:
+            logger.warning(
+                "%s: sentence-transformers has no place for %s and gives other vectors of this folder; "
+                "SparseEncoder.load reads them again",
+                checkpoint.name,
+                ", ".join(sorted(own)),
+            )
         write_root(out, modules, checkpoint.settings, own)
         (out / "README.md").write_text(_card(checkpoint), encoding="utf-8")
 
