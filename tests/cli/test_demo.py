@@ -78,9 +78,10 @@ def test_the_demo_answers_and_says_what_next(demo, tmp_path):
 
 def test_a_second_run_uses_the_index_of_the_first(demo, encoder):
     first = demo()
-    encoder.encoded = 0
+    # the sentences of the help desk are encoded again, and questions as well that nothing answers
+    of_first, encoder.encoded = encoder.encoded, 0
     second = demo()
-    assert encoder.encoded == len(ARTICLES)
+    assert encoder.encoded == of_first - 3 >= len(ARTICLES)
     assert "indexed by an earlier run" in second.stderr
 
     def answers(result):
@@ -89,10 +90,10 @@ def test_a_second_run_uses_the_index_of_the_first(demo, encoder):
     assert answers(second) == answers(first)
     encoder.encoded = 0
     demo("--overwrite")
-    assert encoder.encoded == 3 + len(ARTICLES)
+    assert encoder.encoded == of_first
 
 
-def test_every_question_has_an_answer_and_no_word_of_the_house_leads_to_it():
+def test_every_question_has_an_answer_and_every_answer_a_question():
     assert (len(ARTICLES), len(QUESTIONS)) == (16, 24)
     assert {answer for _, answer in QUESTIONS} == set(ARTICLES)
     assert len({question for question, _ in QUESTIONS}) == 24

@@ -10,7 +10,7 @@ import pytest
 from splade_engine.collections.distractors import with_distractors
 from splade_engine.collections.loading import load_dataset, read_queries
 from splade_engine.collections.qrels import read_qrels
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, InvalidInputError
 
 
 def test_a_folder(collection: Path, invented: Invented):
@@ -167,7 +167,7 @@ def test_distractors(collection: Path, tmp_path: Path):
     plain = load_dataset(collection)
     assert data.hashes()["corpus"] != plain.hashes()["corpus"]
     assert data.hashes()["corpus"] != with_distractors(plain, tmp_path / "more.jsonl", 2).hashes()["corpus"]
-    with pytest.raises(DatasetError, match="at least 1"):
+    with pytest.raises(InvalidInputError, match="at least 1"):
         with_distractors(plain, tmp_path / "more.jsonl", 0)
     with pytest.raises(DatasetError, match=r"more\.jsonl: 6 distractors are asked for, it holds 5 documents"):
         with_distractors(plain, tmp_path / "more.jsonl", 6)
