@@ -191,7 +191,9 @@ def test_a_fall_below_the_start_is_told_or_ends_the_run(caplog):
     assert not caplog.records
     check_fall(0.82, 0.80, recipe, 30)
     assert "step 30: held-out nDCG@10 is 0.8000, before the first step it was 0.8200" in caplog.text
-    with pytest.raises(TrainingError, match=r"0\.7800.*makes the encoder worse; lower train\.lr \(now 2e-05"):
+    with pytest.raises(
+        TrainingError, match=r"0\.7800.*makes the encoder worse; lower train\.lr \(now 0\.0001"
+    ):
         check_fall(0.82, 0.78, recipe, 30)
     check_fall(0.82, 0.1, recipe.override({"probe.stop_below": 0.0}), 30)
 
