@@ -57,7 +57,7 @@ def _numbers(experiment: Experiment, result: dict[str, Any]) -> str:
     columns = [key for key in columns if any(row.get(key) is not None for row in result["runs"])]
     lines = [
         f"\n### {experiment.name}\n",
-        f"{result['machine']}; {result['seconds']} s.\n",
+        f"{result['machine']}; {result['seconds'] or 'an unknown number of'} s.\n",
         f"| run | {' | '.join(columns)} |",
         f"|---|{'---|' * len(columns)}",
     ]

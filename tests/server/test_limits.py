@@ -97,17 +97,17 @@ def test_routes_and_methods(client):
 
 def test_full_is_429_and_passes(serving, served, monkeypatch):
     go_on, begun = threading.Event(), threading.Semaphore(0)
-    real = type(served.current).search_vectors
+    real = type(served.current).search_many
 
     def slow(self, *args, **options):
         begun.release()
         go_on.wait(10)
         return real(self, *args, **options)
 
-    monkeypatch.setattr(type(served.current), "search_vectors", slow)
+    monkeypatch.setattr(type(served.current), "search_many", slow)
     with serving(limits={"threads": 1, "waiting": 1}) as client, ThreadPoolExecutor(4) as pool:
         ask = [pool.submit(client.post, "/search", json={"query": "sea"})]
-        begun.acquire()
+        assert begun.acquire(timeout=10)
         ask.append(pool.submit(client.post, "/search", json={"query": "sea"}))
         deadline = time.monotonic() + 10
         while client.get("/ready").status_code == 200 and time.monotonic() < deadline:
@@ -124,13 +124,13 @@ def test_full_is_429_and_passes(serving, served, monkeypatch):
 
 
 def test_too_slow_is_408(serving, served, monkeypatch):
-    real = type(served.current).search_vectors
+    real = type(served.current).search_many
 
     def slow(self, *args, **options):
         time.sleep(0.5)
         return real(self, *args, **options)
 
-    monkeypatch.setattr(type(served.current), "search_vectors", slow)
+    monkeypatch.setattr(type(served.current), "search_many", slow)
     with serving(limits={"seconds": 0.1}) as client:
         message = problem(client.post("/search", json={"query": "sea"}), 408, "Timeout")
         assert message == "took more than 0.1 seconds"

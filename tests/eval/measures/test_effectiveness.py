@@ -153,5 +153,5 @@ def test_what_can_be_computed():
 
 @pytest.mark.parametrize("k", [0, -1, 1_000_001])
 def test_a_depth_that_cannot_be_meant_is_refused(k: int):
-    with pytest.raises(InvalidInputError, match="k must be between 1 and 1,000,000"):
+    with pytest.raises(InvalidInputError, match="k: a whole number from 1 to 1000000 is expected, got"):
         evaluate("bm25", "no/such/collection", ["AP"], k=k)

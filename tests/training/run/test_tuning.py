@@ -220,6 +220,7 @@ INTERRUPTED = """
 import os, signal, sys
 import torch
 torch.set_num_threads(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
 from splade_engine.training.run import trainer
 from splade_engine.training import load_recipe, train
 

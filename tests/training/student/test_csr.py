@@ -212,7 +212,7 @@ def test_a_student_starts_from_its_documents(tmp_path, bert_folder):
     (tmp_path / "dense" / "modules.json").write_text(json.dumps(modules))
     pooling = {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True}
     (tmp_path / "dense" / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
-    config = ModelConfig(base="x", kind="csr", document_length=16, query_length=16, csr_k=4)
+    config = ModelConfig(base="x", kind="csr", document_length=16, query_length=16, csr_k=4, csr_init="data")
     texts = [" ".join(made.topic_words(t % 12)[:3]) for t in range(40)]
     student, tokenizer, _ = build_csr(tmp_path / "dense", "x", config, texts)
     want = student.embed(*pad(tokenizer.encode(texts)[0])).mean(0)
