@@ -97,7 +97,8 @@ def run(
     application = Application(tuple(indexes), mode, device, settings, style == "json", level)
     where: dict[str, Any] = {"host": host, "port": port, "root_path": root_path}
     if workers == 1:
-        served = application.open()
+        served = application.open()  # what cannot be opened is an error of the command
+        application.log()
         held = ", ".join(f"{s.name} ({len(s.current):,} documents)" for s in served)
         serve(create_app(served, settings), access, **where, on_start=_started(held, write, workers))
         return
@@ -125,20 +126,24 @@ class Application:
     level: int
 
     def open(self) -> list[ServedIndex]:
-        """Open the indexes, and log as the command was told to."""
+        """The indexes."""
+        return open_indexes(list(self.indexes), self.verify, self.device)
+
+    def log(self) -> None:
+        """Log as a server does from here on."""
         from splade_engine.server.logs import configure
 
         configure("json" if self.json_log else "text", self.level)
-        return open_indexes(list(self.indexes), self.verify, self.device)
 
     def __call__(self) -> ASGIApp:
-        """The application.
+        """The application, in a worker: what goes wrong is logged there.
 
         Raises:
             SpladeEngineError: an index or its encoder cannot be opened.
         """
         from splade_engine.server import create_app
 
+        self.log()
         return create_app(self.open(), self.settings)
 
 

@@ -149,7 +149,7 @@ def test_our_faults_say_nothing_of_the_inside(client, served, monkeypatch, caplo
     def broken(self, *args, **options):
         raise error
 
-    monkeypatch.setattr(type(served.current), "search_vectors", broken)
+    monkeypatch.setattr(type(served.current), "search_many", broken)
     answer = client.post("/search", json={"query": "sea"})
     assert "secret" not in problem(answer, status, kind)
     if status == 500:
@@ -162,5 +162,5 @@ def test_messages_name_the_index_and_not_its_folder(writer, served, monkeypatch)
     def refuse(self, *args, **options):
         raise InvalidInputError(f"{served.path}: no")
 
-    monkeypatch.setattr(type(served.current), "search_vectors", refuse)
+    monkeypatch.setattr(type(served.current), "search_many", refuse)
     assert problem(writer.post("/search", json={"query": "sea"}), 422) == "ix: no"
