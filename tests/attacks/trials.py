@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-MEMORY_LIMIT = 2 << 30  # bytes that a child may allocate
+MEMORY_LIMIT = 2 << 30  # bytes that a child may allocate beside what it inherits
 CORPUS = Path(__file__).parent / "corpus"
 
 Trial = Callable[[int], str]
@@ -105,7 +105,8 @@ def _start(prepare: Callable[[], Trial], seeds: list[int], patience: float) -> t
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         # a trial that asks for more gets MemoryError, which is a loss: no file may make a reader allocate at
         # will
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_LIMIT, MEMORY_LIMIT))
+        limit = _inherited() + MEMORY_LIMIT
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
         trial = prepare()
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         for seed in seeds:
@@ -121,6 +122,15 @@ def _start(prepare: Callable[[], Trial], seeds: list[int], patience: float) -> t
         os.write(write, f"-1 ! {type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(0)
+
+
+def _inherited() -> int:
+    """Bytes that RLIMIT_DATA counts already: a parent that has run a thousand tests is large."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return 0
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmData:"))
+    return int(line.split()[1]) << 10
 
 
 def _collect(pid: int, pipe: int, seeds: list[int]) -> tuple[Tally, list[int]]:
