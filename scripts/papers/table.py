@@ -11,8 +11,8 @@ HEAD = """# What each paper claims, and what it gave here
 
 One row a paper: what it claims, the experiment that shows it, what came out, and how this differs from the
 paper. Every experiment is sized for minutes on two processor cores; it is a file in `experiments/`, and its
-numbers are kept in `experiments/results/`. A claim that did not hold is shown as such. These are small models, small
-data and one seed: differences below .01 say nothing.
+numbers are kept in `experiments/results/`. A claim that did not hold is shown as such. These are small
+models, small data and one seed: differences below .01 say nothing.
 
     python -m scripts.papers --data ../shared/data NAME...    # without a name: all of them
 
@@ -29,7 +29,11 @@ def page() -> str:
     experiments = [load(name) for name in names()]
     done = sum(read_result(experiment.name) is not None for experiment in experiments)
     count = f"Of the {len(experiments)} experiments {done} have been run here; the others say so.\n\n"
-    parts = [HEAD, count, "| paper | claim | command | what it gave | what differs |\n|---|---|---|---|---|\n"]
+    parts = [
+        HEAD,
+        count,
+        "| paper | claim | command | what it gave | what differs |\n|---|---|---|---|---|\n",
+    ]
     parts += [_row(experiment) for experiment in experiments]
     parts.append("\n## The numbers\n")
     for experiment in experiments:
