@@ -8,6 +8,7 @@ output, progress and logs to standard error (`output.py`, `log.py`). An error is
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from splade_engine.cli.interrupts import interrupts
@@ -29,6 +30,11 @@ def main() -> None:
         app()
     except KeyboardInterrupt:  # before a command began, or after it ended
         interrupts.end()
+    except (MemoryError, SystemError):
+        # Too little memory even for the one line of an error. Python then loses the MemoryError now and then,
+        # and says that a function failed without saying why: SystemError.
+        os.write(2, b"splade-engine: out of memory\n")
+        raise SystemExit(1) from None
     finally:
         interrupts.at_once = True
 

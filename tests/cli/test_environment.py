@@ -170,6 +170,17 @@ def test_few_descriptors(open_folder, corpus_file, tmp_path):
     assert run("index", corpus_file, "-o", tmp_path / "new", limits=limits).returncode == 0
 
 
+@pytest.mark.parametrize("error", ["MemoryError", "SystemError"])
+def test_no_memory_even_for_the_message(error, open_folder):
+    code = f"""
+import splade_engine.cli.commands as commands
+def lost():
+    raise {error}
+commands.app = lost
+"""
+    assert line(run("search", open_folder / "ix", "sea", code=code), code=1) == "out of memory"
+
+
 @pytest.mark.parametrize("megabytes", [150, 300, 500])
 def test_a_small_address_space(open_folder, megabytes):
     result = run("search", open_folder / "ix", "sea", limits=[(resource.RLIMIT_AS, megabytes << 20)])
