@@ -35,6 +35,18 @@ def log(tmp_path):
     return tmp_path / "log"
 
 
+def begun(command, log, started, announcement):
+    """Start a server, and wait until its log says where it serves; returns the process and its address."""
+    with log.open("w") as file:
+        child = subprocess.Popen(command, stderr=file)
+    started.append(child)
+    deadline = time.monotonic() + 60
+    while not (address := re.match(announcement, log.read_text())):
+        assert child.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+    return child, address[1]
+
+
 @pytest.fixture
 def process(folder, log):
     """Start the command on a free port; returns the process and its address."""
@@ -42,14 +54,7 @@ def process(folder, log):
 
     def start(*options):
         command = [sys.executable, "-c", SERVE, "serve", str(folder), "--port", "0", *options]
-        with log.open("w") as file:
-            child = subprocess.Popen(command, stderr=file)
-        started.append(child)
-        deadline = time.monotonic() + 60
-        while not (address := re.match(r"(http://\S+) serves .*\n", log.read_text())):
-            assert child.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        return child, address[1]
+        return begun(command, log, started, r"(http://\S+) serves .*\n")
 
     yield start
     for child in started:
@@ -110,23 +115,17 @@ def test_killed_and_started_again_nothing_acknowledged_is_lost(process):
 
 
 @pytest.fixture
-def workers(tmp_path):
+def workers(tmp_path, log):
     """Start several workers over an index of the bundled encoder, each of them a process of its own."""
     SearchEngine.build(
         tmp_path / "real", [{"_id": "tides", "text": "The moon pulls the sea and makes a tide."}]
     )
-    log, started = tmp_path / "log", []
+    started = []
 
     def start(*options):
         command = [sys.executable, "-m", "splade_engine", "serve", str(tmp_path / "real"), "--port", "0"]
-        with log.open("w") as file:
-            child = subprocess.Popen([*command, "--workers", "2", *options], stderr=file)
-        started.append(child)
-        deadline = time.monotonic() + 60
-        while not (address := re.match(r"(http://\S+) serves real .*2 workers\n", log.read_text())):
-            assert child.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        return child, address[1]
+        command += ["--workers", "2", *options]
+        return begun(command, log, started, r"(http://\S+) serves real .*2 workers\n")
 
     yield start
     for child in started:

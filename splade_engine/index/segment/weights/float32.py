@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.index.segment.arrays import Arrays, ArraySpec, Empty, check_each, check_length
-from splade_engine.index.segment.threads import map_threads
-from splade_engine.index.segment.weights.kind import CHUNK, WeightKind
+from splade_engine.index.segment.arrays import Arrays, ArraySpec, Empty
+from splade_engine.index.segment.weights.kind import WeightKind, check_weights, convert_weights
 
 if TYPE_CHECKING:
     from splade_engine.vectors import SparseVectors
@@ -28,20 +27,11 @@ class Float32(WeightKind):
     ) -> dict[str, NDArray[Any]]:
         """See `WeightKind`."""
         out = empty(vectors.nnz, np.float32)
-
-        def convert(first: int) -> None:
-            part = slice(first, first + CHUNK)
-            out[part] = vectors.weights[part]
-
-        map_threads(convert, range(0, vectors.nnz, CHUNK), threads)
-        return {_SECTION: out}
+        return {_SECTION: convert_weights(vectors.weights, out, threads)}
 
     def check(self, arrays: Arrays, n_docs: int, nnz: int) -> None:
         """See `WeightKind`."""
-        weights = arrays[_SECTION]
-        check_length(_SECTION, weights, nnz)
-        good = lambda part: (part > 0) & np.isfinite(part)  # noqa: E731
-        check_each(_SECTION, weights, good, "must be finite and above 0")
+        check_weights(arrays, _SECTION, nnz)
 
     def stored(self, arrays: Arrays) -> NDArray[Any]:
         """See `WeightKind`."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.index.segment.arrays import Arrays, ArraySpec, Empty
+from splade_engine.index.segment.arrays import Arrays, ArraySpec, Empty, check_each, check_length
+from splade_engine.index.segment.threads import map_threads
 
 if TYPE_CHECKING:
     from splade_engine.vectors import SparseVectors
@@ -67,3 +69,29 @@ class WeightKind(ABC):
             entries: int64[n], places among all entries of the segment.
             scales: float32[n], the scale of each entry's row; empty where there are none.
         """
+
+
+def convert_weights(
+    weights: NDArray[np.float32],
+    out: NDArray[Any],
+    threads: int,
+    convert: Callable[[NDArray[np.float32]], NDArray[Any]] = lambda part: part,
+) -> NDArray[Any]:
+    """Fill `out` with the weights, converted a chunk at a time; returns it."""
+
+    def fill(first: int) -> None:
+        part = slice(first, first + CHUNK)
+        out[part] = convert(weights[part])
+
+    map_threads(fill, range(0, len(weights), CHUNK), threads)
+    return out
+
+
+def check_weights(arrays: Arrays, name: str, nnz: int) -> None:
+    """Check that floating-point weights are `nnz`, finite and above 0.
+
+    Raises:
+        IndexCorruptError: as `WeightKind.check`.
+    """
+    check_length(name, arrays[name], nnz)
+    check_each(name, arrays[name], lambda part: (part > 0) & np.isfinite(part), "must be finite and above 0")
