@@ -20,7 +20,7 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
-from splade_engine.index.disk.publish import IndexWriter, prepare_folder, remove_remains
+from splade_engine.index.disk.publish import IndexWriter, new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import map_container
 from splade_engine.index.merge import cost_of, join_segments
@@ -51,28 +51,22 @@ def build(
     Raises:
         InvalidInputError, StorageError: as `SparseIndex.build`; a folder that was made is removed again.
     """
-    made = prepare_folder(folder, overwrite=overwrite)
-    try:
-        with IndexWriter(folder) as writer:
-            stream = SegmentStream(writer, config, threads, memory)
-            records = stream.consume(batches, progress=progress)
-            if not records or stream.n_terms is None:
-                raise InvalidInputError(f"{folder}: no documents to build an index from")
-            if len(records) > 1:  # the budget cut the stream, but a search is fastest in one segment
-                parts = [open_segment(folder, record, stream.n_terms, "offsets") for record in records]
-                records = join_segments(writer, parts, config, threads, memory)
-            manifest = Manifest(
-                generation=writer.generation,
-                n_terms=stream.n_terms,
-                segments=tuple(records),
-                encoder=encoder,
-                config=config.to_record(),
-            )
-            writer.commit(manifest)
-    except BaseException:
-        if made:
-            remove_remains(folder)
-        raise
+    with new_index(folder, overwrite=overwrite) as writer:
+        stream = SegmentStream(writer, config, threads, memory)
+        records = stream.consume(batches, progress=progress)
+        if not records or stream.n_terms is None:
+            raise InvalidInputError(f"{folder}: no documents to build an index from")
+        if len(records) > 1:  # the budget cut the stream, but a search is fastest in one segment
+            parts = [open_segment(folder, record, stream.n_terms, "offsets") for record in records]
+            records = join_segments(writer, parts, config, threads, memory)
+        manifest = Manifest(
+            generation=writer.generation,
+            n_terms=stream.n_terms,
+            segments=tuple(records),
+            encoder=encoder,
+            config=config.to_record(),
+        )
+        writer.commit(manifest)
 
 
 def add(

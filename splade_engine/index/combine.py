@@ -11,7 +11,7 @@ from splade_engine.index.arguments import check_budget
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.payload import check_joined
-from splade_engine.index.disk.publish import IndexWriter, prepare_folder, remove_remains
+from splade_engine.index.disk.publish import new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.merge import groups, join_group
 from splade_engine.index.reader import IndexReader
@@ -41,29 +41,23 @@ def merge(
     if sum(s.record.live for s in segments) > MAX_DOCS:
         raise InvalidInputError(f"{folder}: more than {MAX_DOCS} documents; open the parts as shards instead")
     as_stored = all(stored_build_config(p.snapshot.manifest.config) == chosen for p in parts)
-    made = prepare_folder(folder, overwrite=overwrite)
-    try:
-        with IndexWriter(folder) as writer:
-            records: list[SegmentRecord] = []
-            for group in groups(segments, memory):
-                if len(group) == 1 and group[0].live is None and as_stored:
-                    records.append(copy_segment(writer, group[0]))
-                else:
-                    records.append(join_group(writer, group, chosen, threads, memory))
-            if len(records) > MAX_SEGMENTS:
-                raise InvalidInputError(f"memory: {memory} MiB leave more than {MAX_SEGMENTS} segments")
-            manifest = Manifest(
-                generation=writer.generation,
-                n_terms=parts[0].n_terms,
-                segments=tuple(records),
-                encoder=parts[0].encoder,
-                config=chosen.to_record(),
-            )
-            writer.commit(manifest)
-    except BaseException:
-        if made:
-            remove_remains(folder)
-        raise
+    with new_index(folder, overwrite=overwrite) as writer:
+        records: list[SegmentRecord] = []
+        for group in groups(segments, memory):
+            if len(group) == 1 and group[0].live is None and as_stored:
+                records.append(copy_segment(writer, group[0]))
+            else:
+                records.append(join_group(writer, group, chosen, threads, memory))
+        if len(records) > MAX_SEGMENTS:
+            raise InvalidInputError(f"memory: {memory} MiB leave more than {MAX_SEGMENTS} segments")
+        manifest = Manifest(
+            generation=writer.generation,
+            n_terms=parts[0].n_terms,
+            segments=tuple(records),
+            encoder=parts[0].encoder,
+            config=chosen.to_record(),
+        )
+        writer.commit(manifest)
 
 
 def check_together(parts: Sequence[IndexReader]) -> None:

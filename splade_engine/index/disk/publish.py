@@ -16,7 +16,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -253,3 +253,22 @@ def refuse_unwritable(folder: Path) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with disk_errors(folder / LOCK):
         os.close(os.open(folder / LOCK, _LOCK_FLAGS, 0o644))
+
+
+@contextlib.contextmanager
+def new_index(folder: Path, *, overwrite: bool) -> Iterator[IndexWriter]:
+    """A writer for an index of its own; an index that is there stays as it is until the commit.
+
+    A folder that was made for it is removed again when the block fails.
+
+    Raises:
+        IndexExistsError, IndexLockedError, StorageError: as `refuse_occupied` and `IndexWriter`.
+    """
+    made = prepare_folder(folder, overwrite=overwrite)
+    try:
+        with IndexWriter(folder) as writer:
+            yield writer
+    except BaseException:
+        if made:
+            remove_remains(folder)
+        raise
