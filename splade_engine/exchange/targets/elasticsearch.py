@@ -12,19 +12,21 @@ from splade_engine.exchange.rounding import EXACT, LUCENE, Rounding
 from splade_engine.exchange.target import Export, Largest, Target
 
 FIELD = "tokens"
-README = """
+# as a shell takes them; Elasticsearch and OpenSearch have the same interface here
+COMMANDS = """```sh
+URL=http://localhost:9200
+curl -X PUT $URL/<NAME> -H 'content-type: application/json' -d @index.json
+split -l 2000 --filter='curl -sS '$URL'/<NAME>/_bulk -H content-type:application/x-ndjson --data-binary @- | jq .errors' bulk.ndjson
+curl -sS -X POST $URL/<NAME>/_refresh && curl -sS $URL/<NAME>/_count
+head -1 queries.jsonl | jq -c .body | curl -sS $URL/<NAME>/_search -H 'content-type: application/json' -d @- | jq -r '.hits.hits[] | [._id, ._score] | @tsv'
+```
+"""
+README = f"""
 `bulk.ndjson` is for the bulk API, `index.json` the mapping, `queries.jsonl` bodies of searches. Lucene keeps 9 significant
 bits of a weight. Pruning of tokens is switched off in the mapping and in every query: the terms of a query are chosen and
 weighed already.
 
-```sh
-E=http://localhost:9200
-curl -X PUT $E/<NAME> -H 'content-type: application/json' -d @index.json
-split -l 2000 --filter='curl -sS '$E'/<NAME>/_bulk -H content-type:application/x-ndjson --data-binary @- | jq .errors' bulk.ndjson
-curl -sS -X POST $E/<NAME>/_refresh && curl -sS $E/<NAME>/_count
-head -1 queries.jsonl | jq -c .body | curl -sS $E/<NAME>/_search -H 'content-type: application/json' -d @- | jq -r '.hits.hits[] | [._id, ._score] | @tsv'
-```
-"""
+{COMMANDS}"""
 MOST_ID_BYTES = 512
 
 

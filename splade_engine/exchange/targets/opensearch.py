@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from splade_engine.exchange.target import Export, Target
-from splade_engine.exchange.targets.elasticsearch import FIELD, lucene, write_bulk
+from splade_engine.exchange.targets.elasticsearch import COMMANDS, FIELD, lucene, write_bulk
 
-README = """
+README = f"""
 `bulk.ndjson` is for the bulk API, `index.json` the mapping, `queries.jsonl` bodies of searches. Lucene keeps 9 significant
 bits of a weight. Every query gives its tokens with their weights, so OpenSearch needs neither a model nor an idf.
 
-```sh
-O=http://localhost:9200
-curl -X PUT $O/<NAME> -H 'content-type: application/json' -d @index.json
-split -l 2000 --filter='curl -sS '$O'/<NAME>/_bulk -H content-type:application/x-ndjson --data-binary @- | jq .errors' bulk.ndjson
-curl -sS -X POST $O/<NAME>/_refresh && curl -sS $O/<NAME>/_count
-head -1 queries.jsonl | jq -c .body | curl -sS $O/<NAME>/_search -H 'content-type: application/json' -d @- | jq -r '.hits.hits[] | [._id, ._score] | @tsv'
-```
-
+{COMMANDS}
 Two phases make it faster on large indexes and approximate: the search pipeline `neural_sparse_two_phase_processor`.
 """
 

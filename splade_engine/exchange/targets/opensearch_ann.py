@@ -15,22 +15,15 @@ from numpy.typing import NDArray
 
 from splade_engine.exchange.rounding import Rounding, bytes_below
 from splade_engine.exchange.target import Export, Largest, Limits, Target
-from splade_engine.exchange.targets.elasticsearch import FIELD, write_bulk
+from splade_engine.exchange.targets.elasticsearch import COMMANDS, FIELD, write_bulk
 
 MOST_TERMS = 32_768
-README = """
+README = f"""
 `bulk.ndjson` is for the bulk API, `index.json` settings and mapping, `queries.jsonl` bodies of searches, `terms.json` the
 number of each term. Segments below 1,000,000 documents are searched exactly over the bytes, larger ones by Seismic: raise
 `heap_factor` and `n_postings` for recall.
 
-```sh
-O=http://localhost:9200
-curl -X PUT $O/<NAME> -H 'content-type: application/json' -d @index.json
-split -l 2000 --filter='curl -sS '$O'/<NAME>/_bulk -H content-type:application/x-ndjson --data-binary @- | jq .errors' bulk.ndjson
-curl -sS -X POST $O/<NAME>/_refresh && curl -sS $O/<NAME>/_count
-head -1 queries.jsonl | jq -c .body | curl -sS $O/<NAME>/_search -H 'content-type: application/json' -d @- | jq -r '.hits.hits[] | [._id, ._score] | @tsv'
-```
-"""
+{COMMANDS}"""
 
 
 def ceiling(largest: float) -> float:
