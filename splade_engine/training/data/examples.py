@@ -71,16 +71,6 @@ class Row:
         return Example(self.query, self.positives, self.negatives, self.scores)
 
 
-def example_from_record(
-    record: dict[str, Any], place: str, query_text: Lookup | None = None, document_text: Lookup | None = None
-) -> Example | None:
-    """The example in a row, None where a label says that no document of it is relevant.
-
-    See `row_from_record`.
-    """
-    return row_from_record(record, place, query_text, document_text).example
-
-
 def row_from_record(
     record: dict[str, Any], place: str, query_text: Lookup | None = None, document_text: Lookup | None = None
 ) -> Row:

@@ -7,7 +7,7 @@ import pytest
 
 from splade_engine.errors import DatasetError
 from splade_engine.training import MiningConfig, mine
-from splade_engine.training.data.examples import Example, example_from_record, row_from_record
+from splade_engine.training.data.examples import Example, row_from_record
 from splade_engine.training.data.line_file import TextsById
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.opening import open_sources
@@ -42,7 +42,7 @@ HALF = "broken \ud83d text"
     ],
 )
 def test_one_document_and_what_is_said_of_it(document, name, value, relevant):
-    got = example_from_record({"query": "q", document: "d", name: value}, "row")
+    got = row_from_record({"query": "q", document: "d", name: value}, "row").example
     assert (got is not None) == relevant
     if got is not None:
         assert got.positives == ("d",)
@@ -60,13 +60,13 @@ def test_labels_sort_documents_into_answers_and_others():
 def test_scores_of_a_teacher_stay_scores():
     """Lists and triples: the best is the positive, whatever its sign; a triple's one label is a margin."""
     scored = {"query": "q", "documents": ["a", "b"], "scores": [-7.0, -2.5]}
-    assert example_from_record(scored, "row") == Example("q", ("b",), ("a",), (-2.5, -7.0))
+    assert row_from_record(scored, "row").example == Example("q", ("b",), ("a",), (-2.5, -7.0))
     labelled = {"query": "q", "documents": ["a", "b"], "labels": [0.1, 4.2]}
-    assert example_from_record(labelled, "row") == Example("q", ("b",), ("a",), (4.2, 0.1))
+    assert row_from_record(labelled, "row").example == Example("q", ("b",), ("a",), (4.2, 0.1))
     margin = {"query": "q", "positive": "p", "negative": "n", "label": 0}
-    assert example_from_record(margin, "row") == Example("q", ("p",), ("n",), (0.0, 0.0))
+    assert row_from_record(margin, "row").example == Example("q", ("p",), ("n",), (0.0, 0.0))
     listed = {"query": "q", "positive": "p", "negative": "n", "labels": [0.0, -1.0]}
-    assert example_from_record(listed, "row") == Example("q", ("p",), ("n",), (0.0, -1.0))
+    assert row_from_record(listed, "row").example == Example("q", ("p",), ("n",), (0.0, -1.0))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import DatasetError
-from splade_engine.training.data.examples import Example, example_from_record
+from splade_engine.training.data.examples import Example, row_from_record
 from splade_engine.training.data.ir_source import IrDatasetsSource
 from splade_engine.training.data.sources import BeirSource, open_source
 from splade_engine.training.recipe.sections import SourceConfig
@@ -51,7 +51,7 @@ def source(tmp_path, rows=None, **config):
     ],
 )
 def test_layouts(row, expected):
-    assert example_from_record(row, "f:1") == expected
+    assert row_from_record(row, "f:1").example == expected
 
 
 def test_ids_are_looked_up_in_every_layout(tmp_path):
