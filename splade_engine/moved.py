@@ -95,7 +95,7 @@ MOVED = {
     "splade_engine.index.searcher": "splade_engine.index.segment.search",
     "splade_engine.index.settings": "splade_engine.index.config",
     "splade_engine.index.storage": "splade_engine.index.disk.storage",
-    "splade_engine.index.storage_kinds": "splade_engine.index.segment.term_kinds",
+    "splade_engine.index.storage_kinds": "splade_engine.index.segment.terms",
     "splade_engine.index.where": "splade_engine.index.filter.parse",
     "splade_engine.index.where_eval": "splade_engine.index.filter.evaluate",
     "splade_engine.shards": "splade_engine.engine.encoding",

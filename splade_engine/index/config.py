@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from splade_engine.arguments import shown
 from splade_engine.errors import IndexCorruptError, InvalidInputError
@@ -42,8 +42,9 @@ class BuildConfig:
     weights: str = "auto"
     # How the term numbers of documents are stored. "plain" takes 16 bits each, or 32 where there are more
     # than 65,536; "split" keeps the lower half of the bits apart from the upper one, which is a run of bits
-    # per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain".
-    terms: Literal["auto", "plain", "split"] = "auto"
+    # per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain". A name of
+    # `segment/terms/`.
+    terms: str = "auto"
     # How posting lists are stored: a name of `segment/list_kinds.py`.
     lists: str = "windows"
     # Whether the words of the payload's title and text are listed as well, for BM25 (`hybrid`) and for what a
@@ -52,11 +53,12 @@ class BuildConfig:
 
     def __post_init__(self) -> None:
         from splade_engine.index.segment.list_kinds import LIST_KINDS
+        from splade_engine.index.segment.terms import TERM_KINDS
         from splade_engine.index.segment.weights import WEIGHT_KINDS
 
-        names = ("auto", *(kind.name for kind in WEIGHT_KINDS))
-        _check_choice("BuildConfig", "weights", self.weights, names)
-        _check_choice("BuildConfig", "terms", self.terms, ("auto", "plain", "split"))
+        for field, kinds in (("weights", WEIGHT_KINDS), ("terms", TERM_KINDS)):
+            names = ("auto", *dict.fromkeys(kind.name for kind in kinds))
+            _check_choice("BuildConfig", field, getattr(self, field), names)
         _check_bool("BuildConfig", "words", self.words)
 
         _check_choice("BuildConfig", "lists", self.lists, tuple(kind.name for kind in LIST_KINDS))

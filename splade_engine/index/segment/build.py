@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.kernels import build as kernels
-from splade_engine.index.kernels.split import split_rows
 from splade_engine.index.segment.arrays import Empty
 from splade_engine.index.segment.layout import SEGMENT_ARRAYS
 from splade_engine.index.segment.list_kinds import lists_for
 from splade_engine.index.segment.rows import Rows
-from splade_engine.index.segment.term_kinds import PLAIN_16, PLAIN_32, TermKind, terms_for
+from splade_engine.index.segment.terms import PLAIN_16, PLAIN_32, terms_for
 from splade_engine.index.segment.threads import map_threads
 from splade_engine.index.segment.weights import weights_for
 from splade_engine.vectors import SparseVectors
@@ -45,14 +44,14 @@ def build_segment(
     arrays["doc_offsets"] = empty(len(vectors) + 1, np.int64)
     arrays["doc_offsets"][:] = vectors.indptr
     arrays["term_ids"], terms = _numbered(vectors, threads, empty)
-    plain = PLAIN_16 if terms.dtype == np.uint16 else PLAIN_32
+    plain = PLAIN_16 if terms.dtype == np.uint16 else PLAIN_32  # lists are built of whole numbers
     arrays[plain.section] = terms
     largest = float(vectors.weights.max()) if vectors.nnz else 1.0
     arrays |= weights_for(config, largest).write(vectors, arrays["doc_offsets"], threads, empty)
     arrays |= lists_for(config).build(Rows(arrays), len(arrays["term_ids"]), threads, empty)
     kind = terms_for(config, len(arrays["term_ids"]))
-    if kind != plain and vectors.nnz:
-        _split_terms(arrays, kind, empty)
+    if kind is not plain and vectors.nnz:
+        arrays |= kind.write(arrays["doc_offsets"], terms, len(arrays["term_ids"]), empty)
         arrays[plain.section] = np.zeros(0, terms.dtype)
     return arrays
 
@@ -83,15 +82,3 @@ def _numbered(vectors: SparseVectors, threads: int, empty: Empty) -> tuple[NDArr
 
     map_threads(convert, _chunks(vectors.nnz), threads)
     return ids, out
-
-
-def _split_terms(arrays: dict[str, NDArray[Any]], kind: TermKind, empty: Empty) -> None:
-    """Term numbers split in two, from the plain ones; by one thread: rows share words of bits."""
-    offsets, terms = arrays["doc_offsets"], Rows(arrays).terms
-    n_docs, nnz, n_blocks = len(offsets) - 1, int(offsets[-1]), kind.n_blocks(len(arrays["term_ids"]))
-    lows = arrays[kind.section] = empty(nnz, arrays[kind.section].dtype)
-    blocks = arrays["doc_term_blocks"] = empty(-(-(nnz + n_docs * n_blocks) // 64), np.uint64)
-    blocks[:] = 0
-    split_rows(
-        first=0, last=n_docs, offsets=offsets, terms=terms, n_blocks=n_blocks, lows=lows, blocks=blocks
-    )

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.index.kernels import groups
-from splade_engine.index.kernels.split import join_rows
 from splade_engine.index.segment.arrays import Arrays
-from splade_engine.index.segment.term_kinds import stored_terms
+from splade_engine.index.segment.terms import stored_terms
 from splade_engine.index.segment.weights import stored_weights
 
 
@@ -20,19 +19,19 @@ class Rows:
 
     Attributes:
         offsets: int64[n_docs + 1]: row d is entries offsets[d] to offsets[d + 1].
-        terms: an item for each entry: its term number, or the lower bits of it.
-        blocks: uint64: the upper bits, see `kernels/split.py`; uint8[0] where terms are whole.
-        n_blocks: how many different upper parts there may be.
+        terms: an item for each entry: its term number, or part of it (`terms/`).
+        blocks: what else belongs to term numbers; uint8[0] where nothing does.
+        n_blocks: see `TermKind.n_blocks`.
         weights: as kernels read them (`kernels/weights.py`).
         scales: float32[n_docs]: weight = code * scale of the row; empty where weights are no codes.
     """
 
     def __init__(self, arrays: Arrays) -> None:
+        self._arrays = arrays
         self.term_kind, self.weight_kind = stored_terms(arrays), stored_weights(arrays)
         self.offsets = np.asarray(arrays["doc_offsets"])
         self.terms = np.asarray(arrays[self.term_kind.section])
-        split = self.term_kind.low_bits > 0
-        self.blocks: NDArray[Any] = np.asarray(arrays["doc_term_blocks"]) if split else np.zeros(0, np.uint8)
+        self.blocks = self.term_kind.blocks(arrays)
         self.n_blocks = self.term_kind.n_blocks(len(arrays["term_ids"]))
         self.weights = self.weight_kind.stored(arrays)
         self.scales = self.weight_kind.scales(arrays)
@@ -56,20 +55,6 @@ class Rows:
         lengths = self.offsets[ordinals + 1] - self.offsets[ordinals]
         ptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths)))
         entry = np.repeat(self.offsets[ordinals] - ptr[:-1], lengths) + np.arange(ptr[-1])
-        terms: NDArray[Any]
-        if self.term_kind.low_bits:
-            terms = np.empty(ptr[-1], np.uint32)
-            wanted = np.ascontiguousarray(ordinals)
-            join_rows(
-                wanted=wanted,
-                starts=ptr,
-                offsets=self.offsets,
-                lows=self.terms,
-                blocks=self.blocks,
-                n_blocks=self.n_blocks,
-                out=terms,
-            )
-        else:
-            terms = self.terms[entry]
+        terms = self.term_kind.read(self._arrays, ordinals, ptr, entry)
         scales = np.repeat(self.scales[ordinals], lengths) if len(self.scales) else self.scales
         return ptr, terms, self.weight_kind.read(self.weights, entry, scales)

@@ -5,10 +5,10 @@ import pytest
 
 from splade_engine.errors import IndexCorruptError
 from splade_engine.index.config import BuildConfig
-from splade_engine.index.segment import layout
 from splade_engine.index.segment.build import build_segment
 from splade_engine.index.segment.layout import check_structure
 from splade_engine.index.segment.search import SegmentSearcher
+from splade_engine.index.segment.terms import split
 from tests.index.segment.test_search import random_vectors
 
 N, TERMS = 70_000, 40
@@ -123,7 +123,7 @@ def test_every_bit_of_split_terms_counts(small):
 
 def test_split_terms_must_ascend_across_the_parts_that_are_checked(small, monkeypatch):
     arrays, nnz = small
-    monkeypatch.setattr(layout, "_WORDS", 3)
+    monkeypatch.setattr(split, "_WORDS", 3)
     check_structure(arrays, n_docs=FEW, n_terms=300, nnz=nnz)
     offsets, lows = arrays["doc_offsets"], arrays["doc_term_lows_8"]
     vectors = SegmentSearcher(arrays, n_docs=FEW, n_terms=300, nnz=nnz).vectors(np.arange(FEW))
