@@ -5,6 +5,7 @@
     sparse(accuracy=0.95)       approximate, tuned to recall .95 at k = 10
     bm25, bm25(k1=1.2, b=0.75)
     words                       BM25 over words as they are written, from the index's own lists
+    engine, engine(hybrid=sum)  a SearchEngine over titles and texts: by terms, or fused with written words
     dense, dense(index=hnsw)    a sentence-transformers model in faiss
     rrf(bm25, sparse-exact)     reciprocal rank fusion of any systems
     sum(bm25, dense, norm=zscore, weight=0.4)      weighted sum; chosen on a dev split if weight is not given
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _KINDS = {
     "sparse": ("splade_engine.eval.systems.sparse", "Sparse"),
+    "engine": ("splade_engine.eval.systems.engine", "Engine"),
     "bm25": ("splade_engine.eval.systems.bm25", "Bm25"),
     "words": ("splade_engine.eval.systems.words", "Words"),
     "dense": ("splade_engine.eval.systems.dense", "Dense"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,8 +13,7 @@ from splade_engine.eval.measures.sparsity import TermCounts, sparsity
 from splade_engine.eval.run.runs import Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
 from splade_engine.eval.systems.bench import asked
-from splade_engine.eval.systems.sparse_collection import SparseCollection, shared_encoder, sparse_collection
-from splade_engine.files import digest_64
+from splade_engine.eval.systems.sparse_collection import SparseCollection, encoder_hash, sparse_collection
 
 if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
@@ -55,10 +53,7 @@ class Sparse(System):
 
     def models(self, settings: Settings) -> dict[str, str]:
         """Hash of the checkpoint."""
-        encoder = shared_encoder(settings, self.encoder or settings.encoder)
-        identity = {name: value for name, value in encoder.fingerprint().items() if name != "name"}
-        short = f"{digest_64(json.dumps(identity, sort_keys=True).encode()):016x}"
-        return {f"encoder {self.encoder}".strip(): f"{encoder.name} {short}"}
+        return encoder_hash(settings, self.encoder)
 
     def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Encode and search the queries one by one."""

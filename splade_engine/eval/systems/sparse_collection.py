@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -19,6 +20,7 @@ from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.eval.measures.sparsity import TermCounts
 from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking
+from splade_engine.files import digest_64
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ class SparseCollection:
         encoder: the SparseEncoder.
         index: the SparseIndex over the vectors.
         ids: document ids by ordinal.
+        parts: the encoded parts of the corpus, in order.
         cost: of encoding and building.
         fingerprint: of the index as it was built.
         documents: term counts of the document vectors.
@@ -58,13 +61,13 @@ class SparseCollection:
         settings = bench.settings
         self.encoder = shared_encoder(settings, source)
         fingerprint = self.encoder.fingerprint()
-        parts, seconds, cached = self._encode(bench, fingerprint)
-        self.ids = [doc_id for encoded in parts for doc_id in encoded.ids()]
+        self.parts, seconds, cached = self._encode(bench, fingerprint)
+        self.ids = [doc_id for encoded in self.parts for doc_id in encoded.ids()]
         started = time.perf_counter()
         self._folder = bench.scratch(f"index-{fingerprint['hash']}-{idf}")
         self.index: SparseIndex = SparseIndex.build(
             self._folder,
-            chain.from_iterable(parts),
+            chain.from_iterable(self.parts),
             self.ids,
             encoder=fingerprint,
             threads=settings.threads,
@@ -78,7 +81,7 @@ class SparseCollection:
         )
         self.fingerprint = self.index.info().fingerprint
         self._encode_queries = QueryEncoder(self.encoder, collection=idf == "collection")
-        self.documents = TermCounts.of(chain.from_iterable(parts), self.index.n_terms)
+        self.documents = TermCounts.of(chain.from_iterable(self.parts), self.index.n_terms)
         self._query_vectors: dict[str, SparseVectors] = {}
         self._tuned: dict[tuple[float, int], SparseIndex] = {}
 
@@ -211,6 +214,14 @@ def shared_encoder(settings: Settings, source: Any) -> Any:
     """The encoder, loaded once for all datasets of an evaluation."""
     length = settings.max_length
     return settings.model(("sparse", str(source), length), lambda: load_encoder(source, length))
+
+
+def encoder_hash(settings: Settings, encoder: str = "") -> dict[str, str]:
+    """Name and hash of a sparse encoder ("" for the one of the settings): what `System.models` says of it."""
+    loaded = shared_encoder(settings, encoder or settings.encoder)
+    identity = {name: value for name, value in loaded.fingerprint().items() if name != "name"}
+    short = f"{digest_64(json.dumps(identity, sort_keys=True).encode()):016x}"
+    return {f"encoder {encoder}".strip(): f"{loaded.name} {short}"}
 
 
 def sparse_collection(bench: Bench, encoder: str = "", idf: str = "collection") -> SparseCollection:
