@@ -8,15 +8,20 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from splade_engine import __version__
+
 _PACKAGES = (
-    *("splade-engine", "numpy", "numba", "scipy", "torch", "transformers", "tokenizers", "bm25s"),
+    *("numpy", "numba", "scipy", "torch", "transformers", "tokenizers", "bm25s"),
     *("ir-measures", "pytrec-eval-terrier", "ir-datasets", "faiss-cpu", "sentence-transformers"),
 )
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that numbers depend on.
+
+    Ours is always there: a checkout on the path, and the light distribution, have no metadata of that name.
+    """
+    found = {"python": platform.python_version(), "splade-engine": __version__}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)
