@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from splade_engine.cli.interrupts import interrupts
+from splade_engine.cli.interrupts import INTERRUPTED, interrupts
 
 if TYPE_CHECKING:
     from splade_engine.cli.commands import app
@@ -30,6 +30,10 @@ def main() -> None:
         app()
     except KeyboardInterrupt:  # before a command began, or after it ended
         interrupts.end()
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED and not interrupts.told:
+            interrupts.end()
+        raise
     except (MemoryError, SystemError):
         # Too little memory even for the one line of an error. Python then loses the MemoryError now and then,
         # and says that a function failed without saying why: SystemError.

@@ -41,6 +41,7 @@ def guarded() -> Iterator[None]:
         _forget_output()
         raise typer.Exit(BROKEN_PIPE) from None
     except (KeyboardInterrupt, typer.Abort):
+        interrupts.told = True
         fail(interrupts.message(), INTERRUPTED)
     except BaseException as error:  # a panic of Rust's is no Exception
         text, code = told(error)

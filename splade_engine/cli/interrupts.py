@@ -31,6 +31,8 @@ class Interrupts:
         self.hint: Callable[[], str] | None = None
         # whether there is nothing left to clean up
         self.at_once = False
+        # whether the line has been printed; typer ends `--help` and the like without one
+        self.told = False
         self._process = os.getpid()
 
     def install(self) -> None:

@@ -113,6 +113,18 @@ info.run = run
     assert (result.returncode, result.stderr) == (130, "splade-engine: interrupted\n")
 
 
+def test_ctrl_c_while_typer_reads_the_arguments():
+    code = """
+import typer.core
+def printing(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(9)
+typer.core.TyperGroup.make_context = printing
+"""
+    result = ended(code, "--help")
+    assert (result.returncode, result.stderr) == (130, "splade-engine: interrupted\n")
+
+
 def test_a_second_ctrl_c_ends_what_does_not_end():
     code = """
 import splade_engine.cli.info as info
