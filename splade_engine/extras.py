@@ -37,6 +37,11 @@ PACKAGES = {
     "pypdfium2": ("pypdfium2", "files", "files"),
     "mammoth": ("mammoth", "files", "files"),
     "watchfiles": ("watchfiles", "files", "files"),
+    "langchain_core": ("langchain-core", "langchain", "langchain"),
+    "llama_index": ("llama-index-core", "llamaindex", "llamaindex"),
+    "haystack": ("haystack-ai", "haystack", "haystack"),
+    "pyterrier": ("pyterrier", "pyterrier", "pyterrier"),
+    "mteb": ("mteb", "mteb", "mteb"),
 }
 
 

@@ -39,7 +39,10 @@ def test_the_extras_of_the_light_one_make_it_the_full_one():
             *full["dependencies"],
             *(
                 r
-                for e in ("train", "dense", "serve", "ray", "onnx", "files")
+                for e in (
+                    *("train", "dense", "serve", "ray", "onnx", "files"),
+                    *("langchain", "llamaindex", "haystack", "pyterrier", "mteb"),
+                )
                 for r in full["optional-dependencies"][e]
             ),
         ]
@@ -56,7 +59,15 @@ def test_every_package_that_can_be_missing_is_in_the_extra_that_the_message_name
 
 
 def test_all_else_is_the_same():
-    for key in ("requires-python", "license", "keywords", "classifiers", "scripts", "dynamic"):
+    for key in (
+        "requires-python",
+        "license",
+        "keywords",
+        "classifiers",
+        "scripts",
+        "dynamic",
+        "entry-points",
+    ):
         assert FULL["project"][key] == CORE["project"][key]
     for key in ("packages", "package-data", "dynamic"):
         assert FULL["tool"]["setuptools"][key] == CORE["tool"]["setuptools"][key]
