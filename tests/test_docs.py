@@ -44,9 +44,8 @@ def docstrings(path: Path) -> str:
 
 
 def missing(text: str, known: set[str]) -> list[str]:
-    return [
-        name for name in NAMED.findall(text) if name not in known and name.rpartition("/")[2] not in FOREIGN
-    ]
+    names = [name.removeprefix("../") for name in NAMED.findall(text)]
+    return [name for name in names if name not in known and name.rpartition("/")[2] not in FOREIGN]
 
 
 def test_every_file_that_docs_name_exists():
