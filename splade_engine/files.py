@@ -16,6 +16,7 @@ import re
 import shutil
 import stat
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -56,12 +57,22 @@ def disk_errors(path: str | Path, doing: str = "write") -> Iterator[None]:
 def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`; when the block ends well it is fsynced and takes `path`'s place.
 
+    A pipe or a device (/dev/stdout, /dev/null) is never replaced: it gets what was written when the block
+    ends well.
+
     Raises:
         StorageError: naming the file, if the disk refuses (full, read-only, no such folder).
     """
     target = Path(path)
-    temporary = _neighbour(target, "tmp")
     with disk_errors(target):
+        if is_stream(target):
+            with tempfile.TemporaryFile() as collected:
+                yield collected
+                collected.seek(0)
+                with target.open("wb") as stream:
+                    shutil.copyfileobj(collected, stream, _BLOCK)
+            return
+        temporary = _neighbour(target, "tmp")
         try:
             nameless = _nameless(target.parent)
             with temporary.open("xb") if nameless is None else nameless as file:
@@ -75,6 +86,18 @@ def atomic_file(path: str | Path) -> Iterator[BinaryIO]:
         finally:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def is_stream(path: Path) -> bool:
+    """Whether `path` is neither a regular file nor a folder nor free: a pipe, a device, a terminal.
+
+    What lies in /dev is a stream even where it stands for a regular file, as /dev/stdout may.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or path.absolute().parts[1:2] == ("dev",)
 
 
 def _nameless(folder: Path) -> BinaryIO | None:
@@ -117,16 +140,20 @@ def expanded(path: str | Path) -> Path:
 
 
 @contextmanager
-def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = "") -> Iterator[Path]:
     """A temporary folder that becomes `path` when the block ends without an error.
 
+    Args:
+        path: its final name.
+        overwrite: replace a folder that is there.
+        mark: only one that holds a file of this name: what every such folder has, and others have not.
+
     Raises:
-        InvalidInputError: `path` exists and is not an empty folder (without `overwrite`).
+        InvalidInputError: `path` exists and is not an empty folder (without `overwrite`), or lacks the mark.
         StorageError: the disk refuses.
     """
     target = expanded(path).absolute()
-    if target.exists() and not target.is_dir():
-        raise InvalidInputError(f"{path}: exists and is not a folder")
+    check_replaceable(target, mark, path)
     with disk_errors(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = _neighbour(target, "tmp")
@@ -139,6 +166,23 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False) -> Iterator[Path
             _publish(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(folder: Path, mark: str, name: str | Path = "") -> None:
+    """Refuse to replace a folder that is not empty and of another kind, as `atomic_folder` does.
+
+    Raises:
+        InvalidInputError: it is a file, or holds something but no file `mark`; `name` begins the message.
+    """
+    name = name or folder
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInputError(f"{name}: exists and is not a folder")
+    with disk_errors(name, "read"):
+        held = sorted(path.name for path in folder.iterdir()) if mark and folder.is_dir() else []
+    if held and mark not in held:
+        raise InvalidInputError(
+            f"{name}: holds {held[0]!r} and no {mark}: nothing that would be replaced; choose another"
+        )
 
 
 def _publish(temporary: Path, target: Path) -> None:

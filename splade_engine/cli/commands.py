@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from splade_engine import __version__
 from splade_engine.cli import guard
+from splade_engine.cli.idle import idle_option
 from splade_engine.cli.interrupts import interrupts
 
 
@@ -110,7 +111,22 @@ class CheckedCommand(TyperCommand):
                 raise guard.UsageError(f"{before or 'an argument'} is empty", ctx)
             if option.startswith("--") and sign and not value:
                 raise guard.UsageError(f"{option} is empty", ctx)
-        return super().parse_args(ctx, args)
+        left = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            self._refuse_idle(ctx)
+        return left
+
+    def _refuse_idle(self, ctx: Any) -> None:
+        found = idle_option(
+            self.name or "", ctx.params, lambda name: ctx.get_parameter_source(name).name == "COMMANDLINE"
+        )
+        if found is not None:
+            name, needs = found
+            option = next(param for param in self.params if param.name == name)
+            written = max(option.opts, key=len)
+            if ctx.params[name] is False:  # the second name of a switch
+                written = max(option.secondary_opts or option.opts, key=len)
+            raise guard.UsageError(f"{written} {needs}", ctx)
 
 
 class CommandGroup(TyperGroup):

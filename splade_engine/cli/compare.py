@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from splade_engine.cli import output
+from splade_engine.cli.targets import check_files
 
 
 def run(
@@ -37,6 +38,7 @@ def run(
       splade-engine compare a.run b.run --dataset my-collection --baseline a
     """
     from splade_engine.collections.loading import load_dataset
+    from splade_engine.errors import InvalidInputError
     from splade_engine.eval.measures.effectiveness import DEFAULT_MEASURES, parse_measures
     from splade_engine.eval.report.comparison import load_comparison
     from splade_engine.eval.report.page import html_page
@@ -46,8 +48,11 @@ def run(
     for path in paths:
         if not path.exists():
             raise output_error(path)
+    check_files([page, latex, markdown], [*paths, dataset])
     files_given = any(path.is_file() for path in paths)
     names = parse_measures(measures) if measures else DEFAULT_MEASURES if files_given else ()
+    if dataset is not None and not files_given:
+        raise InvalidInputError("--dataset: is for run files; result folders hold their judgments")
     judged = load_dataset(dataset, split) if dataset else None
     comparison = load_comparison(paths, judged, names, baseline)
     write_text(page, html_page(comparison, title))

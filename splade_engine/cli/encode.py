@@ -9,6 +9,7 @@ import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.log import shows_progress
+from splade_engine.cli.targets import check_files, refuse_existing
 
 if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
@@ -66,7 +67,8 @@ def run(
     from splade_engine.errors import InvalidInputError
     from splade_engine.vectors.files import format_of, write_vectors
 
-    options.refuse_existing(file, overwrite)
+    refuse_existing(file, overwrite)
+    check_files([file], [source])
     if part is not None:
         if queries:
             raise InvalidInputError("--part: of a corpus, not of --queries")

@@ -11,6 +11,7 @@ from splade_engine.cli import options, output
 from splade_engine.cli.encode import Format
 from splade_engine.cli.log import shows_progress
 from splade_engine.cli.numbers import real, whole
+from splade_engine.cli.targets import check_files, refuse_existing
 
 if TYPE_CHECKING:
     from splade_engine.exchange import ExportRecord
@@ -116,7 +117,7 @@ def _to_system(
     from splade_engine.index import SparseIndex
 
     target = target_named(to)
-    options.refuse_existing(out, given["overwrite"])
+    refuse_existing(out, given["overwrite"], mark="record.json")
     index = SparseIndex.open(folder)
     texts = (
         {}
@@ -143,7 +144,8 @@ def _to_file(
     from splade_engine.index import SparseIndex
     from splade_engine.vectors.files import format_of, write_vectors
 
-    options.refuse_existing(file, overwrite)
+    refuse_existing(file, overwrite)
+    check_files([file], [folder])
     kind = format or format_of(file)
     index = SparseIndex.open(folder)
     vocabulary = None

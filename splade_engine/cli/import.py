@@ -30,7 +30,7 @@ def run(
     scale: Annotated[
         float | None, real("--scale", most=1e6, help="What weights were multiplied by; default: as told.")
     ] = None,
-    ids: Annotated[Path | None, typer.Option("--ids", help="A file of ids, one a line (npz).")] = None,
+    ids: Annotated[Path | None, typer.Option("--ids", help="A file of ids, one a line (npz, csr).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an index that is there.")] = False,
     threads: options.Threads = None,
     as_json: options.Json = False,

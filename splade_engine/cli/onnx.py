@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from splade_engine.cli import options, output
+from splade_engine.cli.targets import refuse_existing
 
 
 def run(
@@ -26,7 +27,7 @@ def run(
       splade-engine onnx -o bundled-onnx
       splade-engine index corpus.jsonl -o my-index --encoder bundled-onnx
     """
-    options.refuse_existing(folder, overwrite)
+    refuse_existing(folder, overwrite, mark="model.onnx")
     loaded = options.load_encoder(encoder, device="cpu")
     loaded.export_onnx(folder, overwrite=overwrite)
     size = sum(path.stat().st_size for path in folder.iterdir())

@@ -9,7 +9,6 @@ import typer
 
 from splade_engine.cli.log import shows_progress
 from splade_engine.cli.numbers import LONGEST, THREADS, real, whole
-from splade_engine.errors import IndexExistsError
 
 if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
@@ -124,14 +123,3 @@ def survey(corpus: Corpus) -> None:
     """
     if not corpus.is_cut:
         corpus.survey(shows_progress())
-
-
-def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Before the encoder is loaded and hours are spent.
-
-    Raises:
-        IndexExistsError: if there is something at `path`, and not `overwrite`.
-    """
-    taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
-    if taken and not overwrite:
-        raise IndexExistsError(f"{path}: exists already; choose another name or give --overwrite")

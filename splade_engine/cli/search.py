@@ -11,6 +11,7 @@ from splade_engine.cli import options, output
 from splade_engine.cli.hit_formats import FORMATS, Answered, write_answers
 from splade_engine.cli.hit_lines import SNIPPET, write_hit
 from splade_engine.cli.numbers import real, whole
+from splade_engine.cli.targets import check_files
 
 if TYPE_CHECKING:
     from splade_engine.engine import SearchEngine
@@ -120,6 +121,7 @@ def run(
         raise typer.BadParameter("give a QUERY, or --queries FILE")
     if run_file is not None and queries is None:
         raise typer.BadParameter("--run needs --queries")
+    check_files([run_file], [queries, folder])
     form = _format(form, as_json)
     asked: dict[str, Any] = {
         "accuracy": accuracy, "exact": exact, "where": where, "must": must or (), "must_not": must_not or (),

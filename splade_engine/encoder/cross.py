@@ -58,12 +58,12 @@ class CrossEncoder:
         return scores
 
 
-def load_cross(source: str | Path, *, device: str = "cpu", raw: bool = False) -> CrossEncoder:
+def load_cross(source: str | Path, *, device: str | None = "cpu", raw: bool = False) -> CrossEncoder:
     """A cross-encoder from a model folder or a hub id.
 
     Args:
         source: anything that sentence-transformers' CrossEncoder takes.
-        device: where it runs.
+        device: where it runs; None: on a GPU where there is one.
         raw: see `CrossEncoder`; distillation wants the scores before a sigmoid flattens them.
 
     Raises:

@@ -348,7 +348,7 @@ class SparseEncoder:
 
         Args:
             folder: must not exist, or be empty, unless `overwrite`.
-            overwrite: replace what is there.
+            overwrite: replace an ONNX folder that is there.
 
         Raises:
             CheckpointError: if this kind of encoder cannot be exported.

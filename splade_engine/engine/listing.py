@@ -90,7 +90,8 @@ class _Cut:
     def top(self, depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         ordinals, scores = self.ranking.top(min(depth, self.size))
         if self.min_score is not None:
-            enough = int((scores >= np.float32(self.min_score)).sum())  # the scores fall
+            with np.errstate(over="ignore"):  # one beyond float32 is above every score
+                enough = int((scores >= np.float32(self.min_score)).sum())  # the scores fall
             ordinals, scores = ordinals[:enough], scores[:enough]
         return ordinals, scores
 

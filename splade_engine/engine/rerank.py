@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from splade_engine.arguments import shown, whole
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import READ
-from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
+from splade_engine.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from splade_engine.engine.searching import SidedRanking
@@ -116,20 +116,12 @@ def cross_encoder(source: str) -> Scorer:
         MissingExtraError: sentence-transformers is not installed.
         CheckpointError: it cannot be loaded.
     """
-    try:
-        from sentence_transformers import CrossEncoder
-    except ImportError:
-        raise MissingExtraError(
-            "a CrossEncoder needs sentence-transformers: pip install 'splade-engine[dense]'"
-        ) from None
-    try:
-        model = CrossEncoder(source)
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise CheckpointError(f"{source}: no CrossEncoder ({reason})") from error
+    from splade_engine.encoder.cross import load_cross
+
+    model = load_cross(source, device=None)
 
     def score(query: str, texts: Sequence[str]) -> Sequence[float]:
-        pairs = [(query, text) for text in texts]
-        return [float(value) for value in model.predict(pairs, show_progress_bar=False)]
+        scores: list[float] = model.score([query] * len(texts), texts).tolist()
+        return scores
 
     return score

@@ -103,6 +103,8 @@ class Search:
         ranking = self._ranking(query, vector)
         page = page_of(self.reader, ranking, self.k, self.options)
         notes = [f"without {shown(part)}" for part in query.must_not]
+        if query.must_not and not query.text.strip():
+            notes.append("nothing to look for: the query only says what must not be there; add a word")
         if query.must and not len(page.ordinals) and not page.first:
             other = self._ranking(replace(query, must=()), vector)
             relaxed = page_of(self.reader, other, self.k, self.options)

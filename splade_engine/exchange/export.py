@@ -22,12 +22,13 @@ from splade_engine.errors import IndexExistsError, InvalidInputError
 from splade_engine.exchange.rounding import Rounding
 from splade_engine.exchange.target import BATCH, Export, Largest, Target, safe_names
 from splade_engine.exchange.targets import TARGETS
-from splade_engine.files import atomic_folder, expanded
+from splade_engine.files import atomic_folder, check_replaceable, expanded
 from splade_engine.index import BuildConfig, IndexReader, SparseIndex
 from splade_engine.index.tuning import queries_from_documents
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
+RECORD = "record.json"  # what was exported, and what was lost; by it a folder is known to be an export
 SCALE = 100.0  # of whole numbers: two decimals of a weight
 SAMPLE = 200  # queries made from documents, where none are given, to measure what is lost
 
@@ -97,7 +98,7 @@ def export_index(
         top_k: keep so many of the heaviest terms of a document; the target's limit if that is lower.
         scale: what weights are multiplied by where the target takes whole numbers.
         measure: whether the loss is measured, where there is any: that builds and searches an index.
-        overwrite: replace what is at `folder`.
+        overwrite: replace an export that is at `folder`.
         progress: see `Progress`.
 
     Raises:
@@ -124,9 +125,10 @@ def export_index(
     path = expanded(folder)
     if path.exists() and not overwrite and (not path.is_dir() or any(path.iterdir())):
         raise IndexExistsError(f"{path}: exists already; choose another name or overwrite it")
+    check_replaceable(path, RECORD)
     with (
         ProgressBar(progress, len(reader), label="export", unit=" docs") as bar,
-        atomic_folder(path, overwrite=overwrite) as made,
+        atomic_folder(path, overwrite=overwrite, mark=RECORD) as made,
     ):
         export = Export(
             folder=made,
@@ -163,7 +165,7 @@ def export_index(
             lost={what: n for what, n in sorted(export.lost.items()) if n},
             loss=loss,
         )
-        export.json("record.json", asdict(record))
+        export.json(RECORD, asdict(record))
         export.text("README.md", readme(chosen, record, export, lossless))
     return record
 

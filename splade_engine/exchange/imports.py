@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import InvalidInputError
+from splade_engine.exchange.ids import listed_ids
 from splade_engine.exchange.source import Imported, Options
 from splade_engine.exchange.sources import SOURCES
+
+MOST_SCALE = 1e6  # beyond it, weights of float32 begin to vanish
 
 
 def import_vectors(
@@ -37,8 +41,8 @@ def import_vectors(
         StorageError: the file cannot be read.
     """
     path = Path(path)
-    if scale is not None and not (scale > 0 and scale < float("inf")):
-        raise InvalidInputError(f"import: scale must be above 0, got {scale!r}")
+    if scale is not None and not 0 < scale <= MOST_SCALE:
+        raise InvalidInputError(f"import: scale must be above 0 and at most {MOST_SCALE:g}, got {scale!r}")
     if n_terms is not None and (isinstance(n_terms, bool) or not isinstance(n_terms, int) or n_terms < 1):
         raise InvalidInputError(f"import: n_terms must be at least 1, got {n_terms!r}")
     name = format or format_of_source(path)
@@ -46,7 +50,14 @@ def import_vectors(
     if source is None:
         raise InvalidInputError(f"import: no format {name!r:.40}; there are {', '.join(SOURCES)}")
     options = Options(vocabulary, n_terms, scale, None if ids is None else Path(ids))
-    return source.read(path, options)
+    found = source.read(path, options)
+    if n_terms is not None and found.vectors.n_terms != n_terms:
+        raise InvalidInputError(f"{path}: vectors over {found.vectors.n_terms} terms, not {n_terms}")
+    if options.ids is None:
+        return found
+    if found.ids is not None:
+        raise InvalidInputError(f"import: ids {ids}: the ids of {path} are in the file itself")
+    return replace(found, ids=listed_ids(options.ids, len(found.vectors)))
 
 
 def format_of_source(path: Path) -> str:

@@ -49,6 +49,7 @@ def check_queries(limits: Limits, queries: Sequence[str], k: int) -> None:
 
 def search(name: str, engine: SearchEngine, request: SearchRequest) -> dict[str, Any]:
     """`SearchAnswer`."""
+    _check_fields(engine, request.fields or ())
     started = time.perf_counter_ns()
     pages = engine.search_many(request.queries, request.k, **request.options())
     took = (time.perf_counter_ns() - started) // 1000
@@ -58,6 +59,22 @@ def search(name: str, engine: SearchEngine, request: SearchRequest) -> dict[str,
         counts = [_counts(page) for page in pages]
         return {**answer, "hits": hits, **({"counts": counts} if any(counts) else {})}
     return {**answer, "hits": hits[0], **_counts(pages[0])}
+
+
+def _check_fields(engine: SearchEngine, names: Sequence[str]) -> None:
+    """Refuse a field that no document has.
+
+    Raises:
+        Problem: 422, naming it.
+    """
+    if not names:
+        return
+    known = {"title", "text", *engine.index.info().columns}
+    if METADATA_JSON in known:  # documents have others besides
+        return
+    for name in names:
+        if name not in known:
+            raise invalid(f"fields: no field {name!r:.60}; there are {', '.join(sorted(known))}")
 
 
 def _counts(page: Hits) -> dict[str, Any]:

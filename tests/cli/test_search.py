@@ -111,7 +111,10 @@ def test_a_file_of_queries(cli, index_folder, tmp_path, encoder):
         (["sea", "--group-by", "yeer"], "group_by: no column 'yeer'"),
         (["sea", "--sort", "yeer"], "sort: no column 'yeer'"),
         (["sea", "--facet", "yeer"], "facets: no column 'yeer'"),
-        (["sea", "--facets-over", "all"], "facets_over must be hits or matches, got 'all'"),
+        (
+            ["sea", "--facet", "year", "--facets-over", "all"],
+            "facets_over must be hits or matches, got 'all'",
+        ),
         (["sea", "--must", "..."], "must: '...' holds no word"),
         (["sea", "--offset", "3", "--accuracy", ".9"], "need an exact search"),
     ],

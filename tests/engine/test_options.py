@@ -10,7 +10,7 @@ import pytest
 
 from splade_engine import SearchEngine
 from splade_engine.engine import Hits, SearchOptions
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.index import Budget, Exact
 from tests.fake_encoder import WORDS, FakeEncoder
 
@@ -282,3 +282,20 @@ def test_a_plain_search_is_the_plain_search(engine, monkeypatch):
     assert (hits.total, hits.facets, hits.notes) == (None, {}, ())
     assert SearchOptions().is_plain
     assert not SearchOptions(offset=0).is_plain
+
+
+def test_a_lowest_score_beyond_float32_is_above_all(engine):
+    assert engine.search("moon sea", 3, min_score=1e300) == []
+
+
+@pytest.mark.parametrize("query", ["-atlas", '-"money back"', "-atlas -refund"])
+def test_a_query_that_only_leaves_out_says_so(engine, query):
+    hits = engine.search(query, 3)
+    assert hits == []
+    assert hits.notes[-1] == "nothing to look for: the query only says what must not be there; add a word"
+    assert not any("nothing to look for" in note for note in engine.search(f"{query} moon", 3).notes)
+
+
+def test_a_cross_encoder_that_is_not_there_is_told_at_once(engine, tmp_path):
+    with pytest.raises(CheckpointError, match="no such folder, and not a hub id"):
+        engine.search("moon", 3, rerank=str(tmp_path / "nothing"))

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
-from splade_engine.exchange import SOURCES, import_vectors
+from splade_engine.exchange import SOURCES, export_index, import_vectors
 from splade_engine.exchange.ciff_file import varint, write_ciff
 from splade_engine.index import SparseIndex
 from splade_engine.vectors import SparseVectors, write_vectors
@@ -232,3 +232,41 @@ def test_what_cannot_be_told_is_asked_for(tmp_path: Path) -> None:
     for name in SOURCES:
         with pytest.raises(SpladeEngineError, match="gone"):
             import_vectors(tmp_path / "gone", format=name)
+
+
+ODD_IDS = ["a\u2028b", '"quoted"', "line\nbreak", "tab\tcr\r", "\x85", '"', " a ", '{"x": 1}']
+
+
+def test_ids_survive_the_way_out_and_back(tmp_path: Path) -> None:
+    vectors = SparseVectors.from_dicts([{i % 5: 1.0} for i in range(len(ODD_IDS))], 5)
+    index = SparseIndex.build(tmp_path / "ix", vectors, ODD_IDS)
+    export_index(index, "lsr-benchmark", tmp_path / "out", measure=False)
+    assert import_vectors(tmp_path / "out").ids == ODD_IDS
+    assert len((tmp_path / "out" / "doc" / "doc-ids.txt").read_bytes().splitlines()) == len(ODD_IDS)
+
+
+def test_ids_of_other_programs_stay_as_they_are(tmp_path: Path) -> None:
+    scipy.sparse.save_npz(tmp_path / "m.npz", VECTORS.to_scipy())
+    (tmp_path / "ids").write_bytes('\ufeff"x"\r\nb\u2028c\r\n"\r\n'.encode())
+    assert import_vectors(tmp_path / "m.npz", ids=tmp_path / "ids").ids == ['"x"', "b\u2028c", '"']
+
+
+def test_ids_are_for_formats_without(tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("\n".join(IDS))
+    write_vectors(tmp_path / "v.csr", VECTORS)
+    assert import_vectors(tmp_path / "v.csr", ids=tmp_path / "ids").ids == IDS
+    write_vectors(tmp_path / "v.arrow", VECTORS, IDS)
+    with pytest.raises(InvalidInputError, match=r"v\.arrow are in the file itself"):
+        import_vectors(tmp_path / "v.arrow", ids=tmp_path / "ids")
+    with pytest.raises(InvalidInputError, match="over 5 terms, not 9"):
+        import_vectors(tmp_path / "v.arrow", n_terms=9)
+
+
+@pytest.mark.parametrize("name", ["v.arrow", "v.csr", "v.jsonl"])
+def test_a_scale_that_leaves_no_weight_is_refused(tmp_path: Path, name: str) -> None:
+    write_vectors(tmp_path / name, VECTORS, IDS, TOKENS)
+    with pytest.raises(InvalidInputError, match=rf"{name}: divided by 1e-300: row 0"):
+        import_vectors(tmp_path / name, vocabulary=TOKENS, scale=1e-300)
+    for scale in (1e60, 0, -1, float("nan"), float("inf")):
+        with pytest.raises(InvalidInputError, match="scale must be above 0 and at most 1e"):
+            import_vectors(tmp_path / name, vocabulary=TOKENS, scale=scale)

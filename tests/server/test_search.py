@@ -65,6 +65,12 @@ def test_fields_choose_what_is_returned(client):
     assert set(bare) == {"rank", "id", "score"}
 
 
+def test_a_field_that_no_document_has_is_refused(client):
+    answer = client.post("/search", json={"query": "tide", "fields": ["titel"]})
+    assert answer.status_code == 422
+    assert answer.json()["error"] == "fields: no field 'titel'; there are lang, text, title, year"
+
+
 def test_snippet_and_reasons(client):
     body = {"query": "sea tide", "snippet": 30, "explain": True, "k": 1}
     hit = client.post("/search", json=body).json()["hits"][0]

@@ -102,7 +102,7 @@ def save_quantized(
     text_tokenizer = Tokenizer.from_file(str(tokenizer))
     text_tokenizer.no_truncation()
     text_tokenizer.no_padding()
-    with atomic_folder(folder, overwrite=overwrite) as out:
+    with atomic_folder(folder, overwrite=overwrite, mark="config.json") as out:
         save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
         if table is not None:
             save_file({"weight": table}, out / QUERY_WEIGHTS)

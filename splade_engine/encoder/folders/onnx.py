@@ -83,7 +83,7 @@ def export_onnx(
     graph = _Graph(backbone, checkpoint, special).eval()
     if 4 * sum(p.numel() for p in graph.parameters()) > _LARGEST:
         raise CheckpointError(f"{checkpoint.name}: its weights are more than one ONNX file can hold (2 GB)")
-    with atomic_folder(folder, overwrite=overwrite) as out:
+    with atomic_folder(folder, overwrite=overwrite, mark=GRAPH) as out:
         _trace(graph, out / GRAPH)
         kind = Onnx(out / GRAPH)
         _compare(checkpoint, kind, graph, tokenizer, backbone.n_terms)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.exchange.ids import listed_ids
 from splade_engine.exchange.rows import sorted_rows
 from splade_engine.exchange.source import Imported, Options, Source
-from splade_engine.files import disk_errors
 
 _PARTS = ("data", "indices", "indptr")
 _DAMAGED = (
@@ -28,7 +28,7 @@ _DAMAGED = (
 
 
 def read(path: Path, options: Options) -> Imported:
-    """Read a matrix; ids are in `doc-ids.txt` beside `doc-embeddings.npz`, or in `options.ids`."""
+    """Read a matrix; ids are in `doc-ids.txt` beside `doc-embeddings.npz`."""
     file = path / "doc" / "doc-embeddings.npz" if path.is_dir() else path
     if not file.is_file():
         raise InvalidInputError(f"{file}: no such file")
@@ -57,25 +57,9 @@ def read(path: Path, options: Options) -> Imported:
         )
     except InvalidInputError as error:
         raise InvalidInputError(f"{file}: {error}") from None
-    return Imported(vectors, _ids(file, options.ids, len(vectors)))
-
-
-def _ids(file: Path, given: Path | None, count: int) -> list[str] | None:
     beside = file.with_name(file.name.replace("-embeddings.npz", "-ids.txt"))
-    path = given if given is not None else beside
-    if path == file or not path.is_file():
-        if given is not None:
-            raise InvalidInputError(f"{given}: no such file")
-        return None
-    with disk_errors(path, "read"):
-        data = path.read_bytes()
-    try:
-        ids = data.decode("utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{path}: not UTF-8") from None
-    if len(ids) != count:
-        raise InvalidInputError(f"{path}: {len(ids)} ids for {count} rows")
-    return ids
+    listed = options.ids is None and beside != file and beside.is_file()
+    return Imported(vectors, listed_ids(beside, len(vectors)) if listed else None)
 
 
 NPZ = Source("npz", read, (".npz",))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from splade_engine.errors import InvalidInputError
 from splade_engine.exchange.source import Imported, Options, Source
 from splade_engine.vectors.files import ANSERINI_SCALE, Format, read_vectors
@@ -18,10 +20,11 @@ def read(path: Path, options: Options, *, format: Format) -> Imported:
     vectors, scale = stored.vectors, options.scale
     if scale is not None:
         own = ANSERINI_SCALE if format == "anserini" else 1.0
-        weights = (vectors.weights * (own / scale)).astype(vectors.weights.dtype)
-        vectors = SparseVectors.from_valid(vectors.indptr, vectors.terms, weights, vectors.n_terms)
-    if options.n_terms is not None and vectors.n_terms != options.n_terms:
-        raise InvalidInputError(f"{path}: vectors over {vectors.n_terms} terms, not {options.n_terms}")
+        weights = vectors.weights.astype(np.float64) * (own / scale)
+        try:
+            vectors = SparseVectors(vectors.indptr, vectors.terms, weights, vectors.n_terms)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{path}: divided by {scale:g}: {error}") from None
     return Imported(vectors, stored.ids, vocabulary=stored.vocabulary, encoder=stored.encoder)
 
 

@@ -5,11 +5,11 @@ Ids stand one a line there, so those with a line break are written as JSON text.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from splade_engine.exchange.ids import line_of
 from splade_engine.exchange.target import Export, Target
 from splade_engine.vectors import SparseVectors
 
@@ -38,8 +38,7 @@ def _write(export: Export, side: str, parts: Sequence[SparseVectors], ids: Itera
         indptr=vectors.indptr,
         shape=np.array([len(vectors), vectors.n_terms]),
     )
-    lines = (json.dumps(id) if len(id.splitlines()) != 1 else id for id in ids)
-    export.text(f"{side}/{side}-ids.txt", "".join(f"{line}\n" for line in lines))
+    export.text(f"{side}/{side}-ids.txt", "".join(f"{line_of(id)}\n" for id in ids))
 
 
 def write(export: Export) -> None:

@@ -77,7 +77,7 @@ def test_a_cross_encoder_reranks(collection: Path, invented: Invented, cross_enc
 
 
 def test_a_folder_that_is_no_cross_encoder_is_named(collection: Path, tmp_path: Path):
-    with pytest.raises(CheckpointError, match="nothing-here: no CrossEncoder"):
+    with pytest.raises(CheckpointError, match="nothing-here: no such folder"):
         evaluate(f'rerank(bm25, model="{tmp_path / "nothing-here"}")', collection)
 
 

@@ -1,0 +1,83 @@
+"""What a command may write over: asked before any work, so that a slip costs seconds and no data.
+
+A file that the command reads is never replaced, whatever options are given, nor one inside a folder that it
+reads. With --overwrite a folder is replaced only by its like.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from splade_engine.errors import IndexExistsError, InvalidInputError
+
+
+def refuse_existing(path: Path, overwrite: bool, mark: str = "") -> None:
+    """Refuse a name that is taken.
+
+    Args:
+        path: where the command writes.
+        overwrite: whether --overwrite was given.
+        mark: with it, a folder is replaced only if it has a file of this name, or is empty.
+
+    Raises:
+        IndexExistsError: if there is something at `path`, and not `overwrite`.
+        InvalidInputError: if it is a folder of another kind.
+    """
+    from splade_engine.files import check_replaceable
+
+    if overwrite and mark:
+        check_replaceable(path, mark)
+    taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    if taken and not overwrite:
+        raise IndexExistsError(f"{path}: exists already; choose another name or give --overwrite")
+
+
+def check_files(outputs: Iterable[Path | None], inputs: Iterable[str | Path | None] = ()) -> None:
+    """Check that files can be written, before the work that fills them.
+
+    Args:
+        outputs: the files; None is passed over.
+        inputs: what the command reads; names that are no path here (hub ids, ir_datasets) are passed over.
+
+    Raises:
+        InvalidInputError: one is a folder, is named twice, is an input or lies in one.
+        StorageError: its folder is not there or cannot be written to.
+    """
+    read = [path for name in inputs if name is not None and _exists(path := Path(name))]
+    written: list[Path] = []
+    for file in outputs:
+        if file is None:
+            continue
+        if file.is_dir():
+            raise InvalidInputError(f"{file}: is a folder, the name of a file is expected")
+        real = file.resolve()
+        if real in written:
+            raise InvalidInputError(f"{file}: two outputs have this name")
+        written.append(real)
+        for path in read if file.exists() else ():
+            if path.is_file() and file.samefile(path):
+                raise InvalidInputError(f"{file}: is read by this command; choose another name to write to")
+            if path.is_dir() and path.resolve() in real.parents:
+                raise InvalidInputError(
+                    f"{file}: belongs to {path}, which this command reads; choose another name to write to"
+                )
+        _check_folder(file)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _check_folder(file: Path) -> None:
+    from splade_engine.files import disk_errors
+
+    folder = file.absolute().parent
+    with disk_errors(file):
+        folder.stat()
+        if not os.access(folder, os.W_OK) and not file.exists():
+            raise PermissionError(13, "Permission denied")

@@ -1,0 +1,125 @@
+"""Nothing that a command reads is written over, and a folder is replaced only by its like."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from splade_engine.cli.targets import check_files
+from splade_engine.errors import InvalidInputError, StorageError
+
+
+def content(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return {str(file): file.read_bytes() for file in files}
+
+
+@pytest.fixture
+def collection(corpus_file, tmp_path):
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    shutil.copy(corpus_file, folder / "corpus.jsonl")
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "sea storm"}\n')
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\tstorm\t1\n")
+    return folder
+
+
+@pytest.fixture
+def queries(tmp_path):
+    file = tmp_path / "queries.jsonl"
+    file.write_text('{"_id": "q", "text": "sea storm"}\n')
+    return file
+
+
+def test_no_option_makes_a_command_write_over_what_it_reads(
+    refused, cli, index_folder, queries, collection, corpus_file, tmp_path
+):
+    run = tmp_path / "a.run"
+    cli("search", index_folder, "--queries", queries, "--run", run)
+    for written, command in (
+        (queries, ["search", index_folder, "--queries", queries, "--run", queries]),
+        (
+            index_folder,
+            ["search", index_folder, "--queries", queries, "--run", index_folder / "manifest.json"],
+        ),
+        (run, ["compare", run, "--dataset", collection, "-o", run]),
+        (run, ["compare", run, "--dataset", collection, "-o", tmp_path / "p.html", "--latex", run]),
+        (collection, ["compare", run, "--dataset", collection, "-o", collection / "corpus.jsonl"]),
+        (collection, ["eval", collection, "-s", "bm25", "--run", collection / "corpus.jsonl"]),
+        (corpus_file, ["encode", corpus_file, "-o", corpus_file, "--overwrite"]),
+        (collection, ["encode", collection, "-o", collection / "corpus.jsonl", "--overwrite"]),
+        (
+            index_folder,
+            ["export", index_folder, index_folder / "manifest.json", "--format", "csr", "--overwrite"],
+        ),
+    ):
+        before = content(written)
+        assert "which this command reads" in (text := refused(*command)) or "is read by this command" in text
+        assert content(written) == before
+    assert not (tmp_path / "p.html").exists()
+
+
+def test_a_link_to_an_input_is_the_input(refused, index_folder, queries, tmp_path):
+    (tmp_path / "other.run").symlink_to(queries)
+    message = refused("search", index_folder, "--queries", queries, "--run", tmp_path / "other.run")
+    assert "is read by this command" in message
+
+
+def test_overwrite_replaces_only_what_the_command_makes(refused, cli, index_folder, collection, tmp_path):
+    for target in (collection, index_folder):
+        before = content(target)
+        message = refused("export", index_folder, "--to", "qdrant", "-o", target, "--overwrite")
+        assert "no record.json: nothing that would be replaced" in message
+        assert "no model.onnx" in refused("onnx", "-o", target, "--overwrite")
+        assert content(target) == before
+    out = tmp_path / "out"
+    for _ in range(2):
+        cli("export", index_folder, "--to", "qdrant", "-o", out, "--overwrite")
+    assert json.loads((out / "record.json").read_text())["documents"] == 4
+
+
+def test_where_nothing_can_be_written_is_told_before_the_work(refused, encoder, collection, tmp_path):
+    missing = tmp_path / "no" / "such.trec"
+    for command in (
+        ["eval", collection, "--run", missing],
+        ["encode", collection, "-o", tmp_path / "no" / "such.arrow"],
+        ["compare", tmp_path, "-o", missing],
+    ):
+        assert "No such file or directory" in refused(*command)
+    assert "is a folder" in refused("eval", collection, "--run", tmp_path)
+    assert encoder.loads == []
+
+
+def test_two_outputs_of_one_name(refused, cli, index_folder, queries, collection, tmp_path):
+    run = tmp_path / "a.run"
+    cli("search", index_folder, "--queries", queries, "--run", run)
+    page = tmp_path / "page"
+    message = refused("compare", run, "--dataset", collection, "-o", page, "--markdown", page)
+    assert "two outputs have this name" in message
+
+
+def test_names_that_are_no_path_are_passed_over(tmp_path):
+    check_files([tmp_path / "a", None], ["beir/scifact/test", "x" * 5000, "nul\0", None])
+    check_files([tmp_path / "a"], [tmp_path])  # a new file in a folder that is read harms nothing
+    with pytest.raises(StorageError, match="No such file"):
+        check_files([tmp_path / "b" / "a"])
+    (tmp_path / "a").touch()
+    with pytest.raises(InvalidInputError, match="belongs to"):
+        check_files([tmp_path / "a"], [tmp_path])
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with a name")
+def test_a_pipe_gets_the_run_and_stays_a_pipe(cli, index_folder, queries, tmp_path):
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    cli("search", index_folder, "--queries", queries, "--run", pipe)
+    reader.join(timeout=30)
+    assert got and got[0].startswith(b"q Q0 storm 1 ")
+    assert pipe.is_fifo()
