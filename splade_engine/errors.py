@@ -12,6 +12,7 @@ SpladeEngineError                   exit code 1
 ├── IndexCorruptError               1   checksum or structure does not hold
 ├── IndexLockedError                1   another process is writing the index
 ├── StorageError (OSError)          2   the disk refused: full, read-only, gone
+├── ShardUnavailableError           1   a shard that other processes search does not answer
 └── TrainingError                   1   a run that cannot go on (collapse, out of memory)
 
 The message of each is one line that names the file, row and value; the command line prints it and exits with
@@ -73,6 +74,10 @@ class StorageError(SpladeEngineError, OSError):
     """The file system refused a read or a write (disk full, read-only, gone)."""
 
     exit_code = 2
+
+
+class ShardUnavailableError(SpladeEngineError):
+    """A shard that other processes search does not answer, and a part of the hits would be missing."""
 
 
 class TrainingError(SpladeEngineError):

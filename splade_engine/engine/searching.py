@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -50,6 +50,8 @@ class Search:
     where: Where | None
     threads: int
     options: SearchOptions
+    # folders of shards whose documents the hits lack, see `SearchResult.missing`
+    missing: set[str] = field(default_factory=set)
 
     def texts(self, queries: Sequence[str]) -> list[Hits]:
         """The hits of each query."""
@@ -89,10 +91,13 @@ class Search:
             vectors, self.k, effort=self.effort, where=self.where, threads=self.threads
         )
         ordinals, scores = result.ordinals.tolist(), result.scores.tolist()
+        notes = without_shards(result.missing)
         pages = []
         for row, ids in enumerate(result.ids):
             page = HitPage(self.reader, self.encoder, vectors, row, ordinals[row][: len(ids)])
-            pages.append(Hits([Hit(i + 1, id, scores[row][i], page, i) for i, id in enumerate(ids)]))
+            pages.append(
+                Hits([Hit(i + 1, id, scores[row][i], page, i) for i, id in enumerate(ids)], notes=notes)
+            )
         return pages
 
     def _listed(self, query: QueryText, vector: SparseVectors) -> Hits:
@@ -157,13 +162,13 @@ class Search:
             [Hit(page.first + i + 1, id, scores[i], hits, i) for i, id in enumerate(ids)],
             total=page.total,
             facets=page.facets,
-            notes=tuple(notes),
+            notes=(*notes, *without_shards(self.missing)),
         )
 
     def _ranking(self, query: QueryText, vector: SparseVectors) -> SidedRanking:
         """By terms, fused with words where they count, reranked where that was asked."""
         options, where = self.options, self._where(query)
-        ranking: SidedRanking = VectorRanking(self.reader, vector, self._effort(), where)
+        ranking: SidedRanking = VectorRanking(self.reader, vector, self._effort(), where, self.missing)
         words = self._words(query)
         if words:
             hybrid = WRITTEN if options.hybrid is None else hybrid_of(options.hybrid)
@@ -200,6 +205,13 @@ class Search:
         return narrowed(self.where, must, must_not)
 
 
+def without_shards(missing: Collection[str]) -> tuple[str, ...]:
+    """The note of an answer that lacks the documents of these shards; nothing where it is complete."""
+    if not missing:
+        return ()
+    return (f"incomplete: without the documents of {', '.join(sorted(missing))}, which did not answer",)
+
+
 def narrowed(where: Where | None, must: Sequence[HoldsWords], must_not: Sequence[HoldsWords]) -> Where | None:
     """A filter, and what the texts must and must not hold besides."""
     from splade_engine.index.filter.parse import parse_where
@@ -218,6 +230,8 @@ class VectorRanking:
     vector: SparseVectors
     effort: Effort
     where: Where | None
+    # is told of shards that did not answer
+    missing: set[str] = field(default_factory=set)
 
     @property
     def size(self) -> int:
@@ -227,6 +241,7 @@ class VectorRanking:
     def top(self, depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Ordinals and scores of the best `depth`; fewer where fewer share a term with the query."""
         result = self.reader.search(self.vector, depth, effort=self.effort, where=self.where)
+        self.missing.update(result.missing)
         found = int((result.ordinals[0] >= 0).sum())
         return result.ordinals[0, :found], result.scores[0, :found]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
+    from splade_engine.index.filter.nodes import Filter
     from splade_engine.index.filter.parse import Where
     from splade_engine.index.segment.search import SegmentHits
     from splade_engine.index.segment.segment import Segment
@@ -41,6 +42,8 @@ class SearchResult:
         scores: float32[n_queries, k], -inf where a query has fewer hits.
         docs_scored: int64[n_queries], documents whose full score was computed.
         exact: whether the hits are the true top k over the stored weights.
+        missing: folders of shards that did not answer, whose documents are not among the hits: only where
+            that was asked for (`splade_engine.ray`).
     """
 
     ordinals: NDArray[np.int64]
@@ -48,6 +51,7 @@ class SearchResult:
     docs_scored: NDArray[np.int64]
     exact: bool
     names: Callable[[NDArray[np.int64]], list[str]] = field(repr=False, compare=False)
+    missing: tuple[str, ...] = ()
 
     @cached_property
     def ids(self) -> list[list[str]]:
@@ -171,15 +175,32 @@ def search(
     if len(parts) == 1 and parts[0][1] == 0 and len(parts[0][0]) >= k:  # nothing to merge: 8 us less
         hits = search_segment(parts[0])
         return SearchResult(hits.ordinals, hits.scores, hits.docs_scored, exact, snapshot.ids)
-    ordinals = np.full((n, k), -1, np.int64)
-    scores = np.full((n, k), -np.inf, np.float32)
     docs_scored = np.zeros(n, np.int64)
     for (_, base, _, _), hits in zip(parts, map_threads(search_segment, parts, outer), strict=True):
         docs_scored += hits.docs_scored
         found.append((np.where(hits.ordinals >= 0, hits.ordinals + base, -1), hits.scores))
+    ordinals, scores = best_of(found, n, k)
+    return SearchResult(ordinals, scores, docs_scored, exact, snapshot.ids)
+
+
+def best_of(
+    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], n_queries: int, k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The best k of several parts of an index; equal scores in the order of the parts.
+
+    Args:
+        found: of each part int64[n_queries, any] ordinals in the whole, -1 for none, and their scores.
+        n_queries: rows.
+        k: columns wanted.
+
+    Returns:
+        int64[n_queries, k] and float32[n_queries, k], filled up with -1 and -inf.
+    """
+    ordinals = np.full((n_queries, k), -1, np.int64)
+    scores = np.full((n_queries, k), -np.inf, np.float32)
     if len(found) == 1:
-        width = found[0][0].shape[1]
-        ordinals[:, :width], scores[:, :width] = found[0]
+        width = min(k, found[0][0].shape[1])
+        ordinals[:, :width], scores[:, :width] = found[0][0][:, :width], found[0][1][:, :width]
     elif found:
         together = np.concatenate([o for o, _ in found], axis=1)
         values = np.concatenate([s for _, s in found], axis=1)
@@ -187,23 +208,37 @@ def search(
         width = order.shape[1]
         ordinals[:, :width] = np.take_along_axis(together, order, axis=1)
         scores[:, :width] = np.take_along_axis(values, order, axis=1)
-    return SearchResult(ordinals, scores, docs_scored, exact, snapshot.ids)
+    return ordinals, scores
 
 
 def allowed_documents(snapshot: Snapshot, where: Where | None) -> list[NDArray[np.bool_] | None]:
     """Per segment the documents that may be returned: live, and matching the filter; None for all."""
     if where is None:
         return [segment.live for segment in snapshot.segments]
-    from splade_engine.index.filter.evaluate import matching
-    from splade_engine.index.filter.parse import columns_of, parse_where
+    from splade_engine.index.filter.parse import parse_where
 
     part = parse_where(where)
+    if repr(part) not in snapshot.masks:
+        check_filter(snapshot, part)
+    return matching_documents(snapshot, part)
+
+
+def check_filter(snapshot: Snapshot, part: Filter) -> None:
+    """Raises InvalidInputError where a filter names a column that no document has."""
+    from splade_engine.index.filter.parse import columns_of
+
+    for name in sorted(columns_of(part)):
+        snapshot.check_column(name, "where")
+
+
+def matching_documents(snapshot: Snapshot, part: Filter) -> list[NDArray[np.bool_] | None]:
+    """`allowed_documents` for a filter whose columns were checked; one that is not there has no values."""
+    from splade_engine.index.filter.evaluate import matching
+
     key = repr(part)  # not the filter itself: 1, 1.0 and True are equal, but not as values of a column
     masks = snapshot.masks.get(key)
     if masks is not None:
         return masks
-    for name in sorted(columns_of(part)):
-        snapshot.check_column(name, "where")
     masks = []
     for segment in snapshot.segments:
         table = None if segment.payload is None else segment.payload.table

@@ -1,4 +1,4 @@
-"""Encoding and building on a Ray cluster: `encode`, `build`. Needs the extra `ray`.
+"""Encoding, building and serving on a Ray cluster: `encode`, `build`, `application`. Needs the extra `ray`.
 
 Ray pays where one machine is not enough: a job has ten seconds of start-up and more, so below some hundred
 thousand documents one process is faster.
@@ -7,5 +7,6 @@ thousand documents one process is faster.
 from splade_engine.ray.building import build
 from splade_engine.ray.cluster import Pool
 from splade_engine.ray.encoding import encode
+from splade_engine.ray.serving import Deployed, application
 
-__all__ = ["Pool", "build", "encode"]
+__all__ = ["Deployed", "Pool", "application", "build", "encode"]

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from splade_engine.errors import IndexLockedError, InvalidInputError, SpladeEngineError
+from splade_engine.errors import (
+    IndexLockedError,
+    InvalidInputError,
+    ShardUnavailableError,
+    SpladeEngineError,
+)
 
 ErrorType = Literal[
     "Empty", "Validation", "Tokenizer", "Backend", "Overloaded", "Timeout", "Unauthorized", "NotFound"
@@ -77,4 +82,6 @@ def of_error(error: SpladeEngineError, hidden: str, name: str) -> Problem:
     if isinstance(error, IndexLockedError):
         busy = f"{name}: another process is changing the index"
         return Problem(409, "Overloaded", busy, {"retry-after": "1"})
+    if isinstance(error, ShardUnavailableError):
+        return Problem(503, "Backend", message, {"retry-after": "1"})
     return Problem(500, "Backend", f"{name}: the index could not be read or written; the log says why")
