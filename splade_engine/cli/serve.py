@@ -57,6 +57,19 @@ def run(
     ] = "full",
     root_path: Annotated[str, typer.Option("--root-path", help="Path that a proxy has cut off.")] = "",
     device: Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray", metavar="ADDRESS", help="Serve a collection on a Ray cluster; local starts one."
+        ),
+    ] = None,
+    replicas: Annotated[
+        int, whole("--replicas", most=THREADS, help="With --ray: processes that search each shard.")
+    ] = 1,
+    missing: Annotated[
+        str,
+        typer.Option("--missing", help="With --ray, if a shard does not answer: error, or tell in the hits."),
+    ] = "error",
     log_format: Annotated[
         str | None, typer.Option("--log-format", help="text or json; default: text on a terminal.")
     ] = None,
@@ -66,11 +79,15 @@ def run(
     Only this machine can reach it unless --host says otherwise; then clients must show a key. A generation
     of an index that another process publishes is taken up between requests.
 
+    With --ray each shard of a collection is searched by processes of the cluster, behind as many routers as
+    --workers says (docs/scale.md).
+
     \b
     Examples:
       splade-engine serve my-index
       splade-engine serve notes=indexes/notes mail=indexes/mail --port 8080
       splade-engine serve my-index --write --host 0.0.0.0 --api-key-file keys.txt
+      splade-engine serve everything --ray auto --replicas 2 --workers 2
     """
     with needed("serving an index"):  # before one is opened
         from splade_engine.server import Access, Limits, Settings, create_app, serve, serve_in_processes
@@ -93,6 +110,11 @@ def run(
         seconds=timeout,
     )
     level = logging.getLogger("splade_engine").getEffectiveLevel()
+    if ray is not None:
+        if len(indexes) != 1 or port == 0:
+            raise InvalidInputError("--ray: serves one collection, at a port above 0")
+        _on_ray(_named(indexes[0])[1], ray, host, port, Settings(limits, access), replicas, workers, missing)
+        return
     settings = Settings(limits, access, workers=workers)
     application = Application(tuple(indexes), mode, device, settings, style == "json", level)
     where: dict[str, Any] = {"host": host, "port": port, "root_path": root_path}
@@ -106,6 +128,32 @@ def run(
     held = ", ".join(f"{name} ({len(index):,} documents)" for name, (_, index) in found.items())
     started = _started(held, write, workers)
     serve_in_processes(application, access, workers=workers, **where, on_start=started)
+
+
+def _on_ray(
+    folder: Path,
+    address: str,
+    host: str,
+    port: int,
+    settings: Settings,
+    replicas: int,
+    routers: int,
+    missing: str,
+) -> None:
+    """Serve a collection on a cluster, until Ctrl-C."""
+    from splade_engine import ray as on_ray
+
+    deployed: dict[str, Any] = {"replicas": replicas, "routers": routers, "missing": missing}
+    how = on_ray.Deployed(**deployed, seconds=settings.limits.seconds / 2)
+    with needed("serving on a cluster"):
+        import ray
+    ray.init(address=address, log_to_driver=False)
+    try:
+        app = on_ray.application(folder, how=how, settings=settings)
+        started = _started(f"{folder.name}, {replicas} replicas of each shard", False, routers)
+        on_ray.serve(app, host=host, port=port, on_start=started)
+    finally:
+        ray.shutdown()
 
 
 def _started(held: str, write: bool, workers: int) -> Callable[[str], None]:

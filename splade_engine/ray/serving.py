@@ -9,8 +9,11 @@ is taken up between requests: every answer is of the one generation that it name
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from splade_engine.index import SearchResult
     from splade_engine.server import Settings
 
-NAME = "splade-engine"
+NAME = "splade-engine"  # of the application on the cluster
 ONGOING = 64  # requests that a replica works on or keeps waiting
 
 
@@ -154,3 +157,39 @@ def application(
     router = serve.deployment(num_replicas=how.routers, ray_actor_options=actor, max_ongoing_requests=ONGOING)
     source = str(encoder) if isinstance(encoder, Path) else encoder
     return router(serve.ingress()(Router)).bind(str(folder), shards, source, how, settings)
+
+
+def serve(
+    app: Any,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    on_start: Callable[[str], None] = lambda address: None,
+) -> None:
+    """Run what `application` has made, until Ctrl-C or SIGTERM; then take it off the cluster.
+
+    Args:
+        app: the application.
+        host: that the proxy of each node listens on.
+        port: a number above 0.
+        on_start: is told the address once the shards and routers answer.
+
+    Raises:
+        InvalidInputError: the application cannot start; the log of its router says why.
+    """
+    from ray import serve as ray_serve
+
+    ended = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    try:
+        ray_serve.start(http_options={"host": host, "port": port})
+        try:
+            ray_serve.run(app, name=NAME, route_prefix="/")
+        except RuntimeError as error:
+            raise InvalidInputError(f"ray: the application does not start: {error}"[:400]) from None
+        on_start(f"http://{host}:{port}")
+        with suppress(KeyboardInterrupt):
+            ended.wait()
+    finally:
+        ray_serve.shutdown()
+        signal.signal(signal.SIGTERM, before)

@@ -366,6 +366,23 @@ def test_who_changes_a_shard_behind_the_collection_is_seen(many: ShardedIndex) -
     assert "d5" in reader
 
 
+def test_shards_that_were_compared_are_not_compared_again(
+    many: ShardedIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "splade_engine.index.sharded_reader.check_pair",
+        lambda a, b: compared.append((a.path.name, b.path.name)),
+    )
+    ShardedIndex.open(many.path)
+    assert compared == []
+    SparseIndex.open(many.shards[1].path).delete(["d31"])  # behind the collection's back
+    ShardedIndex.open(many.path)
+    assert len(compared) == 6
+    ShardedIndex.open([shard.path for shard in many.shards])
+    assert len(compared) == 12
+
+
 def test_one_change_at_a_time(many: ShardedIndex) -> None:
     lock = take_lock(many.path / "write.lock")
     assert lock is not None

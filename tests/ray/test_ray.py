@@ -10,7 +10,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -23,11 +22,11 @@ from splade_engine.engine import SearchEngine
 from splade_engine.errors import IndexExistsError, InvalidInputError
 from splade_engine.index import SparseIndex
 from tests.fake_encoder import WORDS, FakeEncoder
+from tests.ray.conftest import REPOSITORY
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-REPOSITORY = str(Path(__file__).resolve().parents[2])
 KILLS = int(os.environ.get("SPLADE_ENGINE_RAY_KILLS", "3"))
 
 
@@ -62,22 +61,6 @@ def make_slow_encoder():
             return super().encode_documents(texts, **options)
 
     return Slow()
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    from ray.cluster_utils import Cluster
-
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [REPOSITORY, os.environ.get("PYTHONPATH")]))
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    for _ in range(2):
-        made.add_node(num_cpus=1)
-    ray.init(address=made.address, log_to_driver=False)
-    # by value: the workers do not know this module
-    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    yield made
-    ray.shutdown()
-    made.shutdown()
 
 
 @pytest.fixture(scope="module")
