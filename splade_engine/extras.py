@@ -27,7 +27,7 @@ PACKAGES = {
     "accelerate": ("accelerate", "train", "train"),
     "matplotlib": ("matplotlib", "train", "train"),
     "sentence_transformers": ("sentence-transformers", "dense", "dense"),
-    "ray": ("ray[data]", "ray", "ray"),
+    "ray": ("ray[data,serve]", "ray", "ray"),
     "onnx": ("onnx", "onnx", "onnx"),
     "onnxruntime": ("onnxruntime", "onnx", "onnx"),
     "mcp": ("mcp", "serve", "serve"),

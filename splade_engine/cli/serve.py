@@ -115,6 +115,8 @@ def run(
             raise InvalidInputError("--ray: serves one collection, at a port above 0")
         _on_ray(_named(indexes[0])[1], ray, host, port, Settings(limits, access), replicas, workers, missing)
         return
+    if (replicas, missing) != (1, "error"):
+        raise InvalidInputError("--replicas, --missing: only with --ray")
     settings = Settings(limits, access, workers=workers)
     application = Application(tuple(indexes), mode, device, settings, style == "json", level)
     where: dict[str, Any] = {"host": host, "port": port, "root_path": root_path}
@@ -145,6 +147,7 @@ def _on_ray(
 
     deployed: dict[str, Any] = {"replicas": replicas, "routers": routers, "missing": missing}
     how = on_ray.Deployed(**deployed, seconds=settings.limits.seconds / 2)
+    on_ray.opened_collection(folder)  # what cannot be served is said before a cluster is asked
     with needed("serving on a cluster"):
         import ray
     ray.init(address=address, log_to_driver=False)

@@ -7,6 +7,6 @@ thousand documents one process is faster.
 from splade_engine.ray.building import build
 from splade_engine.ray.cluster import Pool
 from splade_engine.ray.encoding import encode
-from splade_engine.ray.serving import Deployed, application, serve
+from splade_engine.ray.serving import Deployed, application, opened_collection, serve
 
-__all__ = ["Deployed", "Pool", "application", "build", "encode", "serve"]
+__all__ = ["Deployed", "Pool", "application", "build", "encode", "opened_collection", "serve"]

@@ -111,6 +111,20 @@ class Asked:
         return pending
 
 
+def opened_collection(path: str | Path) -> ShardedIndex:
+    """The collection in a folder.
+
+    Raises:
+        InvalidInputError: the folder holds one index.
+        SpladeEngineError: it, or one of its shards, cannot be opened.
+    """
+    folder = Path(path).absolute()
+    if not is_collection(folder):
+        SparseIndex.open(folder, verify="offsets")  # what is wrong with it comes first
+        raise InvalidInputError(f"{folder}: one index, not a collection; serve it without Ray, or collect it")
+    return ShardedIndex.open(folder, verify="offsets")
+
+
 def application(
     path: str | Path,
     encoder: str | Path | Callable[[], Any] | None = None,
@@ -141,11 +155,7 @@ def application(
         raise InvalidInputError(
             "ray: serves only; write documents with `add`, `sync` or a server that writes"
         )
-    folder = Path(path).absolute()
-    if not is_collection(folder):
-        SparseIndex.open(folder, verify="offsets")  # what is wrong with it comes first
-        raise InvalidInputError(f"{folder}: one index, not a collection; serve it without Ray, or collect it")
-    index = ShardedIndex.open(folder, verify="offsets")
+    index = opened_collection(path)
     actor = {"num_cpus": how.cpus}
     deployment = serve.deployment(
         num_replicas=how.replicas, ray_actor_options=actor, max_ongoing_requests=ONGOING
@@ -156,7 +166,7 @@ def application(
     }
     router = serve.deployment(num_replicas=how.routers, ray_actor_options=actor, max_ongoing_requests=ONGOING)
     source = str(encoder) if isinstance(encoder, Path) else encoder
-    return router(serve.ingress()(Router)).bind(str(folder), shards, source, how, settings)
+    return router(serve.ingress()(Router)).bind(str(index.path), shards, source, how, settings)
 
 
 def serve(

@@ -229,6 +229,10 @@ def test_many_at_once(process):
         (["{folder}", "--log-format", "xml"], "--log-format: text or json, got 'xml'"),
         (["{folder}", "--host", "nowhere.invalid", "--api-key-file", "{keys}"], "nowhere.invalid:8000: "),
         (["{folder}", "--api-key-file", "{folder}/absent"], "absent: No such file"),
+        (["{folder}", "--replicas", "2"], "--replicas, --missing: only with --ray"),
+        (["{folder}", "--ray", "local"], "ix: one index, not a collection"),
+        (["{folder}", "--ray", "local", "--missing", "maybe"], "missing must be one of error, tell"),
+        (["{folder}", "{folder}", "--ray", "local"], "--ray: serves one collection, at a port above 0"),
     ],
 )
 def test_bad_arguments_are_one_line(folder, tmp_path, monkeypatch, arguments, told):
