@@ -4,7 +4,7 @@
     python -m scripts.scale measure INDEX... [--requests 2000]
     python -m scripts.scale check INDEX INDEX INDEX INDEX
 
-`plan` reckons from the figures of experiments/scale.toml (--figures FILE for your own) and simulates the
+`plan` reckons from the figures of scripts/scale/figures.toml (--figures FILE for your own) and simulates the
 fan-out. `measure` prints the times of one shard's requests as the figures hold them. `check` sets the
 simulation beside real servers. Both start a `splade-engine serve` process per index folder on this machine.
 """
@@ -27,7 +27,7 @@ from scripts.scale.figures import Figures, read_figures
 from scripts.scale.plan import Wanted, first_to_break, planned
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 
-FIGURES = Path(__file__).resolve().parents[2] / "experiments" / "scale.toml"
+FIGURES = Path(__file__).with_name("figures.toml")
 QUANTILES = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
