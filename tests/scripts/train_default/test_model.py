@@ -39,6 +39,7 @@ def test_data_to_compact_folder(tmp_path, folder, base, monkeypatch, capsys, no_
     out = tmp_path / "out"
     out.mkdir()
     (out / "README.md").write_text("the card")
+    (out / "config.json").write_text("{}")  # as in the folder of a model that is replaced
     call = [str(folder), str(out), "--work", str(tmp_path / "work"), "--base", str(base), "--steps", "3"]
 
     def killed(self, *args):
