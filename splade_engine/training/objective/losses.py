@@ -81,7 +81,13 @@ def pairwise(scores: Tensor) -> Tensor:
     return F.softplus(scores[:, 1:] - scores[:, :1]).mean()
 
 
-def margin_mse(scores: Tensor, teacher: Tensor, *, pairs: Literal["first", "all"] = "first") -> Tensor:
+def margin_mse(
+    scores: Tensor,
+    teacher: Tensor,
+    *,
+    pairs: Literal["first", "all"] = "first",
+    mask: Tensor | None = None,
+) -> Tensor:
     """MarginMSE: `mean(((s_a - s_b) - (t_a - t_b))^2)` (arXiv 2010.02666).
 
     Args:
@@ -89,13 +95,21 @@ def margin_mse(scores: Tensor, teacher: Tensor, *, pairs: Literal["first", "all"
         teacher: float[N, G] of the teacher, same documents.
         pairs: `first` takes the pairs (positive, negative); `all` every pair a < b of a query's documents
             (naver/splade's HF trainer).
+        mask: bool[N, G], True for the documents that are there; a pair with a missing one says nothing. None:
+            all are.
     """
     if pairs == "first":
-        return F.mse_loss(scores[:, :1] - scores[:, 1:], teacher[:, :1] - teacher[:, 1:])
-    if pairs == "all":
+        a = torch.zeros(scores.shape[1] - 1, dtype=torch.int64, device=scores.device)
+        b = torch.arange(1, scores.shape[1], device=scores.device)
+    elif pairs == "all":
         a, b = torch.triu_indices(scores.shape[1], scores.shape[1], offset=1, device=scores.device)
-        return F.mse_loss(scores[:, a] - scores[:, b], teacher[:, a] - teacher[:, b])
-    raise InvalidInputError(f"pairs {pairs!r} is not one of first, all")
+    else:
+        raise InvalidInputError(f"pairs {pairs!r} is not one of first, all")
+    student, target = scores[:, a] - scores[:, b], teacher[:, a] - teacher[:, b]
+    if mask is None or mask.all():
+        return F.mse_loss(student, target)
+    there = mask[:, a] & mask[:, b]
+    return F.mse_loss(student[there], target[there])
 
 
 def kl_divergence(

@@ -99,6 +99,20 @@ def test_margin_mse_is_the_one_of_sentence_transformers():
     torch.testing.assert_close(losses.margin_mse(torch.einsum("nv,ngv->ng", q, d), t).float(), theirs)
 
 
+@pytest.mark.parametrize("pairs", ["first", "all"])
+def test_margin_mse_leaves_missing_documents_out(pairs):
+    """A query with fewer negatives than others weighs the same whatever pads its row."""
+    s, t = table(2, 4), table(2, 4, seed=1)
+    mask = torch.tensor([[True] * 4, [True, True, False, False]])
+    filled = [torch.where(mask, x, torch.zeros_like(x)) for x in (s, t)]
+    rows = [oracle.margin_mse(x[:1].numpy(), y[:1].numpy(), pairs) for x, y in ((s, t),)]
+    short = oracle.margin_mse(s[1:, :2].numpy(), t[1:, :2].numpy(), pairs)
+    n = {"first": 3, "all": 6}[pairs]
+    np.testing.assert_allclose(
+        losses.margin_mse(*filled, pairs=pairs, mask=mask), (n * rows[0] + short) / (n + 1)
+    )
+
+
 def test_margin_mse_unknown_pairs():
     with pytest.raises(InvalidInputError, match="'some' is not one of first, all"):
         losses.margin_mse(table(N, G), table(N, G), pairs="some")

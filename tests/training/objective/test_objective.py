@@ -22,14 +22,14 @@ N, G, V = 3, 2, 7
 NONE = Helpers(encode_queries=lambda texts: torch.zeros(len(texts), V), table=lambda: None)
 
 
-def made(learned=True):
+def made(learned=True, group=G):
     g = torch.Generator().manual_seed(0)
-    q, d = torch.rand(N, V, generator=g), torch.rand(N, G, V, generator=g)
-    valid = torch.ones(N, G, dtype=torch.bool)
-    same = torch.zeros(N, N * G, dtype=torch.bool)
+    q, d = torch.rand(N, V, generator=g), torch.rand(N, group, V, generator=g)
+    valid = torch.ones(N, group, dtype=torch.bool)
+    same = torch.zeros(N, N * group, dtype=torch.bool)
     extra = {"reconstruction": torch.tensor(0.25)}
     vectors = Vectors(q, d, valid, same, learned, extra=extra)
-    return vectors, {"scores": torch.rand(N, G, generator=g) * 9}
+    return vectors, {"scores": torch.rand(N, group, generator=g) * 9}
 
 
 def off(**weights):
@@ -110,6 +110,27 @@ def test_idf_divides_the_means_where_asked():
     factors = 5 / np.maximum(idf.numpy(), 1)
     want = oracle.flops(vectors.documents.numpy(), "per_slot", None, factors)
     np.testing.assert_allclose(parts["penalty_document"], want, 1e-5)
+
+
+def test_missing_documents_take_no_part():
+    """Documents that are not there have score 0 by student and teacher, and no part of the loss sees them."""
+    vectors, inputs = made(group=3)
+    valid = vectors.valid.clone()
+    valid[1, 1:] = False  # no negative at all
+    valid[2, 2:] = False  # fewer than others
+    documents = vectors.documents * valid.unsqueeze(-1)
+    inputs["scores"][~valid] = torch.nan
+    padded = replace(vectors, documents=documents, valid=valid)
+    own = torch.einsum("nv,ngv->ng", vectors.queries, documents).numpy()
+    teacher = inputs["scores"].numpy()
+    margins = [
+        (own[n, 0] - own[n, g]) - (teacher[n, 0] - teacher[n, g])
+        for n in range(N)
+        for g in (1, 2)
+        if valid[n, g]
+    ]
+    _, parts = Objective(off(margin_mse=1.0), RegularizerConfig(), 1).total(padded, inputs, NONE, 1)
+    np.testing.assert_allclose(parts["margin_mse"], np.mean(np.square(margins)), 1e-5)
 
 
 def test_what_is_missing_is_named():

@@ -44,4 +44,9 @@ class MarginMse(LossPart):
         teacher, complete = batch.own_teaching(self.name)
         if not complete.any() or batch.group == 1:
             return batch.scores.sum() * 0
-        return losses.margin_mse(batch.own[complete], teacher[complete], pairs=config.margin_pairs)
+        return losses.margin_mse(
+            batch.own[complete],
+            teacher[complete],
+            pairs=config.margin_pairs,
+            mask=batch.vectors.valid[complete],
+        )
