@@ -17,6 +17,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.ours import SECTION
 from splade_engine.encoder.folders.tokenizer import tokenizer_files, truncation_side
+from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.files import Digest, digest_of_file
 
 VERSION = 2
@@ -46,7 +47,7 @@ def _parts(label: str, value: Any, known: dict[Path, str]) -> Iterator[tuple[str
     if is_dataclass(value) and not isinstance(value, type):
         yield f"{label}.type", getattr(value, "name", "") if hasattr(type(value), "name") else ""
         for field in fields(value):
-            if not (isinstance(value, Checkpoint) and field.name in _DECIDES_NOTHING):
+            if not _decides_nothing(value, field.name):
                 yield from _parts(f"{label}.{field.name}", getattr(value, field.name), known)
     elif isinstance(value, Path) and value.is_dir():
         for name, digest in _folder(value, known):
@@ -55,6 +56,12 @@ def _parts(label: str, value: Any, known: dict[Path, str]) -> Iterator[tuple[str
         yield label, _file(value, known)
     else:
         yield label, json.dumps(value, sort_keys=True)
+
+
+def _decides_nothing(value: Any, name: str) -> bool:
+    if isinstance(value, EncoderSettings):  # a mass that is not looked at; earlier releases had none
+        return name == "sparsemax_mass" and value.activation != "sparsemax"
+    return isinstance(value, Checkpoint) and name in _DECIDES_NOTHING
 
 
 def _folder(folder: Path, known: dict[Path, str]) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from splade_engine.encoder.folders.files import read_json
-from splade_engine.encoder.settings import is_integer
+from splade_engine.encoder.settings import EncoderSettings, is_integer
 from splade_engine.errors import CheckpointError
 from splade_engine.extras import needed
 
@@ -114,6 +114,10 @@ class Kind:
             CheckpointError: if it cannot be built, or does not fit the checkpoint.
         """
         raise NotImplementedError
+
+    def has_modules(self, settings: EncoderSettings) -> bool:
+        """Whether sentence-transformers has modules that make what these settings make."""
+        return self.st_task is not None
 
     def write_modules(self, checkpoint: Checkpoint, folders: Mapping[str, Path]) -> None:
         """Write the settings of the sentence-transformers modules that `module_names` lists."""

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeGuard, get_args
 from splade_engine.errors import CheckpointError
 
 Pooling = Literal["max", "sum"]
-Activation = Literal["log1p_relu", "log1p_log1p_relu", "relu"]
+Activation = Literal["log1p_relu", "log1p_log1p_relu", "relu", "sparsemax"]
 SpecialTokens = Literal["keep", "zero"]
 LongTexts = Literal["cut", "windows"]
 
@@ -34,8 +34,11 @@ class EncoderSettings:
     max_length: int = DEFAULT_MAX_LENGTH
     # over the token positions of a text [SPLADE 2107.05720: sum, SPLADE v2 2109.10086: max]
     pooling: Pooling = "max"
-    # log1p_relu is log(1 + relu(x)); log1p_log1p_relu is log(1 + log(1 + relu(x))) [2504.14839]
+    # log1p_relu is log(1 + relu(x)); log1p_log1p_relu is log(1 + log(1 + relu(x))) [2504.14839]; sparsemax
+    # is log1p_relu projected so that a text's weights sum to at most sparsemax_mass [1602.02068]
     activation: Activation = "log1p_relu"
+    # of the activation sparsemax
+    sparsemax_mass: float = 30.0
     # zero removes [CLS], [SEP] and their like from the vectors
     special_tokens: SpecialTokens = "keep"
     # terms kept per vector; None keeps all
@@ -61,6 +64,8 @@ class EncoderSettings:
                 raise CheckpointError(f"{name} {problem}")
         if self.long_texts == "windows" and self.pooling != "max":
             raise CheckpointError("long_texts = windows needs a masked LM pooled by max")
+        if self.activation == "sparsemax" and self.pooling != "max":
+            raise CheckpointError("activation sparsemax is of a whole text, so it needs pooling max")
 
     def to_section(self, names: Collection[str] | None = None) -> dict[str, Any]:
         """The settings that are not the default, for a JSON file; of `names`, or of all."""
@@ -103,6 +108,10 @@ def _length(value: Any) -> str:
     return "" if value >= 3 else f"{value} leaves no room for a token"
 
 
+def _mass(value: Any) -> str:
+    return "" if is_number(value) and 0 < value < 1e6 else f"must be above 0, got {value!r:.80}"
+
+
 def _weight(value: Any) -> str:
     return "" if is_number(value) and 0 <= value < 100 else f"must be at least 0, got {value!r:.80}"
 
@@ -111,6 +120,7 @@ _CHECKS: dict[str, Check] = {
     "max_length": _length,
     "pooling": _one_of(Pooling),
     "activation": _one_of(Activation),
+    "sparsemax_mass": _mass,
     "special_tokens": _one_of(SpecialTokens),
     "top_k": _count,
     "min_weight": _weight,

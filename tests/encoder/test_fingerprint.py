@@ -90,7 +90,7 @@ def in_section(path: Path, name: str, value: Any) -> None:
 OTHER_SETTINGS: dict[str, Any] = {
     "max_length": 12, "pooling": "sum", "activation": "relu", "special_tokens": "keep", "top_k": 7,
     "min_weight": 0.9, "long_texts": "cut", "document_prompt": "kime ", "query_prompt": "lume ",
-    "lowercase": False, "query_counts": False, "query_top_k": 2,
+    "lowercase": False, "query_counts": False, "query_top_k": 2, "sparsemax_mass": 0.5,
 }  # fmt: skip
 
 OTHER_CONFIGS: dict[str, list[dict[str, Any]]] = {
@@ -183,6 +183,12 @@ def test_every_setting_of_our_section(tmp_path: Path) -> None:
             in_section(altered / "config.json", "long_texts", "cut")
         if name == "query_prompt":  # a table does without
             in_section(altered / "config.json", "query_weights", None)
+            seen.add(look(altered))
+        if name == "sparsemax_mass":  # alone it means nothing, and earlier releases have none
+            in_section(altered / "config.json", name, value)
+            assert look(altered) in seen
+            in_section(altered / "config.json", name, None)
+            in_section(altered / "config.json", "activation", "sparsemax")
             seen.add(look(altered))
         in_section(altered / "config.json", name, value)
         found = look(altered)

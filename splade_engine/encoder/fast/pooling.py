@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from splade_engine.encoder.fast.simplex import within_mass
+
 if TYPE_CHECKING:
-    from splade_engine.encoder.settings import Activation, Pooling
+    from splade_engine.encoder.settings import EncoderSettings
 
 # Columns of the vocabulary per product. At 256 tokens a chunk of logits in bfloat16 is 2 MB: it is reduced
 # while it is still in the last-level cache.
@@ -28,8 +30,7 @@ class VocabularyPooling:
     Args:
         weight: float[V, H], the decoder.
         bias: float[V].
-        pooling: `max` or `sum` over the tokens of a text.
-        activation: see `EncoderSettings`.
+        settings: pooling over the tokens of a text, and activation.
         dropped: int64[...], terms that are zero in every vector (special tokens).
     """
 
@@ -37,14 +38,12 @@ class VocabularyPooling:
         self,
         weight: Tensor,
         bias: Tensor,
-        pooling: Pooling,
-        activation: Activation,
+        settings: EncoderSettings,
         dropped: Tensor | None = None,
     ) -> None:
         self.weight = weight.detach()
         self.bias = bias.detach().to(weight.dtype)
-        self.pooling = pooling
-        self.activation = activation
+        self.settings = settings
         self.dropped = dropped
 
     @property
@@ -60,26 +59,24 @@ class VocabularyPooling:
             start = 0
             for row, length in enumerate(lengths):
                 logits = torch.addmm(bias, states[start : start + length], weight.T)
-                if self.pooling == "max":
+                if self.settings.pooling == "max":
                     out[row, a : a + _CHUNK] = logits.amax(dim=0)
                 else:
-                    out[row, a : a + _CHUNK] = activate_(logits.float(), self.activation).sum(dim=0)
+                    out[row, a : a + _CHUNK] = activate_(logits.float(), self.settings).sum(dim=0)
                 start += length
-        if self.pooling == "max":
-            activate_(out, self.activation)
         if self.dropped is not None:
             out[:, self.dropped] = 0
-        return out
+        return activate_(out, self.settings) if self.settings.pooling == "max" else out
 
 
-def activate_(values: Tensor, activation: Activation) -> Tensor:
-    """Apply the activation in place and return it."""
+def activate_(values: Tensor, settings: EncoderSettings) -> Tensor:
+    """The activation of float32[..., V], each row a text; done in place where it can be."""
     values.relu_()
-    if activation != "relu":
+    if settings.activation != "relu":
         values.log1p_()
-    if activation == "log1p_log1p_relu":
+    if settings.activation == "log1p_log1p_relu":
         values.log1p_()
-    return values
+    return within_mass(values, settings.sparsemax_mass) if settings.activation == "sparsemax" else values
 
 
 def mean_states(hidden: Tensor, lengths: Sequence[int]) -> Tensor:

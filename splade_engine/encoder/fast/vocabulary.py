@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from splade_engine.encoder.checkpoint import Checkpoint
     from splade_engine.encoder.fast.states import States
     from splade_engine.encoder.place import Place
-    from splade_engine.encoder.settings import Activation, EncoderSettings
+    from splade_engine.encoder.settings import EncoderSettings
     from splade_engine.encoder.tokens import Ids
 
 
@@ -42,8 +42,8 @@ class PooledRows(Protocol):
 class ScreenedRows:
     """`ScreenedPooling`: only terms that can be positive are computed exactly."""
 
-    def __init__(self, pooling: ScreenedPooling, activation: Activation) -> None:
-        self._pooling, self._activation = pooling, activation
+    def __init__(self, pooling: ScreenedPooling, settings: EncoderSettings) -> None:
+        self._pooling, self._settings = pooling, settings
 
     def __call__(
         self, states: Tensor, lengths: Sequence[int], whole: Tensor | None, top_k: int | None
@@ -57,7 +57,7 @@ class ScreenedRows:
         return sparse_rows(whole, top_k)
 
     def _row(self, terms: Tensor, best: Tensor) -> Row:
-        weights = activate_(best, self._activation)
+        weights = activate_(best, self._settings)
         keep = ~(weights <= 0)  # NaN stays, to be refused
         return int32(terms[keep]), float32(weights[keep])
 
@@ -81,12 +81,8 @@ def load_pooling(settings: EncoderSettings, states: States, place: Place, zero: 
     dropped = on_device(zero, place)
     if states.state_range is not None and settings.pooling == "max" and fast_int8():
         screened = ScreenedPooling(states.decoder_weight, states.decoder_bias, states.state_range, dropped)
-        return ScreenedRows(screened, settings.activation)
-    return VocabularyRows(
-        VocabularyPooling(
-            states.decoder_weight, states.decoder_bias, settings.pooling, settings.activation, dropped
-        )
-    )
+        return ScreenedRows(screened, settings)
+    return VocabularyRows(VocabularyPooling(states.decoder_weight, states.decoder_bias, settings, dropped))
 
 
 def load_whole_text(checkpoint: Checkpoint, states: States, place: Place, zero: Ids) -> WholeText | None:

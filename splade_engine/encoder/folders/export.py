@@ -109,7 +109,7 @@ def save_encoder(checkpoint: Checkpoint, folder: str | Path, *, table: NDArray[n
         CheckpointError: if special tokens cannot be dropped in this architecture's head.
     """
     with atomic_folder(folder) as out:
-        if checkpoint.kind.st_task is None:
+        if not checkpoint.kind.has_modules(checkpoint.settings):
             _write_copies(checkpoint, out)
             return
         if checkpoint.query is None:

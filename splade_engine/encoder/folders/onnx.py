@@ -73,6 +73,8 @@ def export_onnx(
         raise CheckpointError(
             f"{checkpoint.name}: two models, one a side, cannot be exported to ONNX as one folder"
         )
+    if checkpoint.settings.activation == "sparsemax":
+        raise CheckpointError(f"{checkpoint.name}: activation sparsemax cannot be exported to ONNX")
     with needed("exporting to ONNX"):
         import onnx  # noqa: F401  # torch's exporter asks for it
         import onnxruntime  # noqa: F401
@@ -114,9 +116,9 @@ class _Graph(nn.Module):
         logits = b.transform(hidden) @ b.decoder_weight.T + b.decoder_bias
         real = attention_mask.unsqueeze(-1)
         if settings.pooling == "max":
-            weights = activate_(logits.masked_fill(real == 0, -1e9).amax(1), settings.activation)
+            weights = activate_(logits.masked_fill(real == 0, -1e9).amax(1), settings)
         else:
-            weights = (activate_(logits, settings.activation) * real).sum(1)
+            weights = (activate_(logits, settings) * real).sum(1)
         if self.whole is not None:
             means = (hidden * real).sum(1) / real.sum(1)
             weights = weights + self.whole(F.normalize(self.whole.project(means), dim=-1))

@@ -160,7 +160,7 @@ def write_table(table: NDArray[np.float32], path: Path) -> None:
 
 
 def write_copy(checkpoint: Checkpoint, out: Path) -> None:
-    """Write a checkpoint of a kind that sentence-transformers has no modules for as the folder that it is.
+    """Write a checkpoint that sentence-transformers has no modules for as the folder that it is.
 
     A section says its settings; where queries are its own matter, it is recognised again by its tensors.
     """
@@ -172,6 +172,9 @@ def write_copy(checkpoint: Checkpoint, out: Path) -> None:
         if isinstance(checkpoint.query, QueryTable) and checkpoint.query.weights is not None:
             shutil.copyfile(checkpoint.query.weights, out / checkpoint.query.weights.name)
             config[SECTION]["query_weights"] = checkpoint.query.weights.name
+        if checkpoint.dense_head is not None:
+            shutil.copyfile(checkpoint.dense_head, out / DENSE_HEAD)
+            config[SECTION]["dense_head"] = DENSE_HEAD
     write_json(out / "config.json", config)
     tokenizer = TextTokenizer(checkpoint.model_folder, checkpoint.settings.max_length)
     save_tokenizer(tokenizer, out, like=checkpoint.model_folder)

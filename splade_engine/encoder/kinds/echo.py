@@ -88,8 +88,7 @@ class _Runner:
         self._pooling = VocabularyPooling(
             self._backbone.decoder_weight,
             self._backbone.decoder_bias,
-            checkpoint.settings.pooling,
-            checkpoint.settings.activation,
+            checkpoint.settings,
             on_device(zero, place),
         )
         self._fixed, self._after = 0, 0

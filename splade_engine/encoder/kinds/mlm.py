@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.kind import Kind, Module
-from splade_engine.encoder.settings import Activation
+from splade_engine.encoder.settings import Activation, EncoderSettings
 from splade_engine.errors import CheckpointError
 from splade_engine.files import write_json
 
@@ -84,6 +84,10 @@ class MaskedLm(Kind):
     def module_names(self) -> list[str]:
         """See `Kind`."""
         return ["SpladePooling"]
+
+    def has_modules(self, settings: EncoderSettings) -> bool:
+        """See `Kind`: theirs always end in log1p."""
+        return settings.activation in _BEFORE_LOG1P
 
     def write_modules(self, checkpoint: Checkpoint, folders: Mapping[str, Path]) -> None:
         """See `Kind`."""

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from splade_engine.encoder.fast.simplex import sparsemax, sparsemax_threshold
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.objective.parts.contrastive import Candidates
 
@@ -138,25 +139,6 @@ def kl_divergence(
     log_p, log_q = F.log_softmax(target, -1), F.log_softmax(student, -1)
     loss = (log_p.exp() * (log_p - log_q)).sum(-1).mean()
     return loss * temperature**2 if rescale else loss
-
-
-def sparsemax(x: Tensor) -> Tensor:
-    """Euclidean projection of each row onto the probability simplex (arXiv 1602.02068).
-
-    z sorted downwards, k = max{k : 1 + k z_k > sum_{j<=k} z_j}, tau = (sum_{j<=k} z_j - 1) / k,
-    out = max(z - tau, 0). Unlike softmax it is exactly zero outside its support. float[..., M] -> float[...,
-    M], rows sum to 1.
-    """
-    return F.relu(x - sparsemax_threshold(x))
-
-
-def sparsemax_threshold(x: Tensor) -> Tensor:
-    """The threshold tau of `sparsemax`, float[..., 1]."""
-    z, _ = x.sort(dim=-1, descending=True)
-    rank = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)
-    cumulated = z.cumsum(-1)
-    k = (1 + rank * z > cumulated).sum(-1, keepdim=True)
-    return (cumulated.gather(-1, k - 1) - 1) / k
 
 
 def sparsemax_loss(

@@ -17,8 +17,19 @@ def check_together(recipe: Recipe) -> None:
     Raises:
         InvalidInputError: naming both.
     """
-    for fault in (*_teachers(recipe), *_idf(recipe), *_targets(recipe)):
+    for fault in (*_activation(recipe), *_teachers(recipe), *_idf(recipe), *_targets(recipe)):
         raise InvalidInputError(f"recipe {recipe.name}: {fault}")
+
+
+def _activation(recipe: Recipe) -> Iterator[str]:
+    model = recipe.model
+    if model.activation == "sparsemax":
+        if model.kind not in ("mlm", "echo"):
+            yield f"model.activation = sparsemax needs a vocabulary; model.kind = {model.kind} has none"
+        if model.pooling == "sum":
+            yield "model.activation = sparsemax is of a whole text, so it needs model.pooling = max"
+    elif model.sparsemax_mass and model.activation != "auto":
+        yield f"model.sparsemax_mass means nothing with model.activation = {model.activation}"
 
 
 def _teachers(recipe: Recipe) -> Iterator[str]:

@@ -40,8 +40,12 @@ class ModelConfig:
     # How the terms of a text's tokens become one vector; `auto`: as the base does, else `max`.
     pooling: Literal["auto", "max", "sum"] = "auto"
     # What turns a pooled logit into a term weight; `auto`: what the base has, else `log1p_relu`. `relu_gelu`
-    # is relu with gelu's gradient, so that terms below zero can come to life (arXiv 2403.12459).
-    activation: Literal["auto", "log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu"] = "auto"
+    # is relu with gelu's gradient, so that terms below zero can come to life (arXiv 2403.12459); `sparsemax`
+    # is log1p_relu lowered by one threshold a text, so that its weights sum to at most `sparsemax_mass`
+    # (arXiv 1602.02068).
+    activation: Literal["auto", "log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu", "sparsemax"] = "auto"
+    # What the weights of a text sum to at most, with the activation `sparsemax`; 0: as in the base, else 30.
+    sparsemax_mass: float = bounded(0.0, low=0, high=1e5)
     # Whether special tokens such as [CLS] may have a weight; `auto`: as in the base, else `zero`.
     special_tokens: Literal["auto", "zero", "keep"] = "auto"
     # Terms kept per document; 0 keeps all, -1 as many as the base does.

@@ -1,7 +1,7 @@
-"""From pooled logits to term weights: activations, k-sparse selection, sparsemax.
+"""From pooled logits to term weights: activations and k-sparse selection.
 
 `log1p_relu` and `log1p_log1p_relu` are the two that published sparse encoders use; both are monotone and zero
-at or below zero, so they may follow max pooling.
+at or below zero, so they may follow max pooling. `sparsemax` looks at a whole text, so it has to.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from splade_engine.encoder.fast.simplex import within_mass
 from splade_engine.errors import InvalidInputError
 
-ACTIVATIONS = ("log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu")
+ACTIVATIONS = ("log1p_relu", "log1p_log1p_relu", "relu", "relu_gelu", "sparsemax")
 
 
 GELU_FLOOR = -3.0  # below it gelu's gradient is under .012
@@ -23,14 +24,16 @@ def floor_of(name: str) -> float:
     return GELU_FLOOR if name == "relu_gelu" else 0.0
 
 
-def activate(x: Tensor, name: str) -> Tensor:
-    """Apply one of `ACTIVATIONS` elementwise; the shape stays.
+def activate(x: Tensor, name: str, mass: float = 30.0) -> Tensor:
+    """Apply one of `ACTIVATIONS` to float[..., V]; the shape stays.
 
     - `log1p_relu`: log(1 + relu(x)), SPLADE (arXiv 2107.05720).
     - `log1p_log1p_relu`: log(1 + log(1 + relu(x))), the l0 activation (arXiv 2504.14839): it flattens the
       range of the weights, so that FLOPS acts more like counting.
     - `relu`: non-negative contrastive learning (arXiv 2403.12459).
     - `relu_gelu`: relu forward, the gradient of gelu backward, against dying units (same paper's code).
+    - `sparsemax`: log(1 + relu(x)), projected so that a text's weights sum to at most `mass` (arXiv
+      1602.02068): one threshold for the whole text, below which terms are exactly zero.
     """
     if name == "log1p_relu":
         return torch.log1p(F.relu(x))
@@ -41,6 +44,8 @@ def activate(x: Tensor, name: str) -> Tensor:
     if name == "relu_gelu":
         soft = F.gelu(x)
         return soft - soft.detach() + F.relu(x).detach()
+    if name == "sparsemax":
+        return within_mass(torch.log1p(F.relu(x)), mass)
     raise InvalidInputError(f"activation {name!r} is not one of {', '.join(ACTIVATIONS)}")
 
 

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 _FIELDS = {
     "pooling": ("auto", "pooling"),
     "activation": ("auto", "activation"),
+    "sparsemax_mass": (0, "sparsemax_mass"),
     "special_tokens": ("auto", "special_tokens"),
     "min_weight": (-1, "min_weight"),
     "document_top_k": (-1, "top_k"),

@@ -105,7 +105,12 @@ class Tower(nn.Module):
         """
         settings = self.settings
         summed = settings.pooling == "sum" and self.tok_proj is None  # activated before the sum
-        weights = logits if summed or self.tok_proj is not None else activate(logits, self.activation)
+        if summed or self.tok_proj is not None:
+            weights = logits
+        elif self.activation == "sparsemax":  # what is dropped takes no part in the mass
+            weights = activate(logits * self.kept, self.activation, settings.sparsemax_mass)
+        else:
+            weights = activate(logits, self.activation)
         if self.dense_head is not None and embeddings is not None:
             # ranking losses do not reach it: they bend the embeddings to a batch's order, and within 60 steps
             # the cosine with the teacher's fell from .80 to .53

@@ -20,6 +20,7 @@ from splade_engine.encoder.fast.packed import load_packed
 from splade_engine.encoder.fast.pooling import VocabularyPooling
 from splade_engine.encoder.fast.screen import ScreenedPooling, exact_int8
 from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.settings import EncoderSettings
 
 LENGTHS = (31, 31, 31, 9, 3, 3, 1)
 SMALL = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -167,7 +168,8 @@ def test_pooling_is_activate_then_pool(
     torch.manual_seed(0)
     weight, bias, states = torch.randn(50, 8), torch.randn(50), torch.randn(12, 8)
     dropped = torch.tensor([0, 49])
-    pooled = VocabularyPooling(weight, bias, pooling, activation, dropped)  # type: ignore[arg-type]
+    settings = EncoderSettings(pooling=pooling, activation=activation)  # type: ignore[arg-type]
+    pooled = VocabularyPooling(weight, bias, settings, dropped)
     found = pooled(states, [5, 1, 6])
     values = torch.relu(states @ weight.T + bias).log1p()
     values = values.log1p() if activation == "log1p_log1p_relu" else values
@@ -175,6 +177,24 @@ def test_pooling_is_activate_then_pool(
     expected = torch.stack([r.amax(0) if pooling == "max" else r.sum(0) for r in rows])
     expected[:, [0, 49]] = 0
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_sparsemax_counts_no_dropped_term() -> None:
+    """One threshold a text, found over the terms that may have a weight."""
+    torch.manual_seed(0)
+    weight, bias, states = torch.randn(50, 8), torch.randn(50), torch.randn(12, 8)
+    dropped = torch.tensor([0, 49])
+    settings = EncoderSettings(activation="sparsemax", sparsemax_mass=7.0)
+    found = VocabularyPooling(weight, bias, settings, dropped)(states, [5, 1, 6])
+    logits = torch.stack([r.amax(0) for r in (states @ weight.T + bias).split([5, 1, 6])])
+    logits[:, [0, 49]] = 0
+    plain = torch.relu(logits).log1p()
+    assert (plain.sum(1) > 7).all()
+    torch.testing.assert_close(found.sum(1), torch.full((3,), 7.0))
+    lowered = (plain - found)[found > 0].split((found > 0).sum(1).tolist())
+    for row, tau in zip(plain, lowered, strict=True):
+        torch.testing.assert_close(tau, tau[:1].expand_as(tau))
+        assert (row > tau[0]).sum() == len(tau)
 
 
 @pytest.mark.skipif(not exact_int8(), reason="int8 products overflow here: screening is never used")

@@ -19,9 +19,14 @@ def test_values():
     np.testing.assert_allclose(activate(X, "log1p_log1p_relu"), np.log1p(np.log1p(relu)))
     np.testing.assert_array_equal(activate(X, "relu"), relu)
     np.testing.assert_allclose(activate(X, "relu_gelu"), relu)
+    for mass in (1.0, 2.5):
+        want = mass * oracle.sparsemax(np.log1p(relu) / mass)
+        np.testing.assert_allclose(activate(X, "sparsemax", mass), want, atol=1e-9)
+        assert want.sum() == pytest.approx(mass)
+    np.testing.assert_allclose(activate(X, "sparsemax", 99.0), np.log1p(relu))  # little to say: as it is
 
 
-@pytest.mark.parametrize("name", ["log1p_relu", "log1p_log1p_relu", "relu"])
+@pytest.mark.parametrize("name", ["log1p_relu", "log1p_log1p_relu", "relu", "sparsemax"])
 def test_gradients(name):
     x = X.clone().requires_grad_()
     assert torch.autograd.gradcheck(lambda v: activate(v, name), x)

@@ -35,6 +35,7 @@ KINDS = {
     "scalar": {"kind": "scalar", "activation": "relu"},
     "scalar pair": {"kind": "scalar", "activation": "relu", "query": "separate"},
     "relu_gelu": {"activation": "relu_gelu"},
+    "sparsemax": {"activation": "sparsemax", "sparsemax_mass": 2.5},
     "top_k": {"document_top_k": 3, "query_top_k": 3},
     "echo": {"kind": "echo", "lora_rank": 2},
 }
@@ -62,9 +63,10 @@ def test_saved_folder_encodes_what_was_trained(name, tmp_path, bert_folder, mist
     np.testing.assert_allclose(encoder.encode_documents(TEXTS).to_scipy().toarray(), expected, atol=2e-5)
     np.testing.assert_allclose(encoder.encode_queries(TEXTS).to_scipy().toarray(), queries, atol=2e-5)
     assert encoder.inference_free == (name == "table")
-    if name.startswith("scalar"):  # again, as whoever has loaded it saves it
+    if name in ("relu_gelu", "sparsemax") or name.startswith("scalar"):  # as whoever has loaded it saves it
         encoder.save(tmp_path / "again")
         again = SparseEncoder.load(tmp_path / "again", dtype="float32")
+        np.testing.assert_allclose(again.encode_documents(TEXTS).to_scipy().toarray(), expected, atol=2e-5)
         np.testing.assert_allclose(again.encode_queries(TEXTS).to_scipy().toarray(), queries, atol=2e-5)
 
 
