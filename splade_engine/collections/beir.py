@@ -26,6 +26,11 @@ def is_collection(folder: Path) -> bool:
     return _first(folder, BEIR_CORPUS) is not None and _first(folder, BEIR_QUERIES) is not None
 
 
+def has_corpus(folder: Path) -> bool:
+    """Whether the folder has documents in BEIR's layout."""
+    return _first(folder, BEIR_CORPUS) is not None
+
+
 def corpus_file(folder: Path) -> Path:
     """The documents.
 

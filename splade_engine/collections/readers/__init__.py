@@ -9,6 +9,7 @@ from __future__ import annotations
 from splade_engine.collections.readers.archives import docx, epub
 from splade_engine.collections.readers.html import html
 from splade_engine.collections.readers.kind import FileKind, FileName, FileText, Places
+from splade_engine.collections.readers.links import html_links, markdown_links
 from splade_engine.collections.readers.notebook import notebook
 from splade_engine.collections.readers.pdf import pdf
 from splade_engine.collections.readers.plain import markdown, restructured, text
@@ -22,9 +23,9 @@ _CODE = (
 )
 FILE_KINDS = (
     FileKind("text", (".txt", ".text", ".org", ".adoc", ".tex"), text),
-    FileKind("Markdown", (".md", ".markdown", ".mdx", ".qmd", ".rmd"), markdown),
+    FileKind("Markdown", (".md", ".markdown", ".mdx", ".qmd", ".rmd"), markdown, markdown_links),
     FileKind("reStructuredText", (".rst",), restructured),
-    FileKind("HTML", (".html", ".htm", ".xhtml"), html),
+    FileKind("HTML", (".html", ".htm", ".xhtml"), html, html_links),
     FileKind("PDF", (".pdf",), pdf),
     FileKind("DOCX", (".docx",), docx),
     FileKind("EPUB", (".epub",), epub),

@@ -104,6 +104,8 @@ class FileKind:
     suffixes: tuple[str, ...]
     # the content and the name of the file to its text; ValueError says what is wrong with the content
     read: Callable[[bytes, FileName], FileText] = field(repr=False)
+    # its text to the targets of its links, as they are written; None where it has none
+    links: Callable[[str], list[str]] | None = field(repr=False, default=None)
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ class ModelConfig:
 class SourceConfig:
     """One source of examples."""
 
-    # A JSONL file, a BEIR folder or an ir_datasets id; for ict, bfs and wlp a JSONL collection.
+    # A JSONL file, a BEIR folder or an ir_datasets id; for ict, bfs and wlp a JSONL collection, or a folder
+    # of Markdown, HTML and other files, whose links are those that wlp follows.
     path: str
     # Its share of the mixture, relative to the other sources; 0 means its number of examples.
     weight: float = bounded(0.0, low=0)
@@ -120,6 +121,8 @@ class SourceConfig:
     queries: str | None = None
     # Mined negatives of a BEIR folder: JSONL with query_id and negative_ids.
     negatives: str | None = None
+    # For wlp, the field of a JSONL collection with the list of ids of the pages that a page is linked with.
+    links: str = "links"
 
 
 @dataclass(frozen=True)
