@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from splade_engine.engine.engine import SearchEngine
+    from splade_engine.engine.expansion import TermExpansion, expanded
     from splade_engine.engine.explain import Explanation, TermMatch
     from splade_engine.engine.feedback import Feedback
     from splade_engine.engine.fusion import Hybrid, Side
@@ -25,7 +26,9 @@ __all__ = [
     "SearchOptions",
     "Side",
     "Snippet",
+    "TermExpansion",
     "TermMatch",
+    "expanded",
 ]
 
 _HOMES = {
@@ -39,7 +42,9 @@ _HOMES = {
     "SearchOptions": "options",
     "Side": "fusion",
     "Snippet": "snippets",
+    "TermExpansion": "expansion",
     "TermMatch": "explain",
+    "expanded": "expansion",
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.kind import Kind
@@ -197,14 +198,25 @@ class _ByWord(_ByToken):
 
 def _by_word(words: Any, terms: Any, weights: Any) -> Any:
     """Every piece gets its word's impact (first piece, first occurrence) over the number of pieces."""
-    out = np.zeros(len(terms), dtype=np.float32)
-    seen: dict[tuple[int, ...], float] = {}
+    first, pieces = first_pieces(words, terms)
+    return np.where(pieces > 0, weights[first] / np.maximum(pieces, 1), 0).astype(np.float32)
+
+
+def first_pieces(words: Any, terms: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each token where the first piece of its word's first occurrence stands, and the word's pieces.
+
+    Args:
+        words: int32[L], the number of each token's word, -1 for special tokens, which have 0 pieces.
+        terms: int32[L], the token ids; the same ids in a row are the same word.
+    """
+    first, pieces = np.zeros(len(terms), np.int64), np.zeros(len(terms), np.int64)
+    seen: dict[tuple[int, ...], int] = {}
     starts = np.flatnonzero(np.diff(words, prepend=-2))
-    for a, b in zip(starts, [*starts[1:], len(words)], strict=True):
+    for a, b in zip(starts.tolist(), [*starts[1:].tolist(), len(words)], strict=True):
         if words[a] >= 0:
-            impact = seen.setdefault(tuple(terms[a:b].tolist()), float(weights[a]))
-            out[a:b] = impact / (b - a)
-    return out
+            first[a:b] = seen.setdefault(tuple(terms[a:b].tolist()), a)
+            pieces[a:b] = b - a
+    return first, pieces
 
 
 def _linears(state: dict[str, Tensor], prefix: str, place: Place) -> list[tuple[Tensor, Tensor]]:
@@ -219,14 +231,14 @@ def _linears(state: dict[str, Tensor], prefix: str, place: Place) -> list[tuple[
     return [(weight, bias) for weight, bias in layers]
 
 
-def save_scalar(model: Any, head: nn.Linear, folder: Path) -> None:
-    """Body and head of a trained uniCOIL in one file, under the names of the published checkpoints."""
+def save_scalar(model: Any, head: nn.Module, folder: Path, head_name: str = UNICOIL) -> None:
+    """Body and head of a trained student in one file, under the names of the published checkpoints."""
     from safetensors.torch import save_file
 
     prefix = getattr(model, "base_model_prefix", "bert")
     body = model.base_model.state_dict()
     state = {f"{prefix}.{name}": tensor.detach().contiguous().clone() for name, tensor in body.items()}
     for name, tensor in head.state_dict().items():
-        state[f"{UNICOIL}.{name}"] = tensor.detach().contiguous().clone()
+        state[f"{head_name}.{name}"] = tensor.detach().contiguous().clone()
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     model.config.save_pretrained(folder)

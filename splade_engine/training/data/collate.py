@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from splade_engine.encoder.kinds.echo import DEFAULT_TEMPLATE
+from splade_engine.encoder.kinds.scalar import first_pieces
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.training.data.examples import Example
 
@@ -27,6 +28,8 @@ class Collator:
         group: documents per query, G: the positive and the hard negatives.
         query_special_tokens: False for a query table, which looks at the words alone.
         echo: documents and queries are read twice, pooled over the second copy (causal models).
+        words: documents are weighed word by word (DeepImpact): their pooling mask is int64[M, L, 2], for each
+            token where the first piece of its word's first occurrence stands, and the word's pieces.
         term_targets: targets of the term loss.
         near_duplicates: share of tokens in common (Jaccard) from which on a document counts as the positive
             itself; 1: equal texts only.
@@ -42,6 +45,7 @@ class Collator:
         group: int,
         query_special_tokens: bool = True,
         echo: bool = False,
+        words: bool = False,
         texts: bool = False,
         term_targets: TermTargets | None = None,
         near_duplicates: float = 1.0,
@@ -51,6 +55,7 @@ class Collator:
         self.group = group
         self.query_special_tokens = query_special_tokens
         self.echo = echo
+        self.words = words
         self.texts = texts
         self.term_targets = term_targets
         self.near_duplicates = near_duplicates
@@ -113,7 +118,12 @@ class Collator:
             return echo_batch(tokenizer, texts)
         ids, _ = tokenizer.encode(texts, special_tokens=side == "document" or self.query_special_tokens)
         padded, mask = pad(ids)
-        return padded, mask, mask
+        return padded, mask, self._by_word(ids, texts) if self.words and side == "document" else mask
+
+    def _by_word(self, ids: Sequence[Ids], texts: Sequence[str]) -> Tensor:
+        numbers = self.documents.word_numbers(texts)
+        parts = [first_pieces(words, row) for words, row in zip(numbers, ids, strict=True)]
+        return torch.stack([pad(column)[0] for column in zip(*parts, strict=True)], -1)
 
 
 def _named(side: str, ids: Tensor, mask: Tensor, pool: Tensor) -> dict[str, Tensor]:

@@ -264,6 +264,7 @@ class GeneratedSource:
         if path.is_dir():
             file = corpus_file(path) if has_corpus(path) else pages_file(path, cache)
         self.lines = LineFile(file, cache)
+        self._path = path if file.parent == cache else file
         self._pages = TextsById(self.lines.path, cache) if kind == "wlp" else None
         if kind == "wlp" and not any(self._linked(i) for i in range(len(self.lines))):
             where = f"in the field {links}" if file == path else "in Markdown or HTML"
@@ -312,4 +313,4 @@ class GeneratedSource:
 
     def digests(self) -> dict[str, str]:
         """See `Source`."""
-        return {str(self.lines.path): self.lines.digest}
+        return {str(self._path): self.lines.digest}

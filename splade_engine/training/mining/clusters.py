@@ -94,6 +94,9 @@ class NgameOrder:
         self.every = trainer.recipe.data.ngame_steps
         self.window = Window(trainer, self.every, "data.ngame_steps")
 
+    def close(self) -> None:
+        """Nothing is left running."""
+
     def __call__(self, step: int) -> None:
         """Called after every step (and with 0 before the first one)."""
         if step % self.every:

@@ -17,8 +17,32 @@ def check_together(recipe: Recipe) -> None:
     Raises:
         InvalidInputError: naming both.
     """
-    for fault in (*_activation(recipe), *_teachers(recipe), *_idf(recipe), *_targets(recipe)):
+    for fault in (
+        *_kind(recipe),
+        *_data(recipe),
+        *_activation(recipe),
+        *_teachers(recipe),
+        *_idf(recipe),
+        *_targets(recipe),
+    ):
         raise InvalidInputError(f"recipe {recipe.name}: {fault}")
+
+
+def _kind(recipe: Recipe) -> Iterator[str]:
+    model = recipe.model
+    if model.kind == "deepimpact" and (model.query != "table" or model.idf != "uniform"):
+        yield (
+            "model.kind = deepimpact gives the words of a query the weight 1, so it needs model.query = table"
+            f" and model.idf = uniform, not {model.query} and {model.idf}"
+        )
+
+
+def _data(recipe: Recipe) -> Iterator[str]:
+    data = recipe.data
+    if data.refresh_beside and not data.refresh_steps:
+        yield "data.refresh_beside needs data.refresh_steps, the steps between two renewals"
+    if data.refresh_steps and not data.negatives:
+        yield "data.refresh_steps renews negatives, and data.negatives = 0 wants none"
 
 
 def _activation(recipe: Recipe) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Literal
 from splade_engine.training.fields import bounded
 
 Query = Literal["auto", "table", "shared", "separate"]
-ModelKind = Literal["mlm", "scalar", "echo", "csr"]
+ModelKind = Literal["mlm", "scalar", "deepimpact", "echo", "csr"]
 SourceKind = Literal["auto", "jsonl", "beir", "ir_datasets", "ict", "bfs", "wlp"]
 
 
@@ -21,8 +21,9 @@ class ModelConfig:
 
     # Model folder or hub id to start from.
     base: str = ""
-    # `mlm` (SPLADE), `scalar` (uniCOIL: one weight per input token), `echo` (a causal model that reads its
-    # text twice) or `csr` (a sparse autoencoder over a frozen dense encoder).
+    # `mlm` (SPLADE), `scalar` (uniCOIL: one weight per input token), `deepimpact` (one weight per word, by
+    # two layers on its first piece), `echo` (a causal model that reads its text twice) or `csr` (a sparse
+    # autoencoder over a frozen dense encoder).
     kind: ModelKind = "mlm"
     # `table` (inference-free: token presence times idf), `shared` (the document encoder) or `separate` (a
     # second encoder); `auto`: as in the base.
@@ -145,6 +146,9 @@ class DataConfig:
     ngame_steps: int = bounded(0, low=0)
     # Mine new hard negatives with the current model every so many steps (ANCE, arXiv 2007.00808); 0 is off.
     refresh_steps: int = bounded(0, low=0)
+    # Mine them in a process of its own while training goes on, as published: with the weights of
+    # refresh_steps steps ago, and the data's own negatives up to the first renewal.
+    refresh_beside: bool = False
     # New negatives are drawn from this many best hits.
     refresh_depth: int = bounded(50, low=1)
     # Documents of the pool that is searched for new negatives.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from transformers import TrainerCallback
 
@@ -22,8 +21,15 @@ from splade_engine.training.student.saving import save_student
 
 logger = logging.getLogger(__name__)
 
-Refresher = Callable[[int], None]
-"""Renews data; called after every step with its number, and with 0 before the first one."""
+
+class Refresher(Protocol):
+    """Renews data."""
+
+    def __call__(self, step: int) -> None:
+        """Called after every step with its number, and with 0 before the first one."""
+
+    def close(self) -> None:
+        """End what it has left running."""
 
 
 def announce(text: str, progress: Progress) -> None:
@@ -122,8 +128,10 @@ class Watch(TrainerCallback):
         self._saved = time.monotonic()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take the bar away, and end what renews data."""
         self._bar.close()
+        for refresh in self._refreshers:
+            refresh.close()
 
     def measure(self) -> float | None:
         """The quick nDCG@10 now, logged; None where nothing is held out.

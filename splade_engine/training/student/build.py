@@ -59,6 +59,7 @@ class Start:
             group=group,
             query_special_tokens=not self.student.inference_free,
             echo=self.student.settings.kind == "echo",
+            words=self.student.settings.kind == "deepimpact",
             texts=texts,
             near_duplicates=near_duplicates,
             prompts=self.prompts,

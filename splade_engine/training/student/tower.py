@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from splade_engine.encoder.backbone import Backbone
 from splade_engine.encoder.fast.dense_head import DenseHead
 from splade_engine.encoder.folders.ours import write_model
 from splade_engine.encoder.kinds import Echo, Kind, MaskedLm, Scalar
-from splade_engine.encoder.kinds.scalar import save_scalar
+from splade_engine.encoder.kinds.scalar import DEEP_IMPACT, save_scalar
 from splade_engine.encoder.settings import EncoderSettings, Pooling
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.training.recipe.sections import ModelConfig
@@ -26,7 +27,12 @@ from splade_engine.training.student.activations import activate, floor_of, keep_
 from splade_engine.training.student.head import lexical_pool, max_pool, mean_pool, sum_pool
 from splade_engine.training.student.lora import merge_lora
 
-_KINDS: dict[str, Kind] = {"mlm": MaskedLm(), "echo": Echo(), "scalar": Scalar(query_pooling="sum")}
+_KINDS: dict[str, Kind] = {
+    "mlm": MaskedLm(),
+    "echo": Echo(),
+    "scalar": Scalar(query_pooling="sum"),
+    "deepimpact": Scalar(DEEP_IMPACT),
+}
 # tokens of padding that a further group must save on a CPU: each costs a pass over the weights
 PADDING_WORTH = 512
 
@@ -55,12 +61,15 @@ class Tower(nn.Module):
         if settings.special_tokens == "zero":
             keep[[i for i in special_ids if i < n_terms]] = 0
         self.register_buffer("keep", keep, persistent=False)
-        self.tok_proj: nn.Linear | None = None
-        if config.kind == "scalar":
-            self.tok_proj = nn.Linear(backbone.decoder_weight.shape[1], 1)
+        self.tok_proj: nn.Module | None = None
+        if config.kind in ("scalar", "deepimpact"):
+            width = backbone.decoder_weight.shape[1]
+            last = nn.Linear(width, 1)
             # every token starts with a weight near 1: the match of plain words is the point to start from
-            nn.init.normal_(self.tok_proj.weight, std=0.02)
-            nn.init.ones_(self.tok_proj.bias)
+            nn.init.normal_(last.weight, std=0.02)
+            nn.init.ones_(last.bias)
+            two = config.kind == "deepimpact"
+            self.tok_proj = nn.Sequential(nn.Linear(width, width), nn.ReLU(), last) if two else last
         self.dense_head: DenseHead | None = None  # of the base, or fitted to a dense teacher (`dense_fit.py`)
 
     @property
@@ -144,6 +153,9 @@ class Tower(nn.Module):
         hidden = b.hidden(ids, mask.long())
         if self.tok_proj is not None:
             scores = F.relu(self.tok_proj(hidden).squeeze(-1))
+            if pool.ndim == 3:  # word by word
+                first, pieces = pool.unbind(-1)
+                scores, pool = scores.gather(1, first) / pieces.clamp(min=1), pieces > 0
             return lexical_pool(scores, ids, pool, self.n_terms, summed=summed), None
         embeddings = None
         if self.dense_head is not None:
@@ -186,10 +198,16 @@ class Tower(nn.Module):
             kind=_KINDS[config.kind],
             settings=settings,
             tokenizer=tokenizer,
-            weights=model.save_pretrained if head is None else lambda out: save_scalar(model, head, out),
+            weights=model.save_pretrained if head is None else partial(_save_head, model, head, config.kind),
             query_weights=table,
             dense_head=self.dense_head,
         )
+
+
+def _save_head(model: Any, head: nn.Module, kind: str, folder: Path) -> None:
+    scalar = _KINDS[kind]
+    assert isinstance(scalar, Scalar)
+    save_scalar(model, head, folder, scalar.head_prefix)
 
 
 def length_groups(lengths: Sequence[int]) -> list[tuple[int, int]]:

@@ -73,9 +73,11 @@ def logged(folder):
     return [{k: v for k, v in row.items() if k != "seconds_per_step"} for row in rows]
 
 
-def test_resume_after_kill_is_bit_exact(tmp_path, bert_folder, rows_file, no_curves):
+@pytest.mark.parametrize("beside", [False, True])
+def test_resume_after_kill_is_bit_exact(beside, tmp_path, bert_folder, rows_file, no_curves):
     torch.set_num_threads(1)
-    recipe = made.quick_recipe("idf-aware", bert_folder, rows_file, **EVERYTHING)
+    settings = EVERYTHING | {"data__refresh_beside": beside}
+    recipe = made.quick_recipe("idf-aware", bert_folder, rows_file, **settings)
     (tmp_path / "recipe.toml").write_text(recipe.to_toml())
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "recipe.toml"), str(tmp_path / "killed")],

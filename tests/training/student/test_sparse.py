@@ -34,6 +34,7 @@ KINDS = {
     "separate": {"query": "separate"},
     "scalar": {"kind": "scalar", "activation": "relu"},
     "scalar pair": {"kind": "scalar", "activation": "relu", "query": "separate"},
+    "deepimpact": {"kind": "deepimpact", "activation": "relu", "query": "table", "idf": "uniform"},
     "relu_gelu": {"activation": "relu_gelu"},
     "sparsemax": {"activation": "sparsemax", "sparsemax_mass": 2.5},
     "top_k": {"document_top_k": 3, "query_top_k": 3},
@@ -62,8 +63,10 @@ def test_saved_folder_encodes_what_was_trained(name, tmp_path, bert_folder, mist
     encoder = SparseEncoder.load(tmp_path / "model", dtype="float32")
     np.testing.assert_allclose(encoder.encode_documents(TEXTS).to_scipy().toarray(), expected, atol=2e-5)
     np.testing.assert_allclose(encoder.encode_queries(TEXTS).to_scipy().toarray(), queries, atol=2e-5)
-    assert encoder.inference_free == (name == "table")
-    if name in ("relu_gelu", "sparsemax") or name.startswith("scalar"):  # as whoever has loaded it saves it
+    assert encoder.inference_free == (name in ("table", "deepimpact"))
+    if name in ("relu_gelu", "sparsemax", "deepimpact") or name.startswith(
+        "scalar"
+    ):  # as whoever has loaded it saves it
         encoder.save(tmp_path / "again")
         again = SparseEncoder.load(tmp_path / "again", dtype="float32")
         np.testing.assert_allclose(again.encode_documents(TEXTS).to_scipy().toarray(), expected, atol=2e-5)
@@ -87,6 +90,32 @@ def test_a_repeated_token_adds_up_in_a_unicoil_query_only(query, tmp_path, bert_
     if query == "shared":
         documents = student.document_vectors(ids, mask, mask)
         assert documents[0, term].item() == pytest.approx(max(scores[1], scores[3]).item(), rel=1e-5)
+
+
+def test_a_word_weighs_what_its_first_piece_says(tmp_path):
+    """DeepImpact: by the first piece of its first occurrence, shared evenly by its pieces."""
+    base = made.lexical_bert(tmp_path / "bert", words=[*made.WORDS, "##lu", "##mi"])
+    lengths = {"document_length": 32, "query_length": 32, "preflight": False}
+    kind = {"kind": "deepimpact", "activation": "relu", "query": "table", "idf": "uniform"}
+    start = build_student(ModelConfig(base=str(base), **lengths, **kind), [], tmp_path / "cache")
+    text = "bara baralumi bera baralumi"
+    student, collator = start.student.eval(), start.collator(1)
+    ids, mask, pool = collator.encoded("document", [text, "bera"])
+    bara, lu, mi, bera = (start.documents.token_id(t) for t in ("bara", "##lu", "##mi", "bera"))
+    assert ids[0, 1:9].tolist() == [bara, bara, lu, mi, bera, bara, lu, mi]
+    head, hidden = student.documents.tok_proj, student.documents.backbone.hidden(ids, mask.long())
+    impact = torch.relu(head[2](torch.relu(head[0](hidden)))).squeeze(-1)[0]
+    document = student.document_vectors(ids, mask, pool)[0]
+    want = {bara: max(impact[1], impact[2] / 3), lu: impact[2] / 3, mi: impact[2] / 3, bera: impact[5]}
+    for term, weight in want.items():
+        assert document[term].item() == pytest.approx(weight.item(), rel=1e-5)
+    assert (document != 0).sum() == len(want)
+    save_student(student, tmp_path / "model", start.documents, start.queries)
+    encoder = SparseEncoder.load(tmp_path / "model", dtype="float32")
+    found = encoder.encode_documents([text]).to_scipy().toarray()[0]
+    np.testing.assert_allclose(found, document.detach(), atol=1e-5)
+    query = encoder.encode_queries(["baralumi baralumi"]).to_scipy().toarray()[0]
+    assert query @ found == pytest.approx((want[bara] + want[lu] + want[mi]).item(), rel=1e-5)
 
 
 def test_batches_of_mixed_lengths_equal_single_texts(tmp_path, bert_folder, monkeypatch):
