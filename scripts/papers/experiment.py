@@ -29,7 +29,7 @@ class Experiment:
     claim: str
     # How this differs from the paper.
     differs: str
-    # `train`, `search`, `codes` or `pruning`: a module of `kinds/`.
+    # A module of `kinds/`, in its table.
     kind: str
     # What came out, written by a person who has read the numbers; empty before the first run.
     reading: str = ""
@@ -51,11 +51,13 @@ class Places:
     dense: str
     # What is made on the way.
     work: Path
+    # A collection with links.
+    linked: str = ""
 
     def filled(self, value: Any) -> Any:
-        """`{splade}`, `{dense}` and `{data}` in texts, replaced."""
+        """`{splade}`, `{dense}`, `{data}` and `{linked}` in texts, replaced."""
         if isinstance(value, str):
-            for name in ("splade", "dense", "data"):
+            for name in ("splade", "dense", "data", "linked"):
                 value = value.replace("{" + name + "}", str(getattr(self, name)))
             return value
         if isinstance(value, list):

@@ -9,7 +9,7 @@ from typing import Any
 from scripts.papers.experiment import Experiment, Places
 from splade_engine.errors import InvalidInputError
 
-KINDS = ("train", "search", "codes", "pruning")
+KINDS = ("train", "search", "codes", "pruning", "phrases")
 
 
 def rows_of(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:

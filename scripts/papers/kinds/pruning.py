@@ -11,38 +11,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
 from scripts.papers.experiment import Experiment, Places
+from scripts.papers.kinds.bundled import judged, uncut
 from splade_engine import SparseEncoder
-from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.data.sources import BeirSource
-from splade_engine.training.run.probe import ndcg
 
 
 def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
     """See `kinds`."""
     settings = experiment.settings
-    encoder = SparseEncoder.load(None, device="cpu")
+    encoder = uncut()
     chance = _chance(encoder, settings["queries"], places)
-    tests = []
-    for name in settings["collections"]:
-        dataset = load_dataset(places.data / "ir" / name)
-        documents = list(dataset.corpus)
-        numbers = {document.id: i for i, document in enumerate(documents)}
-        split = dataset.test
-        asked = [q for q in split.queries if any(g > 0 for g in split.qrels.get(q, {}).values())]
-        relevant = [
-            {numbers[d]: g for d, g in split.qrels[q].items() if g > 0 and d in numbers} for q in asked
-        ]
-        path = places.work / "vectors" / f"pruning-{name}.npz"
-        if not path.is_file():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            vectors = encoder.encode_documents([document.indexed_text for document in documents])
-            sp.save_npz(path, sp.csr_matrix(vectors.to_scipy()))
-        queries = encoder.encode_queries([split.queries[q] for q in asked]).to_scipy()
-        tests.append((sp.csr_array(sp.load_npz(path)), sp.csr_array(queries), relevant))
+    tests = [judged(encoder, name, places) for name in settings["collections"]]
     idf = encoder.query_table
     if idf is None:
         raise InvalidInputError("pruning by effect needs an encoder with a query table")
@@ -53,10 +35,9 @@ def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
         found: dict[str, Any] = {}
         for share in settings["keep"]:
             values, terms = [], []
-            for documents_of, queries, relevant in tests:
-                kept = _cut(documents_of, effect, share)
-                scores = np.asarray((queries @ kept.T).todense())
-                values.append(np.mean([ndcg(row, r) for row, r in zip(scores, relevant, strict=True)]))
+            for test in tests:
+                kept = _cut(test.documents, effect, share)
+                values.append(test.ndcg(kept, test.queries))
                 terms.append(kept.nnz / kept.shape[0])
             found[f"{np.mean(terms):.0f} terms"] = round(float(np.mean(values)), 4)
         yield {"name": each["name"], **found}

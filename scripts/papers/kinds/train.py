@@ -1,13 +1,16 @@
 """Short training runs from one start, measured on held-out queries of the same data.
 
 Settings: `data` (a BEIR folder below the data folder), `pairs` (how many of its pairs), `mine` (a
-`MiningConfig` that makes negatives, and scores where it has a teacher), `set` (fields of all recipes). Runs:
-`recipe`, `set`. A run whose recipe is `start` measures the start.
+`MiningConfig` that makes negatives, and scores where it has a teacher), `linked` (a collection below `ir/`
+whose documents link to those whose titles they hold, `{linked}` in a path), `set` (fields of all recipes).
+Runs: `recipe`, `set`, `expand` (words of the bundled encoder's that are added to each document). Every run
+says what its start was worth under the same recipe, before the first step.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +20,9 @@ from typing import Any
 import numpy as np
 
 from scripts.papers.experiment import Experiment, Places
+from splade_engine import SparseEncoder
+from splade_engine.collections import read_documents
+from splade_engine.engine import TermExpansion
 from splade_engine.errors import SpladeEngineError
 from splade_engine.training import MiningConfig, load_recipe, mine, train
 
@@ -27,12 +33,12 @@ COMMON = {
     "data.held_out": 150,
     "train.batch_size": 16,
     "train.lr": 5e-5,
-    "train.steps": 80,
+    "train.steps": 50,
     "train.save_steps": 0,
     "train.log_steps": 10,
     "train.device": "cpu",
     "train.collapse_below": 1.0,
-    "probe.documents": 1000,
+    "probe.documents": 600,
     "probe.every": 0,
 }
 
@@ -40,20 +46,19 @@ COMMON = {
 def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
     """See `kinds`."""
     settings = dict(experiment.settings)
-    path = _pairs(places, settings["data"], settings.get("pairs", 1500))
+    if "linked" in settings:
+        places = replace(places, linked=str(_linked(places, settings["linked"])))
+    path = _pairs(places, settings["data"], settings.get("pairs", 1500)) if "data" in settings else Path()
     if "mine" in settings:
         path = _mined(places, path, {k: places.filled(v) for k, v in settings["mine"].items()})
     for each in experiment.runs:
-        recipe = "l0" if each["recipe"] == "start" else each["recipe"]
-        values = COMMON | {"model.base": places.splade, "data.sources": [{"path": str(path)}]}
+        rows = _expanded(path, each["expand"]) if "expand" in each else path
+        values = COMMON | {"model.base": places.splade, "data.sources": [{"path": str(rows)}]}
         values |= {k: places.filled(v) for k, v in (settings.get("set", {}) | each.get("set", {})).items()}
-        if each["recipe"] == "start":
-            values |= {"train.steps": 1, "train.lr": 1e-12, "loss.kl": 0.0, "loss.contrastive": 1.0}
-            values |= {"loss.margin_mse": 0.0, "loss.candidates": "all", "regularizer.document_terms": 0.0}
         folder = places.work / experiment.name / each["name"].replace("/", "-")
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            rows = train(load_recipe(recipe).override(values), folder).rows
+            rows = train(load_recipe(each["recipe"]).override(values), folder).rows
         except SpladeEngineError as error:
             yield {"name": each["name"], "error": str(error)}
             continue
@@ -61,15 +66,19 @@ def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
 
 
 def _numbers(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Held-out nDCG@10, terms and FLOPS at the end, seconds a step."""
+    """Held-out nDCG@10 and terms before the first step and at the end; FLOPS of the last batches."""
+    start = next(row for row in rows if "ndcg@10" in row)
     measured = next(row for row in reversed(rows) if "ndcg@10" in row)
     logged = [row for row in rows if "document_terms" in row]
     return {
+        "nDCG@10 before": round(start["ndcg@10"], 4),
+        "terms before": round(start["probe_document_terms"], 1),
         "nDCG@10": round(measured["ndcg@10"], 4),
         "terms a document": round(measured["probe_document_terms"], 1),
         "terms a query": round(measured["probe_query_terms"], 1),
         "FLOPS": round(logged[-1]["flops"], 3) if logged else None,
         "dead terms": int(logged[-1]["dead_terms"]) if logged else None,
+        "InfoNCE": round(logged[-1]["contrastive"], 3) if logged and "contrastive" in logged[-1] else None,
         "lambda": logged[-1].get("lambda_document") if logged else None,
     }
 
@@ -85,6 +94,45 @@ def _pairs(places: Places, folder: str, count: int) -> Path:
         rng = np.random.default_rng(0)
         rows = [source.example(int(i), rng) for i in rng.permutation(len(source))[:count]]
         lines = [json.dumps({"query": r.query, "positive": r.positives[0]}) for r in rows]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _linked(places: Places, name: str) -> Path:
+    """A collection whose documents have links: to those whose titles of two to five words they hold."""
+    path = places.work / f"{name}-linked.jsonl"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        documents = list(read_documents(places.data / "ir" / name))
+        words = [re.findall(r"\w+", document.text.lower()) for document in documents]
+        titles = {tuple(re.findall(r"\w+", d.title.lower())): d.id for d in documents}
+        lines = []
+        for document, text in zip(documents, words, strict=True):
+            held = (tuple(text[i : i + n]) for i in range(len(text)) for n in (2, 3, 4, 5))
+            links = dict.fromkeys(titles[w] for w in held if w in titles and titles[w] != document.id)
+            record = {
+                "_id": document.id,
+                "title": document.title,
+                "text": document.text,
+                "links": list(links),
+            }
+            lines.append(json.dumps(record))
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _expanded(rows: Path, terms: int) -> Path:
+    """The same rows with words added to their documents."""
+    path = rows.with_name(f"{rows.stem}-expanded-{terms}.jsonl")
+    if not path.is_file():
+        expand = TermExpansion(SparseEncoder.load(device="cpu"), terms)
+        records = [json.loads(line) for line in rows.read_text(encoding="utf-8").splitlines()]
+        texts = list(dict.fromkeys(t for r in records for t in (r["positive"], *r.get("negatives", ()))))
+        longer = {t: f"{t}\n{more}" for t, more in zip(texts, expand(texts), strict=True)}
+        for record in records:
+            record["positive"] = longer[record["positive"]]
+            record["negatives"] = [longer[t] for t in record.get("negatives", ())]
+        lines = [json.dumps(record) for record in records]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from scripts.papers import experiment as files
@@ -28,7 +29,7 @@ def test_each_file_can_be_run(name):
     for run in each.runs:
         if each.kind == "search":
             parse_system(PLACES.filled(run["system"]))
-        if each.kind == "train" and run["recipe"] != "start":
+        if each.kind == "train":
             values = train.COMMON | each.settings.get("set", {}) | run.get("set", {})
             load_recipe(run["recipe"]).override({k: PLACES.filled(v) for k, v in values.items()})
     if "mine" in each.settings:
@@ -63,7 +64,7 @@ def test_bad_files_are_one_line(tmp_path, monkeypatch):
 
 
 def test_training_experiments_run(tmp_path, bert_folder, no_curves, monkeypatch):
-    """A small one from pairs to numbers: a start, a run, and a run that is refused."""
+    """A small one from pairs to numbers: a run, and a run that is refused."""
     rows = made.synthetic_rows(60)
     data = tmp_path / "data" / "train" / "made"
     (data / "qrels").mkdir(parents=True)
@@ -78,7 +79,6 @@ def test_training_experiments_run(tmp_path, bert_folder, no_curves, monkeypatch)
     small = {"train.steps": 2, "train.batch_size": 8, "train.log_steps": 1, "data.held_out": 12}
     small |= {"model.document_length": 32, "model.query_length": 16, "probe.documents": 40}
     runs = (
-        {"name": "start", "recipe": "start"},
         {"name": "run", "recipe": "splade-v2-max", "set": {"data.negatives": 1}},
         {"name": "refused", "recipe": "l0", "set": {"loss.kl_candidates": "all"}},
     )
@@ -90,10 +90,59 @@ def test_training_experiments_run(tmp_path, bert_folder, no_curves, monkeypatch)
     }
     each = files.Experiment("made", "p", "c", "d", "train", settings=settings, runs=runs)
     places = Places(tmp_path / "data", str(bert_folder), "", tmp_path / "work")
-    start, run, refused = rows_of(each, places)
-    assert 0 <= start["nDCG@10"] <= 1 and start["terms a document"] > 0 and run["FLOPS"] > 0
+    run, refused = rows_of(each, places)
+    assert 0 <= run["nDCG@10 before"] <= 1 and run["terms before"] > 0 and run["FLOPS"] > 0
     assert "loss.kl need teacher scores" in refused["error"]
     monkeypatch.setattr(files, "RESULTS", tmp_path / "results")
-    files.write_result(each, [start, run, refused], 1.0)
+    files.write_result(each, [run, refused], 1.0)
     kept = json.loads((tmp_path / "results" / "made.json").read_text())
-    assert [row["name"] for row in kept["runs"]] == ["start", "run", "refused"] and kept["machine"]
+    assert [row["name"] for row in kept["runs"]] == ["run", "refused"] and kept["machine"]
+
+
+def test_pairs_that_stand_together_are_terms():
+    """A pair weighs as much as the smaller of its tokens, and its place depends on both in their order."""
+    import scipy.sparse as sp
+
+    from scripts.papers.kinds.phrases import _Pairs, _ranks, _together
+
+    class Words:
+        def word_spans(self, text):
+            return [(int(word), 0, 0) for word in text.split()]
+
+    vectors = sp.csr_array(np.array([[3.0, 2.0, 0.0, 1.0], [3.0, 2.0, 0.0, 0.0]], np.float32))
+    out = _Pairs(Words(), ["0 1 3 0 1", "1 0 2"]).added(vectors, 0.5, 50).toarray()
+    np.testing.assert_array_equal(out[:, :4], vectors.toarray())
+    places = {(a, b): 4 + (a * 1_000_003 + b) % 50 for a, b in ((0, 1), (1, 3), (3, 0), (1, 0), (0, 2))}
+    assert len(set(places.values())) == 5
+    first, second = ({c: row[c] for c in np.flatnonzero(row[4:]) + 4} for row in out)
+    assert first == {places[0, 1]: 1.0, places[1, 3]: 0.5, places[3, 0]: 0.5}
+    assert second == {places[1, 0]: 1.0}  # a token without weight makes no pair
+    texts = ["red fox here", "fox red", "a red old fox", "fox den"]
+    assert sorted(_together(texts, 9)) == [(("fox", "red"), 1), (("red", "fox"), 0)]
+    scores = np.array([[1.0, 3.0, 2.0], [1.0, 1.0, 0.0]])
+    assert _ranks(scores, [2, 0]).tolist() == [2, 2]
+
+
+def test_links_are_titles_that_other_documents_hold(tmp_path):
+    rows = [
+        {"_id": "a", "title": "Salt marsh", "text": "A salt marsh is wet."},
+        {"_id": "b", "title": "Moon", "text": "The moon, a Salt Marsh and the deep blue sea."},
+        {"_id": "c", "title": "Deep blue sea", "text": "Nothing of the others."},
+    ]
+    (tmp_path / "ir" / "made").mkdir(parents=True)
+    made.write_jsonl(tmp_path / "ir" / "made" / "corpus.jsonl", rows)
+    places = Places(tmp_path, "", "", tmp_path / "work")
+    found = [json.loads(line) for line in train._linked(places, "made").read_text().splitlines()]
+    assert {row["_id"]: row["links"] for row in found} == {"a": [], "b": ["a", "c"], "c": []}
+
+
+def test_rows_are_expanded_by_the_same_words(tmp_path):
+    moon, sea = "The moon raises the tides.", "Ships sail the sea."
+    rows = [
+        {"query": "q", "positive": moon, "negatives": [sea], "scores": [2.0, 1.0]},
+        {"query": "r", "positive": sea},
+    ]
+    longer = train._expanded(made.write_jsonl(tmp_path / "rows.jsonl", rows), 4)
+    first, second = (json.loads(line) for line in longer.read_text().splitlines())
+    assert first["negatives"] == [second["positive"]] and first["scores"] == [2.0, 1.0]
+    assert first["positive"].startswith(moon + "\n") and len(first["positive"].split("\n")[1].split()) == 4
