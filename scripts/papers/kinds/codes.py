@@ -46,19 +46,21 @@ def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
             dims = each.get("dims", queries.shape[1])
             yield {"name": each["name"], **_dense(test, dims), "bytes a document": dims * 4}
             continue
-        autoencoder = _trained(each, queries[:half], documents[:half], settings)
+        autoencoder = _trained(each, queries[:half], documents[:half], settings, _numbers(rows[:half]))
         yield {"name": each["name"], **_coded(autoencoder, test, places.work / "index")}
 
 
 def _test(rows: list[dict[str, Any]], queries: Vectors, documents: Vectors) -> Test:
     """Queries, distinct documents, and the number of each query's document."""
+    numbers = _numbers(rows)
+    _, first = np.unique(numbers, return_index=True)
+    return queries, documents[first], [{number: 1} for number in numbers.tolist()]
+
+
+def _numbers(rows: list[dict[str, Any]]) -> NDArray[np.int64]:
+    """The number of each row's document: rows of one document have one."""
     numbers: dict[str, int] = {}
-    first: list[int] = []
-    for i, row in enumerate(rows):
-        if row["positive"] not in numbers:
-            numbers[row["positive"]] = len(numbers)
-            first.append(i)
-    return queries, documents[first], [{numbers[row["positive"]]: 1} for row in rows]
+    return np.array([numbers.setdefault(row["positive"], len(numbers)) for row in rows], np.int64)
 
 
 def _embedded(places: Places, name: str, texts: list[str]) -> Vectors:
@@ -79,7 +81,11 @@ def _dense(test: Test, dims: int) -> dict[str, float]:
 
 
 def _trained(
-    run: Mapping[str, Any], queries: Vectors, documents: Vectors, settings: Mapping[str, Any]
+    run: Mapping[str, Any],
+    queries: Vectors,
+    documents: Vectors,
+    settings: Mapping[str, Any],
+    numbers: NDArray[np.int64],
 ) -> SparseAutoencoder:
     torch.manual_seed(0)
     width = queries.shape[1]
@@ -104,8 +110,10 @@ def _trained(
                 loss = loss + 0.1 * parts["dead"] / 2
             codes.append(z)
         scores = codes[0] @ codes[1].T
+        of = torch.from_numpy(numbers[rows.numpy()])
+        others = (of[:, None] != of[None, :]) | torch.eye(len(rows), dtype=torch.bool)
         loss = loss + run.get("contrastive", 1.0) * losses.info_nce(
-            scores, torch.arange(len(rows)), temperature=run.get("temperature", 1.0)
+            scores, torch.arange(len(rows)), temperature=run.get("temperature", 1.0), mask=others
         )
         if "penalty" in run:
             both = torch.cat(codes)

@@ -33,12 +33,12 @@ COMMON = {
     "data.held_out": 150,
     "train.batch_size": 16,
     "train.lr": 5e-5,
-    "train.steps": 50,
+    "train.steps": 40,
     "train.save_steps": 0,
     "train.log_steps": 10,
     "train.device": "cpu",
     "train.collapse_below": 1.0,
-    "probe.documents": 600,
+    "probe.documents": 400,
     "probe.every": 0,
 }
 
