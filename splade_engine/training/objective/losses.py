@@ -73,13 +73,15 @@ def info_nce(
     return F.cross_entropy(logits, targets)
 
 
-def pairwise(scores: Tensor) -> Tensor:
+def pairwise(scores: Tensor, mask: Tensor | None = None) -> Tensor:
     """Pairwise negative log-likelihood `-log softmax([s+, s-])_0`, mean over negatives (naver/splade).
 
     Args:
         scores: float[N, G], the positive first, G >= 2.
+        mask: bool[N, G], True for the documents that are there, at least one negative among them; None: all.
     """
-    return F.softplus(scores[:, 1:] - scores[:, :1]).mean()
+    costs = F.softplus(scores[:, 1:] - scores[:, :1])
+    return costs.mean() if mask is None or mask.all() else costs[mask[:, 1:]].mean()
 
 
 def margin_mse(

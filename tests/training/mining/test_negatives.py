@@ -302,7 +302,7 @@ def test_a_run_without_a_recipe_lists_them(tmp_path):
     result = CliRunner().invoke(app, ["train", "-o", str(tmp_path / "run"), "-d", "good.jsonl"])
     assert result.exit_code == 2
     assert (
-        "which recipe? -r with one of csr, default, efficient-splade, ensemble, ensemble-pretrain, "
+        "which recipe? -r with one of ance, csr, deepimpact, default, efficient-splade, ensemble, "
         in result.output
     )
     assert not (tmp_path / "run").exists()

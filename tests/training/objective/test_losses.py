@@ -74,6 +74,11 @@ def test_info_nce_is_the_one_of_sentence_transformers():
 def test_pairwise():
     scores = table(N, G)
     np.testing.assert_allclose(losses.pairwise(scores), oracle.pairwise(scores.numpy()))
+    mask = torch.ones(N, G, dtype=torch.bool)
+    mask[1, 2] = False  # a query with fewer negatives than others counts with those it has
+    costs = np.log1p(np.exp((scores[:, 1:] - scores[:, :1]).numpy()))
+    want = costs[mask[:, 1:].numpy()].mean()
+    np.testing.assert_allclose(losses.pairwise(scores, mask), want)
     assert grads(losses.pairwise, scores)
 
 

@@ -131,6 +131,9 @@ def test_missing_documents_take_no_part():
     ]
     _, parts = Objective(off(margin_mse=1.0), RegularizerConfig(), 1).total(padded, inputs, NONE, 1)
     np.testing.assert_allclose(parts["margin_mse"], np.mean(np.square(margins)), 1e-5)
+    costs = [np.log1p(np.exp(own[n, g] - own[n, 0])) for n in range(N) for g in (1, 2) if valid[n, g]]
+    _, parts = Objective(off(pairwise=1.0), RegularizerConfig(), 1).total(padded, inputs, NONE, 1)
+    np.testing.assert_allclose(parts["pairwise"], np.mean(costs), 1e-5)
 
 
 def test_what_is_missing_is_named():

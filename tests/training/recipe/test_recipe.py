@@ -25,6 +25,7 @@ PUBLISHED = {
     "l0",
     "unicoil",
     "deepimpact",
+    "ance",
     "csr",
     "mistral-splade",
     "ensemble",
@@ -140,7 +141,7 @@ def test_bad_values_name_the_field(values, message):
 
 
 def test_unknown_recipe_and_broken_file(tmp_path):
-    with pytest.raises(InvalidInputError, match="recipe spladee: not a file, and not one of csr, "):
+    with pytest.raises(InvalidInputError, match="recipe spladee: not a file, and not one of ance, csr, "):
         load_recipe("spladee")
     (tmp_path / "x.toml").write_text("train = [")
     with pytest.raises(InvalidInputError, match=r"x.toml: not TOML: "):

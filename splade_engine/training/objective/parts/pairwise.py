@@ -39,7 +39,7 @@ class Pairwise(LossPart):
         """See `LossPart`."""
         from splade_engine.training.objective import losses
 
-        whole = batch.vectors.valid.all(1)
-        if batch.group == 1 or not whole.any():
+        valid = batch.vectors.valid
+        if not valid[:, 1:].any():
             return batch.scores.sum() * 0  # the mean of nothing would be NaN
-        return losses.pairwise(batch.own[whole])
+        return losses.pairwise(batch.own, valid)
