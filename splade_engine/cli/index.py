@@ -54,6 +54,10 @@ def run(
         str,
         typer.Option("--terms", help="Store term numbers as auto, plain or split (.7 bytes less, slower)."),
     ] = "auto",
+    lists: Annotated[
+        str,
+        typer.Option("--lists", help="Store posting lists as impact, blocks (docs/performance.md) or auto."),
+    ] = "impact",
     ray: Annotated[
         str | None,
         typer.Option("--ray", metavar="ADDRESS", help="Work on a Ray cluster; local starts one here."),
@@ -98,7 +102,7 @@ def run(
     from splade_engine.index.disk.publish import refuse_occupied
 
     start = time.perf_counter()
-    choices: dict[str, Any] = {"weights": weights, "terms": terms}
+    choices: dict[str, Any] = {"weights": weights, "terms": terms, "lists": lists}
     config = BuildConfig(**choices)
     if ray is not None:
         if overwrite:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from splade_engine.cli import options, output
+
+if TYPE_CHECKING:
+    from splade_engine.index import IndexInfo
 
 
 def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
@@ -16,15 +20,17 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
       splade-engine info my-index --json | jq .n_docs
     """
     from splade_engine.index import SparseIndex
+    from splade_engine.index.lists import to_record
 
     info = SparseIndex.open(folder, verify="offsets").info()
     if as_json:
         content = {**asdict(info), "total_bytes": info.total_bytes, "terms_per_doc": info.terms_per_doc}
-        output.write_json(content)
+        output.write_json(content | {"lists": to_record(info.lists)})
         return
     encoder = dict(info.encoder or {})
     columns = [f"{name} ({kind})" for name, kind in info.columns.items()]
     sizes = ", ".join(f"{kind} {output.megabytes(size)}" for kind, size in info.bytes.items())
+    stored = {name: value for name, value in info.config.items() if name != "lists"}
     output.write_pairs(
         [
             ("index", str(folder)),
@@ -34,7 +40,8 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
             ("stored", ", ".join(columns) or "vectors only"),
             ("encoder", ", ".join(f"{k} {v}" for k, v in encoder.items()) or "not recorded"),
             ("segments", f"{info.n_segments}, generation {info.generation}"),
-            ("format", f"{info.format_version}, " + ", ".join(f"{k} {v}" for k, v in info.config.items())),
+            ("format", f"{info.format_version}, " + ", ".join(f"{k} {v}" for k, v in stored.items())),
+            ("posting lists", _lists(info)),
             ("fingerprint", info.fingerprint),
             ("tuned", "" if info.tuned else "no (splade-engine tune)"),
         ]
@@ -56,3 +63,17 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
             output.note(
                 f"the index has {info.n_docs:,} documents now: tune it again, its recall may be another"
             )
+
+
+def _lists(info: IndexInfo) -> str:
+    """The kind of posting lists, parameters that are not the default, and what pruning left out."""
+    default = asdict(type(info.lists)())
+    chosen = [f"{name} {value}" for name, value in asdict(info.lists).items() if value != default[name]]
+    told = ", ".join([info.lists.kind, *chosen])
+    if info.n_pruned:
+        told += f"; {info.n_pruned:,} of {info.nnz:,} entries left out"
+    if info.n_unlisted:
+        more = ", ..." if info.n_unlisted > 5 else ""
+        names = ", ".join(info.unlisted[:5]) + more
+        told += f"; {info.n_unlisted:,} documents in no list, found by exact search only: {names}"
+    return told

@@ -26,6 +26,9 @@ def run(
     terms: Annotated[
         str | None, typer.Option("--terms", help="auto, plain or split; default: as in the parts.")
     ] = None,
+    lists: Annotated[
+        str | None, typer.Option("--lists", help="impact, blocks or auto; default: as in the parts.")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Put the documents of several indexes into one, which is the index of all of them built at once.
@@ -43,7 +46,8 @@ def run(
 
     start = time.perf_counter()
     refuse_occupied(folder, overwrite=overwrite)
-    chosen: dict[str, Any] = {k: v for k, v in (("weights", weights), ("terms", terms)) if v is not None}
+    given = {"weights": weights, "terms": terms, "lists": lists}
+    chosen: dict[str, Any] = {k: v for k, v in given.items() if v is not None}
     config = BuildConfig(**chosen) if chosen else None
     index = SparseIndex.merge(
         folder, parts, config=config, overwrite=overwrite, threads=threads, memory=memory

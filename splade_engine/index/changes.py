@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import check_many
 from splade_engine.errors import InvalidInputError
+from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.publish import IndexWriter, new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import map_container
+from splade_engine.index.lists import BlockLists, ImpactLists
 from splade_engine.index.merge import cost_of, join_segments
 from splade_engine.index.segment.segment import open_segment, write_deleted
 from splade_engine.index.snapshot import Snapshot, open_snapshot
@@ -56,15 +58,17 @@ def build(
         records = stream.consume(batches, progress=progress)
         if not records or stream.n_terms is None:
             raise InvalidInputError(f"{folder}: no documents to build an index from")
+        chosen = _chosen(config, sum(r.n_docs for r in records))
         if len(records) > 1:  # the budget cut the stream, but a search is fastest in one segment
             parts = [open_segment(folder, record, stream.n_terms, "offsets") for record in records]
-            records = join_segments(writer, parts, config, threads, memory)
+            # parts of a collection may be too small for the lists that the whole of it gets
+            records = join_segments(writer, parts, chosen, threads, memory, rewrite=chosen != config)
         manifest = Manifest(
             generation=writer.generation,
             n_terms=stream.n_terms,
             segments=tuple(records),
             encoder=encoder,
-            config=config.to_record(),
+            config=chosen.to_record(),
         )
         writer.commit(manifest)
 
@@ -141,15 +145,35 @@ def delete(folder: Path, opened: Snapshot, ids: Sequence[str]) -> int:
     return len(ids)
 
 
-def compact(folder: Path, opened: Snapshot, *, threads: int, memory: int | None) -> None:
-    """Rewrite all live documents as one segment, or as few as the budget allows (`join_segments`)."""
+def compact(
+    folder: Path,
+    opened: Snapshot,
+    *,
+    threads: int,
+    memory: int | None,
+    lists: str | ImpactLists | BlockLists | None = None,
+) -> None:
+    """Rewrite all live documents as one segment, or as few as the budget allows (`join_segments`).
+
+    The posting lists stay of their kind unless `lists` says otherwise. Settings that `tune` measured on other
+    lists are dropped then, and the log says both.
+    """
     with IndexWriter(folder) as writer:
         snapshot = _open(writer, opened)
-        if len(snapshot.segments) <= 1 and all(s.live is None for s in snapshot.segments):
+        manifest = snapshot.manifest
+        stored = stored_build_config(manifest.config)
+        config = stored if lists is None else _chosen(changed(stored, lists=lists), manifest.live)
+        other = config != stored
+        if not other and len(snapshot.segments) <= 1 and all(s.live is None for s in snapshot.segments):
             return
-        config = stored_build_config(snapshot.manifest.config)
-        records = join_segments(writer, snapshot.segments, config, threads, memory)
-        writer.commit(snapshot.manifest.next(segments=tuple(records)))
+        records = join_segments(writer, snapshot.segments, config, threads, memory, rewrite=other)
+        after = manifest.next(segments=tuple(records))
+        if other:
+            logger.info("%s: posting lists were %s and are %s now", folder, stored.lists, config.lists)
+            if manifest.tuning:
+                logger.warning("%s: tune it again, it was tuned with other posting lists", folder)
+            after = changed(after, config=config.to_record(), tuning=())
+        writer.commit(after)
 
 
 def store_tuning(folder: Path, records: Sequence[TuningRecord]) -> None:
@@ -163,6 +187,11 @@ def store_tuning(folder: Path, records: Sequence[TuningRecord]) -> None:
 
 
 # ---- steps -------------------------------------------------------------------------------
+
+
+def _chosen(config: BuildConfig, n_docs: int) -> BuildConfig:
+    """The same with the posting lists that an index of so many documents gets."""
+    return changed(config, lists=chosen_lists(config.lists, n_docs))
 
 
 def _commit(writer: IndexWriter, before: Manifest, segments: Sequence[SegmentRecord]) -> None:

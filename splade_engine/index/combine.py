@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.index.arguments import check_budget
+from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.payload import check_joined
@@ -35,6 +36,8 @@ def merge(
     if any(part.path.resolve() == folder.resolve() for part in parts):
         raise InvalidInputError(f"{folder}: is one of the parts; merge into another folder")
     chosen = _common_config(parts) if config is None else config
+    n_docs = sum(part.snapshot.manifest.live for part in parts)
+    chosen = replace(chosen, lists=chosen_lists(chosen.lists, n_docs))
     segments = [s for part in parts for s in part.snapshot.segments if s.record.live]
     if not segments:
         raise InvalidInputError(f"{folder}: the parts hold no documents")

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from splade_engine.arguments import shown
 from splade_engine.errors import IndexCorruptError, InvalidInputError
-
-
-def check_integer(owner: str, name: str, value: Any, low: int, high: int) -> None:
-    """Raises InvalidInputError unless `value` is an integer from `low` to `high`."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidInputError(
-            f"{owner}.{name} must be an integer between {low} and {high}, got {shown(value)}"
-        )
+from splade_engine.index.lists import (
+    MOST_POSTINGS,
+    BlockLists,
+    ImpactLists,
+    check_integer,
+    lists_of,
+    of_record,
+    to_record,
+)
 
 
 def _check_choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
@@ -45,14 +46,14 @@ class BuildConfig:
     # per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain". A name of
     # `segment/terms/`.
     terms: str = "auto"
-    # How posting lists are stored: a name of `segment/list_kinds.py`.
-    lists: str = "windows"
+    # How posting lists are stored: `ImpactLists()` or `BlockLists(...)` (`lists.py`), or the name of one with
+    # its defaults, "impact" or "blocks"; "auto" chooses when the index is built (`auto_lists.py`).
+    lists: str | ImpactLists | BlockLists = "impact"
     # Whether the words of the payload's title and text are listed as well, for BM25 (`hybrid`) and for what a
     # text must hold. `SearchEngine` does so; vectors alone have no words.
     words: bool = False
 
     def __post_init__(self) -> None:
-        from splade_engine.index.segment.list_kinds import LIST_KINDS
         from splade_engine.index.segment.terms import TERM_KINDS
         from splade_engine.index.segment.weights import WEIGHT_KINDS
 
@@ -60,13 +61,14 @@ class BuildConfig:
             names = ("auto", *dict.fromkeys(kind.name for kind in kinds))
             _check_choice("BuildConfig", field, getattr(self, field), names)
         _check_bool("BuildConfig", "words", self.words)
+        object.__setattr__(self, "lists", lists_of(self.lists))
 
-        _check_choice("BuildConfig", "lists", self.lists, tuple(kind.name for kind in LIST_KINDS))
-
-    def to_record(self) -> dict[str, str | bool]:
+    def to_record(self) -> dict[str, Any]:
         """What a manifest stores; without what an index of format 1 has always had."""
-        left_out = (("lists", "windows"), ("words", False))
-        return {k: v for k, v in asdict(self).items() if (k, v) not in left_out}
+        record: dict[str, Any] = {"weights": self.weights, "terms": self.terms}
+        if self.lists != ImpactLists():
+            record["lists"] = to_record(lists_of(self.lists))
+        return record | ({"words": True} if self.words else {})
 
 
 def stored_build_config(settings: Mapping[str, Any]) -> BuildConfig:
@@ -76,12 +78,14 @@ def stored_build_config(settings: Mapping[str, Any]) -> BuildConfig:
         IndexCorruptError: if what is stored is no BuildConfig.
     """
     try:
-        return BuildConfig(**settings)
+        given = dict(settings)
+        if "lists" in given:
+            given["lists"] = of_record(given["lists"])
+        return BuildConfig(**given)
     except (TypeError, InvalidInputError) as error:
         raise IndexCorruptError(f"stored build settings: {error}") from None
 
 
-MOST_POSTINGS = 1 << 40
 MOST_CANDIDATES = 1 << 30
 
 

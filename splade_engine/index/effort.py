@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from splade_engine.arguments import shown
 from splade_engine.errors import IndexCorruptError, InvalidInputError
-from splade_engine.index.config import MOST_CANDIDATES, MOST_POSTINGS, SearchConfig, check_integer
+from splade_engine.index.config import MOST_CANDIDATES, SearchConfig
+from splade_engine.index.lists import MOST_POSTINGS, check_integer
 
 if TYPE_CHECKING:
     from splade_engine.index.filter.parse import Where

@@ -10,6 +10,7 @@ import numpy as np
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import Exact
 from splade_engine.index.search import Plan, allowed_documents, search
+from splade_engine.index.segment.miss import Miss
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
 
@@ -32,6 +33,7 @@ class Placement:
         found_rank: in the search that was asked about, from 1; 0 where it is no hit.
         last_score: score of the last of the k hits, 0 where there are fewer.
         terms: (term id, query weight, document weight) of each shared term, largest product first.
+        miss: of a document that was missed by lists over blocks, at which step and by how much; else None.
     """
 
     reason: str
@@ -41,6 +43,7 @@ class Placement:
     found_rank: int
     last_score: float
     terms: tuple[tuple[int, float, float], ...]
+    miss: Miss | None = None
 
 
 def explain_placement(
@@ -66,7 +69,19 @@ def explain_placement(
     if ordinal in hits:
         return Placement("hit", ordinal, score, rank, hits.index(ordinal) + 1, last, terms)
     reason = "no shared term" if not rank else "missed" if rank <= k else "score too low"
-    return Placement(reason, ordinal, score, rank, 0, last, terms)
+    miss = _miss(snapshot, query, ordinal, k, plan, where) if reason == "missed" else None
+    return Placement(reason, ordinal, score, rank, 0, last, terms, miss)
+
+
+def _miss(
+    snapshot: Snapshot, query: SparseVectors, ordinal: int, k: int, plan: Plan, where: Where | None
+) -> Miss | None:
+    """At which step the search lost a document that is good enough."""
+    ((number, _, local),) = snapshot.split(np.array([ordinal]))
+    segment, work = snapshot.segments[number], plan.works(snapshot)[number]
+    allowed = allowed_documents(snapshot, where)[number]
+    width = min(k, len(segment))
+    return segment.searcher.miss(query, width, work, int(local[0]), allowed=allowed)
 
 
 def _locate(snapshot: Snapshot, id: str, where: Where | None) -> tuple[int, str]:

@@ -26,6 +26,7 @@ from splade_engine.index.disk.publish import MANIFEST, refuse_unwritable
 from splade_engine.index.effort import ExplainOptions, SearchOptions
 from splade_engine.index.explain import Placement
 from splade_engine.index.info import IndexInfo, TunedSetting
+from splade_engine.index.lists import BlockLists, ImpactLists, lists_of
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.search import SearchResult
 from splade_engine.index.segment.segment import Verify
@@ -391,16 +392,40 @@ class SparseIndex:
         self.refresh()
         return count
 
-    def compact(self, *, threads: int | None = None, memory: int | None = None) -> int:
+    def compact(
+        self,
+        *,
+        threads: int | None = None,
+        memory: int | None = None,
+        lists: str | ImpactLists | BlockLists | None = None,
+    ) -> int:
         """Rewrite the live documents as one segment, or as few as `memory` MiB allow.
 
         Returns the number of segments left.
 
         Ordinals are numbered through again; the order of the documents stays. Results are those of an index
         built from the live documents.
+
+        Args:
+            threads: default all cores that this process may use.
+            memory: budget in MiB, as in `build`.
+            lists: store the posting lists this way from now on (`BuildConfig.lists`); None: as they are.
+                What `tune` measured on other lists is dropped.
+
+        Raises:
+            InvalidInputError: for lists that there are not.
+            IndexLockedError, StorageError: nothing has changed then.
         """
         check_budget(threads, memory)
-        changes.compact(self.path, self._reader.snapshot, threads=checked_threads(threads), memory=memory)
+        if lists is not None:
+            lists_of(lists, "lists")
+        changes.compact(
+            self.path,
+            self._reader.snapshot,
+            threads=checked_threads(threads),
+            memory=memory,
+            lists=lists,
+        )
         self.refresh()
         return self.info().n_segments
 

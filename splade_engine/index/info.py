@@ -8,14 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from splade_engine.index.auto_lists import chosen_lists
+from splade_engine.index.config import stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS
 from splade_engine.index.disk.manifest import version_of
 from splade_engine.index.disk.payload import joined_type, payload_dtypes
 from splade_engine.index.disk.records import SegmentRecord
 from splade_engine.index.disk.storage import offsets_of
+from splade_engine.index.lists import BlockLists, ImpactLists
 from splade_engine.index.segment.segment import POSTING_DTYPES
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.index.words.lists import WORD_ARRAYS
+
+NAMED = 20  # documents that stand in no list whose ids are told
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,9 @@ class IndexInfo:
         bytes: size of all files on disk, by kind ("postings", "ids", "payload", "deleted", "manifest").
         columns: name and type of the payload columns.
         tuned: the settings that `tune` stored; empty where defaults are used.
+        lists: how posting lists are stored, with all parameters.
+        n_pruned: stored terms of documents that the lists leave out; exact search finds them all the same.
+        n_unlisted: documents with terms that stand in no list; unlisted: the ids of the first 20 of them.
         fingerprint: xxh3-128 of the manifest, which holds the checksums of everything else: pin it to know
             that an index is the one you built.
     """
@@ -65,6 +73,10 @@ class IndexInfo:
     config: Mapping[str, object]
     tuned: tuple[TunedSetting, ...]
     fingerprint: str
+    lists: ImpactLists | BlockLists
+    n_pruned: int
+    n_unlisted: int
+    unlisted: tuple[str, ...]
 
     @property
     def total_bytes(self) -> int:
@@ -114,7 +126,27 @@ def index_info(path: Path, snapshot: Snapshot) -> IndexInfo:
             for t in manifest.tuning
         ),
         fingerprint=snapshot.fingerprint,
+        lists=chosen_lists(stored_build_config(manifest.config).lists, manifest.n_docs),
+        n_pruned=sum(_count_pruned(s) for s in manifest.segments),
+        n_unlisted=sum(_count(s, "block_unlisted") for s in manifest.segments),
+        unlisted=_unlisted_ids(snapshot),
     )
+
+
+def _count(record: SegmentRecord, section: str) -> int:
+    sections = record.postings.sections
+    return sections[section].count if section in sections else 0
+
+
+def _count_pruned(record: SegmentRecord) -> int:
+    return record.nnz - _count(record, "block_codes") if "block_codes" in record.postings.sections else 0
+
+
+def _unlisted_ids(snapshot: Snapshot) -> tuple[str, ...]:
+    found: list[str] = []
+    for segment in snapshot.segments:
+        found += segment.ids.take(segment.arrays["block_unlisted"][: NAMED - len(found)].astype(np.int64))
+    return tuple(found)
 
 
 def file_sizes(record: SegmentRecord) -> dict[str, int]:

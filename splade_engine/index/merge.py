@@ -16,6 +16,7 @@ from splade_engine.index.disk.records import SegmentRecord
 from splade_engine.index.disk.storage import scratch_array
 from splade_engine.index.info import file_sizes
 from splade_engine.index.segment.arrays import Empty
+from splade_engine.index.segment.list_kinds import listed_lists
 from splade_engine.index.segment.segment import Segment, write_segment
 from splade_engine.index.stream import segment_cost
 from splade_engine.index.words.build import join_words
@@ -29,17 +30,23 @@ _BYTES_PER_ID = 40
 
 
 def join_segments(
-    writer: IndexWriter, segments: Sequence[Segment], config: BuildConfig, threads: int, memory: int | None
+    writer: IndexWriter,
+    segments: Sequence[Segment],
+    config: BuildConfig,
+    threads: int,
+    memory: int | None,
+    *,
+    rewrite: bool = False,
 ) -> list[SegmentRecord]:
     """Rewrite the live documents of all segments, in order, as one segment.
 
     With a budget of `memory` MiB there may be several: neighbours are joined as far as their ids and payload
     fit into it; vectors and lists, which are larger, go through files. A segment that stays alone and has no
-    deleted documents is not rewritten.
+    deleted documents is not rewritten, unless `rewrite` says that it is not stored as `config` says.
     """
     records: list[SegmentRecord] = []
     for group in groups(segments, memory):
-        if len(group) == 1 and group[0].live is None:
+        if len(group) == 1 and group[0].live is None and not rewrite:
             records.append(group[0].record)
         elif any(s.record.live for s in group):
             records.append(join_group(writer, group, config, threads, memory))
@@ -48,7 +55,9 @@ def join_segments(
 
 def cost_of(record: SegmentRecord) -> int:
     """Peak bytes of memory that building this segment takes."""
-    return segment_cost(record.nnz, record.n_docs, file_sizes(record).get("payload", 0))
+    payload = file_sizes(record).get("payload", 0)
+    kind = listed_lists(record.postings.sections)
+    return segment_cost(record.nnz, record.n_docs, payload) + kind.build_cost(record.nnz, record.n_docs)
 
 
 def groups(segments: Sequence[Segment], memory: int | None) -> Iterator[list[Segment]]:

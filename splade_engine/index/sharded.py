@@ -32,6 +32,7 @@ from splade_engine.index.combine import check_together
 from splade_engine.index.disk.ids import decimal_ids
 from splade_engine.index.disk.publish import LOCK, refuse_occupied
 from splade_engine.index.index import SparseIndex
+from splade_engine.index.lists import BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.sharded_reader import ShardedReader
@@ -210,11 +211,17 @@ class ShardedIndex(SparseIndex):
                 changes.append((number, lambda shard, gone=gone: shard.delete(gone)))  # type: ignore[misc]
             return self._change(changes)
 
-    def compact(self, *, threads: int | None = None, memory: int | None = None) -> int:
-        """Compact every shard; returns the segments left in all of them."""
+    def compact(
+        self,
+        *,
+        threads: int | None = None,
+        memory: int | None = None,
+        lists: str | ImpactLists | BlockLists | None = None,
+    ) -> int:
+        """Compact every shard; returns the segments left in all of them. See `SparseIndex.compact`."""
         with self._writing():
             for shard in self.shards:
-                SparseIndex(shard).compact(threads=checked_threads(threads), memory=memory)
+                SparseIndex(shard).compact(threads=checked_threads(threads), memory=memory, lists=lists)
         return self.info().n_segments
 
     def _owners(self, ids: Sequence[str]) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningReco
 from splade_engine.index.disk.storage import digest
 from splade_engine.index.effort import stored_work
 from splade_engine.index.filter.nested import is_nested, nested_column
+from splade_engine.index.segment.list_kinds import listed_lists
 from splade_engine.index.segment.segment import Segment, Verify, open_deleted, open_segment, structure_errors
 from splade_engine.vectors import SparseVectors
 
@@ -283,8 +284,12 @@ def open_snapshot(folder: Path, verify: Verify, previous: Snapshot | None = None
 
 
 def check_settings(manifest: Manifest) -> None:
-    """Raises IndexCorruptError if any stored settings are not valid."""
-    stored_build_config(manifest.config)
+    """Raises IndexCorruptError if any stored settings are not valid, or not those of a segment."""
+    lists = stored_build_config(manifest.config).lists
+    for number, segment in enumerate(manifest.segments):
+        found = listed_lists(segment.postings.sections).name
+        if isinstance(lists, str) or found != lists.kind:
+            raise IndexCorruptError(f"segment {number} has lists of the kind {found}, not as config says")
     for record in manifest.tuning:
         stored_work(record.settings)
 

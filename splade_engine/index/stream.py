@@ -19,6 +19,8 @@ from splade_engine.index.disk.payload import checked_table, column_type, join_ta
 from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import SegmentRecord
 from splade_engine.index.disk.storage import map_container
+from splade_engine.index.lists import AUTO
+from splade_engine.index.segment.list_kinds import LIST_KINDS, lists_for
 from splade_engine.index.segment.segment import write_segment
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
@@ -117,6 +119,8 @@ class SegmentStream:
         check_budget(self.threads, self.memory)
         self._budget = None if self.memory is None else self.memory << 20
         self._next = 0
+        lists = self.config.lists
+        self._list_kinds = LIST_KINDS if lists == AUTO else (lists_for(lists),)
 
     def consume(self, batches: Iterable[IndexBatch], *, progress: Progress = False) -> list[SegmentRecord]:
         """Write all segments; returns their records.
@@ -151,9 +155,9 @@ class SegmentStream:
                 None if payload is None else payload.slice(a, b - a),
             )
 
-    @staticmethod
-    def _cost_of(vectors: SparseVectors, payload: pa.Table | None) -> int:
-        return segment_cost(vectors.nnz, len(vectors), 0 if payload is None else payload.nbytes)
+    def _cost_of(self, vectors: SparseVectors, payload: pa.Table | None) -> int:
+        cost = segment_cost(vectors.nnz, len(vectors), 0 if payload is None else payload.nbytes)
+        return cost + max(kind.build_cost(vectors.nnz, len(vectors)) for kind in self._list_kinds)
 
     def _add(self, part: IndexBatch) -> None:
         vectors = part.vectors

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from splade_engine.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError
-from splade_engine.index import SearchConfig, SparseIndex
+from splade_engine.index import BlockLists, SearchConfig, SparseIndex
 from splade_engine.index.config import BuildConfig
 from tests.index import made
 
@@ -18,8 +18,14 @@ REFUSED = (IndexCorruptError, IndexVersionError, IndexNotFoundError)
 QUERIES = made.vectors(77, 5, 60, 12)
 
 
-# how rows are stored: each kind of weights and of terms is in one of these
-KINDS = (BuildConfig(), BuildConfig("float32", words=True), BuildConfig("uint8", "split"))
+# how rows and lists are stored: each kind of weights, terms and lists is in one of these
+KINDS = (
+    BuildConfig(),
+    BuildConfig("float32", words=True),
+    BuildConfig("uint8", "split"),
+    BuildConfig(lists="blocks"),
+    BuildConfig(lists=BlockLists(cap=2)),
+)
 
 
 def build(folder: Path, config: BuildConfig = KINDS[0]) -> None:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from splade_engine.index import SparseIndex
+from splade_engine.index import BlockLists, BuildConfig, SparseIndex
+from splade_engine.vectors import SparseVectors
 from splade_engine.vectors.files import read_vectors
 
 
@@ -92,6 +93,38 @@ def test_rows_are_stored_as_asked(cli, refused, corpus_file, tmp_path):
     assert rows == [pytest.approx(other, rel=0.01) for other in others]
     message = refused("index", corpus_file, "-o", tmp_path / "no", "--weights", "uint4")
     assert message == "BuildConfig.weights must be one of auto, float16, float32, uint8, got 'uint4'"
+
+
+def test_posting_lists_are_stored_as_asked(cli, refused, corpus_file, tmp_path):
+    impact, blocks = tmp_path / "impact", tmp_path / "blocks"
+    cli("index", corpus_file, "-o", impact)
+    cli("index", corpus_file, "-o", blocks, "--lists", "blocks")
+    cli("check", blocks)
+    assert "posting lists       impact\n" in cli("info", impact).stdout
+    told = cli("info", blocks).stdout
+    assert "format              3, weights auto, terms auto, words True\n" in told
+    assert "posting lists       blocks\n" in told
+    assert json.loads(cli("info", blocks, "--json").stdout)["lists"]["kind"] == "blocks"
+    hits = [cli("search", folder, "sea wind", "--json").stdout for folder in (impact, blocks)]
+    assert json.loads(hits[0])["hits"] == json.loads(hits[1])["hits"]
+    message = refused("index", corpus_file, "-o", tmp_path / "no", "--lists", "windows")
+    assert message.startswith("BuildConfig.lists must be one of auto, impact, blocks")
+    changed = cli("compact", impact, "--lists", "blocks")
+    assert "posting lists were impact and are blocks now" in changed.stderr
+    assert "posting lists were" not in cli("compact", impact).stderr
+    facts = json.loads(cli("compact", impact, "--lists", "auto", "--json").stdout)
+    assert facts["lists"] == "impact"
+    cli("merge", impact, "-o", tmp_path / "merged", "--lists", "blocks")
+    assert "posting lists       blocks\n" in cli("info", tmp_path / "merged").stdout
+
+
+def test_what_pruning_left_out_is_told(cli, tmp_path):
+    rows = [{0: 2.0}, {0: 1.0}, {0: 0.5}, {0: 0.25, 1: 1.0}]
+    config = BuildConfig(lists=BlockLists(cap=1))
+    SparseIndex.build(tmp_path / "ix", SparseVectors.from_dicts(rows, 2), config=config)
+    told = cli("info", tmp_path / "ix").stdout
+    assert "blocks, cap 1; 3 of 5 entries left out; 2 documents in no list, found by exact search" in told
+    assert json.loads(cli("info", tmp_path / "ix", "--json").stdout)["unlisted"] == ["1", "2"]
 
 
 def test_search_is_plain_and_stable_text_in_a_pipe(cli, index_folder):

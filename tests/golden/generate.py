@@ -3,6 +3,8 @@
     python -m tests.golden.generate plain
     python -m tests.golden.generate uint8-split
     python -m tests.golden.generate words
+    python -m tests.golden.generate blocks
+    python -m tests.golden.generate blocks-pruned
 
 The documents are invented; what they should answer is computed from them by brute force when the test runs.
 """
@@ -14,16 +16,23 @@ import shutil
 import sys
 from pathlib import Path
 
-from splade_engine.index import BuildConfig, SparseIndex
-from splade_engine.index.disk.manifest import FORMAT_VERSION
+from splade_engine.index import BlockLists, BuildConfig, SparseIndex
 from tests.index import made
 
 KINDS = {
     "plain": BuildConfig(),
     "uint8-split": BuildConfig("uint8", "split"),
     "words": BuildConfig(words=True),
+    "blocks": BuildConfig(lists="blocks"),
+    "blocks-pruned": BuildConfig("uint8", "split", BlockLists(cap=4), words=True),
 }
-FOLDERS = {"plain": "format-1", "uint8-split": "format-1-uint8-split", "words": f"format-{FORMAT_VERSION}"}
+FOLDERS = {
+    "plain": "format-1",
+    "uint8-split": "format-1-uint8-split",
+    "words": "format-2",
+    "blocks": "format-3",
+    "blocks-pruned": "format-3-uint8-split-pruned",
+}
 N_TERMS = 60
 
 

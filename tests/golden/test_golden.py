@@ -33,7 +33,13 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 def test_no_version_and_no_kind_of_rows_is_missing() -> None:
-    assert FOLDERS == ["format-1", "format-1-uint8-split", "format-2"]
+    assert FOLDERS == [
+        "format-1",
+        "format-1-uint8-split",
+        "format-2",
+        "format-3",
+        "format-3-uint8-split-pruned",
+    ]
     assert {name.split("-")[1] for name in FOLDERS} == {str(v) for v in range(1, FORMAT_VERSION + 1)}
 
 
@@ -58,7 +64,9 @@ def test_every_released_format_is_read(folder: Path, tmp_path: Path) -> None:
     assert [(t.k, t.target) for t in ix.info().tuned] == [(3, 0.9)]
     found = ix.search(queries, 9, where="year >= 1990 and tags = 'odd'", exact=True)
     assert {o for o in found.ordinals.ravel().tolist() if o >= 0} <= set(range(11, 31, 2))
-    if folder.name == "format-2":
+    assert ix.info().lists.kind == ("blocks" if "format-3" in folder.name else "impact")
+    assert bool(ix.info().n_pruned) == ("pruned" in folder.name)
+    if ix.reader.has_words:
         titles = [row["title"] for row in expected["payload"]]
         held = [i for i, title in enumerate(titles) if title and "3" in title.split() and live[i]]
         assert sorted(ix.reader.search_words(["3"], 40)[0].tolist()) == held != []

@@ -13,14 +13,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
-from splade_engine.index import BuildConfig, IndexBatch, SparseIndex, merge
+from splade_engine.index import BlockLists, BuildConfig, IndexBatch, SparseIndex, merge
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
 
 COUNTS = st.integers(1, 25)
 N_TERMS = 30
-CONFIGS = [BuildConfig(), BuildConfig("uint8", "split")]
+CONFIGS = [
+    BuildConfig(),
+    BuildConfig("uint8", "split"),
+    BuildConfig(lists="blocks"),
+    BuildConfig("uint8", lists=BlockLists(cap=6, rounds=1)),
+]
 
 
 class Changes(RuleBasedStateMachine):

@@ -12,12 +12,15 @@ from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import TuningRecord
 from tests.index import made
 
+pytestmark = pytest.mark.usefixtures("lists")
+
 
 def forge(ix: SparseIndex, **changed: np.ndarray) -> None:
     """Publish the first segment with other arrays, under right checksums."""
     segment = ix.reader.snapshot.segments[0]
     with IndexWriter(ix.path) as writer:
-        postings = writer.add_file("postings", {**segment.arrays, **changed})
+        stored = {name: segment.arrays[name] for name in segment.record.postings.sections}
+        postings = writer.add_file("postings", {**stored, **changed})
         others = writer.current().segments[1:]
         writer.commit(writer.current().next(segments=(replace(segment.record, postings=postings), *others)))
 
@@ -35,9 +38,11 @@ def test_weights_that_float16_does_not_hold_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["scale", "code"])
-def test_codes_that_no_build_gives_are_found_by_the_deep_check(tmp_path: Path, change: str) -> None:
+def test_codes_that_no_build_gives_are_found_by_the_deep_check(
+    tmp_path: Path, change: str, lists: str
+) -> None:
     """A row whose largest code is not 255 is sound, but merging would store it anew."""
-    config = BuildConfig("uint8", "split")
+    config = BuildConfig("uint8", "split", lists)
     ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 30), config=config, threads=1)
     ix.check()
     arrays = ix.reader.snapshot.segments[0].arrays
@@ -52,13 +57,14 @@ def test_codes_that_no_build_gives_are_found_by_the_deep_check(tmp_path: Path, c
         ix.check()
 
 
-def test_lists_of_other_vectors_are_found_only_by_the_deep_check(tmp_path: Path) -> None:
+def test_lists_of_other_vectors_are_found_only_by_the_deep_check(tmp_path: Path, lists: str) -> None:
     ix = made.changed_index(tmp_path / "ix")
-    codes = ix.reader.snapshot.segments[0].arrays["list_codes"].copy()
+    name = {"impact": "list_codes", "blocks": "block_codes"}[lists]
+    codes = ix.reader.snapshot.segments[0].arrays[name].copy()
     codes[np.argmax(codes > 1)] -= 1  # an upper bound that is none: hits could be lost without a word
-    forge(ix, list_codes=codes)
+    forge(ix, **{name: codes})
     ix.check(deep=False)
-    with pytest.raises(IndexCorruptError, match="segment 0: list_codes does not belong"):
+    with pytest.raises(IndexCorruptError, match=f"segment 0: {name} does not belong"):
         ix.check()
 
 

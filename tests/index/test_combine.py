@@ -43,7 +43,9 @@ def whole(folder: Path, made_of: list[SparseIndex], **options: object) -> Sparse
     return SparseIndex.build(folder, batches, encoder=encoder, threads=1, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("config", [BuildConfig(), BuildConfig("uint8", "split"), BuildConfig("float32")])
+@pytest.mark.parametrize(
+    "config", [BuildConfig(), BuildConfig("uint8", "split"), BuildConfig("float32", lists="blocks")]
+)
 def test_merging_is_building_at_once(tmp_path: Path, config: BuildConfig) -> None:
     given = parts(tmp_path, config=config)
     one = SparseIndex.merge(tmp_path / "m", [given[0], tmp_path / "p1", str(tmp_path / "p2")], threads=1)

@@ -13,6 +13,8 @@ from splade_engine.index import Budget, Effort, Exact, Recall, SearchConfig
 from splade_engine.index.effort import effort_of, settings_of, stored_work
 from tests.index import made
 
+pytestmark = pytest.mark.usefixtures("lists")
+
 SHORTHANDS: list[tuple[dict[str, Any], Effort]] = [
     ({}, Recall(0.95)),
     ({"exact": True}, Exact()),

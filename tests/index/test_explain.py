@@ -3,12 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import SearchConfig, SparseIndex, explain
+from splade_engine.index import BlockLists, Budget, BuildConfig, SearchConfig, SparseIndex, explain
 from splade_engine.vectors import SparseVectors
 from tests.index import made
+
+pytestmark = pytest.mark.usefixtures("lists")
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_why_a_document_cannot_be_a_hit(ix: SparseIndex) -> None:
         ix.explain(query, "1", 0)
 
 
-def test_what_an_approximate_search_missed(tmp_path: Path) -> None:
+def test_what_an_approximate_search_missed(tmp_path: Path, lists: str) -> None:
     documents, query = made.vectors(1, 3000, 200, 30), made.vectors(2, 1, 200, 30)
     ix = SparseIndex.build(tmp_path / "ix", documents)
     config = SearchConfig(max_postings=1, n_candidates=10)
@@ -62,6 +65,55 @@ def test_what_an_approximate_search_missed(tmp_path: Path) -> None:
     assert (told.reason, told.rank, told.found_rank) == ("missed", truth.ids[0].index(missed[0]) + 1, 0)
     assert told.score == truth.scores[0, told.rank - 1]
     assert np.isfinite(told.last_score)
+    assert (told.miss is None) == (lists == "impact")  # entries of single documents are not followed there
+
+
+@pytest.mark.parametrize("config", [BlockLists(), BlockLists(cap=60), BlockLists(energy=0.5)])
+@pytest.mark.parametrize(("postings", "candidates"), [(1, 10), (900, 10), (10**6, 10), (2000, 40)])
+def test_lists_over_blocks_say_where_a_document_was_missed(
+    config: BlockLists, postings: int, candidates: int, tmp_path: Path
+) -> None:
+    """Its block was skipped, or others had more; and estimates that pruning has lowered say so."""
+    documents, queries = made.vectors(1, 3000, 200, 30), made.vectors(2, 8, 200, 30)
+    ix = SparseIndex.build(tmp_path / "ix", documents, config=BuildConfig(lists=config))
+    effort = Budget(postings, candidates)
+    truth = ix.search(queries, 10, exact=True)
+    found = ix.search(queries, 10, effort=effort)
+    steps = set()
+    held = dict(zip(ix.ids(), documents.to_dicts(), strict=True))
+    for q in range(len(queries)):
+        for name in truth.ids[q]:
+            told = ix.explain(queries[q], name, effort=effort)
+            assert (told.miss is None) == (name in found.ids[q])
+            if told.miss is None:
+                continue
+            steps.add(told.miss.step)
+            assert 0 <= told.miss.estimate <= told.miss.threshold
+            if told.miss.step == "skipped" and not told.miss.pruned:
+                assert told.miss.estimate > told.score * 0.99  # nothing in the block scores more
+            assert set(told.miss.pruned) <= held[name].keys() & queries[q].to_dicts()[0].keys()
+            assert config.prunes or not told.miss.pruned
+    if postings == 1:
+        assert steps == {"skipped"}
+    if postings == 10**6 and not config.prunes:
+        assert steps <= {"outscored"}
+
+
+def test_a_filtered_search_is_explained_with_its_filter(tmp_path: Path) -> None:
+    documents, query = made.vectors(1, 3000, 200, 30), made.vectors(2, 1, 200, 30)
+    table = pa.table({"half": [i % 2 for i in range(3000)]})
+    ix = SparseIndex.build(tmp_path / "ix", documents, payload=table, config=BuildConfig(lists="blocks"))
+    ix.delete([str(i) for i in range(0, 3000, 3)])
+    effort = Budget(60, 10)
+    truth = ix.search(query, 10, exact=True, where="half = 1").ids[0]
+    found = ix.search(query, 10, effort=effort, where="half = 1").ids[0]
+    assert len(found) == 10
+    missed = [name for name in truth if name not in found]
+    assert missed
+    for name in missed:
+        miss = ix.explain(query, name, effort=effort, where="half = 1").miss
+        assert miss is not None
+        assert miss.estimate <= miss.threshold
 
 
 def test_an_empty_query(ix: SparseIndex) -> None:

@@ -12,15 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.index import kernels
-from splade_engine.index.kernels import blocks, groups, jit, plan, split, weights
+from splade_engine.index.kernels import blocks, groups, jit, lanes, plan, split, weights
 from splade_engine.index.kernels.cache import compiled
 from splade_engine.index.kernels.dtypes import hints, is_group, numba_type
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index.made_kernels.segment import N_TERMS, Made
 
-MODULES = ("accumulate", "blocks", "build", "heap", "plan", "score", "search", "split", "walk", "weights")
-INSTRUCTIONS = ("any_reaches", "clear", "lowest_bit", "prefetch", "item_size")
+MODULES = (
+    "accumulate", "block_search", "blocks", "build", "heap", "lanes", "order", "plan", "prune", "score",
+    "search", "split", "visit", "walk", "weights",
+)  # fmt: skip
+INSTRUCTIONS = (
+    "any_reaches", "clear", "lowest_bit", "prefetch", "item_size", "add_codes", "add_spread", "which_reach",
+    "count_bits",
+)  # fmt: skip
 
 
 def decorated():
@@ -88,17 +94,23 @@ def settled(name, arguments, result):
         flatten(key, value)
     for key in [key for key in flat if key.endswith((".work", ".ends", ".histogram"))]:
         del flat[key]
-    if name in ("walk_all", "search_queries"):  # how many are scored hangs on an order that is not fixed
+    if name in (
+        "walk_all",
+        "search_queries",
+        "score_all",
+        "search_blocks",
+    ):  # how many are scored hangs on an order that is not fixed
         del flat["hits.scored"]
     if name == "mark_levels":
         del flat["counts"]
     if name == "nth_largest":
         flat["values"].sort()
-    if name in ("sift_down", "push", "score_candidates", "walk_all", "read_all_rows"):  # a heap, in any order
+    if name in ("sift_down", "push", "score_candidates", "walk_all", "read_all_rows", "score_all"):
+        # a heap, in any order
         order = np.lexsort((flat["hits.docs"], flat["hits.scores"]), axis=-1)
         for key in ("hits.docs", "hits.scores"):
             flat[key] = np.take_along_axis(flat[key], order, axis=-1)
-    if name in ("collect_heavy", "walk_heavy"):  # found holds as many as were returned
+    if name in ("collect_heavy", "walk_heavy", "best_sums"):  # found holds as many as were returned
         flat["scratch.found.docs"], flat["scratch.found.bounds"] = (
             flat[f"scratch.found.{part}"][:result] for part in ("docs", "bounds")
         )
@@ -107,6 +119,11 @@ def settled(name, arguments, result):
             order = np.lexsort((flat["found.docs"][part], flat["found.bounds"][part]))
             for key in ("found.docs", "found.bounds"):
                 flat[key][part] = flat[key][part][order]
+    if name == "best_sums":  # rounded up to whole steps, of which a search reads no more than it visits
+        del flat["scratch.sums"]
+    if name in ("score_all", "search_blocks"):  # slots and table alone have to be as the next query expects
+        kept = ("scratch.table", "scratch.slots")
+        flat = {key: v for key, v in flat.items() if not key.startswith("scratch.") or key in kept}
     if name in ("walk_all", "search_queries"):
         flat = {key: value for key, value in flat.items() if not key.startswith("scratch.found")}
     if name == "search_queries":  # numbers of a query that is done
@@ -210,6 +227,35 @@ def test_compiled_instructions_do_what_their_twins_do(seed, offset):
             twin("clear")(expected, b * blocks.BLOCK)
         assert lowest[b] == twin("lowest_bit")(words[b])
     assert np.array_equal(values, expected)
+
+
+@numba.njit
+def add_up(sums, codes, masks, multiplier, threshold, bits):
+    """Compiled: codes added to all sums and to those of a mask; which sums are large."""
+    for i in range(len(masks)):
+        lanes.add_codes(sums, i, codes, i, multiplier)
+        lanes.add_spread(sums, 3 * i, codes, 2 * i, masks[i], multiplier)
+        bits[i] = lanes.count_bits(lanes.which_reach(sums, i, threshold))
+
+
+@pytest.mark.parametrize("spreads", [True, False])
+def test_sums_are_the_same_with_and_without_the_instruction_that_spreads_bytes(spreads, monkeypatch):
+    """Where there is none, as on most machines, a loop over the bits does the same."""
+    if not spreads:
+        monkeypatch.setattr(lanes, "_spreads_bytes", lambda: False)
+    code = numba.njit(add_up.py_func)
+    rng = np.random.default_rng(1)
+    sums, codes = rng.integers(0, 9, 200).astype(np.uint16), rng.integers(0, 256, 200).astype(np.uint8)
+    masks = rng.integers(0, 1 << 63, 40).astype(np.uint64) * np.uint64(2)
+    masks[:2] = 0, 0xFFFF
+    expected, counts, bits = sums.copy(), np.zeros(40, np.int64), np.zeros(40, np.int64)
+    code(sums, codes, masks, np.uint16(65_255), np.uint16(900), bits)
+    for i, mask in enumerate(masks):
+        twin("add_codes")(expected, i, codes, i, 65_255)
+        twin("add_spread")(expected, 3 * i, codes, 2 * i, mask, 65_255)
+        counts[i] = twin("count_bits")(twin("which_reach")(expected, i, 900))
+    assert np.array_equal(sums, expected)
+    assert np.array_equal(bits, counts)
 
 
 def test_neighbours_that_change_places_are_caught():

@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from splade_engine.index import SearchConfig, SparseIndex
 from splade_engine.index.disk.ids import IdColumn
 from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.disk.storage import FileRecord, SectionRecord, offsets_of
+from splade_engine.index.segment.layout import file_arrays
 from splade_engine.index.segment.segment import POSTING_DTYPES
 from splade_engine.index.segment.windows import N_LEVELS
 from splade_engine.vectors import SparseVectors
@@ -23,7 +25,7 @@ FAR = 2**31 + 12_345  # entries of a first document that takes all the room
 
 def sparse_postings(folder: Path, counts: dict[str, int], values: dict[str, dict[int, list]]) -> FileRecord:
     """A postings file of these lengths, holes but for the `values` at their places."""
-    dtypes = {name: np.dtype(POSTING_DTYPES[name]) for name in POSTING_DTYPES}
+    dtypes = {name: np.dtype(POSTING_DTYPES[name]) for name in file_arrays(counts)}
     starts = offsets_of([dtypes[n].itemsize * counts.get(n, 0) for n in dtypes])
     record = FileRecord("0" * 32, {n: SectionRecord(counts.get(n, 0), "0" * 32) for n in dtypes})
     with (folder / f"{record.id}.postings").open("wb") as file:
@@ -70,7 +72,7 @@ def test_entries_beyond_2_31_are_reached(tmp_path: Path) -> None:
 STREAM = """
 import resource, sys, threading
 import numpy as np
-from splade_engine.index import SparseIndex
+from splade_engine.index import BuildConfig, SparseIndex
 from splade_engine.vectors import SparseVectors
 
 folder, memory = sys.argv[1], int(sys.argv[2]) if sys.argv[2] != "none" else None
@@ -85,7 +87,8 @@ def batch(seed, n=5000, n_terms=20000, row=100):
     return SparseVectors(np.concatenate(([0], np.cumsum(keep.sum(axis=1)))), terms[keep], weights, n_terms)
 
 def warm():
-    ix = SparseIndex.build(folder + "/warm", batch(0, 50), threads=1)
+    config = BuildConfig(lists=sys.argv[3])
+    ix = SparseIndex.build(folder + "/warm", batch(0, 50), config=config, threads=1)
     ix.search(batch(1, 2, row=5))
 
 warm()
@@ -93,7 +96,9 @@ held = int(next(l for l in open("/proc/self/status") if l.startswith("VmData")).
 limit = held + (64 << 20) + (16 << 20)  # the budget, and one batch of the stream in the making
 resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 BATCHES = 64
-ix = SparseIndex.build(folder + "/ix", (batch(i) for i in range(BATCHES)), threads=1, memory=memory)
+config = BuildConfig(lists=sys.argv[3])
+stream = (batch(i) for i in range(BATCHES))
+ix = SparseIndex.build(folder + "/ix", stream, config=config, threads=1, memory=memory)
 info = ix.info()
 assert info.n_docs == 5000 * BATCHES, info
 query = batch(BATCHES - 1)[4999]
@@ -102,14 +107,15 @@ print(info.nnz * 8 >> 20, info.n_segments)
 """
 
 
-def run(tmp_path: Path, memory: str) -> subprocess.CompletedProcess[str]:
+def run(tmp_path: Path, memory: str, lists: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_ARENA_MAX": "1"}
-    command = [sys.executable, "-c", STREAM, str(tmp_path), memory]
+    command = [sys.executable, "-c", STREAM, str(tmp_path), memory, lists]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_stream_four_times_the_budget_is_built_within_it(tmp_path: Path) -> None:
-    done = run(tmp_path, "64")
+@pytest.mark.parametrize("lists", ["impact", "blocks"])
+def test_a_stream_four_times_the_budget_is_built_within_it(tmp_path: Path, lists: str) -> None:
+    done = run(tmp_path, "64", lists)
     assert done.returncode == 0, done.stderr[-2000:]
     mebibytes, segments = map(int, done.stdout.split())
     assert mebibytes > 3.5 * 64
@@ -117,6 +123,6 @@ def test_a_stream_four_times_the_budget_is_built_within_it(tmp_path: Path) -> No
 
 
 def test_without_a_budget_the_same_stream_does_not_fit(tmp_path: Path) -> None:
-    done = run(tmp_path, "none")
+    done = run(tmp_path, "none", "impact")
     assert done.returncode != 0
     assert "MemoryError" in done.stderr or "Unable to allocate" in done.stderr

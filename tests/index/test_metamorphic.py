@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from splade_engine.index import SearchConfig, SparseIndex
 from splade_engine.vectors import SparseVectors
 from tests.index import made
+
+pytestmark = pytest.mark.usefixtures("lists")
 
 SETTINGS = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 FULL = SearchConfig(n_candidates=1 << 30)

@@ -12,6 +12,8 @@ from splade_engine.errors import IndexNotFoundError
 from splade_engine.index import Exact, SparseIndex
 from tests.index import made
 
+pytestmark = pytest.mark.usefixtures("lists")
+
 
 def test_a_reader_keeps_its_generation(tmp_path: Path) -> None:
     ix, queries = made.changed_index(tmp_path / "ix"), made.vectors(9, 20)

@@ -29,6 +29,8 @@ from splade_engine.locks import take_lock
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
+pytestmark = pytest.mark.usefixtures("lists")
+
 N = 120
 ENCODER: dict[str, str | int] = {"name": "none", "max_length": 3}
 QUERIES = made.vectors(99, 30)
@@ -148,7 +150,7 @@ def test_recall_is_no_lower_than_that_of_one_index(tmp_path: Path, monkeypatch: 
 
     def recall(searched: SparseIndex, **effort: object) -> float:
         found = searched.search(queries, 10, **effort)  # type: ignore[arg-type]
-        assert not found.exact
+        assert not found.exact or "accuracy" in effort  # which `tune` may find exact search the cheapest for
         return float(np.mean([len(set(a) & set(t)) / len(t) for a, t in zip(found.ids, truth, strict=True)]))
 
     for effort in (Budget(100, 12), Budget(400, 30), Recall(0.9)):

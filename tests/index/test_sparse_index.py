@@ -19,6 +19,8 @@ from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
 
+pytestmark = pytest.mark.usefixtures("lists")
+
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=40)
 
 

@@ -12,6 +12,8 @@ from splade_engine.index.tuning import Measurement, Sample, design_effect, lower
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
+pytestmark = pytest.mark.usefixtures("lists")
+
 
 @pytest.fixture
 def approximate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,13 @@ def exact(
 # ---- the inverted lists ------------------------------------------------------------------------
 
 
+def codes_of(documents: SparseVectors, terms: np.ndarray, scales: np.ndarray) -> np.ndarray:
+    """uint8[nnz]: weights rounded up to multiples of the scale of their term, at most 255."""
+    codes = (documents.weights / scales[terms]).astype(np.int64)
+    codes += codes.astype(np.float32) * scales[terms] < documents.weights
+    return np.minimum(codes, 255).astype(np.uint8)
+
+
 def lists(documents: SparseVectors, window: int, n_levels: int) -> dict[str, np.ndarray]:
     """The list arrays of a segment, as layout.py defines them, for vectors as they are stored."""
     ids, terms = np.unique(documents.terms, return_inverse=True)
@@ -95,9 +102,7 @@ def lists(documents: SparseVectors, window: int, n_levels: int) -> dict[str, np.
     largest = np.zeros(len(ids), np.float32)
     np.maximum.at(largest, terms, documents.weights)
     scales = np.nextafter(largest / np.float32(255), np.float32(np.inf))
-    codes = (documents.weights / scales[terms]).astype(np.int64)
-    codes += codes.astype(np.float32) * scales[terms] < documents.weights
-    codes = np.minimum(codes, 255).astype(np.uint8)
+    codes = codes_of(documents, terms, scales)
     windows = -(-len(documents) // window)
     order = np.lexsort((rows, -codes.astype(int), rows // window, terms))
     cells = terms * windows + rows // window if windows else terms
@@ -123,3 +128,57 @@ def bounds(codes: np.ndarray, documents: np.ndarray, multiplier: int, n: int) ->
     out = np.zeros(n, np.uint16)
     np.add.at(out, documents, ((multiplier * codes.astype(np.int64) + 255) >> 8).astype(np.uint16))
     return out
+
+
+def block_lists(documents: SparseVectors, docs: np.ndarray, left_out: np.ndarray) -> dict[str, np.ndarray]:
+    """The block_* arrays of a segment, as segment/blocks.py defines them, for vectors as they are stored.
+
+    `docs` is their order, left_out bool[nnz] the entries that are in no list.
+    """
+    as_impact = lists(documents, 1 << 16, 1)
+    ids, scales = as_impact["term_ids"], as_impact["list_scales"]
+    terms = np.searchsorted(ids, documents.terms)
+    rows = np.repeat(np.arange(len(documents)), documents.row_nnz)
+    codes = codes_of(documents, terms, scales)
+    place_of = np.argsort(docs)
+    groups, blocks = -(-len(documents) // 64), -(-len(documents) // 1024) * 64
+    made: dict[str, list] = {name: [] for name in ("codes", "maxima", "masks", "runs")}
+    heads: dict[str, list] = {name: [] for name in ("heads", "head_masks", "head_maxima")}
+    starts, head_starts, columns, rests = [0], [0], [], []
+    for t in range(len(ids)):
+        ours = np.flatnonzero((terms == t) & ~left_out)
+        places = place_of[rows[ours]]
+        ours, places = ours[np.argsort(places)], np.sort(places)
+        made["codes"] += codes[ours].tolist()
+        starts.append(len(made["codes"]))
+        rests.append(max(documents.weights[(terms == t) & left_out], default=0))
+        long = len(ours) >= max(1, groups)
+        columns.append(sum(c >= 0 for c in columns) if long else -1)
+        bits, maxima = np.zeros(groups * 64, np.uint8), np.zeros(blocks, np.uint8)
+        bits[places] = 1
+        np.maximum.at(maxima, places // 16, codes[ours])
+        if long:
+            masks = np.packbits(bits, bitorder="little").view(np.uint64)
+            made["maxima"] += maxima.tolist()
+            made["masks"] += masks.tolist()
+            made["runs"] += np.cumsum([0, *bits.reshape(-1, 64).sum(axis=1)[:-1]]).tolist()
+        else:
+            held = np.flatnonzero(maxima).tolist()
+            heads["heads"] += held
+            heads["head_masks"] += np.packbits(bits, bitorder="little").view(np.uint16)[held].tolist()
+            heads["head_maxima"] += maxima[held].tolist()
+        head_starts.append(len(heads["heads"]))
+    in_lists = np.bincount(rows[~left_out], minlength=len(documents))
+    dtypes = {"codes": "u1", "maxima": "u1", "masks": "u8", "runs": "u4", "heads": "u4", "head_masks": "u2"}
+    found = {name: np.array(values, dtypes.get(name, "u1")) for name, values in (made | heads).items()}
+    found |= {
+        "starts": np.array(starts, np.int64),
+        "docs": docs.astype(np.uint32),
+        "scales": scales,
+        "counts": np.bincount(terms, minlength=len(ids)).astype(np.uint32),
+        "rests": np.array(rests, np.float32),
+        "unlisted": np.flatnonzero((in_lists == 0) & (documents.row_nnz > 0)).astype(np.uint32),
+        "columns": np.array(columns, np.int32),
+        "head_starts": np.array(head_starts, np.int64),
+    }
+    return {f"block_{name}": array for name, array in found.items()}

@@ -23,7 +23,9 @@ from splade_engine.index.disk.storage import FileRecord, SectionRecord, digest
 from splade_engine.vectors.checks import MAX_TERMS
 
 MAGIC = "splade-engine index"
-FORMAT_VERSION = 2  # of an index with word lists; one without is written as 1, which earlier releases read
+# 3 of an index whose posting lists are not in order of impact, 2 of another one with word lists, 1 without:
+# each is read by as many earlier releases as can be
+FORMAT_VERSION = 3
 MAX_BYTES = 1 << 20
 MAX_DOCS = 2**32 - 1  # of the whole index, deleted ones included
 MAX_SEGMENTS = 128
@@ -63,7 +65,9 @@ def encode(manifest: Manifest) -> bytes:
 
 def version_of(manifest: Manifest) -> int:
     """The format version that an index needs."""
-    return FORMAT_VERSION if any(s.words is not None for s in manifest.segments) else 1
+    if "lists" in manifest.config:
+        return FORMAT_VERSION
+    return 2 if any(s.words is not None for s in manifest.segments) else 1
 
 
 def _file_out(record: FileRecord) -> dict[str, Any]:

@@ -71,6 +71,40 @@ class Lists(NamedTuple):
 
 
 @group
+class Blocks(NamedTuple):
+    """The lists of a segment over documents in an order of their own (`segment/blocks.py`)."""
+
+    # term id -> number of its list, -1 where there is none; empty in a huge vocabulary
+    number_of: i4_r
+    # number of a list -> term id, ascending
+    term_ids: u4_r
+    # place in the order -> document
+    docs: u4_r
+    # blocks of documents, rounded up so that a step over many stays within; and groups of four blocks
+    n_blocks: i8
+    n_groups: i8
+    # list t: entries starts[t] to starts[t + 1] of codes, by place; weight <= code * scales[t]
+    starts: i8_r
+    codes: u1_r
+    scales: f4_r
+    # list t: the largest weight that it leaves out, 0 where it holds every document of its term
+    rests: f4_r
+    # list t, where it is long: its column; -1 where it is short
+    columns: i4_r
+    # column c, block b: the largest code, at c * n_blocks + b
+    maxima: u1_r
+    # column c, group g, at c * n_groups + g: which places it holds, and how many entries lie before them
+    masks: u8_r
+    runs: u4_r
+    # short list t: heads head_starts[t] to head_starts[t + 1], one for each block in which it has entries:
+    # which block, which of its documents, and their largest code
+    head_starts: i8_r
+    heads: u4_r
+    head_masks: u2_r
+    head_maxima: u1_r
+
+
+@group
 class Rows(NamedTuple):
     """The documents of a segment; how they are stored is told by dtypes."""
 
@@ -138,6 +172,23 @@ class Scratch(NamedTuple):
     histogram: f8_w
     terms: Terms
     active: Active
+    found: Candidates
+
+
+@group
+class BlockScratch(NamedTuple):
+    """What a thread works in; `table` and `slots` are zero before and after every query."""
+
+    # the query's weight of every term number
+    table: f4_w
+    # what a document of each block can score at most
+    bounds: u2_w
+    # the blocks that are visited, and where the sums of a block lie, plus 1
+    visited: i8_w
+    slots: u2_w
+    # of the documents of visited blocks
+    sums: u2_w
+    terms: Terms
     found: Candidates
 
 

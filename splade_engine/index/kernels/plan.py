@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splade_engine.index.kernels.dtypes import f8, f8_w, i8
+from splade_engine.index.kernels.dtypes import f8, f8_w, i4_r, i8, u4_r
 from splade_engine.index.kernels.groups import Lists, Queries, Scratch, Terms
 from splade_engine.index.kernels.jit import helper, prefetch
 
@@ -14,9 +14,8 @@ MOST_TERMS = 8192
 
 
 @helper
-def find_term(lists: Lists, term: i8) -> i8:
+def find_term(number_of: i4_r, term_ids: u4_r, term: i8) -> i8:
     """The number of a term's list, or -1: by table, or by bisection in a huge vocabulary."""
-    number_of, term_ids = lists.number_of, lists.term_ids
     if len(number_of) > 0:
         return int(number_of[np.uint64(term)])
     low, high = 0, len(term_ids)
@@ -49,7 +48,7 @@ def load_query(queries: Queries, q: i8, lists: Lists, scratch: Scratch) -> i8:
     numbers, factors, priorities = scratch.terms.numbers, scratch.terms.factors, scratch.terms.priorities
     count = 0
     for j in range(queries.offsets[q], queries.offsets[q + 1]):
-        t = find_term(lists, int(queries.terms[j]))
+        t = find_term(lists.number_of, lists.term_ids, int(queries.terms[j]))
         if t >= 0:
             numbers[count] = t
             factors[count] = queries.weights[j]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from splade_engine.index.kernels.dtypes import i8
+from splade_engine.index.kernels.dtypes import f4_r, i8
 from splade_engine.index.kernels.groups import Allowed, Hits, Limits, Lists, Queries, Rows, Scratch
 from splade_engine.index.kernels.heap import push, sort_best_first
 from splade_engine.index.kernels.jit import helper, kernel
@@ -45,12 +45,12 @@ def choose_way(
 
 
 @helper
-def read_all_rows(rows: Rows, allowed: Allowed, scratch: Scratch, hits: Hits, q: i8) -> i8:
+def read_all_rows(rows: Rows, allowed: Allowed, table: f4_r, hits: Hits, q: i8) -> i8:
     """Score every document that may be returned; returns the number of hits."""
     size = 0
     for d in range(len(rows.offsets) - 1):
         if len(allowed.mask) == 0 or allowed.mask[d]:
-            score = score_row(rows, d, scratch.table)
+            score = score_row(rows, d, table)
             hits.scored[q] += 1
             if score > np.float32(0.0):
                 size = push(hits, q=q, size=size, score=score, doc=d)
@@ -111,7 +111,7 @@ def search_queries(
                 lists, count=count, budget=some, wanted=few, scale=scale, allowed=allowed, scratch=scratch
             )
             size = score_candidates(
-                *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch, hits, q, size),
+                *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch.table, hits, q, size),
             )
             if size == k:
                 reach = hits.scores[q, 0]
@@ -127,7 +127,7 @@ def search_queries(
             for rank in range(size, k):
                 hits.docs[q, rank], hits.scores[q, rank] = -1, -np.inf
         elif way == READ_ALL:
-            size = read_all_rows(rows, allowed, scratch, hits, q)
+            size = read_all_rows(rows, allowed, scratch.table, hits, q)
         sort_best_first(hits, q=q, size=size)
         for i in range(count):
             scratch.table[np.uint64(terms.numbers[i])] = np.float32(0.0)

@@ -14,7 +14,7 @@ from splade_engine.index.kernels.accumulate import (
     take_all,
     take_touched,
 )
-from splade_engine.index.kernels.dtypes import f4, f8, i8, u2
+from splade_engine.index.kernels.dtypes import f4, f4_r, f8, i8, u2
 from splade_engine.index.kernels.groups import Active, Allowed, Candidates, Hits, Lists, Rows, Scratch
 from splade_engine.index.kernels.heap import push
 from splade_engine.index.kernels.jit import helper, prefetch
@@ -30,7 +30,7 @@ def score_candidates(
     end: i8,
     missing: f8,
     to_bound: f8,
-    scratch: Scratch,
+    table: f4_r,
     hits: Hits,
     q: i8,
     size: i8,
@@ -53,7 +53,7 @@ def score_candidates(
         least = np.float64(hits.scores[q, 0]) * to_bound
         if missing >= 0.0 and size == k and found.bounds[c] + missing < least:
             continue
-        score = score_row(rows, docs[c], scratch.table)
+        score = score_row(rows, docs[c], table)
         hits.scored[q] += 1
         if score > np.float32(0.0):
             size = push(hits, q=q, size=size, score=score, doc=docs[c])
@@ -190,10 +190,10 @@ def walk_all(
         if kept > 2 * k:  # the likely best first: they raise what the others must reach
             first = likely_best_first(found, count=kept, wanted=k)
             size = score_candidates(
-                *(rows, found, 0, first, missing, to_bound, scratch, hits, q, size),
+                *(rows, found, 0, first, missing, to_bound, scratch.table, hits, q, size),
             )
         size = score_candidates(
-            *(rows, found, first, kept, missing, to_bound, scratch, hits, q, size),
+            *(rows, found, first, kept, missing, to_bound, scratch.table, hits, q, size),
         )
     return size
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.kernels import build as kernels
 from splade_engine.index.segment.arrays import Empty
@@ -48,7 +49,8 @@ def build_segment(
     arrays[plain.section] = terms
     largest = float(vectors.weights.max()) if vectors.nnz else 1.0
     arrays |= weights_for(config, largest).write(vectors, arrays["doc_offsets"], threads, empty)
-    arrays |= lists_for(config).build(Rows(arrays), len(arrays["term_ids"]), threads, empty)
+    lists = chosen_lists(config.lists, len(vectors))
+    arrays |= lists_for(lists).build(Rows(arrays), len(arrays["term_ids"]), lists, threads, empty)
     kind = terms_for(config, len(arrays["term_ids"]))
     if kind is not plain and vectors.nnz:
         arrays |= kind.write(arrays["doc_offsets"], terms, len(arrays["term_ids"]), empty)

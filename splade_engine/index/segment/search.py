@@ -14,6 +14,7 @@ from splade_engine.index.effort import DEFAULT_BUDGET, Exact, Work
 from splade_engine.index.kernels.groups import Allowed, Hits, Limits, Queries
 from splade_engine.index.segment.arrays import Arrays
 from splade_engine.index.segment.list_kinds import stored_lists
+from splade_engine.index.segment.miss import Miss
 from splade_engine.index.segment.rows import Rows
 from splade_engine.index.segment.threads import query_parts, run_in_threads
 from splade_engine.vectors import SparseVectors
@@ -32,6 +33,10 @@ class SegmentHits:
     ordinals: NDArray[np.int64]
     scores: NDArray[np.float32]
     docs_scored: NDArray[np.int64]
+
+
+def _batch(queries: SparseVectors) -> Queries:
+    return Queries(offsets=queries.indptr, terms=queries.terms, weights=queries.weights)
 
 
 @dataclass(frozen=True)
@@ -85,26 +90,15 @@ class SegmentSearcher:
         wanted = min(k, self.n_docs)
         docs = ordinals if wanted == k else np.full((len(queries), wanted), -1, np.int64)
         values = scores if wanted == k else np.full((len(queries), wanted), -np.inf, np.float32)
-        budget = DEFAULT_BUDGET if isinstance(work, Exact) else work
-        n_candidates = min(max(budget.n_candidates, k), self.n_docs)
         longest = int(queries.row_nnz.max())
-        batch = Queries(offsets=queries.indptr, terms=queries.terms, weights=queries.weights)
-        limits = Limits(
-            exact=isinstance(work, Exact),
-            postings=min(budget.max_postings, self.nnz),
-            candidates=n_candidates,
-        )
+        batch, limits, may = _batch(queries), self._limits(k, work), self._allowed(allowed)
         hits = Hits(docs=docs, scores=values, scored=scored)
-        may = self._all
-        if allowed is not None:
-            mask = np.ascontiguousarray(allowed).view(np.uint8)
-            may = Allowed(mask=mask, total=int(np.count_nonzero(allowed)))
 
         parts = query_parts(len(queries), threads)
         left = iter(parts)
 
         def search_parts() -> None:
-            place = self._take_place(longest, n_candidates)
+            place = self._take_place(longest, limits.candidates)
             for first, last in left:
                 self._lists.search(first, last, limits, batch, self._rows, may, place.scratch, hits)
             with self._lock:
@@ -114,6 +108,16 @@ class SegmentSearcher:
         if wanted != k:
             ordinals[:, :wanted], scores[:, :wanted] = docs, values
         return SegmentHits(ordinals, scores, scored)
+
+    def miss(
+        self, query: SparseVectors, k: int, work: Work, ordinal: int, *, allowed: NDArray[np.bool_] | None
+    ) -> Miss | None:
+        """Why a search for one query did not score a document; None where it did, or nobody can tell."""
+        if isinstance(work, Exact):
+            return None
+        _, held, _ = self._rows.read(np.array([ordinal]))
+        batch, limits, may = _batch(query), self._limits(k, work), self._allowed(allowed)
+        return self._lists.miss(batch, limits, may, ordinal, frozenset(held.tolist()))
 
     def vectors(self, ordinals: ArrayLike) -> SparseVectors:
         """The stored vectors of documents, in the order asked for.
@@ -132,6 +136,20 @@ class SegmentSearcher:
             )
         ptr, numbers, weights = self._rows.read(wanted.astype(np.int64, copy=False))
         return SparseVectors.adopt(ptr, self._ids[numbers].astype(np.int32), weights, self.n_terms)
+
+    def _limits(self, k: int, work: Work) -> Limits:
+        budget = DEFAULT_BUDGET if isinstance(work, Exact) else work
+        return Limits(
+            exact=isinstance(work, Exact),
+            postings=min(budget.max_postings, self.nnz),
+            candidates=min(max(budget.n_candidates, k), self.n_docs),
+        )
+
+    def _allowed(self, allowed: NDArray[np.bool_] | None) -> Allowed:
+        if allowed is None:
+            return self._all
+        mask = np.ascontiguousarray(allowed).view(np.uint8)
+        return Allowed(mask=mask, total=int(np.count_nonzero(allowed)))
 
     def _check(self, queries: SparseVectors, k: int, threads: int, allowed: NDArray[np.bool_] | None) -> None:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:

@@ -29,6 +29,8 @@ from splade_engine.index.segment.threads import map_threads
 
 if TYPE_CHECKING:  # kernels need numba, which an index that is only looked at does not load
     from splade_engine.index.kernels.groups import Allowed, Hits, Limits, Queries, Scratch
+    from splade_engine.index.lists import ImpactLists
+    from splade_engine.index.segment.miss import Miss
     from splade_engine.index.segment.rows import Rows
 
 WINDOW = 65536  # documents whose number fits 16 bits
@@ -95,7 +97,9 @@ def frequencies(arrays: Arrays, n_docs: int) -> NDArray[np.int64]:
     return np.diff(arrays["list_offsets"][:: max(1, n_windows(n_docs))])
 
 
-def build(rows: Rows, n_lists: int, threads: int, empty: Empty) -> dict[str, NDArray[Any]]:
+def build(
+    rows: Rows, n_lists: int, lists: ImpactLists, threads: int, empty: Empty
+) -> dict[str, NDArray[Any]]:
     """The arrays of the lists of these rows, whose term numbers are not split."""
     from splade_engine.index.kernels import build as kernels
 
@@ -272,3 +276,9 @@ class WindowSearch:
             scratch=scratch,
             hits=hits,
         )
+
+    def miss(
+        self, queries: Queries, limits: Limits, allowed: Allowed, doc: int, held: frozenset[int]
+    ) -> Miss | None:
+        """None: which entries were walked is not known of single documents."""
+        return None

@@ -202,10 +202,10 @@ def test_too_large_is_refused_before_parsing() -> None:
         decode(sealed(b'"' + b"x" * MAX_BYTES + b'"'), "m")
 
 
-@pytest.mark.parametrize(("version", "hint"), [(0, "build the index again"), (3, "upgrade splade-engine")])
+@pytest.mark.parametrize(("version", "hint"), [(0, "build the index again"), (4, "upgrade splade-engine")])
 def test_other_versions_are_named(version: int, hint: str) -> None:
     text = json.dumps({"magic": "splade-engine index", "format_version": version}).encode()
-    with pytest.raises(IndexVersionError, match=f"m: index format {version}, this release reads 2; {hint}"):
+    with pytest.raises(IndexVersionError, match=f"m: index format {version}, this release reads 3; {hint}"):
         decode(sealed(text), "m")
 
 

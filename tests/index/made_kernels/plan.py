@@ -8,7 +8,8 @@ from tests.index.made_kernels.segment import N_TERMS
 
 
 def find_term(m):
-    return {"lists": m.lists, "term": int(m.rng.integers(0, N_TERMS))}
+    term = int(m.rng.integers(0, N_TERMS))
+    return {"number_of": m.lists.number_of, "term_ids": m.lists.term_ids, "term": term}
 
 
 def list_length(m):

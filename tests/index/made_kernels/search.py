@@ -15,7 +15,7 @@ def choose_way(m):
 
 def read_all_rows(m):
     m.load()
-    given = {"rows": m.rows, "allowed": m.allowed, "scratch": m.scratch}
+    given = {"rows": m.rows, "allowed": m.allowed, "table": m.scratch.table}
     return given | {"hits": m.hits, "q": 1}
 
 

@@ -52,6 +52,22 @@ class Made:
             levels=made["list_levels"],
             n_levels=4,
         )
+        left_out = rng.random(len(self.terms)) < rng.choice([0.0, 0.0, 0.3])
+        order = rng.permutation(self.n_docs)
+        listed = oracle.block_lists(oracle.stored(documents, kind), order, left_out)
+        self.codes = np.where(left_out, 0, oracle.codes_of(documents, self.numbers, made["list_scales"]))
+        self.codes = self.codes.astype(np.uint8)
+        self.blocks = groups.Blocks(
+            number_of=self.lists.number_of,
+            term_ids=made["term_ids"],
+            n_blocks=-(-self.n_docs // 1024) * 64,
+            n_groups=-(-self.n_docs // 64),
+            **{
+                name.removeprefix("block_"): array
+                for name, array in listed.items()
+                if name not in ("block_counts", "block_unlisted")
+            },
+        )
         mask = rng.integers(0, 2, self.n_docs if rng.random() < 0.5 else 0).astype(np.uint8)
         total = int(mask.sum()) if len(mask) else self.n_docs
         self.allowed = groups.Allowed(mask=mask, total=total)
@@ -66,6 +82,21 @@ class Made:
                 numbers=n(), factors=n(float), priorities=n(float), multipliers=n(), lowest=n()
             ),
             active=groups.Active(numbers=n(), multipliers=n(), lowest=n(), ends=n()),
+            found=groups.Candidates(
+                docs=np.zeros(room, np.int64),
+                bounds=np.zeros(room, np.uint16),
+                work=np.zeros(room, np.uint16),
+            ),
+        )
+        self.block_scratch = groups.BlockScratch(
+            table=np.zeros(self.n_lists, np.float32),
+            bounds=np.zeros(self.blocks.n_blocks, np.uint16),
+            visited=np.zeros(self.blocks.n_blocks, np.int64),
+            slots=np.zeros(self.blocks.n_blocks, np.uint16),
+            sums=np.zeros(16 * self.blocks.n_blocks, np.uint16),
+            terms=groups.Terms(
+                numbers=n(), factors=n(float), priorities=n(float), multipliers=n(), lowest=n()
+            ),
             found=groups.Candidates(
                 docs=np.zeros(room, np.int64),
                 bounds=np.zeros(room, np.uint16),
@@ -107,6 +138,37 @@ class Made:
         terms.multipliers[: self.count] = (terms.factors[: self.count] * self.scale * 256).astype(int) + 1
         terms.lowest[: self.count] = self.rng.choice([1, 50, 200, 256], self.count)
         return self.count
+
+    def load_blocks(self):
+        """Put a query of known terms into the scratch for blocks, heaviest first; returns how many."""
+        count = self.load()
+        ours, theirs = self.block_scratch.terms, self.scratch.terms
+        order = np.argsort(-theirs.factors[:count], kind="stable")
+        ours.numbers[:count], ours.factors[:count] = theirs.numbers[order], theirs.factors[order]
+        self.block_scratch.table[:] = self.scratch.table
+        self.scale = (65_000.0 - 2.0 * count) / (ours.factors[:count] * 255).sum()
+        ours.multipliers[:count] = (ours.factors[:count] * self.scale * 256).astype(int) + 1
+        return count
+
+    def fill_block_bounds(self):
+        """Bounds as `bound_blocks` leaves them, in many blocks equal."""
+        n = -(-self.n_docs // 16)
+        self.block_scratch.bounds[:n] = self.rng.integers(0, 9, n) * self.rng.choice([1, 500, 7000])
+
+    def visit(self):
+        """Some visited blocks, ascending; returns their number (at least one)."""
+        n = -(-self.n_docs // 16)
+        chosen = np.sort(self.rng.permutation(n)[: self.rng.integers(1, n + 1)])
+        self.block_scratch.visited[: len(chosen)] = chosen
+        return len(chosen)
+
+    def fill_sums(self, visited):
+        """Sums of the documents of visited blocks; returns how many sums, rounded up to whole steps."""
+        n = -(-visited * 16 // 64) * 64
+        places = self.block_scratch.visited[:visited, None] * 16 + np.arange(16)
+        held = (places < self.n_docs).ravel()
+        self.block_scratch.sums[: 16 * visited] = self.rng.integers(0, 9, 16 * visited) * held
+        return n
 
     def fill_bounds(self):
         filled = self.rng.random(WINDOW) < 0.3

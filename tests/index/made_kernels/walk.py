@@ -15,7 +15,8 @@ def likely_best_first(m):
 def score_candidates(m):
     m.load()
     end = m.fill_found()
-    given = {"rows": m.rows, "found": m.scratch.found, "begin": 0, "end": end, "scratch": m.scratch}
+    given = {"rows": m.rows, "found": m.scratch.found, "begin": 0, "end": end}
+    given["table"] = m.scratch.table
     # bounds of 1 to 8, and scores that fall among them: some candidates cannot reach the k-th best
     best = float(walk.all_scores(m.rows, m.scratch.table).max())
     rule = {"missing": float(m.rng.choice([-1.0, 0.0, 2.0])), "to_bound": 8 / max(best, 1e-9)}

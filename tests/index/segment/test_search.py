@@ -12,6 +12,7 @@ from splade_engine.index.config import BuildConfig
 from splade_engine.index.effort import Budget, Exact
 from splade_engine.index.kernels import plan
 from splade_engine.index.kernels.groups import Terms
+from splade_engine.index.lists import BlockLists
 from splade_engine.index.segment.build import build_segment
 from splade_engine.index.segment.layout import check_structure
 from splade_engine.index.segment.search import SegmentSearcher
@@ -27,7 +28,13 @@ KINDS = [
     ("uint8", "plain"),
     ("float16", "split"),
     ("uint8", "split"),
+    ("float16", "plain", "blocks"),
+    ("uint8", "split", "blocks"),
+    ("float16", "plain", BlockLists(cap=3)),
+    ("float32", "plain", BlockLists(energy=0.6)),
+    ("uint8", "plain", BlockLists(mean_postings=4, order="given")),
 ]
+LISTS = ("impact", "blocks", BlockLists(mean_postings=1000, cap=8000))
 FULL = Budget(max_postings=1 << 40, n_candidates=1 << 30)
 
 
@@ -78,11 +85,17 @@ def test_exact_and_full_budget_equal_brute_force_to_the_bit(seed, n, n_terms, me
         assert (hits.docs_scored <= n if config is FULL else hits.docs_scored >= 0).all()
 
 
-@given(seed=st.integers(0, 2**32 - 1), cut=st.integers(1, 8), candidates=st.integers(1, 50))
-@settings(max_examples=40, deadline=None)
-def test_approximate_scores_are_the_exact_ones_of_the_documents_returned(seed, cut, candidates):
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    cut=st.integers(1, 8),
+    candidates=st.integers(1, 50),
+    lists=st.sampled_from(["impact", "blocks", BlockLists(cap=3)]),
+)
+@settings(max_examples=60, deadline=None)
+def test_approximate_scores_are_the_exact_ones_of_the_documents_returned(seed, cut, candidates, lists):
     documents, queries = random_vectors(seed, 50, 30, 8.0), random_vectors(seed + 1, 3, 30, 6.0)
-    hits = searcher(documents).search(queries, 5, Budget(max_postings=cut, n_candidates=candidates))
+    budget = Budget(max_postings=cut, n_candidates=candidates)
+    hits = searcher(documents, BuildConfig(lists=lists)).search(queries, 5, budget)
     for i in range(len(queries)):
         truth = oracle.all_scores(oracle.stored(documents), queries[i])
         found = hits.ordinals[i][hits.ordinals[i] >= 0]
@@ -92,11 +105,13 @@ def test_approximate_scores_are_the_exact_ones_of_the_documents_returned(seed, c
         assert np.array_equal(ordinals, hits.ordinals[i])
 
 
-@pytest.fixture(scope="module")
-def large() -> tuple[SparseVectors, SparseVectors, SegmentSearcher]:
-    """Three windows of documents."""
-    documents = random_vectors(1, 150_000, 500, 6.0)
-    return documents, random_vectors(2, 40, 500, 12.0), searcher(documents)
+DOCUMENTS, QUERIES = random_vectors(1, 150_000, 500, 6.0), random_vectors(2, 40, 500, 12.0)
+
+
+@pytest.fixture(scope="module", params=LISTS, ids=("impact", "blocks", "pruned"))
+def large(request) -> tuple[SparseVectors, SparseVectors, SegmentSearcher]:
+    """Three windows of documents, and more blocks than are visited at a time."""
+    return DOCUMENTS, QUERIES, searcher(DOCUMENTS, BuildConfig(lists=request.param))
 
 
 def test_windows_beyond_the_first_are_searched_like_the_first(large):
@@ -125,9 +140,9 @@ def test_results_do_not_depend_on_threads_or_batch(large):
         assert np.array_equal(one.ordinals, np.concatenate([s.ordinals for s in single]))
 
 
-def test_approximate_search_scores_the_documents_with_the_largest_sums(large):
+def test_approximate_search_scores_the_documents_with_the_largest_sums():
     """Recomputed from the arrays: which entries are walked, what they add up to, who is scored for that."""
-    documents, queries, engine = large
+    documents, queries, engine = DOCUMENTS, QUERIES, searcher(DOCUMENTS)
     arrays = build_segment(documents, BuildConfig(), 1)
     windows, wanted, k = 3, 25, 10
     hits = engine.search(queries, k, Budget(max_postings=4000, n_candidates=wanted))
@@ -184,12 +199,14 @@ def test_a_selective_mask_still_gets_k_hits(large):
     assert np.array_equal((hits.ordinals >= 0).sum(1), np.minimum((truth > 0).sum(1), 10))
 
 
-@pytest.mark.parametrize("kinds", [("uint8", "split"), ("float16", "split"), ("uint8", "plain")])
-def test_every_kind_of_rows_is_searched_alike(large, kinds):
+@pytest.mark.parametrize(
+    "kinds", [("uint8", "split"), ("float16", "split"), ("uint8", "plain"), ("uint8", "split", "blocks")]
+)
+def test_every_kind_of_rows_is_searched_alike(kinds):
     """Three windows: the same hits as the same weights stored in float32, by every way to an answer."""
-    documents, queries, _ = large
+    documents, queries = DOCUMENTS, QUERIES
     engine = searcher(documents, BuildConfig(*kinds))
-    same = searcher(engine.vectors(np.arange(len(documents))), BuildConfig("float32"))
+    same = searcher(engine.vectors(np.arange(len(documents))), BuildConfig("float32", "plain", *kinds[2:]))
     few = np.arange(len(documents)) % 4001 == 0
     for config, allowed in ((EXACT, None), (Budget(), None), (FULL, few), (Budget(), few)):
         a, b = (e.search(queries, 20, config, allowed=allowed) for e in (engine, same))
@@ -208,51 +225,57 @@ def test_stored_vectors_come_back_in_the_order_asked(large):
     assert len(others.vectors([])) == 0
 
 
+@pytest.mark.parametrize("lists", ["impact", "blocks"])
 @pytest.mark.parametrize("terms", ["plain", "split"])
-def test_more_than_65536_terms_use_the_wide_form(terms):
+def test_more_than_65536_terms_use_the_wide_form(terms, lists):
     n_terms = 200_000
     rng = np.random.default_rng(0)
     held = np.sort(rng.permutation(n_terms)[:140_000].reshape(14_000, 10), axis=1).astype(np.int32)
     documents = SparseVectors(np.arange(0, 140_001, 10), held.ravel(), rng.random(140_000) + 0.1, n_terms)
     queries = SparseVectors.concat([documents[3:5], documents[13_999:]])
-    engine = searcher(documents, BuildConfig(terms=terms))
+    engine = searcher(documents, BuildConfig(terms=terms, lists=lists))
     hits = engine.search(queries, 2, EXACT)
     assert engine.vectors(np.arange(14_000)) == oracle.stored(documents)
     assert hits.ordinals[:, 0].tolist() == [3, 4, 13_999]
 
 
-def test_huge_vocabulary_ids_cost_no_table_of_their_size():
+@pytest.mark.parametrize("lists", ["impact", "blocks"])
+def test_huge_vocabulary_ids_cost_no_table_of_their_size(lists):
     documents = SparseVectors([0, 2, 3], [5, 2**31 - 2, 2**31 - 2], [1.0, 2.0, 1.0], 2**31 - 1)
-    hits = searcher(documents).search(documents, 3, EXACT)
+    hits = searcher(documents, BuildConfig(lists=lists)).search(documents, 3, EXACT)
     assert hits.ordinals.tolist() == [[0, 1, -1], [0, 1, -1]]
     assert hits.scores[:, :2].tolist() == [[5.0, 2.0], [2.0, 1.0]]
 
 
+@pytest.mark.parametrize("lists", ["impact", "blocks", BlockLists(cap=3)])
 @pytest.mark.parametrize("scale", [1e-30, 1e30])
-def test_weights_beyond_float16_are_kept_as_float32(scale):
+def test_weights_beyond_float16_are_kept_as_float32(scale, lists):
     documents = random_vectors(5, 40, 20, 5.0)
     documents = SparseVectors(documents.indptr, documents.terms, documents.weights * np.float32(scale), 20)
     queries = random_vectors(6, 3, 20, 5.0)
-    hits = searcher(documents).search(queries, 5, EXACT)
+    hits = searcher(documents, BuildConfig(lists=lists)).search(queries, 5, EXACT)
     ordinals, scores = oracle.exact(documents, queries, 5)
     assert np.array_equal(hits.ordinals, ordinals)
     assert np.array_equal(hits.scores, scores)
 
 
-def test_scores_that_overflow_are_clamped_and_finite():
+@pytest.mark.parametrize("lists", ["impact", "blocks"])
+def test_scores_that_overflow_are_clamped_and_finite(lists):
     documents = SparseVectors([0, 1, 2], [0, 0], [3e38, 1e38], 1)
     with np.errstate(over="ignore"):  # only seen where kernels run as Python (NUMBA_DISABLE_JIT=1)
-        hits = searcher(documents).search(documents, 2, EXACT)
+        hits = searcher(documents, BuildConfig(lists=lists)).search(documents, 2, EXACT)
     assert hits.ordinals.tolist() == [[0, 1], [0, 1]]
     assert np.isfinite(hits.scores).all()
 
 
-def test_empty_cases_answer_with_padding():
-    empty = searcher(SparseVectors.empty(10))
+@pytest.mark.parametrize("lists", ["impact", "blocks", BlockLists(cap=3)])
+def test_empty_cases_answer_with_padding(lists):
+    config = BuildConfig(lists=lists)
+    empty = searcher(SparseVectors.empty(10), config)
     hits = empty.search(random_vectors(0, 2, 10, 3.0), 3, EXACT)
     assert hits.ordinals.tolist() == [[-1] * 3] * 2
     assert np.isneginf(hits.scores).all()
-    engine = searcher(SparseVectors.empty(10, 4))
+    engine = searcher(SparseVectors.empty(10, 4), config)
     assert engine.search(SparseVectors.empty(10, 2), 3, EXACT).ordinals.tolist() == [[-1] * 3] * 2
     assert engine.search(SparseVectors.empty(10, 0), 3, EXACT).ordinals.shape == (0, 3)
 

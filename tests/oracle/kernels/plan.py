@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 
 
-def find_term(lists, term):
-    places = np.flatnonzero(lists.term_ids == term)
+def find_term(number_of, term_ids, term):
+    places = np.flatnonzero(term_ids == term)
     return int(places[0]) if len(places) else -1
 
 
@@ -18,7 +18,9 @@ def list_length(lists, t):
 
 def load_query(queries, q, lists, scratch):
     entries = range(queries.offsets[q], queries.offsets[q + 1])
-    known = [(find_term(lists, queries.terms[j]), queries.weights[j]) for j in entries]
+    known = [
+        (find_term(lists.number_of, lists.term_ids, queries.terms[j]), queries.weights[j]) for j in entries
+    ]
     known = [(t, weight) for t, weight in known if t >= 0]
     for i, (t, weight) in enumerate(known):
         scratch.table[t] = weight

@@ -17,9 +17,9 @@ def choose_way(limits, count, k, n_docs, n_allowed, total, budget, windows):
     return 0 if count > 8192 else min((1, 2, 0), key=lambda way: costs[way])
 
 
-def read_all_rows(rows, allowed, scratch, hits, q):
+def read_all_rows(rows, allowed, table, hits, q):
     hits.scored[q] += allowed.total
-    return walk.write_best(rows, allowed, scratch, hits, q)
+    return walk.write_best(rows, allowed, table, hits, q)
 
 
 def search_queries(first, last, limits, queries, lists, rows, allowed, scratch, hits):
@@ -37,10 +37,10 @@ def search_queries(first, last, limits, queries, lists, rows, allowed, scratch, 
         size = 0
         if way == 2:
             kept = walk.walk_heavy(lists, count, budget, limits.candidates, scale, allowed, scratch)
-            arguments = (rows, scratch.found, 0, kept, -1.0, 0.0, scratch, hits, q, 0)
+            arguments = (rows, scratch.found, 0, kept, -1.0, 0.0, scratch.table, hits, q, 0)
             size = walk.score_candidates(*arguments)
         if size < min(k, allowed.total):
-            size = walk.write_best(rows, allowed, scratch, hits, q)
+            size = walk.write_best(rows, allowed, scratch.table, hits, q)
             hits.docs[q, size:], hits.scores[q, size:] = -1, -np.inf
         heap.sort_best_first(hits, q, size)
         scratch.table[:] = 0

@@ -13,14 +13,14 @@ def _may(allowed, docs):
     return np.array([len(allowed.mask) == 0 or bool(allowed.mask[d]) for d in docs], bool)
 
 
-def score_candidates(rows, found, begin, end, missing, to_bound, scratch, hits, q, size):
+def score_candidates(rows, found, begin, end, missing, to_bound, table, hits, q, size):
     """The rule that leaves candidates out never changes the hits: those cannot reach the k-th best."""
     k = hits.scores.shape[1]
     for d, bound in zip(found.docs[begin:end].tolist(), found.bounds[begin:end].tolist(), strict=True):
         if missing >= 0 and size == k and bound + missing < float(hits.scores[q].min()) * to_bound:
             continue
         hits.scored[q] += 1
-        score = score_row(rows, d, scratch.table)
+        score = score_row(rows, d, table)
         if score > 0:
             size = heap.push(hits, q, size, score, d)
     return size
@@ -76,18 +76,18 @@ def all_scores(rows, table):
     return np.array([score_row(rows, d, table) for d in range(len(rows.offsets) - 1)], np.float32)
 
 
-def write_best(rows, allowed, scratch, hits, q):
+def write_best(rows, allowed, table, hits, q):
     """The k best of all documents that may be returned; returns how many there are."""
     k = hits.docs.shape[1]
     mask = np.array(_may(allowed, range(len(rows.offsets) - 1)))
-    docs, scores = oracle.rank(all_scores(rows, scratch.table), k, mask)
+    docs, scores = oracle.rank(all_scores(rows, table), k, mask)
     size = int((docs >= 0).sum())
     hits.docs[q, :size], hits.scores[q, :size] = docs[:size], scores[:size]
     return size
 
 
 def walk_all(lists, rows, count, reach, missing, to_bound, allowed, scratch, hits, q):
-    return write_best(rows, allowed, scratch, hits, q)
+    return write_best(rows, allowed, scratch.table, hits, q)
 
 
 def likely_best_first(found, count, wanted):

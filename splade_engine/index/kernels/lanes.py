@@ -1,0 +1,146 @@
+"""Many sums at a time, by vector instructions: adding codes to 64 or 16 sums, and finding the large ones.
+
+The codes of 16 documents of which only some are in a list are stored without gaps, beside a mask of 16 bits.
+Where the processor can spread bytes by a mask (AVX-512 VBMI2), adding them is a few instructions without a
+branch; elsewhere it is a loop over the bits. Both give the same sums.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+from llvmlite import ir
+
+from splade_engine.index.kernels.dtypes import i8, u1_r, u2, u2_r, u2_w, u8
+from splade_engine.index.kernels.jit import instruction
+
+cgutils: Any = importlib.import_module("numba.core.cgutils")
+
+LANES = 64  # sums in a step over many
+BLOCK = 16  # documents in a block, so sums that a mask is for
+
+
+def _vector(bits: int, n: int) -> Any:
+    return ir.VectorType(ir.IntType(bits), n)
+
+
+def _address(context: Any, builder: Any, array: Any, value: Any, index: Any) -> Any:
+    view = context.make_array(array)(context, builder, value)
+    return builder.gep(view.data, [index])
+
+
+def _filled(builder: Any, value: Any, n: int) -> Any:
+    kind = ir.VectorType(value.type, n)
+    anything = ir.Constant(kind, ir.Undefined)
+    one = builder.insert_element(anything, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(one, anything, ir.Constant(_vector(32, n), [0] * n))
+
+
+def _add_products(builder: Any, sums: Any, codes: Any, multiplier: Any, n: int) -> None:
+    """sums[i] += codes[i] * multiplier >> 8: the upper half of a product of 16 bits each."""
+    words, wide = _vector(16, n), _vector(32, n)
+    high = builder.shl(builder.zext(codes, words), ir.Constant(words, [8] * n))
+    product = builder.mul(builder.zext(high, wide), builder.zext(_filled(builder, multiplier, n), wide))
+    upper = builder.trunc(builder.lshr(product, ir.Constant(wide, [16] * n)), words)
+    at = builder.bitcast(sums, words.as_pointer())
+    builder.store(builder.add(builder.load(at, align=2), upper), at, align=2)
+
+
+def _add_codes(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    types = signature.args
+    sums = _address(context, builder, types[0], args[0], args[1])
+    codes = builder.bitcast(
+        _address(context, builder, types[2], args[2], args[3]), _vector(8, LANES).as_pointer()
+    )
+    _add_products(builder, sums, builder.load(codes, align=1), args[4], LANES)
+    return context.get_dummy_value()
+
+
+@instruction(_add_codes)
+def add_codes(sums: u2_w, at: i8, codes: u1_r, begin: i8, multiplier: u2) -> None:
+    """sums[at + i] += codes[begin + i] * multiplier >> 8, for i below LANES."""
+    products = codes[begin : begin + LANES].astype(np.uint32) * np.uint32(multiplier)
+    sums[at : at + LANES] += (products >> np.uint32(8)).astype(np.uint16)
+
+
+@functools.cache
+def _spreads_bytes() -> bool:
+    """Whether this processor spreads bytes by a mask."""
+    return bool(llvmlite.binding.get_host_cpu_features().get("avx512vbmi2", False))
+
+
+def _add_spread(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    types = signature.args
+    sums = _address(context, builder, types[0], args[0], args[1])
+    codes = _address(context, builder, types[2], args[2], args[3])
+    mask = builder.trunc(args[4], ir.IntType(BLOCK))
+    if _spreads_bytes():
+        bits, lanes = _vector(1, BLOCK), _vector(8, BLOCK)
+        kind = ir.FunctionType(lanes, [codes.type, bits, lanes])
+        spread = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.expandload.v{BLOCK}i8")
+        found = builder.call(spread, [codes, builder.bitcast(mask, bits), ir.Constant(lanes, [0] * BLOCK)])
+        _add_products(builder, sums, found, args[5], BLOCK)
+        return context.get_dummy_value()
+    _loop_over_bits(builder, sums, codes, mask, args[5])
+    return context.get_dummy_value()
+
+
+def _loop_over_bits(builder: Any, sums: Any, codes: Any, mask: Any, multiplier: Any) -> None:
+    word, wide = ir.IntType(BLOCK), ir.IntType(32)
+    before = builder.block
+    loop, done = builder.append_basic_block("spread"), builder.append_basic_block("spread.end")
+    builder.cbranch(builder.icmp_unsigned("!=", mask, ir.Constant(word, 0)), loop, done)
+    builder.position_at_end(loop)
+    left, next_code = builder.phi(word), builder.phi(codes.type)
+    left.add_incoming(mask, before)
+    next_code.add_incoming(codes, before)
+    lane = builder.zext(builder.cttz(left, ir.Constant(ir.IntType(1), 1)), ir.IntType(64))
+    at = builder.gep(sums, [lane])
+    code = builder.zext(builder.load(next_code), wide)
+    product = builder.lshr(builder.mul(code, builder.zext(multiplier, wide)), ir.Constant(wide, 8))
+    builder.store(builder.add(builder.load(at), builder.trunc(product, ir.IntType(16))), at)
+    rest = builder.and_(left, builder.sub(left, ir.Constant(word, 1)))
+    left.add_incoming(rest, loop)
+    next_code.add_incoming(builder.gep(next_code, [ir.Constant(ir.IntType(64), 1)]), loop)
+    builder.cbranch(builder.icmp_unsigned("!=", rest, ir.Constant(word, 0)), loop, done)
+    builder.position_at_end(done)
+
+
+@instruction(_add_spread)
+def add_spread(sums: u2_w, at: i8, codes: u1_r, begin: i8, mask: u8, multiplier: u2) -> None:
+    """sums[at + i] += code * multiplier >> 8, for each bit i below BLOCK of the mask.
+
+    The codes, one for each such bit in order, lie from codes[begin] on.
+    """
+    lanes = [i for i in range(BLOCK) if int(mask) >> i & 1]
+    products = codes[begin : begin + len(lanes)].astype(np.uint32) * np.uint32(multiplier)
+    sums[at + np.array(lanes, np.int64)] += (products >> np.uint32(8)).astype(np.uint16)
+
+
+def _reached(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    kind = _vector(16, LANES)
+    at = _address(context, builder, signature.args[0], args[0], args[1])
+    values = builder.load(builder.bitcast(at, kind.as_pointer()), align=2)
+    reached = builder.icmp_unsigned(">=", values, _filled(builder, args[2], LANES))
+    return builder.bitcast(reached, ir.IntType(LANES))
+
+
+@instruction(_reached)
+def which_reach(sums: u2_r, at: i8, threshold: u2) -> u8:
+    """A word whose bit i tells whether sums[at + i] is at least `threshold`, for i below LANES."""
+    reached = np.flatnonzero(sums[at : at + LANES] >= threshold).tolist()
+    return np.uint64(sum(1 << i for i in reached))
+
+
+def _bits(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.ctpop(args[0])
+
+
+@instruction(_bits)
+def count_bits(word: u8) -> u8:
+    """How many bits are set."""
+    return np.uint64(int(word).bit_count())

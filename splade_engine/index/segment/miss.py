@@ -1,0 +1,95 @@
+"""`Miss`: at which step an approximate search over blocks lost a document, and by how much.
+
+The search is repeated by the functions that it is compiled of, run as Python: so what is told is what
+happened, not what should have.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from splade_engine.index.kernels.groups import Allowed, Blocks, BlockScratch, Limits, Queries
+
+
+@dataclass(frozen=True)
+class Miss:
+    """Why an approximate search did not score a document that is good enough."""
+
+    # "skipped": its block was not visited, `estimate` being what a document of the block can score at most;
+    # "outscored": it was no candidate, `estimate` being what the lists of the query's heaviest terms give it
+    step: Literal["skipped", "outscored"]
+    # both in the units of scores, and too small by less than a thousandth of the largest possible score
+    estimate: float
+    # the least estimate that was enough
+    threshold: float
+    # ids of the query's terms from whose lists the document was pruned, which lowers its estimates
+    pruned: tuple[int, ...]
+
+
+def find_miss(
+    blocks: Blocks,
+    scratch: BlockScratch,
+    limits: Limits,
+    queries: Queries,
+    allowed: Allowed,
+    doc: int,
+    held: frozenset[int],
+) -> Miss | None:
+    """What became of document `doc` in the search for the one query of a batch; None where it was scored.
+
+    Args:
+        blocks: the lists.
+        scratch: room to work in, clean.
+        limits: of the search; not exact.
+        queries: a batch of one.
+        allowed: documents that may be returned.
+        doc: the document.
+        held: the terms that it holds, by number.
+    """
+    from splade_engine.index.kernels import block_search as search
+    from splade_engine.index.kernels.lanes import BLOCK
+    from splade_engine.index.kernels.visit import bound_blocks, clear_blocks, least_of_largest, visit_blocks
+
+    with np.errstate(over="ignore"):  # words wrap round in Python as they do when compiled
+        count = search.load_terms(queries, 0, blocks, scratch)
+        total = search.count_entries(blocks, count, scratch)
+        share = len(blocks.docs) / max(allowed.total, 1)
+        wanted = search.wanted_blocks(float(limits.postings) * share, blocks, total)
+        scale = search.set_multipliers(count, scratch)
+        bound_blocks(blocks, count, scratch)
+        clear_blocks(blocks, allowed, scratch)
+        threshold = int(least_of_largest(scratch.bounds, blocks.n_blocks, wanted))
+        block, place = divmod(int(np.flatnonzero(blocks.docs == doc)[0]), BLOCK)
+        pruned = _pruned(blocks, scratch.terms.numbers[:count].tolist(), block * BLOCK + place, held)
+        bound = int(scratch.bounds[block])
+        if bound < threshold:
+            return Miss("skipped", float(bound / scale), float(threshold / scale), pruned)
+        heavy = search.heaviest_terms(count, scratch)
+        kept = search.best_sums(blocks, wanted, heavy, limits.candidates, allowed, scratch)
+        if doc in scratch.found.docs[:kept]:
+            return None
+        least = int(scratch.found.bounds[:kept].min()) if kept else 1
+        scratch.visited[0] = block
+        visit_blocks(blocks, 0, 1, heavy, scratch)
+        return Miss("outscored", float(scratch.sums[place] / scale), float(least / scale), pruned)
+
+
+def _pruned(blocks: Blocks, numbers: list[int], place: int, held: frozenset[int]) -> tuple[int, ...]:
+    """Ids of the terms that the document at this place holds and in whose lists it does not stand."""
+    return tuple(int(blocks.term_ids[t]) for t in numbers if t in held and not _listed(blocks, t, place))
+
+
+def _listed(blocks: Blocks, t: int, place: int) -> bool:
+    from splade_engine.index.kernels.lanes import BLOCK, LANES
+
+    column = int(blocks.columns[t])
+    if column >= 0:
+        mask = int(blocks.masks[column * blocks.n_groups + place // LANES])
+        return bool(mask >> (place % LANES) & 1)
+    heads = slice(int(blocks.head_starts[t]), int(blocks.head_starts[t + 1]))
+    at = np.flatnonzero(blocks.heads[heads] == place // BLOCK)
+    return bool(len(at)) and bool(int(blocks.head_masks[heads][at[0]]) >> (place % BLOCK) & 1)
