@@ -8,6 +8,7 @@ SpladeEngineError                   exit code 1
 │   ├── IndexNotFoundError          2   no index in that folder
 │   ├── IndexVersionError           2   an index of a format that this version cannot read
 │   ├── EncoderMismatchError        2   the index was built with another encoder
+│   ├── HubError                    2   a repository of the Hugging Face Hub that cannot be read or written
 │   └── MissingExtraError           2   an optional package is not installed
 ├── IndexCorruptError               1   checksum or structure does not hold
 ├── IndexLockedError                1   another process is writing the index
@@ -56,6 +57,10 @@ class IndexVersionError(InvalidInputError):
 
 class EncoderMismatchError(InvalidInputError):
     """The encoder differs from the one that the index was built with."""
+
+
+class HubError(InvalidInputError):
+    """A repository of the Hugging Face Hub that cannot be read or written."""
 
 
 class MissingExtraError(InvalidInputError):

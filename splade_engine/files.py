@@ -139,6 +139,15 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
+def cache_root() -> Path:
+    """The folder for compiled kernels and downloads: `SPLADE_ENGINE_CACHE`, else `~/.cache/splade-engine`."""
+    given = os.environ.get("SPLADE_ENGINE_CACHE")
+    if given:
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "splade-engine"
+
+
 @contextmanager
 def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = "") -> Iterator[Path]:
     """A temporary folder that becomes `path` when the block ends without an error.

@@ -58,6 +58,8 @@ COMMANDS = (
     Command("onnx", "Vectors", "Write an encoder as an ONNX folder, which runs without torch."),
     Command("export", "Vectors", "Write an index for another system: Qdrant, OpenSearch, pgvector, ..."),
     Command("import", "Vectors", "Make an index of vectors that another system wrote."),
+    Command("push", "Share", "Put an index or an encoder on the Hugging Face Hub."),
+    Command("pull", "Share", "Take a copy of an index or an encoder from the Hugging Face Hub."),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}
 

@@ -340,6 +340,24 @@ class SparseEncoder:
 
         save_encoder(self.checkpoint, folder, table=self.query_table)
 
+    def push_to_hub(self, repo: str, *, private: bool | None = None, message: str | None = None) -> str:
+        """Share the encoder on the Hugging Face Hub, as the folder that it is; the commit's hash.
+
+        `SparseEncoder.load("hf://owner/name")` loads it. A repository without a model card gets one.
+
+        Args:
+            repo: `owner/name`, perhaps `owner/name@branch`; it is created where there is none.
+            private: whether one that is created is; None: what its owner has as the default.
+            message: of the commit.
+
+        Raises:
+            HubError: the Hub refuses, or is out of reach.
+            CheckpointError: one folder cannot hold everything that decides this encoder's vectors.
+        """
+        from splade_engine.encoder.sharing import push_encoder
+
+        return push_encoder(self, repo, private=private, message=message)
+
     def export_onnx(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write a folder that onnxruntime runs without torch (extra `onnx`), atomically.
 

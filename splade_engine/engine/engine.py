@@ -27,6 +27,7 @@ from splade_engine.engine.notes import as_indexed, earlier_passages, passages_of
 from splade_engine.engine.options import SearchKeywords, split_keywords
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.engine.searching import Search
+from splade_engine.engine.sharing import ENCODER, INDEX_FILES
 from splade_engine.errors import (
     CheckpointError,
     DatasetError,
@@ -34,6 +35,7 @@ from splade_engine.errors import (
     IndexLockedError,
     InvalidInputError,
 )
+from splade_engine.hub import download, hub_name, is_hub_name
 from splade_engine.index import BuildConfig, ShardedIndex, SparseIndex
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
@@ -70,6 +72,7 @@ class SearchEngine:
         self.index = index
         self.encoder = encoder
         self._queries = QueryEncoder(encoder, collection=collection_idf)
+        self._shared: str | None = None  # the name on the Hub of what was downloaded
 
     # ---- building and opening ----------------------------------------------------------------------
 
@@ -156,7 +159,8 @@ class SearchEngine:
 
         Args:
             path: the index folder, or that of a collection (`ShardedIndex.collect`); several index folders
-                are searched as one.
+                are searched as one. `hf://owner/name` (perhaps with `@revision`) is an index that somebody
+                shares on the Hugging Face Hub: it is downloaded once, and can be searched but not changed.
             encoder: None: the one that the index names.
             verify: how much of the files is checked, see `SparseIndex.open`.
             device: where the encoder runs, for encoders that need a model for queries.
@@ -168,7 +172,11 @@ class SearchEngine:
             IndexCorruptError: it does not pass its checks.
             EncoderMismatchError: the encoder is another one than the index was built with, and how they
                 differ.
+            HubError: an index on the Hub cannot be had.
         """
+        shared = path if isinstance(path, str) and is_hub_name(path) else None
+        if shared is not None:
+            path = download(hub_name(shared), INDEX_FILES)
         if isinstance(path, str | Path):
             index = SparseIndex.open(path, verify=verify)
         else:
@@ -182,7 +190,9 @@ class SearchEngine:
         else:
             loaded = _loaded(encoder, device)
         check_encoder(path, record, loaded, index.n_terms)
-        return cls(path, index, loaded, collection_idf=collection_idf)
+        engine = cls(path, index, loaded, collection_idf=collection_idf)
+        engine._shared = shared
+        return engine
 
     # ---- searching -----------------------------------------------------------------------------------
 
@@ -292,6 +302,7 @@ class SearchEngine:
             IndexLockedError: another process has been writing the index for `PATIENCE` seconds; what was
                 encoded is kept.
         """
+        self._refuse_shared()
         reader = self.index.refresh().reader
         corpus = self._measured(as_indexed(reader, _corpus(corpus, None, passages)), progress)
         known = next((document.id for document in corpus if document.id in reader), None)
@@ -322,6 +333,7 @@ class SearchEngine:
         Raises:
             IndexLockedError: as `add`.
         """
+        self._refuse_shared()
         check_many("drop", drop, ordered=False)
         reader = self.index.refresh().reader
         corpus = as_indexed(reader, _corpus(corpus, None, passages))
@@ -344,6 +356,7 @@ class SearchEngine:
             options: `passages`, `encoding`, `name`, `prune`, `dry_run`, `progress`, and for
                 `SparseEncoder.encode_documents`.
         """
+        self._refuse_shared()
         from splade_engine.engine.sync import sync
 
         return sync(self.index.refresh().reader, lambda: self, folder, **options)
@@ -354,12 +367,40 @@ class SearchEngine:
         Raises:
             InvalidInputError: an id is not in the index, or `ids` is one string.
         """
+        self._refuse_shared()
         check_many("ids", ids, ordered=False)
         self.index.delete(list(ids))
 
     def compact(self) -> None:
         """Merge segments and drop what was deleted."""
+        self._refuse_shared()
         self.index.compact()
+
+    def push_to_hub(self, repo: str, *, private: bool | None = None, message: str | None = None) -> str:
+        """Share the index on the Hugging Face Hub, whole: vectors, texts, word lists; the commit's hash.
+
+        `SearchEngine.open("hf://owner/name")` opens it. An encoder that is only a folder here goes with it.
+        A repository without a card gets one.
+
+        Args:
+            repo: `owner/name`, perhaps `owner/name@branch`; it is created where there is none.
+            private: whether one that is created is; None: what its owner has as the default.
+            message: of the commit.
+
+        Raises:
+            HubError: the Hub refuses, or is out of reach.
+            InvalidInputError: this is a collection of several indexes.
+        """
+        from splade_engine.engine.sharing import push_index
+
+        return push_index(self, repo, private=private, message=message)
+
+    def _refuse_shared(self) -> None:
+        if self._shared is not None:
+            raise InvalidInputError(
+                f"{self._shared}: a download that all programs here share; to change the index, take a copy: "
+                f"splade-engine pull {self._shared} FOLDER"
+            )
 
     def _measured(self, corpus: Corpus, progress: Progress) -> Corpus:
         """The corpus, cut by the tokens of this engine's encoder and read once."""
@@ -408,6 +449,8 @@ def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) 
     from splade_engine.encoder import SparseEncoder
 
     source, max_length, long_texts = (record.get(key) for key in (SOURCE, "max_length", "long_texts"))
+    if source != BUNDLED and (path / ENCODER).is_dir():  # which came with the index
+        source = str(path / ENCODER)
     if source is None:
         raise EncoderMismatchError(f"{path}: does not say where its encoder is; name one")
     try:

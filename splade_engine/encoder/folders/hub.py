@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 from pathlib import Path
 
-from splade_engine.errors import CheckpointError
+from splade_engine.errors import CheckpointError, HubError
 from splade_engine.files import expanded
+from splade_engine.hub import hub_name, is_hub_name, offline
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ BUNDLED_NAMES = ("bundled", "default", "sparse:default")
 
 # Never the pickled weights, nor the other frameworks' copies of them; BGE-M3's head is read without running
 # it (`torch_file.py`)
-_PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "sparse_linear.pt", "README.md")
+PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "sparse_linear.pt", "README.md")
 # Published in two repositories, which no file of theirs says
 _QUERY_HALVES = {
     f"naver/efficient-splade-{size}-doc": f"naver/efficient-splade-{size}-query"
@@ -32,7 +32,7 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
 
     Args:
         source: None or one of `BUNDLED_NAMES` for the bundled model, an existing folder, or a hub id
-            (`owner/name`).
+            (`owner/name`, `hf://owner/name`, `hf://owner/name@revision`).
         revision: branch, tag or commit of a hub id.
 
     Raises:
@@ -43,6 +43,12 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
             raise CheckpointError(f"{BUNDLED}: this installation holds no bundled model")
         return BUNDLED, "splade-engine-default"
     assert source is not None
+    if is_hub_name(source):
+        try:
+            named = hub_name(str(source))
+        except HubError as error:
+            raise CheckpointError(str(error)) from None
+        return _download(named.repo, named.revision or revision), named.repo
     folder = expanded(source)
     if str(source) and folder.is_dir():
         return folder, folder.resolve().name
@@ -56,16 +62,17 @@ def _download(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}
     try:
         return Path(
             snapshot_download(
-                name, revision=revision, allow_patterns=list(_PATTERNS), local_files_only=offline
+                name, revision=revision, allow_patterns=list(PATTERNS), local_files_only=offline()
             )
         )
     except LocalEntryNotFoundError as error:
         why = (
-            "HF_HUB_OFFLINE is set and it is not in the local cache" if offline else "the hub is out of reach"
+            "HF_HUB_OFFLINE is set and it is not in the local cache"
+            if offline()
+            else "the hub is out of reach"
         )
         raise CheckpointError(f"{name}: no such folder, and as a hub id: {why}") from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:

@@ -29,6 +29,7 @@ import llvmlite
 from llvmlite import binding
 
 from splade_engine.errors import StorageError
+from splade_engine.files import cache_root
 from splade_engine.locks import lock_holder, take_lock
 
 # numba is typed in parts only: as a module of its own typing, every line below would need an exception
@@ -36,15 +37,6 @@ numba: Any = importlib.import_module("numba")
 caching: Any = importlib.import_module("numba.core.caching")
 
 logger = logging.getLogger(__name__)
-
-
-def cache_root() -> Path:
-    """The folder that holds compiled kernels: `SPLADE_ENGINE_CACHE`, else `~/.cache/splade-engine`."""
-    given = os.environ.get("SPLADE_ENGINE_CACHE")
-    if given:
-        return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "splade-engine"
 
 
 @functools.cache

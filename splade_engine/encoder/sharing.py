@@ -1,0 +1,82 @@
+"""An encoder on the Hugging Face Hub: its folder, with a card."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from splade_engine.encoder.folders.hub import PATTERNS
+from splade_engine.errors import CheckpointError
+from splade_engine.files import read_text
+from splade_engine.hub import LIBRARY, HubName, hub_name, upload
+from splade_engine.vectors.encoder_record import describe_difference, same_encoder
+
+if TYPE_CHECKING:
+    from splade_engine.encoder.encoder import SparseEncoder
+
+_TAGS = ("splade-engine", "learned-sparse-retrieval")
+_USAGE = """
+## Usage
+
+```python
+from splade_engine import SparseEncoder
+
+encoder = SparseEncoder.load("hf://{repo}")
+vectors = encoder.encode_documents(["a text"])
+```
+"""
+
+
+def push_encoder(
+    encoder: SparseEncoder, repo: str, *, private: bool | None = None, message: str | None = None
+) -> str:
+    """See `SparseEncoder.push_to_hub`."""
+    name = hub_name(repo)
+    with tempfile.TemporaryDirectory(prefix="splade-engine-push-") as home:
+        folder = Path(home) / "encoder"
+        save_whole(encoder, folder)
+        card = _card(read_text(folder / "README.md"), name) if (folder / "README.md").is_file() else ""
+        return upload(folder, name, card=card, replaced=PATTERNS, private=private, message=message)
+
+
+def save_whole(encoder: SparseEncoder, folder: Path) -> None:
+    """Make a folder that is the same encoder: a copy of its own, or what `save` writes.
+
+    Raises:
+        CheckpointError: neither is, naming what differs.
+    """
+    from splade_engine.encoder.encoder import SparseEncoder
+
+    record = encoder.fingerprint()
+    source = encoder.checkpoint.folder
+    found = {path.relative_to(source) for pattern in PATTERNS for path in source.rglob(pattern)}
+    for name in sorted(found):
+        if name.parts[0].startswith("checkpoint"):  # of a training run
+            continue
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / name, folder / name)
+    with suppress(CheckpointError):  # its query side may lie elsewhere
+        if same_encoder(record, SparseEncoder.load(folder).fingerprint()):
+            return
+    shutil.rmtree(folder)
+    encoder.save(folder)
+    saved = SparseEncoder.load(folder).fingerprint()
+    if not same_encoder(record, saved):
+        raise CheckpointError(
+            f"{encoder.name}: no folder of its own would be the same encoder "
+            f"({describe_difference(record, saved)})"
+        )
+
+
+def _card(text: str, name: HubName) -> str:
+    """The card that the checkpoint has, with our tags and how to load it."""
+    from huggingface_hub import ModelCard
+
+    card = ModelCard(text)
+    data: Any = card.data
+    data.library_name = data.library_name or LIBRARY
+    data.tags = [*dict.fromkeys([*(data.tags or []), *_TAGS])]
+    return str(card).rstrip() + "\n" + _USAGE.format(repo=name.repo)

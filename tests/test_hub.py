@@ -1,0 +1,214 @@
+"""Encoders and whole indexes to a hub and back, over HTTP, against a fake one on loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from splade_engine import SearchEngine, SparseEncoder, hub
+from splade_engine.errors import CheckpointError, HubError, InvalidInputError
+from splade_engine.hub import HubName, hub_name
+from splade_engine.index import ShardedIndex
+from tests.fake_encoder import FakeEncoder
+from tests.fake_hub import TOKEN, running_hub
+
+RECORDS = [
+    {"id": "tides", "title": "Tides", "text": "The moon and the sea: a tide is a pull."},
+    {"id": "loaf", "text": "Bread needs yeast, flour and salt."},
+    {"id": "storm", "text": "Wind and wave in a storm at sea."},
+]
+FILES = {"postings", "ids", "payload", "words", "json", "md"}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A hub, and a home of one's own: caches and token."""
+    with running_hub() as (fake, address):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+        template = address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        monkeypatch.setenv("SPLADE_ENGINE_CACHE", str(tmp_path / "ours"))
+        monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+        fake.address = address
+        yield fake
+
+
+@pytest.fixture
+def engine(tmp_path):
+    return SearchEngine.build(tmp_path / "ix", RECORDS, FakeEncoder())
+
+
+def found(engine, query="sea wind"):
+    return [(hit.id, hit.score, hit.text) for hit in engine.search(query)]
+
+
+def test_an_index_is_pushed_and_opened(here, engine):
+    commit = engine.push_to_hub("someone/notes")
+    assert here.repos["someone/notes"][-1][0] == commit
+    files = here.repos["someone/notes"][-1][1]
+    assert {name.rpartition(".")[2] for name in files} == FILES
+    card = files["README.md"].decode()
+    assert "documents | 3 |" in card and "library_name: splade-engine" in card
+
+    opened = SearchEngine.open("hf://someone/notes", FakeEncoder())
+    assert found(opened) == found(engine)
+    assert opened.index.info().fingerprint == engine.index.info().fingerprint
+    # a second time nothing is downloaded
+    before = len(here.requests)
+    SearchEngine.open("hf://someone/notes", FakeEncoder())
+    assert [line for line in here.requests[before:] if "/resolve/" in line] == []
+
+
+def test_a_newer_commit_replaces_the_files_of_the_older_one(here, engine, tmp_path):
+    first = engine.push_to_hub("someone/notes")
+    engine.add([{"id": "ship", "text": "A ship needs wind."}])
+    engine.compact()
+    engine.push_to_hub("someone/notes", message="One more")
+    files = here.repos["someone/notes"][-1][1]
+    assert sorted(files) == sorted(
+        [p.name for p in engine.path.iterdir() if p.name != "write.lock"] + ["README.md"]
+    )
+    assert len(SearchEngine.open("hf://someone/notes", FakeEncoder())) == 4
+    assert len(SearchEngine.open(f"hf://someone/notes@{first}", FakeEncoder())) == 3
+
+
+def test_a_card_that_is_there_stays(here, engine):
+    engine.push_to_hub("someone/notes")
+    files = here.repos["someone/notes"][-1][1]
+    here.commit("someone/notes", {**files, "README.md": b"# Mine\n"})
+    engine.push_to_hub("someone/notes")
+    assert here.repos["someone/notes"][-1][1]["README.md"] == b"# Mine\n"
+
+
+def test_a_download_is_searched_and_not_changed(here, engine):
+    engine.push_to_hub("someone/notes")
+    opened = SearchEngine.open("hf://someone/notes", FakeEncoder())
+    record = [{"id": "new", "text": "A star."}]
+    for change in (
+        lambda: opened.add(record),
+        lambda: opened.update(record),
+        lambda: opened.delete(["loaf"]),
+        lambda: opened.sync("."),
+        opened.compact,
+    ):
+        with pytest.raises(InvalidInputError, match="pull hf://someone/notes FOLDER"):
+            change()
+    assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)
+
+
+def test_without_the_network_the_last_download_is_used(here, engine, monkeypatch):
+    engine.push_to_hub("someone/notes")
+    SearchEngine.open("hf://someone/notes", FakeEncoder())
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)
+    with pytest.raises(HubError, match=r"someone/other: HF_HUB_OFFLINE is set"):
+        SearchEngine.open("hf://someone/other", FakeEncoder())
+    with pytest.raises(HubError, match="HF_HUB_OFFLINE is set"):
+        engine.push_to_hub("someone/notes")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens
+    assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)
+    with pytest.raises(HubError, match="out of reach"):
+        SearchEngine.open("hf://someone/other", FakeEncoder())
+
+
+def test_a_download_that_was_interrupted_goes_on(here, engine, monkeypatch):
+    engine.push_to_hub("someone/notes")
+
+    def interrupted(*_arguments, **options):
+        options["local_dir"].mkdir(parents=True)
+        (options["local_dir"] / "manifest.json").write_text("half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("huggingface_hub.snapshot_download", interrupted)
+        SearchEngine.open("hf://someone/notes", FakeEncoder())
+    assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)
+
+
+def test_what_the_hub_refuses_is_one_line(here, engine, monkeypatch):
+    with pytest.raises(HubError, match=r"hf://someone/nothing: no such repository"):
+        SearchEngine.open("hf://someone/nothing", FakeEncoder())
+    engine.push_to_hub("someone/secret", private=True)
+    with pytest.raises(HubError, match=r"hf://someone/secret@0+: .*no such revision"):
+        SearchEngine.open("hf://someone/secret@000", FakeEncoder())
+    monkeypatch.setenv("HF_TOKEN", "hf_of_another")
+    for call in (
+        lambda: SearchEngine.open("hf://someone/secret", FakeEncoder()),
+        lambda: engine.push_to_hub("someone/secret"),
+    ):
+        with pytest.raises(HubError, match="hf auth login") as error:
+            call()
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["hf://", "hf://notes", "hf://a/b/c", "hf://a/b@", "hf://../etc", "a b/c", "a/b@../x"]
+)
+def test_names_that_cannot_be(name):
+    with pytest.raises(HubError, match="owner/name"):
+        hub_name(name)
+
+
+def test_names():
+    assert hub_name("hf://a/b@v1.2") == HubName("a/b", "v1.2")
+    assert hub_name("a/b") == HubName("a/b")
+    assert str(HubName("a/b", "v1")) == "hf://a/b@v1"
+    with pytest.raises(CheckpointError, match="owner/name"):
+        SparseEncoder.load("hf://a")
+
+
+def test_a_collection_is_refused(here, engine, tmp_path):
+    other = SearchEngine.build(tmp_path / "other", [{"id": "x", "text": "A star."}], FakeEncoder())
+    ShardedIndex.collect(tmp_path / "both", [engine.path, other.path])
+    with pytest.raises(InvalidInputError, match="merge"):
+        SearchEngine.open(tmp_path / "both", FakeEncoder()).push_to_hub("someone/both")
+
+
+@pytest.mark.slow
+def test_an_encoder_and_an_index_with_its_encoder(here, tmp_path):
+    """The bundled encoder, saved under another name: nobody else has that folder."""
+    bundled = SparseEncoder.load()
+    bundled.save(tmp_path / "mine")
+    mine = SparseEncoder.load(tmp_path / "mine")
+    mine.push_to_hub("someone/encoder")
+    card = here.repos["someone/encoder"][-1][1]["README.md"].decode()
+    assert 'SparseEncoder.load("hf://someone/encoder")' in card and "- splade-engine" in card
+    pulled = SparseEncoder.load("hf://someone/encoder")
+    assert pulled.fingerprint()["hash"] == mine.fingerprint()["hash"]
+    assert pulled.source == "someone/encoder"
+    query = ["lunar tides"]
+    assert pulled.encode_queries(query) == bundled.encode_queries(query)
+
+    engine = SearchEngine.build(tmp_path / "ix", RECORDS, mine)
+    engine.push_to_hub("someone/notes")
+    assert "encoder/modules.json" in here.repos["someone/notes"][-1][1]
+    (tmp_path / "mine").rename(tmp_path / "gone")
+    assert found(SearchEngine.open("hf://someone/notes")) == found(engine)
+
+    # the command line: a copy that is one's own, and back again
+    run = lambda *arguments: subprocess.run(  # noqa: E731
+        [sys.executable, "-m", "splade_engine", *arguments], env=os.environ, capture_output=True, text=True
+    )
+    done = run("pull", "hf://someone/notes", str(tmp_path / "copy"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path / 'copy'}: index of hf://someone/notes\n"
+    copy = SearchEngine.open(tmp_path / "copy")
+    assert found(copy) == found(engine)
+    copy.delete(["loaf"])
+    assert "someone/again" in run("push", str(tmp_path / "copy"), "someone/again").stdout
+    assert len(SearchEngine.open("hf://someone/again")) == 2
+    refused = run("pull", "someone/nothing", str(tmp_path / "never"))
+    assert (
+        refused.returncode == 2 and refused.stderr.count("\n") == 1 and "no such repository" in refused.stderr
+    )
+    assert not (tmp_path / "never").exists()
+    assert hub.cache_root() == tmp_path / "ours"
