@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from splade_engine.index import IndexReader
 
 
-# words such as ERR_INVALID_ARG_TYPE, where nothing else was asked for: docs/search.md has the measurement
+# words such as ERR_INVALID_ARG_TYPE, where nothing else was asked for: docs/searching.md has the measurement
 WRITTEN = Hybrid("sum", weight=2.0)
 
 
