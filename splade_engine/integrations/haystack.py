@@ -42,7 +42,7 @@ class SpladeEngineRetriever:
 
         Args:
             index: an engine, or what `SearchEngine.open` takes.
-            filters: a filter in Haystack's form, or in another of docs/search.md.
+            filters: a filter in Haystack's form, or in another of docs/searching.md.
             top_k: number of documents, at least 1.
             filter_policy: whether filters given to `run` replace these or are joined to them.
             search_options: of `SearchEngine.search`: `hybrid`, `group_by`, `min_score`, ...

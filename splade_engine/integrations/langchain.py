@@ -40,7 +40,7 @@ class SpladeEngineRetriever(BaseRetriever):
     engine: SearchEngine
     # number of documents
     k: int = Field(default=10, ge=1)
-    # a filter on metadata: an expression, or a dictionary in LangChain's form or ours (docs/search.md)
+    # a filter on metadata: an expression, or a dictionary in LangChain's form or ours (docs/searching.md)
     where: Any = None
     # further options of `SearchEngine.search`: hybrid, rerank, group_by, min_score, ...
     search_options: dict[str, Any] = Field(default_factory=dict)

@@ -44,7 +44,7 @@ class SpladeEngineRetriever(BaseRetriever):
         Args:
             index: an engine, or what `SearchEngine.open` takes.
             similarity_top_k: number of nodes, at least 1.
-            filters: LlamaIndex's own, or a filter in one of the forms of docs/search.md.
+            filters: LlamaIndex's own, or a filter in one of the forms of docs/searching.md.
             callback_manager: as of every LlamaIndex retriever.
             verbose: as of every LlamaIndex retriever.
             search_options: of `SearchEngine.search`: `hybrid`, `rerank`, `group_by`, `min_score`, ...
