@@ -31,7 +31,7 @@ COMMON = {
     "model.query_length": 32,
     "model.preflight": False,
     "data.held_out": 150,
-    "train.batch_size": 16,
+    "train.batch_size": 12,
     "train.lr": 5e-5,
     "train.steps": 40,
     "train.save_steps": 0,

@@ -24,7 +24,8 @@ def sparsemax_threshold(x: Tensor) -> Tensor:
     z, _ = x.sort(dim=-1, descending=True)
     rank = torch.arange(1, x.shape[-1] + 1, device=x.device, dtype=x.dtype)
     cumulated = z.cumsum(-1)
-    k = (1 + rank * z > cumulated).sum(-1, keepdim=True)
+    # at least one is, unless there is NaN, which has to come out as NaN
+    k = (1 + rank * z > cumulated).sum(-1, keepdim=True).clamp(min=1)
     return (cumulated.gather(-1, k - 1) - 1) / k
 
 

@@ -61,7 +61,7 @@ def encoder_settings(
         queries: whether this is the query side of a pair, whose terms are cut to `query_top_k`.
 
     Raises:
-        InvalidInputError: if the base cannot take `max_length` tokens.
+        InvalidInputError: if the base cannot take `max_length` tokens, or a field means nothing with it.
     """
     base = checkpoint.settings
     if not encoder:
@@ -83,6 +83,11 @@ def encoder_settings(
     if queries and "query_top_k" in said:
         said["top_k"] = said.pop("query_top_k")
     settings = replace(own, **said)
+    if config.sparsemax_mass and settings.activation != "sparsemax":
+        raise InvalidInputError(
+            f"model.sparsemax_mass = {config.sparsemax_mass:g} means nothing with the activation "
+            f"{settings.activation} of {checkpoint.name}; set model.activation = sparsemax"
+        )
     if checkpoint.positions is not None and settings.max_length > checkpoint.positions:
         raise InvalidInputError(
             f"model.max_length {settings.max_length}: {checkpoint.name} takes {checkpoint.positions} tokens"

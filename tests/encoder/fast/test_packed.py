@@ -17,7 +17,7 @@ from splade_engine.encoder.fast import packed as packed_module
 from splade_engine.encoder.fast import screen
 from splade_engine.encoder.fast.linear import PackedLinear
 from splade_engine.encoder.fast.packed import load_packed
-from splade_engine.encoder.fast.pooling import VocabularyPooling
+from splade_engine.encoder.fast.pooling import VocabularyPooling, activate_
 from splade_engine.encoder.fast.screen import ScreenedPooling, exact_int8
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.settings import EncoderSettings
@@ -190,6 +190,8 @@ def test_sparsemax_counts_no_dropped_term() -> None:
     logits[:, [0, 49]] = 0
     plain = torch.relu(logits).log1p()
     assert (plain.sum(1) > 7).all()
+    assert activate_(torch.tensor([torch.nan, 9.0]), settings).isnan().all()  # to be refused, not to raise
+    assert not activate_(torch.zeros(0), settings).numel()
     torch.testing.assert_close(found.sum(1), torch.full((3,), 7.0))
     lowered = (plain - found)[found > 0].split((found > 0).sum(1).tolist())
     for row, tau in zip(plain, lowered, strict=True):

@@ -92,6 +92,12 @@ def test_a_repeated_token_adds_up_in_a_unicoil_query_only(query, tmp_path, bert_
         assert documents[0, term].item() == pytest.approx(max(scores[1], scores[3]).item(), rel=1e-5)
 
 
+def test_a_mass_needs_its_activation(tmp_path, bert_folder):
+    config = ModelConfig(base=str(bert_folder), document_length=32, preflight=False, sparsemax_mass=9.0)
+    with pytest.raises(InvalidInputError, match="sparsemax_mass = 9 means nothing with the activation log1p"):
+        build_student(config, [], tmp_path)
+
+
 def test_a_word_weighs_what_its_first_piece_says(tmp_path):
     """DeepImpact: by the first piece of its first occurrence, shared evenly by its pieces."""
     base = made.lexical_bert(tmp_path / "bert", words=[*made.WORDS, "##lu", "##mi"])
