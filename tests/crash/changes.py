@@ -50,13 +50,18 @@ def compact(folder: Path) -> None:
     SparseIndex.open(folder).compact(threads=1)
 
 
+def other_lists(folder: Path) -> None:
+    """All segments into one, with posting lists of another kind; what was tuned is dropped."""
+    SparseIndex.open(folder).compact(threads=1, lists="blocks")
+
+
 def tune(folder: Path) -> None:
     """A manifest with other settings, and no new file."""
     changes.store_tuning(folder, [TuningRecord(3, 0.5, 0.75, 12.5, 5, asdict(SearchConfig(n_candidates=9)))])
 
 
 CHANGES: dict[str, Callable[[Path], None]] = {
-    change.__name__: change for change in (build, overwrite, add, update, delete, compact, tune)
+    change.__name__: change for change in (build, overwrite, add, update, delete, compact, other_lists, tune)
 }
 
 

@@ -254,12 +254,13 @@ def threads(queries: int, seed: int, workers: int = 8) -> Tally:
         ix = SparseIndex.open(folder / "ix")
         batches = [made.vectors(seed + w, queries, 60, 10) for w in range(workers)]
         serial = [made.answers(ix, batch) for batch in batches]
+        answered = [0] * workers  # a place for each thread: what several add to, one of them may overwrite
 
         def work(number: int) -> None:
             for start in range(0, queries, 100):
                 part = batches[number][start : start + 100]
                 found = made.answers(ix, part)
-                tally.outcomes["equal to serial"] += len(part)
+                answered[number] += len(part)
                 wanted = (serial[number][0][start : start + 100], serial[number][1][start : start + 100])
                 if found != wanted:
                     tally.losses.append(f"thread {number}, queries from {start}: other answers")
@@ -270,6 +271,7 @@ def threads(queries: int, seed: int, workers: int = 8) -> Tally:
         for thread in pool:
             thread.join()
     tally.trials = workers * queries
+    tally.outcomes["equal to serial"] = sum(answered)
     if tally.outcomes["equal to serial"] != tally.trials:
         tally.losses.append("a thread died")
     return tally
