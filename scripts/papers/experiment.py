@@ -68,8 +68,9 @@ class Places:
 
 
 def names() -> list[str]:
-    """All experiments."""
-    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+    """All experiments; those of search are run by scripts/bench_search."""
+    found = (path.stem for path in FOLDER.glob("*.toml"))
+    return sorted(name for name in found if not name.startswith("search-"))
 
 
 def load(name: str) -> Experiment:

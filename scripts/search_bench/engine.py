@@ -23,6 +23,7 @@ Batch = Callable[[], Ordinals]
 
 ENGINES = {
     "splade-engine": "ours:Ours",
+    "splade-engine-blocks": "ours:Blocks",
     "splade-engine-uint8": "ours:Uint8",
     "splade-engine-split": "ours:Split",
     "splade-engine-uint8-split": "ours:Uint8Split",

@@ -14,12 +14,16 @@ from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.vectors import SparseVectors
 
 POSTINGS = (3, 5, 7, 10, 14, 20, 30, 45, 60, 90, 120, 180, 300, 500)  # thousands, for k of 10 and 100
+BLOCK_POSTINGS = (2, 3, 4.5, 6.5, 9, 11, 13, 16, 20, 26, 32, 40, 55, 80, 120, 200)
 
 
 class Ours:
     """Built on disk, opened from there, rows stored as by default."""
 
     stored = BuildConfig()
+    postings: tuple[float, ...] = POSTINGS
+    # documents scored in full, for each of the k that are asked for
+    factors: tuple[float, ...] = (3, 5, 7, 10, 15, 20, 40)
 
     def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
         self.queries, self.k, self.path = queries, k, work / "ours"
@@ -40,11 +44,13 @@ class Ours:
 
     def settings(self) -> Iterator[Setting]:
         """Exact search, then entries walked x documents scored in full."""
-        factors = (3, 5, 7, 10, 15, 20, 40) if self.k <= 20 else (2, 3, 5) if self.k <= 200 else (1, 2, 3)
+        factors = self.factors if self.k <= 20 else (2, 3, 5) if self.k <= 200 else (1, 2, 3)
         more = 1000 * (1 + self.k // 200)
         configs = [SearchConfig(exact=True)]
         configs += [
-            SearchConfig(max_postings=p * more, n_candidates=f * self.k) for p in POSTINGS for f in factors
+            SearchConfig(max_postings=round(p * more), n_candidates=round(f * self.k))
+            for p in self.postings
+            for f in factors
         ]
         for config in configs:
             words = f"{config.max_postings} postings, {config.n_candidates} candidates"
@@ -54,6 +60,14 @@ class Ours:
                 partial(self._single, config),
                 partial(self._batch, config, os.cpu_count() or 1),
             )
+
+
+class Blocks(Ours):
+    """Posting lists over blocks of alike documents."""
+
+    stored = BuildConfig(lists="blocks")
+    postings = BLOCK_POSTINGS
+    factors = (1.6, 2, 2.4, 3, 3.6, 4.4, 6.6)
 
 
 class Uint8(Ours):

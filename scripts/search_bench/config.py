@@ -1,0 +1,43 @@
+"""A published measurement as a file: `experiments/search-*.toml`, run by `scripts/bench_search --config`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+# of the command line, with the type that the file gives them
+FIELDS: dict[str, type] = {
+    "documents": str,
+    "queries": str,
+    "k": int,
+    "engines": list,
+    "first": int,
+    "growth": list,
+    "seismic_builds": list,
+}
+
+
+def defaults_of(parser: argparse.ArgumentParser, path: Path, data: Path) -> dict[str, Any]:
+    """What a file says, as defaults of the command line; its vectors lie in the folder `data`.
+
+    Its Seismic builds go into the environment, as `seismic_lsr.py` reads them.
+    """
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        parser.error(f"--config: {path}: {error}")
+    for name, value in found.items():
+        if name not in FIELDS or not isinstance(value, FIELDS[name]):
+            parser.error(f"--config: {path}: {name} must be one of {', '.join(FIELDS)}, of its type")
+    for name in ("documents", "queries"):
+        if name not in found:
+            parser.error(f"--config: {path}: {name} is missing")
+    if "seismic_builds" in found:
+        os.environ.setdefault("BENCH_SEISMIC", json.dumps(found["seismic_builds"]))
+    given = {"documents": data / found["documents"], "asked": data / found["queries"]}
+    given |= {name: found[name] for name in ("k", "first") if name in found}
+    return given | {name: ",".join(map(str, found[name])) for name in ("engines", "growth") if name in found}
