@@ -131,7 +131,7 @@ def bounds(codes: np.ndarray, documents: np.ndarray, multiplier: int, n: int) ->
 
 
 def block_lists(documents: SparseVectors, docs: np.ndarray, left_out: np.ndarray) -> dict[str, np.ndarray]:
-    """The block_* arrays of a segment, as segment/blocks.py defines them, for vectors as they are stored.
+    """The arrays of segment/block_arrays.py, for vectors as they are stored.
 
     `docs` is their order, left_out bool[nnz] the entries that are in no list.
     """

@@ -72,7 +72,7 @@ class Lists(NamedTuple):
 
 @group
 class Blocks(NamedTuple):
-    """The lists of a segment over documents in an order of their own (`segment/blocks.py`)."""
+    """The lists of a segment over documents in an order of their own (`segment/block_arrays.py`)."""
 
     # term id -> number of its list, -1 where there is none; empty in a huge vocabulary
     number_of: i4_r

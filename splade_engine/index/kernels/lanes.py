@@ -15,13 +15,11 @@ import llvmlite.binding
 import numpy as np
 from llvmlite import ir
 
+from splade_engine.index.kernels.block_sizes import BLOCK, LANES
 from splade_engine.index.kernels.dtypes import i8, u1_r, u2, u2_r, u2_w, u8
 from splade_engine.index.kernels.jit import instruction
 
 cgutils: Any = importlib.import_module("numba.core.cgutils")
-
-LANES = 64  # sums in a step over many
-BLOCK = 16  # documents in a block, so sums that a mask is for
 
 
 def _vector(bits: int, n: int) -> Any:

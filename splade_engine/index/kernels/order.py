@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from splade_engine.index.kernels.block_sizes import BLOCK, LANES
 from splade_engine.index.kernels.dtypes import (
     f4_r,
     f4_w,
@@ -26,7 +27,7 @@ from splade_engine.index.kernels.dtypes import (
     u8_w,
 )
 from splade_engine.index.kernels.jit import kernel
-from splade_engine.index.kernels.lanes import BLOCK, LANES, count_bits
+from splade_engine.index.kernels.lanes import count_bits
 from splade_engine.index.kernels.weights import Weights, scale_of, widen
 
 MIDDLE = 128.0  # the code of 0 in a sketch

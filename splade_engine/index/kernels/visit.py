@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from splade_engine.index.kernels.block_sizes import BLOCK, LANES
 from splade_engine.index.kernels.dtypes import i8, u2, u2_r
 from splade_engine.index.kernels.groups import Allowed, Blocks, BlockScratch
 from splade_engine.index.kernels.jit import helper, prefetch
-from splade_engine.index.kernels.lanes import BLOCK, LANES, add_codes, add_spread, count_bits, which_reach
+from splade_engine.index.kernels.lanes import add_codes, add_spread, count_bits, which_reach
 from splade_engine.index.kernels.split import lowest_bit
 
 VISIT = 4096  # blocks whose sums are held at a time: 128 KiB, which stay in the second-level cache

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.index.lists import BlockLists, ImpactLists
-from splade_engine.index.segment import blocks, windows
+from splade_engine.index.segment import block_arrays, blocks, windows
 from splade_engine.index.segment.arrays import Arrays, ArraySpec, Empty
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ IMPACT = ListKind(
 )
 BLOCKS = ListKind(
     name="blocks",
-    arrays=blocks.ARRAYS,
-    check=blocks.check,
+    arrays=block_arrays.ARRAYS,
+    check=block_arrays.check,
     build=blocks.build,
     build_cost=blocks.build_cost,
     frequencies=blocks.frequencies,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from splade_engine.index.kernels.block_sizes import BLOCK, LANES
+
 if TYPE_CHECKING:
     from splade_engine.index.kernels.groups import Allowed, Blocks, BlockScratch, Limits, Queries
 
@@ -51,7 +53,6 @@ def find_miss(
         held: the terms that it holds, by number.
     """
     from splade_engine.index.kernels import block_search as search
-    from splade_engine.index.kernels.lanes import BLOCK
     from splade_engine.index.kernels.visit import bound_blocks, clear_blocks, least_of_largest, visit_blocks
 
     with np.errstate(over="ignore"):  # words wrap round in Python as they do when compiled
@@ -84,8 +85,6 @@ def _pruned(blocks: Blocks, numbers: list[int], place: int, held: frozenset[int]
 
 
 def _listed(blocks: Blocks, t: int, place: int) -> bool:
-    from splade_engine.index.kernels.lanes import BLOCK, LANES
-
     column = int(blocks.columns[t])
     if column >= 0:
         mask = int(blocks.masks[column * blocks.n_groups + place // LANES])

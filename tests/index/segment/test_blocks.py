@@ -8,8 +8,9 @@ import pytest
 from splade_engine.errors import IndexCorruptError
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.effort import Budget, Exact
+from splade_engine.index.kernels.block_sizes import BLOCK
 from splade_engine.index.lists import BlockLists
-from splade_engine.index.segment import blocks
+from splade_engine.index.segment import block_arrays, blocks
 from splade_engine.index.segment.build import build_segment
 from splade_engine.index.segment.layout import check_structure
 from splade_engine.index.segment.search import SegmentSearcher
@@ -76,7 +77,7 @@ def test_documents_of_one_topic_share_blocks() -> None:
     documents = SparseVectors.from_dicts(rows, 1000)
     for lists, mixed in ((BlockLists(), 75), (BlockLists(dimensions=128, rounds=2), 200)):
         order = build_segment(documents, BuildConfig(lists=lists), 1)["block_docs"].astype(int)
-        topics = (order % 50).reshape(-1, blocks.BLOCK)
+        topics = (order % 50).reshape(-1, BLOCK)
         assert (topics != topics[:, :1]).any(axis=1).sum() < mixed  # of 250
     given = build_segment(documents, BuildConfig(lists=BlockLists(order="given")), 1)
     assert np.array_equal(given["block_docs"], np.arange(4000))
@@ -187,7 +188,7 @@ def test_no_list_has_documents_beyond_the_last() -> None:
         check_structure(arrays, n_docs=70, n_terms=400, nnz=documents.nnz)
 
 
-@pytest.mark.parametrize("name", [spec.name for spec in blocks.ARRAYS if spec.name != "block_unlisted"])
+@pytest.mark.parametrize("name", [spec.name for spec in block_arrays.ARRAYS if spec.name != "block_unlisted"])
 def test_an_array_of_another_length_is_refused(name: str) -> None:
     documents = made(5, 70, 400, 8)
     arrays = dict(build_segment(documents, BuildConfig(lists=BlockLists(cap=5)), 1))
