@@ -86,7 +86,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
         Rule(("negatives_file", "corpus", "queries"), _has("data"), "needs --data"),
         Rule(("steps",), _lacks("epochs"), "does not go with --epochs"),
-        Rule(("document_lambda",), _lacks("terms"), "does not go with --terms"),
     ),
     "tune": (Rule(("encoder",), _has("queries"), "needs QUERIES, which it encodes"),),
 }  # fmt: skip

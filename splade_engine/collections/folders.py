@@ -7,6 +7,7 @@ are left out, and folders that programs fill (`node_modules`, caches, virtual en
 
 from __future__ import annotations
 
+import codecs
 import logging
 import os
 import re
@@ -21,6 +22,7 @@ from splade_engine.collections.limits import Limits
 from splade_engine.collections.metadata import FILE_STATE
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers import FileKind, FileName, kind_of_file
+from splade_engine.collections.readers.decoding import is_unicode
 from splade_engine.collections.text_lines import check_regular
 from splade_engine.errors import DatasetError, MissingExtraError
 from splade_engine.files import digest, digest_64
@@ -96,9 +98,12 @@ class FileState:
     readers: int
     # xxh3-128 of the content
     digest: str
+    # how text that is not UTF-8 was decoded; "" for other files
+    encoding: str = ""
 
     def __str__(self) -> str:
-        return f"{self.origin}:{self.tokens}+{self.overlap}:{self.readers}:{self.digest}"
+        how = f":{self.encoding}" if self.encoding else ""
+        return f"{self.origin}:{self.tokens}+{self.overlap}:{self.readers}:{self.digest}{how}"
 
     @classmethod
     def parse(cls, text: str) -> FileState | None:
@@ -106,11 +111,11 @@ class FileState:
         match = _STATE.fullmatch(text)
         if match is None:
             return None
-        origin, tokens, overlap, readers, digest = match.groups()
-        return cls(origin, int(tokens), int(overlap), int(readers), digest)
+        origin, tokens, overlap, readers, digest, encoding = match.groups()
+        return cls(origin, int(tokens), int(overlap), int(readers), digest, encoding or "")
 
 
-_STATE = re.compile(r"([0-9a-f]{16}):(\d{1,9})\+(\d{1,9}):(\d{1,4}):([0-9a-f]{32})")
+_STATE = re.compile(r"([0-9a-f]{16}):(\d{1,9})\+(\d{1,9}):(\d{1,4}):([0-9a-f]{32})(?::([\w-]{1,40}))?")
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,8 @@ class FileReading:
     def state(self, data: bytes, origin: str) -> FileState:
         """What a document remembers of its file."""
         how = self.passages
-        return FileState(origin, how.tokens, how.overlap, _READERS, digest(data))
+        encoding = "" if self.encoding is None or is_unicode(data) else codecs.lookup(self.encoding).name
+        return FileState(origin, how.tokens, how.overlap, _READERS, digest(data), encoding)
 
 
 def origin_of(source: Path, name: str | None = None) -> str:

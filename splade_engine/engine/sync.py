@@ -17,7 +17,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,7 @@ from splade_engine.collections.folders import (
 )
 from splade_engine.collections.metadata import FILE_STATE
 from splade_engine.collections.passages import PARENT, Passages
+from splade_engine.collections.readers.decoding import checked_encoding
 from splade_engine.engine.measure import measure
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.progress import Progress, ProgressBar
@@ -115,7 +116,8 @@ def sync(
         engine: opens the index with its encoder; called only where something has to be encoded or deleted.
         folder: of files, see `collections/folders.py`.
         passages: how files are cut; None: as they were before, in a new index the default.
-        encoding: how text files that are not UTF-8 are decoded; None: they count as failed.
+        encoding: how text files that are not UTF-8 are decoded; None: they count as failed, and those that
+            the index holds already stay as they are.
         name: what the folder is known by; None: its place. A folder with a name can move.
         prune: delete what the index holds of files that are gone.
         dry_run: change nothing, and tell what would be done.
@@ -131,7 +133,7 @@ def sync(
     start = time.perf_counter()
     folder = Path(folder)
     how = passages if passages is None or isinstance(passages, Passages) else Passages(passages)
-    plan = _plan(reader, _checked_folder(folder), how, name, progress)
+    plan = _plan(reader, _checked_folder(folder), how, encoding, name, progress)
     if prune and plan.gone and not (plan.new or plan.changed or plan.unchanged):
         raise InvalidInputError(
             f"{folder}: none of its {len(plan.gone):,} files is there any more; if it is mounted and this "
@@ -223,11 +225,16 @@ def _applied(
 
 
 def _plan(
-    reader: IndexReader | None, folder: Path, how: Passages | None, name: str | None, progress: Progress
+    reader: IndexReader | None,
+    folder: Path,
+    how: Passages | None,
+    encoding: str | None,
+    name: str | None,
+    progress: Progress,
 ) -> _Plan:
     origin = origin_of(folder, name)
     held = {} if reader is None else _held(reader)
-    reading = FileReading(how or _as_before(held, origin), name=name)
+    reading = FileReading(how or _as_before(held, origin), encoding=checked_encoding(encoding), name=name)
     scanned = FolderReport()
     files = list(scan(folder, scanned))
     unreadable = [f"{path}/" for path, _ in scanned.failed]
@@ -244,7 +251,7 @@ def _plan(
                 continue
             if there is None:
                 new.append(file)
-            elif there.states == {state}:
+            elif {_comparable(s, encoding) for s in there.states} == {state}:
                 unchanged += 1
             else:
                 _check_origin(folder, file.path, there, origin)
@@ -270,6 +277,11 @@ def _held(reader: IndexReader) -> dict[str, _Held]:
             known[state] = FileState.parse(state) if state else None
         there.states.add(known[state])
     return held
+
+
+def _comparable(state: FileState | None, encoding: str | None) -> FileState | None:
+    """A state as it is compared: how a file was decoded does not matter to whoever names no encoding."""
+    return state if state is None or encoding is not None else replace(state, encoding="")
 
 
 def _as_before(held: Mapping[str, _Held], origin: str) -> Passages:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from splade_engine.encoder.dense import DENSE_FILES
 from splade_engine.files import digest_of_file, digest_of_json
 
-_OF_A_MODEL = (".safetensors", ".json", ".txt", ".model", ".pt", ".tiktoken")  # suffixes of what is loaded
+_OF_A_MODEL = (*DENSE_FILES, ".tiktoken")  # suffixes of what any kind of model loads
 
 
 def digests_of_models(names: Iterable[str]) -> dict[str, str]:

@@ -220,16 +220,18 @@ def _read_table(path: Path, kind: Format) -> VectorFile:
         table.validate(full=True)
         record = _record(table.schema.metadata or {})
         n_terms = int(record["n_terms"])
-        ids = table["id"].combine_chunks().to_pylist()
-        terms, weights = (table[name].combine_chunks() for name in ("terms", "weights"))
+        columns = {name: table[name].combine_chunks() for name in ("id", "terms", "weights")}
     except (pa.ArrowException, KeyError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidInputError(
             f"{path}: not a vector file of splade-engine ({shortened(reason, 200)})"
         ) from None
-    for name, column in (("id", table["id"]), ("terms", terms), ("weights", weights)):
-        if column.null_count:
+    for name, column in columns.items():
+        if (wanted := _wrong_type(name, column.type)) is not None:
+            raise InvalidInputError(f"{path}: column {name} must hold {wanted}, it holds {column.type}")
+        if column.null_count or (name != "id" and column.flatten().null_count):
             raise InvalidInputError(f"{path}: column {name} has an empty cell")
+    ids, terms, weights = columns["id"].to_pylist(), columns["terms"], columns["weights"]
     offsets = np.asarray(terms.offsets, dtype=np.int64)
     if not np.array_equal(offsets, np.asarray(weights.offsets, dtype=np.int64)):
         raise InvalidInputError(f"{path}: columns terms and weights differ in length")
@@ -240,6 +242,19 @@ def _read_table(path: Path, kind: Format) -> VectorFile:
     elif checksum != _checksum(vectors, ids, encoder):
         raise InvalidInputError(f"{path}: damaged: its vectors, ids or encoder do not match its checksum")
     return VectorFile(vectors, ids, encoder=encoder)
+
+
+def _wrong_type(name: str, kind: Any) -> str | None:
+    """What the column has to hold instead; None where it does."""
+    import pyarrow.types as t
+
+    if name == "id":
+        text = kind.value_type if t.is_dictionary(kind) else kind
+        return None if t.is_string(text) or t.is_large_string(text) else "text"
+    listed = t.is_list(kind) or t.is_large_list(kind)
+    if name == "terms":
+        return None if listed and t.is_integer(kind.value_type) else "lists of whole numbers"
+    return None if listed and t.is_floating(kind.value_type) else "lists of numbers"
 
 
 def _record(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:

@@ -39,10 +39,6 @@ CASES = [
     (["train", "-o", "r", "--resume", "-r", "splade"], "--recipe does not go with --resume"),
     (["train", "-o", "r", "-r", "splade", "--corpus", "c"], "--corpus needs --data"),
     (["train", "-o", "r", "-r", "splade", "-d", "d", "--steps", "9", "--epochs", "1"], "--steps does not go"),
-    (
-        ["train", "-o", "r", "-r", "splade", "-d", "d", "--lambda", "1", "--terms", "9"],
-        "--lambda does not go",
-    ),
     (["tune", "ix", "-e", "bundled"], "--encoder needs QUERIES"),
 ]
 

@@ -275,3 +275,23 @@ def test_indexes_of_earlier_releases_are_taken_over(engine: SearchEngine, notes:
     report, *_ = counted(made, notes)
     assert (report.added, report.changed) == (["a.md", "sub/c.md"], ["b.txt"])
     assert texts(made) == fresh(notes, tmp_path)
+
+
+def test_a_file_that_was_decoded_in_another_way_is_read_again(engine: SearchEngine, notes: Path):
+    write(notes, {"price.txt": b"It costs \x80 5.", "plain.txt": "It costs € 6."})
+    report, *_ = counted(engine, notes, encoding="latin-1")
+    assert report.added == ["plain.txt", "price.txt"] and texts(engine)["price.txt"] == "It costs \x80 5."
+    report, encoded, generations = counted(
+        engine, notes, encoding="iso-8859-1"
+    )  # the same under another name
+    assert (report.changed, encoded, generations) == ([], 0, 0)
+    report, *_ = counted(engine, notes)  # none is named: what is there stays
+    assert (report.changed, report.failed) == ([], [])
+    report, encoded, _ = counted(engine, notes, encoding="cp1252")
+    assert (report.changed, encoded) == (["price.txt"], 1)
+    assert texts(engine)["price.txt"] == "It costs € 5."
+
+
+def test_an_unknown_encoding_is_refused_before_anything_is_compared(engine: SearchEngine, notes: Path):
+    with pytest.raises(InvalidInputError, match="encoding 'klingon': not known"):
+        engine.sync(notes, encoding="klingon")

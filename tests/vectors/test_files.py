@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -246,3 +247,57 @@ def test_a_pipe_and_an_empty_gzip_are_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "v.jsonl.gz").touch()
     with pytest.raises(InvalidInputError, match="damaged or cut short"):
         read_vectors(tmp_path / "v.jsonl.gz", ["x"])
+
+
+FOREIGN = {
+    "id": pa.array(["a", "b"]),
+    "terms": pa.array([[0, 2], [1]], pa.list_(pa.int32())),
+    "weights": pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float32())),
+}
+
+
+def foreign(folder: Path, **columns: pa.Array) -> Path:
+    """A file that another program wrote."""
+    table = pa.table({**FOREIGN, **columns}).replace_schema_metadata({"splade_engine.n_terms": "5"})
+    with pa.ipc.new_file(folder / "v.arrow", table.schema) as writer:
+        writer.write_table(table)
+    return folder / "v.arrow"
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {},
+        {"id": pa.array(["a", "b"], pa.large_string())},
+        {"id": pa.array(["a", "b"]).dictionary_encode()},
+        {"terms": pa.array([[0, 2], [1]], pa.large_list(pa.uint64()))},
+        {"weights": pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float64()))},
+    ],
+)
+def test_columns_of_other_widths_are_read(tmp_path: Path, columns: dict[str, pa.Array]) -> None:
+    found = read_vectors(foreign(tmp_path, **columns))
+    assert found.vectors.to_dicts() == [{0: 1.0, 2: 2.0}, {1: 3.0}]
+    assert found.ids == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"id": pa.array([b"a", b"b"])}, "column id must hold text, it holds binary"),
+        ({"id": pa.array([1, 2])}, "column id must hold text, it holds int64"),
+        ({"id": pa.array([["a"], ["b"]])}, "column id must hold text, it holds list"),
+        ({"id": pa.array(["a", None])}, "column id has an empty cell"),
+        ({"terms": pa.array(["a", "b"])}, "column terms must hold lists of whole numbers, it holds string"),
+        ({"terms": pa.array([[0.0, 2.0], [1.0]])}, "column terms must hold lists of whole numbers"),
+        ({"terms": pa.array([[0], [1]], pa.list_(pa.int32(), 1))}, "column terms must hold lists of whole"),
+        ({"terms": pa.array([[0, None], [1]])}, "column terms has an empty cell"),
+        ({"weights": pa.array([{"a": 1.0}, {"a": 2.0}])}, "column weights must hold lists of numbers"),
+        ({"weights": pa.array([[True, False], [True]])}, "column weights must hold lists of numbers"),
+    ],
+)
+def test_columns_of_other_types_are_one_line(
+    tmp_path: Path, columns: dict[str, pa.Array], message: str
+) -> None:
+    file = foreign(tmp_path, **columns)
+    with pytest.raises(InvalidInputError, match=f"{re.escape(str(file))}: {message}"):
+        read_vectors(file)

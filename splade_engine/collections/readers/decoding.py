@@ -20,7 +20,7 @@ def decoded(data: bytes, place: str, encoding: str | None = None) -> str:
     Raises:
         DatasetError: naming the line and the byte.
     """
-    marked = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+    marked = _marked(data)
     try:
         text = data.decode(marked)
     except UnicodeDecodeError as error:
@@ -34,6 +34,19 @@ def decoded(data: bytes, place: str, encoding: str | None = None) -> str:
             line = data.count(b"\n", 0, other.start) + 1
             raise DatasetError(f"{place}:{line}: neither UTF-8 nor {encoding}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _marked(data: bytes) -> str:
+    return next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
+
+
+def is_unicode(data: bytes) -> bool:
+    """Whether `decoded` needs no encoding to be named."""
+    try:
+        data.decode(_marked(data))
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def checked_encoding(name: str | None) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,16 +17,14 @@ from splade_engine.encoder.dense import (
     load_dense,
     packaged_model,
 )
+from splade_engine.encoder.dense_blocks import read_block, write_block
 from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
 from splade_engine.eval.systems.bench import asked
-from splade_engine.files import atomic_file, digest
 from splade_engine.progress import Progress, ProgressBar
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from splade_engine.collections.corpus import Corpus
     from splade_engine.collections.dataset import Split
     from splade_engine.eval.systems.bench import Bench, Encodings, Settings
@@ -64,13 +61,13 @@ class DenseCollection:
         with ProgressBar(progress, encodings.n_docs, label="encode (dense)", unit="doc") as bar:
             for number, texts in enumerate(_batches(corpus)):
                 file = encodings.folder / f"{number:05d}.vectors"
-                vectors = _stored(file, len(texts))
+                vectors = read_block(file, len(texts))
                 if vectors is None:
                     self.encode_cached = False
                     started = time.perf_counter()
                     vectors = self.model.encode(texts)
                     encodings.add_seconds(time.perf_counter() - started)
-                    _store(file, vectors)
+                    write_block(file, vectors)
                 shards.append(vectors)
                 bar.advance(len(texts))
         return np.concatenate(shards)
@@ -104,27 +101,6 @@ class DenseCollection:
         scores, rows = index.search(vector.reshape(1, -1), min(k, len(self.ids)))
         found = rows[0] >= 0
         return Ranking.in_order([self.ids[i] for i in rows[0][found].tolist()], scores[0][found])
-
-
-def _store(file: Path, vectors: NDArray[np.float32]) -> None:
-    """A shard of the cache: the digest of what follows, then an array as numpy writes it."""
-    data = io.BytesIO()
-    np.save(data, vectors, allow_pickle=False)
-    with atomic_file(file) as stream:
-        stream.write(digest(data.getbuffer()).encode())
-        stream.write(data.getbuffer())
-
-
-def _stored(file: Path, n_docs: int) -> NDArray[np.float32] | None:
-    """A shard of the cache; None where there is none, or it is not the one that was written."""
-    try:
-        data = memoryview(file.read_bytes())
-        if bytes(data[:32]).decode("ascii", "replace") != digest(data[32:]):
-            return None
-        vectors: NDArray[np.float32] = np.load(io.BytesIO(data[32:]), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return vectors if vectors.ndim == 2 and len(vectors) == n_docs else None
 
 
 def _batches(corpus: Corpus) -> Iterator[list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -53,9 +52,9 @@ class Rerank(System):
         return f"rerank({self.parts[0].spec}, model={name}, depth={self.depth})"
 
     def models(self, settings: Settings) -> dict[str, str]:
-        """Hash of the model's files where it is a folder, else its id, beside those of the part."""
-        name = self.model or self.spec
-        if self.model and Path(self.model).is_dir():
+        """Hash of the model's files, beside those of the part."""
+        name = self.spec
+        if self.model:
             from splade_engine.encoder.dense import dense_fingerprint
 
             name = settings.model(("reranker", self.model), lambda: dense_fingerprint(self.model))

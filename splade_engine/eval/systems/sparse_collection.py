@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from splade_engine.engine.encoding import MAX_SHARD_DOCS, EncodedCorpus, encode_corpus
 from splade_engine.engine.query_weights import QueryEncoder
+from splade_engine.errors import IndexLockedError
 from splade_engine.eval.measures.sparsity import TermCounts
 from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking
@@ -24,11 +26,16 @@ from splade_engine.files import digest_64
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
+    from splade_engine.collections.corpus import Corpus
     from splade_engine.collections.dataset import Split
     from splade_engine.eval.systems.bench import Bench, Encodings, Settings
     from splade_engine.index import SparseIndex
 
+logger = logging.getLogger(__name__)
+
 _SHARD = 1024  # documents
+PATIENCE = 300.0  # seconds that another evaluation may take for a shard before it is taken for stopped
+_POLL = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -94,16 +101,7 @@ class SparseCollection:
             encodings = bench.encodings(corpus, "sparse", fingerprint)
             clock = _Clock(self.encoder)
             try:
-                parts.append(
-                    encode_corpus(
-                        corpus,
-                        clock,
-                        encodings.folder,
-                        shard_docs=_shard_docs(encodings),
-                        restart=True,  # a cache: what another version left there is made again
-                        progress=bench.settings.progress,
-                    )
-                )
+                parts.append(_encoded(corpus, clock, encodings, bench))
             finally:
                 total += encodings.add_seconds(clock.seconds) if clock.seconds else encodings.seconds()
                 now += clock.seconds
@@ -154,6 +152,39 @@ class SparseCollection:
     def ranking(self, hits: SparseHits) -> Ranking:
         """Hits with the documents' ids."""
         return Ranking.in_order([self.ids[i] for i in hits.ordinals.tolist()], hits.scores)
+
+
+def _encoded(corpus: Corpus, clock: _Clock, encodings: Encodings, bench: Bench) -> EncodedCorpus:
+    """A corpus in the cache, or beside it where another process holds it and does not go on.
+
+    Another evaluation of the same collection is waited for, because what it encodes is what is needed here.
+    """
+
+    def encode(folder: Path) -> EncodedCorpus:
+        return encode_corpus(
+            corpus,
+            clock,
+            folder,
+            shard_docs=_shard_docs(encodings),
+            restart=True,  # a cache: what another version left there is made again
+            progress=bench.settings.progress,
+        )
+
+    seen, since, told = -1, 0.0, False
+    while True:
+        try:
+            return encode(encodings.folder)
+        except IndexLockedError as error:
+            there = len(list(encodings.folder.glob("*")))
+            if there != seen:
+                seen, since = there, time.monotonic()
+            if time.monotonic() - since > PATIENCE:
+                logger.warning("%s and has written nothing for %.0f s: encoding without it", error, PATIENCE)
+                return encode(bench.scratch(encodings.folder.name))
+            if not told:
+                logger.info("%s: waiting for it", error)
+                told = True
+            time.sleep(_POLL)
 
 
 def _shard_docs(encodings: Encodings) -> int | None:

@@ -16,8 +16,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from splade_engine.encoder.dense_blocks import read_block, write_block
 from splade_engine.errors import DatasetError
-from splade_engine.files import atomic_file
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.training.machine import choose_device
 from splade_engine.training.mining.config import GIVEN, MiningConfig
@@ -181,20 +181,18 @@ class DenseRetriever:
             for number, first in enumerate(range(0, len(task.ids), self.BLOCK)):
                 size = min(self.BLOCK, len(task.ids) - first)
                 block = [next(texts) for _ in range(size)]
-                vectors = self._block(folder / f"{number:06d}.npy", block)
+                vectors = self._block(folder / f"{number:06d}.vectors", block)
                 if self._index is None:
                     self._index = faiss.IndexFlatIP(vectors.shape[1])
                 self._index.add(vectors)
                 bar.advance(size)
 
     def _block(self, path: Path, texts: list[str]) -> NDArray[np.float32]:
-        if path.is_file():
-            stored: NDArray[np.float32] = np.load(path, allow_pickle=False)
-            if len(stored) == len(texts):
-                return stored
+        stored = read_block(path, len(texts))
+        if stored is not None:
+            return stored
         vectors: NDArray[np.float32] = self._teacher.embed(texts).float().cpu().numpy()
-        with atomic_file(path) as file:
-            np.save(file, vectors, allow_pickle=False)
+        write_block(path, vectors)
         return vectors
 
     def search(self, queries: Sequence[str], k: int) -> NDArray[np.int64]:

@@ -81,7 +81,7 @@ def test_a_folder_that_is_no_cross_encoder_is_named(collection: Path, tmp_path: 
         evaluate(f'rerank(bm25, model="{tmp_path / "nothing-here"}")', collection)
 
 
-def test_a_changed_model_folder_is_another_reranker(tmp_path: Path):
+def test_a_changed_model_folder_is_another_reranker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "model").mkdir()
     hashes = set()
     for name in ("model.safetensors", "pytorch_model.bin", "config.json", "vocab.txt"):
@@ -92,4 +92,6 @@ def test_a_changed_model_folder_is_another_reranker(tmp_path: Path):
     assert len(hashes) == 8
     (tmp_path / "model" / "README.md").write_text("words")
     assert tuple(system.models(Settings()).values()) in hashes
-    assert list(parse_system("rerank(bm25, model=some/id)").models(Settings()).values()) == ["some/id"]
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(CheckpointError, match="some/id: no such folder, and as a hub id: HF_HUB_OFFLINE"):
+        parse_system("rerank(bm25, model=some/id)").models(Settings())
