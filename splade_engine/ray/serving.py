@@ -42,8 +42,8 @@ class Deployed:
     replicas: int = 1
     # processes that encode queries, merge and answer HTTP
     routers: int = 1
-    # of a processor, for each of either
-    cpus: float = 0.5
+    # of a processor, for each of either; None: a half, or less where the cluster has too few for that
+    cpus: float | None = None
     # where a shard does not answer: an error (503), or the hits of the others with a note that says so
     missing: Missing = "error"
     # that a shard may take to answer; then the next replica is asked
@@ -55,9 +55,27 @@ class Deployed:
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InvalidInputError(f"ray: {name} must be at least 1, got {value!r}")
         for name in ("cpus", "seconds"):
-            if not getattr(self, name) > 0:
-                raise InvalidInputError(f"ray: {name} must be above 0, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InvalidInputError(f"ray: {name} must be above 0, got {value!r}")
         Routing({}, self.missing)
+
+    def share(self, shards: int, held: float) -> float:
+        """Of a processor, for each process of so many shards and their routers.
+
+        Raises:
+            InvalidInputError: the cluster holds less than was asked for: a process that never starts would be
+                waited for without a word.
+        """
+        processes = shards * self.replicas + self.routers
+        if self.cpus is None:
+            return min(0.5, int(held / processes * 1000) / 1000)
+        if processes * self.cpus > held:
+            raise InvalidInputError(
+                f"ray: {shards} shards with {self.replicas} replicas each and {self.routers} routers, "
+                f"{self.cpus:g} CPUs for each process, are more than the {held:g} that the cluster has"
+            )
+        return self.cpus
 
 
 DEFAULT = Deployed()
@@ -145,7 +163,7 @@ def application(
         InvalidInputError: Ray is not connected; the folder holds no collection, or writing was asked for.
         SpladeEngineError: a shard cannot be opened.
     """
-    connected()
+    ray = connected()
     from ray import serve
 
     from splade_engine.server import Settings
@@ -156,7 +174,7 @@ def application(
             "ray: serves only; write documents with `add`, `sync` or a server that writes"
         )
     index = opened_collection(path)
-    actor = {"num_cpus": how.cpus}
+    actor = {"num_cpus": how.share(len(index.shards), float(ray.cluster_resources().get("CPU", 0.0)))}
     deployment = serve.deployment(
         num_replicas=how.replicas, ray_actor_options=actor, max_ongoing_requests=ONGOING
     )(Replica)

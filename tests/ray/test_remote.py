@@ -14,6 +14,7 @@ import pytest
 from splade_engine.engine import SearchEngine
 from splade_engine.errors import InvalidInputError, ShardUnavailableError
 from splade_engine.index import SearchResult, ShardedIndex
+from splade_engine.ray import Deployed
 from splade_engine.ray.remote import KEPT, RemoteIndex, RemoteReader, Request, Routing, Shard
 from tests.fake_encoder import WORDS, FakeEncoder
 
@@ -205,6 +206,14 @@ def test_what_is_wrong_with_a_request_is_not_tried_again(collection: Path) -> No
     assert all(one.asked == 0 for one in askers.values())
     with pytest.raises(InvalidInputError, match="missing must be one of error, tell"):
         Routing({}, missing="maybe")  # type: ignore[arg-type]
+
+
+def test_processes_share_what_processors_there_are() -> None:
+    assert Deployed().share(shards=4, held=16) == 0.5
+    assert Deployed(replicas=2).share(shards=4, held=2) == 0.222
+    assert Deployed(cpus=0.25).share(shards=4, held=2) == 0.25
+    with pytest.raises(InvalidInputError, match=r"4 shards .* 0\.5 CPUs .* more than the 2"):
+        Deployed(cpus=0.5).share(shards=4, held=2)
 
 
 def test_a_result_without_shards_is_empty() -> None:
