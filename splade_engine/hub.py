@@ -111,10 +111,11 @@ def fetch(name: HubName, folder: Path, patterns: Sequence[str]) -> Path:
 
 def _terminal_bar() -> Any:
     """The Hub's progress bar, on a terminal only."""
-    from huggingface_hub.utils import tqdm
+    from tqdm.auto import tqdm
 
-    class Bar(tqdm):
+    class Bar(tqdm):  # type: ignore[type-arg]
         def __init__(self, *args: Any, **options: Any) -> None:
+            options.pop("name", None)  # of the Hub's own class
             super().__init__(*args, **{"disable": None, **options})
 
     return Bar
