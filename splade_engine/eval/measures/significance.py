@@ -37,6 +37,7 @@ class PairedTest:
         t_p: two-sided p of the paired t-test.
         randomisation_p: two-sided p of the paired randomisation test (sign flips of the differences).
         t_p_holm, randomisation_p_holm: the same after Holm's correction over the family of comparisons.
+        low, high: the 95 % confidence interval of the difference, by Student's t over the queries.
     """
 
     system: str
@@ -51,11 +52,23 @@ class PairedTest:
     randomisation_p: float
     t_p_holm: float
     randomisation_p_holm: float
+    low: float
+    high: float
+
+    @property
+    def n_queries(self) -> int:
+        """Judged queries that both were measured on."""
+        return self.wins + self.losses + self.ties
+
+    @property
+    def p(self) -> float:
+        """The larger of the two corrected p-values: what `significant` is decided by."""
+        return max(self.t_p_holm, self.randomisation_p_holm)
 
     @property
     def significant(self) -> bool:
         """Whether both corrected tests are below 0.05."""
-        return max(self.t_p_holm, self.randomisation_p_holm) < ALPHA
+        return self.p < ALPHA
 
 
 def paired_t(differences: NDArray[np.float64]) -> float:
@@ -67,6 +80,20 @@ def paired_t(differences: NDArray[np.float64]) -> float:
     if np.ptp(differences) < 1e-12:  # the test would divide by a deviation of zero
         return 0.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The 95 % confidence interval of the mean of one value per query, by Student's t.
+
+    It is unbounded for fewer than two queries.
+    """
+    from scipy import stats
+
+    n, mean = len(values), float(values.mean()) if len(values) else 0.0
+    if n < 2:
+        return -np.inf, np.inf
+    half = float(stats.t.ppf(1 - ALPHA / 2, n - 1)) * float(values.std(ddof=1)) / n**0.5
+    return mean - half, mean + half
 
 
 def randomisation(
@@ -136,9 +163,8 @@ def against_baseline(
         for system, row, *p in zip(here, rows, t_p, r_p, holm(t_p), holm(r_p), strict=True):
             signs = np.where(np.abs(row) <= 1e-9, 0, np.sign(row))
             wins, losses, ties = (int((signs == sign).sum()) for sign in (1, -1, 0))
-            out.append(
-                PairedTest(system, baseline, dataset, measure, float(row.mean()), wins, losses, ties, *p)
-            )
+            mean, ends = float(row.mean()), interval(row)
+            out.append(PairedTest(system, baseline, dataset, measure, mean, wins, losses, ties, *p, *ends))
     return out
 
 

@@ -23,11 +23,17 @@ from splade_engine.eval.measures.significance import (
     letters,
 )
 from splade_engine.eval.report.comparison import Comparison
+from splade_engine.eval.report.headline import headlines
 from splade_engine.eval.report.page_data import page_data
 from splade_engine.eval.report.published import published
 from splade_engine.eval.report.quantities import collection_line
 from splade_engine.eval.report.table import Table
-from splade_engine.eval.report.tables import cost_table, effectiveness_table, significance_table
+from splade_engine.eval.report.tables import (
+    cost_table,
+    effectiveness_table,
+    measures_table,
+    significance_table,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -56,9 +62,10 @@ def html_page(comparison: Comparison, title: str) -> str:
         keys={system: _Key(letter(i), i % 10) for i, system in enumerate(c.systems)},
         tall=TALL,
         lead=_lead(c),
+        headlines=headlines(c),
         letter_test=LETTER_TEST,
         baseline_tests=BASELINE_TESTS,
-        measures=[(measure, _measure_table(c, measure, i)) for i, measure in enumerate(c.measures)],
+        measures=_measures(c),
         collections=list({r.dataset: collection_line(r) for r in c.results}.values()),
         significance=_significance(c),
         cost=cost_table(c.results) if any(r.cost.latency for r in c.results) else None,
@@ -106,6 +113,17 @@ def _lead(c: Comparison) -> str:
 
 def _count(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def _measures(c: Comparison) -> list[tuple[str, Table]]:
+    """A heading and a table for each measure; one table of all measures where there is one collection.
+
+    Numbers from the literature are about one measure each: where there are any, measures have tables.
+    """
+    literature = any(published(measure, c.columns, c.sizes) for measure in c.measures)
+    if len(c.datasets) == 1 and not literature and not c.groups:
+        return [(f"{c.datasets[0]}: mean and 95 % interval", measures_table(c.results, c.baseline))]
+    return [(measure, _measure_table(c, measure, i)) for i, measure in enumerate(c.measures)]
 
 
 def _measure_table(c: Comparison, measure: str, number: int) -> Table:

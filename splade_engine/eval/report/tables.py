@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from splade_engine.eval.measures.significance import PairedTest
+import numpy as np
+
+from splade_engine.eval.measures.significance import PairedTest, interval, letters
 from splade_engine.eval.report.means import measure_means
 from splade_engine.eval.report.published import Published
 from splade_engine.eval.report.quantities import (
@@ -74,6 +76,36 @@ def _published_row(row: Published, labels: Sequence[str], averaged: Mapping[str,
     return Row((Cell(row.system), *cells), "published", source=row.source)
 
 
+def measures_table(results: Sequence[Result], baseline: str = "") -> Table:
+    """All measures of one collection in one table, a row per system, each value with its 95 % interval.
+
+    Args:
+        results: of one collection.
+        baseline: the system whose row is marked as such.
+    """
+    columns = []
+    for quantity in measure_quantities(results):
+        cells, found = {}, letters(results, quantity.label)
+        for r in results:
+            value = r.effectiveness.mean.get(quantity.label)
+            if value is not None:
+                values = r.effectiveness.per_query.get(quantity.label, {})
+                mark = found.get((r.system, r.dataset), "")
+                cells[r.system] = Cell(_with_interval(value, list(values.values())), value, mark)
+        columns.append(ColumnOfCells(quantity.label, cells).marked_best())
+    table = from_columns("system", list(dict.fromkeys(r.system for r in results)), columns)
+    rows = [replace(row, kind="baseline") if row.system == baseline else row for row in table.rows]
+    return replace(table, rows=tuple(rows), name="measures")
+
+
+def _with_interval(value: float, values: Sequence[float]) -> str:
+    """The value and how far its interval reaches, "0.6630 ±0.0812"."""
+    if len(values) < 2:
+        return four_digits(value)
+    low, high = interval(np.array(values))
+    return f"{four_digits(value)} \u00b1{(high - low) / 2:.4f}"
+
+
 def quantity_table(results: Sequence[Result]) -> Table:
     """Everything that is known about the systems of one collection, a row per quantity."""
     rows = []
@@ -87,7 +119,7 @@ def quantity_table(results: Sequence[Result]) -> Table:
 def significance_table(tests: Sequence[PairedTest]) -> Table:
     """Every system against the baseline, collection by collection."""
     columns = [Column("system", "text"), Column("collection", "text")]
-    columns += [Column(name) for name in ("difference", "better", "worse", "same")]
+    columns += [Column(name) for name in ("difference", "95 % interval", "better", "worse", "same")]
     columns += [Column(name, "up") for name in ("t-test p", "Holm", "randomisation p", "Holm")]
     rows = []
     for test in tests:
@@ -96,6 +128,7 @@ def significance_table(tests: Sequence[PairedTest]) -> Table:
             Cell(test.system),
             Cell(test.dataset),
             Cell(f"{test.difference:+.4f}", test.difference, best=test.significant),
+            Cell(f"{test.low:+.4f} to {test.high:+.4f}", test.low),
             *(Cell(str(n), float(n)) for n in (test.wins, test.losses, test.ties)),
             *(Cell("< .0001" if p < 1e-4 else f"{p:.4f}", p) for p in p_values),
         )

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from splade_engine.eval.measures.significance import against_baseline, baseline_note, marks
 from splade_engine.eval.report.comparison import Comparison
+from splade_engine.eval.report.headline import headlines
 from splade_engine.eval.report.published import published
 from splade_engine.eval.report.quantities import collection_line, measure_quantities
 from splade_engine.eval.report.table import Column, Table
@@ -28,7 +29,7 @@ def summary(
     groups: Mapping[str, str] | None = None,
     parts: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """One Markdown table per measure, means as in `measure_means`.
+    """What the results say in words, then one Markdown table per measure, means as in `measure_means`.
 
     It is "" for a single collection without a baseline.
     """
@@ -40,12 +41,15 @@ def summary(
     for quantity in measure_quantities(results):
         found = marks(against_baseline(results, tested, quantity.label, seed)) if tested else {}
         out.append(markdown(effectiveness_table(results, quantity.label, found, groups, parts)))
-    return "\n".join(out) + (f"\n{baseline_note(tested)}\n" if tested else "")
+    told = headlines(Comparison(list(results), {}, baseline=tested, seed=seed), groups or {})
+    words = "".join(f"{line}\n" for line in told) + "\n" if told else ""
+    return words + "\n".join(out) + (f"\n{baseline_note(tested)}\n" if tested else "")
 
 
 def markdown_tables(c: Comparison) -> str:
     """A table per measure, then one of quantities per collection."""
-    parts = [markdown(table) for table in _measure_tables(c)]
+    parts = ["".join(f"- {markdown_text(line)}\n" for line in headlines(c))] if c.is_tested else []
+    parts += [markdown(table) for table in _measure_tables(c)]
     if c.is_tested:
         parts.append(markdown_text(baseline_note(c.baseline)) + "\n")
     for dataset, table in _quantity_tables(c):
