@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from splade_engine.index import BuildConfig, SearchConfig, SparseIndex
     from splade_engine.vectors import SparseVectors
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 moved.install()
 
 __all__ = [
