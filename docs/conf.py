@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,18 @@ def _skipped(app: Any, what: str, name: str, value: Any, skip: bool, options: An
     return True if (getattr(value, "__doc__", "") or "").startswith("Alias for field number") else None
 
 
+# a page that is called by its file name, as is useful among files
+_FILE_LINK = re.compile(r"\[[\w-]+\.md\]\((?=[^):]*\.md[)#])")
+
+
+def _titles(app: Any, name: str, source: list[str]) -> None:
+    """On the site a link such as `[searching.md](searching.md)` shows the title of what it leads to."""
+    source[0] = _FILE_LINK.sub("[](", source[0])
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("source-read", _titles)
     app.connect("autodoc-process-docstring", _with_fields)
     app.connect("autodoc-skip-member", _skipped)
     app.connect("build-finished", _write_llms)

@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import dedent
 from typing import get_args
 
 ROOT = Path(__file__).parents[1]
@@ -204,7 +205,7 @@ def help_text(text: str) -> list[str]:
             if head.rstrip().endswith(":") and rest:
                 out += [head.strip(), ""]
                 body = rest
-            out += ["```text", *body.splitlines(), "```", ""]
+            out += ["```text", *dedent(body).splitlines(), "```", ""]
         else:
             out += [re.sub(r"(?<![`\w])(--[\w-]+)", r"`\1`", " ".join(kept.split())), ""]
     return out
