@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,6 +34,13 @@ _VOCABULARIES = tuple(
     n for n in _OTHER_FORMS if not n.endswith(("_config.json", "_tokens.json", "_map.json"))
 )
 _LARGEST = 1 << 28  # bytes; the largest vocabularies in use take a tenth
+_PATIENCE = 10.0  # seconds for what takes a millisecond
+# runs that a pattern may share out in many ways, and something behind them that it may not end with
+_TRICKY = tuple(
+    run * 300 + end
+    for run in ("a", "x", "A", "1", " ", "-", ".", "_", "ab ", "a1", "\u00e9", "\u4e2d", "\n")
+    for end in ("", "!", "\u2028")
+)
 _MOST_GROWTH = 1000  # characters that a normaliser may make of one
 # what transformers needs to be told about a bare tokenizer.json (BERT's names, then RoBERTa's)
 _SPECIAL = {
@@ -82,7 +90,10 @@ def load_tokenizer(folder: Path) -> Any:
         text = _text(path)
         _check_growth(path, text)
         with refusing(path, "not a tokenizer file"):
-            return _filled(Tokenizer.from_str(text), path)
+            tokenizer = _filled(Tokenizer.from_str(text), path)
+        if '"Regex"' in text:
+            _check_patience(tokenizer, path)
+        return tokenizer
     if (folder / "vocab.txt").is_file():
         config = read_json(folder / _CONFIG, optional=True)
         return _wordpiece(folder / "vocab.txt", config)
@@ -132,6 +143,34 @@ def _check_growth(path: Path, text: str) -> None:
             raise CheckpointError(
                 f"{path}: its normalizer can make more than {_MOST_GROWTH:,} characters of one: refused"
             )
+
+
+def _check_patience(tokenizer: Any, path: Path) -> None:
+    """Refuse a pattern that gets lost in ordinary texts: `(a+)+$` tries every way to share out a run of "a".
+
+    The library gives up after 10 million steps at one place, and panics; a pattern that stays below that at
+    each of many places would take for ever.
+
+    Raises:
+        CheckpointError: if one of some texts cannot be read, or takes longer than `_PATIENCE`.
+    """
+    raised: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            for text in _TRICKY:
+                tokenizer.encode(text)
+        except BaseException as error:  # a panic of the library is no Exception
+            raised.append(error)
+
+    thread = threading.Thread(target=read, name="tokenizer", daemon=True)  # it cannot be stopped, only left
+    thread.start()
+    thread.join(_PATIENCE)
+    if thread.is_alive():
+        raise CheckpointError(f"{path}: a pattern takes more than {_PATIENCE:g} s for a short text: refused")
+    if raised:
+        reason = one_line(raised[0])
+        raise CheckpointError(f"{path}: a pattern cannot read ordinary texts ({reason}): refused")
 
 
 def _growth(step: dict[str, Any]) -> float:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 
 from splade_engine.encoder import SparseEncoder
+from splade_engine.encoder.folders import tokenizer as tokenizer_files
 from splade_engine.encoder.folders.safetensors_file import read_floats, read_header
 from splade_engine.encoder.folders.tokenizer import load_tokenizer
 from splade_engine.errors import CheckpointError
@@ -383,3 +385,37 @@ def test_a_path_in_a_config_that_cannot_be_shown(name: str, tmp_path: Path) -> N
     modules[1]["path"] = name
     (folder / "modules.json").write_text(json.dumps(modules))
     refused(folder, r"modules.json: path '.*' is no name of a file")
+
+
+SPLITS = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # GPT-2's
+
+
+@pytest.mark.parametrize("place", ["pre_tokenizer", "normalizer"])
+@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(\w+\s?)*$", r"(.*a){25}", r"(x+x+)+y"])
+def test_a_pattern_that_gets_lost_is_refused(folder: Path, pattern: str, place: str) -> None:
+    path = folder / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+
+    def write(regex: str) -> None:
+        step: dict[str, Any] = {"pattern": {"Regex": regex}}
+        step |= {"type": "Split", "behavior": "Isolated", "invert": False} if place == "pre_tokenizer" else {}
+        step |= {"type": "Replace", "content": " "} if place == "normalizer" else {}
+        path.write_text(json.dumps({**tokenizer, place: step}))
+
+    write(pattern)
+    refused(folder, r"tokenizer.json: a pattern cannot read ordinary texts \(.*retry-limit.*\): refused")
+    write(SPLITS)
+    assert load_tokenizer(folder).encode("bado").ids
+
+
+def test_a_pattern_that_takes_for_ever_is_left(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = threading.Event()
+
+    class Slow:
+        def encode(self, text: str) -> None:
+            waiting.wait(30)
+
+    monkeypatch.setattr(tokenizer_files, "_PATIENCE", 0.2)
+    with pytest.raises(CheckpointError, match=r"takes more than 0.2 s for a short text: refused"):
+        tokenizer_files._check_patience(Slow(), folder / "tokenizer.json")
+    waiting.set()
