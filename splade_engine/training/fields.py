@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import math
 import tokenize
 from collections.abc import Sequence
 from dataclasses import field, fields
@@ -18,13 +19,16 @@ def bounded(default: Any, low: float | None = None, high: float | None = None) -
     return field(default=default, metadata={"low": low, "high": high})
 
 
+MOST = 2**31 - 1  # of whatever is counted
+
+
 def chosen(default: str, choices: Sequence[str]) -> Any:
     """A dataclass field whose value is one of `choices` (the names of a table)."""
     return field(default=default, metadata={"choices": tuple(choices)})
 
 
 def check_fields(section: Any, place: str) -> None:
-    """Check every field that was declared with `bounded` or `chosen`.
+    """Check every field that was declared with `bounded` or `chosen`, and that all numbers can be meant.
 
     Args:
         section: an instance of a section.
@@ -40,6 +44,10 @@ def check_fields(section: Any, place: str) -> None:
             raise InvalidInputError(f"{place}{each.name} must be at least {low:g}, got {value}")
         if high is not None and not value <= high:
             raise InvalidInputError(f"{place}{each.name} must be at most {high:g}, got {value}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidInputError(f"{place}{each.name} must be finite, got {value}")
+        if isinstance(value, int) and abs(value) > MOST:
+            raise InvalidInputError(f"{place}{each.name} must be at most {MOST}, got {value}")
         choices = each.metadata.get("choices")
         if choices and value not in choices:
             raise InvalidInputError(f"{place}{each.name}: {value!r} is not one of {', '.join(choices)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from splade_engine.collections import read_documents
-from splade_engine.collections.readers import FILE_KINDS, FileName, kind_of_file
+from splade_engine.collections.corpus import Corpus
+from splade_engine.collections.readers import _BY_SUFFIX, FILE_KINDS, FileName, kind_of_file
 from splade_engine.collections.readers.kind import FileText
 from splade_engine.errors import DatasetError
 
@@ -340,3 +342,56 @@ def test_files_of_every_kind_become_passages_with_their_place(tmp_path: Path):
     assert [d.title for d in documents if d.metadata["path"] == "d.docx"] == ["On tides: Tides"]
     pdf = [d.metadata for d in documents if d.metadata["path"] == "a.pdf"]
     assert (pdf[0]["page"], pdf[-1]["last_page"]) == (1, 2)
+
+
+# ---- what parsers fail over ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", ["<![foo]>", "<![if !supportLists]>", "<![CDATA[x]]>", "<![foo[", "<!["])
+def test_marked_sections_are_comments(mark: str):
+    assert read(".html", f"<p>moon</p>{mark}<p>tide</p>").text.startswith("moon")
+    assert "tide" in read(".html", f"<p>moon</p>{mark}><p>tide</p>").text
+
+
+@pytest.mark.parametrize("name", ["utf-16", "utf-32"])
+def test_files_that_say_their_encoding(name: str):
+    assert read(".txt", "moon öä €".encode(name)).text == "moon öä €"
+    with pytest.raises(DatasetError, match=f"invalid {name.upper()}"):
+        read(".txt", "moon".encode(name) + b"\x01\x02\x03")
+
+
+def test_an_epub_whose_spine_names_what_it_does_not_list():
+    container = '<c><rootfiles><rootfile full-path="o.opf"/></rootfiles></c>'
+    package = '<p><manifest><item id="a" href="a.xhtml"/></manifest><spine><itemref idref="b"/></spine></p>'
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("META-INF/container.xml", container)
+        archive.writestr("o.opf", package)
+    with pytest.raises(DatasetError, match=r"not readable as EPUB \(a page 'b' is not listed\)"):
+        read(".epub", data.getvalue())
+
+
+@pytest.mark.parametrize("large", ["META-INF/container.xml", "o.opf"])
+def test_an_epub_is_bounded_before_its_first_part_is_read(large: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_FILE_BYTES", "100000")
+    parts = {"META-INF/container.xml": '<c><rootfile full-path="o.opf"/></c>', "o.opf": "<p></p>"}
+    parts[large] += " " * 200_000
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(DatasetError, match="unpacks to 200,0"):
+        read(".epub", data.getvalue())
+
+
+def test_whatever_a_parser_raises_leaves_the_other_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def broken(data: bytes, file: FileName) -> FileText:
+        raise AssertionError("unknown status\nkeyword")
+
+    (tmp_path / "a.html").write_text("<p>moon")
+    (tmp_path / "b.md").write_text("tide")
+    monkeypatch.setitem(_BY_SUFFIX, ".html", dataclasses.replace(_BY_SUFFIX[".html"], read=broken))
+    corpus = Corpus(tmp_path)
+    corpus.survey()
+    assert [document.text for document in corpus] == ["tide"]
+    assert corpus.report.failed == [("a.html", "not readable as HTML (unknown status)")]

@@ -32,6 +32,7 @@ class Sample(Below):
     # Which, `a` or `b`.
     which: str = chosen("a", ("a", "b"))
     bare: int = bounded(1, low=1)
+    free: float = 1.0
 
     # A comment that stands above no field.
 
@@ -53,6 +54,9 @@ def test_comments_are_those_above_fields():
         ({"much": math.nan}, "x.much must be at least 0, got nan"),
         ({"which": "c"}, "x.which: 'c' is not one of a, b"),
         ({"bare": 0}, "x.bare must be at least 1, got 0"),
+        ({"free": math.inf}, "x.free must be finite, got inf"),
+        ({"free": math.nan}, "x.free must be finite, got nan"),
+        ({"bare": 10**11}, "x.bare must be at most 2147483647, got 100000000000"),
     ],
 )
 def test_bounds(values, message):

@@ -40,12 +40,18 @@ def epub(data: bytes, file: FileName) -> FileText:
     """Books: the pages of the spine, in order."""
     builder = TextBuilder()
     with _archive(data, file, "EPUB") as archive:
+        _check_sizes(archive, file, [_CONTAINER])
         root = ElementTree.fromstring(archive.read(_CONTAINER))
         package = next(e.attrib["full-path"] for e in root.iter() if _local(e.tag) == "rootfile")
+        _check_sizes(archive, file, [package])
         book = ElementTree.fromstring(archive.read(package))
         names = {e.attrib["id"]: e.attrib["href"] for e in book.iter() if _local(e.tag) == "item"}
         title = next((e.text or "" for e in book.iter() if _local(e.tag) == "title"), "")
-        spine = [names[e.attrib["idref"]] for e in book.iter() if _local(e.tag) == "itemref"]
+        order = [e.attrib["idref"] for e in book.iter() if _local(e.tag) == "itemref"]
+        for id in order:
+            if id not in names:
+                raise DatasetError(f"{file.place}: not readable as EPUB (a page {id!r:.60} is not listed)")
+        spine = [names[id] for id in order]
         pages = [posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(n))) for n in spine]
         _check_sizes(archive, file, pages)
         for page in pages:

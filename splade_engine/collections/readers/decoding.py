@@ -6,11 +6,18 @@ import codecs
 
 from splade_engine.errors import DatasetError, InvalidInputError
 
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# the mark of UTF-32 begins with that of UTF-16
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def decoded(data: bytes, place: str, encoding: str | None = None) -> str:
-    """The text, with line feeds alone as ends of lines; UTF-16 where the file begins with its mark.
+    """The text, with line feeds alone as ends of lines; UTF-16 or UTF-32 where the file begins with its mark.
 
     Args:
         data: content of a file.
@@ -25,7 +32,8 @@ def decoded(data: bytes, place: str, encoding: str | None = None) -> str:
         text = data.decode(marked)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        problem = f"{place}:{line}: invalid {marked.upper()[:6].rstrip('-')} (byte 0x{data[error.start]:02x})"
+        name = marked.removesuffix("-sig").upper()
+        problem = f"{place}:{line}: invalid {name} (byte 0x{data[error.start]:02x})"
         if encoding is None:
             raise DatasetError(problem) from None
         try:

@@ -66,6 +66,10 @@ class _Page(HTMLParser):
         self._in_title = False
         self._title: list[str] = []
 
+    def parse_marked_section(self, i: int, report: int = 1) -> int:
+        """`<![foo ...>` is a comment, as browsers take it; the parser fails over words unknown to it."""
+        return self.parse_bogus_comment(i, report)
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """A tag begins."""
         if tag == "title" and not self._title and self._skipping in ("", "head"):

@@ -68,7 +68,16 @@ def mine(
     if lock is None:
         raise TrainingError(f"{output}: another process is mining into it")
     with lock, disk_errors(output):
-        return _mined(output, work, task, config, device, progress)
+        try:
+            if not config.texts and not task.has_ids:
+                raise InvalidInputError(
+                    f"{data}: its rows have no ids, so that ids alone would say nothing; write the texts too"
+                )
+            return _mined(output, work, task, config, device, progress)
+        except BaseException:
+            if not (work / PLAN).is_file() and not output.exists():  # refused before it began
+                shutil.rmtree(work, ignore_errors=True)
+            raise
 
 
 def _mined(
@@ -166,6 +175,11 @@ def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask)
         raise InvalidInputError(f"{output}: exists already")
     begun: Any = read_json(path)
     anew = f"remove {work} and {output} to begin anew"
+    if not output.is_file() or not output.stat().st_size:
+        if begun != plan:  # nothing was mined by it: a slip that was noticed, or models that did not load
+            _forget(work)
+            write_json(path, plan)
+        return 0
     if not isinstance(begun, dict) or not isinstance(begun.get("inputs"), dict):
         raise InvalidInputError(f"{path}: damaged; {anew}")
     if (what := changed(begun["inputs"], inputs)) is not None:
@@ -179,8 +193,6 @@ def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask)
             f"{output}: begun with {different} = {begun.get(different)!r}, now {plan.get(different)!r}; "
             f"the same settings continue it, {anew}"
         )
-    if not output.is_file():
-        return 0
     whole = output.read_bytes()
     whole = whole[: whole.rfind(b"\n") + 1]
     with output.open("rb+") as file:
@@ -206,7 +218,7 @@ def _finish(output: Path, work: Path) -> None:
     """Rows in place of the numbered lines, in one rename; then the working folder goes.
 
     Raises:
-        DatasetError: if no query kept a negative; the output stays as it is.
+        DatasetError: if no query kept a negative; nothing stays then.
     """
     written = 0
     with output.open(encoding="utf-8") as lines, atomic_file(output) as out:
@@ -216,5 +228,17 @@ def _finish(output: Path, work: Path) -> None:
                     out.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
                     written += 1
         if not written:
-            raise DatasetError(f"{output}: no query kept a negative; lower the margins or raise the depth")
+            output.unlink()
+            shutil.rmtree(work, ignore_errors=True)
+            raise DatasetError(
+                f"{output}: no query kept a negative, so nothing is written; lower the margins, raise the "
+                "depth or skip fewer"
+            )
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _forget(work: Path) -> None:
+    """Remove the vectors that were made for another plan."""
+    for path in work.iterdir():
+        if path.is_dir() and path.name != "cache":  # copies of the data, named by their content
+            shutil.rmtree(path, ignore_errors=True)

@@ -36,6 +36,8 @@ class MiningTask:
         self.ids: list[str] = []
         self._text: Callable[[int], str]
         self.corpus: Path | list[Document]
+        # whether the ids are those of a collection, and not numbers of texts
+        self.has_ids = data.is_dir()
         source: BeirSource | JsonlSource
         if data.is_dir():
             source = BeirSource(data, cache)

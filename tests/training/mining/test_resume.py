@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ import sys
 
 import pytest
 
-from splade_engine.errors import InvalidInputError, TrainingError
+from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError, TrainingError
 from splade_engine.locks import take_lock
 from splade_engine.training import MiningConfig, mine
 from splade_engine.training.mining import negatives
@@ -181,3 +182,38 @@ def test_a_full_disk_is_one_line_and_the_same_call_goes_on(tmp_path, config):
 def test_a_margin_that_is_no_number():
     with pytest.raises(InvalidInputError, match="absolute_margin is not negative"):
         MiningConfig(absolute_margin=float("nan"))
+
+
+def test_what_was_refused_leaves_nothing_in_the_way(tmp_path, config):
+    """A slip, then the corrected call, each time into the same file."""
+    rows = [
+        {"query": f"{row['query']} {i}", "positive": row["positive"]}
+        for i, row in enumerate(made.synthetic_rows(20))
+    ]
+    data, output = made.write_jsonl(tmp_path / "pairs.jsonl", rows), tmp_path / "out.jsonl"
+    slips = [
+        (
+            dataclasses.replace(config, skip=1000),
+            DatasetError,
+            "no query kept a negative, so nothing is written",
+        ),
+        (dataclasses.replace(config, texts=False), InvalidInputError, "its rows have no ids"),
+        (
+            dataclasses.replace(config, retriever="sparse:" + str(tmp_path / "no")),
+            CheckpointError,
+            "no such folder",
+        ),
+        (
+            dataclasses.replace(config, retriever=f"dense:{tmp_path}"),
+            CheckpointError,
+            "no dense encoder|config.json",
+        ),
+    ]
+    for slip, kind, message in slips:
+        with pytest.raises(kind, match=message):
+            mine(data, output, slip)
+        assert not output.exists()
+    mine(data, output, config)
+    mine(data, tmp_path / "whole.jsonl", config)
+    assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
+    assert sorted(path.name for path in tmp_path.glob("*.mining")) == []
