@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
-from splade_engine.arguments import check_many, path_of
+from splade_engine.arguments import check_many, path_of, shown
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.collections.documents import Document
 from splade_engine.collections.metadata import document_parts
@@ -239,6 +239,9 @@ class SearchEngine:
     ) -> list[Hits]:
         """`search` for every query, in the order given."""
         check_many("queries", queries, "texts")
+        for number, query in enumerate(queries):
+            if not isinstance(query, str):
+                raise InvalidInputError(f"queries: number {number} is {shown(query)}, a string is expected")
         return self._search(k, effort, where, threads, options).texts(queries)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:

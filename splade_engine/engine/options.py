@@ -132,14 +132,21 @@ class SearchKeywords(EffortOptions, total=False):
     feedback: int | Feedback | None
 
 
+_OPTIONS = _NAMES | set(EffortOptions.__annotations__)
+
+
 def split_keywords(given: Mapping[str, Any]) -> tuple[SearchOptions, EffortOptions]:
     """The options of a search, and what is left: the shorthands for an effort.
 
     Raises:
         InvalidInputError: for a value that cannot be accepted.
+        TypeError: for a name that is none, as Python raises it.
     """
     if not given:
         return PLAIN, {}
     ours = {name: value for name, value in given.items() if name in _NAMES}
     rest: Any = {name: value for name, value in given.items() if name not in _NAMES}
+    for name in rest:
+        if name not in EffortOptions.__annotations__:
+            raise TypeError(f"a search has no option {name!r}; there are {', '.join(sorted(_OPTIONS))}")
     return (SearchOptions(**ours) if ours else PLAIN), rest

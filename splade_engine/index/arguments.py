@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, whole
+from splade_engine.arguments import check_many, shown, whole
 from splade_engine.errors import InvalidInputError
+from splade_engine.index.config import BuildConfig
 from splade_engine.vectors import SparseVectors
 
 MIN_MEMORY = 64  # MiB; below it a segment would be too small to be worth one
@@ -57,8 +58,19 @@ def checked_ordinals(ordinals: ArrayLike) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
+def checked_config(config: BuildConfig | None) -> BuildConfig:
+    """How an index is built; the defaults for None."""
+    if config is None:
+        return BuildConfig()
+    if not isinstance(config, BuildConfig):
+        raise InvalidInputError(f"config: a BuildConfig is expected, got {shown(config)}")
+    return config
+
+
 def checked_fingerprint(encoder: Mapping[str, str | int]) -> dict[str, str | int]:
     """The record of an encoder: text and integers."""
+    if not isinstance(encoder, Mapping):
+        raise InvalidInputError(f"encoder: a mapping is expected, got {shown(encoder)}")
     for key, value in encoder.items():
         if (
             not isinstance(key, str)

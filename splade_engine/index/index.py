@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from splade_engine.arguments import check_many, flag, path_of, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import changes, combine, tuning
-from splade_engine.index.arguments import check_budget, checked_fingerprint, checked_threads
+from splade_engine.index.arguments import check_budget, checked_config, checked_fingerprint, checked_threads
 from splade_engine.index.check import check_index
 from splade_engine.index.collection import is_collection
 from splade_engine.index.config import BuildConfig
@@ -105,7 +105,7 @@ class SparseIndex:
         changes.build(
             folder,
             batches_of(vectors, ids, payload),
-            config or BuildConfig(),
+            checked_config(config),
             encoder=None if encoder is None else checked_fingerprint(encoder),
             overwrite=overwrite,
             threads=checked_threads(threads),
@@ -173,6 +173,7 @@ class SparseIndex:
         """
         check_many("parts", parts, "index folders")
         check_budget(threads, memory)
+        config = None if config is None else checked_config(config)
         folder = path_of("path", path)
         readers = [
             p.reader if isinstance(p, SparseIndex) else IndexReader.open(path_of("part", p)) for p in parts

@@ -299,3 +299,14 @@ def test_a_query_that_only_leaves_out_says_so(engine, query):
 def test_a_cross_encoder_that_is_not_there_is_told_at_once(engine, tmp_path):
     with pytest.raises(CheckpointError, match="no such folder, and not a hub id"):
         engine.search("moon", 3, rerank=str(tmp_path / "nothing"))
+
+
+def test_an_option_that_there_is_not_is_named(engine):
+    with pytest.raises(TypeError, match=r"a search has no option 'rows'; there are accuracy, config, "):
+        engine.search("moon", 3, rows=5)
+
+
+@pytest.mark.parametrize("queries", [["moon", None], ["moon", 5], ["moon", b"sea"], ["moon", ["sea"]]])
+def test_one_query_that_is_no_text_is_named(engine, queries):
+    with pytest.raises(InvalidInputError, match=r"queries: number 1 is .*, a string is expected"):
+        engine.search_many(queries, 3)

@@ -278,3 +278,19 @@ def test_any_ids_go_through(tmp_path_factory: Any, ids: list[str]) -> None:
 def test_importing_the_index_loads_no_torch() -> None:
     code = "import sys, splade_engine.index; assert not {'torch', 'transformers', 'numba'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"config": "float16"}, "config: a BuildConfig is expected, got 'float16'"),
+        ({"config": {}}, "config: a BuildConfig is expected, got {}"),
+        ({"encoder": "splade"}, "encoder: a mapping is expected, got 'splade'"),
+        ({"encoder": []}, r"encoder: a mapping is expected, got \[\]"),
+    ],
+)
+def test_settings_of_other_types_are_refused(tmp_path, options, message):
+    vectors = SparseVectors.from_dicts([{0: 1.0}], 3)
+    with pytest.raises(InvalidInputError, match=message):
+        SparseIndex.build(tmp_path / "ix", vectors, **options)
+    assert list(tmp_path.iterdir()) == []
