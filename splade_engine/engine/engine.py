@@ -12,24 +12,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from splade_engine.arguments import check_many, path_of, shown
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.collections.documents import Document
 from splade_engine.collections.metadata import document_parts
 from splade_engine.collections.passages import Passages
-from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder, encoder_record
+from splade_engine.engine.encoder_record import check_encoder, encoder_record
 from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
 from splade_engine.engine.hits import Hit, Hits
+from splade_engine.engine.intake import corpus_of, surveyed_corpus
 from splade_engine.engine.measure import measure
 from splade_engine.engine.notes import as_indexed, earlier_passages, passages_of_empty
+from splade_engine.engine.opening import loaded_encoder, recorded_encoder
 from splade_engine.engine.options import SearchKeywords, split_keywords
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.engine.searching import Search
-from splade_engine.engine.sharing import ENCODER, INDEX_FILES
+from splade_engine.engine.sharing import INDEX_FILES
 from splade_engine.errors import (
-    CheckpointError,
     DatasetError,
     EncoderMismatchError,
     IndexLockedError,
@@ -126,8 +127,8 @@ class SearchEngine:
         refuse_occupied(path, overwrite=overwrite)
         config = replace(config or BuildConfig(), words=words)
         check_budget(threads, memory)
-        loaded = _loaded(encoder)
-        surveyed = _surveyed(None, _corpus(corpus, allow_empty, passages), loaded, progress)
+        loaded = loaded_encoder(encoder)
+        surveyed = surveyed_corpus(None, corpus_of(corpus, allow_empty, passages), loaded, progress)
         work = path.with_name(path.name + ".encoding")
         with encode_corpus(
             surveyed, loaded, work, restart=overwrite, hold=True, progress=progress, **encode_options
@@ -186,9 +187,9 @@ class SearchEngine:
         if encoder is None:
             if record is None:
                 raise EncoderMismatchError(f"{path}: does not say which encoder made its vectors; name one")
-            loaded = _recorded_encoder(path, record, device)
+            loaded = recorded_encoder(path, record, device)
         else:
-            loaded = _loaded(encoder, device)
+            loaded = loaded_encoder(encoder, device)
         check_encoder(path, record, loaded, index.n_terms)
         engine = cls(path, index, loaded, collection_idf=collection_idf)
         engine._shared = shared
@@ -307,7 +308,7 @@ class SearchEngine:
         """
         self._refuse_shared()
         reader = self.index.refresh().reader
-        corpus = self._measured(as_indexed(reader, _corpus(corpus, None, passages)), progress)
+        corpus = self._measured(as_indexed(reader, corpus_of(corpus, None, passages)), progress)
         known = next((document.id for document in corpus if document.id in reader), None)
         if known is not None:  # before hours of encoding
             raise InvalidInputError(f"{self.path}: holds a document {known!r} already; update replaces it")
@@ -339,7 +340,7 @@ class SearchEngine:
         self._refuse_shared()
         check_many("drop", drop, ordered=False)
         reader = self.index.refresh().reader
-        corpus = as_indexed(reader, _corpus(corpus, None, passages))
+        corpus = as_indexed(reader, corpus_of(corpus, None, passages))
         try:
             corpus = self._measured(corpus, progress)
         except DatasetError:  # there is no text in any file: nothing to add, but perhaps to delete
@@ -420,7 +421,7 @@ class SearchEngine:
         publish: Callable[[Iterable[IndexBatch]], int],
     ) -> None:
         refuse_unwritable(self.path)  # before hours of encoding
-        summary = _surveyed(reader, corpus, self.encoder, progress).survey()
+        summary = surveyed_corpus(reader, corpus, self.encoder, progress).survey()
         # a folder for each corpus: two that are added at the same time do not touch each other's shards
         name = EncodingPlan.of(summary, self.encoder, options).name
         start = self.path.with_name(f"{self.path.name}.encoding-")
@@ -438,64 +439,6 @@ class SearchEngine:
 
     def __repr__(self) -> str:
         return f"SearchEngine({str(self.path)!r}, {len(self)} documents, encoder {self.encoder.name!r})"
-
-
-def _loaded(encoder: SparseEncoder | str | Path | None, device: str = "auto") -> SparseEncoder:
-    if encoder is not None and not isinstance(encoder, str | Path):
-        return encoder
-    from splade_engine.encoder import SparseEncoder
-
-    return SparseEncoder.load(encoder, device=device)
-
-
-def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:
-    from splade_engine.encoder import SparseEncoder
-
-    source, max_length, long_texts = (record.get(key) for key in (SOURCE, "max_length", "long_texts"))
-    if source != BUNDLED and (path / ENCODER).is_dir():  # which came with the index
-        source = str(path / ENCODER)
-    if source is None:
-        raise EncoderMismatchError(f"{path}: does not say where its encoder is; name one")
-    try:
-        return SparseEncoder.load(
-            None if source == BUNDLED else str(source),
-            device=device,
-            max_length=max_length if isinstance(max_length, int) else None,
-            long_texts=cast(Any, long_texts),
-        )
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: its encoder {source} cannot be loaded: {error}") from error
-
-
-def _corpus(
-    corpus: CorpusSource | Corpus, allow_empty: bool | None, passages: Passages | int | None
-) -> Corpus:
-    """A corpus of what a caller gave.
-
-    Raises:
-        InvalidInputError: `passages` beside a `Corpus`, which has its own.
-    """
-    if not isinstance(corpus, Corpus):
-        return Corpus(corpus, allow_empty=allow_empty, passages=passages)
-    if passages is not None:
-        raise InvalidInputError("passages: give them to the Corpus that is given")
-    return corpus
-
-
-def _surveyed(
-    reader: IndexReader | None, corpus: Corpus, encoder: SparseEncoder, progress: Progress
-) -> Corpus:
-    """The corpus, read once and fitted to the columns of the index that it is for; warnings are logged."""
-    measure(corpus, encoder)
-    corpus.survey(progress)
-    summary = corpus.fit_fields({} if reader is None else reader.info().columns)
-    if reader is not None:
-        reader.check_columns({name: kind for name, kind in summary.fields.items() if kind != "json"})
-    for warning in summary.survey.warnings(summary.fields):
-        logger.warning("%s", warning)
-    if summary.n_empty:
-        logger.warning("%d documents have neither title nor text: kept, but never found", summary.n_empty)
-    return corpus
 
 
 def _when_free(change: Callable[[], object]) -> None:

@@ -1,0 +1,48 @@
+"""The encoder that an engine runs: the one that was given, or the one that its index names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from splade_engine.engine.encoder_record import BUNDLED, SOURCE
+from splade_engine.engine.sharing import ENCODER
+from splade_engine.errors import CheckpointError, EncoderMismatchError
+
+if TYPE_CHECKING:
+    from splade_engine.encoder import SparseEncoder
+
+
+def loaded_encoder(encoder: SparseEncoder | str | Path | None, device: str = "auto") -> SparseEncoder:
+    """An encoder as it was given, or from what names one; None is the bundled one."""
+    if encoder is not None and not isinstance(encoder, str | Path):
+        return encoder
+    from splade_engine.encoder import SparseEncoder
+
+    return SparseEncoder.load(encoder, device=device)
+
+
+def recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:
+    """The encoder that an index names.
+
+    Raises:
+        EncoderMismatchError: it says none.
+        CheckpointError: it cannot be loaded, naming index and encoder.
+    """
+    from splade_engine.encoder import SparseEncoder
+
+    source, max_length, long_texts = (record.get(key) for key in (SOURCE, "max_length", "long_texts"))
+    if source != BUNDLED and (path / ENCODER).is_dir():  # which came with the index
+        source = str(path / ENCODER)
+    if source is None:
+        raise EncoderMismatchError(f"{path}: does not say where its encoder is; name one")
+    try:
+        return SparseEncoder.load(
+            None if source == BUNDLED else str(source),
+            device=device,
+            max_length=max_length if isinstance(max_length, int) else None,
+            long_texts=cast(Any, long_texts),
+        )
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: its encoder {source} cannot be loaded: {error}") from error
