@@ -12,7 +12,8 @@ HEAD = """# What each paper claims, and what it gave here
 One row a paper: what it claims, the experiment that shows it, what came out, and how this differs from the
 paper. Every experiment is sized for minutes on two processor cores; it is a file in `experiments/`, and its
 numbers are kept in `experiments/results/`. A claim that did not hold is shown as such. These are small
-models, small data and one seed: differences below .01 say nothing.
+models, small data and one seed: differences below .01 say nothing. Seconds are those of a machine that others
+used at the same time.
 
     python -m scripts.papers --data ../shared/data NAME...    # without a name: all of them
 

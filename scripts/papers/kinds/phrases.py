@@ -5,8 +5,8 @@ still). Its weight is `factor` times the smaller of the two tokens' weights, whi
 contextual.
 
 Settings: `collections` (folders below `ir/`) for nDCG@10; `names`, a collection in which pairs of words are
-looked for that stand together in one document and apart in others, `asked`, how many; `buckets`. Runs:
-`factor`.
+looked for that stand together in one document and apart in others, `asked`, how many; `buckets`; `cut`, below
+which weights of documents are left out, as the bundled encoder does. Runs: `factor`.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
     ]
     asked = _together(texts, settings["asked"])
     words = [" ".join(pair) for pair, _ in asked]
-    documents = encoded(encoder, texts, f"uncut-names-{len(texts)}", places)
+    documents = _cut(encoded(encoder, texts, f"uncut-names-{len(texts)}", places), settings["cut"])
     queries = sp.csr_array(encoder.encode_queries(words).to_scipy())
     names = (_Pairs(encoder, texts), _Pairs(encoder, words))
     for each in experiment.runs:
         factor, row = each["factor"], {"name": each["name"]}
         for name, (found, of_documents, of_queries) in tests.items():
-            more = of_documents.added(found.documents, factor, buckets)
+            more = of_documents.added(_cut(found.documents, settings["cut"]), factor, buckets)
             row[f"nDCG@10 {name}"] = round(
                 found.ndcg(more, of_queries.added(found.queries, factor, buckets)), 4
             )
@@ -57,6 +57,13 @@ def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
         row["names found first"] = round(float(np.mean(first == 1)), 3)
         row["names, MRR@10"] = round(float(np.mean(np.where(first <= 10, 1 / first, 0))), 3)
         yield row
+
+
+def _cut(documents: Any, least: float) -> Any:
+    kept = documents.copy()
+    kept.data[kept.data < least] = 0
+    kept.eliminate_zeros()
+    return kept
 
 
 class _Pairs:
