@@ -66,7 +66,7 @@ class _Page(HTMLParser):
         self._in_title = False
         self._title: list[str] = []
 
-    def parse_marked_section(self, i: int, report: int = 1) -> int:
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
         """`<![foo ...>` is a comment, as browsers take it; the parser fails over words unknown to it."""
         return self.parse_bogus_comment(i, report)
 
