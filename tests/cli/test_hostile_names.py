@@ -34,13 +34,14 @@ def shown(encoder, monkeypatch, tmp_path):
     """Run a command as on a terminal; what it printed is checked and returned."""
     monkeypatch.chdir(tmp_path)
 
-    def run(*args, code=None):
+    def run(*args, code=None, lines=False):
         result = CliRunner().invoke(app, [str(a) for a in args], color=True)
         assert isinstance(result.exception, SystemExit | None), result.exception
         text = result.stdout + result.stderr
         assert not unsafe(text), (args, text)
         assert "internal error" not in text
-        assert "\nsplade-engine: all is well" not in text
+        # `get` shows a text as it is, with its lines
+        assert "\nsplade-engine: all is well" not in (result.stderr if lines else text)
         assert code is None or result.exit_code == code, text
         return text
 
@@ -203,3 +204,66 @@ def test_a_name_that_is_not_utf8(shown, corpus_file, tmp_path):
     shown("delete", folder / "ix", name, code=2)
     shown("export", folder / "ix", folder / f"{name}.arrow", code=0)
     shown("encode", folder / "c.jsonl", "-o", folder / f"{name}2.arrow", code=0)
+
+
+def test_every_way_to_ask(shown, evil_index, tmp_path):
+    column = f"column {EVIL}"
+    for form in ("text", "table", "json", "jsonl"):
+        assert "owned" in shown("search", evil_index, "moon", "--format", form, "--facet", column, code=0)
+    shown("search", evil_index, "moon", "--sort", column, "--group-by", column, "--total", code=0)
+    shown("search", evil_index, f'"{EVIL}" -{EVIL}moon', "--hybrid", "sum", "--explain", code=0)
+    shown("search", evil_index, f"moon -{EVIL}zzz +{EVIL}yyy", code=0)
+    for option in (
+        "--sort",
+        "--group-by",
+        "--facet",
+        "--must",
+        "--hybrid",
+        "--rerank",
+        "--format",
+        "--where",
+    ):
+        shown("search", evil_index, "moon", option, f"no {EVIL}")
+    for ids in ([f"{EVIL}1"], [EVIL]):
+        shown("get", evil_index, *ids, lines=True)
+        shown("get", evil_index, *ids, "--json")
+        shown("delete", evil_index, *ids, "--dry-run")
+    queries = tmp_path / f"queries {EVIL}.jsonl"
+    queries.write_text(
+        json.dumps({"_id": EVIL, "text": f"moon {EVIL}"}) + "\n" + '{"_id": "b", "text": "sea"}\n'
+    )
+    for form in ("text", "table", "json"):
+        shown("search", evil_index, "--queries", queries, "--format", form, code=0)
+    shown("search", evil_index, "--queries", queries, "--run", tmp_path / f"{EVIL}.run", code=0)
+    shown("search", evil_index, "--queries", queries, "--run", queries, code=2)
+
+
+def test_several_indexes_and_other_systems(shown, evil_index, evil_corpus, tmp_path):
+    shown("collect", evil_index, "-o", tmp_path / f"all {EVIL}", code=0)
+    shown("info", tmp_path / f"all {EVIL}", code=0)
+    shown("merge", evil_index, "-o", tmp_path / f"merged {EVIL}", code=0)
+    shown("merge", evil_index, tmp_path / f"merged {EVIL}", "-o", tmp_path / "m", code=2)
+    shown("collect", evil_index, evil_index, "-o", tmp_path / "c", code=2)
+    for target in ("qdrant", "elasticsearch", "lsr-benchmark", EVIL):
+        shown("export", evil_index, "--to", target, "-o", tmp_path / f"out {EVIL}", "--overwrite")
+    shown("export", evil_index, tmp_path / f"{EVIL}.csr", code=0)
+    for name in (f"{EVIL}.csr", f"{EVIL}.nothing", f"index {EVIL}"):
+        shown("import", tmp_path / name, "-o", tmp_path / f"in {EVIL}")
+    shown("import", tmp_path / f"{EVIL}.csr", "-o", tmp_path / "in2", "--from", EVIL, code=2)
+
+
+def test_keeping_up_with_a_folder(shown, tmp_path):
+    notes = tmp_path / f"notes {EVIL}".replace("\n", "")
+    notes.mkdir()
+    name = EVIL.replace("/", "").replace("\n", "")
+    (notes / f"{name}.md").write_text(f"# {EVIL}\n\nmoon")
+    (notes / f"{name}.html").write_text(f"<title>{EVIL}</title><p>sea")
+    (notes / f"bad {name}.txt").write_bytes(b"caf\xe9")
+    (notes / f"bad {name}.ipynb").write_text(json.dumps({"cells": EVIL}))
+    (notes / f"other.{name}").write_text("x")
+    folder = tmp_path / "notes-index"
+    for options in ((), ("--json",), ("--dry-run",), ("--name", EVIL), ("--encoding", EVIL), ("--prune",)):
+        shown("sync", notes, folder, *options)
+    shown("search", folder, "moon", "--explain", code=0)
+    (notes / f"{name}.md").unlink()
+    shown("sync", notes, folder, "--prune", code=0)
