@@ -115,10 +115,20 @@ def _detail(error: BaseException) -> str:
 def _refused(error: OSError) -> str:
     """What the system refused, without the number that an OSError's own text begins with."""
     reason = error.strerror or str(error) or type(error).__name__
+    if error.errno == errno.ENOENT and error.filename is None and _is_nowhere():
+        return "the working folder is not there any more; change to another one"
     if error.errno == errno.EMFILE:
         reason += " (ulimit -n is too small)"
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     return reason if not name or name in reason else f"{name}: {reason}"
+
+
+def _is_nowhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109
+    except OSError:
+        return True
+    return False
 
 
 def _usage(error: Any) -> str:

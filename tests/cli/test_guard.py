@@ -179,3 +179,18 @@ def test_ctrl_c_at_any_moment(command, corpus_file, tmp_path):
         assert running.returncode in (130, 0, 2, -signal.SIGINT)
         if running.returncode == 130:
             assert b"splade-engine: interrupted" in errors.splitlines()[-1]
+
+
+def test_a_working_folder_that_is_gone(refused, monkeypatch, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    def asks(*args, **options):
+        os.getcwd()  # noqa: PTH109  # as libraries do while they are imported
+
+    monkeypatch.setattr("splade_engine.index.SparseIndex.open", asks)
+    assert refused("info", tmp_path / "ix", code=1) == (
+        "the working folder is not there any more; change to another one"
+    )
