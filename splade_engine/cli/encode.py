@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -34,6 +36,10 @@ def run(
         str | None,
         typer.Option("--part", metavar="N/M", help="Only part N of M, into FILE.encoding; see below."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", metavar="ADDRESS", help="Encode on a Ray cluster; local starts one here."),
+    ] = None,
     encoder: options.Encoder = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
     allow_empty: options.AllowEmpty = False,
@@ -54,12 +60,14 @@ def run(
     Several processes, with a GPU each or on machines that share a disk, encode a part each: --part 1/8 to
     --part 8/8. The same command without --part then checks every shard, encodes what is missing and writes
     FILE, which is the file of a single run. `index SOURCE -o FILE` makes an index of the parts instead.
+    --ray encodes all parts on a cluster whose nodes share the disk, and then joins them.
 
     \b
     Examples:
       splade-engine encode corpus.jsonl -o corpus.arrow
       splade-engine encode queries.tsv -o queries.arrow --queries
       splade-engine encode corpus.jsonl -o corpus.arrow --part 2/8
+      splade-engine encode corpus.jsonl -o corpus.arrow --ray auto
       splade-engine encode corpus.jsonl -o vectors.jsonl.gz --format anserini
     """
     from splade_engine.engine.encoder_record import encoder_record
@@ -75,13 +83,19 @@ def run(
         share = Part.parse(part)
     else:
         kind = format or format_of(file)
-    corpus = options.corpus_of(
-        source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
-    )
+    if ray is not None and (part is not None or queries or str(source) == "-"):
+        raise InvalidInputError("--ray: encodes the files of a corpus as a whole; not --part, --queries or -")
+    of: dict[str, Any] = {"allow_empty": allow_empty, "passages": passages, "overlap": overlap}
+    corpus = options.corpus_of(source, **of, encoding=encoding)
     options.survey(corpus)
     loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
     given = options.encode_options(top_k, batch_tokens)
     work = file.with_name(file.name + ".encoding")
+    if ray is not None:
+        made = partial(options.corpus_of, source.absolute(), **of, encoding=encoding)
+        load = {"max_length": max_length, "device": device, "long_texts": long_texts}
+        _encode_on_ray(ray, made, work, encoder, load, {**given, "restart": overwrite})
+        overwrite = False  # of the shards, which are new
     if part is not None:
         _encode_part(corpus, loaded, work, share, overwrite, given, as_json)
         return
@@ -101,6 +115,27 @@ def run(
         output.write(
             f"{file}: {len(vectors):,} vectors, {vectors.nnz / len(vectors):.1f} terms each ({kind})"
         )
+
+
+def _encode_on_ray(
+    address: str,
+    corpus: Callable[[], Corpus],
+    work: Path,
+    encoder: str | None,
+    load: dict[str, Any],
+    given: dict[str, Any],
+) -> None:
+    from splade_engine.extras import needed
+    from splade_engine.ray import encode_parts
+
+    with needed("encoding on a cluster"):
+        import ray
+    ray.init(address=address, log_to_driver=False)
+    try:
+        source = None if encoder == "bundled" else encoder
+        encode_parts(corpus, work, source, load=load, progress=shows_progress(), **given)
+    finally:
+        ray.shutdown()
 
 
 def _encode_part(

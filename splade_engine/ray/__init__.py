@@ -1,4 +1,6 @@
-"""Encoding, building and serving on a Ray cluster: `encode`, `build`, `application`. Needs the extra `ray`.
+"""Encoding, building and serving on a Ray cluster: `encode`, `encode_parts`, `build`, `application`.
+
+Needs the extra `ray`.
 
 Ray pays where one machine is not enough: a job has ten seconds of start-up and more, so below some hundred
 thousand documents one process is faster.
@@ -7,6 +9,7 @@ thousand documents one process is faster.
 from splade_engine.ray.building import build
 from splade_engine.ray.cluster import Pool
 from splade_engine.ray.encoding import encode
+from splade_engine.ray.parts_encoding import encode_parts
 from splade_engine.ray.serving import Deployed, application, opened_collection, serve
 
-__all__ = ["Deployed", "Pool", "application", "build", "encode", "opened_collection", "serve"]
+__all__ = ["Deployed", "Pool", "application", "build", "encode", "encode_parts", "opened_collection", "serve"]

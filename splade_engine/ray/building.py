@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from splade_engine.errors import IndexExistsError, InvalidInputError, SpladeEngi
 from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.collection import is_collection
 from splade_engine.progress import Progress, ProgressBar
-from splade_engine.ray.cluster import DEFAULT_POOL, Pool, connected, made_encoder
+from splade_engine.ray.cluster import DEFAULT_POOL, Pool, connected, made_encoder, run_all
 from splade_engine.ray.encoding import check_columns
 from splade_engine.ray.parts import PartFile, planned_parts
 
@@ -38,7 +38,7 @@ class Builder:
         self._encoder = made_encoder(source, load)
         self._options = options
 
-    def build(self, part: str, shard: str) -> None:
+    def work(self, part: str, shard: str) -> None:
         """Encode and index the documents of a file, unless that is done already."""
         from splade_engine.engine import SearchEngine
 
@@ -101,11 +101,11 @@ def build(
     folder.mkdir(parents=True, exist_ok=True)
     shards = [folder / f"shard-{number:05d}" for number in range(len(parts))]
     made_by = str(encoder) if isinstance(encoder, Path) else encoder
-    actor = ray.remote(num_cpus=pool.cpus, num_gpus=pool.gpus, max_restarts=-1, max_task_retries=-1)(Builder)
+    actor = pool.actor(Builder)
     actors = [actor.remote(made_by, load or {}, options) for _ in range(min(size, len(parts)))]
     try:
         with ProgressBar(progress, len(parts), label="build", unit=" shards") as bar:
-            _run(ray, actors, list(zip(parts, shards, strict=True)), bar)
+            run_all(actors, [(str(p), str(s)) for p, s in zip(parts, shards, strict=True)], bar)
     finally:
         for one in actors:
             ray.kill(one)
@@ -121,26 +121,3 @@ def is_built(shard: Path) -> bool:
     except SpladeEngineError:
         return False
     return True
-
-
-def _run(ray: Any, actors: Sequence[Any], work: Sequence[tuple[Path, Path]], bar: ProgressBar) -> None:
-    """Give each actor a shard, and the next when it is done."""
-    waiting = list(reversed(work))
-    running: dict[Any, Any] = {}
-
-    def start(one: Any) -> None:
-        part, shard = waiting.pop()
-        running[one.build.remote(str(part), str(shard))] = one
-
-    for one in actors:
-        start(one)
-    while running:
-        (ready, *_), _ = ray.wait(list(running), num_returns=1)
-        one = running.pop(ready)
-        try:
-            ray.get(ready)
-        except ray.exceptions.RayTaskError as error:  # what went wrong in the actor, without its traceback
-            raise error.cause from None
-        bar.advance()
-        if waiting:
-            start(one)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
+from splade_engine.progress import ProgressBar
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,13 @@ class Pool:
             raise InvalidInputError(f"ray: {size} actors of {self.gpus:g} GPUs, but the cluster has {gpus:g}")
         return size
 
+    def actor(self, worker: type) -> Any:
+        """The class as an actor of the pool, which Ray starts again wherever it dies."""
+        ray = connected()
+        return ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_restarts=-1, max_task_retries=-1)(
+            worker
+        )
+
 
 DEFAULT_POOL = Pool()
 
@@ -64,6 +73,33 @@ def connected() -> Any:
     if not ray.is_initialized():
         raise InvalidInputError("ray: not connected; call ray.init() or ray.init(address=...) first")
     return ray
+
+
+def run_all(actors: Sequence[Any], work: Sequence[tuple[Any, ...]], bar: ProgressBar) -> None:
+    """Call `work` of the actors with each of these arguments; an actor that is done gets the next.
+
+    Raises:
+        SpladeEngineError: what went wrong in an actor, without its traceback.
+    """
+    ray = connected()
+    waiting = list(reversed(work))
+    running: dict[Any, Any] = {}
+
+    def start(one: Any) -> None:
+        running[one.work.remote(*waiting.pop())] = one
+
+    for one in actors:
+        start(one)
+    while running:
+        (ready, *_), _ = ray.wait(list(running), num_returns=1)
+        one = running.pop(ready)
+        try:
+            ray.get(ready)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        bar.advance()
+        if waiting:
+            start(one)
 
 
 def made_encoder(source: Any, options: dict[str, Any]) -> Any:

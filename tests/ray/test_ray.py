@@ -218,3 +218,42 @@ def test_json_is_what_a_part_keeps(tmp_path):
     files[1].write_bytes(b"")
     with pytest.raises(InvalidInputError, match="missing or damaged"):
         planned_parts(tmp_path / "w", Corpus(given), 1)
+
+
+def test_parts_are_those_of_one_process_and_an_actor_that_dies_goes_on(cluster, tmp_path):
+    from splade_engine.engine.encoding import encode_corpus
+    from splade_engine.ray import Pool, encode_parts
+
+    file = tmp_path / "corpus.jsonl"
+    file.write_text("".join(json.dumps(record) + "\n" for record in records()))
+    done, killed = threading.Event(), []
+
+    def kill():
+        while not done.wait(1.0) and len(killed) < KILLS:
+            found = subprocess.run(["pgrep", "-f", "^ray::PartEncoder"], capture_output=True, text=True)
+            pids = [int(pid) for pid in found.stdout.split() if _ours(int(pid))]
+            if pids:
+                killed.append(random.choice(pids))
+                os.kill(killed[-1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        encode_parts(lambda: Corpus(file), tmp_path / "w", make_slow_encoder, parts=5, pool=Pool(actors=2))
+    finally:
+        done.set()
+        killer.join()
+    assert killed
+    joined = encode_corpus(Corpus(file), _Refuses(), tmp_path / "w")
+    alone = encode_corpus(Corpus(file), FakeEncoder(), tmp_path / "alone")
+    assert joined.ids() == alone.ids()
+    assert joined.vectors() == alone.vectors()
+    with pytest.raises(InvalidInputError, match="parts must be at least 1"):
+        encode_parts(lambda: Corpus(file), tmp_path / "w", make_encoder, parts=0)
+
+
+class _Refuses(FakeEncoder):
+    """Everything has been encoded elsewhere."""
+
+    def encode_documents(self, texts, **options):
+        raise AssertionError("a shard is missing")
