@@ -68,6 +68,19 @@ class Served:
         return [(hit.id, hit.score) for hit in engine.search(text, 20, **options)]
 
 
+def searching(count: int) -> list[int]:
+    """The processes that search shards, once there are so many of them."""
+    until = time.monotonic() + 240
+    while time.monotonic() < until:
+        pattern = "^ray::ServeReplica:served:shard-"
+        found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=False)
+        pids = [int(pid) for pid in found.stdout.split()]
+        if len(pids) >= count:
+            return pids
+        time.sleep(0.5)
+    raise AssertionError(f"only {len(pids)} replicas")
+
+
 def pairs(answer: dict[str, Any]) -> list[tuple[str, float]]:
     return [(hit["id"], hit["score"]) for hit in answer["hits"]]
 
@@ -77,6 +90,7 @@ def served(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     from ray import serve
 
     from splade_engine.ray import Deployed, application
+    from splade_engine.server import Limits, Settings
 
     folder = tmp_path_factory.mktemp("served")
     parts = [folder / f"shard-{number}" for number in range(4)]
@@ -87,7 +101,9 @@ def served(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
-    app = application(folder / "all", make_encoder, how=Deployed(replicas=2, cpus=0.1, seconds=20))
+    patient = Settings(Limits(seconds=60))  # for busy machines
+    how = Deployed(replicas=2, cpus=0.1, seconds=20)
+    app = application(folder / "all", make_encoder, how=how, settings=patient)
     serve.run(app, name="served", route_prefix="/")
     yield Served(folder / "all", f"http://127.0.0.1:{port}")
     serve.shutdown()
@@ -124,14 +140,9 @@ def test_replicas_that_are_killed_cost_no_answer(served: Served) -> None:
         one.start()
     try:
         for _ in range(KILLS):
-            found = subprocess.run(
-                ["pgrep", "-f", "^ray::ServeReplica:served:shard-"], capture_output=True, text=True
-            )
-            pids = [int(pid) for pid in found.stdout.split()]
-            assert pids
-            killed.append(random.choice(pids))
+            killed.append(random.choice(searching(8)))  # so that another replica is left
             os.kill(killed[-1], signal.SIGKILL)
-            time.sleep(4)
+        time.sleep(2)
     finally:
         done.set()
         for one in askers:
