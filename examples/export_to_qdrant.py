@@ -1,4 +1,4 @@
-"""Export an index, load it into Qdrant (in this process), and compare the hits."""
+"""Load an index into Qdrant (in this process), and compare the hits: pip install 'splade-engine[exports]'."""
 
 import json
 from pathlib import Path

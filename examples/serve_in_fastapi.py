@@ -1,4 +1,4 @@
-"""One address for the search server and for a FastAPI application of your own."""
+"""One address for the search server and a FastAPI application: pip install 'splade-engine[serve]' fastapi."""
 
 from typing import Any
 
