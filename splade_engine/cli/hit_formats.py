@@ -65,7 +65,18 @@ def _answer(answer: Answered, explain: bool, several: bool) -> dict[str, Any]:
         found["facets"] = hits.facets
     if hits.notes:
         found["notes"] = hits.notes
-    return found
+    found |= {"weak": True} if hits.weak else {}
+    meant = hits.did_you_mean
+    return found if meant is None else {**found, "did_you_mean": meant}
+
+
+def doubts(hits: Hits) -> list[str]:
+    """What a person should know of how sure the hits of a query are."""
+    told = []
+    if hits and hits.weak and not hits.notes:
+        told.append(f"weak: the best hit holds {100 * hits.covered:.0f} % of what the query asks")
+    meant = hits.did_you_mean
+    return [*told, f"did you mean: {meant}"] if meant is not None else told
 
 
 def _row(hit: Hit) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splade_engine.cli import options, output
-from splade_engine.cli.hit_formats import FORMATS, Answered, write_answers
+from splade_engine.cli.hit_formats import FORMATS, Answered, doubts, write_answers
 from splade_engine.cli.hit_lines import SNIPPET, write_hit
 from splade_engine.cli.numbers import real, whole
 from splade_engine.cli.targets import check_files
@@ -200,7 +200,7 @@ def _write_text(answers: list[Answered], engine: SearchEngine, *, explain: bool,
         for field, counts in hits.facets.items():
             values = ", ".join(f"{value} ({count:,})" for value, count in counts[:_SHOWN_VALUES])
             output.write(f"{output.styled(field, 'heading')}: {values}")
-        for note in hits.notes:
+        for note in (*hits.notes, *doubts(hits)):
             output.note(note)
         among = f"{hits.total:,} matches" if hits.total is not None else f"{len(engine):,} documents"
         output.note(f"{len(hits)} of {among}" if hits else "No document matches")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splade_engine.arguments import whole
 from splade_engine.collections.metadata import metadata_of
+from splade_engine.engine.certainty import WEAK, covered, respelt
 from splade_engine.engine.explain import Explanation, explain
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import LENGTH, READ, Snippet, snippet
@@ -164,6 +165,9 @@ class Hit:
         """Rank and score on each side of a hybrid or reranked search; empty for a search by terms alone."""
         return self._page.sides(self._place)
 
+    def _covered(self) -> float:
+        return covered(self._page.query, self._page.document(self._place))
+
     def snippet(self, length: int = LENGTH, why: Explanation | None = None) -> Snippet:
         """The stretch of the text with most matching words; it reads no more than 262,144 characters.
 
@@ -205,6 +209,10 @@ class Hits(list[Hit]):
         notes: what a person should know of how the query was read.
     """
 
+    # set by the search: what the hits were found in and for, and whether by terms that the query did not ask
+    _asked: tuple[IndexReader, SparseEncoder, str] | None = None
+    _guessed = False
+
     def __init__(
         self,
         hits: Iterable[Hit] = (),
@@ -217,6 +225,26 @@ class Hits(list[Hit]):
         self.total = total
         self.facets = facets or {}
         self.notes = notes
+
+    @property
+    def covered(self) -> float:
+        """How much of the query the best hit holds: the share of its weight on terms that the hit has.
+
+        0 without hits, and where other terms than the query's own were searched (`related`).
+        """
+        if not self or self._guessed:
+            return 0.0
+        return max(self, key=lambda hit: hit.score)._covered()
+
+    @property
+    def weak(self) -> bool:
+        """Whether the best hit holds so little of the query that it is likely to speak of something else."""
+        return self.covered < WEAK
+
+    @property
+    def did_you_mean(self) -> str | None:
+        """The query with words that look like slips as the documents spell them; None where none does."""
+        return None if self._asked is None else respelt(self._asked[1], self._asked[0], self._asked[2])
 
     def _repr_html_(self) -> str:
         from splade_engine.engine.html import hits_html

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from splade_engine.engine.certainty import respelt
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import MissingExtraError
-from splade_engine.index.words.text import words_of
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from splade_engine.index import IndexReader
 
 TERMS = 32  # the heaviest that the model gives a query
-_SHORTEST = 4  # letters of a word that may be a slip
 _model = threading.Lock()  # one query at a time: it takes all cores
 
 
@@ -44,10 +43,9 @@ def attempts(
     encoder: SparseEncoder, encode: QueryEncoder, reader: IndexReader, text: str
 ) -> Iterator[Attempt]:
     """What may be searched in place of a query that finds nothing, the likeliest first."""
-    if reader.has_words:
-        spelt = _spelt(reader, text)
-        if spelt != text:
-            yield Attempt(spelt, encode([spelt], reader), f"nothing found: searched for {spelt}")
+    spelt = respelt(encoder, reader, text)
+    if spelt is not None:
+        yield Attempt(spelt, encode([spelt], reader), f"nothing found: searched for {spelt}")
     vector = _meant(encoder, text)
     if vector is not None and vector.nnz:
         yield Attempt(text, vector, "no document shares a term with the query: these are by related terms")
@@ -67,13 +65,3 @@ def _meant(encoder: SparseEncoder, text: str) -> SparseVectors | None:
     kept = weights > 0
     indptr = np.array([0, int(kept.sum())], np.int64)
     return SparseVectors.from_valid(indptr, vector.terms[kept], weights[kept], vector.n_terms)
-
-
-def _spelt(reader: IndexReader, text: str) -> str:
-    """The text with each word that no document holds as the most frequent word that is a slip away."""
-    for word in dict.fromkeys(words_of(text)):
-        if len(word) >= _SHORTEST and word.isalpha():
-            near = reader.near_word(word)
-            if near is not None:
-                text = " ".join(near if w == word else w for w in words_of(text))
-    return text

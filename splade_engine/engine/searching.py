@@ -55,6 +55,12 @@ class Search:
 
     def texts(self, queries: Sequence[str]) -> list[Hits]:
         """The hits of each query."""
+        found = self._texts(queries)
+        for query, hits in zip(queries, found, strict=True):
+            hits._asked = (self.reader, self.encoder, query)
+        return found
+
+    def _texts(self, queries: Sequence[str]) -> list[Hits]:
         options = self.options
         if options is PLAIN and not any(has_signs(query) or as_written(query) for query in queries):
             return self._answered(queries, self._best(self.encode(queries, self.reader)))
@@ -118,10 +124,10 @@ class Search:
                 notes.append(
                     f"no document holds {' and '.join(map(shown, query.must))}: searched without that"
                 )
+        told: list[str] = []
         if not len(page.ordinals):
             page, ranking, vector, told = self._related(query, page, ranking, vector)
-            notes += told
-        return self._shown(query, vector, ranking, page, notes)
+        return self._shown(query, vector, ranking, page, notes + told, guessed=bool(told))
 
     def _answered(self, queries: Sequence[str], found: list[Hits]) -> list[Hits]:
         """The hits of each query, by related terms where it has none."""
@@ -134,7 +140,7 @@ class Search:
         ranking = self._ranking(query, nothing)
         page = page_of(self.reader, ranking, self.k, self.options)
         page, ranking, vector, notes = self._related(query, page, ranking, nothing)
-        return self._shown(query, vector, ranking, page, notes)
+        return self._shown(query, vector, ranking, page, notes, guessed=bool(notes))
 
     def _related(
         self, query: QueryText, page: Page, ranking: SidedRanking, vector: SparseVectors
@@ -151,19 +157,28 @@ class Search:
         return page, ranking, vector, []
 
     def _shown(
-        self, query: QueryText, vector: SparseVectors, ranking: SidedRanking, page: Page, notes: list[str]
+        self,
+        query: QueryText,
+        vector: SparseVectors,
+        ranking: SidedRanking,
+        page: Page,
+        notes: list[str],
+        *,
+        guessed: bool = False,
     ) -> Hits:
         ordinals = page.ordinals.tolist()
         fused = Fused([ranking.sides(ordinal) for ordinal in ordinals], self._words(query))
         hits = HitPage(self.reader, self.encoder, vector, 0, ordinals, fused)
         ids = self.reader.ids(page.ordinals)
         scores = page.scores.tolist()
-        return Hits(
+        found = Hits(
             [Hit(page.first + i + 1, id, scores[i], hits, i) for i, id in enumerate(ids)],
             total=page.total,
             facets=page.facets,
             notes=(*notes, *without_shards(self.missing)),
         )
+        found._guessed = guessed
+        return found
 
     def _ranking(self, query: QueryText, vector: SparseVectors) -> SidedRanking:
         """By terms, fused with words where they count, reranked where that was asked."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from splade_engine import __version__
 from splade_engine.collections.metadata import METADATA_JSON, RESERVED, metadata_of
+from splade_engine.engine.certainty import WEAK
 from splade_engine.engine.explain import explain as explained
 from splade_engine.server.models import ExplainRequest, SearchRequest
 from splade_engine.server.problems import Problem, invalid, not_found, too_large
@@ -56,9 +57,9 @@ def search(name: str, engine: SearchEngine, request: SearchRequest) -> dict[str,
     hits = [[_hit(hit, request) for hit in page] for page in pages]
     answer = {**stamp(name, engine), "took_us": took}
     if not isinstance(request.query, str):
-        counts = [_counts(page) for page in pages]
+        counts = [_counts(page, request) for page in pages]
         return {**answer, "hits": hits, **({"counts": counts} if any(counts) else {})}
-    return {**answer, "hits": hits[0], **_counts(pages[0])}
+    return {**answer, "hits": hits[0], **_counts(pages[0], request)}
 
 
 def _check_fields(engine: SearchEngine, names: Sequence[str]) -> None:
@@ -77,12 +78,20 @@ def _check_fields(engine: SearchEngine, names: Sequence[str]) -> None:
             raise invalid(f"fields: no field {name!r:.60}; there are {', '.join(sorted(known))}")
 
 
-def _counts(page: Hits) -> dict[str, Any]:
+def _counts(page: Hits, request: SearchRequest) -> dict[str, Any]:
     """What stands beside the hits of a query, where there is anything."""
     counts: dict[str, Any] = {} if page.total is None else {"total": page.total}
     if page.facets:
         counts["facets"] = page.facets
-    return {**counts, "notes": page.notes} if page.notes else counts
+    if page.notes:
+        counts["notes"] = page.notes
+    if request.certainty:
+        share = page.covered
+        counts |= {"covered": share, "weak": share < WEAK}
+        meant = page.did_you_mean
+        if meant is not None:
+            counts["did_you_mean"] = meant
+    return counts
 
 
 def _hit(hit: Hit, request: SearchRequest) -> dict[str, Any]:

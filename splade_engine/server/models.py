@@ -89,6 +89,9 @@ class SearchRequest(Request):
     feedback: int | None = Field(
         default=None, ge=1, le=MOST_DOCS, description="Take terms of so many best hits, and search again."
     )
+    certainty: bool = Field(
+        default=False, description="Say whether the answer is weak, and which spelling may have been meant."
+    )
     explain: bool = Field(default=False, description="Say why each document was found.")
     snippet: int | None = Field(
         default=None,
@@ -240,6 +243,11 @@ class Counts(BaseModel):
         default=None, description="Values and counts, the most frequent first."
     )
     notes: list[str] | None = Field(default=None, description="How the query was read, for people.")
+    covered: float | None = Field(
+        default=None, description="Share of the query's weight on terms that the best hit has, 0 to 1."
+    )
+    weak: bool | None = Field(default=None, description="Whether that is so little that it may be no answer.")
+    did_you_mean: str | None = Field(default=None, description="The query as the documents spell it.")
 
 
 class SearchAnswer(Answer, Counts):
@@ -334,6 +342,7 @@ class IndexModel(BaseModel):
     generation: int
     encoder: str
     write: bool
+    words: bool = Field(description="Whether words as they are written are listed, for hybrid searches.")
 
 
 class IndexesAnswer(BaseModel):

@@ -199,6 +199,7 @@ async def indexes(state: State, request: Request) -> Response:
             "generation": served.current.index.generation,
             "encoder": served.current.encoder.name,
             "write": state.settings.access.write,
+            "words": served.current.index.reader.has_words,
         }
         for served in state.indexes.values()
     ]

@@ -89,3 +89,45 @@ def test_slips(a, b):
     one |= {a[:i] + c + a[i + 1 :] for i in range(len(a)) for c in "abc"}
     one |= {a[:i] + a[i + 1] + a[i] + a[i + 2 :] for i in range(len(a) - 1)}
     assert _is_slip(a, b) == (b in one - {a})
+
+
+def test_how_sure_an_answer_is(engine):
+    sure = engine.search("night cold")
+    assert (sure.covered, sure.weak) == (1.0, False)
+    half = engine.search("night bread star wind")  # one of four terms is in the best document
+    assert half.covered == pytest.approx(0.25)
+    assert half.weak
+    by_date = engine.search("needs salt", sort="year")  # the best hit is not the first
+    assert by_date.covered == 1.0
+    # what was found by other terms than the query's own, or not at all, is never sure
+    assert engine.search("moon").weak and engine.search("moon").covered == 0.0
+    assert engine.search("xyzzy").weak
+
+
+def test_what_may_have_been_meant(engine):
+    assert engine.search("cold harbuor").did_you_mean == "cold harbour"
+    assert engine.search('+needs "harbuor" -nigth').did_you_mean == '+needs "harbour" -night'
+    assert engine.search("harbour cold").did_you_mean is None
+    assert engine.search("moon").did_you_mean is None, (
+        "the encoder knows the word, though no document holds it"
+    )
+    assert [hits.did_you_mean for hits in engine.search_many(["harbuor", "night"])] == ["harbour", None]
+    without = SearchEngine.build(engine.path.with_name("plain"), RECORDS, FakeEncoder(), words=False)
+    assert without.search("harbuor").did_you_mean is None
+    assert engine.search_vectors(engine.encode_queries(["night"]))[0].did_you_mean is None
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("neccesary", "necessary"),  # two slips
+        ("acomodation", "accommodation"),
+        ("necessary", None),
+        ("quintessence", None),
+        ("nurse", None),
+    ],
+)
+def test_words_that_share_most_pairs_of_letters(tmp_path, written, meant):
+    records = [{"id": "a", "text": "Necessary accommodation, necessity, monday."}]
+    engine = SearchEngine.build(tmp_path / "ix", records, FakeEncoder())
+    assert engine.index.reader.near_word(written) == meant

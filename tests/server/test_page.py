@@ -32,6 +32,9 @@ MORE = [
     *({"_id": f"s{i}", "text": f"star night sky {i}", "year": 1990 + i, "lang": "en"} for i in range(25)),
 ]
 
+# a value and its count, which becomes that of the matches
+DE, EN = re.compile(r"^de \d+$"), re.compile(r"^en \d+$")
+
 if CHROMIUM is None:
     pytest.skip("no chromium at /usr/bin: the page is not tested in a browser", allow_module_level=True)
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -136,23 +139,79 @@ def test_filters_are_made_from_the_metadata(page):
     expect(page.locator(".hit")).to_have_count(0)
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".hit")).to_have_count(2)
-    page.get_by_role("checkbox", name="de 1", exact=True).check()
+    page.get_by_role("checkbox", name=DE).check()
     expect(page.locator(".hit")).to_have_count(0)
     page.fill("#q", "bread")
     expect(page.locator(".hit")).to_have_count(1)
     page.reload()  # the address holds all of it
     expect(page.locator(".hit")).to_have_count(1)
-    expect(page.get_by_role("checkbox", name="de 1", exact=True)).to_be_checked()
+    expect(page.get_by_role("checkbox", name=DE)).to_be_checked()
 
 
-def test_more_hits(page):
+def test_pages_fit_together(page):
     type_query(page, "star")
     expect(page.locator(".hit")).to_have_count(10)
-    page.get_by_role("button", name="More").click()
-    expect(page.locator(".hit")).to_have_count(20)
-    page.get_by_role("button", name="More").click()
-    expect(page.locator(".hit")).to_have_count(25)
-    expect(page.locator("#more")).to_be_hidden()
+    expect(page.get_by_role("button", name="Previous")).to_be_disabled()
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator("#place")).to_have_text("Page 2")
+    expect(page.locator(".hit .rank").first).to_have_text("11")
+    expect(page.locator("#exact")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="Next").click()
+    expect(page.locator(".hit")).to_have_count(5)
+    expect(page.get_by_role("button", name="Next")).to_be_disabled()
+    assert "page=3" in page.url
+    page.go_back()
+    expect(page.locator("#place")).to_have_text("Page 2")
+    seen = page.locator(".hit").evaluate_all("all => all.map(item => item.dataset.id)")
+    page.get_by_role("button", name="Previous").click()
+    expect(page.locator(".hit .rank").first).to_have_text("1")
+    assert not set(seen) & set(page.locator(".hit").evaluate_all("all => all.map(item => item.dataset.id)"))
+    page.fill("#q", "star night")
+    expect(page.locator("#place")).to_have_text("Page 1")
+
+
+def test_counts_become_those_of_the_matches(page):
+    label = page.locator("small[data-field=lang][data-value=en]")
+    expect(label).to_have_text("27")
+    type_query(page, "star")
+    expect(label).to_have_text("25")
+    expect(page.locator("#sampled")).to_have_text("Counted over the matches")
+    page.fill("#q", "bread")
+    expect(label).to_have_text("0")
+
+
+def test_order_and_groups(page):
+    type_query(page, "star")
+    page.get_by_label("Order").select_option("-year")
+    expect(page.locator(".hit").first).to_have_attribute("data-id", "s24")
+    page.get_by_label("Order").select_option("year")
+    expect(page.locator(".hit").first).to_have_attribute("data-id", "s0")
+    page.get_by_label("One hit for each").select_option("lang")
+    expect(page.locator(".hit")).to_have_count(1)
+    assert "group=lang" in page.url and "sort=year" in page.url
+    page.reload()
+    expect(page.locator(".hit")).to_have_count(1)
+    expect(page.get_by_label("Order")).to_have_value("year")
+
+
+def test_all_words_count_where_that_is_asked(page):
+    type_query(page, "sea wind")
+    for name in ("#terms-time", "#hybrid-time"):
+        expect(page.locator(name)).to_have_text(re.compile(r"[\d.]+ (µs|ms)"))
+    before = page.locator(".hit .score").first.inner_text()
+    page.locator("#hybrid").click()
+    expect(page.locator("#hybrid")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".hit .score").first).not_to_have_text(before)
+    assert "hybrid=1" in page.url
+
+
+def test_a_slip_and_a_weak_answer_are_told(page):
+    type_query(page, "brread night")
+    page.get_by_role("button", name="bread night").click()
+    expect(page.locator("#q")).to_have_value("bread night")
+    expect(page.locator("#doubt")).to_be_hidden()
+    page.fill("#q", "yeast storm sail moon bake")
+    expect(page.locator("#doubt")).to_contain_text("Weak answers: the best one holds")
 
 
 def test_fast_and_exact_and_the_time_of_each(page):
@@ -190,11 +249,11 @@ def test_a_document_with_neighbours_and_the_back_button(page):
 def test_back_undoes_a_filter(page):
     type_query(page, "bread")
     expect(page.locator(".hit")).to_have_count(1)
-    page.get_by_role("checkbox", name="en 27", exact=True).check()
+    page.get_by_role("checkbox", name=EN).check()
     expect(page.locator(".hit")).to_have_count(0)
     page.go_back()
     expect(page.locator(".hit")).to_have_count(1)
-    expect(page.get_by_role("checkbox", name="en 27", exact=True)).not_to_be_checked()
+    expect(page.get_by_role("checkbox", name=EN)).not_to_be_checked()
 
 
 def test_by_keyboard_alone(page):
@@ -223,7 +282,10 @@ def test_for_screen_readers(page):
     expect(page.get_by_role("status")).to_contain_text("hits")
     expect(page.get_by_role("list", name="Hits")).to_be_visible()
     expect(page.get_by_role("heading", level=2, name="Tides")).to_be_visible()
-    expect(page.get_by_role("group", name="How to search")).to_be_visible()
+    for name in ("How much to look at", "What counts"):
+        expect(page.get_by_role("group", name=name)).to_be_visible()
+    for name in ("Order", "One hit for each"):
+        expect(page.get_by_role("combobox", name=name)).to_be_visible()
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select")].filter(e => e.offsetParent
              && !e.textContent.trim() && !e.ariaLabel && !(e.labels && e.labels.length)).length"""

@@ -71,6 +71,9 @@ class PairedTest:
         return self.p < ALPHA
 
 
+_P_VALUES = ("t_p", "randomisation_p", "t_p_holm", "randomisation_p_holm")
+
+
 def paired_t(differences: NDArray[np.float64]) -> float:
     """Two-sided p of the paired t-test on the differences of n queries."""
     from scipy import stats
@@ -163,8 +166,13 @@ def against_baseline(
         for system, row, *p in zip(here, rows, t_p, r_p, holm(t_p), holm(r_p), strict=True):
             signs = np.where(np.abs(row) <= 1e-9, 0, np.sign(row))
             wins, losses, ties = (int((signs == sign).sum()) for sign in (1, -1, 0))
-            mean, ends = float(row.mean()), interval(row)
-            out.append(PairedTest(system, baseline, dataset, measure, mean, wins, losses, ties, *p, *ends))
+            mean, (low, high) = float(row.mean()), interval(row)
+            p_values = dict(zip(_P_VALUES, p, strict=True))
+            counts = {"wins": wins, "losses": losses, "ties": ties}
+            test = PairedTest(
+                system, baseline, dataset, measure, mean, **counts, **p_values, low=low, high=high
+            )
+            out.append(test)
     return out
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from splade_engine.index.snapshot import Snapshot
 
 K1, B = 0.9, 0.4
+_ALIKE = 0.7  # of the pairs of letters: "neccesary" and "necessary" share .8, "monday" and "monkey" .57
 _COMMON = 0.5  # share of the documents that hold a word which says nothing
 
 
@@ -111,12 +112,15 @@ def explain_words(snapshot: Snapshot, words: Sequence[str], ordinal: int) -> lis
 
 
 def near_word(snapshot: Snapshot, word: str) -> str | None:
-    """The most frequent word that is one slip away; None where none is, or a document holds the word itself.
+    """The word of the documents that this one is a slip of; None where none is, or a document holds it.
 
-    A slip is a letter too many, too few, another one, or two that changed places (Damerau, CACM 1964); the
-    first letter is right.
+    The most frequent word that is one slip away: a letter too many, too few, another one, or two that changed
+    places (Damerau, CACM 1964). Where there is none, the word that shares most pairs of letters with it, if
+    that is `_ALIKE` of them. The first letter is right in both.
     """
-    found: Counter[str] = Counter()
+    slips: Counter[str] = Counter()
+    alike: dict[str, float] = {}
+    pairs = _pairs(word)
     for segment in snapshot.segments:
         lists = segment.words
         if lists is None:
@@ -128,8 +132,25 @@ def near_word(snapshot: Snapshot, word: str) -> str | None:
             if abs(len(other) - len(word.encode())) <= 4:
                 text = other.decode("utf-8", "replace")
                 if _is_slip(word, text):
-                    found[text] += len(lists.documents(number))
-    return max(found, key=lambda w: (found[w], w)) if found else None
+                    slips[text] += len(lists.documents(number))
+                elif not slips and text.isalpha():
+                    share = _shared(pairs, _pairs(text))
+                    if share >= _ALIKE:
+                        alike[text] = share
+    if slips:
+        return max(slips, key=lambda w: (slips[w], w))
+    return max(alike, key=lambda w: (alike[w], w)) if alike else None
+
+
+def _pairs(word: str) -> Counter[str]:
+    """The pairs of neighbouring letters of a word, its beginning and its end included."""
+    framed = f"^{word}$"
+    return Counter(framed[i : i + 2] for i in range(len(framed) - 1))
+
+
+def _shared(a: Counter[str], b: Counter[str]) -> float:
+    """Dice's coefficient: twice the pairs that both have, over all of them."""
+    return 2 * (a & b).total() / (a.total() + b.total())
 
 
 def _is_slip(a: str, b: str) -> bool:

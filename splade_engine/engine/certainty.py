@@ -1,0 +1,56 @@
+"""How sure an answer is: how much of what was asked the best hit holds, and what may have been meant instead.
+
+The share of the query's weight on terms that the best hit has is near 1 where it speaks of everything that
+was asked, and small where it shares a stray word. Below `WEAK` an answer is called weak; docs/searching.md
+has what that was measured on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from splade_engine.index.words.text import words_of
+from splade_engine.vectors import SparseVectors
+
+if TYPE_CHECKING:
+    from splade_engine.encoder import SparseEncoder
+    from splade_engine.index import IndexReader
+
+WEAK = 0.35
+_WORD = re.compile(r"\w+")
+_SHORTEST = 4  # letters of a word that may be a slip
+
+
+def covered(query: SparseVectors, document: SparseVectors) -> float:
+    """The share of a query's weight on terms that a document has; both one row. 0 for an empty query."""
+    held = set(document.row(0)[0].tolist())
+    terms, weights = query.row(0)
+    whole = float(weights.sum())
+    shared = sum(w for term, w in zip(terms.tolist(), weights.tolist(), strict=True) if term in held)
+    return float(shared / whole) if whole > 0 else 0.0
+
+
+def respelt(encoder: SparseEncoder, reader: IndexReader, text: str) -> str | None:
+    """The text with each word that looks like a slip as the documents spell it; None where none does.
+
+    A slip is a word of letters that no document holds and that the encoder does not know whole, where the
+    documents hold one like it (`IndexReader.near_word`). None for an index without word lists.
+    """
+    if not reader.has_words:
+        return None
+    other = {}
+    for word in dict.fromkeys(words_of(text)):
+        if len(word) >= _SHORTEST and word.isalpha() and not _known(encoder, word):
+            near = reader.near_word(word)
+            if near is not None:
+                other[word] = near
+    if not other:
+        return None
+    return _WORD.sub(lambda found: other.get(found[0].lower(), found[0]), text)
+
+
+def _known(encoder: SparseEncoder, word: str) -> bool:
+    """Whether the encoder has the word as one term: then it is a word, though no document holds it."""
+    spans = encoder.word_spans(word)
+    return len(spans) == 1 and encoder.vocabulary[spans[0][0]].strip("▁Ġ").lower() == word
