@@ -34,6 +34,7 @@ DOORS = (
 def write_pages(folder: Path) -> None:
     """Write every generated page into `folder`, and leave alone those that have not changed."""
     pages = {"cli.md": commands(), "error-messages.md": messages(), "api/index.md": api_index()}
+    pages["programs.md"] = programs()
     pages |= {f"api/{module}.md": api_page(module, what) for module, _, what in DOORS}
     for name, source in ROOT_PAGES.items():
         if (ROOT / source).exists():
@@ -48,7 +49,7 @@ def write_pages(folder: Path) -> None:
 def page_names() -> list[str]:
     """The names of the generated pages, below `docs/generated`."""
     doors = [f"api/{module}.md" for module, _, _ in DOORS]
-    return ["cli.md", "error-messages.md", "api/index.md", *doors, *ROOT_PAGES]
+    return ["cli.md", "error-messages.md", "programs.md", "api/index.md", *doors, *ROOT_PAGES]
 
 
 # ---- the root's documents -------------------------------------------------------------------------------
@@ -74,6 +75,19 @@ def root_page(text: str) -> str:
         return words if words.startswith("`") else f"`{words}`"
 
     return _LINK.sub(link, text)
+
+
+# ---- examples -------------------------------------------------------------------------------------------
+
+
+def programs() -> str:
+    """Every program of `examples/`, as it stands."""
+    lines = ["# Example programs", "", "Each is shown as it stands; `# prints:` begins what it prints.", ""]
+    for path in sorted((ROOT / "examples").glob("*.py")):
+        summary = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").strip()
+        lines += [f"## {path.name}", "", summary, "", f"```{{literalinclude}} ../../examples/{path.name}"]
+        lines += [":language: python", "```", ""]
+    return "\n".join(lines)
 
 
 # ---- API -------------------------------------------------------------------------------------------------
