@@ -37,6 +37,7 @@ COMMON = {
     "train.save_steps": 0,
     "train.log_steps": 10,
     "train.device": "cpu",
+    "train.seed": 42,  # says which queries are held out, so that all runs are asked the same
     "train.collapse_below": 1.0,
     "probe.documents": 400,
     "probe.every": 0,
