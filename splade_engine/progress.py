@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
@@ -118,6 +120,32 @@ class ProgressBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def heartbeat(progress: Progress, label: str) -> Iterator[None]:
+    """Log a line a minute while the block runs, where lines are asked for: nobody counts its steps.
+
+    Args:
+        progress: what the caller asked for; anything but "lines" logs nothing.
+        label: what is done, "compact".
+    """
+    if progress != "lines":
+        yield
+        return
+    done, began = threading.Event(), time.monotonic()
+
+    def beat() -> None:
+        while not done.wait(LINE_EVERY):
+            logger.info("%s: %s so far", label, duration(time.monotonic() - began))
+
+    thread = threading.Thread(target=beat, name=f"heartbeat of {label}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def duration(seconds: float) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from splade_engine import progress
 from splade_engine.progress import ProgressBar, duration, shows_bar, write_above
 
 
@@ -99,3 +102,21 @@ def test_a_line_a_minute_where_no_bar_can_move(capsys, caplog, monkeypatch):
 @pytest.mark.parametrize(("seconds", "text"), [(8.4, "8 seconds"), (300, "5 minutes"), (9000, "2.5 hours")])
 def test_durations_for_people(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_heartbeat_is_a_line_a_minute(monkeypatch, caplog):
+    monkeypatch.setattr(progress, "LINE_EVERY", 0.02)
+    with caplog.at_level("INFO", logger="splade_engine.progress"):
+        with progress.heartbeat("lines", "compact"):
+            time.sleep(0.3)
+        said = len(caplog.messages)
+        assert said >= 2
+        assert set(caplog.messages) == {"compact: 0 seconds so far"}
+        time.sleep(0.1)
+        assert len(caplog.messages) == said, "it ends with the block"
+        for other in (None, True, False):
+            with progress.heartbeat(other, "compact"):
+                time.sleep(0.05)
+        assert len(caplog.messages) == said
+        with pytest.raises(ValueError, match="inside"), progress.heartbeat("lines", "compact"):
+            raise ValueError("inside")

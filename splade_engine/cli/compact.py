@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from splade_engine.cli import options, output
+from splade_engine.cli.log import shows_progress
 
 
 def run(
@@ -28,10 +29,12 @@ def run(
       splade-engine compact my-index --lists blocks
     """
     from splade_engine.index import SparseIndex
+    from splade_engine.progress import heartbeat
 
     index = SparseIndex.open(folder)
     before = index.info()
-    index.compact(lists=lists)
+    with heartbeat(shows_progress(), "compact"):
+        index.compact(lists=lists)
     after = index.info()
     if as_json:
         facts = {"path": str(folder), "documents": after.n_docs, "segments": after.n_segments}

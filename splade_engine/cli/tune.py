@@ -43,6 +43,7 @@ def run(
     from splade_engine.engine import SearchEngine
     from splade_engine.index import SparseIndex
     from splade_engine.index.tuning import CONFIDENCE
+    from splade_engine.progress import heartbeat
 
     if queries is None:
         index, vectors = SparseIndex.open(folder), None
@@ -51,7 +52,8 @@ def run(
         engine = SearchEngine.open(folder, options.named_encoder(encoder))
         index, vectors = engine.index, engine.encode_queries(texts)
     wanted = tuple(targets) if targets else (0.90, 0.95, 0.99)
-    tuned = index.tune(vectors, k=k, targets=wanted, threads=threads, progress=shows_progress())
+    with heartbeat(shows_progress(), "tune"):
+        tuned = index.tune(vectors, k=k, targets=wanted, threads=threads, progress=shows_progress())
     if as_json:
         from dataclasses import asdict
 

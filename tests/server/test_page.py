@@ -275,6 +275,29 @@ def test_by_keyboard_alone(page):
     expect(page.locator("#q")).to_be_focused()
 
 
+@pytest.mark.parametrize("width", [390, 700, 1100, 1440, 1920])
+def test_hits_have_room_where_there_is_nothing_to_filter_by(browser, tmp_path, width):
+    plain = [{"id": f"n{i}", "text": f"star night sky {i}"} for i in range(12)]
+    SearchEngine.build(tmp_path / "plain", plain, FakeEncoder())
+    served = ServedIndex("plain", SearchEngine.open(tmp_path / "plain", FakeEncoder()))
+    running = Running(create_app([served], Settings(Limits(threads=2))))
+    try:
+        context = browser.new_context(viewport={"width": width, "height": 900})
+        made = context.new_page()
+        made.goto(f"{running.url}?q=star")
+        expect(made.locator(".hit")).to_have_count(10)
+        expect(made.locator("#hybrid-time")).to_have_text(re.compile("."))
+        assert made.locator(".hit").first.bounding_box()["width"] >= min(width - 40, 600)
+        one_line = made.locator(".modes button, .pages button").evaluate_all(
+            "all => all.map(item => item.getBoundingClientRect().height)"
+        )
+        assert max(one_line) < 50
+        assert made.evaluate("() => document.documentElement.scrollWidth") <= width
+        context.close()
+    finally:
+        running.stop()
+
+
 def test_for_screen_readers(page):
     expect(page.get_by_role("search")).to_be_visible()
     expect(page.get_by_role("searchbox", name="Search")).to_be_visible()
