@@ -7,7 +7,15 @@ import pyarrow as pa
 import pytest
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index import BlockLists, Budget, BuildConfig, SearchConfig, SparseIndex, explain
+from splade_engine.index import (
+    BlockLists,
+    Budget,
+    BuildConfig,
+    Miss,
+    SearchConfig,
+    SparseIndex,
+    explain,
+)
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
@@ -97,6 +105,13 @@ def test_lists_over_blocks_say_where_a_document_was_missed(
         assert steps == {"skipped"}
     if postings == 10**6 and not config.prunes:
         assert steps <= {"outscored"}
+
+
+def test_a_miss_in_one_line() -> None:
+    skipped, outscored = Miss("skipped", 1.25, 2.5, ()), Miss("outscored", 0.5, 0.75, (3, 17))
+    assert str(skipped) == "its block was skipped: a document of it can score 1.250 at most, 2.500 was needed"
+    told = "it was outscored: its lists give it 0.500, 0.750 was needed"
+    assert str(outscored) == told + "; pruned from the lists of the terms 3, 17"
 
 
 def test_a_filtered_search_is_explained_with_its_filter(tmp_path: Path) -> None:

@@ -31,6 +31,16 @@ class Miss:
     # ids of the query's terms from whose lists the document was pruned, which lowers its estimates
     pruned: tuple[int, ...]
 
+    def __str__(self) -> str:
+        """In one line, as for a log."""
+        if self.step == "skipped":
+            told = f"its block was skipped: a document of it can score {self.estimate:.3f} at most"
+        else:
+            told = f"it was outscored: its lists give it {self.estimate:.3f}"
+        told += f", {self.threshold:.3f} was needed"
+        numbers = ", ".join(map(str, self.pruned))
+        return told + (f"; pruned from the lists of the terms {numbers}" if numbers else "")
+
 
 def find_miss(
     blocks: Blocks,
