@@ -37,7 +37,7 @@ from splade_engine.errors import (
     InvalidInputError,
 )
 from splade_engine.hub import download, hub_name, is_hub_name
-from splade_engine.index import BuildConfig, ShardedIndex, SparseIndex
+from splade_engine.index import AutoLists, BuildConfig, ShardedIndex, SparseIndex
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
 from splade_engine.index.effort import Effort, effort_of
@@ -55,6 +55,7 @@ __all__ = ["Hit", "SearchEngine"]
 logger = logging.getLogger(__name__)
 
 PATIENCE = 60.0  # seconds that a change waits for another process that is writing the index
+SHORT_QUERY = 7.0  # terms of a query that is made without a model: 6.5 to 7.0 on questions of MS MARCO
 
 
 class SearchEngine:
@@ -128,6 +129,8 @@ class SearchEngine:
         config = replace(config or BuildConfig(), words=words)
         check_budget(threads, memory)
         loaded = loaded_encoder(encoder)
+        if config.lists == AutoLists() and getattr(loaded, "inference_free", False):
+            config = replace(config, lists=AutoLists(query_terms=SHORT_QUERY))
         surveyed = surveyed_corpus(None, corpus_of(corpus, allow_empty, passages), loaded, progress)
         work = path.with_name(path.name + ".encoding")
         with encode_corpus(

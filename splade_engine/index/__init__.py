@@ -5,7 +5,7 @@ from splade_engine.index.effort import Budget, Effort, Exact, Recall
 from splade_engine.index.explain import Placement
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.info import IndexInfo, TunedSetting
-from splade_engine.index.lists import BlockLists, ImpactLists
+from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.search import SearchResult
 from splade_engine.index.segment.miss import Miss
@@ -13,6 +13,7 @@ from splade_engine.index.sharded import ShardedIndex
 from splade_engine.index.stream import IndexBatch
 
 __all__ = [
+    "AutoLists",
     "BlockLists",
     "Budget",
     "BuildConfig",

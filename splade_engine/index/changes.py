@@ -24,7 +24,7 @@ from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.publish import IndexWriter, new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import map_container
-from splade_engine.index.lists import BlockLists, ImpactLists
+from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.merge import cost_of, join_segments
 from splade_engine.index.segment.segment import open_segment, write_deleted
 from splade_engine.index.snapshot import Snapshot, open_snapshot
@@ -151,7 +151,7 @@ def compact(
     *,
     threads: int,
     memory: int | None,
-    lists: str | ImpactLists | BlockLists | None = None,
+    lists: str | ImpactLists | BlockLists | AutoLists | None = None,
 ) -> None:
     """Rewrite all live documents as one segment, or as few as the budget allows (`join_segments`).
 

@@ -10,6 +10,7 @@ from splade_engine.arguments import shown
 from splade_engine.errors import IndexCorruptError, InvalidInputError
 from splade_engine.index.lists import (
     MOST_POSTINGS,
+    AutoLists,
     BlockLists,
     ImpactLists,
     check_integer,
@@ -47,8 +48,8 @@ class BuildConfig:
     # `segment/terms/`.
     terms: str = "auto"
     # How posting lists are stored: `ImpactLists()` or `BlockLists(...)` (`lists.py`), or the name of one with
-    # its defaults, "impact" or "blocks"; "auto" chooses when the index is built (`auto_lists.py`).
-    lists: str | ImpactLists | BlockLists = "impact"
+    # its defaults, "impact" or "blocks"; `AutoLists(...)` or "auto" is one of the two (`auto_lists.py`).
+    lists: str | ImpactLists | BlockLists | AutoLists = "impact"
     # Whether the words of the payload's title and text are listed as well, for BM25 (`hybrid`) and for what a
     # text must hold. `SearchEngine` does so; vectors alone have no words.
     words: bool = False

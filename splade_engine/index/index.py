@@ -26,7 +26,7 @@ from splade_engine.index.disk.publish import MANIFEST, refuse_unwritable
 from splade_engine.index.effort import ExplainOptions, SearchOptions
 from splade_engine.index.explain import Placement
 from splade_engine.index.info import IndexInfo, TunedSetting
-from splade_engine.index.lists import BlockLists, ImpactLists, lists_of
+from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists, lists_of
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.search import SearchResult
 from splade_engine.index.segment.segment import Verify
@@ -398,7 +398,7 @@ class SparseIndex:
         *,
         threads: int | None = None,
         memory: int | None = None,
-        lists: str | ImpactLists | BlockLists | None = None,
+        lists: str | ImpactLists | BlockLists | AutoLists | None = None,
     ) -> int:
         """Rewrite the live documents as one segment, or as few as `memory` MiB allow.
 

@@ -86,11 +86,24 @@ class BlockLists:
         return self.energy < 1.0 or self.mean_postings is not None or self.cap is not None
 
 
+@dataclass(frozen=True)
+class AutoLists:
+    """One of the others, chosen when the index is built (`auto_lists.py`); the index remembers which."""
+
+    kind: ClassVar[str] = "auto"
+
+    # Mean terms of the queries to come, which decide most. Not known: lists in order of impact. An engine
+    # whose encoder makes queries without a model knows that they are short.
+    query_terms: float | None = None
+
+    def __post_init__(self) -> None:
+        number = isinstance(self.query_terms, int | float) and not isinstance(self.query_terms, bool)
+        if self.query_terms is not None and not (number and 0.0 < self.query_terms < 1e9):
+            raise InvalidInputError(f"AutoLists.query_terms must be above 0, got {shown(self.query_terms)}")
+
+
 Lists = ImpactLists | BlockLists
-KINDS: Mapping[str, type[ImpactLists] | type[BlockLists]] = {
-    kind.kind: kind for kind in (ImpactLists, BlockLists)
-}
-AUTO = "auto"
+KINDS: Mapping[str, type[Any]] = {kind.kind: kind for kind in (ImpactLists, BlockLists)}
 
 
 def check_integer(owner: str, name: str, value: Any, low: int, high: int) -> None:
@@ -101,39 +114,41 @@ def check_integer(owner: str, name: str, value: Any, low: int, high: int) -> Non
         )
 
 
-def lists_of(value: Any, owner: str = "BuildConfig.lists") -> Lists | Literal["auto"]:
-    """The value that a name, or a value itself, stands for; "auto" stays.
+def lists_of(value: Any, owner: str = "BuildConfig.lists") -> Lists | AutoLists:
+    """The value that a name, or a value itself, stands for.
 
     Raises:
         InvalidInputError: if it is neither.
     """
-    if any(isinstance(value, kind) for kind in KINDS.values()):
-        found: Lists = value
+    kinds: dict[str, type[Any]] = {AutoLists.kind: AutoLists, **KINDS}
+    if any(isinstance(value, kind) for kind in kinds.values()):
+        found: Lists | AutoLists = value
         return found
-    if isinstance(value, str) and value == AUTO:
-        return "auto"
-    if isinstance(value, str) and value in KINDS:
-        return KINDS[value]()
+    if isinstance(value, str) and value in kinds:
+        made: Lists | AutoLists = kinds[value]()
+        return made
+    names = ", ".join(kinds)
     raise InvalidInputError(
-        f"{owner} must be one of {', '.join((AUTO, *KINDS))}, ImpactLists or BlockLists, got {shown(value)}"
+        f"{owner} must be one of {names}, or ImpactLists, BlockLists or AutoLists, got {shown(value)}"
     )
 
 
-def to_record(lists: Lists | Literal["auto"]) -> dict[str, Any] | str:
+def to_record(lists: Lists | AutoLists) -> dict[str, Any]:
     """What a manifest stores of it: the kind and all parameters, so that no later default changes it."""
-    return lists if isinstance(lists, str) else {"kind": lists.kind, **asdict(lists)}
+    return {"kind": lists.kind, **asdict(lists)}
 
 
-def of_record(record: Any) -> Lists | Literal["auto"]:
+def of_record(record: Any) -> Lists:
     """What `to_record` gave.
 
     Raises:
         InvalidInputError, TypeError: if it is nothing that it gives.
     """
     if not isinstance(record, dict):
-        return lists_of(record)
+        raise InvalidInputError(f"lists: {shown(record)}")
     fields = dict(record)
     kind = fields.pop("kind", None)
     if not isinstance(kind, str) or kind not in KINDS:
         raise InvalidInputError(f"lists of kind {shown(kind)}")
-    return KINDS[kind](**fields)
+    found: Lists = KINDS[kind](**fields)
+    return found

@@ -32,7 +32,7 @@ from splade_engine.index.combine import check_together
 from splade_engine.index.disk.ids import decimal_ids
 from splade_engine.index.disk.publish import LOCK, refuse_occupied
 from splade_engine.index.index import SparseIndex
-from splade_engine.index.lists import BlockLists, ImpactLists
+from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.sharded_reader import ShardedReader
@@ -216,7 +216,7 @@ class ShardedIndex(SparseIndex):
         *,
         threads: int | None = None,
         memory: int | None = None,
-        lists: str | ImpactLists | BlockLists | None = None,
+        lists: str | ImpactLists | BlockLists | AutoLists | None = None,
     ) -> int:
         """Compact every shard; returns the segments left in all of them. See `SparseIndex.compact`."""
         with self._writing():

@@ -19,7 +19,7 @@ from splade_engine.index.disk.payload import checked_table, column_type, join_ta
 from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import SegmentRecord
 from splade_engine.index.disk.storage import map_container
-from splade_engine.index.lists import AUTO
+from splade_engine.index.lists import AutoLists
 from splade_engine.index.segment.list_kinds import LIST_KINDS, lists_for
 from splade_engine.index.segment.segment import write_segment
 from splade_engine.progress import Progress, ProgressBar
@@ -120,7 +120,7 @@ class SegmentStream:
         self._budget = None if self.memory is None else self.memory << 20
         self._next = 0
         lists = self.config.lists
-        self._list_kinds = LIST_KINDS if lists == AUTO else (lists_for(lists),)
+        self._list_kinds = LIST_KINDS if isinstance(lists, AutoLists) else (lists_for(lists),)
 
     def consume(self, batches: Iterable[IndexBatch], *, progress: Progress = False) -> list[SegmentRecord]:
         """Write all segments; returns their records.

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from splade_engine.index import BuildConfig, index
+from splade_engine.index.arguments import checked_config
 from tests.index import made
 
 
@@ -19,7 +19,10 @@ def lists(request: pytest.FixtureRequest) -> Iterator[str]:
     """
     kind = str(request.param)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index, "BuildConfig", partial(BuildConfig, lists=kind))
+        chosen = BuildConfig(lists=kind)
+        patch.setattr(
+            index, "checked_config", lambda given: chosen if given is None else checked_config(given)
+        )
         yield kind
 
 

@@ -25,8 +25,10 @@ def forge(ix: SparseIndex, **changed: np.ndarray) -> None:
         writer.commit(writer.current().next(segments=(replace(segment.record, postings=postings), *others)))
 
 
-def test_a_good_index_passes(tmp_path: Path) -> None:
-    made.changed_index(tmp_path / "ix").check()
+def test_a_good_index_passes(tmp_path: Path, lists: str) -> None:
+    ix = made.changed_index(tmp_path / "ix")
+    assert ix.info().lists.kind == lists  # the fixture does what it says, in this module and the others
+    ix.check()
 
 
 def test_weights_that_float16_does_not_hold_pass(tmp_path: Path) -> None:

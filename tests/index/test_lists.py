@@ -9,11 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from splade_engine import SearchEngine
 from splade_engine.errors import IndexCorruptError, InvalidInputError
-from splade_engine.index import BlockLists, BuildConfig, ImpactLists, ShardedIndex, SparseIndex, auto_lists
+from splade_engine.index import (
+    AutoLists,
+    BlockLists,
+    BuildConfig,
+    ImpactLists,
+    ShardedIndex,
+    SparseIndex,
+    auto_lists,
+)
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import stored_build_config
 from tests.attacks.hostile import read_body, write_body
+from tests.fake_encoder import FakeEncoder
 from tests.index import made
 
 PRUNED = BlockLists(cap=5, rounds=1)
@@ -23,7 +33,7 @@ def test_a_name_is_the_value_with_its_defaults() -> None:
     assert BuildConfig() == BuildConfig(lists="impact") == BuildConfig(lists=ImpactLists())
     assert BuildConfig(lists="blocks") == BuildConfig(lists=BlockLists())
     assert BuildConfig(lists="blocks") != BuildConfig(lists=PRUNED)
-    assert BuildConfig(lists="auto").lists == "auto"
+    assert BuildConfig(lists="auto") == BuildConfig(lists=AutoLists())
 
 
 @pytest.mark.parametrize("lists", ["impact", "blocks", PRUNED, BlockLists(energy=0.5, order="given")])
@@ -53,6 +63,8 @@ def test_the_record_of_lists_in_order_of_impact_is_that_of_format_1() -> None:
         (lambda: BuildConfig(lists="windows"), "lists must be one of auto, impact, blocks, .* got 'windows'"),
         (lambda: BuildConfig(lists=None), "lists must be one of"),
         (lambda: BuildConfig(lists=["blocks"]), "lists must be one of"),
+        (lambda: AutoLists(query_terms=0), r"AutoLists\.query_terms must be above 0, got 0"),
+        (lambda: AutoLists(query_terms=float("nan")), r"AutoLists\.query_terms must be above 0, got nan"),
         (lambda: BlockLists(cap=0), r"BlockLists\.cap must be an integer between 1 and \d+, got 0"),
         (lambda: BlockLists(cap=1.5), r"BlockLists\.cap must be an integer"),
         (lambda: BlockLists(mean_postings=-1), r"BlockLists\.mean_postings must be an integer between 1"),
@@ -74,7 +86,16 @@ def test_parameters_that_cannot_work_are_refused_by_name(make: Any, message: str
 
 @pytest.mark.parametrize(
     "stored",
-    [{"kind": "blocks", "cap": 0}, {"kind": "x"}, {"kind": ["blocks"]}, {}, 5, {"kind": "blocks", "y": 1}],
+    [
+        {"kind": "blocks", "cap": 0},
+        "auto",
+        {"kind": "auto"},
+        {"kind": "x"},
+        {"kind": ["blocks"]},
+        {},
+        5,
+        {"kind": "blocks", "y": 1},
+    ],
 )
 def test_stored_parameters_are_checked(stored: Any, tmp_path: Path) -> None:
     SparseIndex.build(tmp_path / "ix", made.vectors(1, 9), config=BuildConfig(lists="blocks"))
@@ -85,12 +106,11 @@ def test_stored_parameters_are_checked(stored: Any, tmp_path: Path) -> None:
         SparseIndex.open(tmp_path / "ix")
 
 
-@pytest.mark.parametrize("stored", ["impact", "auto", {"kind": "impact"}])
-def test_segments_of_another_kind_than_the_index_says_are_refused(stored: Any, tmp_path: Path) -> None:
+def test_segments_of_another_kind_than_the_index_says_are_refused(tmp_path: Path) -> None:
     SparseIndex.build(tmp_path / "ix", made.vectors(1, 9), config=BuildConfig(lists="blocks"))
     body = read_body(tmp_path / "ix")
-    body["config"]["lists"] = stored
-    write_body(tmp_path / "ix", body)
+    del body["config"]["lists"]
+    write_body(tmp_path / "ix", body | {"format_version": 1})
     with pytest.raises(IndexCorruptError, match="segment 0 has lists of the kind blocks, not as config says"):
         SparseIndex.open(tmp_path / "ix")
 
@@ -163,18 +183,18 @@ def test_indexes_of_two_kinds_are_merged_only_when_one_is_named(tmp_path: Path) 
 
 
 def test_auto_is_what_the_table_says() -> None:
-    leasts = [least for least, _ in auto_lists.TABLE]
-    assert leasts[0] == 0
-    assert leasts == sorted(leasts)
-    for least, lists in auto_lists.TABLE:
-        assert chosen_lists("auto", least) == lists
+    for least, most in auto_lists.TABLE:
+        assert chosen_lists(AutoLists(query_terms=most), least) == BlockLists()
+        assert chosen_lists(AutoLists(query_terms=most), least - 1) == ImpactLists()
+    assert chosen_lists(AutoLists(query_terms=45), 10**9) == ImpactLists()
+    assert chosen_lists("auto", 10**9) == ImpactLists()  # nothing is known of the queries
     assert chosen_lists("blocks", 1) == BlockLists()
     assert chosen_lists(PRUNED, 10**9) == PRUNED
 
 
 def test_an_index_remembers_what_auto_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto_lists, "TABLE", ((0, ImpactLists()), (50, BlockLists())))
-    config = BuildConfig(lists="auto")
+    monkeypatch.setattr(auto_lists, "TABLE", ((50, 20.0),))
+    config = BuildConfig(lists=AutoLists(query_terms=7))
     small = SparseIndex.build(tmp_path / "small", made.vectors(1, 49), config=config)
     large = SparseIndex.build(tmp_path / "large", made.vectors(1, 50), config=config)
     assert (small.info().lists.kind, large.info().lists.kind) == ("impact", "blocks")
@@ -182,17 +202,30 @@ def test_an_index_remembers_what_auto_chose(tmp_path: Path, monkeypatch: pytest.
     small.add(made.vectors(2, 40), [f"a{i}" for i in range(40)])
     small.compact()
     assert small.info().lists.kind == "impact"  # no change makes it another one
-    small.compact(lists="auto")
+    small.compact(lists=AutoLists(query_terms=7))
     assert small.info().lists.kind == "blocks"
 
 
 def test_a_build_in_parts_gets_the_lists_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto_lists, "TABLE", ((0, ImpactLists()), (250, BlockLists())))
+    monkeypatch.setattr(auto_lists, "TABLE", ((250, 20.0),))
     monkeypatch.setattr("splade_engine.index.stream.segment_cost", lambda nnz, n_docs, payload: n_docs << 20)
     batches = [made.vectors(i, 100) for i in range(4)]
-    config = BuildConfig(lists="auto")
+    config = BuildConfig(lists=AutoLists(query_terms=7))
     ix = SparseIndex.build(tmp_path / "ix", iter(batches), config=config, memory=100, threads=1)
     assert (ix.info().n_segments, ix.info().lists) == (1, BlockLists())
     ix.check()
+
+
+def test_an_engine_knows_whether_its_queries_are_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(auto_lists, "TABLE", ((1, 20.0),))
+    corpus = [{"id": "moon", "text": "the moon"}, {"id": "sun", "text": "the sun"}]
+    config = BuildConfig(lists="auto")
+    for free, kind in ((True, "blocks"), (False, "impact")):
+        encoder = FakeEncoder()
+        monkeypatch.setattr(type(encoder), "inference_free", free, raising=False)
+        engine = SearchEngine.build(tmp_path / kind, corpus, encoder, config=config)
+        assert engine.index.info().lists.kind == kind

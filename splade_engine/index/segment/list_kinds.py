@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.index.lists import BlockLists, ImpactLists
+from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.segment import block_arrays, blocks, windows
 from splade_engine.index.segment.arrays import Arrays, ArraySpec, Empty
 
@@ -104,7 +104,7 @@ def listed_lists(sections: Collection[str]) -> ListKind:
     return next((kind for kind in LIST_KINDS if kind.arrays[0].name in sections), IMPACT)
 
 
-def lists_for(lists: str | ImpactLists | BlockLists) -> ListKind:
+def lists_for(lists: str | ImpactLists | BlockLists | AutoLists) -> ListKind:
     """The kind of these lists."""
     name = lists if isinstance(lists, str) else lists.kind
     return next(kind for kind in LIST_KINDS if kind.name == name)
