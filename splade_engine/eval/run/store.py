@@ -16,6 +16,7 @@ other queries or another corpus is refused.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,7 +32,7 @@ from splade_engine.eval.measures.effectiveness import measure
 from splade_engine.eval.run.machine import versions
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import read_run, write_run
-from splade_engine.files import digest_64, digest_of_file, read_json, write_json
+from splade_engine.files import digest_64, digest_of_file, digest_of_json, read_json, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +158,7 @@ class ResultFolder:
             files["terms"] = digest_of_file(_terms_file(base))
         made = {"on": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
         record = {"key": key, "files": files, "made": made, "result": result.to_dict()}
-        write_json(_result_file(base), record, indent=1)
+        write_json(_result_file(base), {**record, "digest": _digest(record)}, indent=1)
 
     def saved(self, dataset: Dataset, system: str, key: str) -> Result | None:
         """A result that was written with the same key, with its run.
@@ -280,8 +281,15 @@ def _topics(file: Path) -> Topics:
         raise DatasetError(f"{file}: {error}") from None
 
 
+def _digest(record: Mapping[str, Any]) -> str:
+    """Of a result's record as it is read again."""
+    return digest_of_json(json.loads(json.dumps({k: v for k, v in record.items() if k != "digest"})))
+
+
 def _with_run(record: Mapping[str, Any], base: Path, queries: Iterable[str]) -> Result:
-    """A result with its run, which must be the one that was written with it."""
+    """A result with its run; both must be those that were written."""
+    if record.get("digest", _digest(record)) != _digest(record):  # earlier releases wrote none
+        raise DatasetError(f"{_result_file(base)}: is not the result that was written; evaluate again")
     file = _run_file(base)
     wanted = record.get("files", {}).get("run")
     if wanted is not None and file.is_file() and digest_of_file(file) != wanted:

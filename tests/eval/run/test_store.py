@@ -207,3 +207,20 @@ def test_a_damaged_result_is_one_line(invented: Invented, folder: Path, tmp_path
     with pytest.raises(DatasetError, match=r"bm25\.json"):
         load_comparison([tmp_path / "out"], None, ())
     assert len(evaluate(invented, folder, tmp_path / "out", "bm25")) == 1
+
+
+def test_a_result_whose_numbers_were_changed_is_refused_and_computed_again(
+    invented: Invented, folder: Path, tmp_path: Path
+):
+    first = evaluate(invented, folder, tmp_path / "out", "bm25")
+    file = tmp_path / "out" / "c" / "bm25.json"
+    record = json.loads(file.read_text())
+    record["result"]["effectiveness"]["mean"]["nDCG@10"] = 0.99
+    file.write_text(json.dumps(record))
+    with pytest.raises(DatasetError, match=r"bm25\.json: is not the result that was written; evaluate again"):
+        load_comparison([tmp_path / "out"], None, ())
+    again = evaluate(invented, folder, tmp_path / "out", "bm25")
+    assert again[0].effectiveness == first[0].effectiveness
+    del record["digest"]  # of an earlier release
+    file.write_text(json.dumps(record))
+    assert load_comparison([tmp_path / "out"], None, ()).results[0].effectiveness.mean["nDCG@10"] == 0.99
