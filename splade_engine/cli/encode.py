@@ -11,7 +11,7 @@ import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.log import shows_progress
-from splade_engine.cli.targets import check_files, refuse_existing
+from splade_engine.cli.targets import check_files, checked_format, refuse_existing
 
 if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
@@ -73,7 +73,7 @@ def run(
     from splade_engine.engine.encoder_record import encoder_record
     from splade_engine.engine.encoding import Part, encode_corpus
     from splade_engine.errors import InvalidInputError
-    from splade_engine.vectors.files import format_of, write_vectors
+    from splade_engine.vectors.files import write_vectors
 
     refuse_existing(file, overwrite)
     check_files([file], [source])
@@ -82,7 +82,7 @@ def run(
             raise InvalidInputError("--part: of a corpus, not of --queries")
         share = Part.parse(part)
     else:
-        kind = format or format_of(file)
+        kind = checked_format(file, format)
     if ray is not None and (part is not None or queries or str(source) == "-"):
         raise InvalidInputError("--ray: encodes the files of a corpus as a whole; not --part, --queries or -")
     of: dict[str, Any] = {"allow_empty": allow_empty, "passages": passages, "overlap": overlap}

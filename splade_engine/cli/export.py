@@ -11,7 +11,7 @@ from splade_engine.cli import options, output
 from splade_engine.cli.encode import Format
 from splade_engine.cli.log import shows_progress
 from splade_engine.cli.numbers import real, whole
-from splade_engine.cli.targets import check_files, refuse_existing
+from splade_engine.cli.targets import check_files, checked_format, refuse_existing
 
 if TYPE_CHECKING:
     from splade_engine.exchange import ExportRecord
@@ -142,11 +142,11 @@ def _to_file(
     as_json: bool,
 ) -> None:
     from splade_engine.index import SparseIndex
-    from splade_engine.vectors.files import format_of, write_vectors
+    from splade_engine.vectors.files import write_vectors
 
     refuse_existing(file, overwrite)
     check_files([file], [folder])
-    kind = format or format_of(file)
+    kind = checked_format(file, format)
     index = SparseIndex.open(folder)
     vocabulary = None
     if kind in ("seismic", "anserini"):  # they name tokens, which the encoder knows

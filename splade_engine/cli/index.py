@@ -127,6 +127,19 @@ def run(
         "config": config,
     }
     if source.suffix.lower() in VECTOR_SUFFIXES and not source.is_dir() and not holds_texts(source):
+        _refuse_for_vectors(
+            source,
+            {
+                "--allow-empty": allow_empty,
+                "--passages": passages,
+                "--overlap": overlap,
+                "--encoding": encoding,
+                "--long-texts": long_texts,
+                "--top-k": top_k,
+                "--batch-tokens": batch_tokens,
+                "--no-words": not words,
+            },
+        )
         loaded = options.named_encoder(encoder, max_length=max_length, device=device)
         index = _from_vectors(source, folder, loaded, building)
     else:
@@ -176,6 +189,19 @@ def _on_ray(
         )
     finally:
         ray.shutdown()
+
+
+def _refuse_for_vectors(source: Path, given: dict[str, Any]) -> None:
+    """Refuse options that say how texts are read and encoded.
+
+    Raises:
+        InvalidInputError: naming the first one.
+    """
+    from splade_engine.errors import InvalidInputError
+
+    for option, value in given.items():
+        if value:
+            raise InvalidInputError(f"{option}: {source} holds vectors, which are taken as they are")
 
 
 def _from_vectors(

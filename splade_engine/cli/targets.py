@@ -9,8 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from splade_engine.errors import IndexExistsError, InvalidInputError
+
+if TYPE_CHECKING:
+    from splade_engine.vectors.files import Format
 
 
 def refuse_existing(path: Path, overwrite: bool, mark: str = "") -> None:
@@ -64,6 +68,25 @@ def check_files(outputs: Iterable[Path | None], inputs: Iterable[str | Path | No
                     f"{file}: belongs to {path}, which this command reads; choose another name to write to"
                 )
         _check_folder(file)
+
+
+def checked_format(file: Path, format: Format | None) -> Format:
+    """The format of a file of vectors: the one that was given, else by its suffix.
+
+    Raises:
+        InvalidInputError: the suffix says another one, by which the file would be read; or it says none.
+    """
+    from splade_engine.vectors.files import format_of
+
+    if format is None:
+        return format_of(file)
+    try:
+        named = format_of(file)
+    except InvalidInputError:  # a suffix that says nothing
+        return format
+    if named != format and {named, format} != {"seismic", "anserini"}:
+        raise InvalidInputError(f"{file}: its name says {named}, --format {format}")
+    return format
 
 
 def _exists(path: Path) -> bool:

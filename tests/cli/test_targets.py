@@ -123,3 +123,25 @@ def test_a_pipe_gets_the_run_and_stays_a_pipe(cli, index_folder, queries, tmp_pa
     reader.join(timeout=30)
     assert got and got[0].startswith(b"q Q0 storm 1 ")
     assert pipe.is_fifo()
+
+
+def test_a_name_that_says_another_format_than_the_option(refused, cli, index_folder, corpus_file, tmp_path):
+    for command in (
+        ["export", index_folder, tmp_path / "v.csr"],
+        ["encode", corpus_file, "-o", tmp_path / "v.csr"],
+    ):
+        assert "v.csr: its name says csr, --format arrow" in refused(*command, "--format", "arrow")
+    cli("export", index_folder, tmp_path / "v.jsonl", "--format", "anserini")
+    cli("export", index_folder, tmp_path / "v.bin", "--format", "csr")
+    assert not (tmp_path / "v.csr").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--top-k", "5"], ["--passages", "64"], ["--allow-empty"], ["--encoding", "latin-1"], ["--no-words"]],
+)
+def test_options_for_texts_are_refused_for_vectors(refused, cli, index_folder, tmp_path, options):
+    cli("export", index_folder, tmp_path / "v.arrow")
+    message = refused("index", tmp_path / "v.arrow", "-o", tmp_path / "new", *options)
+    assert message.startswith(f"{options[0]}: ") and "holds vectors, which are taken as they are" in message
+    assert not (tmp_path / "new").exists()
