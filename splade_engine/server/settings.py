@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,6 +56,11 @@ class Limits:
                 raise InvalidInputError(f"limit {name}: must be above 0, got {value!r}")
 
 
+_HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", re.IGNORECASE)
+# a browser sends no path and no slash behind it
+_ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://(?:{_HOST.pattern})(?::[0-9]{{1,5}})?", re.IGNORECASE)
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Who may ask what."""
@@ -68,6 +74,16 @@ class Access:
     # names in the Host header besides loopback's. Checked where there is no key: a foreign page that makes
     # its own name point to 127.0.0.1 (DNS rebinding) would otherwise read the index through a browser.
     hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for origin in self.cors:
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                raise InvalidInputError(
+                    f"cors: an origin like https://example.org is expected, got {origin!r:.80}"
+                )
+        for name in self.hosts:
+            if not _HOST.fullmatch(name):
+                raise InvalidInputError(f"hosts: the name of a host is expected, got {name!r:.80}")
 
     def opens(self, given: str | None) -> bool:
         """Whether a key is one of ours, compared in constant time."""

@@ -152,3 +152,21 @@ def test_the_page_can_run_only_its_own_script(client):
     assert "unsafe" not in answer.headers["content-security-policy"]
     again = client.get("/", headers={"if-none-match": answer.headers["etag"]})
     assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"cors": (v,)} for v in ("x y", "example.org", "https://a/", "https://a/b", "", "https://", "null\n")]
+    + [{"hosts": (v,)} for v in ("a b", "", "a/b", "a\n", "http://a")],
+    ids=str,
+)
+def test_origins_and_hosts_that_no_browser_sends_are_refused(given):
+    with pytest.raises(InvalidInputError, match=r"^(cors|hosts): .* is expected, got '"):
+        Access(**given)
+
+
+def test_origins_and_hosts_that_browsers_send():
+    cors = ("*", "https://a.example", "http://localhost:3000", "http://[::1]:80", "chrome-extension://abc")
+    assert (
+        Access(cors=cors, hosts=("search.example", "[::1]", "xn--bcher-kva.example", "my_host")).cors == cors
+    )
