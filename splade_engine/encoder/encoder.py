@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, path_of, shown, whole
+from splade_engine.arguments import path_of, whole
+from splade_engine.encoder.arguments import check_place, checked_devices, with_length
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1
 from splade_engine.encoder.folders import hub
@@ -18,10 +19,10 @@ from splade_engine.encoder.folders.checking import check_checkpoint
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.query_table import TableEncoder, load_table
 from splade_engine.encoder.refusing import refusing
-from splade_engine.encoder.settings import LongTexts, blaming, is_integer
+from splade_engine.encoder.settings import LongTexts, blaming
 from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.encoder.tokens import check_texts
-from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.errors import CheckpointError
 from splade_engine.extras import needed
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
@@ -32,8 +33,6 @@ logger = logging.getLogger(__name__)
 # that a batch's states (4096 x 1536 x 2 bytes in the feed-forward layer of a MiniLM) stay in the last-level
 # cache.
 BATCH_TOKENS = 4096
-
-_DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 class SparseEncoder:
@@ -62,11 +61,8 @@ class SparseEncoder:
         dtype: str = "auto",
         max_length: int | None = None,
     ) -> None:
-        if dtype not in _DTYPES:
-            raise InvalidInputError(f"dtype {dtype!r}: expected one of {', '.join(_DTYPES)}")
-        if not isinstance(device, str):
-            raise InvalidInputError(f"device {shown(device)}: expected auto, cpu, cuda, cuda:<n> or mps")
-        checkpoint = _with_length(checkpoint, max_length)
+        check_place(device, dtype)
+        checkpoint = with_length(checkpoint, max_length)
         with refusing(checkpoint.folder, "cannot be loaded"):
             check_checkpoint(checkpoint)
         self.checkpoint = checkpoint
@@ -265,7 +261,7 @@ class SparseEncoder:
         else:
             from splade_engine.encoder.processes import encode_on
 
-            named = _checked_devices(devices)
+            named = checked_devices(devices)
             encoded = encode_on(side, named, texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
         self.truncated += encoded.truncated
         known = len(texts) - len(encoded.unknown) - sum(1 for text in texts if not text.strip())
@@ -382,41 +378,3 @@ class SparseEncoder:
     def __repr__(self) -> str:
         queries = "inference-free queries" if self.inference_free else "queries by model"
         return f"SparseEncoder({self.name!r}, {self.n_terms} terms, max_length {self.max_length}, {queries})"
-
-
-def _checked_devices(devices: Sequence[str]) -> list[str]:
-    """Several devices, each of which is there: a wrong name shows before a process is started.
-
-    Raises:
-        InvalidInputError: naming what cannot be meant.
-    """
-    check_many("device", devices, "devices")
-    named = list(devices)
-    if not named:
-        raise InvalidInputError("device: a list of at least one device is expected, got none")
-    with needed("encoding with a model"):
-        from splade_engine.encoder.place import choose_place
-
-    for device in named:
-        if not isinstance(device, str):
-            raise InvalidInputError(f"device {device!r:.60}: expected auto, cpu, cuda, cuda:<n> or mps")
-        choose_place(device, "auto")
-    return named
-
-
-def _with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
-    """The checkpoint with another limit on both sides."""
-    if max_length is None:
-        return checkpoint
-    if not is_integer(max_length) or max_length < 3:
-        raise InvalidInputError(f"max_length must be an integer of at least 3, got {shown(max_length)}")
-    if checkpoint.positions is not None and max_length > checkpoint.positions:
-        raise InvalidInputError(
-            f"max_length {shown(max_length)}: {checkpoint.name} takes {checkpoint.positions} tokens"
-        )
-    query = checkpoint.query
-    return replace(
-        checkpoint,
-        settings=replace(checkpoint.settings, max_length=max_length),
-        query=_with_length(query, max_length) if isinstance(query, Checkpoint) else query,
-    )

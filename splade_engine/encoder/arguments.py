@@ -1,0 +1,64 @@
+"""Checking what callers pass to an encoder, with errors that name the value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from splade_engine.arguments import check_many, shown
+from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.settings import is_integer
+from splade_engine.errors import InvalidInputError
+from splade_engine.extras import needed
+
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def check_place(device: object, dtype: object) -> None:
+    """The names of a device and a precision; whether the device is there shows when it is used.
+
+    Raises:
+        InvalidInputError: naming what cannot be meant.
+    """
+    if dtype not in _DTYPES:
+        raise InvalidInputError(f"dtype {dtype!r}: expected one of {', '.join(_DTYPES)}")
+    if not isinstance(device, str):
+        raise InvalidInputError(f"device {shown(device)}: expected auto, cpu, cuda, cuda:<n> or mps")
+
+
+def checked_devices(devices: Sequence[str]) -> list[str]:
+    """Several devices, each of which is there: a wrong name shows before a process is started.
+
+    Raises:
+        InvalidInputError: naming what cannot be meant.
+    """
+    check_many("device", devices, "devices")
+    named = list(devices)
+    if not named:
+        raise InvalidInputError("device: a list of at least one device is expected, got none")
+    with needed("encoding with a model"):
+        from splade_engine.encoder.place import choose_place
+
+    for device in named:
+        if not isinstance(device, str):
+            raise InvalidInputError(f"device {device!r:.60}: expected auto, cpu, cuda, cuda:<n> or mps")
+        choose_place(device, "auto")
+    return named
+
+
+def with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
+    """The checkpoint with another limit on both sides."""
+    if max_length is None:
+        return checkpoint
+    if not is_integer(max_length) or max_length < 3:
+        raise InvalidInputError(f"max_length must be an integer of at least 3, got {shown(max_length)}")
+    if checkpoint.positions is not None and max_length > checkpoint.positions:
+        raise InvalidInputError(
+            f"max_length {shown(max_length)}: {checkpoint.name} takes {checkpoint.positions} tokens"
+        )
+    query = checkpoint.query
+    return replace(
+        checkpoint,
+        settings=replace(checkpoint.settings, max_length=max_length),
+        query=with_length(query, max_length) if isinstance(query, Checkpoint) else query,
+    )
