@@ -70,6 +70,11 @@ def run(
         str,
         typer.Option("--missing", help="With --ray, if a shard does not answer: error, or tell in the hits."),
     ] = "error",
+    rerank: Annotated[
+        str | None,
+        typer.Option("--rerank", help="A CrossEncoder (folder or hub id) for requests that ask for it."),
+    ] = None,
+    rerank_depth: Annotated[int, whole("--rerank-depth", most=1000, help="Hits that --rerank scores.")] = 50,
     log_format: Annotated[
         str | None, typer.Option("--log-format", help="text or json; default: text on a terminal.")
     ] = None,
@@ -91,6 +96,7 @@ def run(
     """
     with needed("serving an index"):  # before one is opened
         from splade_engine.server import Access, Limits, Settings, create_app, serve, serve_in_processes
+    from splade_engine.engine.rerank import Rerank
     from splade_engine.server.settings import check_exposure, cores, read_keys
 
     mode = _mode(verify)
@@ -111,13 +117,16 @@ def run(
     )
     level = logging.getLogger("splade_engine").getEffectiveLevel()
     if ray is not None:
+        if rerank is not None:
+            raise InvalidInputError("--rerank: not with --ray")
         if len(indexes) != 1 or port == 0:
             raise InvalidInputError("--ray: serves one collection, at a port above 0")
         _on_ray(_named(indexes[0])[1], ray, host, port, Settings(limits, access), replicas, workers, missing)
         return
     if (replicas, missing) != (1, "error"):
         raise InvalidInputError("--replicas, --missing: only with --ray")
-    settings = Settings(limits, access, workers=workers)
+    reranker = None if rerank is None else Rerank(rerank, rerank_depth)
+    settings = Settings(limits, access, workers=workers, rerank=reranker)
     application = Application(tuple(indexes), mode, device, settings, style == "json", level)
     where: dict[str, Any] = {"host": host, "port": port, "root_path": root_path}
     if workers == 1:
@@ -178,6 +187,10 @@ class Application:
 
     def open(self) -> list[ServedIndex]:
         """The indexes."""
+        from splade_engine.engine.rerank import cross_encoder
+
+        if self.settings.rerank is not None and isinstance(self.settings.rerank.scorer, str):
+            cross_encoder(self.settings.rerank.scorer)  # once, and before the first request
         return open_indexes(list(self.indexes), self.verify, self.device)
 
     def log(self) -> None:

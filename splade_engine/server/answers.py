@@ -18,7 +18,7 @@ from splade_engine.server.problems import Problem, invalid, not_found, too_large
 from splade_engine.server.settings import Limits
 
 if TYPE_CHECKING:
-    from splade_engine.engine import Hit, Hits, SearchEngine
+    from splade_engine.engine import Hit, Hits, Rerank, SearchEngine
     from splade_engine.vectors import SparseVectors
 
 SAMPLED = 2000  # documents that the values of metadata fields are counted over
@@ -48,11 +48,20 @@ def check_queries(limits: Limits, queries: Sequence[str], k: int) -> None:
         raise invalid(f"k: at most {limits.k}, got {k}")
 
 
-def search(name: str, engine: SearchEngine, request: SearchRequest) -> dict[str, Any]:
-    """`SearchAnswer`."""
+def search(
+    name: str, engine: SearchEngine, request: SearchRequest, rerank: Rerank | None = None
+) -> dict[str, Any]:
+    """`SearchAnswer`.
+
+    Raises:
+        Problem: 422 where the hits are to be scored anew and there is nothing that does.
+    """
+    if request.rerank and rerank is None:
+        raise invalid("rerank: this server has no reranker; it is started with one by serve --rerank MODEL")
+    options = {**request.options(), **({"rerank": rerank} if request.rerank else {})}
     _check_fields(engine, request.fields or ())
     started = time.perf_counter_ns()
-    pages = engine.search_many(request.queries, request.k, **request.options())
+    pages = engine.search_many(request.queries, request.k, **options)
     took = (time.perf_counter_ns() - started) // 1000
     hits = [[_hit(hit, request) for hit in page] for page in pages]
     answer = {**stamp(name, engine), "took_us": took}

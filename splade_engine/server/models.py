@@ -65,6 +65,9 @@ class SearchRequest(Request):
     hybrid_weight: float | None = Field(
         default=None, ge=0, le=1e6, description="Of the words; that of the terms is 1."
     )
+    rerank: bool = Field(
+        default=False, description="Score the best hits anew with the server's reranker, if it has one."
+    )
     related: bool = Field(
         default=False,
         description="Where nothing matches, search by related terms; that takes the model.",
@@ -118,6 +121,7 @@ class SearchRequest(Request):
 
 
 _SEARCH_OPTIONS = {"accuracy", "exact", "where"} | set(SearchOptions.__dataclass_fields__)
+_SEARCH_OPTIONS -= {"rerank"}  # true or false here; the scorer is the server's (`answers.search`)
 
 
 class ExplainRequest(Request):

@@ -74,7 +74,7 @@ async def search(state: State, request: Request) -> Response:
     def call() -> Response:
         engine = state.take(served)
         _note(request, served, engine)
-        found = answers.search(served.name, engine, asked)
+        found = answers.search(served.name, engine, asked, state.settings.rerank)
         state.metrics.search_seconds.labels(served.name).observe(found["took_us"] / 1e6)
         return bodies.answer(found)
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from splade_engine.engine.rerank import Rerank
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import read_text
 
@@ -114,6 +115,8 @@ class Settings:
     mcp: bool = True
     # processes that serve the same indexes at the same address, this one included
     workers: int = 1
+    # what scores the best hits anew for requests that ask for it; None: nothing, and they are refused
+    rerank: Rerank | None = None
 
 
 def is_loopback(host: str) -> bool:

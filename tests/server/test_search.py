@@ -181,3 +181,32 @@ def test_hybrid(client, served):
     assert [side["name"] for side in why["hits"][0]["explanation"]["sides"]] == ["terms", "words"]
     assert why["hits"][0]["explanation"]["words"][0]["word"] == "wave"
     assert "hybrid" in problem(client.post("/search", json={"query": "sea", "hybrid": "max"}), 422)
+
+
+def test_a_reranker_of_the_server_scores_the_best_hits_anew(served):
+    from starlette.testclient import TestClient
+
+    from splade_engine.engine import Rerank
+    from splade_engine.server import Settings, create_app
+    from tests.server.conftest import BASE
+
+    def shortest_first(query, texts):
+        return [-float(len(text)) for text in texts]
+
+    reranker = Rerank(shortest_first, depth=2)
+    with TestClient(create_app([served], Settings(rerank=reranker)), base_url=BASE) as client:
+        plain = client.post("/search", json={"query": "sea wind"}).json()["hits"]
+        answer = client.post("/search", json={"query": "sea wind", "rerank": True, "explain": True}).json()[
+            "hits"
+        ]
+        expected = served.current.search("sea wind", rerank=reranker)
+        assert [(hit["id"], hit["score"]) for hit in answer] == [(hit.id, hit.score) for hit in expected]
+        assert len(answer) == 2 < len(plain)
+        assert answer[0]["explanation"]["sides"][-1]["name"] == "rerank"
+        several = client.post("/search", json={"query": ["sea wind", "bread"], "rerank": True}).json()["hits"]
+        assert [hit["id"] for hit in several[0]] == [hit.id for hit in expected]
+
+
+def test_without_a_reranker_a_request_for_one_is_refused(client):
+    refused = client.post("/search", json={"query": "sea", "rerank": True})
+    assert "serve --rerank MODEL" in problem(refused, 422)
