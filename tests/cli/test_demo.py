@@ -6,12 +6,14 @@ import re
 import sys
 import sysconfig
 
+import numpy as np
 import pytest
 
 from splade_engine.cli.demo import QUERIES
 from splade_engine.cli.docstrings import read_docstrings
 from splade_engine.cli.paraphrases import ARTICLES, QUESTIONS
 from splade_engine.collections import Document
+from splade_engine.errors import MissingExtraError
 from splade_engine.index import SparseIndex
 
 ENTRIES = [
@@ -74,6 +76,24 @@ def test_the_demo_answers_and_says_what_next(demo, tmp_path):
     last = result.stdout.splitlines()[-1]
     assert last.startswith("  splade-engine search splade-demo ")
     assert [f.name for f in tmp_path.iterdir()] == ["splade-demo"]
+
+
+def test_a_dense_model_stands_beside_them_where_there_is_one(demo, monkeypatch):
+    def missing(**_):
+        raise MissingExtraError("no dense model")
+
+    class Dense:
+        """Finds the first article for every question: right for two of them."""
+
+        def encode(self, texts, *, query=False):
+            return (
+                np.eye(len(texts), 16, dtype=np.float32) if not query else np.eye(1, 16).repeat(len(texts), 0)
+            )
+
+    monkeypatch.setattr("splade_engine.encoder.dense.load_dense", missing)
+    assert "dense" not in demo().stdout
+    monkeypatch.setattr("splade_engine.encoder.dense.load_dense", lambda **_: Dense())
+    assert re.search(r"dense +2 of 24 right with the first hit", demo().stdout)
 
 
 def test_a_second_run_uses_the_index_of_the_first(demo, encoder):
