@@ -1,6 +1,6 @@
 """What `AutoLists` stands for: lists over blocks where they were measured to be the faster ones.
 
-On 200,000 vectors of a SPLADE model they take .76 to .85 of the time that lists in order of impact take, for
+On 200,000 vectors of a SPLADE model they take .67 to .85 of the time that lists in order of impact take, for
 queries of 7 and 18 terms at recalls from .95 on, and 1.7 to 2.1 times as much for queries of 45 terms. At
 50,000 documents they win with 7 terms, in exact search too, and lose it with 18 (docs/performance.md).
 """

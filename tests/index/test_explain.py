@@ -98,7 +98,9 @@ def test_lists_over_blocks_say_where_a_document_was_missed(
             steps.add(told.miss.step)
             assert 0 <= told.miss.estimate <= told.miss.threshold
             if told.miss.step == "skipped" and not told.miss.pruned:
-                assert told.miss.estimate > told.score * 0.99  # nothing in the block scores more
+                # light terms are left out: a tenth of the largest possible score, weights being up to 2
+                light = 0.11 * 2.0 * float(queries[q].weights.sum())
+                assert told.miss.estimate >= told.score - light
             assert set(told.miss.pruned) <= held[name].keys() & queries[q].to_dicts()[0].keys()
             assert config.prunes or not told.miss.pruned
     if postings == 1:
@@ -109,8 +111,11 @@ def test_lists_over_blocks_say_where_a_document_was_missed(
 
 def test_a_miss_in_one_line() -> None:
     skipped, outscored = Miss("skipped", 1.25, 2.5, ()), Miss("outscored", 0.5, 0.75, (3, 17))
-    assert str(skipped) == "its block was skipped: a document of it can score 1.250 at most, 2.500 was needed"
-    told = "it was outscored: its lists give it 0.500, 0.750 was needed"
+    assert (
+        str(skipped)
+        == "its block was skipped: heavy terms give a document of it 1.250 at most, 2.500 was needed"
+    )
+    told = "it was outscored: heavy terms give it 0.500, 0.750 was needed"
     assert str(outscored) == told + "; pruned from the lists of the terms 3, 17"
 
 

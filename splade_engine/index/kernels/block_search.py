@@ -36,6 +36,8 @@ CEILING = 65_000.0
 # the part of a query's largest possible score whose terms are added up in visited blocks: lighter ones cost
 # as much, and rarely decide who is scored
 MASS = 0.85
+# the same of the terms by which an approximate search ranks blocks: 13 % less time at recall .95 than by all
+RANKING_MASS = 0.9
 WORTH_A_GUESS = 64  # blocks from which an exact search starts with an approximate one
 
 
@@ -99,8 +101,8 @@ def set_multipliers(count: i8, scratch: BlockScratch) -> f8:
 
 
 @helper
-def heaviest_terms(count: i8, scratch: BlockScratch) -> i8:
-    """How many of the terms, heaviest first, make up the share MASS of all that they can add to a score."""
+def heaviest_terms(count: i8, share: f8, scratch: BlockScratch) -> i8:
+    """How many of the terms, heaviest first, make up this share of all that they can add to a score."""
     factors = scratch.terms.factors
     mass = 0.0
     for i in range(count):
@@ -108,8 +110,16 @@ def heaviest_terms(count: i8, scratch: BlockScratch) -> i8:
     kept = 0.0
     for i in range(count):
         kept += factors[i]
-        if kept >= MASS * mass:
+        if kept >= share * mass:
             return i + 1
+    return count
+
+
+@helper
+def ranking_terms(way: i8, count: i8, scratch: BlockScratch) -> i8:
+    """How many terms, heaviest first, blocks are ranked by: all where a bound must be one."""
+    if way == VISIT_BEST:
+        return heaviest_terms(count, share=RANKING_MASS, scratch=scratch)
     return count
 
 
@@ -240,13 +250,14 @@ def search_blocks(
         slack = np.float64(count) + rest
         size, reach = 0, 0.0
         if way != READ_ALL:
-            bound_blocks(blocks, count=count, scratch=scratch)
+            ranking = ranking_terms(way, count=count, scratch=scratch)
+            bound_blocks(blocks, count=ranking, scratch=scratch)
             clear_blocks(blocks, allowed=allowed, scratch=scratch)
             if way == VISIT_BEST or blocks.n_blocks > WORTH_A_GUESS or rest > 0.0:
                 # before an exact search as well: it tells what score the others must reach
                 few = limits.candidates if way == VISIT_BEST else min(limits.candidates, 2 * k)
                 some = wanted if way == VISIT_BEST else min(wanted, 4 * k)
-                heavy = heaviest_terms(count, scratch=scratch)
+                heavy = heaviest_terms(count, share=MASS, scratch=scratch)
                 kept = best_sums(
                     *(blocks, some, heavy, few, allowed, scratch),
                 )
@@ -257,6 +268,8 @@ def search_blocks(
                     reach = np.float64(hits.scores[q, 0])
             if way == VISIT_BEST and size < enough:  # fewer hits than asked for: other blocks may hold more
                 way = VISIT_ALL
+                bound_blocks(blocks, count=count, scratch=scratch)  # by all terms now: none may be missed
+                clear_blocks(blocks, allowed=allowed, scratch=scratch)
             if way == VISIT_ALL and rest > 0.0 and reach * to_bound - slack < 1.0:
                 way = READ_ALL  # a document that stands in none of the lists may be a hit
         if way == VISIT_ALL:

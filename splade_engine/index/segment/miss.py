@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Miss:
     """Why an approximate search did not score a document that is good enough."""
 
-    # "skipped": its block was not visited, `estimate` being what a document of the block can score at most;
-    # "outscored": it was no candidate, `estimate` being what the lists of the query's heaviest terms give it
+    # "skipped": its block was not visited, `estimate` being what the query's heaviest terms can give a
+    # document of the block at most; "outscored": it was no candidate, `estimate` being what they give it
     step: Literal["skipped", "outscored"]
     # both in the units of scores, and too small by less than a thousandth of the largest possible score
     estimate: float
@@ -34,9 +34,9 @@ class Miss:
     def __str__(self) -> str:
         """In one line, as for a log."""
         if self.step == "skipped":
-            told = f"its block was skipped: a document of it can score {self.estimate:.3f} at most"
+            told = f"its block was skipped: heavy terms give a document of it {self.estimate:.3f} at most"
         else:
-            told = f"it was outscored: its lists give it {self.estimate:.3f}"
+            told = f"it was outscored: heavy terms give it {self.estimate:.3f}"
         told += f", {self.threshold:.3f} was needed"
         numbers = ", ".join(map(str, self.pruned))
         return told + (f"; pruned from the lists of the terms {numbers}" if numbers else "")
@@ -71,7 +71,8 @@ def find_miss(
         share = len(blocks.docs) / max(allowed.total, 1)
         wanted = search.wanted_blocks(float(limits.postings) * share, blocks, total)
         scale = search.set_multipliers(count, scratch)
-        bound_blocks(blocks, count, scratch)
+        ranking = search.ranking_terms(search.VISIT_BEST, count, scratch)
+        bound_blocks(blocks, ranking, scratch)
         clear_blocks(blocks, allowed, scratch)
         threshold = int(least_of_largest(scratch.bounds, blocks.n_blocks, wanted))
         block, place = divmod(int(np.flatnonzero(blocks.docs == doc)[0]), BLOCK)
@@ -79,7 +80,7 @@ def find_miss(
         bound = int(scratch.bounds[block])
         if bound < threshold:
             return Miss("skipped", float(bound / scale), float(threshold / scale), pruned)
-        heavy = search.heaviest_terms(count, scratch)
+        heavy = search.heaviest_terms(count, search.MASS, scratch)
         kept = search.best_sums(blocks, wanted, heavy, limits.candidates, allowed, scratch)
         if doc in scratch.found.docs[:kept]:
             return None

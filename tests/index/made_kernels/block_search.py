@@ -26,7 +26,12 @@ def set_multipliers(m):
 
 
 def heaviest_terms(m):
-    return {"count": m.load_blocks(), "scratch": m.block_scratch}
+    share = float(m.rng.choice([0.3, 0.85, 0.9, 1.0]))
+    return {"count": m.load_blocks(), "share": share, "scratch": m.block_scratch}
+
+
+def ranking_terms(m):
+    return {"way": int(m.rng.integers(3)), "count": m.load_blocks(), "scratch": m.block_scratch}
 
 
 def left_out(m):

@@ -41,9 +41,13 @@ def set_multipliers(count, scratch):
     return scale
 
 
-def heaviest_terms(count, scratch):
-    shares = np.array(_running(scratch.terms.factors[:count]))
-    return min(count, int((shares < 0.85 * shares[-1]).sum()) + 1) if count else 0
+def heaviest_terms(count, share, scratch):
+    sums = np.array(_running(scratch.terms.factors[:count]))
+    return min(count, int((sums < share * sums[-1]).sum()) + 1) if count else 0
+
+
+def ranking_terms(way, count, scratch):
+    return heaviest_terms(count, 0.9, scratch) if way == 2 else count
 
 
 def left_out(blocks, count, scratch):
@@ -95,9 +99,9 @@ def search_blocks(first, last, limits, queries, blocks, rows, allowed, scratch, 
         set_multipliers(count, scratch)
         size = 0
         if way == 2:
-            visit.bound_blocks(blocks, count, scratch)
+            visit.bound_blocks(blocks, ranking_terms(way, count, scratch), scratch)
             visit.clear_blocks(blocks, allowed, scratch)
-            heavy = heaviest_terms(count, scratch)
+            heavy = heaviest_terms(count, 0.85, scratch)
             kept = best_sums(blocks, wanted, heavy, limits.candidates, allowed, scratch)
             given = (rows, scratch.found, 0, kept, -1.0, 0.0, scratch.table, hits, q, 0)
             size = walk.score_candidates(*given)
