@@ -105,7 +105,8 @@ def weighted(hybrid: Hybrid | None, weight: float | None) -> Hybrid:
 
 def as_written(text: str) -> list[str]:
     """The words of a query that only stand in texts as they are written, such as `ERR_INVALID_ARG_TYPE`."""
-    if not _ANY.search(text, 1):  # nearly always, and it is told in 1 us; a search takes some 40
+    # mostly there is none, which is told in 1 us, or 3 where a word begins with a capital; a search takes 40
+    if not _ANY.search(text, 1) or not _AS_WRITTEN.search(text):
         return []
     return [word for run in _RUN.findall(text) if _AS_WRITTEN.search(run) for word in words_of(run)]
 
@@ -130,19 +131,27 @@ class HybridRanking:
 
     def top(self, depth: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Ordinals and scores of the best `depth`."""
-        ordinals, scores, _ = self._fused
+        ordinals, scores, _, _ = self._fused
         return ordinals[:depth], scores[:depth]
 
     def sides(self, ordinal: int) -> tuple[Side, ...]:
         """What the terms and the words say of a document."""
-        return self._fused[2][ordinal]
+        _, _, found, columns = self._fused
+        i = int(np.searchsorted(found, ordinal))
+        return tuple(
+            Side(name, int(column[0, i]), float(column[1, i]), float(column[2, i]))
+            for name, column in zip(("terms", "words"), columns, strict=True)
+        )
 
     @property
     def _depth(self) -> int:
         return self.terms.size if self.whole else min(self.hybrid.depth, self.terms.size)
 
     @cached_property
-    def _fused(self) -> tuple[NDArray[np.int64], NDArray[np.float32], dict[int, tuple[Side, ...]]]:
+    def _fused(
+        self,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64], list[NDArray[np.float64]]]:
+        """Ordinals and scores, best first; what takes part by ordinal; rank, score and part of each side."""
         by_terms = self.terms.top(self._depth)
         by_words = self.reader.search_words(self.words, self._depth, where=self.where)
         found = np.union1d(by_terms[0], by_words[0])
@@ -163,14 +172,7 @@ class HybridRanking:
         order = np.argsort(-total, kind="stable")
         order = order[total[order] > 0]
         columns = [np.stack((r, s, p)) for r, s, p in zip(ranks, scores, parts, strict=True)]
-        sides = {
-            int(found[i]): tuple(
-                Side(name, int(column[0, i]), float(column[1, i]), float(column[2, i]))
-                for name, column in zip(("terms", "words"), columns, strict=True)
-            )
-            for i in order.tolist()
-        }
-        return found[order], total[order], sides
+        return found[order], total[order], found, columns
 
     def _dot(self, ordinals: NDArray[np.int64], wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The score by terms of those documents that are wanted, 0 for the others."""

@@ -88,6 +88,8 @@ class Snapshot:
         if wrong.any():
             bad, last = int(ordinals[np.argmax(wrong)]), int(self.bases[-1]) - 1
             raise InvalidInputError(f"ordinal {bad} of an index with ordinals 0 to {last}")
+        if len(self.segments) == 1:  # most indexes: a search of a small one takes 10 us less
+            return [(0, np.arange(len(ordinals)), ordinals)] if len(ordinals) else []
         owner = np.searchsorted(self.bases, ordinals, side="right") - 1
         parts = []
         for s in np.unique(owner).tolist():
