@@ -74,6 +74,10 @@ class WordEncoder:
     def encode_queries(self, texts: Sequence[str], **options: object) -> SparseVectors:
         return self._encode(texts)
 
+    def word_spans(self, text: str) -> list[tuple[int, int, int]]:
+        found = re.finditer(r"\w+", text)
+        return [(zlib.crc32(m[0].lower().encode()) % self.n_terms, m.start(), m.end()) for m in found]
+
     def fingerprint(self) -> dict[str, str | int]:
         return {"name": self.name, "hash": f"words-{self.weight}", "n_terms": self.n_terms}
 
