@@ -18,6 +18,7 @@ import pytest
 
 from splade_engine import SearchEngine, SparseEncoder, SparseVectors
 from splade_engine.arguments import check_many, flag, path_of, real, whole
+from splade_engine.engine import TermExpansion, expanded
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval import (
     Ranking,
@@ -113,6 +114,7 @@ ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "write_vectors(vocabulary)": lambda w, v: write_vectors(w.folder / "v.jsonl", w.two, None, v),
     "Ranking.in_order(ids)": lambda w, v: Ranking.in_order(v, [2.0, 1.0]),
     "Ranking.by_trec_eval(ids)": lambda w, v: Ranking.by_trec_eval(v, [2.0, 1.0]),
+    "expanded(documents)": lambda w, v: expanded(v, lambda texts: texts),
     "Run.over(queries)": lambda w, v: Run("r", {}).over(v),
 }
 # where order means nothing, a set is many as well
@@ -162,6 +164,9 @@ NUMBERS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     ),
     "SearchEngine.add(top_k)": lambda w, v: w.engine.add(TEXT, top_k=v),
     "SearchEngine.update(top_k)": lambda w, v: w.engine.update(TEXT, top_k=v),
+    "SearchEngine.push_to_hub(private)": lambda w, v: w.engine.push_to_hub("a/b", private=v),
+    "SparseEncoder.push_to_hub(private)": lambda w, v: w.encoder.push_to_hub("a/b", private=v),
+    "TermExpansion(terms)": lambda w, v: TermExpansion(w.encoder, v),
     "SearchEngine.search(k)": lambda w, v: w.engine.search("moon", v),
     "SearchEngine.search(accuracy)": lambda w, v: w.engine.search("moon", accuracy=v),
     "SearchEngine.search(offset)": lambda w, v: w.engine.search("moon", offset=v),

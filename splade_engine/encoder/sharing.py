@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.arguments import flag
 from splade_engine.encoder.folders.hub import PATTERNS
 from splade_engine.errors import CheckpointError
 from splade_engine.files import read_text
@@ -35,6 +36,8 @@ def push_encoder(
 ) -> str:
     """See `SparseEncoder.push_to_hub`."""
     name = hub_name(repo)
+    if private is not None:
+        flag("private", private)
     with tempfile.TemporaryDirectory(prefix="splade-engine-push-") as home:
         folder = Path(home) / "encoder"
         save_whole(encoder, folder)

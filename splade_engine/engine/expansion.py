@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
+from splade_engine.arguments import check_many, whole
 from splade_engine.collections.documents import Document
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import InvalidInputError
@@ -34,8 +35,7 @@ class TermExpansion:
     """
 
     def __init__(self, encoder: SparseEncoder, terms: int = 30) -> None:
-        if terms < 1:
-            raise InvalidInputError(f"expansion: terms must be at least 1, got {terms}")
+        terms = whole("expansion: terms", terms, 1)
         names = [name.lstrip(_MARKS) for name in encoder.vocabulary]
         pieces = any(name.startswith(tuple(_MARKS)) for name in encoder.vocabulary)
         self._words = [
@@ -65,9 +65,13 @@ def expanded(documents: Iterable[Document], expand: Expand) -> Iterator[Document
     """The documents, each with its expansion after its text; read and expanded some hundred at a time.
 
     Raises:
-        InvalidInputError: if `expand` does not give one text for each.
+        InvalidInputError: these are no documents; later, if `expand` does not give one text for each.
     """
-    left = iter(documents)
+    check_many("documents", documents, "documents")
+    return _expanded(iter(documents), expand)
+
+
+def _expanded(left: Iterator[Document], expand: Expand) -> Iterator[Document]:
     while group := list(islice(left, _AT_A_TIME)):
         added = expand([document.indexed_text for document in group])
         if len(added) != len(group) or not all(isinstance(text, str) for text in added):

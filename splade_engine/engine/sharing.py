@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from splade_engine.arguments import flag
 from splade_engine.errors import IndexLockedError, InvalidInputError
 from splade_engine.files import disk_errors
 from splade_engine.hub import LIBRARY, HubName, hub_name, upload
@@ -60,6 +61,8 @@ def push_index(
 ) -> str:
     """See `SearchEngine.push_to_hub`."""
     name = hub_name(repo)
+    if private is not None:
+        flag("private", private)
     if not isinstance(engine.index, SparseIndex) or not (engine.path / MANIFEST).is_file():
         raise InvalidInputError(
             f"{engine.path}: a collection of indexes; `splade-engine merge` makes one of them"

@@ -53,7 +53,9 @@ def test_anything_that_makes_texts_will_do():
 
 
 def test_what_cannot_be_done_is_told(encoder):
-    with pytest.raises(InvalidInputError, match="expansion: terms must be at least 1, got 0"):
+    with pytest.raises(
+        InvalidInputError, match="expansion: terms: a whole number of at least 1 is expected, got 0"
+    ):
         TermExpansion(encoder, 0)
     with pytest.raises(InvalidInputError, match="expansion: 0 texts for 1 documents"):
         list(expanded([Document("a", "b")], lambda texts: []))
