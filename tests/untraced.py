@@ -1,6 +1,8 @@
-"""A fixture for tests that damage files and kill processes by the thousand: coverage looks away.
+"""Where coverage looks away.
 
-A tracer in each of those processes would take an hour and see nothing new.
+`untraced` is for tests that damage files and kill processes by the thousand: a tracer in each of those would
+take an hour and see nothing new. `children_untraced` is for processes that may not write, or not take the
+memory, that a tracer needs.
 """
 
 from __future__ import annotations
@@ -28,3 +30,9 @@ def untraced() -> Iterator[None]:
         current.start()
         if config is not None:
             os.environ["COVERAGE_PROCESS_CONFIG"] = config
+
+
+@pytest.fixture
+def children_untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no tracer in the processes of this test."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)

@@ -9,6 +9,9 @@ from typer.testing import CliRunner
 
 from splade_engine.cli import app
 from tests.fake_encoder import FakeEncoder
+from tests.untraced import children_untraced
+
+__all__ = ["children_untraced"]
 
 RECORDS = [
     {

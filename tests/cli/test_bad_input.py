@@ -173,6 +173,7 @@ def test_half_written_index(refused, cli, corpus_file, encoder, tmp_path):
     assert len(SparseIndex.open(tmp_path / "ix")) == 4
 
 
+@pytest.mark.usefixtures("children_untraced")
 @pytest.mark.parametrize("limit", [100, 3_000, 40_000])
 def test_disk_full(corpus_file, index_folder, tmp_path, limit):
     """A file may not grow beyond `limit` bytes: hit in the work folder, then while the index is written."""

@@ -181,6 +181,7 @@ commands.app = lost
     assert line(run("search", open_folder / "ix", "sea", code=code), code=1) == "out of memory"
 
 
+@pytest.mark.usefixtures("children_untraced")
 @pytest.mark.parametrize("megabytes", [150, 300, 500])
 def test_a_small_address_space(open_folder, megabytes):
     result = run("search", open_folder / "ix", "sea", limits=[(resource.RLIMIT_AS, megabytes << 20)])

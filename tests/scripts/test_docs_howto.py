@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,8 @@ def test_the_python_runs(
     blocks = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert len(blocks) >= 7
     for block in blocks:
-        if "cuda" in block:
-            continue
+        if "cuda" in block or ("import pandas" in block and find_spec("pandas") is None):
+            continue  # what this machine lacks
         if "SearchEngine.build" in block:
             exec(compile(block, "howto.md", "exec"), dict(names))
             continue
