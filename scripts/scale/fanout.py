@@ -23,6 +23,8 @@ class FanOut:
     queries_per_second: float = 1.0
     # a second request goes to another replica after so long; 0: never
     hedge_ms: float = 0.0
+    # where all shards and the client run on one machine: its processors, which whole requests then occupy
+    shared_cores: int = 0
 
 
 def drawn(figures: Figures, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -41,11 +43,13 @@ def simulated(
     """
     rng = np.random.default_rng(seed)
     arrivals = np.cumsum(rng.exponential(1000.0 / cluster.queries_per_second, queries))
+    if cluster.shared_cores:
+        return _on_one_machine(figures, search_ms, cluster, arrivals, rng)
     slowest = np.zeros(queries)
     for _ in range(cluster.shards):
         overhead = drawn(figures, queries, rng)
         chosen = rng.integers(0, cluster.replicas, queries)
-        waits = _waits(arrivals, search_ms, chosen, cluster.replicas, cluster.cores)
+        waits = _waits(arrivals, np.full(queries, search_ms), chosen, cluster.replicas, cluster.cores)
         times = waits + search_ms + overhead
         if cluster.hedge_ms and cluster.replicas > 1:
             second = cluster.hedge_ms + search_ms + drawn(figures, queries, rng)
@@ -54,10 +58,25 @@ def simulated(
     return slowest + figures.network_ms
 
 
+def _on_one_machine(
+    figures: Figures,
+    search_ms: float,
+    cluster: FanOut,
+    arrivals: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    together = np.repeat(arrivals, cluster.shards)
+    service = search_ms + drawn(figures, len(together), rng)
+    one = np.zeros(len(together), np.int64)
+    times = _waits(together, service, one, 1, cluster.shared_cores) + service
+    slowest: NDArray[np.float64] = times.reshape(-1, cluster.shards).max(axis=1)
+    return slowest
+
+
 @numba.njit
 def _waits(
     arrivals: NDArray[np.float64],
-    service: float,
+    service: NDArray[np.float64],
     chosen: NDArray[np.int64],
     replicas: int,
     cores: int,
@@ -70,5 +89,5 @@ def _waits(
         first = np.argmin(workers)
         begin = max(arrivals[i], workers[first])
         waits[i] = begin - arrivals[i]
-        workers[first] = begin + service
+        workers[first] = begin + service[i]
     return waits

@@ -44,6 +44,14 @@ def test_replicas_and_cores_share_the_load(figures: Figures) -> None:
     assert cores < two < alone
 
 
+def test_shards_on_one_machine_wait_for_its_processors(figures: Figures) -> None:
+    still = replace(figures, milliseconds=(1e-9, 1e-9))
+    four = FanOut(4, queries_per_second=0.1)
+    assert np.median(simulated(still, 10.0, four)) == pytest.approx(10.0)
+    assert np.median(simulated(still, 10.0, replace(four, shared_cores=2))) == pytest.approx(20.0)
+    assert np.median(simulated(still, 10.0, replace(four, shared_cores=1))) == pytest.approx(40.0)
+
+
 def test_a_second_request_cuts_the_tail(figures: Figures) -> None:
     straggling = replace(figures, quantiles=(0.0, 0.99, 1.0), milliseconds=(1.0, 1.0, 1000.0))
     how = FanOut(20, replicas=2, queries_per_second=0.1)
