@@ -125,17 +125,11 @@ def _encode_on_ray(
     load: dict[str, Any],
     given: dict[str, Any],
 ) -> None:
-    from splade_engine.extras import needed
+    from splade_engine.cli.on_ray import cluster
     from splade_engine.ray import encode_parts
 
-    with needed("encoding on a cluster"):
-        import ray
-    ray.init(address=address, log_to_driver=False)
-    try:
-        source = None if encoder == "bundled" else encoder
-        encode_parts(corpus, work, source, load=load, progress=shows_progress(), **given)
-    finally:
-        ray.shutdown()
+    with cluster(address, "encoding on a cluster"):
+        encode_parts(corpus, work, encoder, load=load, progress=shows_progress(), **given)
 
 
 def _encode_part(

@@ -167,28 +167,23 @@ def _on_ray(
     how: dict[str, Any],
 ) -> SparseIndex:
     """A collection that a Ray cluster builds."""
+    from splade_engine.cli.on_ray import cluster
     from splade_engine.engine.measure import measure
-    from splade_engine.extras import needed
     from splade_engine.ray import build
 
     options.survey(corpus)  # bad input shows before a cluster is asked
     if corpus.is_cut:
         measure(corpus, options.load_encoder(encoder, **load))
-    with needed("building on a cluster"):
-        import ray
-    ray.init(address=address, log_to_driver=False)
-    try:
+    with cluster(address, "building on a cluster"):
         return build(
             corpus,
             folder,
-            None if encoder == "bundled" else encoder,
+            encoder,
             shard_docs=shard_docs,
             load=load,
             progress=shows_progress(),
             **how,
         )
-    finally:
-        ray.shutdown()
 
 
 def _refuse_for_vectors(source: Path, given: dict[str, Any]) -> None:

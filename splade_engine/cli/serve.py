@@ -152,20 +152,16 @@ def _on_ray(
     missing: str,
 ) -> None:
     """Serve a collection on a cluster, until Ctrl-C."""
-    from splade_engine import ray as on_ray
+    from splade_engine import ray
+    from splade_engine.cli.on_ray import cluster
 
     deployed: dict[str, Any] = {"replicas": replicas, "routers": routers, "missing": missing}
-    how = on_ray.Deployed(**deployed, seconds=settings.limits.seconds / 2)
-    on_ray.opened_collection(folder)  # what cannot be served is said before a cluster is asked
-    with needed("serving on a cluster"):
-        import ray
-    ray.init(address=address, log_to_driver=False)
-    try:
-        app = on_ray.application(folder, how=how, settings=settings)
+    how = ray.Deployed(**deployed, seconds=settings.limits.seconds / 2)
+    ray.opened_collection(folder)  # what cannot be served is said before a cluster is asked
+    with cluster(address, "serving on a cluster"):
+        app = ray.application(folder, how=how, settings=settings)
         started = _started(f"{folder.name}, {replicas} replicas of each shard", False, routers)
-        on_ray.serve(app, host=host, port=port, on_start=started)
-    finally:
-        ray.shutdown()
+        ray.serve(app, host=host, port=port, on_start=started)
 
 
 def _started(held: str, write: bool, workers: int) -> Callable[[str], None]:
