@@ -45,11 +45,11 @@ def simulated(
     arrivals = np.cumsum(rng.exponential(1000.0 / cluster.queries_per_second, queries))
     if cluster.shared_cores:
         return _on_one_machine(figures, search_ms, cluster, arrivals, rng)
-    slowest = np.zeros(queries)
+    slowest, service = np.zeros(queries), np.full(queries, search_ms)
     for _ in range(cluster.shards):
         overhead = drawn(figures, queries, rng)
         chosen = rng.integers(0, cluster.replicas, queries)
-        waits = _waits(arrivals, np.full(queries, search_ms), chosen, cluster.replicas, cluster.cores)
+        waits = _waits(arrivals, service, chosen, cluster.replicas, cluster.cores)
         times = waits + search_ms + overhead
         if cluster.hedge_ms and cluster.replicas > 1:
             second = cluster.hedge_ms + search_ms + drawn(figures, queries, rng)

@@ -288,7 +288,7 @@ def _digest(record: Mapping[str, Any]) -> str:
 
 def _with_run(record: Mapping[str, Any], base: Path, queries: Iterable[str]) -> Result:
     """A result with its run; both must be those that were written."""
-    if record.get("digest", _digest(record)) != _digest(record):  # earlier releases wrote none
+    if "digest" in record and record["digest"] != _digest(record):  # earlier releases wrote none
         raise DatasetError(f"{_result_file(base)}: is not the result that was written; evaluate again")
     file = _run_file(base)
     wanted = record.get("files", {}).get("run")
