@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -163,24 +164,8 @@ def test_a_corpus_is_cut_in_its_order_and_goes_on_after_an_error(one, tmp_path, 
 def test_actors_that_are_killed_lose_and_double_nothing(dataset, one, tmp_path):
     from splade_engine.ray import Pool, build
 
-    done, killed = threading.Event(), []
-
-    def kill():
-        while not done.wait(1.5) and len(killed) < KILLS:
-            found = subprocess.run(["pgrep", "-f", "^ray::Builder"], capture_output=True, text=True)
-            pids = [int(pid) for pid in found.stdout.split() if _ours(int(pid))]
-            if pids:
-                killed.append(random.choice(pids))
-                os.kill(killed[-1], signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
+    with killing("Builder", 1.5):
         index = build(dataset, tmp_path / "c", make_slow_encoder, shard_docs=25, pool=Pool(actors=2))
-    finally:
-        done.set()
-        killer.join()
-    assert killed
     same(index, one)
 
 
@@ -195,6 +180,29 @@ def test_a_node_that_dies_takes_nothing_along(cluster, dataset, one, tmp_path):
     finally:
         timer.join()
     same(index, one)
+
+
+@contextmanager
+def killing(actor, seconds):
+    """Kill an actor of this kind every so many seconds while the block runs; at least one has to die."""
+    done, killed = threading.Event(), []
+
+    def kill():
+        while not done.wait(seconds) and len(killed) < KILLS:
+            found = subprocess.run(["pgrep", "-f", f"^ray::{actor}"], capture_output=True, text=True)
+            pids = [int(pid) for pid in found.stdout.split() if _ours(int(pid))]
+            if pids:
+                killed.append(random.choice(pids))
+                os.kill(killed[-1], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        yield
+    finally:
+        done.set()
+        killer.join()
+    assert killed
 
 
 def _ours(pid: int) -> bool:
@@ -226,24 +234,8 @@ def test_parts_are_those_of_one_process_and_an_actor_that_dies_goes_on(cluster, 
 
     file = tmp_path / "corpus.jsonl"
     file.write_text("".join(json.dumps(record) + "\n" for record in records()))
-    done, killed = threading.Event(), []
-
-    def kill():
-        while not done.wait(1.0) and len(killed) < KILLS:
-            found = subprocess.run(["pgrep", "-f", "^ray::PartEncoder"], capture_output=True, text=True)
-            pids = [int(pid) for pid in found.stdout.split() if _ours(int(pid))]
-            if pids:
-                killed.append(random.choice(pids))
-                os.kill(killed[-1], signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
+    with killing("PartEncoder", 1.0):
         encode_parts(lambda: Corpus(file), tmp_path / "w", make_slow_encoder, parts=5, pool=Pool(actors=2))
-    finally:
-        done.set()
-        killer.join()
-    assert killed
     joined = encode_corpus(Corpus(file), _Refuses(), tmp_path / "w")
     alone = encode_corpus(Corpus(file), FakeEncoder(), tmp_path / "alone")
     assert joined.ids() == alone.ids()
