@@ -68,15 +68,12 @@ def _paragraphs(found: FileText) -> str:
     """Blocks with a blank line between them; a heading is a sentence of the block that follows."""
     out = ""
     for block in found.blocks:
-        heading = block.kind == "heading"
-        text = (
-            block.title or found.text[block.start : block.end]
-            if heading
-            else found.text[block.start : block.end]
-        )
-        out += text.strip() + (
-            ".\n" if heading and text.strip()[-1:] not in ".!?:" else "\n" if heading else "\n\n"
-        )
+        text = found.text[block.start : block.end]
+        if block.kind == "heading":
+            title = (block.title or text).strip()
+            out += title + ("\n" if title[-1:] in ".!?:" else ".\n")
+        else:
+            out += text.strip() + "\n\n"
     return out.strip()
 
 
