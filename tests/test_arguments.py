@@ -95,6 +95,7 @@ ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "IndexReader.vectors(ordinals)": lambda w, v: w.reader.vectors(v),
     "IndexReader.beginnings(ordinals)": lambda w, v: w.reader.beginnings("text", v, 3),
     "IndexReader.search_words(words)": lambda w, v: w.reader.search_words(v),
+    "IndexReader.score_terms(ordinals)": lambda w, v: w.reader.score_terms(w.two[[0]], v),
     "IndexReader.score_words(words)": lambda w, v: w.reader.score_words(v, [0]),
     "IndexReader.score_words(ordinals)": lambda w, v: w.reader.score_words(["moon"], v),
     "IndexReader.explain_words(words)": lambda w, v: w.reader.explain_words(v, 0),

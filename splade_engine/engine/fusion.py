@@ -176,14 +176,8 @@ class HybridRanking:
 
     def _dot(self, ordinals: NDArray[np.int64], wanted: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The score by terms of those documents that are wanted, 0 for the others."""
-        documents = self.reader.vectors(ordinals[wanted])
-        query = np.zeros(documents.n_terms, np.float32)
-        terms, weights = self.vector.row(0)
-        query[terms] = weights
-        rows = np.repeat(np.arange(len(documents)), documents.row_nnz)
-        products = documents.weights * query[documents.terms]
         scores = np.zeros(len(ordinals))
-        scores[wanted] = np.bincount(rows, weights=products, minlength=len(documents))
+        scores[wanted] = self.reader.score_terms(self.vector, ordinals[wanted])
         return scores
 
 

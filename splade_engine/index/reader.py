@@ -141,6 +141,23 @@ class IndexReader:
         check_k(k, int(self.snapshot.bases[-1]))
         return rank_by_words(self.snapshot, words, k, allowed_documents(self.snapshot, where))
 
+    def score_terms(self, query: SparseVectors, ordinals: ArrayLike) -> NDArray[np.float64]:
+        """float64[len(ordinals)]: the dot products of a query with these documents.
+
+        Raises:
+            InvalidInputError: not one query, or of another vocabulary.
+        """
+        check_queries(query, self.n_terms)
+        if len(query) != 1:
+            raise InvalidInputError(f"query: one row is expected, got {len(query)}")
+        documents = self.vectors(checked_ordinals(ordinals))
+        weights = np.zeros(self.n_terms, np.float32)
+        terms, values = query.row(0)
+        weights[terms] = values
+        rows = np.repeat(np.arange(len(documents)), documents.row_nnz)
+        products = documents.weights * weights[documents.terms]
+        return np.bincount(rows, weights=products, minlength=len(documents)).astype(np.float64, copy=False)
+
     def score_words(self, words: Sequence[str], ordinals: ArrayLike) -> NDArray[np.float64]:
         """float64[len(ordinals)]: the BM25 scores of these documents, 0 where they hold none of the words.
 

@@ -134,12 +134,8 @@ class SpladeEngineSearch:
         """The score by terms of some documents, 0 for those that share no term with the query."""
         assert self._engine is not None
         reader = self._engine.index.reader
-        documents = reader.vectors([reader.ordinal(id) for id in ids])
-        weights = np.zeros(documents.n_terms, np.float32)
-        terms, values = self._engine.encode_queries([query]).row(0)
-        weights[terms] = values
-        rows = np.repeat(np.arange(len(ids)), documents.row_nnz)
-        scores = np.bincount(rows, weights=documents.weights * weights[documents.terms], minlength=len(ids))
+        ordinals = np.array([reader.ordinal(id) for id in ids], np.int64)
+        scores = reader.score_terms(self._engine.encode_queries([query]), ordinals)
         return dict(zip(ids, scores.tolist(), strict=True))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from splade_engine.errors import IndexNotFoundError
+from splade_engine.errors import IndexNotFoundError, InvalidInputError
 from splade_engine.index import Exact, SparseIndex
 from tests.index import made
 
@@ -32,6 +32,19 @@ def test_a_reader_keeps_its_generation(tmp_path: Path) -> None:
     assert np.array_equal(reader.document_frequencies(), frequencies)
     assert ids[0] in reader
     assert ids[0] not in ix
+
+
+def test_documents_are_scored_as_a_search_scores_them(tmp_path: Path) -> None:
+    ix, queries = made.changed_index(tmp_path / "ix"), made.vectors(9, 20)
+    reader = ix.reader
+    found = reader.search(queries, 7, effort=Exact())
+    for row in range(len(queries)):
+        hits = found.ordinals[row] >= 0
+        scores = reader.score_terms(queries[[row]], found.ordinals[row][hits])
+        np.testing.assert_allclose(scores, found.scores[row][hits], rtol=1e-5)
+    assert reader.score_terms(queries[[0]], []).tolist() == []
+    with pytest.raises(InvalidInputError, match="query: one row is expected, got 20"):
+        reader.score_terms(queries, [0])
 
 
 def test_a_refresh_without_a_change_keeps_the_reader(tmp_path: Path) -> None:
