@@ -6,11 +6,8 @@ encoder made its vectors and is not searched with another one, because that give
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -19,27 +16,19 @@ from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.collections.documents import Document
 from splade_engine.collections.metadata import document_parts
 from splade_engine.collections.passages import Passages
-from splade_engine.engine.encoder_record import check_encoder, encoder_record
-from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
+from splade_engine.engine import changes
 from splade_engine.engine.hits import Hit, Hits
-from splade_engine.engine.intake import corpus_of, surveyed_corpus
-from splade_engine.engine.measure import measure
-from splade_engine.engine.notes import as_indexed, earlier_passages, passages_of_empty
-from splade_engine.engine.opening import loaded_encoder, recorded_encoder
+from splade_engine.engine.intake import corpus_of
+from splade_engine.engine.opening import encoder_of, loaded_encoder
 from splade_engine.engine.options import SearchKeywords, split_keywords
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.engine.searching import Search
 from splade_engine.engine.sharing import INDEX_FILES
-from splade_engine.errors import (
-    DatasetError,
-    EncoderMismatchError,
-    IndexLockedError,
-    InvalidInputError,
-)
+from splade_engine.errors import InvalidInputError
 from splade_engine.hub import download, hub_name, is_hub_name
-from splade_engine.index import AutoLists, BuildConfig, ShardedIndex, SparseIndex
+from splade_engine.index import BuildConfig, ShardedIndex, SparseIndex
 from splade_engine.index.arguments import check_budget
-from splade_engine.index.disk.publish import refuse_occupied, refuse_unwritable
+from splade_engine.index.disk.publish import refuse_occupied
 from splade_engine.index.effort import Effort, effort_of
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
@@ -47,15 +36,9 @@ from splade_engine.vectors import SparseVectors
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.engine.sync import SyncReport
-    from splade_engine.index import IndexBatch, IndexReader
     from splade_engine.index.filter.nodes import Where
 
 __all__ = ["Hit", "SearchEngine"]
-
-logger = logging.getLogger(__name__)
-
-PATIENCE = 60.0  # seconds that a change waits for another process that is writing the index
-SHORT_QUERY = 7.0  # terms of a query that is made without a model: 6.5 to 7.0 on questions of MS MARCO
 
 
 class SearchEngine:
@@ -126,27 +109,19 @@ class SearchEngine:
         """
         path = path_of("path", path)
         refuse_occupied(path, overwrite=overwrite)
-        config = replace(config or BuildConfig(), words=words)
         check_budget(threads, memory)
         loaded = loaded_encoder(encoder)
-        if config.lists == AutoLists() and getattr(loaded, "inference_free", False):
-            config = replace(config, lists=AutoLists(query_terms=SHORT_QUERY))
-        surveyed = surveyed_corpus(None, corpus_of(corpus, allow_empty, passages), loaded, progress)
-        work = path.with_name(path.name + ".encoding")
-        with encode_corpus(
-            surveyed, loaded, work, restart=overwrite, hold=True, progress=progress, **encode_options
-        ) as encoded:
-            index = SparseIndex.build(
-                path,
-                encoded.batches(),
-                encoder=encoder_record(loaded),
-                config=config,
-                overwrite=overwrite,
-                threads=threads,
-                memory=memory,
-                progress=progress,
-            )
-            encoded.remove()
+        index = changes.build(
+            path,
+            loaded,
+            corpus_of(corpus, allow_empty, passages),
+            replace(config or BuildConfig(), words=words),
+            overwrite=overwrite,
+            threads=threads,
+            memory=memory,
+            progress=progress,
+            encode_options=encode_options,
+        )
         return cls(path, index, loaded, collection_idf=collection_idf)
 
     @classmethod
@@ -185,16 +160,8 @@ class SearchEngine:
             index = SparseIndex.open(path, verify=verify)
         else:
             index = ShardedIndex.open(path, verify=verify)
-        path = index.path
-        record = index.encoder
-        if encoder is None:
-            if record is None:
-                raise EncoderMismatchError(f"{path}: does not say which encoder made its vectors; name one")
-            loaded = recorded_encoder(path, record, device)
-        else:
-            loaded = loaded_encoder(encoder, device)
-        check_encoder(path, record, loaded, index.n_terms)
-        engine = cls(path, index, loaded, collection_idf=collection_idf)
+        loaded = encoder_of(index, encoder, device)
+        engine = cls(index.path, index, loaded, collection_idf=collection_idf)
         engine._shared = shared
         return engine
 
@@ -306,22 +273,12 @@ class SearchEngine:
 
         Raises:
             InvalidInputError: an id is in the index already; nothing was encoded.
-            IndexLockedError: another process has been writing the index for `PATIENCE` seconds; what was
-                encoded is kept.
+            IndexLockedError: another process has been writing the index for a minute; what was encoded is
+                kept.
         """
         self._refuse_shared()
-        reader = self.index.refresh().reader
-        corpus = self._measured(as_indexed(reader, corpus_of(corpus, None, passages)), progress)
-        known = next((document.id for document in corpus if document.id in reader), None)
-        if known is not None:  # before hours of encoding
-            raise InvalidInputError(f"{self.path}: holds a document {known!r} already; update replaces it")
-        earlier = earlier_passages(reader, corpus)
-        if earlier:
-            raise InvalidInputError(
-                f"{self.path}: holds {earlier[0]!r}, an earlier passage of a document that is added; update "
-                "replaces it"
-            )
-        self._put(reader, corpus, progress, encode_options, self.index.add)
+        corpus = corpus_of(corpus, None, passages)
+        changes.add(self.index, self.encoder, corpus, progress, encode_options)
 
     def update(
         self,
@@ -342,18 +299,8 @@ class SearchEngine:
         """
         self._refuse_shared()
         check_many("drop", drop, ordered=False)
-        reader = self.index.refresh().reader
-        corpus = as_indexed(reader, corpus_of(corpus, None, passages))
-        try:
-            corpus = self._measured(corpus, progress)
-        except DatasetError:  # there is no text in any file: nothing to add, but perhaps to delete
-            gone = [*drop, *passages_of_empty(reader, corpus)]
-            if not corpus.report.empty or not gone:
-                raise
-            _when_free(lambda: self.index.update([], drop=gone))
-            return
-        drop = [*drop, *earlier_passages(reader, corpus)]
-        self._put(reader, corpus, progress, encode_options, partial(self.index.update, drop=drop))
+        corpus = corpus_of(corpus, None, passages)
+        changes.update(self.index, self.encoder, corpus, drop, progress, encode_options)
 
     def sync(self, folder: str | Path, **options: Any) -> SyncReport:
         """Bring the index up to a folder of files, in one commit; see `splade_engine.engine.sync.sync`.
@@ -409,53 +356,8 @@ class SearchEngine:
                 f"splade-engine pull {self._shared} FOLDER"
             )
 
-    def _measured(self, corpus: Corpus, progress: Progress) -> Corpus:
-        """The corpus, cut by the tokens of this engine's encoder and read once."""
-        measure(corpus, self.encoder)
-        corpus.survey(progress)
-        return corpus
-
-    def _put(
-        self,
-        reader: IndexReader,
-        corpus: Corpus,
-        progress: Progress,
-        options: Mapping[str, Any],
-        publish: Callable[[Iterable[IndexBatch]], int],
-    ) -> None:
-        refuse_unwritable(self.path)  # before hours of encoding
-        summary = surveyed_corpus(reader, corpus, self.encoder, progress).survey()
-        # a folder for each corpus: two that are added at the same time do not touch each other's shards
-        name = EncodingPlan.of(summary, self.encoder, options).name
-        start = self.path.with_name(f"{self.path.name}.encoding-")
-        work = start.with_name(start.name + name)
-        with encode_corpus(
-            corpus, self.encoder, work, restart=True, hold=True, progress=progress, **options
-        ) as encoded:
-            _when_free(lambda: publish(encoded.batches()))
-            encoded.remove()
-        for left in unfinished(start):
-            logger.info("%s: an add that was not finished; the same add goes on there", left)
-
     def __len__(self) -> int:
         return len(self.index)
 
     def __repr__(self) -> str:
         return f"SearchEngine({str(self.path)!r}, {len(self)} documents, encoder {self.encoder.name!r})"
-
-
-def _when_free(change: Callable[[], object]) -> None:
-    """Make a change that has taken hours to prepare, as soon as no other process is writing the index.
-
-    Raises:
-        IndexLockedError: after `PATIENCE` seconds.
-    """
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            change()
-            return
-        except IndexLockedError as error:
-            if time.monotonic() > deadline:
-                raise IndexLockedError(f"{error}; what was encoded is kept for the same call") from None
-            time.sleep(0.02)

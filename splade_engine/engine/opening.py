@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from splade_engine.engine.encoder_record import BUNDLED, SOURCE
+from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder
 from splade_engine.engine.sharing import ENCODER
 from splade_engine.errors import CheckpointError, EncoderMismatchError
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
+    from splade_engine.index import SparseIndex
 
 
 def loaded_encoder(encoder: SparseEncoder | str | Path | None, device: str = "auto") -> SparseEncoder:
@@ -23,13 +24,27 @@ def loaded_encoder(encoder: SparseEncoder | str | Path | None, device: str = "au
     return SparseEncoder.load(encoder, device=device)
 
 
-def recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:
-    """The encoder that an index names.
+def encoder_of(
+    index: SparseIndex, encoder: SparseEncoder | str | Path | None, device: str = "auto"
+) -> SparseEncoder:
+    """The encoder for an index: the one that is given, if it is the right one, or the one that it names.
 
     Raises:
-        EncoderMismatchError: it says none.
+        EncoderMismatchError: the encoder is another one than the index was built with, or none is named.
         CheckpointError: it cannot be loaded, naming index and encoder.
     """
+    record = index.encoder
+    if encoder is not None:
+        loaded = loaded_encoder(encoder, device)
+    elif record is None:
+        raise EncoderMismatchError(f"{index.path}: does not say which encoder made its vectors; name one")
+    else:
+        loaded = _recorded_encoder(index.path, record, device)
+    check_encoder(index.path, record, loaded, index.n_terms)
+    return loaded
+
+
+def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:
     from splade_engine.encoder import SparseEncoder
 
     source, max_length, long_texts = (record.get(key) for key in (SOURCE, "max_length", "long_texts"))

@@ -29,12 +29,12 @@ from splade_engine.files import disk_errors
 from splade_engine.index.arguments import checked_threads
 from splade_engine.index.collection import COLLECTION, MAX_SHARDS, CollectionRecord, is_collection
 from splade_engine.index.combine import check_together
-from splade_engine.index.disk.ids import decimal_ids
 from splade_engine.index.disk.publish import LOCK, refuse_occupied
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
+from splade_engine.index.shard_batches import named, refuse_twins, refusing_known, selected
 from splade_engine.index.sharded_reader import ShardedReader
 from splade_engine.index.stream import IndexBatch
 from splade_engine.locks import lock_holder, take_lock
@@ -163,21 +163,21 @@ class ShardedIndex(SparseIndex):
             emptiest = min(range(len(self.shards)), key=lambda number: len(self.shards[number]))
             if not replace:
                 others = [shard for number, shard in enumerate(self.shards) if number != emptiest]
-                fresh = _refusing_known(_named(batches, self._reader), others)
+                fresh = refusing_known(named(batches, self._reader), others)
                 return SparseIndex(self.shards[emptiest]).add(fresh, **how)
-            return self._replace(list(_named(batches, self._reader)), emptiest, list(drop), how)
+            return self._replace(list(named(batches, self._reader)), emptiest, list(drop), how)
 
     def _replace(
         self, batches: list[IndexBatch], emptiest: int, drop: list[str], how: Mapping[str, Any]
     ) -> int:
         """Put each document where its id lies, new ones into the emptiest shard."""
-        _refuse_twins(batches)
+        refuse_twins(batches)
         owners = [self._owners(batch.ids or ()) for batch in batches]
         dropped = self._owners(drop)
         changes: list[tuple[int, Callable[[SparseIndex], int]]] = []
         for number in range(len(self.shards)):
             mine = [
-                _rows(batch, np.flatnonzero((owner == number) | ((owner < 0) & (number == emptiest))))
+                selected(batch, np.flatnonzero((owner == number) | ((owner < 0) & (number == emptiest))))
                 for batch, owner in zip(batches, owners, strict=True)
             ]
             mine = [batch for batch in mine if len(batch.vectors)]
@@ -330,45 +330,3 @@ def _stat(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-# ---- batches --------------------------------------------------------------------------------------------
-
-
-def _named(batches: Iterable[IndexBatch], reader: IndexReader) -> Iterator[IndexBatch]:
-    """The batches with ids; those without are numbered behind the documents that are there."""
-    first = int(reader.snapshot.bases[-1])
-    for batch in batches:
-        yield batch if batch.ids is not None else batch._replace(ids=decimal_ids(first, len(batch.vectors)))
-        first += len(batch.vectors)
-
-
-def _refusing_known(batches: Iterable[IndexBatch], others: Sequence[IndexReader]) -> Iterator[IndexBatch]:
-    first = 0
-    for batch in batches:
-        ids = list(batch.ids or ())
-        for shard in others:
-            known = shard.snapshot.find(ids) >= 0
-            if known.any():
-                row = int(np.argmax(known))
-                raise InvalidInputError(f"document {first + row}: id {ids[row]!r} is in the index already")
-        first += len(ids)
-        yield batch
-
-
-def _refuse_twins(batches: Sequence[IndexBatch]) -> None:
-    seen: dict[str, int] = {}
-    row = 0
-    for batch in batches:
-        for id in batch.ids or ():
-            if seen.setdefault(id, row) != row:
-                raise InvalidInputError(f"document {row}: id {id!r} is also the id of document {seen[id]}")
-            row += 1
-
-
-def _rows(batch: IndexBatch, rows: NDArray[np.int64]) -> IndexBatch:
-    ids = list(batch.ids or ())
-    if len(ids) != len(batch.vectors):
-        raise InvalidInputError(f"{len(ids)} ids for {len(batch.vectors)} documents")
-    payload = None if batch.payload is None else batch.payload.take(rows)
-    return IndexBatch(batch.vectors[rows], [ids[row] for row in rows], payload)

@@ -19,8 +19,8 @@ from pydantic import Field
 from splade_engine import __version__
 from splade_engine.errors import SpladeEngineError
 from splade_engine.server import answers
-from splade_engine.server.models import ExplainRequest, SearchRequest
 from splade_engine.server.problems import Problem, not_found, of_error
+from splade_engine.server.requests import ExplainRequest, SearchRequest
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute

@@ -13,8 +13,8 @@ from splade_engine import __version__
 from splade_engine.collections.metadata import METADATA_JSON, RESERVED, metadata_of
 from splade_engine.engine.certainty import WEAK
 from splade_engine.engine.explain import explain as explained
-from splade_engine.server.models import ExplainRequest, SearchRequest
 from splade_engine.server.problems import Problem, invalid, not_found, too_large
+from splade_engine.server.requests import ExplainRequest, SearchRequest
 from splade_engine.server.settings import Limits
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from splade_engine.server.models import Request as RequestModel
 from splade_engine.server.problems import Problem, invalid, too_large, too_slow
+from splade_engine.server.requests import Request as RequestModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from splade_engine import __version__
-from splade_engine.server import models
+from splade_engine.server import models, requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ def _operation(route: Route, path: str, schema: dict[Any, Any]) -> dict[str, Any
 def _answer(route: Route, schema: dict[Any, Any]) -> dict[str, Any]:
     if route.answer is not None:
         return {"description": "OK", "content": {"application/json": {"schema": schema[route.answer]}}}
-    if route.request is models.EmbedSparseRequest:  # a list of lists, not an object
+    if route.request is requests.EmbedSparseRequest:  # a list of lists, not an object
         rows = {"type": "array", "items": {"type": "array", "items": schema[models.Embedded]}}
         return {"description": "OK", "content": {"application/json": {"schema": rows}}}
     return {"description": "OK"}

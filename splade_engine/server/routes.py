@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from splade_engine.collections import Document, document_from_record
-from splade_engine.server import answers, bodies, models
+from splade_engine.server import answers, bodies, models, requests
 from splade_engine.server.metrics import CONTENT_TYPE
 from splade_engine.server.problems import Problem, invalid, not_found, overloaded, too_large
 from splade_engine.server.work import Written
@@ -51,7 +51,7 @@ class Route:
     handler: Handler
     help: str
     answer: type[BaseModel] | None = None
-    request: type[models.Request] | None = None
+    request: type[requests.Request] | None = None
     parameters: tuple[Parameter, ...] = ()
     # whether it is about an index, and stands under /indexes/NAME too
     indexed: bool = True
@@ -67,7 +67,7 @@ class Route:
 async def search(state: State, request: Request) -> Response:
     """POST /search."""
     limits = state.settings.limits
-    asked = await bodies.read(request, models.SearchRequest, limits.body, limits.seconds)
+    asked = await bodies.read(request, requests.SearchRequest, limits.body, limits.seconds)
     answers.check_queries(limits, asked.queries, asked.k)
     served = _index(state, request)
 
@@ -84,7 +84,7 @@ async def search(state: State, request: Request) -> Response:
 async def explain(state: State, request: Request) -> Response:
     """POST /explain."""
     limits = state.settings.limits
-    asked = await bodies.read(request, models.ExplainRequest, limits.body, limits.seconds)
+    asked = await bodies.read(request, requests.ExplainRequest, limits.body, limits.seconds)
     answers.check_queries(limits, [asked.query], asked.k)
     return await _answered(state, request, lambda name, engine: answers.explain(name, engine, asked))
 
@@ -121,7 +121,7 @@ async def put(state: State, request: Request) -> Response:
     """PUT /documents."""
     _check_write(state)
     limits = state.settings.limits
-    asked = await bodies.read(request, models.DocumentsRequest, limits.document_body, limits.seconds)
+    asked = await bodies.read(request, requests.DocumentsRequest, limits.document_body, limits.seconds)
     served = _index(state, request)
     if not asked.documents:
         raise Problem(400, "Empty", "documents: the list is empty")
@@ -164,7 +164,7 @@ async def delete_many(state: State, request: Request) -> Response:
 async def embed_sparse(state: State, request: Request) -> Response:
     """POST /embed_sparse."""
     limits = state.settings.limits
-    asked = await bodies.read(request, models.EmbedSparseRequest, limits.document_body, limits.seconds)
+    asked = await bodies.read(request, requests.EmbedSparseRequest, limits.document_body, limits.seconds)
     texts = [asked.inputs] if isinstance(asked.inputs, str) else asked.inputs
     if not texts:
         raise Problem(400, "Empty", "inputs: the list is empty")
@@ -246,12 +246,12 @@ _NEAR = (
 )
 ROUTES = (
     Route(
-        "POST", "/search", search, "Search", models.SearchAnswer, models.SearchRequest,
+        "POST", "/search", search, "Search", models.SearchAnswer, requests.SearchRequest,
         problems=(400, 413, 415, 422),
     ),
     Route(
         "POST", "/explain", explain, "Why a document is, or is not, a hit", models.ExplainAnswer,
-        models.ExplainRequest, problems=(400, 404, 413, 415, 422),
+        requests.ExplainRequest, problems=(400, 404, 413, 415, 422),
     ),
     Route("GET", "/fields", fields, "Metadata fields and their values", models.FieldsAnswer),
     Route(
@@ -264,7 +264,7 @@ ROUTES = (
     ),
     Route(
         "PUT", "/documents", put, "Add documents, or replace those with the same ids", models.WriteAnswer,
-        models.DocumentsRequest, problems=(400, 403, 409, 413, 415, 422),
+        requests.DocumentsRequest, problems=(400, 403, 409, 413, 415, 422),
     ),
     Route(
         "DELETE", "/documents/{id:path}", delete, "Delete a document", models.WriteAnswer,
@@ -276,7 +276,7 @@ ROUTES = (
     ),
     Route(
         "POST", "/embed_sparse", embed_sparse, "Sparse vectors of texts (text-embeddings-inference)",
-        None, models.EmbedSparseRequest, problems=(400, 413, 415, 422),
+        None, requests.EmbedSparseRequest, problems=(400, 413, 415, 422),
     ),
     Route("GET", "/info", info, "Model and limits (text-embeddings-inference)", models.InfoAnswer),
     Route("GET", "/indexes", indexes, "The indexes served", models.IndexesAnswer, indexed=False),

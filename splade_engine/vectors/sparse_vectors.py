@@ -9,24 +9,22 @@ only if it counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, shown, whole
+from splade_engine.arguments import check_many, whole
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
-from splade_engine.plain_text import shortened
 from splade_engine.vectors.checks import check_entries, check_shapes, checked_integers, checked_n_terms
+from splade_engine.vectors.dicts import entries_of, numbered
 
 if TYPE_CHECKING:
     import torch
     from scipy.sparse import csr_array
 
 MOST_ROWS = 2**31 - 1  # of a batch without terms: 16 GiB
-_LARGEST = 1e308  # that becomes a float at all; what a weight may be is checked afterwards
 
 
 class SparseVectors:
@@ -277,39 +275,7 @@ class SparseVectors:
     @classmethod
     def from_dicts(cls, rows: Iterable[Mapping[int, float]], n_terms: int) -> SparseVectors:
         """From one {term id: weight} mapping per row."""
-        check_many("rows", rows, "mappings")
-        n_terms = checked_n_terms(n_terms)
-        ptr: list[int] = [0]
-        terms: list[int] = []
-        weights: list[float] = []
-        for number, row in enumerate(rows):
-            if not isinstance(row, Mapping):
-                raise InvalidInputError(
-                    f"row {number}: {type(row).__name__}, not a mapping of term to weight"
-                )
-            for term in row:
-                if isinstance(term, bool) or not isinstance(term, int | np.integer):
-                    raise InvalidInputError(f"row {number}: term {shown(term)} is not an integer")
-                if not 0 <= term < n_terms:
-                    raise InvalidInputError(
-                        f"row {number}, term {shown(term)}, weight {shown(row[term])}: "
-                        f"the vocabulary ends at {n_terms - 1}"
-                    )
-            items = sorted(row.items())
-            terms.extend(t for t, _ in items)
-            weights.extend(w for _, w in items)
-            ptr.append(len(terms))
-        ids = np.array(terms, dtype=np.int64) if terms else np.zeros(0, np.int64)
-        for entry, weight in enumerate(weights):
-            if isinstance(weight, float):  # nearly always
-                continue
-            if not isinstance(weight, Real) or isinstance(weight, bool | np.bool_) or abs(weight) > _LARGEST:
-                number = int(np.searchsorted(ptr, entry, side="right")) - 1
-                raise InvalidInputError(
-                    f"row {number}, term {terms[entry]}: weight {shown(weight)} is not a number"
-                )
-        values = np.array(weights, dtype=np.float64)
-        return cls.adopt(np.array(ptr), ids, values, n_terms)
+        return cls.adopt(*entries_of(rows, n_terms), n_terms)
 
     def to_token_dicts(self, vocabulary: Sequence[str]) -> list[dict[str, float]]:
         """One {token: weight} per row, heaviest first; `vocabulary[term]` is the token of a term id."""
@@ -329,24 +295,7 @@ class SparseVectors:
         Raises:
             InvalidInputError: naming the row and the token that is not in the vocabulary.
         """
-        check_many("rows", rows, "mappings")
-        check_many("vocabulary", vocabulary, "tokens")
-        term_of = {token: i for i, token in enumerate(vocabulary)}
-
-        def translated() -> Iterator[dict[int, float]]:
-            for number, row in enumerate(rows):
-                if not isinstance(row, Mapping):
-                    what = f"{type(row).__name__}, not a mapping of token to weight"
-                    raise InvalidInputError(f"row {number}: {what}")
-                try:
-                    yield {term_of[token]: weight for token, weight in row.items()}
-                except KeyError as error:
-                    message = (
-                        f"row {number}: token {shortened(repr(error.args[0]), 80)} is not in the vocabulary"
-                    )
-                    raise InvalidInputError(message) from None
-
-        return cls.from_dicts(translated(), len(vocabulary))
+        return cls.from_dicts(numbered(rows, vocabulary), len(vocabulary))
 
     def to_torch(self) -> torch.Tensor:
         """torch.sparse_coo tensor of shape (n, n_terms), float32, on the CPU."""

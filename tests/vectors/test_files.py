@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from splade_engine.errors import InvalidInputError, StorageError
-from splade_engine.vectors import SparseVectors, files
-from splade_engine.vectors.files import read_vectors, write_vectors
+from splade_engine.vectors import SparseVectors
+from splade_engine.vectors.files import read_vectors, tables, write_vectors
 
 TOKENS = ["apple", "pear", "plüm", "fig", "##s"]
 
@@ -182,8 +182,8 @@ def test_a_changed_number_under_an_old_checksum_is_refused(
         (vectors, ["a", "c", "b"], {"name": "one"}),
         (vectors, ["a", "b", "c"], {"name": "two"}),
     ]
-    checksum = files._checksum
-    monkeypatch.setattr(files, "_checksum", lambda *_: checksum(vectors, ["a", "b", "c"], {"name": "one"}))
+    checksum = tables._checksum
+    monkeypatch.setattr(tables, "_checksum", lambda *_: checksum(vectors, ["a", "b", "c"], {"name": "one"}))
     for number, (changed, ids, encoder) in enumerate(changes):
         write_vectors(tmp_path / f"{number}.arrow", changed, ids, encoder=encoder)
     monkeypatch.undo()

@@ -1,0 +1,167 @@
+"""Documents go into an index, new or there already: checked first, encoded next, put in by one commit."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from splade_engine.engine.encoder_record import encoder_record
+from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
+from splade_engine.engine.intake import surveyed_corpus
+from splade_engine.engine.measure import measure
+from splade_engine.engine.notes import as_indexed, earlier_passages, passages_of_empty
+from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
+from splade_engine.index import AutoLists, BuildConfig, SparseIndex
+from splade_engine.index.disk.publish import refuse_unwritable
+from splade_engine.progress import Progress
+
+if TYPE_CHECKING:
+    from splade_engine.collections.corpus import Corpus
+    from splade_engine.encoder import SparseEncoder
+    from splade_engine.index import IndexBatch
+
+logger = logging.getLogger(__name__)
+
+SHORT_QUERY = 7.0  # terms of a query that is made without a model: 6.5 to 7.0 on questions of MS MARCO
+PATIENCE = 60.0  # seconds that a change waits for another process that is writing the index
+
+
+def build(
+    path: Path,
+    encoder: SparseEncoder,
+    corpus: Corpus,
+    config: BuildConfig,
+    *,
+    overwrite: bool,
+    threads: int | None,
+    memory: int | None,
+    progress: Progress,
+    encode_options: Mapping[str, Any],
+) -> SparseIndex:
+    """Make the index of a corpus; see `SearchEngine.build`, which has checked the arguments."""
+    if config.lists == AutoLists() and getattr(encoder, "inference_free", False):
+        config = replace(config, lists=AutoLists(query_terms=SHORT_QUERY))
+    corpus = surveyed_corpus(None, corpus, encoder, progress)
+    work = path.with_name(path.name + ".encoding")
+    with encode_corpus(
+        corpus, encoder, work, restart=overwrite, hold=True, progress=progress, **encode_options
+    ) as encoded:
+        index = SparseIndex.build(
+            path,
+            encoded.batches(),
+            encoder=encoder_record(encoder),
+            config=config,
+            overwrite=overwrite,
+            threads=threads,
+            memory=memory,
+            progress=progress,
+        )
+        encoded.remove()
+    return index
+
+
+def add(
+    index: SparseIndex,
+    encoder: SparseEncoder,
+    corpus: Corpus,
+    progress: Progress,
+    encode_options: Mapping[str, Any],
+) -> None:
+    """Add documents whose ids are not in the index yet; see `SearchEngine.add`.
+
+    Raises:
+        InvalidInputError: an id is in the index already; nothing was encoded.
+        IndexLockedError: another process has been writing the index for `PATIENCE` seconds.
+    """
+    reader = index.refresh().reader
+    corpus = _measured(as_indexed(reader, corpus), encoder, progress)
+    known = next((document.id for document in corpus if document.id in reader), None)
+    if known is not None:  # before hours of encoding
+        raise InvalidInputError(f"{index.path}: holds a document {known!r} already; update replaces it")
+    earlier = earlier_passages(reader, corpus)
+    if earlier:
+        raise InvalidInputError(
+            f"{index.path}: holds {earlier[0]!r}, an earlier passage of a document that is added; update "
+            "replaces it"
+        )
+    _put(index, encoder, corpus, progress, encode_options, index.add)
+
+
+def update(
+    index: SparseIndex,
+    encoder: SparseEncoder,
+    corpus: Corpus,
+    drop: Sequence[str],
+    progress: Progress,
+    encode_options: Mapping[str, Any],
+) -> None:
+    """Put documents in the place of those with the same ids; see `SearchEngine.update`.
+
+    Raises:
+        DatasetError: there is no text, and nothing to delete either.
+        IndexLockedError: as `add`.
+    """
+    reader = index.refresh().reader
+    corpus = as_indexed(reader, corpus)
+    try:
+        corpus = _measured(corpus, encoder, progress)
+    except DatasetError:  # there is no text in any file: nothing to add, but perhaps to delete
+        gone = [*drop, *passages_of_empty(reader, corpus)]
+        if not corpus.report.empty or not gone:
+            raise
+        _when_free(lambda: index.update([], drop=gone))
+        return
+    drop = [*drop, *earlier_passages(reader, corpus)]
+    _put(index, encoder, corpus, progress, encode_options, partial(index.update, drop=drop))
+
+
+def _measured(corpus: Corpus, encoder: SparseEncoder, progress: Progress) -> Corpus:
+    """The corpus, cut by the tokens of this encoder and read once."""
+    measure(corpus, encoder)
+    corpus.survey(progress)
+    return corpus
+
+
+def _put(
+    index: SparseIndex,
+    encoder: SparseEncoder,
+    corpus: Corpus,
+    progress: Progress,
+    encode_options: Mapping[str, Any],
+    publish: Callable[[Iterable[IndexBatch]], int],
+) -> None:
+    refuse_unwritable(index.path)  # before hours of encoding
+    summary = surveyed_corpus(index.reader, corpus, encoder, progress).survey()
+    # a folder for each corpus: two that are added at the same time do not touch each other's shards
+    name = EncodingPlan.of(summary, encoder, encode_options).name
+    start = index.path.with_name(f"{index.path.name}.encoding-")
+    work = start.with_name(start.name + name)
+    with encode_corpus(
+        corpus, encoder, work, restart=True, hold=True, progress=progress, **encode_options
+    ) as encoded:
+        _when_free(lambda: publish(encoded.batches()))
+        encoded.remove()
+    for left in unfinished(start):
+        logger.info("%s: an add that was not finished; the same add goes on there", left)
+
+
+def _when_free(change: Callable[[], object]) -> None:
+    """Make a change that has taken hours to prepare, as soon as no other process is writing the index.
+
+    Raises:
+        IndexLockedError: after `PATIENCE` seconds.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            change()
+            return
+        except IndexLockedError as error:
+            if time.monotonic() > deadline:
+                raise IndexLockedError(f"{error}; what was encoded is kept for the same call") from None
+            time.sleep(0.02)

@@ -1,0 +1,36 @@
+"""How files and folders are written, checked, flushed and read: the one place.
+
+Whatever is written is written beside what it replaces, flushed, and renamed into place. A reader sees the old
+state or the new one, never half of it. Whatever is read is a regular file of a size that can be meant.
+"""
+
+from splade_engine.files.digests import Digest, digest, digest_64, digest_of_file, digest_of_json
+from splade_engine.files.disk import disk_errors, sync_folder
+from splade_engine.files.leftovers import runs
+from splade_engine.files.places import cache_root, expanded
+from splade_engine.files.texts import parsed_toml, read_json, read_text, read_toml, write_json, write_text
+from splade_engine.files.whole_file import atomic_file, is_stream
+from splade_engine.files.whole_folder import atomic_folder, check_replaceable
+
+__all__ = [
+    "Digest",
+    "atomic_file",
+    "atomic_folder",
+    "cache_root",
+    "check_replaceable",
+    "digest",
+    "digest_64",
+    "digest_of_file",
+    "digest_of_json",
+    "disk_errors",
+    "expanded",
+    "is_stream",
+    "parsed_toml",
+    "read_json",
+    "read_text",
+    "read_toml",
+    "runs",
+    "sync_folder",
+    "write_json",
+    "write_text",
+]

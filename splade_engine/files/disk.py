@@ -1,0 +1,41 @@
+"""What the disk refuses, as an error that names the file; and names that reach the disk."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from splade_engine.errors import StorageError
+
+
+@contextmanager
+def disk_errors(path: str | Path, doing: str = "write") -> Iterator[None]:
+    """Turn an `OSError` of the block into a `StorageError` that names `path`.
+
+    Raises:
+        StorageError: "cannot write PATH: No space left on device", with the system's errno.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise StorageError(error.errno or 0, f"cannot {doing} {path}: {reason}") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk: without it, a file that was flushed may still have no name.
+
+    Does nothing on Windows, where a folder cannot be opened.
+    """
+    if sys.platform == "win32":
+        return
+    handle = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

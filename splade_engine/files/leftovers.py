@@ -1,0 +1,66 @@
+"""Hidden names beside a target while it is written, and what killed writers leave under such names."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+import re
+import shutil
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from splade_engine.files.digests import digest
+
+_serial = itertools.count()
+_tidied: set[Path] = set()  # folders that this process has looked through for the remains of others
+_NEIGHBOUR = re.compile(r"\.(?P<target>.+)\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-\d+\.(?P<role>tmp|old)", re.S)
+
+
+def neighbour(target: Path, role: str) -> Path:
+    """A hidden name beside `target` that tells which process of which machine made it."""
+    _tidy(target.absolute().parent)
+    name = target.name
+    if len(os.fsencode(name)) > 180:  # names end at 255 bytes
+        name = digest(os.fsencode(name))
+    return target.with_name(f".{name}.{_host()}-{os.getpid()}-{next(_serial)}.{role}")
+
+
+def _host() -> str:
+    return digest(platform.node().encode())[:6]
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what processes of this machine that no longer run have left in `folder`; never raises.
+
+    A folder that was moved aside is put back where its successor never arrived.
+    """
+    if folder in _tidied:
+        return
+    _tidied.add(folder)
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            match = _NEIGHBOUR.fullmatch(entry.name)
+            if match is None or match["host"] != _host() or runs(int(match["pid"])):
+                continue
+            path, target = folder / entry.name, folder / match["target"]
+            if match["role"] == "old" and not os.path.lexists(target):
+                path.rename(target)
+            elif entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)  # Windows refuses while somebody has it open
+
+
+def runs(pid: int) -> bool:
+    """Whether this machine has a process of that number."""
+    if sys.platform == "win32":  # os.kill would end it; an open file cannot be deleted there anyway
+        return pid == os.getpid()
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):  # none has such a number
+        return False
+    except OSError:
+        pass  # somebody else's: it runs
+    return True

@@ -1,0 +1,105 @@
+"""Text, JSON and TOML files of ours and of others, read with bounds and written whole."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.files.disk import disk_errors
+from splade_engine.files.whole_file import atomic_file
+
+
+def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
+    """Write JSON atomically: UTF-8, a final newline; two spaces, as transformers writes it, unless told.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    try:
+        data = json.dumps(value, indent=indent, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # half a surrogate pair: as an escape it is valid JSON in valid UTF-8
+        data = json.dumps(value, indent=indent).encode()
+    with atomic_file(path) as file:
+        file.write(data + b"\n")
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file atomically, in UTF-8.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    with atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def read_json(path: str | Path, *, most: int = 1 << 26) -> Any:
+    """The value in a JSON file.
+
+    Args:
+        path: a regular file; a link to one is followed. A pipe or a device is refused, never waited on.
+        most: bytes that such a file can sensibly have.
+
+    Raises:
+        InvalidInputError: naming the file and what is wrong with it (not JSON, not UTF-8, nested too deeply,
+            too large, not a regular file).
+        StorageError: the disk refuses, or there is no such file.
+    """
+    try:
+        return json.loads(read_text(path, most=most))
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise InvalidInputError(f"{path}: not JSON ({error.msg}, {where})") from None
+    except RecursionError:
+        raise InvalidInputError(f"{path}: nested too deeply") from None
+    except InvalidInputError:
+        raise
+    except ValueError as error:  # an integer of more than 4,300 digits
+        raise InvalidInputError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The table in a TOML file.
+
+    Raises:
+        InvalidInputError, StorageError: as `read_json`.
+    """
+    return parsed_toml(read_text(path), str(path))
+
+
+def parsed_toml(text: str, place: str) -> dict[str, Any]:
+    """The table in a text; `place` begins the message.
+
+    Raises:
+        InvalidInputError: it is not TOML, nested too deeply, or holds a number of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InvalidInputError(f"{place}: nested too deeply") from None
+    except ValueError as error:
+        raise InvalidInputError(f"{place}: not TOML: {str(error).splitlines()[0]}") from None
+
+
+def read_text(path: str | Path, *, most: int = 1 << 26) -> str:
+    """The content of a text file in UTF-8, with or without a byte order mark; arguments as for `read_json`.
+
+    Raises:
+        InvalidInputError: not UTF-8, too large, not a regular file.
+        StorageError: the disk refuses, or there is no such file.
+    """
+    with disk_errors(path, "read"):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidInputError(f"{path}: not a regular file")
+        if status.st_size > most:
+            raise InvalidInputError(f"{path}: {status.st_size} bytes, more than the {most} that can be meant")
+        data = Path(path).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{path}: not UTF-8") from None

@@ -1,0 +1,92 @@
+"""A folder that appears whole or not at all, in the place of another or in none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.files.disk import disk_errors, sync_folder
+from splade_engine.files.leftovers import neighbour
+from splade_engine.files.places import expanded
+
+
+@contextmanager
+def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = "") -> Iterator[Path]:
+    """A temporary folder that becomes `path` when the block ends without an error.
+
+    Args:
+        path: its final name.
+        overwrite: replace a folder that is there.
+        mark: only one that holds a file of this name: what every such folder has, and others have not.
+
+    Raises:
+        InvalidInputError: `path` exists and is not an empty folder (without `overwrite`), or lacks the mark.
+        StorageError: the disk refuses.
+    """
+    target = expanded(path).absolute()
+    check_replaceable(target, mark, path)
+    with disk_errors(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = neighbour(target, "tmp")
+        if target.is_dir() and any(target.iterdir()) and not overwrite:
+            raise InvalidInputError(f"{path}: the folder is not empty")
+        temporary.mkdir()
+        try:
+            yield temporary
+            _sync_tree(temporary)
+            _publish(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_replaceable(folder: Path, mark: str, name: str | Path = "") -> None:
+    """Refuse to replace a folder that is not empty and of another kind, as `atomic_folder` does.
+
+    Raises:
+        InvalidInputError: it is a file, or holds something but no file `mark`; `name` begins the message.
+    """
+    name = name or folder
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInputError(f"{name}: exists and is not a folder")
+    with disk_errors(name, "read"):
+        held = sorted(path.name for path in folder.iterdir()) if mark and folder.is_dir() else []
+    if held and mark not in held:
+        raise InvalidInputError(
+            f"{name}: holds {held[0]!r} and no {mark}: nothing that would be replaced; choose another"
+        )
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """Rename; a folder that is replaced is moved aside first and deleted last."""
+    aside = None
+    if target.is_dir():
+        if any(target.iterdir()):
+            aside = neighbour(target, "old")
+            target.rename(aside)
+        else:
+            target.rmdir()
+    temporary.rename(target)
+    sync_folder(target.parent)
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync_tree(folder: Path) -> None:
+    """Flush everything, and give files the mode that other new files get.
+
+    safetensors makes them for the owner alone, and a model that others cannot read is of no use on a shared
+    disk.
+    """
+    mode = folder.stat().st_mode & 0o666
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            path.chmod(mode)
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
+        else:
+            sync_folder(path)
+    sync_folder(folder)

@@ -1,0 +1,66 @@
+"""Batches of documents on their way to one of several shards: named, checked against the others, divided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.errors import InvalidInputError
+from splade_engine.index.disk.ids import decimal_ids
+from splade_engine.index.stream import IndexBatch
+
+if TYPE_CHECKING:
+    from splade_engine.index.reader import IndexReader
+
+
+def named(batches: Iterable[IndexBatch], reader: IndexReader) -> Iterator[IndexBatch]:
+    """The batches with ids; those without are numbered behind the documents that are there."""
+    first = int(reader.snapshot.bases[-1])
+    for batch in batches:
+        yield batch if batch.ids is not None else batch._replace(ids=decimal_ids(first, len(batch.vectors)))
+        first += len(batch.vectors)
+
+
+def refusing_known(batches: Iterable[IndexBatch], others: Sequence[IndexReader]) -> Iterator[IndexBatch]:
+    """The batches, as long as no other shard holds one of their ids.
+
+    Raises:
+        InvalidInputError: naming the document and its id.
+    """
+    first = 0
+    for batch in batches:
+        ids = list(batch.ids or ())
+        for shard in others:
+            known = shard.snapshot.find(ids) >= 0
+            if known.any():
+                row = int(np.argmax(known))
+                raise InvalidInputError(f"document {first + row}: id {ids[row]!r} is in the index already")
+        first += len(ids)
+        yield batch
+
+
+def refuse_twins(batches: Sequence[IndexBatch]) -> None:
+    """Refuse an id that two documents have.
+
+    Raises:
+        InvalidInputError: naming both.
+    """
+    seen: dict[str, int] = {}
+    row = 0
+    for batch in batches:
+        for id in batch.ids or ():
+            if seen.setdefault(id, row) != row:
+                raise InvalidInputError(f"document {row}: id {id!r} is also the id of document {seen[id]}")
+            row += 1
+
+
+def selected(batch: IndexBatch, rows: NDArray[np.int64]) -> IndexBatch:
+    """Some rows of a batch, with their ids and payload."""
+    ids = list(batch.ids or ())
+    if len(ids) != len(batch.vectors):
+        raise InvalidInputError(f"{len(ids)} ids for {len(batch.vectors)} documents")
+    payload = None if batch.payload is None else batch.payload.take(rows)
+    return IndexBatch(batch.vectors[rows], [ids[row] for row in rows], payload)
