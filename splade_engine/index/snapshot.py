@@ -101,8 +101,11 @@ class Snapshot:
         self, ordinals: NDArray[np.int64], read: Callable[[Segment, NDArray[np.int64]], Sequence[Value]]
     ) -> list[Value]:
         """`read(segment, local ordinals)` of every segment concerned, in the order of `ordinals`."""
+        parts = self.split(ordinals)
+        if len(self.segments) == 1:
+            return [value for s, _, local in parts for value in read(self.segments[s], local)]
         found: dict[int, Value] = {}
-        for s, places, local in self.split(ordinals):
+        for s, places, local in parts:
             found.update(zip(places.tolist(), read(self.segments[s], local), strict=True))
         return [found[place] for place in range(len(ordinals))]
 

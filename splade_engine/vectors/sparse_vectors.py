@@ -136,7 +136,7 @@ class SparseVectors:
     @property
     def row_nnz(self) -> NDArray[np.int64]:
         """int64[n]: the number of terms of each row."""
-        return np.diff(self.indptr)
+        return self.indptr[1:] - self.indptr[:-1]  # np.diff takes 2 us longer, which a search would notice
 
     def __repr__(self) -> str:
         mean = self.nnz / len(self) if len(self) else 0.0
