@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,16 @@ def test_every_file_that_a_docstring_or_comment_of_the_package_names_exists():
 
 def test_a_name_that_is_not_there_is_noticed():
     assert missing("see docs/nowhere.md, `reader.py` and pyproject.toml", tracked()) == ["docs/nowhere.md"]
+
+
+def test_an_item_of_a_list_in_a_docstring_goes_on_under_its_text():
+    broken = []
+    for path in SOURCES:
+        lines = docstrings(path).split("\n")
+        for item, following in pairwise(lines):
+            margin = len(item) - len(item.lstrip())
+            continued = following.strip() and not following.lstrip().startswith(("- ", "|"))
+            under = len(following) - len(following.lstrip()) > margin
+            if item.lstrip().startswith("- ") and continued and not under:
+                broken.append(f"{path.relative_to(ROOT)}: {item}")
+    assert broken == []

@@ -3,16 +3,14 @@
 The same weights and the same function as transformers' model, arranged for speed (numbers: one Zen 5 core,
 MiniLM-L6, 8 texts of 240 tokens, milliseconds for all six layers where nothing else is said):
 
-- Tokens of all texts of a batch are one matrix (T, H): nothing is computed for padding, and the linear
-layers see
-  few, large products. Only attention runs per text.
+- Tokens of all texts of a batch are one matrix (T, H): nothing is computed for padding, and the linear layers
+  see few, large products. Only attention runs per text.
 - Linear layers call oneDNN with weights in its own blocked order and the activation fused (bfloat16: 82; in
   float32 oneDNN is three times as fast as MKL on AMD).
 - Attention in bfloat16 is exp(q k') [v 1], divided by its last column: two matrix products and one exp in
-place.
-  torch's fused attention takes 80 at a head size of 32, its bfloat16 softmax alone 36; this takes 20, at 1.05
-  times the rounding error. No row maximum is subtracted, so exp overflows beyond 88 (BERT's first layer comes
-  near): the sums tell, and such a text goes through torch's attention in that layer.
+  place. torch's fused attention takes 80 at a head size of 32, its bfloat16 softmax alone 36; this takes 20,
+  at 1.05 times the rounding error. No row maximum is subtracted, so exp overflows beyond 88 (BERT's first
+  layer comes near): the sums tell, and such a text goes through torch's attention in that layer.
 
 Supported: BERT, DistilBERT, RoBERTa, XLM-RoBERTa and CamemBERT with absolute positions. `load_packed`
 returns None for anything else, and the transformers model is used.
