@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from splade_engine import moved
+from splade_engine.lazy import lazy
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
@@ -26,23 +27,17 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BuildConfig": "splade_engine.index",
-    "Hit": "splade_engine.engine",
-    "SearchConfig": "splade_engine.index",
-    "SearchEngine": "splade_engine.engine",
-    "SparseEncoder": "splade_engine.encoder",
-    "SparseIndex": "splade_engine.index",
-    "SparseVectors": "splade_engine.vectors",
+    "BuildConfig": "index",
+    "Hit": "engine",
+    "SearchConfig": "index",
+    "SearchEngine": "engine",
+    "SparseEncoder": "encoder",
+    "SparseIndex": "index",
+    "SparseVectors": "vectors",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a public name when it is first used: `import splade_engine` and `--help` stay instant."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'splade_engine' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(_HOMES[name]), name)
+# `import splade_engine` and `--help` stay instant
+__getattr__ = lazy(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

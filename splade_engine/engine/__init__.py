@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from splade_engine.lazy import lazy
+
 if TYPE_CHECKING:
     from splade_engine.engine.engine import SearchEngine
     from splade_engine.engine.expansion import TermExpansion, expanded
@@ -47,14 +49,8 @@ _HOMES = {
     "expanded": "expansion",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used: encoding a corpus does not compile the index's kernels."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+# encoding a corpus does not compile the index's kernels
+__getattr__ = lazy(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from splade_engine.lazy import lazy
+
 if TYPE_CHECKING:
     from splade_engine.server.app import create_app
     from splade_engine.server.run import serve, serve_in_processes
@@ -26,14 +28,8 @@ _HOMES = {
     "serve_in_processes": "run",
 }
 
-
-def __getattr__(name: str) -> object:
-    """Import a name when it is first used: the settings need neither starlette nor an index."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+# the settings need neither starlette nor an index
+__getattr__ = lazy(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

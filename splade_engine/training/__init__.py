@@ -14,8 +14,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from splade_engine.lazy import lazy
 from splade_engine.training.mining.config import MiningConfig
 from splade_engine.training.recipe import Recipe, load_recipe, recipe_names
 
@@ -25,18 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MiningConfig", "Recipe", "TrainingResult", "load_recipe", "mine", "recipe_names", "train"]
 
-_LAZY = {
-    "mine": "splade_engine.training.mining.negatives",
-    "train": "splade_engine.training.run.run",
-    "TrainingResult": "splade_engine.training.run.run",
+_HOMES = {
+    "mine": "mining.negatives",
+    "train": "run.run",
+    "TrainingResult": "run.run",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(_LAZY[name]), name)
-    globals()[name] = value
-    return value
+# recipes do without torch
+__getattr__ = lazy(__name__, _HOMES)
