@@ -89,7 +89,9 @@ class Spool:
         if self._file is None:
             return
         source = io.BufferedReader(FromTheStart(self._file), _BLOCK)
-        with pa.ipc.open_stream(pa.PythonFile(source, "r")) as reader:
+        # a thread of Arrow's that lets go of a buffer of Python's while the interpreter ends would abort it
+        options = pa.ipc.IpcReadOptions(use_threads=False)
+        with pa.ipc.open_stream(pa.PythonFile(source, "r"), options=options) as reader:
             for batch in reader:
                 for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     yield Document(row[0], row[2], row[1], parsed_metadata(row[3]))

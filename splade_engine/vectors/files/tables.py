@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -79,11 +80,13 @@ def _checksum(vectors: SparseVectors, ids: Sequence[str], encoder: Any) -> str:
     return digest_of_json([vectors.n_terms, digest(names), *arrays, encoder])
 
 
-def _read(path: Path, open_table: Callable[[IO[bytes]], pa.Table]) -> VectorFile:
+def _read(path: Path, open_table: Callable[[pa.NativeFile], pa.Table]) -> VectorFile:
     import pyarrow as pa
 
     try:
-        with path.open("rb") as file:
+        # Python's file only says why it cannot be opened. Arrow's threads would let go of its buffers when
+        # they like, and one that does so while the interpreter ends aborts the process
+        with path.open("rb"), pa.OSFile(os.fsencode(path)) as file:
             table = open_table(file)
         # Arrow trusts its files: 4 % of single-bit flips crash a reader that does not validate
         table.validate(full=True)
