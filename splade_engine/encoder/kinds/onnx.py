@@ -6,12 +6,14 @@ activation, the second head. Light terms and `top_k` are left to whoever stacks 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from splade_engine.encoder.folders.files import existing, inside
 from splade_engine.encoder.kind import Kind
@@ -28,6 +30,12 @@ if TYPE_CHECKING:
 GRAPH = "model.onnx"
 # tokens of a run, padding included: the graph makes tokens x vocabulary numbers before it pools them
 _TOKENS = 1024
+_INPUTS = ("input_ids", "attention_mask")
+_FATAL = 4  # onnxruntime tells everything below on standard error, with escape sequences
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+
+PATIENCE = 20.0
+"""Seconds that one token may take."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +78,55 @@ class _Runner:
     def __init__(self, graph: Path, device: str, n_terms: int) -> None:
         with needed("encoding with an ONNX folder"):
             import onnxruntime
+        self._graph, self._n_terms = graph, n_terms
+        self._options: Any = onnxruntime.RunOptions()
+        self._options.log_severity_level = _FATAL
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = _FATAL
+        # a graph may keep its weights in other files, which no fingerprint would see: it has to be whole
+        options.add_session_config_entry(_WEIGHTS_FOLDER, str(graph / "none"))
         with refusing(graph, "cannot be run"):
             providers = _providers(device, onnxruntime.get_available_providers())
-            self._session: Any = onnxruntime.InferenceSession(graph, providers=providers)
-            found = [o.shape[-1] for o in self._session.get_outputs()]
-        if found != [n_terms]:
-            raise CheckpointError(f"{graph}: gives {found} terms, config.json says {n_terms}")
+            self._session: Any = onnxruntime.InferenceSession(
+                graph.read_bytes(), options, providers=providers
+            )
+        self._check_signature()
+        self._try()
+
+    def _check_signature(self) -> None:
+        """Refuse a graph from anything else than token ids and mask, or to anything else than weights."""
+        taken = {i.name: (i.type, len(i.shape)) for i in self._session.get_inputs()}
+        if taken != dict.fromkeys(_INPUTS, ("tensor(int64)", 2)):
+            raise CheckpointError(
+                f"{self._graph}: takes {_named(taken)}, expected int64 input_ids and attention_mask"
+            )
+        given = [(o.type, len(o.shape)) for o in self._session.get_outputs()]
+        if given != [("tensor(float)", 2)]:
+            raise CheckpointError(f"{self._graph}: gives {given!s:.200}, expected one float32 matrix")
+        (output,) = self._session.get_outputs()
+        if output.shape[1] != self._n_terms:
+            raise CheckpointError(
+                f"{self._graph}: gives {output.shape[1]!s:.80} terms, config.json says {self._n_terms}"
+            )
+
+    def _try(self) -> None:
+        """Run one token, and stop the graph where it does not end: it may hold loops."""
+        ended = threading.Timer(PATIENCE, self._stop)
+        ended.daemon = True
+        ended.start()
+        try:
+            self._weights([np.zeros(1, np.int32)])
+        except Exception:
+            if self._options.terminate:
+                raise CheckpointError(
+                    f"{self._graph}: takes more than {PATIENCE:g} s for one token: refused"
+                ) from None
+            raise
+        finally:
+            ended.cancel()
+
+    def _stop(self) -> None:
+        self._options.terminate = True
 
     def prepare(self, tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[list[Ids], int]:
         """Token ids with special tokens."""
@@ -92,15 +143,33 @@ class _Runner:
                 rows.append((terms.astype(np.int32), weights[terms]))
         return rows
 
-    def _weights(self, batch: Sequence[Ids]) -> Any:
-        """float32[B, V]."""
+    def _weights(self, batch: Sequence[Ids]) -> NDArray[np.float32]:
+        """float32[B, V].
+
+        Raises:
+            CheckpointError: if the graph fails, or gives another shape than it says or what is no weight.
+        """
         ids = np.zeros((len(batch), max(len(row) for row in batch)), np.int64)
         mask = np.zeros_like(ids)
         for row, tokens in enumerate(batch):
             ids[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        (weights,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+        with refusing(self._graph, "cannot be run"):
+            found = self._session.run(None, dict(zip(_INPUTS, (ids, mask), strict=True)), self._options)
+        weights: NDArray[np.float32] = found[0]
+        if weights.shape != (len(batch), self._n_terms):
+            raise CheckpointError(
+                f"{self._graph}: gives {weights.shape} numbers for {len(batch)} texts and "
+                f"{self._n_terms} terms"
+            )
+        if not np.isfinite(weights).all() or (weights < 0).any():
+            raise CheckpointError(f"{self._graph}: gives weights that are not finite, or negative")
         return weights
+
+
+def _named(inputs: dict[str, tuple[str, int]]) -> str:
+    found = ", ".join(f"{name!a:.40} ({kind:.40}, {axes} axes)" for name, (kind, axes) in inputs.items())
+    return f"{found:.200}" if found else "nothing"
 
 
 def _providers(device: str, available: Sequence[str]) -> list[Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,6 +122,125 @@ def test_a_damaged_folder_is_one_line(change: object, message: str, tmp_path: Pa
     with pytest.raises(CheckpointError, match=message) as error:
         SparseEncoder.load(tmp_path / "onnx").encode_documents(["bado"])
     assert "\n" not in str(error.value)
+
+
+def graph(
+    value: float = 1.0,
+    rows: int | None = None,
+    columns: int | None = None,
+    kind: str = "FLOAT",
+    said: tuple[Any, ...] | None = None,
+    inputs: tuple[str, ...] = ("input_ids", "attention_mask"),
+    input_kind: str = "INT64",
+    outputs: int = 1,
+    loops: int = 1,
+    elsewhere: str | None = None,
+) -> Callable[[int], bytes]:
+    """A graph that gives `value` for every term, and what may be wrong with it."""
+    from onnx import GraphProto, TensorProto, helper, numpy_helper
+
+    def made(n_terms: int) -> bytes:
+        value_info, node = helper.make_tensor_value_info, helper.make_node
+        filled = numpy_helper.from_array(np.array([value], np.float32))
+        constants = {
+            "none": np.zeros(1, np.int64),
+            "n_terms": np.array([columns or n_terms], np.int64),
+            "fixed": np.array([rows or 1], np.int64),
+            "loops": np.array(loops, np.int64),
+            "go_on": np.array(True),
+        }
+        tensors = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+        nodes = [
+            node("Shape", [inputs[0]], ["shape"]),
+            node("Gather", ["shape", "none"], ["texts"], axis=0),
+            node("Concat", ["fixed" if rows else "texts", "n_terms"], ["size"], axis=0),
+            node("ConstantOfShape", ["size"], ["filled"], value=filled),
+        ]
+        if elsewhere is not None:
+            stored = TensorProto(name="stored", data_type=TensorProto.FLOAT, dims=[1, n_terms])
+            stored.data_location = TensorProto.EXTERNAL
+            stored.external_data.add(key="location", value=elsewhere)
+            tensors.append(stored)
+            nodes[3:] = [node("Expand", ["stored", "size"], ["filled"])]
+        body = GraphProto(name="body")
+        body.node.extend([node("Identity", [a], [b]) for a, b in (("go", "gone"), ("one", "next"))])
+        body.input.append(value_info("step", TensorProto.INT64, []))
+        for part, names in ((body.input, ("go", "one")), (body.output, ("gone", "next"))):
+            part.append(value_info(names[0], TensorProto.BOOL, []))
+            part.append(value_info(names[1], TensorProto.FLOAT, None))
+        nodes.append(node("Loop", ["loops", "go_on", "filled"], ["looped"], body=body))
+        names = [f"weights{i}" for i in range(outputs)]
+        nodes += [node("Cast", ["looped"], [name], to=TensorProto.DataType.Value(kind)) for name in names]
+        whole = helper.make_graph(
+            nodes,
+            "weights",
+            [value_info(n, TensorProto.DataType.Value(input_kind), ["texts", "tokens"]) for n in inputs],
+            [value_info(n, TensorProto.DataType.Value(kind), said or ("texts", n_terms)) for n in names],
+            tensors,
+        )
+        opset = [helper.make_opsetid("", 17)]
+        return helper.make_model(whole, opset_imports=opset, ir_version=8).SerializeToString()
+
+    return made
+
+
+def with_graph(folder: Path, made: Callable[[int], bytes]) -> SparseEncoder:
+    """The encoder of an exported folder whose graph is another one."""
+    SparseEncoder.load(zoo.make("mlm", folder / "m"), device="cpu").export_onnx(folder / "onnx")
+    n_terms = json.loads((folder / "onnx/config.json").read_text())["vocab_size"]
+    (folder / "onnx/model.onnx").write_bytes(made(n_terms))
+    np.full(n_terms, 7, np.float32).tofile(folder / "onnx/stored.bin")
+    return SparseEncoder.load(folder / "onnx")
+
+
+def test_a_graph_of_somebody_else_is_run(tmp_path: Path) -> None:
+    found = with_graph(tmp_path, graph(2.5)).encode_documents(["bado", ""])
+    assert set(found.weights.tolist()) == {2.5} and len(found[1].terms) == 0
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (graph(float("nan")), "not finite, or negative"),
+        (graph(float("inf")), "not finite, or negative"),
+        (graph(-1.0), "not finite, or negative"),
+        (graph(columns=7), r"gives \(1, 7\) numbers for 1 texts"),
+        (graph(columns=100_000), r"gives \(1, 100000\) numbers for 1 texts"),
+        (graph(said=("texts", "terms")), "gives terms terms"),
+        (graph(said=("texts", 7)), "gives 7 terms"),
+        (graph(said=("texts", 1, 7)), "3.*expected one float32 matrix"),
+        (graph(rows=1), r"gives \(1, \d+\) numbers for 2 texts"),
+        (graph(kind="DOUBLE"), "double.*expected one float32 matrix"),
+        (graph(kind="STRING"), "string.*expected one float32 matrix"),
+        (graph(kind="BOOL"), "bool.*expected one float32 matrix"),
+        (graph(outputs=2), "expected one float32 matrix"),
+        (graph(inputs=("input_ids",)), "expected int64 input_ids and attention_mask"),
+        (graph(inputs=("ids", "attention_mask")), "takes 'ids'"),
+        (graph(inputs=("input_ids", "attention_mask", "more")), "'more'"),
+        (graph(input_kind="INT32"), "int32"),
+        (graph(columns=10**12), "cannot be run"),
+        # weights in another file, which the fingerprint would not see, or outside the folder
+        (graph(elsewhere="stored.bin"), "cannot be run"),
+        (graph(elsewhere="../m/model.safetensors"), "cannot be run"),
+        (graph(elsewhere="/dev/zero"), "cannot be run"),
+    ],
+)
+def test_a_graph_that_gives_no_weights_is_one_line(
+    made: Callable[[int], bytes], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    encoder = with_graph(tmp_path, made)
+    capfd.readouterr()
+    with pytest.raises(CheckpointError, match=message) as error:
+        encoder.encode_documents(["bado", "lume"])
+    assert "\n" not in str(error.value) and "model.onnx" in str(error.value) and len(str(error.value)) < 900
+    assert capfd.readouterr().err == ""  # onnxruntime would tell its own story, in colours
+
+
+def test_a_graph_that_does_not_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("splade_engine.encoder.kinds.onnx.PATIENCE", 0.5)
+    encoder = with_graph(tmp_path, graph(loops=10**15))
+    with pytest.raises(CheckpointError, match=r"takes more than 0\.5 s for one token: refused"):
+        encoder.encode_documents(["bado"])
 
 
 def test_devices_and_precisions_that_it_has_not(tmp_path: Path) -> None:
