@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import shown, whole
+from splade_engine.arguments import check_many, shown, whole
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import READ
 from splade_engine.errors import InvalidInputError
@@ -88,24 +88,47 @@ class Reranked:
         documents = [f"{a} {b}".strip() for (a, _), (b, _) in zip(titles, texts, strict=True)]
         scorer = self.rerank.scorer
         score = cross_encoder(scorer) if isinstance(scorer, str) else scorer
-        scores = checked_scores(list(score(self.query, documents)) if documents else [], len(documents))
+        scores = checked_scores(score(self.query, documents) if documents else [], len(documents))
         order = np.argsort(-scores, kind="stable")
         return ordinals[order], scores[order]
 
 
-def checked_scores(scores: Sequence[float], n_documents: int, place: str = "rerank") -> NDArray[np.float32]:
-    """Scores as an array.
+def checked_scores(scores: object, n_documents: int, place: str = "rerank") -> NDArray[np.float32]:
+    """Scores as float32[n_documents].
+
+    Args:
+        scores: a list, an array or a tensor of numbers, one per document; a column of a matrix is one too.
+        n_documents: how many there have to be.
+        place: begins the messages.
 
     Raises:
-        InvalidInputError: beginning with `place`, where their number is not that of the documents, or one is
-            not finite.
+        InvalidInputError: where it is something else, their number is not that of the documents, or one is
+            not finite in float32.
     """
-    if len(scores) != n_documents:
-        raise InvalidInputError(f"{place}: {len(scores)} scores for {n_documents} documents")
-    values = np.asarray(scores, dtype=np.float32)
+    check_many(place, scores, "scores, one per document")
+    found = scores if isinstance(scores, np.ndarray) else [_plain(score) for score in cast("Any", scores)]
+    try:
+        values = np.asarray(found)
+    except ValueError:
+        values = np.zeros((n_documents, 0))  # lists of different lengths
+    if values.ndim == 2 and values.shape[1] == 1:  # as a model of one label gives them
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise InvalidInputError(f"{place}: one number per document is expected, got shape {values.shape}")
+    if len(values) != n_documents:
+        raise InvalidInputError(f"{place}: {len(values)} scores for {n_documents} documents")
+    if n_documents and values.dtype.kind not in "iuf":
+        raise InvalidInputError(f"{place}: a score is no number: {shown(found[0])}")
+    with np.errstate(over="ignore"):
+        values = values.astype(np.float32)
     if not np.isfinite(values).all():
         raise InvalidInputError(f"{place}: a score is not finite")
     return values
+
+
+def _plain(score: Any) -> Any:
+    """A tensor's or a scalar's number; anything else as it is."""
+    return score.tolist() if hasattr(score, "tolist") else score
 
 
 @lru_cache(maxsize=2)

@@ -232,6 +232,25 @@ def test_a_scorer_is_asked_once_for_a_query(engine):
 
 
 @pytest.mark.parametrize(
+    "form",
+    [
+        lambda scores: scores[:, None],  # of a model with one label
+        lambda scores: scores.astype(np.float16),
+        lambda scores: [np.float32(score) for score in scores],
+        lambda scores: (int(score) for score in scores),
+        lambda scores: tuple(scores.astype(int).tolist()),
+    ],
+)
+def test_scores_in_any_form_are_the_same(engine, form):
+    def scorer(query, texts):
+        return np.array([len(text) for text in texts], dtype=float)
+
+    expected = [(hit.id, hit.score) for hit in engine.search("moon sea", 9, rerank=scorer)]
+    found = engine.search("moon sea", 9, rerank=lambda query, texts: form(scorer(query, texts)))
+    assert [(hit.id, hit.score) for hit in found] == expected
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"hybrid": "max"}, "hybrid must be True, False, 'sum', 'rrf' or a Hybrid, got 'max'"),
@@ -240,6 +259,20 @@ def test_a_scorer_is_asked_once_for_a_query(engine):
         ({"rerank": ""}, "rerank takes a function"),
         ({"rerank": lambda q, texts: [1.0]}, "rerank: 1 scores for 50 documents"),
         ({"rerank": lambda q, texts: [float("nan")] * len(texts)}, "rerank: a score is not finite"),
+        ({"rerank": lambda q, texts: [1e300] * len(texts)}, "rerank: a score is not finite"),
+        ({"rerank": lambda q, texts: [10**400] * len(texts)}, "a score is no number"),
+        ({"rerank": lambda q, texts: [None] * len(texts)}, "a score is no number: None"),
+        ({"rerank": lambda q, texts: [True] * len(texts)}, "a score is no number: True"),
+        ({"rerank": lambda q, texts: [1j] * len(texts)}, "a score is no number"),
+        ({"rerank": lambda q, texts: ["1"] * len(texts)}, "a score is no number: '1'"),
+        ({"rerank": lambda q, texts: "1" * len(texts)}, "got one string"),
+        ({"rerank": lambda q, texts: dict.fromkeys(range(len(texts)), 1.0)}, "got a mapping"),
+        ({"rerank": lambda q, texts: set(range(len(texts)))}, "got a set"),
+        ({"rerank": lambda q, texts: None}, "scores, one per document is expected, got NoneType"),
+        ({"rerank": lambda q, texts: 1.0}, "scores, one per document is expected, got float"),
+        ({"rerank": lambda q, texts: np.ones((len(texts), 2))}, r"one number per document.*\(50, 2\)"),
+        ({"rerank": lambda q, texts: np.ones((len(texts), 1, 1))}, "one number per document"),
+        ({"rerank": lambda q, texts: [[1.0]] + [[1.0, 2.0]] * (len(texts) - 1)}, "one number per document"),
     ],
 )
 def test_bad_options(engine, options, message):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -74,13 +73,11 @@ class Rerank(System):
             ids = tops[query_id].ids
             texts = [documents[doc_id].indexed_text for doc_id in ids]
             started = time.perf_counter()
-            scores = list(scorer(text, texts)) if texts else []
+            scores = checked_scores(
+                scorer(text, texts) if texts else [], len(ids), f"{self.title}, query {query_id!r}"
+            )
             seconds[i] = time.perf_counter() - started + first.seconds[i]
-            rankings[query_id] = self._ranked(query_id, ids, scores).top(k)
+            order = np.argsort(-scores, kind="stable")
+            rankings[query_id] = Ranking.in_order([ids[i] for i in order], scores[order]).top(k)
         mode = f"{first.mode}, {self.depth} reranked"
         return Answer(Run(self.title, rankings), seconds, mode=mode)
-
-    def _ranked(self, query_id: str, ids: Sequence[str], scores: Sequence[float]) -> Ranking:
-        values = checked_scores(scores, len(ids), f"{self.title}, query {query_id!r}")
-        order = np.argsort(-values, kind="stable")
-        return Ranking.in_order([ids[i] for i in order], values[order])
