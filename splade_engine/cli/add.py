@@ -31,7 +31,8 @@ def run(
 ) -> None:
     """Encode documents and add them to an index, in one commit: all of them, or none.
 
-    Without --replace, an id that the index holds already is refused before anything is encoded. Of a
+    Documents are cut into passages as those of the index were, unless --passages says otherwise. Without
+    --replace, an id that the index holds already is refused before anything is encoded. Of a
     document that is cut into passages and read again, those that it no longer has are deleted. Whoever
     searches meanwhile sees the index as it was. `sync` keeps an index up with a folder.
 
@@ -41,12 +42,15 @@ def run(
       splade-engine add my-index corrected.jsonl --replace
     """
     from splade_engine.engine import SearchEngine
+    from splade_engine.engine.notes import cut_as_before
 
     corpus = options.corpus_of(
         source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
     )
     options.survey(corpus)  # files may have become empty: their passages go
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
+    if passages is None and not overlap:
+        corpus = cut_as_before(engine.index.reader, corpus)
     before = len(engine)
     change = engine.update if replace else engine.add
     change(corpus, progress=shows_progress(), **options.encode_options(top_k, batch_tokens))

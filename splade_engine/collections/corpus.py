@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,13 @@ class Corpus:
         """The same file, its path and ids told from `root`, a folder above it."""
         corpus = Corpus(self._source, allow_empty=self.allow_empty)
         corpus._cutting = replace(self._cutting, root=root)
+        return corpus
+
+    def cut_as(self, how: Passages) -> Corpus:
+        """The same documents, cut so."""
+        corpus = copy(self)
+        corpus._cutting = replace(self._cutting, passages=how)
+        corpus._summary = corpus._spool = None
         return corpus
 
     def measure(self, meter: TokenMeter) -> None:

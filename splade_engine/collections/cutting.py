@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from splade_engine.collections.documents import Document
+from splade_engine.collections.metadata import FILE_STATE
 from splade_engine.collections.passages import PARENT, Block, Passages, TokenMeter, cut, text_blocks
 from splade_engine.collections.readers.kind import Places
 from splade_engine.errors import DatasetError
@@ -43,6 +44,8 @@ def cut_document(
             f"document {document.id!r:.80}: its field {taken!r} has a name that passages need; rename the "
             "field, or index without passages"
         )
+    if FILE_STATE not in document.metadata:  # of a file it says how that was cut; a record says that alone
+        document = replace(document, metadata={**document.metadata, FILE_STATE: str(how)})
     text = document.text
     blocks = text_blocks(text) if blocks is None else blocks
     starts = meter.starts(text)

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 METADATA_JSON = "_json"
 RESERVED = ("title", "text", METADATA_JSON)
-FILE_STATE = "_sync"  # the column by which `sync` knows a file's content again; hits do not show it
+# the column that tells how a document was cut, and by which `sync` knows a file's content again; hits do not
+# show it
+FILE_STATE = "_sync"
 MAX_COLUMNS = 400  # the format allows 512; fields beyond are kept as JSON
 KINDS = ("text", "int", "float", "bool", "texts")  # of a column; every other value is "json"
 _NUMBERS = {"int", "float"}

@@ -10,6 +10,7 @@ alone.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 
 from splade_engine.collections.folders import FileState, origin_of
 from splade_engine.collections.metadata import FILE_STATE
-from splade_engine.collections.passages import PARENT
+from splade_engine.collections.passages import PARENT, Passages
 from splade_engine.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -69,6 +70,32 @@ def _of_parents(held: pa.Table, parents: Iterable[str]) -> list[tuple[str, str]]
     wanted = pa.array(list(parents), pa.large_string())
     rows = held.filter(pc.is_in(held[PARENT], value_set=wanted))
     return list(zip(rows[PARENT].to_pylist(), rows["id"].to_pylist(), strict=True))
+
+
+# ---- cut as before --------------------------------------------------------------------------------------
+
+
+def cut_as_before(reader: IndexReader, corpus: Corpus) -> Corpus:
+    """The corpus, cut as most documents of the index were: its files as those, its records as those."""
+    if FILE_STATE not in reader.info().columns:
+        return corpus
+    counts: Counter[Passages] = Counter()
+    for row in pc.value_counts(reader.text_columns(FILE_STATE)[FILE_STATE]).to_pylist():
+        how = _cut_of(row["values"] or "", files=corpus.is_cut)
+        if how is not None:
+            counts[how] += row["counts"]
+    if not counts:
+        return corpus
+    how = counts.most_common(1)[0][0]
+    logger.info("cut into passages of %d tokens, as the index was", how.tokens)
+    return corpus.cut_as(how)
+
+
+def _cut_of(state: str, *, files: bool) -> Passages | None:
+    if not files:
+        return Passages.parse(state)
+    file = FileState.parse(state)
+    return None if file is None else Passages(file.tokens, file.overlap)
 
 
 # ---- one file, one path ---------------------------------------------------------------------------------

@@ -34,6 +34,44 @@ def test_index_cuts_records_where_it_is_asked_for(cli, tmp_path):
     assert len(engine) > 5 and hit.metadata["parent"] == "7" and hit.id.startswith("7#")
 
 
+def test_added_records_are_cut_as_those_of_the_index_were(cli, tmp_path):
+    text = "The sea and the wind. " * 40
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
+    first.write_text(json.dumps({"id": 7, "text": text}) + "\n")
+    second.write_text(json.dumps({"id": 8, "text": text}) + "\n")
+    cli("index", first, "-o", tmp_path / "cut", "--passages", "32", "--overlap", "8")
+    cli("add", tmp_path / "cut", second)
+    engine = SearchEngine.open(tmp_path / "cut", FakeEncoder())
+    parts = {
+        parent: [hit.text for hit in engine.search("sea", 50, where={"parent": parent}, sort="passage")]
+        for parent in "78"
+    }
+    assert len(parts["7"]) > 5 and parts["7"] == parts["8"]
+    assert "_sync" not in engine.search("sea")[0].metadata
+
+
+def test_added_records_are_whole_where_those_of_the_index_are(cli, tmp_path):
+    path = tmp_path / "book.jsonl"
+    path.write_text(json.dumps({"id": 7, "text": "The sea and the wind. " * 40}) + "\n")
+    cli("index", path, "-o", tmp_path / "whole")
+    cli("add", tmp_path / "whole", path, "--replace")
+    assert len(SearchEngine.open(tmp_path / "whole", FakeEncoder())) == 1
+    cli("add", tmp_path / "whole", path, "--replace", "--passages", "32")
+    assert len(SearchEngine.open(tmp_path / "whole", FakeEncoder())) > 5
+
+
+def test_added_files_are_cut_as_those_of_the_index_were(cli, tmp_path):
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    for file in (one, two):
+        file.write_text("The sea and the wind. " * 40)
+    cli("index", one, "-o", tmp_path / "ix", "--passages", "32")
+    cli("add", tmp_path / "ix", two)
+    index = SearchEngine.open(tmp_path / "ix", FakeEncoder()).index
+    assert (
+        sum(id.startswith("one") for id in index.ids()) == sum(id.startswith("two") for id in index.ids()) > 5
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

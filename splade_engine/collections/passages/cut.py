@@ -28,6 +28,7 @@ _SENTENCE_END = re.compile(
 )
 _LINE_END = re.compile(r"\n")
 _SPACE = re.compile(r"\s+")
+_WRITTEN = re.compile(r"cut:(\d{1,9})\+(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,20 @@ class Passages:
             raise InvalidInputError(
                 f"overlap: at most half of the {self.tokens} tokens of a passage, got {self.overlap}"
             )
+
+    def __str__(self) -> str:
+        return f"cut:{self.tokens}+{self.overlap}"
+
+    @classmethod
+    def parse(cls, text: str) -> Passages | None:
+        """What was written so; None for another text."""
+        match = _WRITTEN.fullmatch(text)
+        if match is None:
+            return None
+        try:
+            return cls(int(match[1]), int(match[2]))
+        except InvalidInputError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)
