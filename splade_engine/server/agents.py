@@ -19,18 +19,15 @@ from pydantic import Field
 from splade_engine import __version__
 from splade_engine.errors import SpladeEngineError
 from splade_engine.server import answers
+from splade_engine.server.agent_route import PATH, Made
 from splade_engine.server.problems import Problem, not_found, of_error
 from splade_engine.server.requests import ExplainRequest, SearchRequest
 
 if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
-    from starlette.types import ASGIApp, Receive, Scope, Send
-
     from splade_engine.engine import SearchEngine
     from splade_engine.server.served import ServedIndex
     from splade_engine.server.settings import Limits
 
-PATH = "/mcp"
 SNIPPET = 600  # characters of a hit: about a paragraph, so that ten hits stay a page
 Result = TypeVar("Result")
 Run = Callable[[Callable[[], dict[str, Any]]], Awaitable[dict[str, Any]]]
@@ -166,8 +163,8 @@ def _short(hit: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "text": f"{before}{snippet['text']}{behind}"}
 
 
-def agent_routes(server: MCPServer, limits: Limits) -> list[BaseRoute]:
-    """The route of MCP over HTTP. Every request stands for itself, so that replicas need no common memory.
+def agents_over_http(server: MCPServer, limits: Limits) -> Made:
+    """MCP over HTTP. Every request stands for itself, so that replicas need no common memory.
 
     Host names and keys are checked for all routes alike, by the gate.
     """
@@ -178,16 +175,4 @@ def agent_routes(server: MCPServer, limits: Limits) -> list[BaseRoute]:
         max_request_body_size=limits.body,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    for route in app.routes:
-        route.app = _labelled(route.app)  # type: ignore[attr-defined]
-    return list(app.routes)
-
-
-def _labelled(app: ASGIApp) -> ASGIApp:
-    """For metrics and log."""
-
-    async def labelled(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["route"] = PATH
-        await app(scope, receive, send)
-
-    return labelled
+    return app, server.session_manager.run()

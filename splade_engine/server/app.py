@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,7 +20,7 @@ from starlette.routing import Route as StarletteRoute
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.server import openapi
-from splade_engine.server.agents import agent_routes, agent_server
+from splade_engine.server.agent_route import AgentRoute, Made
 from splade_engine.server.gate import Gate, problem_response
 from splade_engine.server.metrics import Metrics
 from splade_engine.server.page import Page
@@ -30,7 +31,6 @@ from splade_engine.server.settings import Access, Settings
 from splade_engine.server.work import DocumentQueue, SearchThreads
 
 if TYPE_CHECKING:
-    from mcp.server.mcpserver import MCPServer
     from starlette.types import ASGIApp
 
     from splade_engine.engine import SearchEngine
@@ -51,7 +51,7 @@ class State:
     page: Page
     openapi: dict[str, Any]
     # what serves agents at /mcp
-    agents: MCPServer | None = None
+    agents: AgentRoute | None = None
     closing: bool = False
     # what /fields says of each generation, as long as that is searched
     fields: WeakKeyDictionary[SearchEngine, dict[str, Any]] = field(default_factory=WeakKeyDictionary)
@@ -80,8 +80,8 @@ def create_app(indexes: Sequence[ServedIndex], settings: Settings | None = None)
     state = State(named, settings, threads, documents, metrics, Page(), openapi.document(ROUTES))
     routes: list[BaseRoute] = [_mounted(state, route, path) for route in ROUTES for path in _paths(route)]
     if settings.mcp:
-        state.agents = agent_server(named, settings.limits, threads.run, state.take)
-        routes += agent_routes(state.agents, settings.limits)
+        state.agents = AgentRoute(partial(_agents, state))
+        routes.append(state.agents.route())
     app = Starlette(
         routes=routes,
         exception_handlers={HTTPException: _unrouted},
@@ -142,7 +142,7 @@ async def _unrouted(request: Request, error: Exception) -> Response:
 async def _lifespan(state: State) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         if state.agents is not None:
-            await stack.enter_async_context(state.agents.session_manager.run())
+            await stack.enter_async_context(state.agents.running())
         await stack.enter_async_context(watched(list(state.indexes.values()), state.settings.poll))
         stack.callback(state.threads.close)
         stack.push_async_callback(state.documents.close)
@@ -150,6 +150,13 @@ async def _lifespan(state: State) -> AsyncIterator[None]:
             yield
         finally:
             state.closing = True
+
+
+def _agents(state: State) -> Made:
+    from splade_engine.server.agents import agent_server, agents_over_http  # half a second
+
+    server = agent_server(state.indexes, state.settings.limits, state.threads.run, state.take)
+    return agents_over_http(server, state.settings.limits)
 
 
 def _with_cors(app: ASGIApp, access: Access) -> ASGIApp:

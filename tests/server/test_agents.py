@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from contextlib import asynccontextmanager
 
@@ -145,3 +146,12 @@ def test_it_can_be_left_out(served):
     app = create_app([served], Settings(Limits(), Access(), mcp=False))
     with TestClient(app, base_url="http://127.0.0.1") as client:
         assert client.post("/mcp", json={}).status_code == 404
+
+
+def test_the_package_for_agents_is_imported_when_one_asks():
+    code = (
+        "import sys, splade_engine.server.app, splade_engine.server.run; "
+        "print([name for name in ('mcp', 'mcp_types') if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout == "[]\n"

@@ -1,0 +1,71 @@
+"""The route of agents, `/mcp`: what answers there is made when the first of them asks.
+
+The package `mcp` takes as long to import as all else that a server needs to start, and most servers never
+meet an agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Route
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+PATH = "/mcp"
+# what answers, and what has to run meanwhile
+Made = tuple["ASGIApp", AbstractAsyncContextManager[None]]
+
+
+class AgentRoute:
+    """An ASGI application that is made in a thread when it is first called.
+
+    Args:
+        make: makes it.
+    """
+
+    def __init__(self, make: Callable[[], Made]) -> None:
+        self._make = make
+        self._asked, self._ended = asyncio.Event(), asyncio.Event()
+        self._ready: asyncio.Future[ASGIApp] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        scope["state"]["route"] = PATH  # for metrics and log
+        assert self._ready is not None, "outside the application's lifespan"
+        self._asked.set()
+        app = await asyncio.shield(self._ready)
+        await app(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The lifespan: what was made until its end runs in one task, as `mcp` demands."""
+        self._ready = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._run(self._ready))
+        try:
+            yield
+        finally:
+            self._asked.set()
+            self._ended.set()
+            await task
+
+    async def _run(self, ready: asyncio.Future[ASGIApp]) -> None:
+        await self._asked.wait()
+        if self._ended.is_set():
+            return
+        try:
+            app, running = await asyncio.to_thread(self._make)
+        except Exception as error:
+            ready.set_exception(error)
+            return
+        async with running:
+            ready.set_result(app)
+            await self._ended.wait()
+
+    def route(self) -> BaseRoute:
+        """Where it is reached, whatever the method."""
+        return Route(PATH, endpoint=self)
