@@ -3,10 +3,15 @@
     python -m scripts.scale plan [--documents 10M,1B,50B] [--qps 100] [--recall 0.95] [--replicas 2]
     python -m scripts.scale measure INDEX... [--requests 2000]
     python -m scripts.scale check INDEX INDEX INDEX INDEX
+    python -m scripts.scale costs PASSAGES.jsonl --work FOLDER [--documents 10K,100K,600K]
+    python -m scripts.scale kills PASSAGES.jsonl --work FOLDER [--documents 100K] [--kills 50]
 
 `plan` reckons from the figures of scripts/scale/figures.toml (--figures FILE for your own) and simulates the
 fan-out. `measure` prints the times of one shard's requests as the figures hold them. `check` sets the
 simulation beside real servers. Both start a `splade-engine serve` process per index folder on this machine.
+`kills` encodes, builds and serves on a Ray cluster of three nodes on this machine, and kills processes and
+nodes meanwhile (`kills.py`); a call that was interrupted goes on. `costs` sets Ray beside one process
+(`costs.py`). Both need the extra `ray`.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ import argparse
 import json
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -34,15 +40,10 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 
 def main() -> None:
-    """Run one of the three."""
+    """Run what is asked for."""
     options = _arguments()
     try:
-        if options.what == "plan":
-            _plan(options)
-        elif options.what == "measure":
-            _measure(options)
-        else:
-            _check(options)
+        _COMMANDS[options.what](options)
     except SpladeEngineError as error:
         sys.exit(f"scale: {error}")
 
@@ -119,6 +120,47 @@ def _check(options: argparse.Namespace) -> None:
         print(f"{name:12}" + "".join(f"{ms:9.2f}" for ms in np.quantile(measured, [0.5, 0.9, 0.99])))
 
 
+def _kills(options: argparse.Namespace) -> None:
+    """A line per round and a table; exit code 1 where anything was lost, doubled or wrong."""
+    from scripts.scale.kills import Job, prepare, run
+
+    job = Job(options.work, options.documents, kills=options.kills, seconds=options.every, rate=options.rate)
+    prepare(options.passages, job)
+    outcomes = {stage: run(job, stage, lambda line: print(line, flush=True)) for stage in options.stages}
+    print(f"{'stage':8}{'kills':>7}{'compared':>11}{'lost':>6}{'doubled':>9}{'wrong':>7}{'again':>9}")
+    for stage, found in outcomes.items():
+        counts = f"{found.compared:>11,}{found.lost:>6}{found.doubled:>9}{found.wrong:>7}"
+        print(f"{stage:8}{found.killed.total():>7}{counts}{found.again:>9,}")
+        print(f"{'':8}{', '.join(f'{n} {kind}' for kind, n in found.killed.most_common())}")
+    if not all(found.clean for found in outcomes.values()):
+        sys.exit(1)
+
+
+def _costs(options: argparse.Namespace) -> None:
+    """A row per job and size."""
+    from scripts.scale.costs import costs, pays_from
+
+    start, rows = costs(options.passages, options.documents, options.work)
+    print(f"start: cluster {start.cluster:.1f} s, actors {start.actors:.1f} s")
+    print(f"{'':8}{'documents':>10}{'one process':>13}{'cpu':>8}{'Ray':>9}{'cpu':>8}   s")
+    for row in rows:
+        numbers = f"{row.one.wall:>13.1f}{row.one.cpu:>8.1f}{row.ray.wall:>9.1f}{row.ray.cpu:>8.1f}"
+        print(f"{row.what:8}{row.documents:>10,}{numbers}")
+    for what in dict.fromkeys(row.what for row in rows):
+        of_it = [row for row in rows if row.what == what]
+        for name, seconds in (("its start included", start.seconds), ("on a running cluster", 0.0)):
+            print(f"{what}: faster with Ray, {name}, from {pays_from(of_it, seconds):,.0f} documents")
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "plan": _plan,
+    "measure": _measure,
+    "check": _check,
+    "costs": _costs,
+    "kills": _kills,
+}
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -140,7 +182,33 @@ def _arguments() -> argparse.Namespace:
         part.add_argument("indexes", type=Path, nargs="+")
         part.add_argument("--requests", type=int, default=2000)
         part.add_argument("--rate", type=float, default=20.0, help="queries per second of the check")
+    costs = parts.add_parser("costs")
+    costs.add_argument("passages", type=Path)
+    costs.add_argument("--work", type=Path, required=True)
+    costs.add_argument("--documents", type=_counts, default=_counts("10K,100K,600K"))
+    kills = parts.add_parser("kills")
+    kills.add_argument("passages", type=Path)
+    kills.add_argument("--work", type=Path, required=True)
+    kills.add_argument("--documents", type=_count, default=100_000)
+    kills.add_argument("--kills", type=int, default=50, help="of each stage")
+    kills.add_argument("--stages", type=_names, default=_names("encode,parts,build,serve"))
+    kills.add_argument("--every", type=_range, default=(2.0, 6.0), help="seconds between two kills: 2-6")
+    kills.add_argument("--rate", type=float, default=1000.0, help="texts per second of an actor")
     return parser.parse_args()
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _range(text: str) -> tuple[float, float]:
+    least, _, most = text.partition("-")
+    return float(least), float(most or least)
+
+
+def _count(text: str) -> int:
+    (only,) = _counts(text)
+    return only
 
 
 def _counts(text: str) -> list[int]:
