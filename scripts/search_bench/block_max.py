@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,29 +9,29 @@ from pathlib import Path
 import bmp
 import numpy as np
 
-from search_bench.engine import Setting, one_by_one
+from search_bench.engine import Documents, Setting, kept_build, one_by_one
 from splade_engine.vectors import SparseVectors
 
-BLOCK = 32  # documents
 SHARES = ((1.0, 1.0), (0.85, 1.0), (0.75, 1.0), (0.65, 1.0), (0.85, 0.6), (0.75, 0.6), (0.65, 0.5))
 
 
 class Bmp:
-    """Terms are text to it and weights whole numbers: ours times one unit, at least 1."""
+    """Terms are text to it, weights whole numbers: ours times a unit, at least 1. A build is a block size."""
 
-    def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
-        unit = 255.0 / float(docs.weights.max())
-        name = [str(t) for t in range(docs.n_terms)]
-        start = time.perf_counter()
-        indexer = bmp.Indexer(str(work / "bmp"), BLOCK, True)
-        for i, (terms, weights) in enumerate(docs):
-            codes = np.maximum(1, np.rint(weights * unit)).astype(int).tolist()
-            indexer.add_document(str(i), {name[t]: c for t, c in zip(terms.tolist(), codes, strict=True)})
-        indexer.finish()
-        self.build = time.perf_counter() - start
-        self.bytes, self.k, self.scored = (work / "bmp").stat().st_size, k, float("nan")
-        self.index = bmp.Searcher(str(work / "bmp"))
-        (work / "bmp").unlink()
+    def __init__(self, docs: Documents, queries: SparseVectors, k: int, folder: Path, build: str) -> None:
+        name = [str(t) for t in range(queries.n_terms)]
+
+        def make(vectors: SparseVectors) -> None:
+            unit = 255.0 / float(vectors.weights.max())
+            indexer = bmp.Indexer(str(folder / "index"), int(build), True)
+            for i, (terms, weights) in enumerate(vectors):
+                codes = np.maximum(1, np.rint(weights * unit)).astype(int).tolist()
+                indexer.add_document(str(i), {name[t]: c for t, c in zip(terms.tolist(), codes, strict=True)})
+            indexer.finish()
+
+        self.built = kept_build(folder, docs, make)
+        self.k, self.scored = k, float("nan")
+        self.index = bmp.Searcher(str(folder / "index"))
         self.rows = [
             {
                 name[t]: int(max(1, round(w * 100)))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,13 @@ FIELDS: dict[str, type] = {
     "engines": list,
     "first": int,
     "growth": list,
-    "seismic_builds": list,
+    "builds": list,
+    "rounds": int,
 }
 
 
 def defaults_of(parser: argparse.ArgumentParser, path: Path, data: Path) -> dict[str, Any]:
-    """What a file says, as defaults of the command line; its vectors lie in the folder `data`.
-
-    Its Seismic builds go into the environment, as `seismic_lsr.py` reads them.
-    """
+    """What a file says, as defaults of the command line; its vectors lie in the folder `data`."""
     try:
         found = tomllib.loads(path.read_text())
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -36,8 +32,7 @@ def defaults_of(parser: argparse.ArgumentParser, path: Path, data: Path) -> dict
     for name in ("documents", "queries"):
         if name not in found:
             parser.error(f"--config: {path}: {name} is missing")
-    if "seismic_builds" in found:
-        os.environ.setdefault("BENCH_SEISMIC", json.dumps(found["seismic_builds"]))
     given = {"documents": data / found["documents"], "asked": data / found["queries"]}
-    given |= {name: found[name] for name in ("k", "first") if name in found}
-    return given | {name: ",".join(map(str, found[name])) for name in ("engines", "growth") if name in found}
+    given |= {name: found[name] for name in ("k", "first", "rounds") if name in found}
+    lists = [name for name in ("engines", "growth", "builds") if name in found]
+    return given | {name: ",".join(map(str, found[name])) for name in lists}

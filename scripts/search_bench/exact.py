@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from search_bench.engine import Setting, one_by_one
+from search_bench.engine import Documents, Setting, in_memory, one_by_one
 from splade_engine.vectors import SparseVectors
 
 
@@ -34,13 +33,16 @@ def best_of(scores: NDArray[np.float32], k: int) -> NDArray[np.int64]:
 class TermAtATime:
     """Every list of the query added up in one float32 array (bm25s's way), then the k largest."""
 
-    def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
+    def __init__(self, docs: Documents, queries: SparseVectors, k: int, folder: Path, build: str) -> None:
         self.queries, self.k, self.scored = queries, k, float("nan")
-        start = time.perf_counter()
-        matrix = docs.to_scipy().tocsc()
-        self.build = time.perf_counter() - start
-        self.lists = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.uint32), matrix.data)
-        self.bytes, self.n_docs = sum(a.nbytes for a in self.lists), len(docs)
+        vectors = docs()
+
+        def make() -> int:
+            matrix = vectors.to_scipy().tocsc()
+            self.lists = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.uint32), matrix.data)
+            return sum(a.nbytes for a in self.lists)
+
+        self.built, self.n_docs = in_memory(make), len(vectors)
 
     def one(self, i: int) -> NDArray[np.int64]:
         """The best k of query i."""
@@ -56,12 +58,15 @@ class TermAtATime:
 class Scipy:
     """scipy's product of the documents, by term, and one query."""
 
-    def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
+    def __init__(self, docs: Documents, queries: SparseVectors, k: int, folder: Path, build: str) -> None:
         self.queries, self.k, self.scored = queries, k, float("nan")
-        start = time.perf_counter()
-        self.matrix: Any = docs.to_scipy().tocsc()
-        self.build = time.perf_counter() - start
-        self.bytes = self.matrix.data.nbytes + self.matrix.indices.nbytes + self.matrix.indptr.nbytes
+        vectors = docs()
+
+        def make() -> int:
+            self.matrix: Any = vectors.to_scipy().tocsc()
+            return int(self.matrix.data.nbytes + self.matrix.indices.nbytes + self.matrix.indptr.nbytes)
+
+        self.built = in_memory(make)
 
     def one(self, i: int) -> NDArray[np.int64]:
         """The best k of query i."""

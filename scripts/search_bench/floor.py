@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 
-from search_bench.measure import Result, chosen, fastest
+from search_bench.child import fastest
+from search_bench.measure import Result, chosen
 
 WINDOW = 65536  # documents in a window of a list
 
@@ -60,8 +61,8 @@ def cores() -> float:
     n, steps = os.cpu_count() or 1, 20_000_000
     in_registers(1)  # compiled here
     with ThreadPoolExecutor(n) as pool:
-        alone = fastest(lambda: in_registers(steps))
-        together = fastest(lambda: list(pool.map(in_registers, [steps] * n)))
+        alone = fastest(lambda: in_registers(steps), time.perf_counter, 3)
+        together = fastest(lambda: list(pool.map(in_registers, [steps] * n)), time.perf_counter, 3)
     return alone / together
 
 
@@ -82,7 +83,7 @@ def memory_speed() -> tuple[float, float, float]:
         lambda: in_a_chain(chain, len(places)),
     ):
         call()  # compiled here
-        times.append(fastest(call, time.process_time) * 1e9)
+        times.append(fastest(call, time.process_time, 3) * 1e9)
     return times[0] / values.nbytes, times[1] / len(places), times[2] / len(places)
 
 

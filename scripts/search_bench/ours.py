@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from search_bench.engine import Ordinals, Setting
+from search_bench.engine import Documents, Ordinals, Setting, kept_build
 from splade_engine.index import SparseIndex
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.vectors import SparseVectors
@@ -25,14 +24,14 @@ class Ours:
     # documents scored in full, for each of the k that are asked for
     factors: tuple[float, ...] = (3, 5, 7, 10, 15, 20, 40)
 
-    def __init__(self, docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> None:
-        self.queries, self.k, self.path = queries, k, work / "ours"
-        start = time.perf_counter()
-        SparseIndex.build(self.path, docs, overwrite=True, config=self.stored)
-        self.build = time.perf_counter() - start
-        self.bytes = sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file())
+    def __init__(self, docs: Documents, queries: SparseVectors, k: int, folder: Path, build: str) -> None:
+        self.queries, self.k, self.path, self.scored = queries, k, folder / "index", 0.0
+
+        def make(vectors: SparseVectors) -> None:
+            SparseIndex.build(self.path, vectors, config=self.stored)
+
+        self.built = kept_build(folder, docs, make)
         self.index = SparseIndex.open(self.path)
-        self.scored = 0.0
 
     def _batch(self, config: SearchConfig, threads: int) -> Ordinals:
         result = self.index.search(self.queries, self.k, config=config, threads=threads)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from search_bench.engine import Ordinals, padded
+from splade_engine.files import digest_64
 from splade_engine.vectors import SparseVectors
 
 TRUTH_DOCS = 500_000  # documents scored at a time: bounds the memory of a column matrix
@@ -33,11 +35,17 @@ def truth_of(docs: SparseVectors, queries: SparseVectors, k: int) -> Ordinals:
     return padded(best, k)
 
 
-def kept_truth(docs: SparseVectors, queries: SparseVectors, k: int, work: Path) -> Ordinals:
-    """The truth, kept in `work` between runs."""
-    kept = work / f"truth-{len(docs)}-{len(queries)}-{k}.npy"
+def digest_of(vectors: SparseVectors) -> str:
+    """Eight characters that tell vectors apart: by how many terms rows have, and what the first rows hold."""
+    first = vectors[:1000]
+    parts = (vectors.indptr, first.terms, first.weights)
+    return f"{digest_64(b''.join(part.tobytes() for part in parts)):016x}"[:8]
+
+
+def kept_truth(docs: Callable[[], SparseVectors], queries: SparseVectors, k: int, kept: Path) -> Ordinals:
+    """The truth, kept in a file between runs."""
     if not kept.exists():
-        np.save(kept, truth_of(docs, queries, k))
+        np.save(kept, truth_of(docs(), queries, k))
     found: Ordinals = np.load(kept)
     return found
 
