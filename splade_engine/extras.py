@@ -42,6 +42,8 @@ PACKAGES = {
     "haystack": ("haystack-ai", "haystack", "haystack"),
     "pyterrier": ("pyterrier", "pyterrier", "pyterrier"),
     "mteb": ("mteb", "mteb", "mteb"),
+    "lsr_benchmark": ("lsr-benchmark", "lsr-benchmark", "lsr-benchmark"),
+    "tirex_tracker": ("lsr-benchmark", "lsr-benchmark", "lsr-benchmark"),
 }
 
 

@@ -54,7 +54,7 @@ def test_table_and_json(vectors, tmp_path):
     path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
     options = ("--json", tmp_path / "result.json", "--work", tmp_path / "work")
     code, out, errors = bench(vectors, *options, engines=("bmp", *ENGINES), PYTHONPATH=path)
-    assert code == 0 and "bmp: left out (exit code 1)" in errors
+    assert code == 0 and "bmp (16): left out (exit code 1)" in errors
     head, building, by_recall = out.split("\n\n")[:3]
     assert head.startswith(f"{N_QUERIES} queries, k = {K}, {N_DOCS} documents, {20 * N_DOCS:,} postings")
     assert [line.split()[0] for line in building.splitlines()[1:]] == list(ENGINES)

@@ -33,7 +33,7 @@ class Placement:
         found_rank: in the search that was asked about, from 1; 0 where it is no hit.
         last_score: score of the last of the k hits, 0 where there are fewer.
         terms: (term id, query weight, document weight) of each shared term, largest product first.
-        miss: of a document that was missed by lists over blocks, at which step and by how much; else None.
+        miss: of a document that was missed, at which step of the search and by how much; else None.
     """
 
     reason: str

@@ -5,7 +5,8 @@
 - `integrations.haystack`: `SpladeEngineRetriever`, a Haystack component
 - `integrations.pyterrier`: `SpladeEngineRetriever`, a transformer, and `SpladeEngineIndex`, an artifact
 - `integrations.mteb`: `SpladeEngineSearch`, MTEB's search protocol
+- `integrations.lsr_benchmark`: `retrieve`, and a command, a retrieval engine of lsr-benchmark
 
 Each module imports its framework; where that is missing, it says which extra to install. The extras have the
-names of the modules.
+names of the modules, with a hyphen for an underscore.
 """

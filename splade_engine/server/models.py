@@ -109,6 +109,16 @@ class SearchAnswer(Answer, Counts):
     counts: list[Counts] | None = Field(default=None, description="Per query, where several were asked.")
 
 
+class MissModel(BaseModel):
+    """Where an approximate search lost a document that is good enough."""
+
+    step: str = Field(description="skipped (its block), unread (its list entries) or outscored")
+    estimate: float = Field(description="What the search knew of its score when it left it out.")
+    threshold: float = Field(description="The least estimate that was enough.")
+    pruned: list[int] = Field(description="Terms, by id, whose lists leave the document out.")
+    told: str = Field(description="The same in a line of words.")
+
+
 class ExplainAnswer(Answer, ExplanationModel):
     """Why a document is, or is not, among the hits."""
 
@@ -117,6 +127,9 @@ class ExplainAnswer(Answer, ExplanationModel):
     rank: int = Field(description="Among all documents, by exact score; 0 without a shared term.")
     found_rank: int = Field(description="In the search that was asked about; 0 where it is no hit.")
     last_score: float = Field(description="Of the last of the k hits; 0 where there are fewer.")
+    miss: MissModel | None = Field(
+        default=None, description="Of a document that was missed: at which step of the search, by how much."
+    )
 
 
 class DocumentModel(BaseModel):

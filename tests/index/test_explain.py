@@ -73,7 +73,7 @@ def test_what_an_approximate_search_missed(tmp_path: Path, lists: str) -> None:
     assert (told.reason, told.rank, told.found_rank) == ("missed", truth.ids[0].index(missed[0]) + 1, 0)
     assert told.score == truth.scores[0, told.rank - 1]
     assert np.isfinite(told.last_score)
-    assert (told.miss is None) == (lists == "impact")  # entries of single documents are not followed there
+    assert told.miss is not None and told.miss.estimate <= told.miss.threshold
 
 
 @pytest.mark.parametrize("config", [BlockLists(), BlockLists(cap=60), BlockLists(energy=0.5)])
@@ -109,14 +109,44 @@ def test_lists_over_blocks_say_where_a_document_was_missed(
         assert steps <= {"outscored"}
 
 
+@pytest.mark.parametrize(("postings", "candidates"), [(1, 10), (900, 10), (900, 200), (10**6, 10)])
+def test_lists_in_order_of_impact_say_where_a_document_was_missed(
+    postings: int, candidates: int, tmp_path: Path
+) -> None:
+    """None of its entries was reached, or others had more; estimates are parts of its score."""
+    documents, queries = made.vectors(1, 3000, 200, 30), made.vectors(2, 8, 200, 30)
+    ix = SparseIndex.build(tmp_path / "ix", documents, config=BuildConfig(lists="impact"))
+    effort = Budget(postings, candidates)
+    truth = ix.search(queries, 10, exact=True)
+    found = ix.search(queries, 10, effort=effort)
+    steps = set()
+    for q in range(len(queries)):
+        for name in truth.ids[q]:
+            told = ix.explain(queries[q], name, effort=effort)
+            assert (told.miss is None) == (name in found.ids[q])
+            if told.miss is None:
+                continue
+            steps.add(told.miss.step)
+            assert told.miss.estimate <= told.miss.threshold
+            assert (told.miss.estimate == 0.0) == (told.miss.step == "unread")
+            # codes are rounded up to 255ths of the largest weight of a list, weights being up to 2
+            assert told.miss.estimate <= told.score + 2.0 / 255 * float(queries[q].weights.sum()) + 0.01
+    expected = {1: {"unread", "outscored"}, 900: {"unread", "outscored"}, 10**6: {"outscored"}}
+    assert steps <= expected[postings]
+    if postings == 900 and candidates == 10:
+        assert steps
+
+
 def test_a_miss_in_one_line() -> None:
     skipped, outscored = Miss("skipped", 1.25, 2.5, ()), Miss("outscored", 0.5, 0.75, (3, 17))
     assert (
         str(skipped)
         == "its block was skipped: heavy terms give a document of it 1.250 at most, 2.500 was needed"
     )
-    told = "it was outscored: heavy terms give it 0.500, 0.750 was needed"
+    told = "it was outscored: what was read gives it 0.500, 0.750 was needed"
     assert str(outscored) == told + "; pruned from the lists of the terms 3, 17"
+    told = "the lists were left before its first entry: nothing was known of it, 0.750 was needed"
+    assert str(Miss("unread", 0.0, 0.75, ())) == told
 
 
 def test_a_filtered_search_is_explained_with_its_filter(tmp_path: Path) -> None:

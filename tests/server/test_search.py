@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from splade_engine.engine.fusion import Hybrid
+from splade_engine.index import IndexReader, Miss, Placement, SparseIndex
 from tests.server.conftest import ids, problem
 
 
@@ -81,9 +82,23 @@ def test_snippet_and_reasons(client):
     assert {match["term"] for match in hit["explanation"]["matches"]} == {"sea", "tide"}
 
 
+def test_explain_tells_where_a_document_was_missed(client, monkeypatch):
+    """Small indexes are searched exactly, so what was missed is invented here."""
+    miss = Miss("unread", 0.0, 0.75, (3,))
+    placement = Placement("missed", 0, 1.0, 2, 0, 2.0, (), miss)
+    for kind in (IndexReader, SparseIndex):
+        monkeypatch.setattr(kind, "explain", lambda *_, **__: placement)
+    told = client.post("/explain", json={"query": "sea tide", "id": "tides"}).json()
+    assert told["reason"] == "missed"
+    assert told["miss"] == {
+        "step": "unread", "estimate": 0.0, "threshold": 0.75, "pruned": [3], "told": str(miss),
+    }  # fmt: skip
+
+
 def test_explain_any_document(client):
     hit = client.post("/explain", json={"query": "sea tide", "id": "tides"}).json()
     assert (hit["reason"], hit["rank"], hit["found_rank"]) == ("hit", 1, 1)
+    assert "miss" not in hit
     assert hit["score"] == pytest.approx(sum(match["contribution"] for match in hit["matches"]))
     other = client.post("/explain", json={"query": "sea tide", "id": "bread"}).json()
     assert other["reason"] == "no shared term"

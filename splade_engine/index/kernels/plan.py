@@ -65,6 +65,21 @@ def load_query(queries: Queries, q: i8, lists: Lists, scratch: Scratch) -> i8:
 
 
 @helper
+def scale_bounds(terms: Terms, count: i8) -> f8:
+    """Set the multipliers of the query's terms; returns the scale of bounds.
+
+    Bounds are counted in units of 1 / scale, so that even the largest possible sum fits 16 bits.
+    """
+    mass = 0.0
+    for i in range(count):
+        mass += terms.factors[i] * 255.0
+    scale = (CEILING - 2.0 * count - 1.0) / max(mass, 1e-300)
+    for i in range(count):
+        terms.multipliers[i] = np.int64(terms.factors[i] * scale * 256.0) + 1
+    return scale
+
+
+@helper
 def impact_threshold(lists: Lists, terms: Terms, count: i8, budget: i8, histogram: f8_w) -> f8:
     """The priority x code from which on the lists hold about `budget` entries.
 

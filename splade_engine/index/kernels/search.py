@@ -14,7 +14,7 @@ from splade_engine.index.kernels.dtypes import f4_r, i8
 from splade_engine.index.kernels.groups import Allowed, Hits, Limits, Lists, Queries, Rows, Scratch
 from splade_engine.index.kernels.heap import push, sort_best_first
 from splade_engine.index.kernels.jit import helper, kernel
-from splade_engine.index.kernels.plan import CEILING, MOST_TERMS, cut_lists, list_length, load_query
+from splade_engine.index.kernels.plan import MOST_TERMS, cut_lists, list_length, load_query, scale_bounds
 from splade_engine.index.kernels.score import score_row
 from splade_engine.index.kernels.walk import score_candidates, walk_all, walk_heavy
 
@@ -81,10 +81,9 @@ def search_queries(
         count = load_query(queries, q, lists, scratch)
         if count == 0:
             continue
-        total, mass = 0, 0.0
+        total = 0
         for i in range(count):
             total += list_length(lists, terms.numbers[i])
-            mass += terms.factors[i] * 255.0
         way = choose_way(
             limits,
             count=count,
@@ -95,12 +94,9 @@ def search_queries(
             budget=budget,
             windows=windows,
         )
-        # bounds are counted in units of 1 / scale, so that even the largest possible sum fits 16 bits
-        scale = (CEILING - 2.0 * count - 1.0) / max(mass, 1e-300)
+        scale = scale_bounds(terms, count=count)
         # a score is rounded once for each of its products: what a bound must reach is lower by as much
         to_bound = scale * (1.0 - 6e-8 * (count + 16))
-        for i in range(count):
-            terms.multipliers[i] = np.int64(terms.factors[i] * scale * 256.0) + 1
         size = 0
         reach = np.float32(0.0)
         if way == WALK_HEAVY or (way == WALK_ALL and total > WORTH_A_GUESS):

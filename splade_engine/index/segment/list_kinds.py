@@ -47,7 +47,7 @@ class ListSearch(Protocol):
     def miss(
         self, queries: Queries, limits: Limits, allowed: Allowed, doc: int, held: frozenset[int]
     ) -> Miss | None:
-        """Why an approximate search for a batch of one did not score a document; None where it cannot tell.
+        """Why an approximate search for a batch of one did not score a document; None where it did.
 
         `held` are the numbers of the terms that the document holds.
         """

@@ -1,4 +1,4 @@
-"""`Miss`: at which step an approximate search over blocks lost a document, and by how much.
+"""`Miss`: at which step an approximate search lost a document, and by how much; found for lists over blocks.
 
 The search is repeated by the functions that it is compiled of, run as Python: so what is told is what
 happened, not what should have.
@@ -22,8 +22,9 @@ class Miss:
     """Why an approximate search did not score a document that is good enough."""
 
     # "skipped": its block was not visited, `estimate` being what the query's heaviest terms can give a
-    # document of the block at most; "outscored": it was no candidate, `estimate` being what they give it
-    step: Literal["skipped", "outscored"]
+    # document of the block at most; "unread": lists in order of impact were left before its first entry;
+    # "outscored": it was no candidate, `estimate` being what the entries that were read give it
+    step: Literal["skipped", "unread", "outscored"]
     # both in the units of scores, and too small by less than a thousandth of the largest possible score
     estimate: float
     # the least estimate that was enough
@@ -35,8 +36,10 @@ class Miss:
         """In one line, as for a log."""
         if self.step == "skipped":
             told = f"its block was skipped: heavy terms give a document of it {self.estimate:.3f} at most"
+        elif self.step == "unread":
+            told = "the lists were left before its first entry: nothing was known of it"
         else:
-            told = f"it was outscored: heavy terms give it {self.estimate:.3f}"
+            told = f"it was outscored: what was read gives it {self.estimate:.3f}"
         told += f", {self.threshold:.3f} was needed"
         numbers = ", ".join(map(str, self.pruned))
         return told + (f"; pruned from the lists of the terms {numbers}" if numbers else "")

@@ -112,7 +112,7 @@ class SegmentSearcher:
     def miss(
         self, query: SparseVectors, k: int, work: Work, ordinal: int, *, allowed: NDArray[np.bool_] | None
     ) -> Miss | None:
-        """Why a search for one query did not score a document; None where it did, or nobody can tell."""
+        """Why a search for one query did not score a document; None where it did."""
         if isinstance(work, Exact):
             return None
         _, held, _ = self._rows.read(np.array([ordinal]))

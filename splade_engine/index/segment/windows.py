@@ -280,5 +280,8 @@ class WindowSearch:
     def miss(
         self, queries: Queries, limits: Limits, allowed: Allowed, doc: int, held: frozenset[int]
     ) -> Miss | None:
-        """None: which entries were walked is not known of single documents."""
-        return None
+        """Why an approximate search for a batch of one did not score a document."""
+        from splade_engine.index.segment.window_miss import find_miss
+
+        scratch = self.scratch(max(1, len(queries.terms)), limits.candidates)
+        return find_miss(self.lists, scratch, limits, queries, allowed, doc, self._n_docs)

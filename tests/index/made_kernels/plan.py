@@ -20,6 +20,10 @@ def load_query(m):
     return {"queries": m.queries, "q": 1, "lists": m.lists, "scratch": m.scratch}
 
 
+def scale_bounds(m):
+    return {"count": m.load(), "terms": m.scratch.terms}
+
+
 def impact_threshold(m):
     count = m.load()
     total = int(np.diff(m.lists.offsets).sum())

@@ -30,6 +30,15 @@ def load_query(queries, q, lists, scratch):
     return len(known)
 
 
+def scale_bounds(terms, count):
+    factors = terms.factors[:count]
+    scale = (65535.0 - 2.0 * count - 1.0) / max(
+        [0.0, *itertools.accumulate((factors * 255.0).tolist())][-1], 1e-300
+    )
+    terms.multipliers[:count] = (factors * scale * 256.0).astype(np.int64) + 1
+    return scale
+
+
 def _steps(lists, t):
     """(rank, code) where a list begins, at each level, and where it ends."""
     length = list_length(lists, t)

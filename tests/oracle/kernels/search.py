@@ -29,10 +29,8 @@ def search_queries(first, last, limits, queries, lists, rows, allowed, scratch, 
         count = plan.load_query(queries, q, lists, scratch)
         if count == 0:
             continue
-        factors = terms.factors[:count]
         total = sum(plan.list_length(lists, t) for t in terms.numbers[:count])
-        scale = (65535.0 - 2.0 * count - 1.0) / (factors * 255.0).sum()
-        terms.multipliers[:count] = (factors * scale * 256.0).astype(np.int64) + 1
+        scale = plan.scale_bounds(terms, count)
         way = choose_way(limits, count, k, n_docs, allowed.total, total, budget, lists.windows)
         size = 0
         if way == 2:
