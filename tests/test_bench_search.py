@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from splade_engine.vectors import SparseVectors
-from splade_engine.vectors.files import write_vectors
+from splade_engine.vectors.files import read_vectors, write_vectors
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "bench_search"
 EXPERIMENTS = SCRIPT.parents[1] / "experiments"
@@ -190,3 +190,25 @@ def test_contenders_are_the_cheapest_for_each_recall_and_only_they_count():
         run["contends"] = True
     found[0]["us"] = 9.5  # it was lucky in the grid
     assert [run and run["settings"] for run in chosen(runs)] == ["6.0", "9.0", "20.0", "20.0", "20.0"]
+
+
+def test_a_grown_collection_begins_with_the_real_vectors_and_is_like_them(vectors, tmp_path):
+    command = [sys.executable, SCRIPT.with_name("make_splade_like"), "900", tmp_path, "--grow"]
+    command = [str(part) for part in [*command, vectors / "documents.csr"]]
+    written = []
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        written.append((tmp_path / "documents.csr").read_bytes())
+    assert written[0] == written[1]  # by its seed
+    assert [path.name for path in tmp_path.iterdir()] == ["documents.csr"]
+    real, grown = (read_vectors(folder / "documents.csr").vectors for folder in (vectors, tmp_path))
+    assert (len(grown), grown.n_terms) == (900, real.n_terms)
+    np.testing.assert_array_equal(grown[: len(real)].terms, real.terms)
+    np.testing.assert_array_equal(grown[: len(real)].weights, real.weights)
+    children = grown[len(real) :]
+    assert 0.8 < children.nnz / len(children) / 20 < 1.2 and children.row_nnz.min() > 0
+    assert children.weights.min() > 0.0 and abs(children.weights.mean() / real.weights.mean() - 1) < 0.1
+    check = [*command, "--check", str(vectors / "queries.csr")]
+    told = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["real", "grown"] * 3, told.stderr

@@ -41,7 +41,7 @@ def test_the_extras_of_the_light_one_make_it_the_full_one():
                 r
                 for e in (
                     *("train", "dense", "serve", "ray", "onnx", "files"),
-                    *("langchain", "llamaindex", "haystack", "pyterrier", "mteb"),
+                    *("langchain", "llamaindex", "haystack", "pyterrier", "mteb", "lsr-benchmark"),
                 )
                 for r in full["optional-dependencies"][e]
             ),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.log import shows_progress
 from splade_engine.cli.numbers import THREADS, real, whole
+
+if TYPE_CHECKING:
+    from splade_engine.index import SparseIndex
+    from splade_engine.vectors import SparseVectors
 
 
 def run(
@@ -25,6 +29,13 @@ def run(
     ] = None,
     encoder: options.IndexEncoder = None,
     threads: Annotated[int, whole("--threads", most=THREADS, help="Searches at a time.")] = 1,
+    compare_lists: Annotated[
+        bool,
+        typer.Option(
+            "--compare-lists",
+            help="Measure both ways to store posting lists on a sample; store nothing.",
+        ),
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Find the cheapest settings that find a given share of the exact top k, and store them in the index.
@@ -38,6 +49,7 @@ def run(
     Examples:
       splade-engine tune my-index queries.jsonl -k 10
       splade-engine tune my-index queries.tsv --target 0.9 --target 0.98
+      splade-engine tune my-index queries.tsv --compare-lists
     """
     from splade_engine.collections import read_documents
     from splade_engine.engine import SearchEngine
@@ -52,6 +64,9 @@ def run(
         engine = SearchEngine.open(folder, options.named_encoder(encoder))
         index, vectors = engine.index, engine.encode_queries(texts)
     wanted = tuple(targets) if targets else (0.90, 0.95, 0.99)
+    if compare_lists:
+        _compare_lists(index, vectors, k, wanted, threads, as_json)
+        return
     with heartbeat(shows_progress(), "tune"):
         tuned = index.tune(vectors, k=k, targets=wanted, threads=threads, progress=shows_progress())
     if as_json:
@@ -71,3 +86,42 @@ def run(
     for line in output.table_lines((f"recall@{k}", "held out", "us a query", "  settings"), rows):
         output.write(line)
     output.write(f"Further queries like these reach the recall with {CONFIDENCE:.0%} confidence.")
+
+
+def _compare_lists(
+    index: SparseIndex,
+    queries: SparseVectors | None,
+    k: int,
+    targets: tuple[float, ...],
+    threads: int,
+    as_json: bool,
+) -> None:
+    from splade_engine.index.list_choice import faster_lists, measure_lists
+    from splade_engine.progress import heartbeat
+
+    with heartbeat(shows_progress(), "tune"):
+        measured = measure_lists(
+            index, queries, k=k, targets=targets, threads=threads, progress=shows_progress()
+        )
+    faster = faster_lists(measured).kind
+    if as_json:
+        from dataclasses import asdict
+
+        ways = [{**asdict(one), "lists": one.lists.kind} for one in measured]
+        output.write_json({"faster": faster, "measured": ways})
+        return
+    head = ("lists", "build s", "MiB", *(f"us at {target:.2f}" for target in sorted(set(targets))))
+    rows = [
+        (
+            one.lists.kind,
+            f"{one.build_seconds:.1f}",
+            f"{one.bytes / 2**20:.0f}",
+            *(f"{setting.microseconds:.0f}" for setting in one.tuned),
+        )
+        for one in measured
+    ]
+    for line in output.table_lines(head, rows):
+        output.write(line)
+    output.write(f"For these queries, on {measured[0].n_docs:,} documents: {faster}.")
+    if faster != index.info().lists.kind:
+        output.write(f"The index is stored otherwise; to change it: compact --lists {faster}")

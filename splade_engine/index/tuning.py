@@ -76,7 +76,7 @@ class Sample:
     def measured(self, work: Work) -> Measurement:
         """Search all queries this way, unless that was done before."""
         if work not in self.known:
-            ordinals, microseconds = _timed(self.snapshot, self.queries, self.k, work, self.threads)
+            ordinals, microseconds = timed(self.snapshot, self.queries, self.k, work, self.threads)
             self.known[work] = Measurement(work, found_hits(ordinals, self.truth), microseconds)
         return self.known[work]
 
@@ -127,7 +127,7 @@ def measure(
     if queries is None:
         queries = queries_from_documents(snapshot, sample, seed)
     check_queries(queries, snapshot.manifest.n_terms)
-    truth, microseconds = _timed(snapshot, queries, k, Exact(), threads)
+    truth, microseconds = timed(snapshot, queries, k, Exact(), threads)
     if not (truth >= 0).any():
         raise InvalidInputError("tune: none of the queries has a hit")
     asked = Sample(snapshot, queries, k, threads, truth)
@@ -207,9 +207,10 @@ def _climb(
     return asked.measured(ladder[high])
 
 
-def _timed(
+def timed(
     snapshot: Snapshot, queries: SparseVectors, k: int, work: Work, threads: int
 ) -> tuple[NDArray[np.int64], float]:
+    """The hits of all queries, int64[n_queries, k], and microseconds of a query: the faster of a few runs."""
     plan, best = Plan(work, shared=True), float("inf")
     for _ in range(_REPEATS):
         start = _clock()

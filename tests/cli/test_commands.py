@@ -294,6 +294,12 @@ def test_tune_and_bench(cli, index_folder, query_file):
     assert [(t["k"], t["target"], t["recall"] >= 0.9) for t in tuned] == [(2, 0.9, True)]
     assert cli("tune", index_folder, query_file, "-k", 2, "--target", 0.9).stdout.startswith("recall@2")
     assert "0.90" in cli("info", index_folder).stdout
+    options = ("-k", 2, "--target", 0.9, "--compare-lists")
+    told = json.loads(cli("tune", index_folder, query_file, *options, "--json").stdout)
+    assert [one["lists"] for one in told["measured"]] == ["impact", "blocks"]
+    assert told["faster"] in ("impact", "blocks")
+    shown = cli("tune", index_folder, query_file, *options).stdout
+    assert shown.startswith("lists") and "For these queries, on 4 documents: " in shown
     facts = json.loads(cli("bench", index_folder, query_file, "-k", 2, "--accuracy", 0.9, "--json").stdout)
     assert (facts["queries"], facts["documents"], facts["k"]) == (3, 4, 2)
     assert [row["name"] for row in facts["settings"]] == ["exact", "default", "accuracy 0.9"]

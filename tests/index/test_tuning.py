@@ -19,13 +19,13 @@ pytestmark = pytest.mark.usefixtures("lists")
 def approximate(monkeypatch: pytest.MonkeyPatch) -> None:
     """Indexes of any size are searched approximately, and exact search seems slow."""
     monkeypatch.setattr(search, "EXACT_UP_TO", 0)
-    timed = tuning._timed
+    timed = tuning.timed
 
     def slow_exact(snapshot: object, queries: object, k: int, work: Work, threads: int) -> tuple:
         ordinals, microseconds = timed(snapshot, queries, k, work, threads)
         return ordinals, 1e9 if isinstance(work, Exact) else microseconds
 
-    monkeypatch.setattr(tuning, "_timed", slow_exact)
+    monkeypatch.setattr(tuning, "timed", slow_exact)
 
 
 def recall_of(ix: SparseIndex, queries: SparseVectors, k: int, accuracy: float) -> float:
@@ -191,7 +191,7 @@ def test_the_queries_that_choose_do_not_judge(
 ) -> None:
     ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 1500, 300, 20))
     queries = made.vectors(2, 60, 300, 15)
-    timed = tuning._timed
+    timed = tuning.timed
     truth, _ = timed(ix.reader.snapshot, queries, 10, Exact(), 1)
 
     def only(part: slice) -> list:
@@ -202,7 +202,7 @@ def test_the_queries_that_choose_do_not_judge(
             found[part] = truth[part]
             return (truth, 1e9) if isinstance(work, Exact) else (found, 1.0)
 
-        monkeypatch.setattr(tuning, "_timed", changed)
+        monkeypatch.setattr(tuning, "timed", changed)
         return [t.settings["exact"] for t in ix.tune(queries, targets=(0.9,))]
 
     assert only(slice(None, None, 5)) == [True]  # no ladder gets high enough on the others
@@ -215,14 +215,14 @@ def test_exact_search_is_taken_where_nothing_is_faster_or_good_enough(
     ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 1500, 300, 20))
     queries = made.vectors(2, 30, 300, 15)
     monkeypatch.setattr(search, "EXACT_UP_TO", 0)
-    timed = tuning._timed
+    timed = tuning.timed
 
     def exact_takes(factor: float) -> None:
         def changed(snapshot: object, asked: object, k: int, work: Work, threads: int) -> tuple:
             ordinals, microseconds = timed(snapshot, asked, k, work, threads)
             return ordinals, microseconds * (factor if isinstance(work, Exact) else 1.0)
 
-        monkeypatch.setattr(tuning, "_timed", changed)
+        monkeypatch.setattr(tuning, "timed", changed)
 
     exact_takes(1e-6)
     assert [t.settings["exact"] for t in ix.tune(queries, targets=(0.5, 0.9))] == [True, True]
