@@ -12,6 +12,7 @@ FIELDS: dict[str, type] = {
     "documents": str,
     "queries": str,
     "k": int,
+    "n_queries": int,
     "engines": list,
     "first": int,
     "growth": list,
@@ -34,5 +35,6 @@ def defaults_of(parser: argparse.ArgumentParser, path: Path, data: Path) -> dict
             parser.error(f"--config: {path}: {name} is missing")
     given = {"documents": data / found["documents"], "asked": data / found["queries"]}
     given |= {name: found[name] for name in ("k", "first", "rounds") if name in found}
+    given |= {"queries": found["n_queries"]} if "n_queries" in found else {}
     lists = [name for name in ("engines", "growth", "builds") if name in found]
     return given | {name: ",".join(map(str, found[name])) for name in lists}
