@@ -122,13 +122,13 @@ def check(documents: SparseVectors, queries: SparseVectors, seed: int) -> None:
 def told(vectors: SparseVectors) -> str:
     """Terms of a document, their mass, and lengths of posting lists, in a line."""
     frequencies = np.sort(np.bincount(vectors.terms, minlength=vectors.n_terms))[::-1]
-    ranks = [frequencies[r - 1] for r in (1, 10, 100, 1000, 10_000)]
+    ranks = [r for r in (1, 10, 100, 1000, 10_000) if r <= len(frequencies)]
     rows = [np.sort(vectors.row(i)[1])[::-1] for i in range(0, len(vectors), max(1, len(vectors) // 2000))]
     mass = [np.mean([row[:top].sum() / row.sum() for row in rows if len(row)]) for top in (10, 50)]
     return (
         f"{len(vectors):,} documents, {vectors.nnz / len(vectors):.1f} terms, top 10 / 50 hold "
-        f"{mass[0]:.1%} / {mass[1]:.1%}; lists of rank 1, 10, 100, 1,000, 10,000: "
-        + ", ".join(f"{n:,}" for n in ranks)
+        f"{mass[0]:.1%} / {mass[1]:.1%}; documents in the list of rank "
+        + ", ".join(f"{rank:,}: {frequencies[rank - 1]:,}" for rank in ranks)
     )
 
 

@@ -24,7 +24,9 @@ CONTENDERS = 3  # settings of an engine for each recall
 Run = dict[
     str, Any
 ]  # a setting: build, settings, recall, us, scored; the best ones p50, p99, all_cores, linear
-Result = dict[str, Any]  # an engine: engine, runs, builds (each: build, seconds, cpu, bytes, peak)
+Result = dict[
+    str, Any
+]  # engine, runs, builds (each: build, seconds, cpu, bytes, peak); documents, queries, k
 
 
 class Child:
