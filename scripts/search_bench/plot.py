@@ -52,7 +52,7 @@ def axes(width: float, height: float) -> Any:
 
 def draw_recall(results: list[Result], path: Path) -> None:
     """Time on a logarithmic axis against recall."""
-    figure, plot = axes(6.4, 4.0)
+    figure, plot = axes(8.0, 4.0)
     for result in results:
         name, colour, marker = STYLES[result["engine"]]
         runs = [run for run in frontier(result["runs"]) if run["recall"] >= 0.88]
@@ -63,13 +63,13 @@ def draw_recall(results: list[Result], path: Path) -> None:
     named_ticks(plot.yaxis, plot.get_ylim())
     plot.set_xlabel("recall of the true top 10")
     plot.set_ylabel("microseconds per query")
-    plot.legend(frameon=False)
+    plot.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     save(figure, path)
 
 
 def draw_growth(sizes: list[int], results: list[list[Result]], path: Path) -> None:
     """Documents against time at recall .95, both on logarithmic axes."""
-    figure, plot = axes(6.4, 4.0)
+    figure, plot = axes(8.0, 4.0)
     for engine in dict.fromkeys(r["engine"] for at_size in results for r in at_size):
         points = []
         for n, at_size in zip(sizes, results, strict=True):
@@ -89,7 +89,7 @@ def draw_growth(sizes: list[int], results: list[list[Result]], path: Path) -> No
     named_ticks(plot.yaxis, plot.get_ylim())
     plot.set_xlabel("documents")
     plot.set_ylabel("microseconds per query at recall 0.95")
-    plot.legend(frameon=False)
+    plot.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     save(figure, path)
 
 
