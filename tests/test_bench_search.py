@@ -212,3 +212,27 @@ def test_a_grown_collection_begins_with_the_real_vectors_and_is_like_them(vector
     check = [*command, "--check", str(vectors / "queries.csr")]
     told = subprocess.run(check, capture_output=True, text=True, check=False)
     assert [line.split()[0] for line in told.stdout.splitlines()] == ["real", "grown"] * 3, told.stderr
+
+
+def test_pictures_are_drawn_from_results(tmp_path):
+    pytest.importorskip("matplotlib")
+
+    def result(engine, n, factor):
+        runs = [
+            {"build": "b", "settings": str(us), "recall": share, "us": us * factor, "contends": True}
+            for us, share in ((50.0, 0.91), (80.0, 0.96), (90.0, 0.95), (200.0, 1.0))
+        ]
+        return {"engine": engine, "documents": n, "runs": runs}
+
+    sizes = [
+        [result("splade-engine", n, f), result("seismic", n, 2 * f)] for n, f in ((1000, 1.0), (4000, 2.0))
+    ]
+    (tmp_path / "result.json").write_text(json.dumps(sizes))
+    command = [sys.executable, "-m", "search_bench.plot", str(tmp_path / "result.json"), str(tmp_path)]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=SCRIPT.parent, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    recall, growth = ((tmp_path / f"{name}-and-time.svg").read_text() for name in ("recall", "documents"))
+    for picture in (recall, growth):
+        assert "splade-engine, impact" in picture and "Seismic" in picture
+    assert growth.count("n^0.50") == 2  # twice the time for four times the documents
