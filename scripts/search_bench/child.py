@@ -22,7 +22,7 @@ from search_bench.engine import Batch, Documents, Ordinals, engine_of
 from search_bench.truth import recall
 from splade_engine.vectors import SparseVectors
 
-REPEATS = 2  # of a setting in the grid, after a first run that warms the caches
+REPEATS = 1  # of a setting in the grid, after a first run that warms the caches
 SINGLE_CALLS = 300
 
 

@@ -2,7 +2,7 @@
 
     python -m search_bench.plot RESULT.json FOLDER [--size N]      (in the folder scripts)
 
-RESULT.json is what `scripts/bench_search --growth ... --json` writes.
+RESULT.json is what `scripts/bench_search --json` writes, with --growth or without.
 """
 
 from __future__ import annotations
@@ -111,13 +111,14 @@ def save(figure: Any, path: Path) -> None:
 def main() -> None:
     """Read the arguments, draw both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("results", type=Path, nargs="+", help="of --growth; more files add sizes or engines")
+    parser.add_argument("results", type=Path, nargs="+", help="more files add sizes or engines")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, help="documents of the first picture; the most where not named")
     options = parser.parse_args()
     by_size: dict[int, list[Result]] = {}
     for file in options.results:
-        for at_size in json.loads(file.read_text()):
+        found = json.loads(file.read_text())
+        for at_size in found if isinstance(found[0], list) else [found]:
             by_size.setdefault(at_size[0]["documents"], []).extend(at_size)
     sizes = sorted(by_size)
     options.folder.mkdir(parents=True, exist_ok=True)

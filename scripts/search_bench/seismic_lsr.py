@@ -50,7 +50,7 @@ class Seismic:
 
     def settings(self) -> Iterator[Setting]:
         """Query terms x heap factor x whether the first list is sorted by its summaries."""
-        for cut in (3, 4, 5, 6, 8, 10, 12, 16, 24):
+        for cut in (3, 4, 5, 6, 8, 10, 12):
             for factor in (0.7, 0.8, 0.9, 1.0):
                 for ordered in (True, False):
                     arguments = (self.k, cut, factor, 0, ordered)
