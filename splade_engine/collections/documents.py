@@ -13,6 +13,7 @@ from typing import Any
 from splade_engine.collections.metadata import checked_metadata
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
+from splade_engine.files import unique_keys
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +56,13 @@ def json_values(lines: Iterable[tuple[int, str]], place: str) -> Iterator[tuple[
     """
     for number, line in lines:
         try:
-            yield number, json.loads(line)
+            yield number, json.loads(line, object_pairs_hook=unique_keys)
         except ValueError as error:
-            raise DatasetError(f"{place}:{number}: not JSON ({str(error).splitlines()[0]})") from None
+            reason = str(error).splitlines()[0]
+            syntax = isinstance(error, json.JSONDecodeError)
+            raise DatasetError(
+                f"{place}:{number}: " + (f"not JSON ({reason})" if syntax else reason)
+            ) from None
         except RecursionError:
             raise DatasetError(f"{place}:{number}: JSON nested too deeply") from None
 

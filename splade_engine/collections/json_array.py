@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from splade_engine.errors import DatasetError
+from splade_engine.files import unique_keys
 
 _BLANK = " \t\r\n"
 _CHUNK = 1 << 16  # characters
@@ -31,7 +32,7 @@ class _Values:
         self._text = ""
         self._at = 0
         self._line = 1  # of the character at `_at`
-        self._decoder = json.JSONDecoder()
+        self._decoder = json.JSONDecoder(object_pairs_hook=unique_keys)
 
     def values(self) -> Iterator[object]:
         if self._next() == "":
@@ -81,7 +82,7 @@ class _Values:
                     return value
             except RecursionError:
                 raise DatasetError(f"{self._place}:{line}: JSON nested too deeply") from None
-            except ValueError as error:
+            except json.JSONDecodeError as error:
                 # read on, twice as much each time: else a long value is tried as often as it has lines
                 target = len(self._text) - self._at + size
                 grown = False
@@ -92,6 +93,8 @@ class _Values:
                     self._advance(max(min(at, len(self._text)) - self._at, 0))
                     raise self._problem(str(error).partition(":")[0].lower()) from None
                 size *= 2
+            except ValueError as error:  # a key twice, or a number of thousands of digits
+                raise DatasetError(f"{self._place}:{line}: {str(error).splitlines()[0]}") from None
 
     def _more(self) -> bool:
         numbered = next(self._lines, None)

@@ -8,7 +8,15 @@ from splade_engine.files.digests import Digest, digest, digest_64, digest_of_fil
 from splade_engine.files.disk import disk_errors, sync_folder
 from splade_engine.files.leftovers import runs
 from splade_engine.files.places import cache_root, expanded
-from splade_engine.files.texts import parsed_toml, read_json, read_text, read_toml, write_json, write_text
+from splade_engine.files.texts import (
+    parsed_toml,
+    read_json,
+    read_text,
+    read_toml,
+    unique_keys,
+    write_json,
+    write_text,
+)
 from splade_engine.files.whole_file import atomic_file, is_stream
 from splade_engine.files.whole_folder import atomic_folder, check_replaceable
 
@@ -31,6 +39,7 @@ __all__ = [
     "read_toml",
     "runs",
     "sync_folder",
+    "unique_keys",
     "write_json",
     "write_text",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from splade_engine.errors import InvalidInputError
 from splade_engine.files.disk import disk_errors
 from splade_engine.files.whole_file import atomic_file
+from splade_engine.plain_text import shortened
 
 
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
@@ -46,11 +47,11 @@ def read_json(path: str | Path, *, most: int = 1 << 26) -> Any:
 
     Raises:
         InvalidInputError: naming the file and what is wrong with it (not JSON, not UTF-8, nested too deeply,
-            too large, not a regular file).
+            a key twice in one object, too large, not a regular file).
         StorageError: the disk refuses, or there is no such file.
     """
     try:
-        return json.loads(read_text(path, most=most))
+        return json.loads(read_text(path, most=most), object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise InvalidInputError(f"{path}: not JSON ({error.msg}, {where})") from None
@@ -58,8 +59,22 @@ def read_json(path: str | Path, *, most: int = 1 << 26) -> Any:
         raise InvalidInputError(f"{path}: nested too deeply") from None
     except InvalidInputError:
         raise
-    except ValueError as error:  # an integer of more than 4,300 digits
+    except ValueError as error:  # a key twice, or an integer of more than 4,300 digits
         raise InvalidInputError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, for `object_pairs_hook`: Python would keep the last of two values and forget the others.
+
+    Raises:
+        ValueError: naming the key that occurs twice.
+    """
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"{shortened(repr(twice), 80)} occurs twice")
+    return found
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import whole
 from splade_engine.errors import (
     IndexCorruptError,
     IndexNotFoundError,
@@ -31,6 +32,7 @@ COLLECTION = "collection.json"
 FORMAT = 1
 MAX_SHARDS = 4096
 _MAX_BYTES = 1 << 28
+_MOST_TERMS = 1 << 31
 _FIELDS = {"format", "generation", "shards", "documents", "n_terms", "encoder", "document_frequencies"}
 
 
@@ -115,9 +117,9 @@ class CollectionRecord:
             if set(record) != _FIELDS or found != digest_of_json(record):
                 raise ValueError
             made = _checked(record)
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, IndexVersionError):
-                raise
+        except IndexVersionError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, InvalidInputError):
             raise IndexCorruptError(f"{file}: damaged: it does not match its checksum") from None
         return made
 
@@ -145,24 +147,33 @@ def is_collection(folder: Path) -> bool:
 
 
 def _checked(record: dict[str, Any]) -> CollectionRecord:
+    """The record, every value looked at: whoever can write the file can write its digest.
+
+    Raises:
+        KeyError, TypeError, ValueError: a value that cannot be.
+    """
     shards = tuple(ShardRecord(**shard) for shard in record["shards"])
-    frequencies = np.array(record["document_frequencies"], np.int64)
-    counts = [record["generation"], record["n_terms"], *(s.documents for s in shards)]
-    whole = all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in counts)
-    texts = all(isinstance(s.path, str) and s.path and "\0" not in s.path for s in shards)
-    if not (whole and texts and 0 < len(shards) <= MAX_SHARDS and frequencies.shape == (record["n_terms"],)):
+    n_terms, n_docs, encoder = record["n_terms"], record["documents"], record["encoder"]
+    for count in (n_docs, *(s.documents for s in shards), *(s.generation for s in shards)):
+        whole("count", count)
+    whole("generation", record["generation"], 1)
+    whole("n_terms", n_terms, 1, _MOST_TERMS)
+    texts = [text for shard in shards for text in (shard.path, shard.fingerprint)]
+    texts += [] if encoder is None else [*encoder]
+    if not all(isinstance(text, str) and text and "\0" not in text for text in texts):
         raise ValueError
-    encoder = record["encoder"]
-    made = CollectionRecord(
-        record["generation"],
-        shards,
-        record["n_terms"],
-        None if encoder is None else dict(encoder),
-        frequencies,
-    )
-    if made.n_docs != record["documents"]:
+    if encoder is not None and not all(isinstance(value, str | int) for value in encoder.values()):
         raise ValueError
-    return made
+    if not 0 < len(shards) <= MAX_SHARDS or sum(shard.documents for shard in shards) != n_docs:
+        raise ValueError
+    found = record["document_frequencies"]
+    if not isinstance(found, list) or not all(type(count) is int for count in found):
+        raise ValueError
+    frequencies = np.array(found, np.int64)
+    if frequencies.shape != (n_terms,) or frequencies.min() < 0 or frequencies.max() > n_docs:
+        raise ValueError
+    encoder = None if encoder is None else dict(encoder)
+    return CollectionRecord(record["generation"], shards, n_terms, encoder, frequencies)
 
 
 def _stored_path(folder: Path, shard: Path) -> str:

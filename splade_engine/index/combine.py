@@ -88,7 +88,7 @@ def check_pair(a: IndexReader, b: IndexReader) -> None:
     """
     if a.path.resolve() == b.path.resolve():
         raise InvalidInputError(f"{b.path}: is given twice")
-    _check_encoders(a, b)
+    check_encoders(a, b)
     for one in b.snapshot.segments:
         for two in a.snapshot.segments:
             twice = live_twin(one, two)
@@ -106,7 +106,12 @@ def check_payloads(parts: Sequence[IndexReader]) -> None:
     check_joined([payload.table for payload in payloads if payload is not None])
 
 
-def _check_encoders(a: IndexReader, b: IndexReader) -> None:
+def check_encoders(a: IndexReader, b: IndexReader) -> None:
+    """Check that two indexes have one vocabulary and one encoder, which takes no time.
+
+    Raises:
+        InvalidInputError, EncoderMismatchError: as `check_together`.
+    """
     if a.n_terms != b.n_terms:
         raise InvalidInputError(
             f"{b.path}: vectors over {b.n_terms} terms, those of {a.path} over {a.n_terms}"

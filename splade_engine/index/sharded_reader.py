@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.errors import IndexNotFoundError, InvalidInputError
-from splade_engine.index.collection import CollectionRecord, is_collection
-from splade_engine.index.combine import check_pair, check_payloads
+from splade_engine.errors import IndexCorruptError, IndexNotFoundError, InvalidInputError
+from splade_engine.index.collection import COLLECTION, CollectionRecord, is_collection
+from splade_engine.index.combine import check_encoders, check_pair, check_payloads
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.snapshot import Snapshot
@@ -69,12 +69,26 @@ def _opened(
     # The record was written when these very generations had been compared. Without it every pair is: two
     # minutes for a hundred shards of a million documents.
     known_together = record is not None and record.is_of(readers)
+    for reader in readers[1:]:
+        check_encoders(readers[0], reader)
+    if known_together and record is not None:
+        _check_record(path, record, readers[0])
     for i, a in enumerate(() if known_together else readers):
         for b in readers[:i]:
             if a not in old or b not in old:
                 check_pair(b, a)
     check_payloads(readers)
     return ShardedReader(path, readers, record, verify)
+
+
+def _check_record(path: Path, record: CollectionRecord, shard: IndexReader) -> None:
+    """The statistics are of the shards' vocabulary and encoder: a digest anybody can write."""
+    if record.n_terms != shard.n_terms:
+        raise IndexCorruptError(
+            f"{path / COLLECTION}: counts {record.n_terms} terms, its shards have {shard.n_terms}"
+        )
+    if record.encoder != shard.encoder:
+        raise IndexCorruptError(f"{path / COLLECTION}: names another encoder than its shards")
 
 
 def _same_record(a: CollectionRecord | None, b: CollectionRecord | None) -> bool:

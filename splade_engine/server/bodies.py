@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from splade_engine.files import unique_keys
 from splade_engine.server.problems import Problem, invalid, too_large, too_slow
 from splade_engine.server.requests import Request as RequestModel
 
@@ -38,11 +39,13 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
     except ClientDisconnect:
         raise Problem(400, "Validation", "the connection was closed before the body was complete") from None
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = json.loads(data, object_pairs_hook=unique_keys, parse_constant=_refuse_constant)
     except RecursionError:
         raise Problem(400, "Validation", "the body is JSON nested too deeply") from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise Problem(400, "Validation", f"the body is not JSON: {error}") from None
+    except ValueError as error:  # a key twice, NaN, a number of thousands of digits, or not UTF-8
+        raise Problem(400, "Validation", f"the body cannot be read: {str(error).splitlines()[0]}") from None
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -294,6 +294,19 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("name", "content", "place"),
+    [
+        ("c.jsonl", '{"id": "a", "text": "x"}\n{"id": "b", "text": "x", "text": "y"}\n', "c.jsonl:2"),
+        ("c.json", '[{"id": "a", "text": "x"},\n {"id": "b", "text": "x", "text": "y"}]', "c.json:2"),
+        ("c.jsonl", '{"id": "a", "text": "x", "by": {"text": 1, "text": 2}}\n', "c.jsonl:1"),
+    ],
+)
+def test_two_values_of_one_name_are_refused_too(tmp_path: Path, name: str, content: str, place: str):
+    (tmp_path / name).write_text(content)
+    assert refusal(tmp_path / name).endswith(f"{place}: 'text' occurs twice")
+
+
+@pytest.mark.parametrize(
     ("value", "what"),
     [
         (b"x", "bytes"),

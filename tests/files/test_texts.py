@@ -87,3 +87,13 @@ def test_text_and_toml_come_back_and_pipes_and_devices_are_never_waited_for(tmp_
         read_text(tmp_path / "a.toml", most=5)
     with pytest.raises(StorageError, match=r"cannot read .*absent"):
         read_text(tmp_path / "absent")
+
+
+def test_a_key_twice_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text('{"a": {"pooling": "max", "b": 1, "pooling": "sum"}}')
+    with pytest.raises(InvalidInputError, match=r"config\.json: 'pooling' occurs twice$"):
+        read_json(tmp_path / "config.json")
+    (tmp_path / "config.json").write_text(json.dumps({"x" * 10_000: 1})[:-1] + f', "{"x" * 10_000}": 2}}')
+    with pytest.raises(InvalidInputError) as error:
+        read_json(tmp_path / "config.json")
+    assert len(str(error.value)) < 300

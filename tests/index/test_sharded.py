@@ -23,6 +23,7 @@ from splade_engine.errors import (
     InvalidInputError,
     StorageError,
 )
+from splade_engine.files import digest_of_json
 from splade_engine.index import Budget, IndexBatch, Recall, ShardedIndex, SparseIndex, search
 from splade_engine.index.collection import COLLECTION, CollectionRecord
 from splade_engine.locks import take_lock
@@ -248,6 +249,44 @@ def test_damage_to_the_record_is_found(many: ShardedIndex) -> None:
     file.write_text(json.dumps({**record, "format": 2}))
     with pytest.raises(IndexVersionError, match="format 2"):
         SparseIndex.open(many.path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"document_frequencies": lambda found: [-1, *found[1:]]},
+        {"document_frequencies": lambda found: [10**6, *found[1:]]},
+        {"document_frequencies": lambda found: [0.5, *found[1:]]},
+        {"document_frequencies": lambda found: [True, *found[1:]]},
+        {"document_frequencies": lambda found: ["1", *found[1:]]},
+        {"document_frequencies": lambda found: found[1:]},
+        {"document_frequencies": lambda found: found[1:], "n_terms": lambda n: n - 1},
+        {"n_terms": lambda n: float(n)},
+        {"generation": lambda n: str(n)},
+        {"generation": lambda n: 10**40},
+        {"documents": lambda n: n + 1},
+        {"encoder": lambda encoder: {"hash": "another"}},
+        {"encoder": lambda encoder: {"hash": {"a": []}}},
+        {"encoder": lambda encoder: ["hash"]},
+        {"shards": lambda shards: []},
+        {"shards": lambda shards: {"0": shards[0]}},
+        {"shards": lambda shards: [{**shards[0], "documents": -1}, *shards[1:]]},
+        {"shards": lambda shards: [{**shards[0], "generation": "1"}, *shards[1:]]},
+        {"shards": lambda shards: [{**shards[0], "fingerprint": 3}, *shards[1:]]},
+        {"shards": lambda shards: [{**shards[0], "path": 3}, *shards[1:]]},
+        {"shards": lambda shards: [{**shards[0], "more": 3}, *shards[1:]]},
+    ],
+)
+def test_a_record_that_somebody_wrote_by_hand_is_looked_at(many: ShardedIndex, change: dict) -> None:
+    """With a digest that matches: whoever can write the one can write the other."""
+    file = many.path / COLLECTION
+    record = json.loads(file.read_bytes())
+    del record["digest"]
+    record |= {name: changed(record[name]) for name, changed in change.items()}
+    file.write_text(json.dumps({**record, "digest": digest_of_json(record)}))
+    with pytest.raises(IndexCorruptError, match="collection") as error:
+        SparseIndex.open(many.path)
+    assert "\n" not in str(error.value)
 
 
 def test_another_process_opens_the_same_generation(many: ShardedIndex) -> None:

@@ -64,8 +64,12 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(client):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff\xfe", b'{"query": NaN}', b"[" * 100_000, b'{"query": "a"} x'],
-    ids=["empty", "cut", "no text", "NaN", "nested", "more"],
+    [
+        *(b"", b"{", b"\xff\xfe", b'{"query": NaN}', b"[" * 100_000, b'{"query": "a"} x'),
+        *(b'{"query": "a", "query": "b"}', b'{"query": "a", "where": {"year": 1, "year": 2}}'),
+        b'{"query": "a", "k": ' + b"9" * 5000 + b"}",
+    ],
+    ids=["empty", "cut", "no text", "NaN", "nested", "more", "twice", "twice within", "digits"],
 )
 def test_what_is_not_json(client, content):
     problem(client.post("/search", content=content, headers={"content-type": "application/json"}), 400)

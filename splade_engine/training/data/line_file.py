@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError
-from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file
+from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, unique_keys
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
 
@@ -73,9 +73,11 @@ class LineFile:
             DatasetError: naming file and line, if it is not one.
         """
         try:
-            value = json.loads(self[i])
+            value = json.loads(self[i], object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
-            raise DatasetError(f"{self.place(i)}: not JSON ({error})") from None
+            reason = str(error).splitlines()[0]
+            said = f"not JSON ({reason})" if isinstance(error, json.JSONDecodeError) else reason
+            raise DatasetError(f"{self.place(i)}: {said}") from None
         if not isinstance(value, dict):
             raise DatasetError(f"{self.place(i)}: expected a JSON object, got {type(value).__name__}")
         return value

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.files import unique_keys
 from splade_engine.plain_text import shortened
 from splade_engine.vectors.files.vector_file import VectorFile
 from splade_engine.vectors.sparse_vectors import SparseVectors
@@ -80,17 +81,16 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def _parsed(path: Path, number: int, line: bytes) -> tuple[str, dict[str, float]]:
     place = f"{path}, line {number}"
     try:
-        record = json.loads(line.decode("utf-8"), object_pairs_hook=_without_duplicates)
+        record = json.loads(line.decode("utf-8"), object_pairs_hook=unique_keys)
     except UnicodeDecodeError:
         raise InvalidInputError(f"{place}: not UTF-8") from None
     except json.JSONDecodeError as error:
         raise InvalidInputError(f"{place}: not JSON ({error.msg}, column {error.colno})") from None
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{place}: {error}") from None
     except RecursionError:
         raise InvalidInputError(f"{place}: nested too deeply") from None
-    except ValueError:  # of more digits than Python converts
-        raise InvalidInputError(f"{place}: a number is too large") from None
+    except ValueError as error:
+        reason = "a number is too large" if "digits" in str(error) else str(error)
+        raise InvalidInputError(f"{place}: {reason}") from None
     if not isinstance(record, dict) or not isinstance(record.get("vector"), dict):
         raise InvalidInputError(f'{place}: expected an object with "id" and "vector"')
     name = record.get("id")
@@ -102,15 +102,6 @@ def _parsed(path: Path, number: int, line: bytes) -> tuple[str, dict[str, float]
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
             raise InvalidInputError(f"{place}: token {_quoted(token)} has the weight {_quoted(weight)}")
     return name, record["vector"]
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    out = dict(pairs)
-    if len(out) != len(pairs):
-        seen: set[str] = set()
-        again = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise InvalidInputError(f"{_quoted(again)} occurs twice")
-    return out
 
 
 def _quoted(value: Any) -> str:
