@@ -7,20 +7,23 @@ serve`). A tool that cannot answer says why in one line, as the routes do.
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import ToolAnnotations
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from splade_engine import __version__
 from splade_engine.errors import SpladeEngineError
+from splade_engine.plain_text import shortened
 from splade_engine.server import answers
 from splade_engine.server.agent_route import PATH, Made
-from splade_engine.server.problems import Problem, not_found, of_error
+from splade_engine.server.bodies import told_of
+from splade_engine.server.problems import LONGEST, Problem, of_error
 from splade_engine.server.requests import ExplainRequest, SearchRequest
 
 if TYPE_CHECKING:
@@ -58,11 +61,30 @@ Must = Annotated[
     Field(description='Words or phrases that a document has to hold, e.g. ["ERR_1", "money back"].'),
 ]
 MustNot = Annotated[list[str] | None, Field(description="Words or phrases that it must not hold.")]
-Offset = Annotated[int | None, Field(ge=0, description="Hits to leave out: the next page.")]
+Offset = Annotated[int | None, Field(ge=0, strict=True, description="Hits to leave out: the next page.")]
 GroupBy = Annotated[
     str | None, Field(description='Only the best hit of each value of a field; "parent": of each document.')
 ]
-K = Annotated[int, Field(ge=1, description="Number of hits.")]
+K = Annotated[int, Field(ge=1, strict=True, description="Number of hits.")]
+Exact = Annotated[bool, Field(strict=True, description="Find the true best, whatever it costs.")]
+
+
+class _Server(MCPServer):
+    """Says in one line what is wrong with the arguments of a call, and guesses at none, as the routes do."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        """See `MCPServer`; a message may hold what the agent sent, so its length is bounded."""
+        tool = next((tool for tool in await self.list_tools() if tool.name == name), None)
+        known = {} if tool is None else tool.input_schema.get("properties", {})
+        if tool is not None and (unknown := next((given for given in arguments if given not in known), None)):
+            raise ToolError(f"{name}: no argument {unknown!r:.60}; there are {', '.join(known)}")
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(f"{name}: {told_of(error.__cause__)}") from None
+            error.args = (shortened(str(error), LONGEST),)
+            raise
 
 
 def agent_server(
@@ -79,23 +101,18 @@ def agent_server(
         run: does a call in a thread, and refuses when there is no room.
         take: the generation of an index for one call.
     """
-    server = MCPServer("splade-engine", version=__version__, instructions=_INSTRUCTIONS)
+    server = _Server("splade-engine", version=__version__, instructions=_INSTRUCTIONS)
     tool = functools.partial(server.tool, annotations=_READS, structured_output=True)
 
     async def answered(
         index: str | None, read: Callable[[str, SearchEngine], dict[str, Any]]
     ) -> dict[str, Any]:
         served = next(iter(indexes.values())) if index is None else indexes.get(index)
-        try:
-            if served is None:
-                raise not_found(f"no index {index!r}; there are {', '.join(indexes)}")
-            found = served
+        if served is None:
+            raise ToolError(f"no index {index!r}; there are {', '.join(indexes)}")
+        found = served
+        with _refusals(found):
             return await run(lambda: read(found.name, take(found)))
-        except Problem as problem:
-            raise ToolError(problem.message) from None
-        except SpladeEngineError as error:
-            assert served is not None
-            raise ToolError(of_error(error, str(served.path), served.name).message) from None
 
     @tool()
     async def search(
@@ -106,7 +123,7 @@ def agent_server(
         must_not: MustNot = None,
         offset: Offset = None,
         group_by: GroupBy = None,
-        exact: bool = False,
+        exact: Exact = False,
         index: Index = None,
     ) -> dict[str, Any]:
         """The best documents for a query: id, title, score, metadata and the passage that fits best."""
@@ -154,6 +171,19 @@ def agent_server(
         return await answered(index, read)
 
     return server
+
+
+@contextmanager
+def _refusals(served: ServedIndex) -> Iterator[None]:
+    """What the routes would answer with a 4xx, as the error of a tool."""
+    try:
+        yield
+    except Problem as problem:
+        raise ToolError(problem.message) from None
+    except ValidationError as error:  # what the request of the routes refuses
+        raise ToolError(told_of(error)) from None
+    except SpladeEngineError as error:
+        raise ToolError(of_error(error, str(served.path), served.name).message) from None
 
 
 def _short(hit: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        raise invalid(_told(error)) from None
+        raise invalid(told_of(error)) from None
 
 
 async def _bytes(request: Request, limit: int) -> bytes:
@@ -69,7 +69,7 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON")
 
 
-def _told(error: ValidationError) -> str:
+def told_of(error: ValidationError) -> str:
     """The first things that do not hold, in one line; never the values, which may be long."""
     told: dict[str, list[str]] = {}
     mistyped: dict[str, list[str]] = {}

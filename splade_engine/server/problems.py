@@ -15,10 +15,14 @@ from splade_engine.errors import (
     ShardUnavailableError,
     SpladeEngineError,
 )
+from splade_engine.plain_text import shortened
 
 ErrorType = Literal[
     "Empty", "Validation", "Tokenizer", "Backend", "Overloaded", "Timeout", "Unauthorized", "NotFound"
 ]
+
+
+LONGEST = 1000  # characters of a message
 
 
 class Problem(Exception):
@@ -35,7 +39,9 @@ class Problem(Exception):
 
     def body(self, request_id: str) -> dict[str, str]:
         """The JSON that the client gets."""
-        return {"error": self.message, "error_type": self.error_type, "request_id": request_id}
+        # a message may hold what the client sent
+        told = shortened(self.message, LONGEST)
+        return {"error": told, "error_type": self.error_type, "request_id": request_id}
 
 
 def invalid(message: str) -> Problem:

@@ -150,6 +150,8 @@ def test_what_is_made() -> None:
     ("where", "message"),
     [
         ("year between 1 2", "expected 'and' at character 16"),
+        ("year > 1e999", "a number that is too large at character 8: '1e999'"),
+        ("year in [1, -1e400]", "a number that is too large"),
         ("title contains 3", "expected a quoted text at character 16"),
         ("title prefix", "expected a number, a quoted text"),
         ({"year": {"between": 3}}, "year: between takes two values, got 3"),

@@ -114,6 +114,30 @@ def test_what_cannot_be_answered_says_why(connect):
         assert "Traceback" not in answer.content[0].text
 
 
+@pytest.mark.parametrize(
+    ("tool", "arguments", "told"),
+    [
+        ("search", {"query": 5}, "search: query: input should be a valid string"),
+        ("search", {}, "search: query: field required"),
+        ("search", {"query": "a", "k": True}, "search: k: input should be a valid integer"),
+        ("search", {"query": "a", "k": "5"}, "search: k: input should be a valid integer"),
+        ("search", {"query": "a", "exact": "yes"}, "search: exact: input should be a valid boolean"),
+        ("search", {"query": "a", "limit": 3}, "search: no argument 'limit'; there are query, k, where"),
+        ("search", {"query": "a", "must": ["b"] * 40}, "must: list should have at most 32 items"),
+        ("search", {"query": "a", "offset": 2**31}, "offset: input should be less than or equal"),
+        ("search", {"query": "a", "where": "x" * 100_000}, "where: "),
+        ("get", {"id": "x" * 100_000}, "no document with id 'xxx"),
+        ("info", {"more": 1}, "info: no argument 'more'; there are index"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_one_line(connect, caplog, tool, arguments, told):
+    (answer,) = run(connect, call(tool, **arguments))
+    text = answer.content[0].text
+    assert answer.is_error and told in text, text
+    assert "\n" not in text and len(text) < 1100
+    assert "raised an unexpected exception" not in caplog.text
+
+
 def test_filters_and_new_generations(served):
     async def ask():
         async with Client(agent_server({"ix": served}, Limits(), _at_once)) as client:

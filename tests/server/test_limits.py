@@ -80,6 +80,11 @@ def test_json_that_is_no_object(client, value):
     problem(client.post("/search", content=value, headers={"content-type": "application/json"}), 422)
 
 
+def test_what_the_client_sent_is_not_sent_back_at_length(client):
+    assert len(problem(client.get(f"/documents/{'x' * 9000}"), 404, "NotFound")) <= 1000
+    assert len(problem(client.post("/search", json={"query": "a", "k": 10**3000}), 422)) <= 1000
+
+
 def test_other_content_types_are_refused(client):
     problem(client.post("/search", content=b'{"query": "a"}', headers={"content-type": "text/plain"}), 415)
     problem(client.post("/search", content=b'{"query": "a"}'), 415)

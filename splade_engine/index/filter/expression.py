@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import NoReturn
 
@@ -170,7 +171,11 @@ class ExpressionParser:
         if kind == "number" and len(text) > 400:
             self._fail("a number of more than 400 characters", place)
         if kind == "number":
-            return float(text) if set(text) & set(".eE") else int(text)
+            if not set(text) & set(".eE"):
+                return int(text)
+            if math.isinf(float(text)):
+                self._fail("a number that is too large", place)
+            return float(text)
         if kind == "text":
             return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
         if kind == "word" and text.lower() in ("true", "false"):

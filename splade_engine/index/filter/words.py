@@ -32,14 +32,17 @@ def holding(
 def _listed(part: HoldsWords, n_docs: int, lists: WordLists) -> NDArray[np.bool_]:
     """The documents that hold all the words, in whatever order."""
     found = np.ones(n_docs, bool)
-    for place, word in enumerate(part.words):
-        open_end = part.prefix and place == len(part.words) - 1
+    last = (part.words[-1], part.prefix)
+    # a word a thousand times is looked up once, and no word more where nothing is left
+    for word, open_end in dict.fromkeys([*((word, False) for word in part.words[:-1]), last]):
         number = lists.find(word)
         numbers = lists.starting_with(word) if open_end else [number] if number >= 0 else []
         holds = np.zeros(n_docs, bool)
         for number in numbers:
             holds[lists.documents(number)] = True
         found &= holds
+        if not found.any():
+            break
     return found
 
 
