@@ -52,6 +52,7 @@ COMMANDS = (
     Command("mcp", "Search your text", "Serve an index to an agent, as tools (MCP)."),
     Command("train", "Train", "Train an encoder from a recipe, or fine-tune one."),
     Command("mine", "Train", "Find hard negatives for training pairs.", True),
+    Command("phrases", "Train", "Write an encoder whose terms include pairs of words, or whole words."),
     Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost.", True),
     Command("compare", "Evaluate", "Results and runs side by side: an HTML page, LaTeX, Markdown."),
     Command("encode", "Vectors", "Encode a corpus or queries into a vector file.", True),

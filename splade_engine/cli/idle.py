@@ -63,6 +63,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(("threads",), _lacks("ray"), "does not go with --ray, where the cluster decides"),
     ),
     "mine": (Rule(("relative_margin", "absolute_margin"), _has("teacher"), "needs --teacher"),),
+    "phrases": (
+        Rule(
+            ("factor",), lambda given: given["terms"] == "pairs", "does not go with --terms words"
+        ),
+    ),
     "search": (
         Rule(("facets_over",), _has("facets"), "needs --facet"),
         Rule(("rerank_depth",), _has("rerank"), "needs --rerank"),

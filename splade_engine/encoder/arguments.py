@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from splade_engine.arguments import check_many, shown
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.settings import is_integer
-from splade_engine.errors import InvalidInputError
+from splade_engine.encoder.settings import EncoderSettings, is_integer
+from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.extras import needed
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -62,3 +63,17 @@ def with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
         settings=replace(checkpoint.settings, max_length=max_length),
         query=with_length(query, max_length) if isinstance(query, Checkpoint) else query,
     )
+
+
+def phrase_settings(phrases: Any, buckets: Any, factor: Any) -> EncoderSettings:
+    """Settings of phrase terms.
+
+    Raises:
+        InvalidInputError: naming what cannot be meant.
+    """
+    if phrases == "none":
+        raise InvalidInputError("phrase_terms 'none' is not one of pairs, words")
+    try:
+        return EncoderSettings(phrase_terms=phrases, phrase_buckets=buckets, phrase_factor=factor)
+    except CheckpointError as error:
+        raise InvalidInputError(str(error)) from None

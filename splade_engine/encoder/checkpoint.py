@@ -55,6 +55,13 @@ class Checkpoint:
     dense_head: Path | None = None
 
     def __post_init__(self) -> None:
+        possible = ("none", *self.kind.phrase_terms())
+        if self.settings.phrase_terms not in possible:
+            can = " or ".join(possible)
+            raise CheckpointError(
+                f"{self.folder}: phrase_terms = {self.settings.phrase_terms} with an encoder of kind "
+                f"{self.kind.name}: {can}"
+            )
         if self.dense_head is not None and not self.kind.takes_dense_head:
             raise CheckpointError(f"{self.folder}: a dense head beside a masked-LM head only")
         if self.settings.long_texts == "windows" and not self.kind.takes_windows:

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.arguments import path_of, whole
-from splade_engine.encoder.arguments import check_place, checked_devices, with_length
+from splade_engine.encoder.arguments import (
+    check_place,
+    checked_devices,
+    phrase_settings,
+    with_length,
+)
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1
 from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.checking import check_checkpoint
 from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.phrases import PhraseTerms, WordTerms, phrase_names
 from splade_engine.encoder.query_table import TableEncoder, load_table
 from splade_engine.encoder.refusing import refusing
-from splade_engine.encoder.settings import LongTexts, blaming
+from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings, LongTexts, blaming
 from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.encoder.tokens import check_texts
 from splade_engine.errors import CheckpointError
 from splade_engine.extras import needed
+from splade_engine.files import atomic_folder
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
@@ -45,7 +53,7 @@ class SparseEncoder:
     term whose weight is that close to zero, or to the checkpoint's `min_weight`, may come or go.
 
     Attributes:
-        n_terms: size of the vocabulary.
+        n_terms: size of the vocabulary, with the phrase terms behind it (`phrase_terms`).
         max_length: tokens per text; longer texts are cut, with one warning in the log per call that counts
             them, or encoded in windows where the checkpoint says so.
         inference_free: queries cost a table look-up and need neither torch nor transformers.
@@ -68,20 +76,27 @@ class SparseEncoder:
         self.checkpoint = checkpoint
         self.name = checkpoint.name
         self.max_length = checkpoint.settings.max_length
-        self.n_terms = checkpoint.n_terms
-        self.truncated = 0
         settings = checkpoint.settings
+        n_tokens = checkpoint.n_terms
+        self.n_terms = n_tokens + settings.extra_terms
+        self.truncated = 0
         self._documents = NeuralSide(checkpoint, settings.document_prompt, device, dtype, settings.min_weight)
         self._queries: NeuralSide | TableEncoder = self._documents
         query = checkpoint.query
         if isinstance(query, QueryTable):
-            self._queries = load_table(checkpoint, query, self.n_terms)
+            self._queries = load_table(checkpoint, query, n_tokens)
         elif query is not None or settings.query_prompt != settings.document_prompt:
             query = query or checkpoint
-            if query.n_terms != self.n_terms:
+            if query.n_terms != n_tokens:
                 raise CheckpointError(
-                    f"{query.folder}: queries over {query.n_terms} terms, documents over {self.n_terms}"
+                    f"{query.folder}: queries over {query.n_terms} terms, documents over {n_tokens}"
                 )
+            for name in PHRASE_SETTINGS:
+                if getattr(query.settings, name) != getattr(settings, name):
+                    raise CheckpointError(
+                        f"{query.folder}: {name} is {getattr(query.settings, name)} for queries and "
+                        f"{getattr(settings, name)} for documents"
+                    )
             self._queries = NeuralSide(query, settings.query_prompt, device, dtype)
         for side in (self._documents, self._queries):
             # a table has checked its tokenizer; one that both sides share is read once
@@ -89,6 +104,7 @@ class SparseEncoder:
             if isinstance(side, NeuralSide) and not shared:
                 _ = side.tokenizer  # which refuses one that is not this model's
         self._vocabulary: list[str] | None = None
+        self._pairs: PhraseTerms | None = None
         self._hash: str | None = None
 
     @classmethod
@@ -141,8 +157,9 @@ class SparseEncoder:
     def vocabulary(self) -> list[str]:
         """The token of every term id: `vocabulary[term]`, n_terms entries."""
         if self._vocabulary is None:
-            names = self.checkpoint.kind.term_names(self.n_terms)
-            self._vocabulary = names or self._queries.tokenizer.vocabulary(self.n_terms)
+            n_tokens = self.checkpoint.n_terms
+            names = self.checkpoint.kind.term_names(n_tokens) or self._queries.tokenizer.vocabulary(n_tokens)
+            self._vocabulary = names + phrase_names(n_tokens, self.n_terms - n_tokens)
         return self._vocabulary
 
     @property
@@ -155,13 +172,33 @@ class SparseEncoder:
 
     @property
     def query_table(self) -> NDArray[np.float32] | None:
-        """float32[V], the weight of a token that stands in a query once; None unless inference-free."""
+        """float32[V], the weight of a token that stands in a query once; None unless inference-free.
+
+        V is the size of the vocabulary: what phrase terms weigh depends on their tokens.
+        """
         return self._queries.table if isinstance(self._queries, TableEncoder) else None
 
     def word_spans(self, text: str) -> list[tuple[int, int, int]]:
-        """(term, start, end) of every token of a text; start and end bound the word it is a piece of."""
-        windows = self.checkpoint.settings.long_texts == "windows"
-        return self._queries.tokenizer.word_spans(text, windows=windows)
+        """(term, start, end) of every token of a text; start and end bound the word it is a piece of.
+
+        Of a phrase term they bound its words; phrase terms come after the tokens.
+        """
+        settings = self.checkpoint.settings
+        tokenizer = self._queries.tokenizer
+        found = tokenizer.word_spans(text, windows=settings.long_texts == "windows")
+        if settings.phrase_terms == "none":
+            return found
+        n_tokens = self.checkpoint.n_terms
+        if settings.phrase_terms == "words":
+            return WordTerms(n_tokens, settings.phrase_buckets).spans(found)
+        if self._pairs is None:
+            self._pairs = PhraseTerms(settings, tokenizer, n_tokens)
+        return found + self._pairs.spans(found)
+
+    def term_names(self, text: str) -> Mapping[int, str]:
+        """The words of the phrase terms of a text, which `vocabulary` can only number."""
+        n_tokens = self.checkpoint.n_terms
+        return {term: text[a:b].lower() for term, a, b in self.word_spans(text) if term >= n_tokens}
 
     def token_starts(self, text: str) -> NDArray[np.int64]:
         """int64[tokens]: the character at which each token of a document begins, special tokens left out.
@@ -335,6 +372,42 @@ class SparseEncoder:
         from splade_engine.encoder.folders.export import save_encoder
 
         save_encoder(self.checkpoint, folder, table=self.query_table)
+
+    def save_with_phrases(
+        self,
+        folder: str | Path,
+        phrases: Literal["pairs", "words"] = "pairs",
+        *,
+        buckets: int = EncoderSettings.phrase_buckets,
+        factor: float = EncoderSettings.phrase_factor,
+    ) -> SparseEncoder:
+        """Write this encoder with phrase terms, atomically, and load that folder on this device.
+
+        Terms of several tokens come behind the vocabulary, which a hash gives a number: pairs of neighbouring
+        tokens beside the single ones, for names, part numbers and words that must stand together; or words of
+        several pieces in place of these, which is what DeepImpact weighs. Queries stay a look-up where they
+        are one. Every document gets more terms, so an index has to be built again.
+
+        Args:
+            folder: must not exist, or be empty.
+            phrases: `pairs`; or `words`, of a DeepImpact encoder.
+            buckets: how many phrase terms there are, up to 1,048,576; phrases that share one cannot be told
+                apart.
+            factor: what a pair weighs of the lighter one of its tokens, in documents and in queries.
+
+        Raises:
+            CheckpointError: the encoder is of a kind that has no such terms.
+            InvalidInputError: the folder is not empty, or an argument is bad.
+            StorageError: the disk refuses.
+        """
+        from splade_engine.encoder.folders.phrases import write_with_phrases
+
+        settings = phrase_settings(phrases, buckets, factor)
+        with atomic_folder(folder) as out:
+            write_with_phrases(self.checkpoint, out, settings, self.query_table)
+            SparseEncoder.load(out, device="cpu")  # what is refused is refused before the folder is there
+        device = self._documents.device
+        return SparseEncoder.load(path_of("folder", folder), device=device, dtype=self._documents.dtype)
 
     def push_to_hub(self, repo: str, *, private: bool | None = None, message: str | None = None) -> str:
         """Share the encoder on the Hugging Face Hub, as the folder that it is; the commit's hash.

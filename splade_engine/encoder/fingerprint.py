@@ -17,7 +17,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.ours import SECTION
 from splade_engine.encoder.folders.tokenizer import tokenizer_files, truncation_side
-from splade_engine.encoder.settings import EncoderSettings
+from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings
 from splade_engine.files import Digest, digest_of_file
 
 VERSION = 2
@@ -59,8 +59,11 @@ def _parts(label: str, value: Any, known: dict[Path, str]) -> Iterator[tuple[str
 
 
 def _decides_nothing(value: Any, name: str) -> bool:
-    if isinstance(value, EncoderSettings):  # a mass that is not looked at; earlier releases had none
-        return name == "sparsemax_mass" and value.activation != "sparsemax"
+    if isinstance(value, EncoderSettings):  # what is not looked at; earlier releases had none of these
+        if name == "sparsemax_mass":
+            return value.activation != "sparsemax"
+        looked_at = {"none": (), "words": PHRASE_SETTINGS[:2], "pairs": PHRASE_SETTINGS}[value.phrase_terms]
+        return name in PHRASE_SETTINGS and name not in looked_at
     return isinstance(value, Checkpoint) and name in _DECIDES_NOTHING
 
 

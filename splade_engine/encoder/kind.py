@@ -90,6 +90,10 @@ class Kind:
         """Tokens of a text that a model of `found` positions can take; None: no limit."""
         return found
 
+    def phrase_terms(self) -> tuple[str, ...]:
+        """What may follow its terms, of `EncoderSettings.phrase_terms`: nothing where they are no tokens."""
+        return ()
+
     def term_names(self, n_terms: int) -> list[str] | None:
         """The name of every term where terms are no tokens, else None."""
 

@@ -21,6 +21,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.checking import check_tokenizer
 from splade_engine.encoder.folders.files import existing, read_json
 from splade_engine.encoder.folders.safetensors_file import read_floats
+from splade_engine.encoder.phrases import PhraseTerms, WordTerms
 from splade_engine.encoder.settings import is_number
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
@@ -31,10 +32,11 @@ class TableEncoder:
     """Queries by table look-up.
 
     Attributes:
-        table: float32[V], zero where a term never counts.
+        table: float32[V], zero where a term never counts; phrase terms are not in it.
         counts: a token that stands in the query n times weighs n times as much.
         top_k: tokens kept of a query where the caller does not say.
         prompt: put before every query, unless that is blank.
+        phrases: terms of several tokens behind the vocabulary; None for none.
     """
 
     def __init__(
@@ -44,24 +46,35 @@ class TableEncoder:
         counts: bool = False,
         top_k: int | None = None,
         prompt: str = "",
+        phrases: PhraseTerms | WordTerms | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.table = table
         self.counts = counts
         self.top_k = top_k
         self.prompt = prompt
+        self.phrases = phrases
         self.table.flags.writeable = False
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self.table.flags.writeable = False  # which a copy forgets
 
+    @property
+    def extra_terms(self) -> int:
+        """Phrase terms behind the vocabulary."""
+        return 0 if self.phrases is None else self.phrases.buckets
+
     def encode(self, texts: Sequence[str], top_k: int | None = None) -> tuple[SparseVectors, int]:
         """One row per text, and how many texts were cut to the tokenizer's `max_length`."""
         n_terms = len(self.table)
         if self.prompt:
             texts = [self.prompt + text if text.strip() else "" for text in texts]
-        if len(texts) == 1:
+        if self.phrases is not None and texts:
+            found = [self._with_phrases(self.phrases, text) for text in texts]
+            vectors = found[0][0] if len(found) == 1 else SparseVectors.concat([row for row, _ in found])
+            truncated = sum(cut for _, cut in found)
+        elif len(texts) == 1:
             ids, cut = self.tokenizer.encode_one(texts[0])
             vectors, truncated = self._row(ids), int(cut)
         else:
@@ -77,8 +90,33 @@ class TableEncoder:
             keep = weights > 0
             counts = np.bincount((keys // n_terms)[keep], minlength=len(lists))
             indptr = np.concatenate((np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)))
-            vectors = SparseVectors.adopt(indptr, terms[keep], weights[keep], n_terms)
+            vectors = SparseVectors.adopt(indptr, terms[keep], weights[keep], n_terms + self.extra_terms)
         return (vectors if top_k is None else vectors.top_k(top_k)), truncated
+
+    def _with_phrases(self, phrases: PhraseTerms | WordTerms, text: str) -> tuple[SparseVectors, bool]:
+        """One query with its phrase terms behind the single ones, and whether it was cut."""
+        n_terms = len(self.table) + phrases.buckets
+        if isinstance(phrases, PhraseTerms):
+            ids, cut = self.tokenizer.encode_one(text)
+            row = self._row(ids)
+            pairs = phrases.of_query(ids, self.table)
+            indptr = np.array((0, row.nnz + len(pairs)), np.int64)
+            terms = np.concatenate([row.terms, np.array(list(pairs), np.int32)])
+            weights = np.concatenate([row.weights, np.array(list(pairs.values()), np.float32)])
+            return SparseVectors.from_valid(indptr, terms, weights, n_terms), cut
+        tokens, numbers, cut = self.tokenizer.encode_words(text)
+        ids_of, words = np.array(tokens, np.int64), np.array(numbers, np.int64)
+        of_words, starts, pieces = phrases.of_tokens(ids_of, words)
+        # a word weighs what its pieces weigh in the mean: they share its impact in a document evenly
+        sums = np.concatenate(([0.0], np.cumsum(self.table[ids_of], dtype=np.float64)))
+        means = ((sums[starts + pieces] - sums[starts]) / pieces).astype(np.float32)
+        distinct, at, repeats = np.unique(of_words, return_index=True, return_counts=True)
+        weights = means[at]
+        if self.counts:
+            weights = weights * repeats.astype(np.float32)
+        kept = weights > 0
+        indptr = np.array((0, int(kept.sum())), np.int64)
+        return SparseVectors.from_valid(indptr, distinct[kept].astype(np.int32), weights[kept], n_terms), cut
 
     def _row(self, ids: list[int]) -> SparseVectors:
         """One query: sorted unique ids with positive weights; checking them again would take 29 us of 38."""
@@ -118,7 +156,14 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
     table = np.maximum(table, 0)
     if settings.special_tokens == "zero":
         table[tokenizer.special_ids] = 0
-    return TableEncoder(tokenizer, table, settings.query_counts, settings.query_top_k, settings.query_prompt)
+    phrases: PhraseTerms | WordTerms | None = None
+    if settings.phrase_terms == "pairs":
+        phrases = PhraseTerms(settings, tokenizer, n_terms)
+    elif settings.phrase_terms == "words":
+        phrases = WordTerms(n_terms, settings.phrase_buckets)
+    return TableEncoder(
+        tokenizer, table, settings.query_counts, settings.query_top_k, settings.query_prompt, phrases
+    )
 
 
 def read_table(path: Path, tokenizer: TextTokenizer, n_terms: int, missing: float) -> NDArray[np.float32]:

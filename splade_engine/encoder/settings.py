@@ -21,6 +21,12 @@ Pooling = Literal["max", "sum"]
 Activation = Literal["log1p_relu", "log1p_log1p_relu", "relu", "sparsemax"]
 SpecialTokens = Literal["keep", "zero"]
 LongTexts = Literal["cut", "windows"]
+Phrases = Literal["none", "pairs", "words"]
+
+MOST_BUCKETS = 1 << 20
+"""Phrase terms: more are no gain, and every index of the encoder has a place for each."""
+
+PHRASE_SETTINGS = ("phrase_terms", "phrase_buckets", "phrase_factor")
 
 DEFAULT_MAX_LENGTH = 512
 """Tokens per text where neither tokenizer nor model name a limit."""
@@ -57,6 +63,14 @@ class EncoderSettings:
     query_counts: bool = False
     # from a query table: tokens kept of a query, the heaviest; None keeps all
     query_top_k: int | None = None
+    # terms of several tokens behind the vocabulary (`phrases.py`): pairs of neighbouring tokens beside the
+    # single ones [1911.02896], or words of several pieces in place of these [2104.12016]
+    phrase_terms: Phrases = "none"
+    # how many such terms there are; a hash says which one a phrase is
+    phrase_buckets: int = 1 << 16
+    # a pair weighs this much of the lighter one of its tokens, in documents and in queries; docs/papers.md
+    # (`phrases`) says where it comes from
+    phrase_factor: float = 0.75
 
     def __post_init__(self) -> None:
         for name, check in _CHECKS.items():
@@ -66,6 +80,11 @@ class EncoderSettings:
             raise CheckpointError("long_texts = windows needs a masked LM pooled by max")
         if self.activation == "sparsemax" and self.pooling != "max":
             raise CheckpointError("activation sparsemax is of a whole text, so it needs pooling max")
+
+    @property
+    def extra_terms(self) -> int:
+        """Terms behind the vocabulary."""
+        return 0 if self.phrase_terms == "none" else self.phrase_buckets
 
     def to_section(self, names: Collection[str] | None = None) -> dict[str, Any]:
         """The settings that are not the default, for a JSON file; of `names`, or of all."""
@@ -108,6 +127,15 @@ def _length(value: Any) -> str:
     return "" if value >= 3 else f"{value} leaves no room for a token"
 
 
+def _buckets(value: Any) -> str:
+    fits = is_integer(value) and 1 <= value <= MOST_BUCKETS
+    return "" if fits else f"must be a whole number from 1 to {MOST_BUCKETS:,}, got {value!r:.80}"
+
+
+def _factor(value: Any) -> str:
+    return "" if is_number(value) and 0 < value <= 10 else f"must be above 0, at most 10, got {value!r:.80}"
+
+
 def _mass(value: Any) -> str:
     return "" if is_number(value) and 0 < value < 1e6 else f"must be above 0, got {value!r:.80}"
 
@@ -130,6 +158,9 @@ _CHECKS: dict[str, Check] = {
     "lowercase": _of_type(bool, "true or false"),
     "query_counts": _of_type(bool, "true or false"),
     "query_top_k": _count,
+    "phrase_terms": _one_of(Phrases),
+    "phrase_buckets": _buckets,
+    "phrase_factor": _factor,
 }
 SETTING_NAMES = tuple(f.name for f in fields(EncoderSettings))
 _DEFAULTS = {f.name: f.default for f in fields(EncoderSettings) if f.default is not MISSING}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.folders.checking import check_tokenizer, rows_of
+from splade_engine.encoder.phrases import PhraseTerms
 from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.errors import CheckpointError, SpladeEngineError
@@ -58,7 +59,8 @@ class NeuralSide:
         self, checkpoint: Checkpoint, prompt: str, device: str, dtype: str, min_weight: float = 0.0
     ) -> None:
         self.checkpoint = checkpoint
-        self.n_terms = checkpoint.n_terms
+        self.n_tokens = checkpoint.n_terms
+        self.n_terms = self.n_tokens + checkpoint.settings.extra_terms
         self.prompt = prompt
         self.device = device
         self.dtype = dtype
@@ -105,7 +107,7 @@ class NeuralSide:
         folder, tokenizer = self.checkpoint.model_folder, self.tokenizer
         with refusing(folder, "cannot be run"):
             made = self.checkpoint.kind.runner_on(
-                self.checkpoint, self.device, self.dtype, self.n_terms, tokenizer.special_ids
+                self.checkpoint, self.device, self.dtype, self.n_tokens, tokenizer.special_ids
             )
             # one short text: what cannot be run is known now, and what makes no numbers too
             (ids,), _ = made.prepare(tokenizer, [self.prompt + "a"])
@@ -114,9 +116,17 @@ class NeuralSide:
             raise CheckpointError(f"{folder}: gives weights that are not finite for a text of one letter")
         return made
 
+    @cached_property
+    def _pairs(self) -> PhraseTerms | None:
+        settings = self.checkpoint.settings
+        if settings.phrase_terms != "pairs":
+            return None
+        return PhraseTerms(settings, self.tokenizer, self.n_tokens)
+
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what is loaded on first use is loaded again."""
-        return {**{k: v for k, v in vars(self).items() if k not in ("_runner", "tokenizer")}, "_pid": None}
+        loaded = ("_runner", "_pairs", "tokenizer")
+        return {**{k: v for k, v in vars(self).items() if k not in loaded}, "_pid": None}
 
     def encode(
         self, texts: Sequence[str], *, batch_tokens: int, top_k: int | None, progress: Progress
@@ -137,7 +147,10 @@ class NeuralSide:
                 bar.advance(len(batch))
         if len(ids) > len(texts):
             rows = _pooled(rows, owners, len(texts))
-        vectors = _stacked(rows, self.n_terms, self.min_weight)
+        pairs = self._pairs
+        vectors = _stacked(rows, self.n_terms if pairs is None else self.n_tokens, self.min_weight)
+        if pairs is not None:
+            vectors = pairs.added(vectors, [_token_ids(tokens) for tokens in ids], owners)
         vectors = vectors if top_k is None else vectors.top_k(top_k)
         return EncodedTexts(vectors, truncated, self._unknown(ids, owners, len(texts)))
 

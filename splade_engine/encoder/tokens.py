@@ -152,6 +152,14 @@ class TextTokenizer:
         cut = len(ids) >= self.max_length and bool(encoding.overflowing)
         return ids, cut or self._is_too_long(text)
 
+    def encode_words(self, text: str) -> tuple[list[int], list[int], bool]:
+        """As `encode_one`, with the number of each token's word; the search path of terms that are words."""
+        encoding = self._encoding(text)
+        ids = self._known(encoding.ids)
+        cut = len(ids) >= self.max_length and bool(encoding.overflowing)
+        words = [-1 if word is None else word for word in encoding.word_ids]
+        return ids, words, cut or self._is_too_long(text)
+
     def word_numbers(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """For every text, the word number of each token (special tokens -1), aligned with `encode`."""
         encodings = self._encodings(self._tokenizer.encode_batch, texts, True)

@@ -7,9 +7,9 @@ highlight.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,9 +19,41 @@ from splade_engine.index.words.text import phrase_pattern
 from splade_engine.plain_text import one_line
 from splade_engine.vectors import SparseVectors
 
+if TYPE_CHECKING:
+    from splade_engine.encoder import SparseEncoder
+
 # (term id, start, end) of every word piece of a text, start and end being those of its whole word
 WordSpans = Callable[[str], Sequence[tuple[int, int, int]]]
 Span = tuple[int, int]
+
+
+class TermNames(Protocol):
+    """The name of every term: the vocabulary, as a list, or what `term_names` gives."""
+
+    def __getitem__(self, term: int, /) -> str: ...
+
+
+class _Named:
+    """A vocabulary whose phrase terms have the names that a query gives them."""
+
+    def __init__(self, vocabulary: Sequence[str], phrases: Mapping[int, str]) -> None:
+        self._vocabulary, self._phrases = vocabulary, phrases
+
+    def __getitem__(self, term: int, /) -> str:
+        return self._phrases.get(term) or self._vocabulary[term]
+
+
+def term_names(encoder: SparseEncoder, query: str) -> TermNames:
+    """What the terms of a query are called: its own words for phrase terms, else as the vocabulary has it.
+
+    Args:
+        encoder: of the query.
+        query: its text; empty where it came as a vector.
+    """
+    checkpoint = getattr(encoder, "checkpoint", None)
+    if checkpoint is None or checkpoint.settings.phrase_terms == "none" or not query:
+        return encoder.vocabulary
+    return _Named(encoder.vocabulary, encoder.term_names(query))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +61,7 @@ class TermMatch:
     """One term that query and document share.
 
     Attributes:
-        term: as the vocabulary writes it ("##ing" is the end of a word).
+        term: as the vocabulary writes it ("##ing" is the end of a word), a phrase as the query has it.
         query_weight: its weight in the query.
         document_weight: its weight in the document, as stored in the index.
         contribution: the product of the two, its part of the score.
@@ -119,7 +151,7 @@ def explain(
     doc_id: str,
     query: SparseVectors,
     document: SparseVectors,
-    vocabulary: Sequence[str],
+    vocabulary: TermNames,
     title: str = "",
     text: str = "",
     word_spans: WordSpans | None = None,

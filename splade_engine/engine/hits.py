@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from splade_engine.arguments import whole
 from splade_engine.collections.metadata import metadata_of
 from splade_engine.engine.certainty import WEAK, covered, respelt
-from splade_engine.engine.explain import Explanation, explain
+from splade_engine.engine.explain import Explanation, TermNames, explain, term_names
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import LENGTH, READ, Snippet, snippet
 from splade_engine.index.words.rank import WordMatch
@@ -47,6 +47,7 @@ class HitPage:
         "_reader",
         "_row",
         "_rows",
+        "_text",
         "encoder",
     )
 
@@ -58,8 +59,10 @@ class HitPage:
         row: int,
         ordinals: Sequence[int],
         fused: Fused | None = None,
+        text: str = "",
     ) -> None:
         self.encoder = encoder
+        self._text = text
         self._fused = _TERMS_ALONE if fused is None else fused
         self._reader = reader
         self._ordinals = ordinals
@@ -73,6 +76,11 @@ class HitPage:
     def query(self) -> SparseVectors:
         """The query's vector, one row."""
         return self._queries[self._row]
+
+    @property
+    def names(self) -> TermNames:
+        """What each term is called; phrase terms by the words that the query has for them."""
+        return term_names(self.encoder, self._text)
 
     def payload(self, i: int) -> dict[str, Any]:
         """Stored columns of hit `i`; empty for an index without texts."""
@@ -152,7 +160,7 @@ class Hit:
             self.id,
             self._page.query,
             self._page.document(self._place),
-            encoder.vocabulary,
+            self._page.names,
             self.title,
             self._page.beginning(self._place)[0],
             encoder.word_spans,

@@ -48,11 +48,15 @@ class CollectionIdf:
 
         Args:
             queries: encoded with `table`.
-            table: float32[V], the weight of a token that stands in a query once.
+            table: float32[V], the weight of a token that stands in a query once. Terms behind it (phrases)
+                are left as they are.
         """
         share = np.float32(self.share)
-        once = table[queries.terms]
-        weights = queries.weights / once * ((1 - share) * once + share * self.idf[queries.terms])
+        single = queries.terms < len(table)
+        terms = queries.terms[single]
+        once = table[terms]
+        weights = queries.weights.copy()
+        weights[single] = weights[single] / once * ((1 - share) * once + share * self.idf[terms])
         return SparseVectors.from_valid(queries.indptr, queries.terms, weights, queries.n_terms)
 
 

@@ -61,7 +61,9 @@ def _meant(encoder: SparseEncoder, text: str) -> SparseVectors | None:
     table = encoder.query_table
     if table is None:
         return vector
-    weights = vector.weights * table[vector.terms]
+    single = vector.terms < len(table)  # a phrase of the query was looked for already
+    terms = vector.terms[single]
+    weights = vector.weights[single] * table[terms]
     kept = weights > 0
     indptr = np.array([0, int(kept.sum())], np.int64)
-    return SparseVectors.from_valid(indptr, vector.terms[kept], weights[kept], vector.n_terms)
+    return SparseVectors.from_valid(indptr, terms[kept], weights[kept], vector.n_terms)

@@ -63,11 +63,11 @@ class Search:
     def _texts(self, queries: Sequence[str]) -> list[Hits]:
         options = self.options
         if options is PLAIN and not any(has_signs(query) or as_written(query) for query in queries):
-            return self._answered(queries, self._best(self.encode(queries, self.reader)))
+            return self._answered(queries, self._best(self.encode(queries, self.reader), queries))
         read = [read_query(query) for query in queries] if options.operators else []
         plain = not any(query.must or query.must_not for query in read)
         if plain and options.is_plain and not any(map(self._fuses, queries)):
-            return self._answered(queries, self._best(self.encode(queries, self.reader)))
+            return self._answered(queries, self._best(self.encode(queries, self.reader), queries))
         read = read or [QueryText(query) for query in queries]
         vectors = self.encode([query.text for query in read], self.reader)
         return [self._listed(query, vectors[row]) for row, query in enumerate(read)]
@@ -91,8 +91,8 @@ class Search:
             return self._best(vectors)
         return [self._listed(QueryText(""), vectors[row]) for row in range(len(vectors))]
 
-    def _best(self, vectors: SparseVectors) -> list[Hits]:
-        """The best k of each query: the path that costs microseconds."""
+    def _best(self, vectors: SparseVectors, texts: Sequence[str] = ()) -> list[Hits]:
+        """The best k of each query: the path that costs microseconds. Texts are named where there are any."""
         result = self.reader.search(
             vectors, self.k, effort=self.effort, where=self.where, threads=self.threads
         )
@@ -100,7 +100,8 @@ class Search:
         notes = without_shards(result.missing)
         pages = []
         for row, ids in enumerate(result.ids):
-            page = HitPage(self.reader, self.encoder, vectors, row, ordinals[row][: len(ids)])
+            text = texts[row] if texts else ""
+            page = HitPage(self.reader, self.encoder, vectors, row, ordinals[row][: len(ids)], text=text)
             pages.append(
                 Hits([Hit(i + 1, id, scores[row][i], page, i) for i, id in enumerate(ids)], notes=notes)
             )
@@ -168,7 +169,7 @@ class Search:
     ) -> Hits:
         ordinals = page.ordinals.tolist()
         fused = Fused([ranking.sides(ordinal) for ordinal in ordinals], self._words(query))
-        hits = HitPage(self.reader, self.encoder, vector, 0, ordinals, fused)
+        hits = HitPage(self.reader, self.encoder, vector, 0, ordinals, fused, query.text)
         ids = self.reader.ids(page.ordinals)
         scores = page.scores.tolist()
         found = Hits(

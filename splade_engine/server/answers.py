@@ -14,6 +14,7 @@ from splade_engine import __version__
 from splade_engine.collections.metadata import METADATA_JSON, RESERVED, metadata_of
 from splade_engine.engine.certainty import WEAK
 from splade_engine.engine.explain import explain as explained
+from splade_engine.engine.explain import term_names
 from splade_engine.server.problems import Problem, invalid, not_found, too_large
 from splade_engine.server.requests import ExplainRequest, SearchRequest
 from splade_engine.server.settings import Limits
@@ -135,7 +136,9 @@ def explain(name: str, engine: SearchEngine, request: ExplainRequest) -> dict[st
     encoder = engine.encoder
     vector = engine.index.vectors([ordinal])
     title, text = row.get("title") or "", row.get("text") or ""
-    why = explained(request.id, query, vector, encoder.vocabulary, title, text, encoder.word_spans)
+    why = explained(
+        request.id, query, vector, term_names(encoder, request.query), title, text, encoder.word_spans
+    )
     return {
         **stamp(name, engine),
         "id": request.id,

@@ -39,6 +39,7 @@ CASES = [
     (["train", "-o", "r", "--resume", "-r", "splade"], "--recipe does not go with --resume"),
     (["train", "-o", "r", "-r", "splade", "--corpus", "c"], "--corpus needs --data"),
     (["train", "-o", "r", "-r", "splade", "-d", "d", "--steps", "9", "--epochs", "1"], "--steps does not go"),
+    (["phrases", "-o", "x", "--terms", "words", "--factor", "1"], "--factor does not go with --terms words"),
     (["tune", "ix", "-e", "bundled"], "--encoder needs QUERIES"),
 ]
 

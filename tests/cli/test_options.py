@@ -36,6 +36,7 @@ NEEDED = {
     "merge": ["no-index", "-o", "ix"],
     "mine": ["no-data", "-o", "mined.jsonl"],
     "onnx": ["-o", "no-folder"],
+    "phrases": ["-o", "no-folder"],
     "push": ["no-index", "someone/notes"],
     "search": ["no-index", "moon"],
     "serve": ["no-index"],

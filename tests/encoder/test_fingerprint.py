@@ -91,7 +91,14 @@ OTHER_SETTINGS: dict[str, Any] = {
     "max_length": 12, "pooling": "sum", "activation": "relu", "special_tokens": "keep", "top_k": 7,
     "min_weight": 0.9, "long_texts": "cut", "document_prompt": "kime ", "query_prompt": "lume ",
     "lowercase": False, "query_counts": False, "query_top_k": 2, "sparsemax_mass": 0.5,
+    "phrase_terms": "pairs", "phrase_buckets": 512, "phrase_factor": 2.0,
 }  # fmt: skip
+
+NOT_ALONE = {
+    "sparsemax_mass": ("activation", "sparsemax"),
+    "phrase_buckets": ("phrase_terms", "pairs"),
+    "phrase_factor": ("phrase_terms", "pairs"),
+}
 
 OTHER_CONFIGS: dict[str, list[dict[str, Any]]] = {
     "1_SpladePooling": [{"pooling_strategy": "sum"}, {"activation_function": "log1p_relu"}],
@@ -184,11 +191,11 @@ def test_every_setting_of_our_section(tmp_path: Path) -> None:
         if name == "query_prompt":  # a table does without
             in_section(altered / "config.json", "query_weights", None)
             seen.add(look(altered))
-        if name == "sparsemax_mass":  # alone it means nothing, and earlier releases have none
+        if name in NOT_ALONE:  # without the other it means nothing, and earlier releases have none
             in_section(altered / "config.json", name, value)
             assert look(altered) in seen
             in_section(altered / "config.json", name, None)
-            in_section(altered / "config.json", "activation", "sparsemax")
+            in_section(altered / "config.json", *NOT_ALONE[name])
             seen.add(look(altered))
         in_section(altered / "config.json", name, value)
         found = look(altered)

@@ -2,7 +2,8 @@
 
 Settings: `data` (a BEIR folder below the data folder), `pairs` (how many of its pairs), `mine` (a
 `MiningConfig` that makes negatives, and scores where it has a teacher), `linked` (a collection below `ir/`
-whose documents link to those whose titles they hold, `{linked}` in a path), `set` (fields of all recipes).
+whose documents link to those whose titles they hold, `{linked}` in a path), `forgotten` (how many of the
+last layers of the start are drawn anew, so that there is something to learn), `set` (fields of all recipes).
 Runs: `recipe`, `set`, `expand` (words of the bundled encoder's that are added to each document). Every run
 says what its start was worth under the same recipe, before the first step.
 """
@@ -52,9 +53,10 @@ def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
     path = _pairs(places, settings["data"], settings.get("pairs", 1500)) if "data" in settings else Path()
     if "mine" in settings:
         path = _mined(places, path, {k: places.filled(v) for k, v in settings["mine"].items()})
+    start = _forgetful(places, settings["forgotten"]) if "forgotten" in settings else places.splade
     for each in experiment.runs:
         rows = _expanded(path, each["expand"]) if "expand" in each else path
-        values = COMMON | {"model.base": places.splade, "data.sources": [{"path": str(rows)}]}
+        values = COMMON | {"model.base": str(start), "data.sources": [{"path": str(rows)}]}
         values |= {k: places.filled(v) for k, v in (settings.get("set", {}) | each.get("set", {})).items()}
         folder = places.work / experiment.name / each["name"].replace("/", "-")
         shutil.rmtree(folder, ignore_errors=True)
@@ -97,6 +99,24 @@ def _pairs(places: Places, folder: str, count: int) -> Path:
         lines = [json.dumps({"query": r.query, "positive": r.positives[0]}) for r in rows]
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def _forgetful(places: Places, layers: int) -> Path:
+    """The SPLADE model with its last layers and the transform of its head drawn anew, always alike."""
+    import torch
+    from transformers import AutoModelForMaskedLM
+
+    folder = places.work / f"forgotten-{layers}"
+    if not folder.is_dir():
+        torch.manual_seed(0)
+        model: Any = AutoModelForMaskedLM.from_pretrained(places.splade)
+        for part in (*model.bert.encoder.layer[-layers:], model.cls.predictions.transform):
+            part.apply(model._init_weights)
+        model.save_pretrained(folder.with_suffix(".part"))
+        for file in Path(places.splade).glob("tokenizer*"):
+            shutil.copyfile(file, folder.with_suffix(".part") / file.name)
+        folder.with_suffix(".part").rename(folder)
+    return folder
 
 
 def _linked(places: Places, name: str) -> Path:

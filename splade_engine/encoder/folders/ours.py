@@ -144,11 +144,16 @@ def write_model(
     save_tokenizer(tokenizer, folder, max_length=settings.max_length)
     plain = query_weights is None and dense_head is None and kind.name == "mlm"
     if not plain or settings != EncoderSettings(max_length=settings.max_length):
-        write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": ST_MODULE}])
-        # else it takes the folder for a dense encoder; prompts are put before the texts by our module
-        prompts = {"query": "", "document": ""}
-        root = {"model_type": "SparseEncoder", "prompts": prompts, "similarity_fn_name": "dot"}
-        write_json(folder / "config_sentence_transformers.json", root)
+        write_st_module(folder)
+
+
+def write_st_module(folder: Path) -> None:
+    """Name our module to sentence-transformers, which would make other vectors of a folder of ours."""
+    write_json(folder / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": ST_MODULE}])
+    # else it takes the folder for a dense encoder; prompts are put before the texts by our module
+    prompts = {"query": "", "document": ""}
+    root = {"model_type": "SparseEncoder", "prompts": prompts, "similarity_fn_name": "dot"}
+    write_json(folder / "config_sentence_transformers.json", root)
 
 
 def write_table(table: NDArray[np.float32], path: Path) -> None:

@@ -28,10 +28,10 @@ from splade_engine.encoder.folders.files import (
 from splade_engine.encoder.folders.modules import class_name, read_chain
 from splade_engine.encoder.kind import Module
 from splade_engine.encoder.kinds import KINDS, MaskedLm
-from splade_engine.encoder.settings import EncoderSettings, blaming
+from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings, blaming
 from splade_engine.errors import CheckpointError
 
-OURS_ALONE = ("min_weight", "long_texts", "query_counts", "query_top_k")
+OURS_ALONE = ("min_weight", "long_texts", "query_counts", "query_top_k", *PHRASE_SETTINGS)
 """Settings that sentence-transformers has no place for: in a section of config_sentence_transformers.json."""
 
 _TABLES = {"SparseStaticEmbedding", "IDF"}
@@ -65,7 +65,10 @@ def read_sentence_transformers(folder: Path, name: str) -> Checkpoint:
         dense_head=existing(inside(folder, head, path)) if head is not None else None,
     )
     if isinstance(checkpoint.query, Checkpoint):
-        side = replace(checkpoint.query.settings, query_prompt=settings.query_prompt, top_k=settings.top_k)
+        phrases = {name: getattr(settings, name) for name in PHRASE_SETTINGS}
+        side = replace(
+            checkpoint.query.settings, query_prompt=settings.query_prompt, top_k=settings.top_k, **phrases
+        )
         checkpoint = replace(checkpoint, query=replace(checkpoint.query, settings=side))
     return checkpoint
 

@@ -66,6 +66,10 @@ class BgeM3(Kind):
             raise CheckpointError(f"neither {' nor '.join(_HEADS)} beside it")
         return cls(head)
 
+    def phrase_terms(self) -> tuple[str, ...]:
+        """See `Kind`."""
+        return ("pairs",)
+
     def runner(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> Runner:
         """See `Kind`."""
         return _Runner(self.head, checkpoint, place, n_terms, special_ids)

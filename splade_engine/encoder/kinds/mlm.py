@@ -81,6 +81,10 @@ class MaskedLm(Kind):
         )
         return replace(base, kind=cls(), settings=settings)
 
+    def phrase_terms(self) -> tuple[str, ...]:
+        """See `Kind`."""
+        return ("pairs",)
+
     def module_names(self) -> list[str]:
         """See `Kind`."""
         return ["SpladePooling"]

@@ -57,6 +57,10 @@ class Onnx(Kind):
         """See `Kind`."""
         return {"graph": self.graph.name}
 
+    def phrase_terms(self) -> tuple[str, ...]:
+        """See `Kind`."""
+        return ("pairs",)
+
     def runner_on(
         self, checkpoint: Checkpoint, device: str, dtype: str, n_terms: int, special_ids: Ids
     ) -> Runner:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.kind import Kind
+from splade_engine.encoder.phrases import WordTerms
 from splade_engine.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Scalar(Kind):
         """See `Kind`."""
         return {"head_prefix": self.head_prefix, "query_pooling": self.query_pooling}
 
+    def phrase_terms(self) -> tuple[str, ...]:
+        """See `Kind`: DeepImpact weighs words."""
+        return ("pairs", "words") if self.head_prefix.endswith(DEEP_IMPACT) else ("pairs",)
+
     def with_queries(self, checkpoint: Checkpoint) -> Checkpoint:
         """See `Kind`."""
         if self.query_pooling == "max" or checkpoint.query is not None:
@@ -92,11 +97,13 @@ class Scalar(Kind):
         folder = checkpoint.model_folder
         body = padded_body(load_body(folder, state, place), place, folder)
         workers = threads(place)
+        settings = checkpoint.settings
         if len(head) > 1:
-            return _ByWord(body, head, place, n_terms, special_ids, workers)
-        return _ByToken(
-            body, head, place, n_terms, special_ids, workers, summed=checkpoint.settings.pooling == "sum"
-        )
+            by_word = _ByWord(body, head, place, n_terms, special_ids, workers)
+            return (
+                by_word.with_words(settings.phrase_buckets) if settings.phrase_terms == "words" else by_word
+            )
+        return _ByToken(body, head, place, n_terms, special_ids, workers, summed=settings.pooling == "sum")
 
 
 def _head_among(names: Sequence[str]) -> str | None:
@@ -169,9 +176,18 @@ class _ByToken:
 class _ByWord(_ByToken):
     """DeepImpact: a two-layer network on the first piece of a word's first occurrence.
 
-    Its terms are words, ours are pieces. Every piece of a word carries an equal part of the word's impact, so
-    that a query with the whole word scores the whole impact.
+    Its terms are words. As terms of a vocabulary of pieces every piece of a word carries an equal part of the
+    word's impact, so that a query with the whole word scores the whole impact. `with_words` the terms are
+    words.
     """
+
+    _words: WordTerms | None = None
+
+    def with_words(self, buckets: int) -> Self:
+        """This runner with words of several pieces as terms behind the vocabulary."""
+        self._words = WordTerms(self._n_terms, buckets)
+        self._n_terms += buckets
+        return self
 
     def prepare(self, tokenizer: TextTokenizer, texts: Sequence[str]) -> tuple[list[Ids], int]:
         """Token ids with special tokens and the number of every token's word, as `_PIECE`s."""
@@ -188,12 +204,19 @@ class _ByWord(_ByToken):
 
         pieces: Any = batch
         tokens = [text["token"] for text in pieces]
-        impacts = self._impacts(tokens)
-        weights = [
-            torch.from_numpy(_by_word(text["word"], text["token"], impacts[row, : len(text)].numpy()))
-            for row, text in enumerate(pieces)
-        ]
-        return self._rows(tokens, weights, top_k)
+        impacts = [row[: len(text)].numpy() for row, text in zip(self._impacts(tokens), pieces, strict=True)]
+        if self._words is None:
+            weights = [
+                _by_word(text["word"], text["token"], of) for text, of in zip(pieces, impacts, strict=True)
+            ]
+        else:
+            tokens, weights = [], []
+            for text, of in zip(pieces, impacts, strict=True):
+                terms, at, _ = self._words.of_tokens(text["token"], text["word"])
+                _, first, of_term = np.unique(terms, return_index=True, return_inverse=True)
+                tokens.append(terms)
+                weights.append(of[at[first]][of_term])  # of the word's first occurrence
+        return self._rows(tokens, [torch.from_numpy(of) for of in weights], top_k)
 
 
 def _by_word(words: Any, terms: Any, weights: Any) -> Any:

@@ -35,6 +35,10 @@ def _kind(recipe: Recipe) -> Iterator[str]:
             "model.kind = deepimpact gives the words of a query the weight 1, so it needs model.query = table"
             f" and model.idf = uniform, not {model.query} and {model.idf}"
         )
+    if model.phrase_terms == "words" and model.kind != "deepimpact":
+        yield f"model.phrase_terms = words needs model.kind = deepimpact, not {model.kind}"
+    if model.phrase_terms == "pairs" and model.kind in ("csr", "echo"):
+        yield f"model.phrase_terms = pairs needs terms that are tokens, not those of {model.kind}"
 
 
 def _data(recipe: Recipe) -> Iterator[str]:

@@ -59,6 +59,10 @@ class ModelConfig:
     # What a token that stands in a query twice weighs, where queries come from a table: as much as once
     # (`presence`), twice as much (`counts`), or as in the base (`auto`).
     query_counts: Literal["auto", "presence", "counts"] = "auto"
+    # Terms of several tokens that the finished encoder has: `pairs` of neighbouring tokens beside the single
+    # ones; `words` of several pieces in place of these, with `deepimpact`; `auto`: as in the base, else
+    # `none`. Training is on single tokens, from which both are made.
+    phrase_terms: Literal["auto", "none", "pairs", "words"] = "auto"
     # Tokens per document while training.
     document_length: int = bounded(256, low=3)
     # Tokens per query while training.

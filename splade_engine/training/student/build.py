@@ -18,6 +18,7 @@ from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.files import lowercases
 from splade_engine.encoder.folders.reading import is_encoder, read_checkpoint
 from splade_engine.encoder.query_table import read_table
+from splade_engine.encoder.settings import PHRASE_SETTINGS
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.files import digest_of_json
@@ -109,6 +110,8 @@ def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -
         if config.query_base:
             base = _read(config.query_base, config, config.query_length, sources, cache)
         queries, query_tokenizer = _query_tower(base, config, backbone.n_terms, special, sources)
+        phrases = {name: getattr(settings, name) for name in PHRASE_SETTINGS}  # those of the documents
+        queries.settings = replace(queries.settings, **phrases)
     if config.lora_rank:
         for tower in (documents, queries):
             if tower is not None:

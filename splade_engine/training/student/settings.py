@@ -28,6 +28,7 @@ _FIELDS = {
     "document_top_k": (-1, "top_k"),
     "query_top_k": (-1, "query_top_k"),
     "query_counts": ("auto", "query_counts"),
+    "phrase_terms": ("auto", "phrase_terms"),
     "max_length": (0, "max_length"),
 }
 

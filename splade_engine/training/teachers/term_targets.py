@@ -50,8 +50,8 @@ def _starting_encoder(recipe: Recipe) -> Callable[[Sequence[str]], NDArray[np.fl
     config = recipe.model
     checkpoint = read_checkpoint(*hub.resolve(config.base))
     device = choose_device(recipe.train.device)
-    settings = replace(checkpoint.settings, max_length=config.document_length)
-    # the loss is on the first head's logits, so the second one has no part in the targets
+    # the loss is on the first head's logits, so the second one and phrase terms have no part in the targets
+    settings = replace(checkpoint.settings, max_length=config.document_length, phrase_terms="none")
     first = replace(checkpoint, settings=settings, dense_head=None)
     side = NeuralSide(first, "", device, "auto")
 

@@ -11,6 +11,7 @@ from scripts.papers import experiment as files
 from scripts.papers.experiment import Places, load, names, read_result
 from scripts.papers.kinds import KINDS, rows_of, train
 from scripts.papers.table import page
+from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.systems.base import parse_system
 from splade_engine.training import MiningConfig, load_recipe
@@ -99,28 +100,30 @@ def test_training_experiments_run(tmp_path, bert_folder, no_curves, monkeypatch)
     assert [row["name"] for row in kept["runs"]] == ["run", "refused"] and kept["machine"]
 
 
-def test_pairs_that_stand_together_are_terms():
-    """A pair weighs as much as the smaller of its tokens, and its place depends on both in their order."""
-    import scipy.sparse as sp
+def test_names_are_pairs_that_stand_together():
+    from scripts.papers.kinds.phrases import _ranks, _together
 
-    from scripts.papers.kinds.phrases import _Pairs, _ranks, _together
-
-    class Words:
-        def word_spans(self, text):
-            return [(int(word), 0, 0) for word in text.split()]
-
-    vectors = sp.csr_array(np.array([[3.0, 2.0, 0.0, 1.0], [3.0, 2.0, 0.0, 0.0]], np.float32))
-    out = _Pairs(Words(), ["0 1 3 0 1", "1 0 2"]).added(vectors, 0.5, 50).toarray()
-    np.testing.assert_array_equal(out[:, :4], vectors.toarray())
-    places = {(a, b): 4 + (a * 1_000_003 + b) % 50 for a, b in ((0, 1), (1, 3), (3, 0), (1, 0), (0, 2))}
-    assert len(set(places.values())) == 5
-    first, second = ({c: row[c] for c in np.flatnonzero(row[4:]) + 4} for row in out)
-    assert first == {places[0, 1]: 1.0, places[1, 3]: 0.5, places[3, 0]: 0.5}
-    assert second == {places[1, 0]: 1.0}  # a token without weight makes no pair
     texts = ["red fox here", "fox red", "a red old fox", "fox den"]
     assert sorted(_together(texts, 9)) == [(("fox", "red"), 1), (("red", "fox"), 0)]
     scores = np.array([[1.0, 3.0, 2.0], [1.0, 1.0, 0.0]])
     assert _ranks(scores, [2, 0]).tolist() == [2, 2]
+
+
+def test_pairs_of_the_experiment_are_the_encoder_s(tmp_path):
+    """What is added to vectors that are kept is what an encoder with phrase terms makes."""
+    import scipy.sparse as sp
+
+    from scripts.papers.kinds.phrases import with_pairs
+    from splade_engine import SparseEncoder
+
+    texts = ["A language model reads text.", "Ships sail; the sea is cold.", ""]
+    plain = SparseEncoder.load(device="cpu")
+    phrased = plain.save_with_phrases(tmp_path / "with", buckets=500, factor=0.5)
+    vectors = sp.csr_array(plain.encode_documents(texts).to_scipy())
+    found = with_pairs(plain, vectors, texts, EncoderSettings(phrase_buckets=500, phrase_factor=0.5))
+    wanted = phrased.encode_documents(texts).to_scipy()
+    assert found.nnz > vectors.nnz
+    np.testing.assert_allclose(found.toarray(), wanted.toarray(), atol=1e-6)
 
 
 def test_links_are_titles_that_other_documents_hold(tmp_path):

@@ -24,6 +24,8 @@ IDF = {"regularizer.idf_in_flops": True}
         ("l0", {"data.refresh_beside": True}, "refresh_beside needs data.refresh_steps"),
         ("ncl", {"data.refresh_steps": 5}, "refresh_steps renews negatives, and data.negatives = 0 wants"),
         ("deepimpact", {"model.query": "shared"}, "needs model.query = table .*, not shared and uniform"),
+        ("unicoil", {"model.phrase_terms": "words"}, "words needs model.kind = deepimpact, not scalar"),
+        ("csr", {"model.phrase_terms": "pairs"}, "pairs needs terms that are tokens, not those of csr"),
         ("unicoil", {"model.activation": "sparsemax"}, "needs a vocabulary; model.kind = scalar has none"),
         ("splade", {"model.activation": "sparsemax"}, "of a whole text, so it needs model.pooling = max"),
         ("l0", {"model.sparsemax_mass": 20.0}, "means nothing with model.activation = log1p_log1p_relu"),

@@ -147,6 +147,23 @@ def test_a_base_that_is_no_encoder_gets_the_defaults(bert_folder, tmp_path, capl
     assert not any("changes" in r.getMessage() for r in caplog.records)
 
 
+def test_pairs_are_kept(encoder_folder, rows_file, tmp_path, no_curves):
+    encoder = SparseEncoder.load(encoder_folder, device="cpu", dtype="float32")
+    encoder.save_with_phrases(tmp_path / "pairs", buckets=64, factor=0.5)
+    recipe = made.quick_recipe("tune", tmp_path / "pairs", rows_file, train__steps=2)
+    result = train(recipe, tmp_path / "run")
+    settings = read_checkpoint(result.model).settings
+    assert (settings.phrase_terms, settings.phrase_buckets, settings.phrase_factor) == ("pairs", 64, 0.5)
+    tuned = SparseEncoder.load(result.model, device="cpu", dtype="float32")
+    assert tuned.n_terms == encoder.n_terms + 64
+    assert (tuned.encode_documents(TEXTS[:4]).terms >= encoder.n_terms).any()
+    start = build_student(
+        own(tmp_path / "pairs", query="separate", query_base=str(encoder_folder)), [], tmp_path
+    )
+    save_student(start.student, tmp_path / "pair", start.documents, start.queries)
+    assert SparseEncoder.load(tmp_path / "pair", device="cpu").n_terms == encoder.n_terms + 64
+
+
 def test_a_limit_beyond_the_models_positions_is_refused(encoder_folder, tmp_path):
     with pytest.raises(InvalidInputError, match=r"max_length 65: .* takes 64 tokens"):
         build_student(own(encoder_folder, max_length=65), [], tmp_path)

@@ -124,6 +124,25 @@ def test_a_word_weighs_what_its_first_piece_says(tmp_path):
     assert query @ found == pytest.approx((want[bara] + want[lu] + want[mi]).item(), rel=1e-5)
 
 
+def test_what_is_trained_on_pieces_is_saved_with_words(tmp_path):
+    """`phrase_terms = words`: whole words score what the student gave their pieces, pieces alone nothing."""
+    base = made.lexical_bert(tmp_path / "bert", words=[*made.WORDS, "##lu", "##mi"])
+    lengths = {"document_length": 32, "query_length": 32, "preflight": False}
+    kind = {"kind": "deepimpact", "activation": "relu", "query": "table", "idf": "uniform"}
+    config = ModelConfig(base=str(base), phrase_terms="words", **lengths, **kind)
+    start = build_student(config, [], tmp_path / "cache")
+    student, collator = start.student.eval(), start.collator(1)
+    save_student(student, tmp_path / "model", start.documents, start.queries)
+    encoder = SparseEncoder.load(tmp_path / "model", dtype="float32")
+    texts, queries = ["bera baralumi bera", "baralu bera"], ["baralumi", "bera baralu", "bara", "belumi"]
+    trained = encode(student, collator, queries, "query") @ encode(student, collator, texts, "document").T
+    q, d = encoder.encode_queries(queries).to_scipy(), encoder.encode_documents(texts).to_scipy()
+    found = (q @ d.T).toarray()
+    assert found[0, 0] == pytest.approx(trained.toarray()[0, 0], rel=1e-5)
+    assert found[1, 1] == pytest.approx(trained.toarray()[1, 1], rel=1e-5)
+    assert trained.toarray()[2:, 0].all() and not found[2:].any() and found[0, 1] == 0
+
+
 def test_batches_of_mixed_lengths_equal_single_texts(tmp_path, bert_folder, monkeypatch):
     monkeypatch.setattr("splade_engine.training.student.tower.PADDING_WORTH", 2)
     start = build_student(

@@ -1,0 +1,103 @@
+"""Writing an encoder with phrase terms: a folder like its own with other settings."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.folders.export import save_encoder
+from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.hub import PATTERNS
+from splade_engine.encoder.folders.ours import (
+    QUERY_WEIGHTS,
+    SECTION,
+    write_copy,
+    write_st_module,
+    write_table,
+)
+from splade_engine.encoder.kinds import Scalar
+from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings
+from splade_engine.files import write_json
+
+
+def with_phrases(checkpoint: Checkpoint, settings: EncoderSettings) -> Checkpoint:
+    """The checkpoint with the phrase terms of other settings, on both sides.
+
+    Args:
+        checkpoint: of a kind whose terms are tokens.
+        settings: those named in `PHRASE_SETTINGS` are taken over.
+
+    Raises:
+        CheckpointError: the kind has no such terms.
+    """
+    new = {name: getattr(settings, name) for name in PHRASE_SETTINGS}
+    query = checkpoint.query
+    if isinstance(query, Checkpoint):
+        query = replace(query, settings=replace(query.settings, **new))
+    return replace(checkpoint, settings=replace(checkpoint.settings, **new), query=query)
+
+
+def write_with_phrases(
+    checkpoint: Checkpoint, out: Path, settings: EncoderSettings, table: NDArray[np.float32] | None
+) -> None:
+    """Write an encoder with phrase terms.
+
+    A folder of ours (compact ones and ONNX among them) is copied with another section; any other is written
+    as `SparseEncoder.save` writes it.
+
+    Args:
+        checkpoint: of the encoder.
+        out: an empty folder.
+        settings: see `with_phrases`.
+        table: float32[V], the query table; None for none.
+
+    Raises:
+        CheckpointError: the kind has no such terms.
+        InvalidInputError: `out` is not empty.
+    """
+    new = with_phrases(checkpoint, settings)
+    root = checkpoint.folder
+    config = read_json(root / "config.json", optional=True)
+    if SECTION in config and checkpoint.model_folder == root:
+        _copy(root, out)
+        section = {k: v for k, v in config[SECTION].items() if k not in PHRASE_SETTINGS}
+        section |= new.settings.to_section(PHRASE_SETTINGS)
+        write_json(out / "config.json", {**config, SECTION: section})
+        if not checkpoint.quantized and checkpoint.kind.in_safetensors:  # which it could load, as it thinks
+            write_st_module(out)
+    elif isinstance(new.kind, Scalar) and new.query is not None:
+        _write_scalar(new, out, table)
+    else:
+        save_encoder(new, out, table=table)
+
+
+def _copy(source: Path, out: Path) -> None:
+    """The files of a model, but for those of a training run."""
+    for path in sorted({path for pattern in (*PATTERNS, "*.onnx") for path in source.rglob(pattern)}):
+        name = path.relative_to(source)
+        if path.is_file() and not name.parts[0].startswith("checkpoint"):
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, out / name)
+
+
+def _write_scalar(checkpoint: Checkpoint, out: Path, table: NDArray[np.float32] | None) -> None:
+    """A folder of uniCOIL or DeepImpact that was recognised by its tensors, in our own layout.
+
+    Its query side goes into the section: a table of ones, or queries that add up.
+    """
+    kind = checkpoint.kind
+    assert isinstance(kind, Scalar)
+    if not isinstance(checkpoint.query, QueryTable):
+        write_copy(replace(checkpoint, kind=replace(kind, query_pooling="sum"), query=None), out)
+        return
+    write_copy(replace(checkpoint, query=None), out)
+    config = read_json(out / "config.json")
+    if table is not None:
+        write_table(table, out / QUERY_WEIGHTS)
+        config[SECTION]["query_weights"] = QUERY_WEIGHTS
+    write_json(out / "config.json", config)
