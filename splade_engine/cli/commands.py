@@ -51,6 +51,7 @@ COMMANDS = (
     Command("serve", "Search your text", "Serve indexes over HTTP, with a page to search from."),
     Command("mcp", "Search your text", "Serve an index to an agent, as tools (MCP)."),
     Command("train", "Train", "Train an encoder from a recipe, or fine-tune one."),
+    Command("adapt", "Train", "Adapt an encoder to a collection, from its documents alone.", True),
     Command("mine", "Train", "Find hard negatives for training pairs.", True),
     Command("phrases", "Train", "Write an encoder whose terms include pairs of words, or whole words."),
     Command("eval", "Evaluate", "Score systems on test collections: effectiveness, sparsity and cost.", True),

@@ -61,6 +61,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "index": (
         Rule(("shard_docs",), _has("ray"), "needs --ray"),
         Rule(("threads",), _lacks("ray"), "does not go with --ray, where the cluster decides"),
+        Rule(("adapt",), _lacks("ray"), "does not go with --ray; adapt first, and name the encoder"),
     ),
     "mine": (Rule(("relative_margin", "absolute_margin"), _has("teacher"), "needs --teacher"),),
     "phrases": (

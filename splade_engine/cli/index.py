@@ -68,6 +68,9 @@ def run(
     words: Annotated[
         bool, typer.Option("--words/--no-words", help="List the words too, for --hybrid and --must.")
     ] = True,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Adapt the encoder to these documents first (see adapt).")
+    ] = False,
     as_json: options.Json = False,
 ) -> None:
     """Encode a corpus and build an index of it, with the documents' text.
@@ -93,6 +96,7 @@ def run(
       splade-engine index corpus.jsonl.gz -o my-index
       splade-engine index ~/notes -o notes-index
       splade-engine index books.jsonl -o books --passages 200
+      splade-engine index handbook.jsonl -o handbook --adapt
       splade-engine index beir/scifact -o scifact --encoder naver/splade-v3
       splade-engine index corpus.jsonl -o everything --ray auto --shard-docs 500000
     """
@@ -138,6 +142,7 @@ def run(
                 "--top-k": top_k,
                 "--batch-tokens": batch_tokens,
                 "--no-words": not words,
+                "--adapt": adapt,
             },
         )
         loaded = options.named_encoder(encoder, max_length=max_length, device=device)
@@ -152,7 +157,7 @@ def run(
         loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
         given = options.encode_options(top_k, batch_tokens)
         index = SearchEngine.build(
-            folder, corpus, loaded, progress=shows_progress(), words=words, **building, **given
+            folder, corpus, loaded, progress=shows_progress(), words=words, adapt=adapt, **building, **given
         ).index
     _report(index, time.perf_counter() - start, as_json)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.encoder.kind import Kind
+from splade_engine.encoder.neighbours import NeighbourFiles
 from splade_engine.encoder.settings import SETTING_NAMES, EncoderSettings
 from splade_engine.errors import CheckpointError
 
@@ -53,6 +54,8 @@ class Checkpoint:
     quantized: bool = False
     # file of the document side's second head, see `fast/dense_head.py`
     dense_head: Path | None = None
+    # documents of a collection that lend their terms, where the encoder was adapted to one
+    neighbours: NeighbourFiles | None = None
 
     def __post_init__(self) -> None:
         possible = ("none", *self.kind.phrase_terms())

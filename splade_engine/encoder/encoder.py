@@ -23,6 +23,7 @@ from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoi
 from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.checking import check_checkpoint
 from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.neighbours import Neighbours, read_neighbours
 from splade_engine.encoder.phrases import PhraseTerms, WordTerms, phrase_names
 from splade_engine.encoder.query_table import TableEncoder, load_table
 from splade_engine.encoder.refusing import refusing
@@ -59,6 +60,8 @@ class SparseEncoder:
         inference_free: queries cost a table look-up and need neither torch nor transformers.
         name: hub id or folder name.
         truncated: how many texts were cut since the encoder was loaded.
+        neighbours: the documents that lend their terms to what is encoded; None unless it was adapted to a
+            collection.
     """
 
     def __init__(
@@ -103,6 +106,8 @@ class SparseEncoder:
             shared = isinstance(query, QueryTable) and query.folder == checkpoint.model_folder
             if isinstance(side, NeuralSide) and not shared:
                 _ = side.tokenizer  # which refuses one that is not this model's
+        # the documents that lend their terms to what is encoded, where it was adapted to a collection
+        self.neighbours = _neighbours(checkpoint, self.n_terms)
         self._vocabulary: list[str] | None = None
         self._pairs: PhraseTerms | None = None
         self._hash: str | None = None
@@ -257,7 +262,11 @@ class SparseEncoder:
         device: Sequence[str] | None = None,
     ) -> EncodedTexts:
         """Document vectors as `encode_documents` gives them, and what it would have logged as numbers."""
-        return self._encode(self._documents, texts, batch_tokens, top_k, progress, device)
+        encoded = self._encode(self._documents, texts, batch_tokens, top_k, progress, device)
+        if self.neighbours is None:
+            return encoded
+        vectors = self.neighbours.lend(encoded.vectors)
+        return replace(encoded, vectors=vectors if top_k is None else vectors.top_k(top_k))
 
     def encode_queries(
         self,
@@ -451,3 +460,15 @@ class SparseEncoder:
     def __repr__(self) -> str:
         queries = "inference-free queries" if self.inference_free else "queries by model"
         return f"SparseEncoder({self.name!r}, {self.n_terms} terms, max_length {self.max_length}, {queries})"
+
+
+def _neighbours(checkpoint: Checkpoint, n_terms: int) -> Neighbours | None:
+    """The neighbours of an adapted encoder.
+
+    Raises:
+        CheckpointError: they are damaged, or of another encoder.
+    """
+    if checkpoint.neighbours is None:
+        return None
+    alone = checkpoint_hash(replace(checkpoint, neighbours=None))
+    return read_neighbours(checkpoint.neighbours, alone, n_terms)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_engine.arguments import flag
 from splade_engine.encoder.folders.hub import PATTERNS
+from splade_engine.encoder.neighbours import SETTINGS, VECTORS
 from splade_engine.errors import CheckpointError
 from splade_engine.files import read_text
 from splade_engine.hub import LIBRARY, HubName, hub_name, upload
@@ -58,6 +59,8 @@ def save_whole(encoder: SparseEncoder, folder: Path) -> None:
     found = {path.relative_to(source) for pattern in PATTERNS for path in source.rglob(pattern)}
     for name in sorted(found):
         if name.parts[0].startswith("checkpoint"):  # of a training run
+            continue
+        if encoder.checkpoint.neighbours is None and name.name in (SETTINGS, VECTORS):
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / name, folder / name)

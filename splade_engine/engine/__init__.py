@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from splade_engine.lazy import lazy
 
 if TYPE_CHECKING:
+    from splade_engine.encoder.neighbours import NeighbourSettings
+    from splade_engine.engine.adapting import Adaptation, adapt
     from splade_engine.engine.engine import SearchEngine
     from splade_engine.engine.expansion import TermExpansion, expanded
     from splade_engine.engine.explain import Explanation, TermMatch
@@ -18,11 +20,13 @@ if TYPE_CHECKING:
     from splade_engine.engine.snippets import Snippet
 
 __all__ = [
+    "Adaptation",
     "Explanation",
     "Feedback",
     "Hit",
     "Hits",
     "Hybrid",
+    "NeighbourSettings",
     "Rerank",
     "SearchEngine",
     "SearchOptions",
@@ -30,10 +34,14 @@ __all__ = [
     "Snippet",
     "TermExpansion",
     "TermMatch",
+    "adapt",
     "expanded",
 ]
 
 _HOMES = {
+    "Adaptation": "adapting",
+    "NeighbourSettings": "adapting",
+    "adapt": "adapting",
     "Explanation": "explain",
     "Hit": "hits",
     "Feedback": "feedback",

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.engine.adapting import without_neighbours, write_adapted
 from splade_engine.engine.encoder_record import encoder_record
 from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
 from splade_engine.engine.intake import surveyed_corpus
 from splade_engine.engine.measure import measure
 from splade_engine.engine.notes import as_indexed, earlier_passages, passages_of_empty
+from splade_engine.engine.opening import loaded_encoder
+from splade_engine.engine.sharing import ENCODER
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
+from splade_engine.files import disk_errors
 from splade_engine.index import AutoLists, BuildConfig, SparseIndex
 from splade_engine.index.disk.publish import refuse_unwritable
 from splade_engine.progress import Progress
@@ -23,6 +28,7 @@ from splade_engine.progress import Progress
 if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
     from splade_engine.encoder import SparseEncoder
+    from splade_engine.encoder.neighbours import NeighbourSettings
     from splade_engine.index import IndexBatch
 
 logger = logging.getLogger(__name__)
@@ -41,9 +47,16 @@ def build(
     threads: int | None,
     memory: int | None,
     progress: Progress,
+    adapt: NeighbourSettings | None,
     encode_options: Mapping[str, Any],
-) -> SparseIndex:
-    """Make the index of a corpus; see `SearchEngine.build`, which has checked the arguments."""
+) -> tuple[SparseIndex, SparseEncoder]:
+    """Make the index of a corpus; see `SearchEngine.build`, which has checked the arguments.
+
+    Returns:
+        The index, and the encoder that it is searched with: the one that was given, or adapted.
+    """
+    if adapt is not None:
+        encoder = without_neighbours(encoder)
     if config.lists == AutoLists() and getattr(encoder, "inference_free", False):
         config = replace(config, lists=AutoLists(query_terms=SHORT_QUERY))
     corpus = surveyed_corpus(None, corpus, encoder, progress)
@@ -51,9 +64,15 @@ def build(
     with encode_corpus(
         corpus, encoder, work, restart=overwrite, hold=True, progress=progress, **encode_options
     ) as encoded:
+        batches: Iterable[IndexBatch] = encoded.batches()
+        if adapt is not None:
+            aside = path.with_name(path.name + ".encoder")
+            write_adapted(aside, encoder, encoded, corpus, adapt)
+            encoder = loaded_encoder(aside)
+            batches = _lent(batches, encoder)
         index = SparseIndex.build(
             path,
-            encoded.batches(),
+            batches,
             encoder=encoder_record(encoder),
             config=config,
             overwrite=overwrite,
@@ -61,8 +80,21 @@ def build(
             memory=memory,
             progress=progress,
         )
+        with disk_errors(path):
+            shutil.rmtree(path / ENCODER, ignore_errors=True)  # of an index that was replaced
+            if adapt is not None:
+                aside.rename(path / ENCODER)
+                encoder = loaded_encoder(path / ENCODER)
         encoded.remove()
-    return index
+    return index, encoder
+
+
+def _lent(batches: Iterable[IndexBatch], encoder: SparseEncoder) -> Iterator[IndexBatch]:
+    """The batches with what the neighbours of an adapted encoder lend."""
+    neighbours = encoder.neighbours
+    assert neighbours is not None
+    for batch in batches:
+        yield batch._replace(vectors=neighbours.lend(batch.vectors))
 
 
 def add(

@@ -17,6 +17,7 @@ from splade_engine.collections.documents import Document
 from splade_engine.collections.metadata import document_parts
 from splade_engine.collections.passages import Passages
 from splade_engine.engine import changes
+from splade_engine.engine.adapting import neighbour_settings
 from splade_engine.engine.hits import Hit, Hits
 from splade_engine.engine.intake import corpus_of
 from splade_engine.engine.opening import encoder_of, loaded_encoder
@@ -35,6 +36,7 @@ from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
+    from splade_engine.encoder.neighbours import NeighbourSettings
     from splade_engine.engine.sync import SyncReport
     from splade_engine.index.filter.nodes import Where
 
@@ -77,6 +79,7 @@ class SearchEngine:
         progress: Progress = False,
         collection_idf: bool = True,
         words: bool = True,
+        adapt: bool | NeighbourSettings = False,
         **encode_options: Any,
     ) -> SearchEngine:
         """Encode a corpus and index it, with its text.
@@ -100,26 +103,29 @@ class SearchEngine:
             collection_idf: as in `open`.
             words: list the words of titles and texts too (`BuildConfig.words`), for `hybrid` and `must`;
                 about a third of the index's size more.
+            adapt: adapt the encoder to these documents first (`splade_engine.engine.adapt`); it is kept in
+                the index folder.
             encode_options: for `SparseEncoder.encode_documents` (`top_k`, `batch_tokens`).
 
         Raises:
             IndexExistsError: something is at `path`, and not `overwrite`.
             DatasetError: bad input, with file and line.
             StorageError: the disk refused; what was encoded is kept.
+            TrainingError: adapting the encoder would do harm; what was encoded is kept.
         """
         path = path_of("path", path)
         refuse_occupied(path, overwrite=overwrite)
         check_budget(threads, memory)
-        loaded = loaded_encoder(encoder)
-        index = changes.build(
+        index, loaded = changes.build(
             path,
-            loaded,
+            loaded_encoder(encoder),
             corpus_of(corpus, allow_empty, passages),
             replace(config or BuildConfig(), words=words),
             overwrite=overwrite,
             threads=threads,
             memory=memory,
             progress=progress,
+            adapt=neighbour_settings(adapt),
             encode_options=encode_options,
         )
         return cls(path, index, loaded, collection_idf=collection_idf)

@@ -52,7 +52,8 @@ class CollectionIdf:
                 are left as they are.
         """
         share = np.float32(self.share)
-        single = queries.terms < len(table)
+        # all of them, without phrases: a search would notice the mask
+        single = slice(None) if queries.n_terms == len(table) else queries.terms < len(table)
         terms = queries.terms[single]
         once = table[terms]
         weights = queries.weights.copy()

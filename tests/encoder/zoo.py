@@ -380,6 +380,20 @@ def router(folder: Path, query: list[str]) -> None:
     modules(folder, ("", "Router"))
 
 
+def adapted(folder: Path) -> None:
+    """One of an inference-free kind, with neighbours."""
+    from splade_engine.encoder import SparseEncoder
+    from splade_engine.encoder.neighbours import NeighbourSettings, write_neighbours
+    from tests.encoder.made import random_texts
+
+    opensearch(folder)
+    encoder = SparseEncoder.load(folder, device="cpu", dtype="float32")
+    vectors = encoder.encode_documents(random_texts(40, seed=5)).top_k(12)
+    ids = [str(row) for row in range(len(vectors))]
+    settings = NeighbourSettings(count=4, share=1.25, least=0.01)
+    write_neighbours(folder, vectors, ids, encoder.fingerprint(), settings)
+
+
 ZOO: dict[str, Callable[[Path], None]] = {
     "mlm": mlm,
     "mlm-vocab-txt": mlm_vocab_txt,
@@ -403,4 +417,5 @@ ZOO: dict[str, Callable[[Path], None]] = {
     "unicoil": scalar("UniCoilEncoder"),
     "deepimpact": scalar("DeepImpact"),
     "echo": echo,
+    "adapted": adapted,
 }

@@ -19,10 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD, Checkpoint, QueryTable
+from splade_engine.encoder.fingerprint import checkpoint_hash
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.ours import SECTION, copy_weights, write_copy, write_table
+from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.folders.sentence_transformers import OURS_ALONE
 from splade_engine.encoder.folders.tokenizer import save_tokenizer
+from splade_engine.encoder.neighbours import copy_neighbours
 from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.errors import CheckpointError
@@ -109,29 +112,37 @@ def save_encoder(checkpoint: Checkpoint, folder: str | Path, *, table: NDArray[n
         CheckpointError: if special tokens cannot be dropped in this architecture's head.
     """
     with atomic_folder(folder) as out:
-        if not checkpoint.kind.has_modules(checkpoint.settings):
-            _write_copies(checkpoint, out)
-            return
-        if checkpoint.query is None:
-            modules = _side(checkpoint).write(out, _numbered(""))
+        if checkpoint.kind.has_modules(checkpoint.settings):
+            _write_modules(checkpoint, out, table)
         else:
-            _write_router(checkpoint, out, table)
-            modules = [("", "Router")]
-        own = checkpoint.settings.to_section(OURS_ALONE)
-        if not isinstance(checkpoint.query, QueryTable):
-            own = {k: v for k, v in own.items() if not k.startswith("query_")}
-        if checkpoint.dense_head is not None:
-            _save_dense_head(checkpoint, checkpoint.dense_head, out)
-            own["dense_head"] = DENSE_HEAD
-        if own:
-            logger.warning(
-                "%s: sentence-transformers has no place for %s and gives other vectors of this folder; "
-                "SparseEncoder.load reads them again",
-                checkpoint.name,
-                ", ".join(sorted(own)),
-            )
-        write_root(out, modules, checkpoint.settings, own)
-        (out / "README.md").write_text(_card(checkpoint), encoding="utf-8")
+            _write_copies(checkpoint, out)
+        if checkpoint.neighbours is not None:
+            saved = replace(read_checkpoint(out), neighbours=None)
+            copy_neighbours(checkpoint.neighbours, out, checkpoint_hash(saved))
+
+
+def _write_modules(checkpoint: Checkpoint, out: Path, table: NDArray[np.float32] | None) -> None:
+    """The folder of a kind that sentence-transformers has modules for."""
+    if checkpoint.query is None:
+        modules = _side(checkpoint).write(out, _numbered(""))
+    else:
+        _write_router(checkpoint, out, table)
+        modules = [("", "Router")]
+    own = checkpoint.settings.to_section(OURS_ALONE)
+    if not isinstance(checkpoint.query, QueryTable):
+        own = {k: v for k, v in own.items() if not k.startswith("query_")}
+    if checkpoint.dense_head is not None:
+        _save_dense_head(checkpoint, checkpoint.dense_head, out)
+        own["dense_head"] = DENSE_HEAD
+    if own:
+        logger.warning(
+            "%s: sentence-transformers has no place for %s and gives other vectors of this folder; "
+            "SparseEncoder.load reads them again",
+            checkpoint.name,
+            ", ".join(sorted(own)),
+        )
+    write_root(out, modules, checkpoint.settings, own)
+    (out / "README.md").write_text(_card(checkpoint), encoding="utf-8")
 
 
 def _write_copies(checkpoint: Checkpoint, out: Path) -> None:

@@ -18,7 +18,9 @@ BUNDLED_NAMES = ("bundled", "default", "sparse:default")
 
 # Never the pickled weights, nor the other frameworks' copies of them; BGE-M3's head is read without running
 # it (`torch_file.py`)
-PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "sparse_linear.pt", "README.md")
+PATTERNS = (
+    "*.json", "*.safetensors", "*.txt", "*.model", "sparse_linear.pt", "neighbours.arrow", "README.md",
+)  # fmt: skip
 # Published in two repositories, which no file of theirs says
 _QUERY_HALVES = {
     f"naver/efficient-splade-{size}-doc": f"naver/efficient-splade-{size}-query"

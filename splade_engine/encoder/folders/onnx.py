@@ -69,6 +69,11 @@ def export_onnx(
             f"{checkpoint.name}: kind {checkpoint.kind.name} cannot be exported to ONNX, only a masked "
             "language model (mlm) can"
         )
+    if checkpoint.neighbours is not None:
+        raise CheckpointError(
+            f"{checkpoint.name}: its neighbours are vectors of this encoder, not of its ONNX form; export "
+            "the encoder that it was adapted from, and adapt that"
+        )
     if isinstance(checkpoint.query, Checkpoint):
         raise CheckpointError(
             f"{checkpoint.name}: two models, one a side, cannot be exported to ONNX as one folder"

@@ -17,6 +17,7 @@ from splade_engine.encoder.folders.ours import SECTION, read_ours
 from splade_engine.encoder.folders.plain import PlainFolder
 from splade_engine.encoder.folders.sentence_transformers import read_sentence_transformers
 from splade_engine.encoder.kinds import KINDS
+from splade_engine.encoder.neighbours import find_neighbours
 from splade_engine.encoder.settings import blaming
 from splade_engine.errors import CheckpointError
 
@@ -41,8 +42,10 @@ def read_checkpoint(folder: Path, name: str | None = None, *, hub_id: str | None
     name = name or folder.resolve().name
     if pair := _pair(folder):
         document, query = (_one(half, name, None) for half in pair)
-        return replace(document, folder=folder, query=query)
-    return _one(folder, name, hub_id)
+        found = replace(document, folder=folder, query=query)
+    else:
+        found = _one(folder, name, hub_id)
+    return replace(found, neighbours=find_neighbours(folder))
 
 
 def is_encoder(folder: Path) -> bool:

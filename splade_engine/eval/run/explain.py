@@ -38,7 +38,7 @@ def explanations(system: System, bench: Workbench, result: Result) -> dict[str, 
     """
     if not isinstance(system, Sparse) or result.run is None:
         return None
-    collection = sparse_collection(bench, system.encoder, system.idf)
+    collection = sparse_collection(bench, system.encoder, system.idf, adapt=system.adapt)
     split = bench.dataset.test
     vectors = collection.query_vectors(split)
     number_of = {query: i for i, query in enumerate(split.queries)}

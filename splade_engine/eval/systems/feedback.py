@@ -102,7 +102,7 @@ class _SparseFeedback(_Feedback):
         part = self.parts[0]
         if not isinstance(part, Sparse):
             raise InvalidInputError(f"{self.kind}: the first system is not sparse")
-        collection = sparse_collection(bench, part.encoder, part.idf)
+        collection = sparse_collection(bench, part.encoder, part.idf, adapt=part.adapt)
         vectors = collection.query_vectors(split)
 
         def search(number: int, feedback: Ranking, k: int) -> Ranking:

@@ -34,6 +34,7 @@ class Sparse(System):
         encoder: another checkpoint than that of the settings.
         idf: `collection` weighs inference-free queries by the collection's document frequencies too, as
             `SearchEngine` does; `model` takes the encoder's table as it is.
+        adapt: adapt the encoder to the documents of the collection first, as `splade-engine adapt` does.
     """
 
     kind: ClassVar[str] = "sparse"
@@ -42,6 +43,7 @@ class Sparse(System):
     accuracy: float | None = None
     encoder: str = ""
     idf: str = "collection"
+    adapt: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,7 +59,7 @@ class Sparse(System):
 
     def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Encode and search the queries one by one."""
-        collection = sparse_collection(bench, self.encoder, self.idf)
+        collection = sparse_collection(bench, self.encoder, self.idf, adapt=self.adapt)
         index = collection.index
         notes: tuple[str, ...] = ()
         options: dict[str, Any] = {"exact": True} if self.exact else {}

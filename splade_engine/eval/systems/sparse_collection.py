@@ -7,8 +7,9 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.encoder.neighbours import Neighbours, NeighbourSettings
 from splade_engine.engine.encoding import MAX_SHARD_DOCS, EncodedCorpus, encode_corpus
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import IndexLockedError
@@ -56,13 +58,13 @@ class SparseCollection:
         encoder: the SparseEncoder.
         index: the SparseIndex over the vectors.
         ids: document ids by ordinal.
-        parts: the encoded parts of the corpus, in order.
+        parts: the encoded parts of the corpus, in order, as they are before they lend.
         cost: of encoding and building.
         fingerprint: of the index as it was built.
         documents: term counts of the document vectors.
     """
 
-    def __init__(self, bench: Bench, source: Any, idf: str = "collection") -> None:
+    def __init__(self, bench: Bench, source: Any, idf: str = "collection", adapt: bool = False) -> None:
         from splade_engine.index import SparseIndex
 
         settings = bench.settings
@@ -71,10 +73,13 @@ class SparseCollection:
         self.parts, seconds, cached = self._encode(bench, fingerprint)
         self.ids = [doc_id for encoded in self.parts for doc_id in encoded.ids()]
         started = time.perf_counter()
-        self._folder = bench.scratch(f"index-{fingerprint['hash']}-{idf}")
+        batches = _adapted(self.parts) if adapt else partial(chain.from_iterable, self.parts)
+        seconds += time.perf_counter() - started
+        started = time.perf_counter()
+        self._folder = bench.scratch(f"index-{fingerprint['hash']}-{idf}{'-adapted' if adapt else ''}")
         self.index: SparseIndex = SparseIndex.build(
             self._folder,
-            chain.from_iterable(self.parts),
+            batches(),
             self.ids,
             encoder=fingerprint,
             threads=settings.threads,
@@ -88,7 +93,7 @@ class SparseCollection:
         )
         self.fingerprint = self.index.info().fingerprint
         self._encode_queries = QueryEncoder(self.encoder, collection=idf == "collection")
-        self.documents = TermCounts.of(chain.from_iterable(self.parts), self.index.n_terms)
+        self.documents = TermCounts.of(batches(), self.index.n_terms)
         self._query_vectors: dict[str, SparseVectors] = {}
         self._tuned: dict[tuple[float, int], SparseIndex] = {}
 
@@ -152,6 +157,13 @@ class SparseCollection:
     def ranking(self, hits: SparseHits) -> Ranking:
         """Hits with the documents' ids."""
         return Ranking.in_order([self.ids[i] for i in hits.ordinals.tolist()], hits.scores)
+
+
+def _adapted(parts: Sequence[EncodedCorpus]) -> Callable[[], Iterator[SparseVectors]]:
+    """The vectors of a corpus with what documents lend one another; a call goes through them."""
+    vectors = SparseVectors.concat([batch for part in parts for batch in part])
+    lent = Neighbours(vectors, NeighbourSettings()).lend(vectors)
+    return lambda: iter([lent])
 
 
 def _encoded(corpus: Corpus, clock: _Clock, encodings: Encodings, bench: Bench) -> EncodedCorpus:
@@ -255,7 +267,10 @@ def encoder_hash(settings: Settings, encoder: str = "") -> dict[str, str]:
     return {f"encoder {encoder}".strip(): f"{loaded.name} {short}"}
 
 
-def sparse_collection(bench: Bench, encoder: str = "", idf: str = "collection") -> SparseCollection:
+def sparse_collection(
+    bench: Bench, encoder: str = "", idf: str = "collection", *, adapt: bool = False
+) -> SparseCollection:
     """The dataset under a sparse encoder ("" for the one of the settings), made once."""
     source = encoder or bench.settings.encoder
-    return bench.resource(("sparse", str(source), idf), lambda: SparseCollection(bench, source, idf))
+    key = ("sparse", str(source), idf, adapt)
+    return bench.resource(key, lambda: SparseCollection(bench, source, idf, adapt))

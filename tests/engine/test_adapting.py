@@ -1,0 +1,167 @@
+"""An encoder is adapted to documents: what is written, when it is refused, and an index that carries it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splade_engine import SearchEngine, SparseEncoder
+from splade_engine.engine import NeighbourSettings, adapt, adapting
+from splade_engine.errors import InvalidInputError, TrainingError
+from tests.encoder import zoo
+from tests.encoder.made import random_texts
+from tests.fake_encoder import FakeEncoder
+
+SETTINGS = NeighbourSettings(count=4, least=0.01)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return zoo.make("opensearch", tmp_path_factory.mktemp("models") / "model")
+
+
+@pytest.fixture(autouse=True)
+def _tolerant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random weights make vectors of which nobody knows whether lending helps."""
+    monkeypatch.setattr(adapting, "TOLERANCE", 1.0)
+
+
+@pytest.fixture
+def corpus() -> list[dict[str, str]]:
+    """Sixty documents of three sentences, of which one speaks another language."""
+    texts = [". ".join(random_texts(3, seed=seed)) + "." for seed in range(60)]
+    return [{"_id": f"d{row}", "title": f"title {row}", "text": text} for row, text in enumerate(texts)]
+
+
+def test_adapting_writes_an_encoder_of_the_same_kind(model, corpus, tmp_path):
+    made = adapt(corpus, tmp_path / "adapted", model, settings=SETTINGS)
+    assert made.path == tmp_path / "adapted"
+    assert made.documents == 60
+    assert made.terms[1] > made.terms[0] > 0
+    assert all(0 <= share <= 1 for share in made.found)
+    assert [path.name for path in tmp_path.iterdir()] == ["adapted"], "the work folder is gone"
+    base, adapted = SparseEncoder.load(model), SparseEncoder.load(tmp_path / "adapted")
+    assert adapted.neighbours.vectors == base.encode_documents(
+        [f"{row['title']} {row['text']}" for row in corpus]
+    )
+    assert adapted.encode_queries(["bado kime"]) == base.encode_queries(["bado kime"])
+
+
+def test_adapting_again_begins_with_the_encoder_as_it_was(model, corpus, tmp_path):
+    adapt(corpus[:40], tmp_path / "one", model, settings=SETTINGS)
+    adapt(corpus[20:], tmp_path / "two", tmp_path / "one", settings=SETTINGS)
+    adapt(corpus[20:], tmp_path / "three", model, settings=SETTINGS)
+    two, three = SparseEncoder.load(tmp_path / "two"), SparseEncoder.load(tmp_path / "three")
+    assert two.neighbours.vectors == three.neighbours.vectors
+    assert two.fingerprint()["hash"] == three.fingerprint()["hash"]
+
+
+def test_of_many_documents_some_are_drawn(model, corpus, tmp_path):
+    made = adapt(corpus, tmp_path / "adapted", model, documents=25)
+    assert made.documents == 25 == len(SparseEncoder.load(made.path).neighbours.vectors)
+
+
+def test_an_encoder_that_finds_fewer_documents_again_is_refused(model, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "FEWEST", 5)
+    monkeypatch.setattr(adapting, "TOLERANCE", 0.01)
+    ranks = iter((0.8, 0.7, 0.8, 0.7))
+    monkeypatch.setattr(adapting, "_reciprocal_rank", lambda *_: next(ranks))
+    with pytest.raises(TrainingError, match=r"not adapted: .* 0\.700, was 0\.800") as error:
+        adapt(corpus, tmp_path / "adapted", model)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["adapted.encoding"], "what was encoded is kept"
+    made = adapt(corpus, tmp_path / "adapted", model, force=True)
+    assert made.found == (0.8, 0.7)
+    assert made.questions >= 5
+
+
+def test_a_document_without_its_sentence_cannot_borrow_it_back(model, corpus, tmp_path, monkeypatch):
+    """Each document is unlike the others, so that only its own whole text could help."""
+    monkeypatch.setattr(adapting, "FEWEST", 1)
+    lenders = []
+    real = adapting.Neighbours
+
+    def noted(vectors, settings):
+        lenders.append(vectors)
+        return real(vectors, settings)
+
+    monkeypatch.setattr(adapting, "Neighbours", noted)
+    made = adapt(corpus, tmp_path / "adapted", model, settings=SETTINGS)
+    assert made.questions > 0
+    assert len(lenders[0]) == len(corpus) - made.questions
+
+
+def test_documents_of_one_sentence_are_adapted_to_without_a_look(model, tmp_path):
+    made = adapt([f"{text}." for text in random_texts(30)], tmp_path / "adapted", model)
+    assert made.questions == 0 and made.found == (0.0, 0.0)
+
+
+def test_another_folder_is_not_replaced(model, corpus, tmp_path):
+    target = tmp_path / "adapted"
+    adapt(corpus, target, model)
+    with pytest.raises(InvalidInputError, match="holds an adapted encoder already"):
+        adapt(corpus, target, model)
+    adapt(corpus[:30], target, model, overwrite=True)
+    assert len(SparseEncoder.load(target).neighbours.vectors) == 30
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.md").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(InvalidInputError, match=r"holds 'a\.md'"):
+            adapt(corpus, notes, model, overwrite=overwrite)
+    assert (notes / "a.md").read_text() == "mine"
+
+
+@pytest.mark.parametrize("wrong", [{"documents": 1}, {"overwrite": 1}, {"settings": {"count": 3}}])
+def test_arguments_that_cannot_be_meant_are_refused(model, corpus, tmp_path, wrong):
+    with pytest.raises(InvalidInputError, match=next(iter(wrong))):
+        adapt(corpus, tmp_path / "adapted", model, **wrong)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_sparse_encoder_can_be_adapted(corpus, tmp_path):
+    with pytest.raises(InvalidInputError, match="only one can be adapted"):
+        adapt(corpus, tmp_path / "adapted", FakeEncoder())
+
+
+# ---- an index -------------------------------------------------------------------------------------------
+
+
+def test_an_index_keeps_the_encoder_that_was_adapted_for_it(model, corpus, tmp_path):
+    engine = SearchEngine.build(tmp_path / "ix", corpus, model, adapt=SETTINGS)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ix"]
+    assert engine.encoder.neighbours is not None
+    texts = [f"{row['title']} {row['text']}" for row in corpus]
+    stored, encoded = engine.index.vectors(), engine.encoder.encode_documents(texts)
+    assert np.array_equal(stored.terms, encoded.terms)
+    np.testing.assert_allclose(stored.weights, encoded.weights, rtol=1e-3)  # float16 in the index
+    shutil.move(tmp_path / "ix", tmp_path / "moved")
+    moved = SearchEngine.open(tmp_path / "moved")
+    query = " ".join(corpus[7]["text"].split()[:4])
+    assert [hit.id for hit in moved.search(query)] == [hit.id for hit in engine.search(query)]
+    moved.add([{"_id": "new", "text": corpus[7]["text"]}])
+    assert "new" in moved.index
+    moved.index.check()
+
+
+def test_an_index_that_replaces_one_forgets_its_encoder(model, corpus, tmp_path):
+    SearchEngine.build(tmp_path / "ix", corpus, model, adapt=True)
+    SearchEngine.build(tmp_path / "ix", corpus, model, overwrite=True)
+    assert SearchEngine.open(tmp_path / "ix").encoder.neighbours is None
+    SearchEngine.build(tmp_path / "ix", corpus, model, overwrite=True, adapt=True)
+    assert SearchEngine.open(tmp_path / "ix").encoder.neighbours is not None
+
+
+def test_an_index_is_not_built_where_adapting_does_harm(model, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(adapting, "FEWEST", 5)
+    monkeypatch.setattr(adapting, "TOLERANCE", 0.01)
+    ranks = iter((0.8, 0.7))
+    monkeypatch.setattr(adapting, "_reciprocal_rank", lambda *_: next(ranks))
+    with pytest.raises(TrainingError, match="not adapted"):
+        SearchEngine.build(tmp_path / "ix", corpus, model, adapt=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["ix.encoding"]
+    engine = SearchEngine.build(tmp_path / "ix", corpus, model)
+    assert len(engine) == 60
