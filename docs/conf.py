@@ -24,6 +24,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphin
 exclude_patterns = ["_build", "images"]
 # docstrings write code in single backticks
 default_role = "literal"
+smartquotes = False  # which turns the two dashes of an option into one
 # two doors have a `Settings`; an annotation that names one of them is no link then
 suppress_warnings = ["ref.python"]
 myst_enable_extensions = ["colon_fence"]

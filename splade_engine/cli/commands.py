@@ -35,6 +35,7 @@ COMMANDS = (
     Command("demo", "Start", "Index Python's own documentation and search it, with reasons.", True),
     Command("index", "Search your text", "Encode a corpus and build an index of it.", True),
     Command("search", "Search your text", "Search an index; --explain says why a document was found."),
+    Command("explain", "Search your text", "Why a document is, or is not, a hit of a query."),
     Command("get", "Search your text", "Show stored documents by id."),
     Command("add", "Search your text", "Encode more documents into an index.", True),
     Command(

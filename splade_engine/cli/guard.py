@@ -137,6 +137,8 @@ def _usage(error: Any) -> str:
     text = error.format_message().rstrip(".")
     if text.startswith("No such option"):
         text += "; after -- a text may begin with a dash"
+    if "extra argument" in text and context is not None and context.info_name == "search":
+        text += "; put a query of several words in quotes"
     return f"{text}; {context.command_path} --help says more" if context is not None else text
 
 

@@ -19,6 +19,7 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
       splade-engine info my-index
       splade-engine info my-index --json | jq .n_docs
     """
+    from splade_engine.collections.metadata import FILE_STATE
     from splade_engine.index import SparseIndex
     from splade_engine.index.lists import to_record
 
@@ -28,7 +29,7 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
         output.write_json(content | {"lists": to_record(info.lists)})
         return
     encoder = dict(info.encoder or {})
-    columns = [f"{name} ({kind})" for name, kind in info.columns.items()]
+    columns = [f"{name} ({kind})" for name, kind in info.columns.items() if name != FILE_STATE]
     sizes = ", ".join(f"{kind} {output.megabytes(size)}" for kind, size in info.bytes.items())
     stored = {name: value for name, value in info.config.items() if name != "lists"}
     output.write_pairs(

@@ -34,6 +34,7 @@ RESERVED = ("title", "text", METADATA_JSON)
 # the column that tells how a document was cut, and by which `sync` knows a file's content again; hits do not
 # show it
 FILE_STATE = "_sync"
+HIDDEN = (*RESERVED, FILE_STATE)  # what a document's metadata does not show
 MAX_COLUMNS = 400  # the format allows 512; fields beyond are kept as JSON
 KINDS = ("text", "int", "float", "bool", "texts")  # of a column; every other value is "json"
 _NUMBERS = {"int", "float"}
@@ -335,8 +336,7 @@ def _taken(row: dict[str, Any], name: str, kind: str) -> Any:
 
 def metadata_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata in a payload row: every column but title and text that has a value."""
-    hidden = (*RESERVED, FILE_STATE)
-    metadata = {k: v for k, v in row.items() if v is not None and k not in hidden}
+    metadata = {k: v for k, v in row.items() if v is not None and k not in HIDDEN}
     rest = row.get(METADATA_JSON)
     return {**metadata, **json.loads(rest)} if rest else metadata
 

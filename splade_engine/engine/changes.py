@@ -114,7 +114,9 @@ def add(
     corpus = _measured(as_indexed(reader, corpus), encoder, progress)
     known = next((document.id for document in corpus if document.id in reader), None)
     if known is not None:  # before hours of encoding
-        raise InvalidInputError(f"{index.path}: holds a document {known!r} already; update replaces it")
+        raise InvalidInputError(
+            f"{index.path}: holds a document {known!r} already; update (add --replace) replaces it"
+        )
     earlier = earlier_passages(reader, corpus)
     if earlier:
         raise InvalidInputError(

@@ -176,7 +176,10 @@ def readme(target: Target, record: ExportRecord, export: Export, lossless: bool)
     commands = target.readme.strip()
     for word, value in (("NAME", export.name), ("N_TERMS", record.n_terms), ("TOP_K", export.k)):
         commands = commands.replace(f"<{word}>", str(value))
-    lines += [commands, "", "## What is kept", ""]
+    lines += [commands, ""]
+    if "queries.jsonl" in commands and not export.query_ids:
+        lines += ["There is no `queries.jsonl` here: `splade-engine export --queries FILE` writes it.", ""]
+    lines += ["## What is kept", ""]
     lines.append(f"- Weights of documents: {_kept(export.documents)}; of queries: {_kept(export.queries)}.")
     lines += [f"- {what}: {n:,}" for what, n in record.lost.items()]
     loss = record.loss

@@ -177,7 +177,7 @@ class Snapshot:
             s.payload is not None and nested_column(s.payload.table, name) is not None for s in self.segments
         ):
             return
-        there = ", ".join(sorted(known)[:20]) or "none"
+        there = ", ".join(sorted(name for name in known if not name.startswith("_"))[:20]) or "none"
         raise InvalidInputError(f"{what}: no column {name!r:.80}; the index has: {there}")
 
     def text_columns(self, names: Sequence[str]) -> pa.Table:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splade_engine import __version__
-from splade_engine.collections.metadata import METADATA_JSON, RESERVED, metadata_of
+from splade_engine.collections.metadata import HIDDEN, METADATA_JSON, metadata_of
 from splade_engine.engine.certainty import WEAK
-from splade_engine.engine.explain import explain as explained
-from splade_engine.engine.explain import term_names
+from splade_engine.engine.explain import explain_document
 from splade_engine.server.problems import Problem, invalid, not_found, too_large
 from splade_engine.server.requests import ExplainRequest, SearchRequest
 from splade_engine.server.settings import Limits
@@ -129,16 +128,8 @@ def _hit(hit: Hit, request: SearchRequest) -> dict[str, Any]:
 
 def explain(name: str, engine: SearchEngine, request: ExplainRequest) -> dict[str, Any]:
     """`ExplainAnswer`."""
-    ordinal = _ordinal(engine, request.id)
-    query = engine.encode_queries([request.query])
-    placement = engine.index.explain(query, request.id, request.k, **request.options())
-    row = _row(engine, ordinal)
-    encoder = engine.encoder
-    vector = engine.index.vectors([ordinal])
-    title, text = row.get("title") or "", row.get("text") or ""
-    why = explained(
-        request.id, query, vector, term_names(encoder, request.query), title, text, encoder.word_spans
-    )
+    _ordinal(engine, request.id)
+    placement, why = explain_document(engine, request.query, request.id, request.k, **request.options())
     return {
         **stamp(name, engine),
         "id": request.id,
@@ -213,7 +204,7 @@ def info(name: str, engine: SearchEngine, limits: Limits) -> dict[str, Any]:
 def fields(name: str, engine: SearchEngine) -> dict[str, Any]:
     """`FieldsAnswer`: what filters can be built from, counted over documents spread evenly over the index."""
     index = engine.index
-    columns = {c: kind for c, kind in index.info().columns.items() if c not in (*RESERVED, METADATA_JSON)}
+    columns = {c: kind for c, kind in index.info().columns.items() if c not in HIDDEN}
     rows: list[dict[str, Any]] = []
     if columns:
         live = index.reader.snapshot.live_ordinals()

@@ -130,7 +130,9 @@ async def _unrouted(request: Request, error: Exception) -> Response:
     """Starlette's own 404 and 405, in our shape."""
     assert isinstance(error, HTTPException)
     kind: ErrorType = "NotFound" if error.status_code == 404 else "Validation"
-    words = {404: f"no route {request.url.path}", 405: f"{request.method} is not answered here"}
+    allowed = (error.headers or {}).get("Allow", "")
+    use = f"; use {allowed}" if allowed else ""
+    words = {404: f"no route {request.url.path}", 405: f"{request.method} is not answered here{use}"}
     message = words.get(error.status_code, str(error.detail))
     headers = dict(error.headers or {})
     return problem_response(

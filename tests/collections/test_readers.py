@@ -35,6 +35,30 @@ def places(found: FileText) -> list[dict[str, int]]:
     return [found.places.of(b.start, b.end) for b in found.blocks]
 
 
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        ("---\ntitle: npm uninstall\nsection: 1\n---\n", "npm uninstall"),
+        ("---\r\nsection: 1\r\ntitle: 'Tides: a guide'\r\n---\r\n", "Tides: a guide"),
+        ("---\nsection: 1\n...\n", "Synopsis"),
+    ],
+)
+def test_front_matter_names_a_markdown_file_and_is_no_text(head, title):
+    found = read(".md", head + "\n## Synopsis\n\nRemove a package.\n")
+    assert found.title == title
+    assert blocks(found) == [("heading", "## Synopsis"), ("text", "Remove a package.")]
+    assert places(found)[1]["line"] == head.count("\n") + 4
+
+
+@pytest.mark.parametrize(
+    "text", ["---\n\nA rule before.\n\n---\n", "A: 1\n\n---\ntitle: no\n---\n", "---\ntitle: open\n\nNo end."]
+)
+def test_lines_that_only_look_like_front_matter_are_text(text):
+    found = read(".md", text)
+    words = " ".join(found.text[b.start : b.end] for b in found.blocks)
+    assert all(word in words for word in ("rule before", "no", "No end") if word in text)
+
+
 def test_no_suffix_has_two_readers():
     suffixes = [suffix for kind in FILE_KINDS for suffix in kind.suffixes]
     assert len(suffixes) == len(set(suffixes)) and all(s == s.lower() and s[0] == "." for s in suffixes)

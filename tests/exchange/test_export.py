@@ -75,6 +75,9 @@ def test_every_target_has_a_readme_of_commands_and_a_record(
     without = export_index(index, target, tmp_path / "plain")
     assert without.queries == 0
     assert not list((tmp_path / "plain").glob("queries*"))
+    plain = (tmp_path / "plain" / "README.md").read_text()
+    assert ("There is no `queries.jsonl` here" in plain) == ("queries.jsonl" in readme)
+    assert "There is no `queries.jsonl` here" not in readme
 
 
 def test_qdrant(index: SparseIndex, tmp_path: Path) -> None:

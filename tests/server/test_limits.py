@@ -100,7 +100,7 @@ def test_lone_surrogates_are_an_error_not_a_crash(client):
 def test_routes_and_methods(client):
     assert problem(client.get("/nothing"), 404, "NotFound") == "no route /nothing"
     answer = client.put("/search")
-    problem(answer, 405)
+    assert problem(answer, 405) == "PUT is not answered here; use POST"
     assert answer.headers["allow"] == "POST"
 
 

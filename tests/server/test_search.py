@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from splade_engine.engine import SearchEngine
 from splade_engine.engine.fusion import Hybrid
 from splade_engine.index import IndexReader, Miss, Placement, SparseIndex
+from splade_engine.server import ServedIndex
+from tests.fake_encoder import FakeEncoder
 from tests.server.conftest import ids, problem
 
 
@@ -225,3 +228,15 @@ def test_a_reranker_of_the_server_scores_the_best_hits_anew(served):
 def test_without_a_reranker_a_request_for_one_is_refused(client):
     refused = client.post("/search", json={"query": "sea", "rerank": True})
     assert "serve --rerank MODEL" in problem(refused, 422)
+
+
+def test_how_files_were_cut_is_no_field_to_filter_by(serving, tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "tides.md").write_text("# Tides\n\nThe moon pulls the sea.\n")
+    engine = SearchEngine.build(tmp_path / "notes-ix", tmp_path / "notes", FakeEncoder())
+    assert "_sync" in engine.index.info().columns
+    with serving(indexes=[ServedIndex("notes", engine)]) as client:
+        names = [field["name"] for field in client.get("/fields").json()["fields"]]
+        assert "path" in names and not [name for name in names if name.startswith("_")]
+        asked = {"query": "moon", "where": "colour = 'red'"}
+        assert "_sync" not in problem(client.post("/search", json=asked), 422)

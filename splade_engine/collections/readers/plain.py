@@ -9,6 +9,10 @@ from splade_engine.collections.readers.decoding import decoded
 from splade_engine.collections.readers.kind import FileName, FileText, Places
 
 _LINE_END = re.compile("\n")
+# of YAML
+_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(?=[\w-]+[ \t]*:)(?:.*\n)*?(?:---|\.\.\.)[ \t]*\r?(?:\n|\Z)")
+_TITLE = re.compile(r"(?m)^title[ \t]*:[ \t]*(\S.*)$")
+_ANYTHING = re.compile(r"[^\n]")
 _RST_MARKS = "=-~^\"'*+#"
 
 
@@ -19,10 +23,15 @@ def text(data: bytes, file: FileName) -> FileText:
 
 
 def markdown(data: bytes, file: FileName) -> FileText:
-    """The title is the first heading."""
+    """The title is that of the front matter, which is no text, or else the first heading."""
     content = decoded(data, file.place, file.encoding)
-    blocks = markdown_blocks(content)
-    return FileText(content, blocks, _first_heading(blocks), line_places(content))
+    front = _FRONT_MATTER.match(content)
+    head = front[0] if front else ""
+    # spaces in its place: blocks keep their places in the file
+    blocks = markdown_blocks(_ANYTHING.sub(" ", head) + content[len(head) :])
+    title = _TITLE.search(head)
+    named = title[1].strip().strip("\"'") if title else ""
+    return FileText(content, blocks, named or _first_heading(blocks), line_places(content))
 
 
 def restructured(data: bytes, file: FileName) -> FileText:

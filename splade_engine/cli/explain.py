@@ -1,0 +1,68 @@
+"""`splade-engine explain`: why one document is, or is not, a hit of a query."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from splade_engine.cli import options, output
+
+if TYPE_CHECKING:
+    from splade_engine.index.explain import Placement
+
+
+def run(
+    folder: options.IndexFolder,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What is searched for, in quotes.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="Id of the document.")],
+    k: options.K = 10,
+    where: Annotated[
+        str | None, typer.Option("--where", "-w", help="Filter on metadata, as for search.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Ask about an exact search.")] = False,
+    accuracy: options.Accuracy = None,
+    encoder: options.IndexEncoder = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say where a document stands for a query, and show the terms that they share.
+
+    A document that is no hit was left out by the filter, shares no term with the query, has a score below
+    the last hit's, or was missed by an approximate search, which is told step by step. The words are those
+    of a plain query: quotes and + and - are not read.
+
+    \b
+    Examples:
+      splade-engine explain my-index "lunar pull on the ocean" report-7
+      splade-engine explain my-index "tides" report-7 --where "year >= 1990" -k 20
+    """
+    from splade_engine.cli.hit_lines import reason_lines
+    from splade_engine.engine import SearchEngine
+    from splade_engine.engine.explain import explain_document
+    from splade_engine.plain_text import one_line
+
+    engine = SearchEngine.open(folder, options.named_encoder(encoder))
+    place, why = explain_document(engine, query, id, k, where=where, exact=exact, accuracy=accuracy)
+    if as_json:
+        miss = {**asdict(place.miss), "told": str(place.miss)} if place.miss else None
+        found = {"reason": place.reason, "rank": place.rank, "found_rank": place.found_rank}
+        output.write_json({"id": id, **found, "last_score": place.last_score, "miss": miss, **why.to_dict()})
+        return
+    output.write(f"{output.styled(one_line(id), 'id')}: {_told(place)}")
+    for line in reason_lines(why):
+        output.write(f"   {line}")
+
+
+def _told(place: Placement) -> str:
+    """Where the document stands, in words."""
+    if place.reason == "hit":
+        return f"hit number {place.found_rank}, score {place.score:.2f}"
+    if place.reason == "no shared term":
+        return "no hit: it shares no term with the query"
+    if place.reason == "filtered":
+        return "no hit: the filter leaves it out"
+    last = f"score {place.score:.2f}, the last hit has {place.last_score:.2f}"
+    if place.miss is not None:
+        return f"missed by the approximate search, though it is number {place.rank} ({last}): {place.miss}"
+    return f"no hit: {place.reason}, it is number {place.rank} ({last})"
