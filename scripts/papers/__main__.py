@@ -16,6 +16,7 @@ from scripts.papers.experiment import Places, load, names, write_result
 from scripts.papers.kinds import rows_of
 from scripts.papers.table import page
 from splade_engine.errors import SpladeEngineError
+from splade_engine.files import write_text
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "papers.md"
 
@@ -42,8 +43,12 @@ def main() -> int:
     logging.getLogger("splade_engine").setLevel(logging.ERROR)
     failed = []
     places = Places(options.data, options.splade, options.dense, options.work)
-    for name in [] if options.table else options.names or names():
-        experiment = load(name)
+    try:
+        chosen = [load(name) for name in ([] if options.table else options.names or names())]
+    except SpladeEngineError as error:  # before hours of running
+        parser.error(str(error))
+    for experiment in chosen:
+        name = experiment.name
         started, rows = time.perf_counter(), []
         sys.stderr.write(f"{name}\n")
         try:
@@ -55,7 +60,11 @@ def main() -> int:
             failed.append(name)
             continue
         write_result(experiment, rows, time.perf_counter() - started)
-    PAGE.write_text(page(), encoding="utf-8")
+    try:
+        write_text(PAGE, page())
+    except SpladeEngineError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     if failed:
         sys.stderr.write(f"failed: {', '.join(failed)}\n")
     return bool(failed)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
+from splade_engine.files import digest_of_json, read_json, read_toml, write_text
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 RESULTS = FOLDER / "results"
@@ -37,6 +38,11 @@ class Experiment:
     settings: Mapping[str, Any] = None  # type: ignore[assignment]
     # What is compared: each has a name, the rest is the kind's.
     runs: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Of what decides the numbers; a result carries it."""
+        return digest_of_json([self.kind, dict(self.settings), [dict(run) for run in self.runs]])
 
 
 @dataclass(frozen=True)
@@ -80,20 +86,23 @@ def load(name: str) -> Experiment:
         InvalidInputError: naming the file and the field that is missing or unknown.
     """
     path = FOLDER / f"{name}.toml"
-    if not path.is_file():
-        raise InvalidInputError(f"experiment {name}: not one of {', '.join(names())}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidInputError(f"{path}: not TOML: {error}") from None
+    if name not in names():
+        raise InvalidInputError(f"experiment {name:.60}: not one of {', '.join(names())}")
+    table = read_toml(path)
     known = {f.name for f in fields(Experiment)} - {"name"}
     for key in {"paper", "claim", "differs", "kind", "runs"} - set(table):
         raise InvalidInputError(f"{path}: the field {key} is missing")
     for key in set(table) - known:
         raise InvalidInputError(f"{path}: no such field {key}; there are {', '.join(sorted(known))}")
+    for key, value in table.items():
+        wanted = {"runs": list, "settings": dict}.get(key, str)
+        if not isinstance(value, wanted):
+            raise InvalidInputError(f"{path}: {key} must be a {wanted.__name__}, got {shown(value)}")
     runs = tuple(table.pop("runs"))
-    if not all(isinstance(run.get("name"), str) for run in runs):
-        raise InvalidInputError(f"{path}: each of its runs needs a name")
+    if not runs or not all(isinstance(run, dict) and isinstance(run.get("name"), str) for run in runs):
+        raise InvalidInputError(f"{path}: each of its runs needs a name, and there has to be one")
+    if len({run["name"] for run in runs}) != len(runs):
+        raise InvalidInputError(f"{path}: two of its runs have one name")
     return Experiment(name=name, runs=runs, **{"settings": {}, **table})
 
 
@@ -110,12 +119,25 @@ def machine() -> str:
 def write_result(experiment: Experiment, rows: list[dict[str, Any]], seconds: float) -> None:
     """Keep the numbers of an experiment."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    record = {"experiment": experiment.name, "machine": machine(), "seconds": round(seconds), "runs": rows}
+    made_from = {"experiment": experiment.name, "made_from": experiment.digest}
+    record = {**made_from, "machine": machine(), "seconds": round(seconds), "runs": rows}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    (RESULTS / f"{experiment.name}.json").write_text(text, encoding="utf-8")
+    write_text(RESULTS / f"{experiment.name}.json", text)
 
 
 def read_result(name: str) -> dict[str, Any] | None:
-    """The numbers of an experiment; None where it was not run."""
+    """The numbers of an experiment; None where it was not run.
+
+    Raises:
+        InvalidInputError: the file is damaged, or of another state of the experiment.
+    """
     path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("runs"), list):
+        raise InvalidInputError(f"{path}: no result of an experiment; run it again")
+    # results from before they carried a digest are taken as they are
+    if found.get("made_from", digest := load(name).digest) != digest:
+        raise InvalidInputError(f"{path}: the experiment was changed since; run it again")
+    return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from pathlib import Path
 from typing import Any
+
+from splade_engine.errors import SpladeEngineError
+from splade_engine.files import read_toml
 
 # of the command line, with the type that the file gives them
 FIELDS: dict[str, type] = {
@@ -24,11 +26,11 @@ FIELDS: dict[str, type] = {
 def defaults_of(parser: argparse.ArgumentParser, path: Path, data: Path) -> dict[str, Any]:
     """What a file says, as defaults of the command line; its vectors lie in the folder `data`."""
     try:
-        found = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        parser.error(f"--config: {path}: {error}")
+        found = read_toml(path)
+    except SpladeEngineError as error:
+        parser.error(f"--config: {error}")
     for name, value in found.items():
-        if name not in FIELDS or not isinstance(value, FIELDS[name]):
+        if name not in FIELDS or type(value) is not FIELDS[name]:
             parser.error(f"--config: {path}: {name} must be one of {', '.join(FIELDS)}, of its type")
     for name in ("documents", "queries"):
         if name not in found:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from splade_engine.arguments import shown
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.files import read_toml
 
@@ -103,7 +104,7 @@ def collection_settings(folder: Path) -> CollectionSettings:
         raise DatasetError(f"{file}: {unknown!r} is not known (drop_own_id is)")
     value = table.get("drop_own_id")
     if value is not None and not isinstance(value, bool):
-        raise DatasetError(f"{file}: drop_own_id must be true or false, got {value!r}")
+        raise DatasetError(f"{file}: drop_own_id must be true or false, got {shown(value)}")
     return CollectionSettings(value)
 
 

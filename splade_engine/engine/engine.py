@@ -201,7 +201,7 @@ class SearchEngine:
             InvalidInputError: for a value that cannot be accepted, naming it.
         """
         if not isinstance(query, str):
-            raise InvalidInputError(f"query: a string, got {query!r}; search_many takes several")
+            raise InvalidInputError(f"query: a string, got {shown(query)}; search_many takes several")
         return self._search(k, effort, where, 1, options).texts((query,))[0]
 
     def search_many(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, shown
 from splade_engine.errors import IndexExistsError, InvalidInputError
 from splade_engine.exchange.rounding import Rounding
 from splade_engine.exchange.target import BATCH, Export, Largest, Target, safe_names
@@ -116,7 +116,7 @@ def export_index(
     if not len(reader):
         raise InvalidInputError(f"{reader.path}: no documents to export")
     if not scale > 0 or not np.isfinite(scale):
-        raise InvalidInputError(f"export: scale must be above 0, got {scale!r}")
+        raise InvalidInputError(f"export: scale must be above 0, got {shown(scale)}")
     limits = chosen.limits
     if top_k is not None:
         limits = replace(limits, document_terms=min(top_k, limits.document_terms or top_k))

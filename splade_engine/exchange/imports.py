@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from splade_engine.arguments import shown
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import InvalidInputError
 from splade_engine.exchange.ids import listed_ids
@@ -42,9 +43,11 @@ def import_vectors(
     """
     path = Path(path)
     if scale is not None and not 0 < scale <= MOST_SCALE:
-        raise InvalidInputError(f"import: scale must be above 0 and at most {MOST_SCALE:g}, got {scale!r}")
+        raise InvalidInputError(
+            f"import: scale must be above 0 and at most {MOST_SCALE:g}, got {shown(scale)}"
+        )
     if n_terms is not None and (isinstance(n_terms, bool) or not isinstance(n_terms, int) or n_terms < 1):
-        raise InvalidInputError(f"import: n_terms must be at least 1, got {n_terms!r}")
+        raise InvalidInputError(f"import: n_terms must be at least 1, got {shown(n_terms)}")
     name = format or format_of_source(path)
     source = SOURCES.get(name)
     if source is None:

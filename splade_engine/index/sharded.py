@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, path_of
+from splade_engine.arguments import check_many, path_of, shown
 from splade_engine.errors import (
     IndexExistsError,
     IndexLockedError,
@@ -81,7 +81,7 @@ class ShardedIndex(SparseIndex):
                 cannot be opened. Nothing is searched without it.
         """
         if verify not in ("full", "offsets"):
-            raise InvalidInputError(f"verify: 'full' or 'offsets', got {verify!r}")
+            raise InvalidInputError(f"verify: 'full' or 'offsets', got {shown(verify)}")
         if isinstance(path, str | os.PathLike):
             return cls(ShardedReader.open_shards(path_of("path", path), None, verify))
         check_many("paths", path, "index folders")

@@ -11,6 +11,7 @@ from dataclasses import field, fields
 from functools import cache
 from typing import Any
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 
 
@@ -41,16 +42,16 @@ def check_fields(section: Any, place: str) -> None:
         value = getattr(section, each.name)
         low, high = each.metadata.get("low"), each.metadata.get("high")
         if low is not None and not value >= low:
-            raise InvalidInputError(f"{place}{each.name} must be at least {low:g}, got {value}")
+            raise InvalidInputError(f"{place}{each.name} must be at least {low:g}, got {shown(value)}")
         if high is not None and not value <= high:
-            raise InvalidInputError(f"{place}{each.name} must be at most {high:g}, got {value}")
+            raise InvalidInputError(f"{place}{each.name} must be at most {high:g}, got {shown(value)}")
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidInputError(f"{place}{each.name} must be finite, got {value}")
         if isinstance(value, int) and abs(value) > MOST:
-            raise InvalidInputError(f"{place}{each.name} must be at most {MOST}, got {value}")
+            raise InvalidInputError(f"{place}{each.name} must be at most {MOST}, got {shown(value)}")
         choices = each.metadata.get("choices")
         if choices and value not in choices:
-            raise InvalidInputError(f"{place}{each.name}: {value!r} is not one of {', '.join(choices)}")
+            raise InvalidInputError(f"{place}{each.name}: {shown(value)} is not one of {', '.join(choices)}")
 
 
 @cache

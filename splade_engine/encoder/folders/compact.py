@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.encoder.checkpoint import DENSE_HEAD
 from splade_engine.encoder.folders.ours import QUERY_WEIGHTS, SECTION, section_of
 from splade_engine.encoder.kinds.mlm import MaskedLm
@@ -85,7 +86,7 @@ def save_quantized(
     if config.get("model_type") != "bert":
         raise InvalidInputError(f"the compact format holds BERT models, not {config.get('model_type')!r}")
     if scheme not in ("int8", "float16"):
-        raise InvalidInputError(f"scheme must be int8 or float16, got {scheme!r}")
+        raise InvalidInputError(f"scheme must be int8 or float16, got {shown(scheme)}")
     tensors = _packed(_untied(state), scheme)
     n_terms = int(config["vocab_size"])
     settings = settings or EncoderSettings(

@@ -10,6 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.results import Result
 
@@ -153,7 +154,7 @@ def against_baseline(
     """
     if not any(r.system == baseline for r in results):
         systems = ", ".join(dict.fromkeys(r.system for r in results))
-        raise InvalidInputError(f"baseline {baseline!r} is not one of the systems ({systems})")
+        raise InvalidInputError(f"baseline {shown(baseline)} is not one of the systems ({systems})")
     out: list[PairedTest] = []
     for dataset in dict.fromkeys(r.dataset for r in results):
         here = per_query(results, dataset, measure)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import shown
 from splade_engine.collections.dataset import Dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.measures.effectiveness import measure
@@ -109,7 +110,7 @@ def load_comparison(
     if chosen and chosen not in out.systems:
         if baseline is not None:
             raise InvalidInputError(
-                f"baseline {baseline!r} is not one of the systems ({', '.join(out.systems)})"
+                f"baseline {shown(baseline)} is not one of the systems ({', '.join(out.systems)})"
             )
         chosen = ""
     seed = next((int(e["seed"]) for e in out.experiments), 42)

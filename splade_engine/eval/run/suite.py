@@ -28,6 +28,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import shown
 from splade_engine.collections.beir import is_collection
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.loading import load_dataset
@@ -199,7 +200,7 @@ def _parsed(text: str, place: str, base: Path | None) -> Suite:
         parse_system(system)
     k = table.get("k")
     if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
-        raise InvalidInputError(f"{place}: k must be a number of at least 1, got {k!r}")
+        raise InvalidInputError(f"{place}: k must be a number of at least 1, got {shown(k)}")
     return Suite(
         name=Path(place).stem,
         collections=collections,
@@ -215,17 +216,17 @@ def _parsed(text: str, place: str, base: Path | None) -> Suite:
 def _means(table: Mapping[str, Any], place: str) -> dict[str, Sequence[str]]:
     means = table.get("means", {})
     if not isinstance(means, dict):
-        raise InvalidInputError(f"{place}: means must be a table, got {means!r}")
+        raise InvalidInputError(f"{place}: means must be a table, got {shown(means)}")
     return {label: tuple(_texts(means, label, f"{place}: means")) for label in means}
 
 
 def _collection(entry: Any, place: str, base: Path | None) -> Collection:
     if not isinstance(entry, dict):
-        raise InvalidInputError(f"{place}: a table is needed, got {entry!r}")
+        raise InvalidInputError(f"{place}: a table is needed, got {shown(entry)}")
     _refuse_unknown(entry, set(_ENTRY), place)
     for name, value in entry.items():
         if type(value) is not _ENTRY[name]:
-            raise InvalidInputError(f"{place}: {name} must be a {_ENTRY[name].__name__}, got {value!r}")
+            raise InvalidInputError(f"{place}: {name} must be a {_ENTRY[name].__name__}, got {shown(value)}")
     n_distractors = entry.get("n_distractors")
     if n_distractors is not None and (n_distractors < 1 or not entry.get("distractors")):
         raise InvalidInputError(f"{place}: n_distractors = {n_distractors} needs distractors, and at least 1")
@@ -258,5 +259,5 @@ def _refuse_unknown(table: Mapping[str, Any], known: set[str], place: str) -> No
 def _texts(table: Mapping[str, Any], name: str, place: str) -> Sequence[str]:
     values = table.get(name, [])
     if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-        raise InvalidInputError(f"{place}: {name} must be a list of strings, got {values!r}")
+        raise InvalidInputError(f"{place}: {name} must be a list of strings, got {shown(values)}")
     return values

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.results import Cost, RecallPoint, Sparsity
 from splade_engine.eval.run.runs import Run
@@ -244,7 +245,7 @@ def _converted(value: Any, wanted: Any, place: str) -> Any:
     text = str(value).strip('"')
     if bool in kinds:
         if text.lower() not in ("true", "false"):
-            raise InvalidInputError(f"{place} must be true or false, got {text!r}")
+            raise InvalidInputError(f"{place} must be true or false, got {shown(text)}")
         return text.lower() == "true"
     for kind in (int, float):
         if kind in kinds:
@@ -275,4 +276,4 @@ def one_of(name: str, value: str, choices: tuple[str, ...]) -> None:
         InvalidInputError: if it is none of the choices.
     """
     if value not in choices:
-        raise InvalidInputError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        raise InvalidInputError(f"{name} must be one of {', '.join(choices)}, got {shown(value)}")

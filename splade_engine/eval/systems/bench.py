@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.files import read_json, write_json
 from splade_engine.progress import Progress, ProgressBar
@@ -51,7 +52,9 @@ class Settings:
         for name, least in (("threads", 1), ("max_length", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
-                raise InvalidInputError(f"{name} must be a whole number of at least {least}, got {value!r}")
+                raise InvalidInputError(
+                    f"{name} must be a whole number of at least {least}, got {shown(value)}"
+                )
 
     def model(self, key: Hashable, load: Callable[[], T]) -> T:
         """A model or another thing that collections share, loaded at its first use."""

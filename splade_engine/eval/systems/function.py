@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, parse_system
@@ -76,4 +77,4 @@ def as_system(system: Any, name: str = "") -> System:
         return Function(name=name or "engine", search=engine_search)
     if callable(system):
         return Function(name=name, search=system)
-    raise InvalidInputError(f"a system is a specification, a SearchEngine or a function, got {system!r}")
+    raise InvalidInputError(f"a system is a specification, a SearchEngine or a function, got {shown(system)}")

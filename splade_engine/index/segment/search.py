@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT_BUDGET, Exact, Work
 from splade_engine.index.kernels.groups import Allowed, Hits, Limits, Queries
@@ -153,7 +154,7 @@ class SegmentSearcher:
 
     def _check(self, queries: SparseVectors, k: int, threads: int, allowed: NDArray[np.bool_] | None) -> None:
         if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-            raise InvalidInputError(f"k must be an integer of at least 1, got {k!r}")
+            raise InvalidInputError(f"k must be an integer of at least 1, got {shown(k)}")
         if threads < 1:
             raise InvalidInputError(f"threads must be at least 1, got {threads}")
         if queries.n_terms != self.n_terms:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 
 
@@ -18,7 +20,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """
     key, sign, value = text.partition("=")
     if not sign or not key.strip():
-        raise InvalidInputError(f"--set {text}: expected field=value, such as train.lr=1e-5")
+        raise InvalidInputError(f"--set {text:.80}: expected field=value, such as train.lr=1e-5")
     try:
         return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
     except (ValueError, RecursionError):
@@ -34,7 +36,7 @@ def checked_fields(
     for key, value in table.items():
         where = f"{place}{key}" if joined else f"{place}: {key}"
         if key not in hints:
-            raise InvalidInputError(f"{where}: no such field; there are {', '.join(sorted(hints))}")
+            raise InvalidInputError(f"{where:.300}: no such field; there are {', '.join(sorted(hints))}")
         out[key] = _converted(hints[key], value, where)
     return out
 
@@ -43,25 +45,33 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
     origin = get_origin(hint)
     if origin is Literal:
         if value not in get_args(hint):
-            raise InvalidInputError(f"{where}: {value!r} is not one of {', '.join(get_args(hint))}")
+            raise InvalidInputError(f"{where}: {shown(value)} is not one of {', '.join(get_args(hint))}")
         return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise InvalidInputError(f"{where}: expected a list, got {value!r}")
+            raise InvalidInputError(f"{where}: expected a list, got {shown(value)}")
         return tuple(_converted(get_args(hint)[0], v, where) for v in value)
     if origin is Union or str(origin) == "<class 'types.UnionType'>":
         return None if value is None else _converted(get_args(hint)[0], value, where)
     if is_dataclass(hint):
         kind: Any = hint
         if isinstance(value, dict):
-            return kind(**checked_fields(kind, value, f"{where}.", joined=True))
+            return _made(kind, value, where)
         if isinstance(value, kind):
             return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, bool) != (hint is bool) or not isinstance(value, hint):
-        raise InvalidInputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r}")
+        raise InvalidInputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {shown(value)}")
     return value
+
+
+def _made(kind: Any, table: Mapping[str, Any], where: str) -> Any:
+    given = checked_fields(kind, table, f"{where}.", joined=True)
+    for field in fields(kind):
+        if field.name not in given and field.default is field.default_factory is MISSING:
+            raise InvalidInputError(f"{where}.{field.name}: is missing")
+    return kind(**given)
 
 
 def toml_value(value: object) -> str:
@@ -69,8 +79,7 @@ def toml_value(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-        return f'"{escaped}"'
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML's escapes are JSON's
     if isinstance(value, tuple):
         return f"[{', '.join(map(toml_value, value))}]"
     return repr(value)

@@ -55,13 +55,45 @@ def test_bad_files_are_one_line(tmp_path, monkeypatch):
         ('claim = "x"', r"bad.toml: the field \w+ is missing"),
         ('paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nspeed = 1\nruns = []', "no such field speed"),
         ('paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nruns = [{}]', "each of its runs needs a name"),
+        ('paper = 1\nclaim = "b"\ndiffers = "c"\nkind = "d"\nruns = []', "paper must be a str, got 1"),
+        ('paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nruns = 5', "runs must be a list, got 5"),
+        ('paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nruns = [5]', "each of its runs needs a name"),
+        (
+            'paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nruns = [{name = "x"}, {name = "x"}]',
+            "two of its runs have one name",
+        ),
+        (
+            'paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nsettings = 1\nruns = [{name = "x"}]',
+            "settings must be a dict",
+        ),
+        (f"paper = {'[' * 5000}", "nested too deeply|not TOML"),
     ):
         (tmp_path / "bad.toml").write_text(text)
         with pytest.raises(InvalidInputError, match=says):
             load("bad")
-    (tmp_path / "bad.toml").write_text('paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nruns = []')
+    (tmp_path / "bad.toml").write_text(
+        'paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nruns = [{name = "x"}]'
+    )
     with pytest.raises(InvalidInputError, match="kind 'd' is not one of train"):
         rows_of(load("bad"), PLACES)
+
+
+def test_a_result_says_what_it_was_made_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "FOLDER", tmp_path)
+    monkeypatch.setattr(files, "RESULTS", tmp_path / "results")
+    text = 'paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "search"\n[[runs]]\nname = "x"\nsystem = "bm25"\n'
+    (tmp_path / "one.toml").write_text(text)
+    files.write_result(load("one"), [{"name": "x", "ndcg": 0.5}], 1.0)
+    assert read_result("one")["runs"] == [{"name": "x", "ndcg": 0.5}]
+    (tmp_path / "one.toml").write_text(text.replace('claim = "b"', 'claim = "in other words"'))
+    assert read_result("one") is not None
+    (tmp_path / "one.toml").write_text(text.replace("bm25", "sparse"))
+    with pytest.raises(InvalidInputError, match=r"one\.json: the experiment was changed since; run it again"):
+        read_result("one")
+    for damaged in ("", "[]", "{}", '{"runs": 3}', "[" * 10_000):
+        (tmp_path / "results/one.json").write_text(damaged)
+        with pytest.raises(InvalidInputError, match=r"one\.json"):
+            read_result("one")
 
 
 def test_training_experiments_run(tmp_path, bert_folder, no_curves, monkeypatch):

@@ -57,6 +57,32 @@ def test_all_published_recipes_are_there():
     assert set(recipe_names()) == TRAINED
 
 
+@pytest.mark.parametrize("path", ["a\x01b", "a\x7f\x1b[31m", 'a"\\b', "a\r\n\t", "ü漢😀", "\u2028\u0085"])
+def test_any_path_that_a_file_may_have_comes_back(path):
+    recipe = load_recipe("tune").override({"data.sources": [{"path": path}], "name": path})
+    assert recipe_from_table(tomllib.loads(recipe.to_toml()), "x") == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[[data.sources]]\nweight = 1", r"data.sources.path: is missing"),
+        (f'[model]\npooling = "{"a" * 200_000}"', "model.pooling: 'aaa"),
+        (f'[train]\nlr = "{"a" * 200_000}"', "train.lr: expected float, got 'aaa"),
+        (f'[loss]\nteachers = "{"a" * 200_000}"', "loss.teachers: expected a list, got 'aaa"),
+        (f'[loss]\ncandidates = "{"a" * 200_000}"', "candidates: 'aaa"),
+        (f"[train]\n{'a' * 200_000} = 1", "no such field"),
+        ("[train]\nlr = nan", "train.lr must be"),
+        (f"[train]\nsteps = {'9' * 30}", "train.steps must be at most"),
+    ],
+)
+def test_what_a_recipe_cannot_say_is_one_short_line(tmp_path, text, says):
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(InvalidInputError, match=says) as error:
+        load_recipe(tmp_path / "x.toml")
+    assert "\n" not in str(error.value) and len(str(error.value)) < 1500
+
+
 @pytest.mark.parametrize("name", sorted(TRAINED))
 def test_recipe_trains(name, tmp_path, bert_folder, mistral_folder, rows_file, no_curves):
     base = mistral_folder if name == "mistral-splade" else bert_folder
