@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,13 +161,9 @@ def write_adapted(
 
     start = time.perf_counter()
     draw = np.random.default_rng(0)
-    vectors, ids = encoded.vectors(), encoded.ids()
-    rows = np.arange(len(vectors))
-    if len(rows) > documents:
-        rows = np.sort(draw.choice(rows, documents, replace=False))
-        logger.info("%d of %d documents are drawn to lend their terms", documents, len(vectors))
-    asked = _questions(corpus, rows, draw)
-    found, terms = _found_again(encoder, vectors, rows, asked, settings, draw)
+    lenders = _drawn(encoded, documents, draw)
+    asked = _questions(corpus, lenders.rows, draw)
+    found, terms = _found_again(encoder, lenders.vectors, asked, settings, draw)
     if asked and found[1] < found[0] - TOLERANCE and not force:
         raise TrainingError(
             f"{folder}: not adapted: {len(asked)} sentences find the documents that they were taken out of "
@@ -176,9 +172,31 @@ def write_adapted(
         )
     with atomic_folder(folder, overwrite=True, mark=SETTINGS) as out:
         save_whole(encoder, out)
-        lending = vectors[rows]
-        write_neighbours(out, lending, [ids[row] for row in rows.tolist()], encoder.fingerprint(), settings)
-    return Adaptation(folder, len(rows), terms, len(asked), found, time.perf_counter() - start)
+        write_neighbours(out, lenders.vectors, lenders.ids, encoder.fingerprint(), settings)
+    return Adaptation(folder, len(lenders.ids), terms, len(asked), found, time.perf_counter() - start)
+
+
+class _Lenders(NamedTuple):
+    """The documents that lend: where they stand in the corpus, in order, their vectors and ids."""
+
+    rows: NDArray[np.int64]
+    vectors: SparseVectors
+    ids: list[str]
+
+
+def _drawn(encoded: EncodedCorpus, most: int, draw: np.random.Generator) -> _Lenders:
+    """All documents of an encoded corpus, or so many of them; no others are held in memory."""
+    rows = np.arange(len(encoded))
+    if len(rows) > most:
+        rows = np.sort(draw.choice(rows, most, replace=False))
+        logger.info("%d of %d documents are drawn to lend their terms", most, len(encoded))
+    batches, ids, start = [], [], 0
+    for batch in encoded.batches():
+        mine = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch.vectors))] - start
+        batches.append(batch.vectors[mine])
+        ids += [str((batch.ids or ())[row]) for row in mine.tolist()]
+        start += len(batch.vectors)
+    return _Lenders(rows, SparseVectors.concat(batches), ids)
 
 
 # ---- whether it helps -----------------------------------------------------------------------------------
@@ -187,8 +205,12 @@ def write_adapted(
 def _questions(
     corpus: Corpus, rows: NDArray[np.int64], draw: np.random.Generator
 ) -> dict[int, tuple[str, str]]:
-    """(sentence, the document without it) of some documents, by row; empty where there are too few."""
-    likely = set(draw.choice(rows, min(len(rows) // 2, 5 * QUESTIONS), replace=False).tolist())
+    """(sentence, the document without it) of some of the documents that lend, by their number among them.
+
+    Empty where there are too few.
+    """
+    chosen = draw.choice(len(rows), min(len(rows) // 2, 5 * QUESTIONS), replace=False)
+    likely = {int(rows[number]): int(number) for number in chosen}
     asked: dict[int, tuple[str, str]] = {}
     for row, document in enumerate(corpus):
         if row not in likely:
@@ -199,7 +221,7 @@ def _questions(
             continue
         taken = usable[int(draw.integers(len(usable)))]
         rest = " ".join([document.title, *sentences[:taken], *sentences[taken + 1 :]]).strip()
-        asked[row] = (sentences[taken], rest)
+        asked[likely[row]] = (sentences[taken], rest)
         if len(asked) == QUESTIONS:
             break
     return asked if len(asked) >= FEWEST else {}
@@ -208,7 +230,6 @@ def _questions(
 def _found_again(
     encoder: SparseEncoder,
     vectors: SparseVectors,
-    rows: NDArray[np.int64],
     asked: Mapping[int, tuple[str, str]],
     settings: NeighbourSettings,
     draw: np.random.Generator,
@@ -218,17 +239,17 @@ def _found_again(
     The documents that a sentence was taken out of lend nothing: as they are, they would give it back.
     """
     cut = np.array(sorted(asked), np.int64)
-    others = np.setdiff1d(rows, cut)
+    others = np.setdiff1d(np.arange(len(vectors)), cut)
     pool = np.sort(draw.choice(others, min(len(others), POOL - len(cut)), replace=False))
     before = vectors[pool]
     if len(cut):
-        rest = [asked[row][1] for row in cut.tolist()]
+        rest = [asked[number][1] for number in cut.tolist()]
         before = SparseVectors.concat([encoder.encode_documents(rest), before])
     after = Neighbours(vectors[others], settings).lend(before)
     terms = (before.nnz / len(before), after.nnz / len(after))
     if not len(cut):
         return (0.0, 0.0), terms
-    queries = encoder.encode_queries([asked[row][0] for row in cut.tolist()])
+    queries = encoder.encode_queries([asked[number][0] for number in cut.tolist()])
     table = encoder.query_table
     if table is not None:
         frequencies = np.bincount(vectors.terms, minlength=vectors.n_terms)

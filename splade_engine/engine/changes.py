@@ -65,23 +65,29 @@ def build(
         corpus, encoder, work, restart=overwrite, hold=True, progress=progress, **encode_options
     ) as encoded:
         batches: Iterable[IndexBatch] = encoded.batches()
+        aside = path.with_name(path.name + ".encoder")  # of an adapted encoder, until the index is there
         if adapt is not None:
-            aside = path.with_name(path.name + ".encoder")
             write_adapted(aside, encoder, encoded, corpus, adapt)
             encoder = loaded_encoder(aside)
             batches = _lent(batches, encoder)
-        index = SparseIndex.build(
-            path,
-            batches,
-            encoder=encoder_record(encoder),
-            config=config,
-            overwrite=overwrite,
-            threads=threads,
-            memory=memory,
-            progress=progress,
-        )
+        try:
+            index = SparseIndex.build(
+                path,
+                batches,
+                encoder=encoder_record(encoder),
+                config=config,
+                overwrite=overwrite,
+                threads=threads,
+                memory=memory,
+                progress=progress,
+            )
+        except BaseException:
+            if adapt is not None:
+                shutil.rmtree(aside, ignore_errors=True)
+            raise
         with disk_errors(path):
-            shutil.rmtree(path / ENCODER, ignore_errors=True)  # of an index that was replaced
+            if (path / ENCODER / "config.json").is_file():  # of an index that was replaced
+                shutil.rmtree(path / ENCODER)
             if adapt is not None:
                 aside.rename(path / ENCODER)
                 encoder = loaded_encoder(path / ENCODER)

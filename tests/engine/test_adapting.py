@@ -10,7 +10,7 @@ import pytest
 
 from splade_engine import SearchEngine, SparseEncoder
 from splade_engine.engine import NeighbourSettings, adapt, adapting
-from splade_engine.errors import InvalidInputError, TrainingError
+from splade_engine.errors import InvalidInputError, StorageError, TrainingError
 from tests.encoder import zoo
 from tests.encoder.made import random_texts
 from tests.fake_encoder import FakeEncoder
@@ -153,6 +153,26 @@ def test_an_index_that_replaces_one_forgets_its_encoder(model, corpus, tmp_path)
     assert SearchEngine.open(tmp_path / "ix").encoder.neighbours is None
     SearchEngine.build(tmp_path / "ix", corpus, model, overwrite=True, adapt=True)
     assert SearchEngine.open(tmp_path / "ix").encoder.neighbours is not None
+
+
+def test_a_folder_of_somebody_else_beside_the_index_stays(model, corpus, tmp_path, monkeypatch):
+    """It only has the name that an adapted encoder has for a while."""
+    mine = tmp_path / "ix.encoder" / "notes.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(InvalidInputError, match=r"holds 'notes\.txt'"):
+        SearchEngine.build(tmp_path / "ix", corpus, model, adapt=True)
+
+    def full(*_, **__):
+        raise StorageError(28, "full")
+
+    monkeypatch.setattr("splade_engine.engine.changes.SparseIndex.build", full)
+    with pytest.raises(StorageError):
+        SearchEngine.build(tmp_path / "ix", corpus, model)
+    assert mine.read_text() == "mine"
+    with pytest.raises(StorageError):
+        SearchEngine.build(tmp_path / "iy", corpus, model, adapt=True)
+    assert not (tmp_path / "iy.encoder").exists()
 
 
 def test_an_index_is_not_built_where_adapting_does_harm(model, corpus, tmp_path, monkeypatch):
