@@ -31,6 +31,8 @@ def page() -> str:
     experiments = [load(name) for name in names()]
     done = sum(read_result(experiment.name) is not None for experiment in experiments)
     count = f"Of the {len(experiments)} experiments {done} have been run here; the others say so.\n\n"
+    if done == len(experiments):
+        count = f"All {done} experiments have been run here.\n\n"
     parts = [
         HEAD,
         count,

@@ -111,7 +111,12 @@ def _forgetful(places: Places, layers: int) -> Path:
         torch.manual_seed(0)
         model: Any = AutoModelForMaskedLM.from_pretrained(places.splade)
         for part in (*model.bert.encoder.layer[-layers:], model.cls.predictions.transform):
-            part.apply(model._init_weights)
+            for module in part.modules():  # transformers would leave alone what it has loaded
+                if isinstance(module, torch.nn.Linear):
+                    torch.nn.init.normal_(module.weight, std=0.02)
+                    torch.nn.init.zeros_(module.bias)
+                elif isinstance(module, torch.nn.LayerNorm):
+                    module.reset_parameters()
         model.save_pretrained(folder.with_suffix(".part"))
         for file in Path(places.splade).glob("tokenizer*"):
             shutil.copyfile(file, folder.with_suffix(".part") / file.name)

@@ -132,6 +132,26 @@ def test_training_experiments_run(tmp_path, bert_folder, no_curves, monkeypatch)
     assert [row["name"] for row in kept["runs"]] == ["run", "refused"] and kept["machine"]
 
 
+def test_a_start_that_has_forgotten_its_last_layer(tmp_path, bert_folder):
+    """The last layer and the head's transform are drawn anew, always alike; all else is as it was."""
+    from safetensors.torch import load_file
+
+    before = load_file(bert_folder / "model.safetensors")
+    found = [
+        load_file(
+            train._forgetful(Places(tmp_path, str(bert_folder), "", tmp_path / name), 1) / "model.safetensors"
+        )
+        for name in ("a", "b")
+    ]
+    assert (tmp_path / "a" / "forgotten-1" / "tokenizer.json").is_file()
+    last = max(int(name.split(".")[3]) for name in before if ".layer." in name)
+    drawn = (f"bert.encoder.layer.{last}.", "cls.predictions.transform.")
+    changed = {name for name in before if not before[name].equal(found[0][name])}
+    assert changed and all(name.startswith(drawn) for name in changed)
+    assert {name for name in before if name.startswith(drawn) and before[name].ndim == 2} <= changed
+    assert all(found[0][name].equal(found[1][name]) for name in before)
+
+
 def test_names_are_pairs_that_stand_together():
     from scripts.papers.kinds.phrases import _ranks, _together
 
