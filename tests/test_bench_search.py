@@ -151,7 +151,7 @@ def test_a_peer_is_built_in_several_ways_and_kept(vectors, tmp_path):
         assert code == 0, errors
         (result,) = json.loads((tmp_path / "result.json").read_text())
     assert [build["build"] for build in result["builds"]] == builds
-    assert len(result["runs"]) == 2 * 7 * 4 * 2
+    assert len(result["runs"]) == 2 * 7 * 7 * 2
     assert max(run["recall"] for run in result["runs"] if run["build"] == builds[1]) > 0.9
 
 

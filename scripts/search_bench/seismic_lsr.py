@@ -49,9 +49,13 @@ class Seismic:
         self.index.search(terms, weights, *arguments)
 
     def settings(self) -> Iterator[Setting]:
-        """Query terms x heap factor x whether the first list is sorted by its summaries."""
+        """Query terms x heap factor x whether the first list is sorted by its summaries.
+
+        A block is skipped if its summary's score is below heap factor x the k-th best score so far. Full
+        summaries overestimate, so that factors above 1, which no documentation mentions, are the best ones.
+        """
         for cut in (3, 4, 5, 6, 8, 10, 12):
-            for factor in (0.7, 0.8, 0.9, 1.0):
+            for factor in (0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.5):
                 for ordered in (True, False):
                     arguments = (self.k, cut, factor, 0, ordered)
                     yield Setting(
