@@ -11,16 +11,17 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from splade_engine.arguments import shown
-from splade_engine.errors import HubError
-from splade_engine.files import cache_root, disk_errors, write_text
+from splade_engine.errors import HubError, InvalidInputError, SpladeEngineError, StorageError
+from splade_engine.files import cache_root, disk_errors, read_text, write_text
 from splade_engine.locks import take_lock
+from splade_engine.plain_text import one_line, shortened
 
 PREFIX = "hf://"
 LIBRARY = "splade-engine"
@@ -63,8 +64,14 @@ def hub_name(source: str) -> HubName:
 # ---- downloading ----------------------------------------------------------------------------------------
 
 
-def download(name: HubName, patterns: Sequence[str]) -> Path:
+def download(name: HubName, patterns: Sequence[str], check: Callable[[Path], object]) -> Path:
     """A folder of real files that holds what a repository has of these patterns, in our cache.
+
+    Args:
+        name: of the repository.
+        patterns: of the files that are wanted.
+        check: raises where a folder is not what it should be. What does not pass is not kept, so that the
+            next call downloads it again.
 
     Raises:
         HubError: there is no such repository or revision, it may not be read, or the Hub is out of reach and
@@ -84,7 +91,13 @@ def download(name: HubName, patterns: Sequence[str]) -> Path:
         raise HubError(f"{name}: another process has been downloading it for an hour")
     with lock:
         if not folder.is_dir():
-            fetch(HubName(name.repo, commit), home / f"{commit}.part", patterns).rename(folder)
+            part = fetch(HubName(name.repo, commit), home / f"{commit}.part", patterns)
+            try:
+                check(part)
+            except SpladeEngineError as error:
+                shutil.rmtree(part, ignore_errors=True)
+                raise HubError(f"{name}: as it was downloaded: {error}") from error
+            part.rename(folder)
     return folder
 
 
@@ -135,13 +148,22 @@ def _commit(name: HubName, remembered: Path) -> str:
             info = HfApi(library_name=LIBRARY).repo_info(name.repo, revision=name.revision)
     except HubError as error:
         refused = isinstance(error.__cause__, HfHubHTTPError)
-        if not refused and remembered.is_file():
-            return remembered.read_text(encoding="ascii").strip()
+        if not refused and (commit := _remembered(remembered)):
+            return commit
         raise
-    if info.sha is None or not _COMMIT.fullmatch(info.sha):
+    if not isinstance(info.sha, str) or not _COMMIT.fullmatch(info.sha):
         raise HubError(f"{name}: the Hub names no commit")
     write_text(remembered, info.sha + "\n")
     return info.sha
+
+
+def _remembered(file: Path) -> str | None:
+    """The commit that was noted at the last download; None where there is none."""
+    try:
+        noted = read_text(file, most=100).strip()
+    except (StorageError, InvalidInputError):
+        return None
+    return noted if _COMMIT.fullmatch(noted) else None
 
 
 def offline() -> bool:
@@ -227,9 +249,12 @@ def _hub_errors(name: HubName) -> Iterator[None]:
     except HFValidationError as error:
         raise HubError(f"{name}: {_line(error)}") from error
     except Exception as error:
-        if not _of_the_network(error):
+        if _of_the_network(error):
+            raise HubError(f"{name}: the Hub is out of reach ({_line(error)})") from error
+        if isinstance(error, SpladeEngineError | OSError | MemoryError):
             raise
-        raise HubError(f"{name}: the Hub is out of reach ({_line(error)})") from error
+        # the client trusts what a server says: anything may come of an answer that is none
+        raise HubError(f"{name}: the Hub's answer cannot be read ({_line(error)})") from error
 
 
 def _of_the_network(error: Exception) -> bool:
@@ -248,4 +273,4 @@ def _of_the_network(error: Exception) -> bool:
 
 
 def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return shortened(one_line((str(error).strip().splitlines() or [type(error).__name__])[0]), 300)

@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from splade_engine import SearchEngine, SparseEncoder, hub
-from splade_engine.errors import CheckpointError, HubError, InvalidInputError
+from splade_engine.errors import CheckpointError, HubError, InvalidInputError, SpladeEngineError
 from splade_engine.hub import HubName, hub_name
 from splade_engine.index import ShardedIndex
 from tests.fake_encoder import FakeEncoder
-from tests.fake_hub import TOKEN, running_hub
+from tests.fake_hub import TOKEN, Handler, running_hub
 
 RECORDS = [
     {"id": "tides", "title": "Tides", "text": "The moon and the sea: a tide is a pull."},
@@ -212,3 +212,89 @@ def test_an_encoder_and_an_index_with_its_encoder(here, tmp_path):
     )
     assert not (tmp_path / "never").exists()
     assert hub.cache_root() == tmp_path / "ours"
+
+
+# ---- a hub that answers what it likes -------------------------------------------------------------------
+
+
+def one_line_of(action):
+    """What it raised, which has to be an error of ours, in a line of bounded length."""
+    with pytest.raises(SpladeEngineError) as error:
+        action()
+    text = str(error.value)
+    assert "\n" not in text and "\x1b" not in text and len(text) < 1000
+    return text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"<html>log in</html>", b"null", b"[]", b"[" * 100_000, b"\xff\xfe", b'{"sha": 5}'],
+    ids=["empty", "cut", "html", "null", "list", "deep", "latin", "no id"],
+)
+def test_what_is_no_answer_is_one_line(here, engine, monkeypatch, tmp_path, body):
+    engine.push_to_hub("someone/notes")
+    with monkeypatch.context() as patch:
+        patch.setattr(Handler, "about", lambda self, *_: self.answer(200, body))
+        told = one_line_of(lambda: SearchEngine.open("hf://someone/notes", FakeEncoder()))
+        assert told.startswith("hf://someone/notes: the Hub's answer cannot be read")
+        assert "as a hub id: " in one_line_of(lambda: SparseEncoder.load("someone/notes"))
+    # once it was downloaded, such an answer is as good as none: a page of a hotel's network, say
+    opened = SearchEngine.open("hf://someone/notes", FakeEncoder())
+    monkeypatch.setattr(Handler, "about", lambda self, *_: self.answer(200, body))
+    assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(opened)
+
+
+@pytest.mark.parametrize("sha", ["../../../outside", "A" * 40, "a" * 40 + "\n", "", None, 5])
+def test_what_is_no_commit_names_no_folder(here, engine, sha):
+    engine.push_to_hub("someone/notes")
+    here.repos["someone/notes"] = [(sha, here.repos["someone/notes"][-1][1])]
+    one_line_of(lambda: SearchEngine.open("hf://someone/notes", FakeEncoder()))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../out.postings", "../../../../out.postings", "{tmp}/out.postings", "a/../../out.postings",
+        "encoder/../../out.json", "encoder/..\\out.json", "encoder/\0.json", "encoder/" + "a" * 300 + ".json",
+    ],
+)  # fmt: skip
+def test_no_file_is_written_outside_of_the_folder(here, engine, tmp_path, name):
+    engine.push_to_hub("someone/notes")
+    here.repos["someone/notes"][-1][1][name.format(tmp=tmp_path)] = b"not theirs to write"
+    one_line_of(lambda: SearchEngine.open("hf://someone/notes", FakeEncoder()))
+    assert not [path for path in tmp_path.rglob("out.*") if ".part" not in str(path)]
+
+
+def cut_in_half(files, name):
+    files[name] = files[name][: len(files[name]) // 2]
+
+
+def turned(files, name):
+    files[name] = files[name][::-1]
+
+
+@pytest.mark.parametrize("damage", [cut_in_half, turned])
+@pytest.mark.parametrize("kind", ["postings", "ids", "payload", "manifest.json"])
+def test_what_arrives_damaged_is_not_kept(here, engine, kind, damage):
+    engine.push_to_hub("someone/notes")
+    sha, files = here.repos["someone/notes"][-1]
+    worse = dict(files)
+    damage(worse, next(name for name in files if name.endswith(kind)))
+    here.repos["someone/notes"][-1] = (sha, worse)
+    told = one_line_of(lambda: SearchEngine.open("hf://someone/notes", FakeEncoder()))
+    assert told.startswith("hf://someone/notes: as it was downloaded: ")
+    here.repos["someone/notes"][-1] = (sha, files)
+    assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)
+
+
+@pytest.mark.parametrize("noted", [b"", b"../../../etc", b"\xff", b"a" * 100_000, b"a" * 41])
+def test_a_note_of_the_last_download_that_is_none(here, engine, monkeypatch, tmp_path, noted):
+    engine.push_to_hub("someone/notes")
+    SearchEngine.open("hf://someone/notes", FakeEncoder())
+    (note,) = tmp_path.rglob("refs/main")
+    note.write_bytes(noted)
+    with monkeypatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        told = one_line_of(lambda: SearchEngine.open("hf://someone/notes", FakeEncoder()))
+        assert "was not downloaded before" in told
+    assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)

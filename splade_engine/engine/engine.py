@@ -161,7 +161,7 @@ class SearchEngine:
         """
         shared = path if isinstance(path, str) and is_hub_name(path) else None
         if shared is not None:
-            path = download(hub_name(shared), INDEX_FILES)
+            path = download(hub_name(shared), INDEX_FILES, SparseIndex.open)
         if isinstance(path, str | Path):
             index = SparseIndex.open(path, verify=verify)
         else:

@@ -6,6 +6,7 @@ import logging
 import re
 from pathlib import Path
 
+from splade_engine.encoder.refusing import one_line
 from splade_engine.errors import CheckpointError, HubError
 from splade_engine.files import expanded
 from splade_engine.hub import hub_name, is_hub_name, offline
@@ -62,7 +63,7 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
 
 def _download(name: str, revision: str | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         return Path(
@@ -77,9 +78,10 @@ def _download(name: str, revision: str | None) -> Path:
             else "the hub is out of reach"
         )
         raise CheckpointError(f"{name}: no such folder, and as a hub id: {why}") from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{name}: no such folder, and as a hub id: {reason}") from error
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except Exception as error:  # the client trusts what a server says: anything may come of its answer
+        raise CheckpointError(f"{name}: no such folder, and as a hub id: {one_line(error)}") from error
 
 
 def is_bundled(source: str | Path | None) -> bool:
