@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.arguments import check_many
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import IndexLockedError, InvalidInputError
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
@@ -176,10 +176,21 @@ def compact(
         writer.commit(after)
 
 
-def store_tuning(folder: Path, records: Sequence[TuningRecord]) -> None:
-    """Publish measured settings; they replace those for the same k and target."""
+def store_tuning(folder: Path, records: Sequence[TuningRecord], measured: Manifest) -> None:
+    """Publish settings measured on one generation; they replace those for the same k and target.
+
+    Raises:
+        IndexLockedError: the posting lists are of another kind by now, or of other vectors: nothing was
+            measured of them.
+    """
     with IndexWriter(folder) as writer:
         manifest = writer.current()
+        if (manifest.config, manifest.n_terms, manifest.encoder) != (
+            measured.config,
+            measured.n_terms,
+            measured.encoder,
+        ):
+            raise IndexLockedError(f"{folder}: was built anew while it was measured; tune it again")
         new = {(r.k, r.target) for r in records}
         kept = [t for t in manifest.tuning if (t.k, t.target) not in new]
         together = sorted([*kept, *records], key=lambda t: (t.k, t.target))

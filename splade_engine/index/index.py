@@ -303,8 +303,9 @@ class SparseIndex:
             IndexLockedError, StorageError: as for every change.
         """
         refuse_unwritable(self.path)
+        measured = self._reader.snapshot
         records = tuning.measure(
-            self._reader.snapshot,
+            measured,
             queries,
             k=k,
             targets=targets,
@@ -313,7 +314,7 @@ class SparseIndex:
             threads=threads,
             progress=progress,
         )
-        changes.store_tuning(self.path, records)
+        changes.store_tuning(self.path, records, measured.manifest)
         self.refresh()
         return tuple(t for t in self.info().tuned if t.k == k and t.target in set(map(float, targets)))
 

@@ -57,7 +57,8 @@ def other_lists(folder: Path) -> None:
 
 def tune(folder: Path) -> None:
     """A manifest with other settings, and no new file."""
-    changes.store_tuning(folder, [TuningRecord(3, 0.5, 0.75, 12.5, 5, asdict(SearchConfig(n_candidates=9)))])
+    record = TuningRecord(3, 0.5, 0.75, 12.5, 5, asdict(SearchConfig(n_candidates=9)))
+    changes.store_tuning(folder, [record], read_manifest(folder)[0])
 
 
 CHANGES: dict[str, Callable[[Path], None]] = {

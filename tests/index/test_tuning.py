@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import IndexLockedError, InvalidInputError
 from splade_engine.index import SparseIndex, search, tuning
 from splade_engine.index.effort import Budget, Exact, Work
 from splade_engine.index.tuning import Measurement, Sample, design_effect, lower_bound
@@ -230,6 +231,27 @@ def test_exact_search_is_taken_where_nothing_is_faster_or_good_enough(
     low, all_of_them = ix.tune(queries, targets=(0.5, 1.0))  # of no sample can it be said that all is found
     assert not low.settings["exact"]
     assert all_of_them.settings["exact"] and all_of_them.recall == 1.0
+
+
+def test_what_was_measured_on_other_lists_is_not_stored(
+    tmp_path: Path, lists: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody changes the posting lists while minutes of measuring go on."""
+    ix = made.index(tmp_path / "ix")
+    measure = tuning.measure
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        records = measure(*arguments, **options)
+        SparseIndex.open(tmp_path / "ix").compact(lists="blocks" if lists == "impact" else "impact")
+        return records
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "measure", interrupted)
+        with pytest.raises(IndexLockedError, match="was built anew while it was measured; tune it again"):
+            ix.tune(k=5, targets=(0.9,))
+    again = SparseIndex.open(tmp_path / "ix")
+    assert again.info().tuned == ()
+    assert len(again.tune(k=5, targets=(0.9,))) == 1
 
 
 def test_bad_tuning(tmp_path: Path) -> None:
