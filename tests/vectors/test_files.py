@@ -26,6 +26,17 @@ def vectors() -> SparseVectors:
 IDS = ["a", "b ü", "c\tc"]
 
 
+def test_a_parquet_file_with_a_footer_of_nothing_is_one_line(tmp_path: Path, vectors: SparseVectors) -> None:
+    path = tmp_path / "v.parquet"
+    write_vectors(path, vectors, IDS, TOKENS)
+    data = path.read_bytes()
+    size = int.from_bytes(data[-8:-4], "little")
+    path.write_bytes(data[: -8 - size] + bytes(size) + data[-8:])
+    with pytest.raises(InvalidInputError, match=r"v\.parquet: not a vector file") as error:
+        read_vectors(path)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["v.arrow", "v.parquet", "v.jsonl", "v.jsonl.gz"])
 def test_own_and_seismic_files_come_back_exactly(tmp_path: Path, vectors: SparseVectors, name: str) -> None:
     write_vectors(tmp_path / name, vectors, IDS, TOKENS)

@@ -93,7 +93,9 @@ def _read(path: Path, open_table: Callable[[pa.NativeFile], pa.Table]) -> Vector
         record = _record(table.schema.metadata or {})
         n_terms = int(record["n_terms"])
         columns = {name: table[name].combine_chunks() for name in ("id", "terms", "weights")}
-    except (pa.ArrowException, KeyError, ValueError, OverflowError) as error:
+    except (pa.ArrowException, KeyError, ValueError, OverflowError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk: Arrow's own have no number
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InvalidInputError(
             f"{path}: not a vector file of splade-engine ({shortened(reason, 200)})"
