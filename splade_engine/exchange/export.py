@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import check_many, shown
 from splade_engine.errors import IndexExistsError, InvalidInputError
+from splade_engine.exchange.record import RECORD, digests_of_export
 from splade_engine.exchange.rounding import Rounding
 from splade_engine.exchange.target import BATCH, Export, Largest, Target, safe_names
 from splade_engine.exchange.targets import TARGETS
@@ -28,7 +29,6 @@ from splade_engine.index.tuning import queries_from_documents
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
-RECORD = "record.json"  # what was exported, and what was lost; by it a folder is known to be an export
 SCALE = 100.0  # of whole numbers: two decimals of a weight
 SAMPLE = 200  # queries made from documents, where none are given, to measure what is lost
 
@@ -68,6 +68,8 @@ class ExportRecord:
     # what was cut or rounded to nothing, counted
     lost: dict[str, int]
     loss: Loss | None
+    # the digest of each file by its path here; an import compares it
+    files: dict[str, str]
 
 
 def export_index(
@@ -164,6 +166,7 @@ def export_index(
             query_scale=rounded.scale,
             lost={what: n for what, n in sorted(export.lost.items()) if n},
             loss=loss,
+            files=digests_of_export(made),
         )
         export.json(RECORD, asdict(record))
         export.text("README.md", readme(chosen, record, export, lossless))

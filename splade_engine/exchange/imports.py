@@ -11,6 +11,7 @@ from splade_engine.arguments import shown
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import InvalidInputError
 from splade_engine.exchange.ids import listed_ids
+from splade_engine.exchange.record import check_unchanged
 from splade_engine.exchange.source import Imported, Options
 from splade_engine.exchange.sources import SOURCES
 
@@ -38,7 +39,8 @@ def import_vectors(
         ids: a file of ids, one a line, for formats that have none.
 
     Raises:
-        InvalidInputError: naming the file and the line or row of what is wrong.
+        InvalidInputError: naming the file and the line or row of what is wrong; or a file of an export of
+            ours that is not as it was exported.
         StorageError: the file cannot be read.
     """
     path = Path(path)
@@ -52,6 +54,7 @@ def import_vectors(
     source = SOURCES.get(name)
     if source is None:
         raise InvalidInputError(f"import: no format {name!r:.40}; there are {', '.join(SOURCES)}")
+    check_unchanged(path)
     options = Options(vocabulary, n_terms, scale, None if ids is None else Path(ids))
     found = source.read(path, options)
     if n_terms is not None and found.vectors.n_terms != n_terms:

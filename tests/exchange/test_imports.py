@@ -270,3 +270,46 @@ def test_a_scale_that_leaves_no_weight_is_refused(tmp_path: Path, name: str) -> 
     for scale in (1e60, 0, -1, float("nan"), float("inf")):
         with pytest.raises(InvalidInputError, match="scale must be above 0 and at most 1e"):
             import_vectors(tmp_path / name, vocabulary=TOKENS, scale=scale)
+
+
+# ---- an export of ours that was damaged ------------------------------------------------------------------
+
+OF_AN_EXPORT = {
+    "seismic": "documents.jsonl",
+    "anserini": "collection/documents.jsonl",
+    "ciff": "index.ciff",
+    "qdrant": "points.jsonl",
+    "lsr-benchmark": "doc/doc-ids.txt",
+}
+
+
+@pytest.mark.parametrize("target", OF_AN_EXPORT)
+def test_an_export_that_was_changed_is_refused(tmp_path: Path, target: str) -> None:
+    """Two ids swapped, or a weight of another size, would be read as whole by every one of these formats."""
+    index = SparseIndex.build(tmp_path / "ix", VECTORS, ["aa", "bb", "cc"])
+    record = export_index(index, target, tmp_path / "out", vocabulary=TOKENS, measure=False)
+    name = OF_AN_EXPORT[target]
+    assert name in record.files and "record.json" not in record.files
+    file = tmp_path / "out" / name
+    source = tmp_path / "out" if target == "lsr-benchmark" else file
+    form = target if target in ("qdrant", "anserini") else None
+    found = import_vectors(source, format=form, vocabulary=TOKENS)
+    whole = file.read_bytes()
+    assert whole.count(b"aa") and whole.count(b"cc")
+    swapped = whole.replace(b"aa", b"??").replace(b"cc", b"aa").replace(b"??", b"cc")
+    file.write_bytes(swapped)
+    with pytest.raises(InvalidInputError, match="damaged, or changed since it was exported") as error:
+        import_vectors(source, format=form, vocabulary=TOKENS)
+    assert str(file) in str(error.value) and "\n" not in str(error.value)
+    (tmp_path / "out/record.json").unlink()
+    other = import_vectors(source, format=form, vocabulary=TOKENS)
+    assert other.vectors == found.vectors and other.ids != found.ids
+
+
+@pytest.mark.parametrize(
+    "record", ["", "{", "[]", '{"files": {"v.csr": "x"}}', '{"target": "x", "files": {"v.csr": 1}}']
+)
+def test_a_record_of_somebody_else_says_nothing(tmp_path: Path, record: str) -> None:
+    write_vectors(tmp_path / "v.csr", VECTORS)
+    (tmp_path / "record.json").write_text(record)
+    assert import_vectors(tmp_path / "v.csr").vectors == VECTORS
