@@ -89,6 +89,10 @@ class Corpus:
         self._cutting = Cutting(how, encoding=checked_encoding(encoding), name=name)
         self._source: Any = source
         self._input = StandardInput() if is_standard_input(source) else None
+        if source == "":
+            raise DatasetError(
+                "the corpus is an empty path, which would be the working folder: give '.' for that"
+            )
         if not isinstance(source, str | Path):
             _refuse_other_containers(source)
             if not _is_table(source) and iter(source) is source:
@@ -285,7 +289,7 @@ def _refuse_other_containers(source: object) -> None:
         advice = "bytes: give texts, or a path"
     elif _is_table(source):
         return
-    elif source is None or not isinstance(source, Iterable):
+    elif source is None or not isinstance(source, Iterable) or getattr(source, "ndim", 1) == 0:
         advice = f"{type(source).__name__}: give a path, or a list of texts, records or documents"
     else:
         return

@@ -7,7 +7,7 @@ fields of the server's requests, arguments of the agents' tool.
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -69,7 +69,7 @@ class SearchOptions:
             raise InvalidInputError(f"offset must be an integer of at least 0, got {shown(offset)}")
         score = self.min_score
         number = isinstance(score, int | float) and not isinstance(score, bool)
-        if score is not None and not (number and math.isfinite(score)):
+        if score is not None and not (number and abs(score) <= sys.float_info.max):
             raise InvalidInputError(f"min_score must be a finite number, got {shown(score)}")
         for name in ("group_by", "sort"):
             value = getattr(self, name)

@@ -469,6 +469,8 @@ def test_a_real_dataset_of_hugging_face(tmp_path: Path):
         (None, "the corpus is NoneType: give a path"),
         (b"tea", "the corpus is bytes: give texts, or a path"),
         (7, "the corpus is int: give a path"),
+        (np.array("tea"), "the corpus is ndarray: give a path"),
+        ("", "the corpus is an empty path"),
         (Document("a", "b"), "the corpus is one document: give a list"),
         ([None], "document 0: an object with id and text is needed, got null"),
         ([7], "document 0: an object with id and text is needed, got 7"),

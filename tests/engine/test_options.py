@@ -233,6 +233,7 @@ def test_get(engine):
         ({"offset": 1.5}, "offset must be an integer of at least 0, got 1.5"),
         ({"offset": 2**40}, "offset must be"),
         ({"min_score": "high"}, "min_score must be a finite number, got 'high'"),
+        ({"min_score": 10**400}, "min_score must be a finite number"),
         ({"min_score": float("nan")}, "min_score must be a finite number, got nan"),
         ({"group_by": ""}, "group_by must be the name of a metadata field, got ''"),
         ({"group_by": "yeer"}, "group_by: no column 'yeer'; the index has: "),
