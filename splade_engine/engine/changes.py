@@ -57,8 +57,9 @@ def build(
     """
     if adapt is not None:
         encoder = without_neighbours(encoder)
-    if config.lists == AutoLists() and getattr(encoder, "inference_free", False):
-        config = replace(config, lists=AutoLists(query_terms=SHORT_QUERY))
+    auto = config.lists
+    if isinstance(auto, AutoLists) and auto.query_terms is None and getattr(encoder, "inference_free", False):
+        config = replace(config, lists=replace(auto, query_terms=SHORT_QUERY))
     corpus = surveyed_corpus(None, corpus, encoder, progress)
     work = path.with_name(path.name + ".encoding")
     with encode_corpus(

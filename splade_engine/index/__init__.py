@@ -5,6 +5,7 @@ from splade_engine.index.effort import Budget, Effort, Exact, Recall
 from splade_engine.index.explain import Placement
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.info import IndexInfo, TunedSetting
+from splade_engine.index.list_choice import MeasuredLists, faster_lists, measure_lists
 from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.search import SearchResult
@@ -23,6 +24,7 @@ __all__ = [
     "IndexBatch",
     "IndexInfo",
     "IndexReader",
+    "MeasuredLists",
     "Miss",
     "Placement",
     "Recall",
@@ -31,4 +33,6 @@ __all__ = [
     "ShardedIndex",
     "SparseIndex",
     "TunedSetting",
+    "faster_lists",
+    "measure_lists",
 ]

@@ -14,6 +14,7 @@ from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 
 MOST_POSTINGS = 1 << 40  # that a list may be asked to keep, or a query to walk
+MOST_HITS = 1 << 30  # that a query may ask for
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,14 @@ class AutoLists:
     # Mean terms of the queries to come, which decide most. Not known: lists in order of impact. An engine
     # whose encoder makes queries without a model knows that they are short.
     query_terms: float | None = None
+    # Hits that a query usually asks for: for a hundred, lists over blocks gain nothing.
+    k: int = 10
 
     def __post_init__(self) -> None:
         number = isinstance(self.query_terms, int | float) and not isinstance(self.query_terms, bool)
         if self.query_terms is not None and not (number and 0.0 < self.query_terms < 1e9):
             raise InvalidInputError(f"AutoLists.query_terms must be above 0, got {shown(self.query_terms)}")
+        check_integer("AutoLists", "k", self.k, 1, MOST_HITS)
 
 
 Lists = ImpactLists | BlockLists

@@ -65,6 +65,7 @@ def test_the_record_of_lists_in_order_of_impact_is_that_of_format_1() -> None:
         (lambda: BuildConfig(lists=["blocks"]), "lists must be one of"),
         (lambda: AutoLists(query_terms=0), r"AutoLists\.query_terms must be above 0, got 0"),
         (lambda: AutoLists(query_terms=float("nan")), r"AutoLists\.query_terms must be above 0, got nan"),
+        (lambda: AutoLists(k=0), r"AutoLists\.k must be an integer between 1 and \d+, got 0"),
         (lambda: BlockLists(cap=0), r"BlockLists\.cap must be an integer between 1 and \d+, got 0"),
         (lambda: BlockLists(cap=1.5), r"BlockLists\.cap must be an integer"),
         (lambda: BlockLists(mean_postings=-1), r"BlockLists\.mean_postings must be an integer between 1"),
@@ -188,6 +189,8 @@ def test_auto_is_what_the_table_says() -> None:
         assert chosen_lists(AutoLists(query_terms=most), least - 1) == ImpactLists()
     assert chosen_lists(AutoLists(query_terms=45), 10**9) == ImpactLists()
     assert chosen_lists("auto", 10**9) == ImpactLists()  # nothing is known of the queries
+    assert chosen_lists(AutoLists(query_terms=7, k=50), 10**6) == BlockLists()
+    assert chosen_lists(AutoLists(query_terms=7, k=51), 10**6) == ImpactLists()
     assert chosen_lists("blocks", 1) == BlockLists()
     assert chosen_lists(PRUNED, 10**9) == PRUNED
 
