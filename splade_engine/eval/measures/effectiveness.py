@@ -94,7 +94,8 @@ def _canonical(name: str) -> str:
             raise InvalidInputError(f"measure {name!r}: the cutoff must be between 1 and {DEEPEST:,}")
         return str(parsed)
     raise InvalidInputError(
-        f"unknown measure {name!r} (ir_measures names, for example nDCG@10, RR@10, R@100, AP, P@5, Judged@10)"
+        f"unknown measure {name!r:.60} (ir_measures names, for example nDCG@10, RR@10, R@100, AP, P@5, "
+        "Judged@10)"
     )
 
 
