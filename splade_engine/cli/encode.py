@@ -150,7 +150,17 @@ def _encode_part(
         output.write_json({"path": str(work), "part": str(part), **counts, "finished_shards": finished})
         return
     output.write(f"{work}: part {part}, {done.n_docs:,} documents in shards: {done.n_shards}")
-    if done.missing:
-        output.note(f"{finished} of {done.all_shards} shards are there; then the same without --part")
-    else:
-        output.note("All shards are there: the same command without --part joins them")
+    there = f"{finished} of {done.all_shards} shards are there" if done.missing else "All shards are there"
+    output.note(f"{there}; {'then ' if done.missing else ''}{_what_joins(work.with_suffix(''))}")
+
+
+def _what_joins(file: Path) -> str:
+    """The commands that make one thing of all parts."""
+    from splade_engine.errors import InvalidInputError
+
+    index = f"splade-engine index with -o {file} makes an index of them"
+    try:
+        checked_format(file, None)
+    except InvalidInputError:  # a name that is none of a file of vectors
+        return index
+    return f"the same command without --part makes one file of them, {index}"

@@ -128,7 +128,7 @@ def add(
     if earlier:
         raise InvalidInputError(
             f"{index.path}: holds {earlier[0]!r}, an earlier passage of a document that is added; update "
-            "replaces it"
+            "(add --replace) replaces it"
         )
     _put(index, encoder, corpus, progress, encode_options, index.add)
 

@@ -235,6 +235,9 @@ def test_parts_are_joined_into_the_file_of_one_run(cli, refused, corpus_file, en
     cli("encode", corpus_file, "-o", tmp_path / "one.arrow")
     first = cli("encode", corpus_file, "-o", tmp_path / "v.arrow", "--part", "1/2")
     assert first.stdout == f"{tmp_path / 'v.arrow'}.encoding: part 1/2, 4 documents in shards: 1\n"
+    assert "the same command without --part makes one file of them" in first.stderr
+    folder = cli("encode", corpus_file, "-o", tmp_path / "v", "--part", "1/1").stderr
+    assert f"All shards are there; splade-engine index with -o {tmp_path / 'v'} makes an index" in folder
     facts = json.loads(
         cli("encode", corpus_file, "-o", tmp_path / "v.arrow", "--part", "2/2", "--json").stdout
     )
