@@ -142,10 +142,9 @@ def _costs(options: argparse.Namespace) -> None:
 
     start, rows = costs(options.passages, options.documents, options.work)
     print(f"start: cluster {start.cluster:.1f} s, actors {start.actors:.1f} s")
-    print(f"{'':8}{'documents':>10}{'one process':>13}{'cpu':>8}{'Ray':>9}{'cpu':>8}   s")
+    print(f"{'':8}{'documents':>10}{'one process':>13}{'Ray':>9}   s")
     for row in rows:
-        numbers = f"{row.one.wall:>13.1f}{row.one.cpu:>8.1f}{row.ray.wall:>9.1f}{row.ray.cpu:>8.1f}"
-        print(f"{row.what:8}{row.documents:>10,}{numbers}")
+        print(f"{row.what:8}{row.documents:>10,}{row.one:>13.1f}{row.ray:>9.1f}")
     for what in dict.fromkeys(row.what for row in rows):
         of_it = [row for row in rows if row.what == what]
         for name, seconds in (("its start included", start.seconds), ("on a running cluster", 0.0)):

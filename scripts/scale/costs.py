@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.scale.nodes import Nodes, processor_seconds
+from scripts.scale.nodes import Nodes
 from scripts.scale.words import WordEncoder
 from splade_engine.collections.corpus import Corpus
 from splade_engine.engine import SearchEngine
@@ -27,22 +27,14 @@ from splade_engine.server.settings import cores
 SHARDS = 4
 
 
-@dataclass
-class Spent:
-    """Seconds by the clock, and of processors."""
-
-    wall: float = 0.0
-    cpu: float = 0.0
-
-
 @dataclass(frozen=True)
 class Cost:
-    """One job of so many documents, done in both ways."""
+    """One job of so many documents, done in both ways; seconds."""
 
     what: str
     documents: int
-    one: Spent
-    ray: Spent
+    one: float
+    ray: float
 
 
 @dataclass(frozen=True)
@@ -80,14 +72,14 @@ def costs(passages: Path, sizes: list[int], work: Path) -> tuple[Start, list[Cos
             for size, file in zip(sizes, files, strict=True)
             for what, _, ray in jobs
         ]
-    return Start(nodes.seconds, ready.wall), rows
+    return Start(nodes.seconds, ready), rows
 
 
 def pays_from(costs: list[Cost], start: float) -> float:
     """Documents from which Ray, its start included, is faster by the line through the measured sizes."""
     sizes = np.array([cost.documents for cost in costs], float)
-    one = np.polyfit(sizes, [cost.one.wall for cost in costs], 1)
-    ray = np.polyfit(sizes, [start + cost.ray.wall for cost in costs], 1)
+    one = np.polyfit(sizes, [cost.one for cost in costs], 1)
+    ray = np.polyfit(sizes, [start + cost.ray for cost in costs], 1)
     gain = float(one[0] - ray[0])
     return max(0.0, float(ray[1] - one[1]) / gain) if gain > 0 else float("inf")
 
@@ -106,10 +98,10 @@ def _removed(folder: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _measured(call: Callable[[], None]) -> Spent:
-    wall, cpu = time.perf_counter(), processor_seconds()
+def _measured(call: Callable[[], None]) -> float:
+    began = time.perf_counter()
     call()
-    return Spent(time.perf_counter() - wall, processor_seconds() - cpu)
+    return time.perf_counter() - began
 
 
 def _encode_alone(file: Path, folder: Path) -> None:

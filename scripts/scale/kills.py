@@ -164,7 +164,7 @@ def encode(job: Job, reaper: Reaper) -> Outcome:
         dataset = ray.data.from_arrow(pq.read_table(job.table)).repartition(40)
         encode_dataset(dataset, job.encoder, title="title", pool=Pool(actors=2)).write_parquet(str(out))
 
-    again = _until_done(reaper, work)
+    again = _until_done(reaper, work, out)
     table = pa.concat_tables(pq.read_table(file) for file in sorted(out.glob("*.parquet"))).combine_chunks()
     vectors = _rows(table["terms"].to_pylist(), table["weights"].to_pylist())
     one = SparseIndex.open(job.one)
@@ -179,7 +179,7 @@ def parts(job: Job, reaper: Reaper) -> Outcome:
     work = job.folder / "parts"
     shutil.rmtree(work, ignore_errors=True)
     corpus, pool = partial(Corpus, job.corpus), Pool(actors=2)
-    again = _until_done(reaper, lambda: encode_parts(corpus, work, job.encoder, parts=8, pool=pool))
+    again = _until_done(reaper, lambda: encode_parts(corpus, work, job.encoder, parts=8, pool=pool), work)
     one = SparseIndex.open(job.one)
     with encode_corpus(Corpus(job.corpus), _Refuses(), work) as joined:
         return compared(joined.ids(), joined.vectors(), None, one, again)
@@ -200,7 +200,7 @@ def build(job: Job, reaper: Reaper) -> Outcome:
         dataset = ray.data.from_arrow(pq.read_table(job.table)).repartition(40)
         build_collection(dataset, job.built, job.encoder, shard_docs=each, pool=Pool(actors=2))
 
-    again = _until_done(reaper, work)
+    again = _until_done(reaper, work, job.built)
     index = ShardedIndex.open(job.built)
     texts = [row["text"] for row in index.payload(range(len(index)))]
     return compared(index.ids(), index.vectors(), texts, SparseIndex.open(job.one), again)
@@ -253,8 +253,8 @@ STAGES: dict[str, Callable[[Job, Reaper], Outcome]] = {
 }
 
 
-def _until_done(reaper: Reaper, work: Callable[[], None]) -> int:
-    """Make a call while processes are killed; how often it had to be made again.
+def _until_done(reaper: Reaper, work: Callable[[], None], out: Path) -> int:
+    """Make a call that fills a folder while processes are killed; how often it had to be made again.
 
     Ray Data keeps the footers of Parquet files in actors that it does not start again: where such a one dies,
     the call is an error. Nothing partial is there then, and the same call goes on.
@@ -271,7 +271,7 @@ def _until_done(reaper: Reaper, work: Callable[[], None]) -> int:
             else:
                 return again
 
-    return reaper.during(called)
+    return reaper.during(called, lambda: sum(1 for _ in out.rglob("*")))
 
 
 # ---- comparing ------------------------------------------------------------------------------------------

@@ -17,9 +17,15 @@ from typing import Self, TypeVar
 Result = TypeVar("Result")
 REPOSITORY = str(Path(__file__).resolve().parents[2])
 _STORE = 400 << 20  # bytes of the object store of a node
+_STUCK = 120.0  # seconds without anything finished, after which the next kill comes anyway
 _NODE_SHARE = 0.1  # of the kills
-# seconds, on a busy machine: Ray Serve takes a proxy that starts slowly for dead
-_PATIENT = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S")
+# for a busy machine: Ray Serve takes a proxy that starts slowly for dead (seconds), and workers, which Ray
+# starts at a niceness of 15, get no processor
+_PATIENT = {
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "120",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "120",
+    "RAY_worker_niceness": "0",
+}
 
 
 class Nodes:
@@ -38,8 +44,8 @@ class Nodes:
 
         paths = filter(None, [REPOSITORY, os.environ.get("PYTHONPATH")])
         os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-        for name in _PATIENT:
-            os.environ.setdefault(name, "120")
+        for name, value in _PATIENT.items():
+            os.environ.setdefault(name, value)
         began = time.perf_counter()
         node = {"num_cpus": self._cpus, "object_store_memory": _STORE}
         self._cluster = Cluster(
@@ -68,6 +74,9 @@ class Nodes:
 class Reaper:
     """Kills at random moments while something is done: one in ten a node, the others a process at work.
 
+    Between two kills something is finished, or two minutes pass: on a busy machine, what is killed while it
+    starts would never get further.
+
     Attributes:
         killed: how many of each kind.
     """
@@ -93,15 +102,22 @@ class Reaper:
         """Whether there have been as many kills as there may be."""
         return self.killed.total() >= self._most
 
-    def during(self, work: Callable[[], Result]) -> Result:
-        """The result of a call in a thread; the killing is done in this one: only it may start a node."""
+    def during(self, work: Callable[[], Result], finished: Callable[[], object] = time.monotonic) -> Result:
+        """The result of a call in a thread; the killing is done in this one: only it may start a node.
+
+        Args:
+            work: the call.
+            finished: another value whenever something has been finished.
+        """
         with ThreadPoolExecutor(1) as pool:
             working = pool.submit(work)
-            while not self.done:
+            while not self.done and not working.done():
+                before, until = finished(), time.monotonic() + _STUCK
                 wait([working], self._draw.uniform(*self._seconds))
-                if working.done():
-                    break
-                self._kill()
+                while finished() == before and time.monotonic() < until and not working.done():
+                    time.sleep(0.2)
+                if not working.done():
+                    self._kill()
             return working.result()
 
     def _kill(self) -> None:
@@ -129,16 +145,6 @@ def workers() -> Iterator[tuple[int, str]]:
             title = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0", 1)[0].decode(errors="replace")
             if title.startswith("ray::"):
                 yield pid, title.removeprefix("ray::")
-
-
-def processor_seconds() -> float:
-    """Of this process and its descendants that live; a Ray worker keeps its own count until it ends."""
-    ticks = 0
-    for pid in (os.getpid(), *_descendants(os.getpid())):
-        with suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += sum(map(int, fields[11:15]))  # user and system, its own and that of children that ended
-    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _descendants(root: int) -> list[int]:

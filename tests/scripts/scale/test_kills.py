@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scripts.scale.costs import Cost, Spent, pays_from
+from scripts.scale.costs import Cost, pays_from
 from scripts.scale.kills import Job, compared, prepare
 from scripts.scale.words import WordEncoder
 from splade_engine.engine import SearchEngine
@@ -69,8 +69,8 @@ def test_the_encoder_counts_words() -> None:
 
 
 def test_where_the_lines_meet() -> None:
-    rows = [Cost("encode", n, Spent(n * 0.002), Spent(3 + n * 0.001)) for n in (10_000, 100_000, 600_000)]
+    rows = [Cost("encode", n, n * 0.002, 3 + n * 0.001) for n in (10_000, 100_000, 600_000)]
     assert pays_from(rows, 0.0) == pytest.approx(3_000)
     assert pays_from(rows, 7.0) == pytest.approx(10_000)
-    slower = [Cost("build", n, Spent(n * 0.001), Spent(n * 0.002)) for n in (10, 100)]
+    slower = [Cost("build", n, n * 0.001, n * 0.002) for n in (10, 100)]
     assert pays_from(slower, 1.0) == float("inf")
