@@ -22,13 +22,25 @@ _WORD = re.compile(r"\w+")
 _SHORTEST = 4  # letters of a word that may be a slip
 
 
-def covered(query: SparseVectors, document: SparseVectors) -> float:
-    """The share of a query's weight on terms that a document has; both one row. 0 for an empty query."""
+def covered(query: SparseVectors, document: SparseVectors, n_tokens: int | None = None) -> float:
+    """The share of a query's weight on terms that a document has; both one row. 0 for an empty query.
+
+    With `n_tokens` only terms below it count.
+    """
     held = set(document.row(0)[0].tolist())
     terms, weights = query.row(0)
+    if n_tokens is not None:
+        terms, weights = terms[terms < n_tokens], weights[terms < n_tokens]
     whole = float(weights.sum())
     shared = sum(w for term, w in zip(terms.tolist(), weights.tolist(), strict=True) if term in held)
     return float(shared / whole) if whole > 0 else 0.0
+
+
+def counted_terms(encoder: SparseEncoder) -> int | None:
+    """The terms that `covered` counts: not pairs, whose words are counted already. None: all."""
+    checkpoint = getattr(encoder, "checkpoint", None)
+    pairs = checkpoint is not None and checkpoint.settings.phrase_terms == "pairs"
+    return checkpoint.n_terms if checkpoint is not None and pairs else None
 
 
 def respelt(encoder: SparseEncoder, reader: IndexReader, text: str) -> str | None:

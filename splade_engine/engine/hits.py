@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splade_engine.arguments import whole
 from splade_engine.collections.metadata import metadata_of
-from splade_engine.engine.certainty import WEAK, covered, respelt
+from splade_engine.engine.certainty import WEAK, counted_terms, covered, respelt
 from splade_engine.engine.explain import Explanation, TermNames, explain, term_names
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import LENGTH, READ, Snippet, snippet
@@ -174,7 +174,8 @@ class Hit:
         return self._page.sides(self._place)
 
     def _covered(self) -> float:
-        return covered(self._page.query, self._page.document(self._place))
+        n_tokens = counted_terms(self._page.encoder)
+        return covered(self._page.query, self._page.document(self._place), n_tokens)
 
     def snippet(self, length: int = LENGTH, why: Explanation | None = None) -> Snippet:
         """The stretch of the text with most matching words; it reads no more than 262,144 characters.

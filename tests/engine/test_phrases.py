@@ -95,6 +95,18 @@ def test_a_collection_weighs_single_terms_alone(home):
         assert (weighed[term] == weight) == (term >= tokens)
 
 
+def test_pairs_say_nothing_of_how_much_is_covered(home):
+    """A document with all words of a query covers it, though they stand apart there."""
+    plain, pairs = SearchEngine.open(home / "plain"), SearchEngine.open(home / "pairs")
+    for query in ("teacher of a language model", "CD-456 of a pump", "letters for the moon"):
+        found = {
+            name: {hit.id: hit._covered() for hit in engine.search(query, exact=True)}
+            for name, engine in (("plain", plain), ("pairs", pairs))
+        }
+        shared = found["plain"].keys() & found["pairs"].keys()
+        assert shared and all(abs(found["plain"][i] - found["pairs"][i]) < 0.01 for i in shared)
+
+
 def test_related_terms_are_single_ones(home):
     """Nothing shares a term with the query: then it is searched as a document is read, without its pairs."""
     encoder = SearchEngine.open(home / "pairs").encoder
