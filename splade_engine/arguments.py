@@ -78,14 +78,15 @@ def real(name: str, value: Any, least: float, most: float) -> float:
         InvalidInputError: for anything else.
     """
     number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not math.isfinite(_float(value)) or not least <= value <= most:
+    if not number or not math.isfinite(double(value)) or not least <= value <= most:
         raise InvalidInputError(
             f"{name}: a number from {least:g} to {most:g} is expected, got {shown(value)}"
         )
     return float(value)
 
 
-def _float(value: Any) -> float:
+def double(value: Any) -> float:
+    """A number as a float; infinity where it is too large for one."""
     try:
         return float(value)
     except OverflowError:

@@ -7,12 +7,13 @@ fields of the server's requests, arguments of the agents' tool.
 from __future__ import annotations
 
 import dataclasses
-import sys
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
-from splade_engine.arguments import check_many, shown
+from splade_engine.arguments import check_many, double, shown
 from splade_engine.engine.feedback import Feedback
 from splade_engine.engine.fusion import Hybrid, hybrid_of
 from splade_engine.engine.rerank import Rerank, Scorer, rerank_of
@@ -64,12 +65,12 @@ class SearchOptions:
     def __post_init__(self) -> None:
         offset = self.offset
         if offset is not None and (
-            isinstance(offset, bool) or not isinstance(offset, int) or not 0 <= offset <= MOST_OFFSET
+            isinstance(offset, bool) or not isinstance(offset, Integral) or not 0 <= offset <= MOST_OFFSET
         ):
             raise InvalidInputError(f"offset must be an integer of at least 0, got {shown(offset)}")
         score = self.min_score
-        number = isinstance(score, int | float) and not isinstance(score, bool)
-        if score is not None and not (number and abs(score) <= sys.float_info.max):
+        number = isinstance(score, Real) and not isinstance(score, bool)
+        if score is not None and not (number and math.isfinite(double(score))):
             raise InvalidInputError(f"min_score must be a finite number, got {shown(score)}")
         for name in ("group_by", "sort"):
             value = getattr(self, name)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from splade_engine.arguments import shown
@@ -39,11 +40,12 @@ class Recall:
     share: float = 0.95
 
     def __post_init__(self) -> None:
-        number = isinstance(self.share, int | float) and not isinstance(self.share, bool)
+        number = isinstance(self.share, Real) and not isinstance(self.share, bool)
         if not number or not 0.0 < self.share <= 1.0:
             raise InvalidInputError(
                 f"search: accuracy must be above 0 and at most 1, got {shown(self.share)}"
             )
+        object.__setattr__(self, "share", float(self.share))
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,6 +265,21 @@ def test_k_is_checked_with_options_too(engine, k):
         engine.search("moon", k, offset=0)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "plain"),
+    [
+        ("offset", np.int64(2), 2),
+        ("min_score", np.float32(0.5), 0.5),
+        ("feedback", np.int32(3), 3),
+        ("accuracy", np.float32(0.75), 0.75),
+    ],
+)
+def test_numbers_of_numpy_are_numbers(engine, name, value, plain):
+    assert ids(engine.search("moon sea", 5, **{name: value})) == ids(
+        engine.search("moon sea", 5, **{name: plain})
+    )
+
+
 def test_an_unknown_option_is_refused(engine):
     with pytest.raises(TypeError, match="ofset"):
         engine.search("moon", ofset=3)
