@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import shown
+from splade_engine.arguments import double, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import EXACT
 from splade_engine.vectors import SparseVectors
@@ -45,8 +45,8 @@ class Feedback:
 
     def __post_init__(self) -> None:
         for name, most in (("docs", MOST_DOCS), ("terms", 1_000_000)):
-            value: Any = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= value <= most:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or not 1 <= int(value) <= most:
                 raise InvalidInputError(
                     f"feedback: {name} must be an integer from 1 to {most:,}, got {shown(value)}"
                 )
@@ -54,7 +54,7 @@ class Feedback:
             raise InvalidInputError(f"feedback: method must be rm3 or rocchio, got {shown(self.method)}")
         for name, largest in (("original", 1.0), ("alpha", 1e6), ("beta", 1e6)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= largest:
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= double(value) <= largest:
                 raise InvalidInputError(
                     f"feedback: {name} must be a number from 0 to {largest:g}, got {shown(value)}"
                 )
