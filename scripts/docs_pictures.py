@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Collection
 from html import escape
 from pathlib import Path
 
@@ -68,19 +69,23 @@ def bar(x: float, y: float, width: float, height: float, colour: str) -> str:
     return f'<rect x="{x:g}" y="{y:g}" width="{width:.1f}" height="{height:g}" rx="2" fill="{colour}"/>'
 
 
-def legend(x: float, y: float) -> list[str]:
-    """What the two colours mean."""
-    return [
-        bar(x, y - 10, 12, 12, WRITTEN),
-        text(x + 18, y, "word of the text", "s"),
-        bar(x + 150, y - 10, 12, 12, ADDED),
-        text(x + 168, y, "added by the encoder", "s"),
-    ]
+MEANINGS = {WRITTEN: "word of the text", ADDED: "added by the encoder"}
+
+
+def legend(x: float, y: float, colours: Collection[str] = (WRITTEN, ADDED)) -> list[str]:
+    """What the colours mean that a picture has."""
+    lines = []
+    for colour, meaning in MEANINGS.items():
+        if colour in colours:
+            lines += [bar(x, y - 10, 12, 12, colour), text(x + 18, y, meaning, "s")]
+            x += 150
+    return lines
 
 
 def hits(engine: SearchEngine) -> str:
     """Three questions, the text that is found for each, and the reasons."""
     body, y = [], 36
+    used = set()
     for question in QUESTIONS:
         hit = engine.search(question, k=1)[0]
         body.append(text(24, y, question, "b"))
@@ -89,13 +94,14 @@ def hits(engine: SearchEngine) -> str:
         y += 48
         for match in hit.explain().matches:
             colour = ADDED if match.is_expansion else WRITTEN
+            used.add(colour)
             body.append(text(140, y + 4, match.term, "s", "end"))
             body.append(bar(150, y - 9, match.contribution * 24, 15, colour))
             numbers = f"{match.query_weight:.1f} x {match.document_weight:.1f} = {match.contribution:.1f}"
             body.append(text(158 + match.contribution * 24, y + 4, numbers, "s"))
             y += 22
         y += 26
-    body += legend(24, y - 6)
+    body += legend(24, y - 6, used)
     return svg(
         760, y + 14, "Three searches, the text found for each, and the terms that made the score", body
     )

@@ -139,7 +139,7 @@ def _write(report: SyncReport, folder: Path, as_json: bool, *, line: bool) -> No
     would = "would be: " if report.dry_run else ""
     output.write(f"{folder}: {would}{', '.join(counts)}; {report.seconds:.1f} s")
     if report.missing:
-        output.note(f"{len(report.missing):,} files are gone; --prune deletes them from the index")
+        output.note(f"files that are gone: {len(report.missing):,}; --prune deletes them from the index")
     if report.skipped:
         kinds = ", ".join(
             f"{count} {suffix or 'without a suffix'}" for suffix, count in report.skipped.items()
