@@ -48,11 +48,12 @@ def run(
         ),
     ] = None,
     weights: Annotated[
-        str, typer.Option("--weights", help="Store weights as auto, float16, float32 or uint8 (a byte less per term).")
+        str,
+        typer.Option("--weights", help="Weights: auto, float16, float32 or uint8 (a byte less per term)."),
     ] = "auto",
     terms: Annotated[
         str,
-        typer.Option("--terms", help="Store term numbers as auto, plain or split (0.7 bytes less per term, slower)."),
+        typer.Option("--terms", help="Term numbers: auto, plain or split (0.7 bytes less per term, slower)."),
     ] = "auto",
     lists: Annotated[
         str,

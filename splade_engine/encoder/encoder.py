@@ -18,19 +18,19 @@ from splade_engine.encoder.arguments import (
     phrase_settings,
     with_length,
 )
-from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
-from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1
+from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.fingerprint import VERSION, checkpoint_hash, checkpoint_hash_1, described
 from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.checking import check_checkpoint
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.neighbours import Neighbours, read_neighbours
-from splade_engine.encoder.phrases import PhraseTerms, WordTerms, phrase_names
-from splade_engine.encoder.query_table import TableEncoder, load_table
+from splade_engine.encoder.phrases import TermSpans, phrase_names
+from splade_engine.encoder.queries import query_side
+from splade_engine.encoder.query_table import TableEncoder
 from splade_engine.encoder.refusing import refusing
-from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings, LongTexts, blaming
+from splade_engine.encoder.settings import EncoderSettings, LongTexts, blaming
 from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.encoder.tokens import check_texts
-from splade_engine.errors import CheckpointError
 from splade_engine.extras import needed
 from splade_engine.files import atomic_folder
 from splade_engine.progress import Progress
@@ -80,36 +80,14 @@ class SparseEncoder:
         self.name = checkpoint.name
         self.max_length = checkpoint.settings.max_length
         settings = checkpoint.settings
-        n_tokens = checkpoint.n_terms
-        self.n_terms = n_tokens + settings.extra_terms
+        self.n_terms = checkpoint.n_terms + settings.extra_terms
         self.truncated = 0
         self._documents = NeuralSide(checkpoint, settings.document_prompt, device, dtype, settings.min_weight)
-        self._queries: NeuralSide | TableEncoder = self._documents
-        query = checkpoint.query
-        if isinstance(query, QueryTable):
-            self._queries = load_table(checkpoint, query, n_tokens)
-        elif query is not None or settings.query_prompt != settings.document_prompt:
-            query = query or checkpoint
-            if query.n_terms != n_tokens:
-                raise CheckpointError(
-                    f"{query.folder}: queries over {query.n_terms} terms, documents over {n_tokens}"
-                )
-            for name in PHRASE_SETTINGS:
-                if getattr(query.settings, name) != getattr(settings, name):
-                    raise CheckpointError(
-                        f"{query.folder}: {name} is {getattr(query.settings, name)} for queries and "
-                        f"{getattr(settings, name)} for documents"
-                    )
-            self._queries = NeuralSide(query, settings.query_prompt, device, dtype)
-        for side in (self._documents, self._queries):
-            # a table has checked its tokenizer; one that both sides share is read once
-            shared = isinstance(query, QueryTable) and query.folder == checkpoint.model_folder
-            if isinstance(side, NeuralSide) and not shared:
-                _ = side.tokenizer  # which refuses one that is not this model's
+        self._queries = query_side(checkpoint, self._documents)
         # the documents that lend their terms to what is encoded, where it was adapted to a collection
         self.neighbours = _neighbours(checkpoint, self.n_terms)
         self._vocabulary: list[str] | None = None
-        self._pairs: PhraseTerms | None = None
+        self._spans: TermSpans | None = None
         self._hash: str | None = None
 
     @classmethod
@@ -188,17 +166,11 @@ class SparseEncoder:
 
         Of a phrase term they bound its words; phrase terms come after the tokens.
         """
-        settings = self.checkpoint.settings
-        tokenizer = self._queries.tokenizer
-        found = tokenizer.word_spans(text, windows=settings.long_texts == "windows")
-        if settings.phrase_terms == "none":
-            return found
-        n_tokens = self.checkpoint.n_terms
-        if settings.phrase_terms == "words":
-            return WordTerms(n_tokens, settings.phrase_buckets).spans(found)
-        if self._pairs is None:
-            self._pairs = PhraseTerms(settings, tokenizer, n_tokens)
-        return found + self._pairs.spans(found)
+        if self._spans is None:
+            self._spans = TermSpans(
+                self.checkpoint.settings, self._queries.tokenizer, self.checkpoint.n_terms
+            )
+        return self._spans(text)
 
     def term_names(self, text: str) -> Mapping[int, str]:
         """The words of the phrase terms of a text, which `vocabulary` can only number."""
@@ -339,29 +311,14 @@ class SparseEncoder:
         """
         if self._hash is None:
             self._hash = checkpoint_hash(self.checkpoint)
-        return {**self._described(), "hash": self._hash, "version": VERSION}
+        return {**described(self.checkpoint, self.name), "hash": self._hash, "version": VERSION}
 
     def fingerprint_1(self) -> dict[str, str | int]:
         """The fingerprint that earlier releases wrote, for comparison with what they have left.
 
         Its hash sees neither lower-casing nor the truncation side, nor every file.
         """
-        return {**self._described(), "hash": checkpoint_hash_1(self.checkpoint)}
-
-    def _described(self) -> dict[str, str | int]:
-        settings = self.checkpoint.settings
-        return {
-            "name": self.name,
-            "kind": self.checkpoint.kind.name,
-            "n_terms": self.n_terms,
-            "max_length": self.max_length,
-            "pooling": settings.pooling,
-            "activation": settings.activation,
-            "special_tokens": settings.special_tokens,
-            "top_k": settings.top_k or 0,
-            "long_texts": settings.long_texts,
-            "queries": "table" if self.inference_free else "model",
-        }
+        return {**described(self.checkpoint, self.name), "hash": checkpoint_hash_1(self.checkpoint)}
 
     def save(self, folder: str | Path) -> None:
         """Write a folder in the sentence-transformers layout, atomically.

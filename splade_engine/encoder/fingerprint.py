@@ -89,6 +89,23 @@ def _file(path: Path, known: dict[Path, str]) -> str:
     return known[path]
 
 
+def described(checkpoint: Checkpoint, name: str) -> dict[str, str | int]:
+    """What people want to know of an encoder beside its hash."""
+    settings = checkpoint.settings
+    return {
+        "name": name,
+        "kind": checkpoint.kind.name,
+        "n_terms": checkpoint.n_terms + settings.extra_terms,
+        "max_length": settings.max_length,
+        "pooling": settings.pooling,
+        "activation": settings.activation,
+        "special_tokens": settings.special_tokens,
+        "top_k": settings.top_k or 0,
+        "long_texts": settings.long_texts,
+        "queries": "table" if isinstance(checkpoint.query, QueryTable) else "model",
+    }
+
+
 # ---- version 1: to open what it was written into ---------------------------------------------------------
 
 _FILES_1 = {

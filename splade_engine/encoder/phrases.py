@@ -179,6 +179,32 @@ class WordTerms:
         return [(term, *pieces[a][1:]) for term, a in zip(terms.tolist(), at.tolist(), strict=True)]
 
 
+class TermSpans:
+    """Where the terms of a text stand, phrase terms after the tokens.
+
+    Args:
+        settings: of the encoder.
+        tokenizer: of its queries.
+        n_tokens: size of its vocabulary without phrase terms.
+    """
+
+    def __init__(self, settings: EncoderSettings, tokenizer: TextTokenizer, n_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._windows = settings.long_texts == "windows"
+        self._words = self._pairs = None
+        if settings.phrase_terms == "words":
+            self._words = WordTerms(n_tokens, settings.phrase_buckets)
+        elif settings.phrase_terms == "pairs":
+            self._pairs = PhraseTerms(settings, tokenizer, n_tokens)
+
+    def __call__(self, text: str) -> list[tuple[int, int, int]]:
+        """(term, start, end) of every term; start and end bound its words."""
+        found = self._tokenizer.word_spans(text, windows=self._windows)
+        if self._words is not None:
+            return self._words.spans(found)
+        return found + self._pairs.spans(found) if self._pairs is not None else found
+
+
 def hashed(columns: Sequence[NDArray[Any]], buckets: int) -> Terms:
     """int64[n] in [0, buckets): a hash of the n rows of token ids, which depends on their order."""
     total = np.full(len(columns[0]), len(columns), np.uint64)

@@ -1,0 +1,48 @@
+"""The side of an encoder that reads queries: a table, a model of its own, or that of the documents."""
+
+from __future__ import annotations
+
+from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.query_table import TableEncoder, load_table
+from splade_engine.encoder.settings import PHRASE_SETTINGS
+from splade_engine.encoder.side import NeuralSide
+from splade_engine.errors import CheckpointError
+
+
+def query_side(checkpoint: Checkpoint, documents: NeuralSide) -> NeuralSide | TableEncoder:
+    """The query side of a checkpoint; both sides are checked here.
+
+    Args:
+        checkpoint: of the encoder.
+        documents: its document side, which tells device and precision.
+
+    Raises:
+        CheckpointError: the sides do not go together, or a tokenizer is not its model's.
+    """
+    settings, query = checkpoint.settings, checkpoint.query
+    if isinstance(query, QueryTable):
+        table = load_table(checkpoint, query, checkpoint.n_terms)  # which checks its tokenizer
+        if query.folder != checkpoint.model_folder:  # one that both sides share is read once
+            _ = documents.tokenizer
+        return table
+    _ = documents.tokenizer  # which refuses one that is not this model's
+    if query is None and settings.query_prompt == settings.document_prompt:
+        return documents
+    side = NeuralSide(
+        _like(query or checkpoint, checkpoint), settings.query_prompt, documents.device, documents.dtype
+    )
+    _ = side.tokenizer
+    return side
+
+
+def _like(query: Checkpoint, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint of queries, whose terms are those of documents."""
+    if query.n_terms != checkpoint.n_terms:
+        raise CheckpointError(
+            f"{query.folder}: queries over {query.n_terms} terms, documents over {checkpoint.n_terms}"
+        )
+    for name in PHRASE_SETTINGS:
+        asked, given = getattr(query.settings, name), getattr(checkpoint.settings, name)
+        if asked != given:
+            raise CheckpointError(f"{query.folder}: {name} is {asked} for queries and {given} for documents")
+    return query
