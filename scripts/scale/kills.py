@@ -282,8 +282,9 @@ def compared(
 ) -> Outcome:
     """Documents in any order beside the index of all: what is missing, what is there twice, what differs."""
     counts = Counter(ids)
-    rows = [row for row, id in enumerate(ids) if id in one]
-    ordinals = [one.ordinal(ids[row]) for row in rows]
+    ordinal = {id: number for number, id in enumerate(one.ids())}  # nothing has been deleted from it
+    rows = [row for row, id in enumerate(ids) if id in ordinal]
+    ordinals = [ordinal[ids[row]] for row in rows]
     wanted, payload = one.vectors(ordinals), one.payload(ordinals)
     wrong = len(ids) - len(rows)
     for (terms, weights), row, kept, stored in zip(vectors[rows], rows, wanted, payload, strict=True):
@@ -291,7 +292,7 @@ def compared(
         wrong += not (same and (texts is None or texts[row] == stored["text"]))
     return Outcome(
         compared=len(ids),
-        lost=sum(id not in counts for id in one.ids()),
+        lost=sum(id not in counts for id in ordinal),
         doubled=sum(count - 1 for count in counts.values()),
         wrong=wrong,
         again=again,
