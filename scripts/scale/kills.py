@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -168,7 +168,8 @@ def encode(job: Job, reaper: Reaper) -> Outcome:
     table = pa.concat_tables(pq.read_table(file) for file in sorted(out.glob("*.parquet"))).combine_chunks()
     vectors = _rows(table["terms"].to_pylist(), table["weights"].to_pylist())
     one = SparseIndex.open(job.one)
-    return compared(table["id"].to_pylist(), vectors, table["text"].to_pylist(), one, again)
+    found = compared(table["id"].to_pylist(), vectors, table["text"].to_pylist(), one, _encoded(job))
+    return replace(found, again=again)
 
 
 def parts(job: Job, reaper: Reaper) -> Outcome:
@@ -182,7 +183,7 @@ def parts(job: Job, reaper: Reaper) -> Outcome:
     again = _until_done(reaper, lambda: encode_parts(corpus, work, job.encoder, parts=8, pool=pool), work)
     one = SparseIndex.open(job.one)
     with encode_corpus(Corpus(job.corpus), _Refuses(), work) as joined:
-        return compared(joined.ids(), joined.vectors(), None, one, again)
+        return replace(compared(joined.ids(), joined.vectors(), None, one, _encoded(job)), again=again)
 
 
 def build(job: Job, reaper: Reaper) -> Outcome:
@@ -203,7 +204,7 @@ def build(job: Job, reaper: Reaper) -> Outcome:
     again = _until_done(reaper, work, job.built)
     index = ShardedIndex.open(job.built)
     texts = [row["text"] for row in index.payload(range(len(index)))]
-    return compared(index.ids(), index.vectors(), texts, SparseIndex.open(job.one), again)
+    return replace(compared(index.ids(), index.vectors(), texts, SparseIndex.open(job.one)), again=again)
 
 
 def serve(job: Job, reaper: Reaper) -> Outcome:
@@ -278,14 +279,27 @@ def _until_done(reaper: Reaper, work: Callable[[], None], out: Path) -> int:
 
 
 def compared(
-    ids: Sequence[str], vectors: SparseVectors, texts: Sequence[str] | None, one: SparseIndex, again: int = 0
+    ids: Sequence[str],
+    vectors: SparseVectors,
+    texts: Sequence[str] | None,
+    one: SparseIndex,
+    encoded: SparseVectors | None = None,
 ) -> Outcome:
-    """Documents in any order beside the index of all: what is missing, what is there twice, what differs."""
+    """Documents in any order beside the index of all: what is missing, what is there twice, what differs.
+
+    Args:
+        ids: of the documents.
+        vectors: theirs.
+        texts: theirs; None where they are not to be compared.
+        one: the index of all, from which nothing was deleted.
+        encoded: the vectors of its documents before the index rounded them; None: as it holds them.
+    """
     counts = Counter(ids)
-    ordinal = {id: number for number, id in enumerate(one.ids())}  # nothing has been deleted from it
+    ordinal = {id: number for number, id in enumerate(one.ids())}
     rows = [row for row, id in enumerate(ids) if id in ordinal]
     ordinals = [ordinal[ids[row]] for row in rows]
-    wanted, payload = one.vectors(ordinals), one.payload(ordinals)
+    wanted = one.vectors(ordinals) if encoded is None else encoded[ordinals]
+    payload = one.payload(ordinals)
     wrong = len(ids) - len(rows)
     for (terms, weights), row, kept, stored in zip(vectors[rows], rows, wanted, payload, strict=True):
         same = np.array_equal(terms, kept[0]) and np.array_equal(weights, kept[1])
@@ -295,8 +309,12 @@ def compared(
         lost=sum(id not in counts for id in ordinal),
         doubled=sum(count - 1 for count in counts.values()),
         wrong=wrong,
-        again=again,
     )
+
+
+def _encoded(job: Job) -> SparseVectors:
+    """What one process encodes."""
+    return WordEncoder().encode_documents([document.indexed_text for document in Corpus(job.corpus)])
 
 
 def _rows(terms: Iterable[list[int]], weights: Iterable[list[float]]) -> SparseVectors:

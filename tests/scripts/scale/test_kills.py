@@ -45,6 +45,9 @@ def test_what_differs(one: SparseIndex) -> None:
     swapped = one.vectors([ordinals[1], ordinals[0], *ordinals[2:]])
     assert compared(ids, swapped, TEXTS, one).wrong == 2
     assert compared(ids, one.vectors(ordinals), [*TEXTS[:3], "day"], one).wrong == 1
+    encoded = WordEncoder().encode_documents([TEXTS[int(id)] for id in one.ids()])
+    assert compared(ids, encoded[ordinals], TEXTS, one, encoded).wrong == 0
+    assert compared(ids, encoded[ordinals[::-1]], TEXTS, one, encoded).wrong == 4
     assert compared([*ids[:3], "other"], one.vectors(ordinals), None, one).wrong == 1
 
 
