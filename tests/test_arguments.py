@@ -18,7 +18,7 @@ import pytest
 
 from splade_engine import SearchEngine, SparseEncoder, SparseVectors
 from splade_engine.arguments import check_many, flag, path_of, real, whole
-from splade_engine.engine import TermExpansion, expanded
+from splade_engine.engine import TermExpansion, adapt, expanded
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval import (
     Ranking,
@@ -33,6 +33,7 @@ from splade_engine.eval import (
 from splade_engine.index import IndexBatch, ShardedIndex, SparseIndex
 from splade_engine.index.filter.evaluate import matching
 from splade_engine.index.filter.parse import Compare, Every, In, Some, parse_where
+from splade_engine.index.list_choice import measure_lists
 from splade_engine.vectors import read_vectors, write_vectors
 from tests.fake_encoder import FakeEncoder
 from tests.index import made
@@ -68,6 +69,7 @@ def new(world: SimpleNamespace) -> Path:
 ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SearchEngine.build(corpus)": lambda w, v: SearchEngine.build(new(w), v, FakeEncoder()),
     "SearchEngine.open(path)": lambda w, v: SearchEngine.open(v, FakeEncoder()),
+    "adapt(corpus)": lambda w, v: adapt(v, new(w), w.encoder),
     "SearchEngine.add(corpus)": lambda w, v: w.engine.add(v),
     "SearchEngine.update(corpus)": lambda w, v: w.engine.update(v),
     "SearchEngine.search_many(queries)": lambda w, v: w.engine.search_many(v),
@@ -127,6 +129,7 @@ UNORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SparseIndex.update(drop)": lambda w, v: w.index.update(w.two, ["a", "b"], drop=v),
     "SparseIndex.payload(without)": lambda w, v: w.index.payload([0], without=v),
     "IndexReader.payload(without)": lambda w, v: w.reader.payload([0], without=v),
+    "measure_lists(targets)": lambda w, v: measure_lists(w.index, w.two, targets=v),
     "SparseIndex.tune(targets)": lambda w, v: w.index.tune(targets=v),
     "Run.with_known_ids(known)": lambda w, v: Run("r", {}).with_known_ids(v),
     "Workbench.texts(doc_ids)": lambda w, v: Workbench.texts(SimpleNamespace(), v),
@@ -146,6 +149,7 @@ EXEMPT = {
     "Ranking.by_trec_eval(scores)": "the same",
     "records(results)": "of objects that only this package makes",
     "Dataset(parts)": "the same",
+    "faster_lists(measured)": "the same",
     "Hits(hits)": "of a search",
     "Hits(facets)": "the same",
     "Hits(notes)": "the same",
@@ -154,6 +158,15 @@ EXEMPT = {
 
 # every public parameter that is a number, or True or False -> a call with a value for it
 NUMBERS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
+    "adapt(documents)": lambda w, v: adapt(TEXT, new(w), w.encoder, documents=v),
+    "adapt(force)": lambda w, v: adapt(TEXT, new(w), w.encoder, force=v),
+    "SparseEncoder.save_with_phrases(buckets)": lambda w, v: w.encoder.save_with_phrases(new(w), buckets=v),
+    "SparseEncoder.save_with_phrases(factor)": lambda w, v: w.encoder.save_with_phrases(new(w), factor=v),
+    "measure_lists(documents)": lambda w, v: measure_lists(w.index, w.two, documents=v),
+    "measure_lists(k)": lambda w, v: measure_lists(w.index, w.two, k=v),
+    "measure_lists(sample)": lambda w, v: measure_lists(w.index, sample=v),
+    "measure_lists(seed)": lambda w, v: measure_lists(w.index, w.two, seed=v),
+    "measure_lists(threads)": lambda w, v: measure_lists(w.index, w.two, threads=v),
     "SearchEngine.build(threads)": lambda w, v: SearchEngine.build(new(w), TEXT, FakeEncoder(), threads=v),
     "SearchEngine.build(memory)": lambda w, v: SearchEngine.build(new(w), TEXT, FakeEncoder(), memory=v),
     "SearchEngine.build(allow_empty)": lambda w, v: SearchEngine.build(

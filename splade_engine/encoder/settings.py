@@ -15,6 +15,7 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, get_args
 
+from splade_engine.arguments import shown
 from splade_engine.errors import CheckpointError
 
 Pooling = Literal["max", "sum"]
@@ -109,39 +110,39 @@ Check = Callable[[Any], str]  # what is wrong with a value, in words that follow
 
 def _one_of(choice: Any) -> Check:
     allowed = get_args(choice)
-    return lambda value: "" if value in allowed else f"{value!r:.80} is not one of {', '.join(allowed)}"
+    return lambda value: "" if value in allowed else f"{shown(value)} is not one of {', '.join(allowed)}"
 
 
 def _of_type(kind: type, what: str) -> Check:
-    return lambda value: "" if isinstance(value, kind) else f"is {value!r:.80}, not {what}"
+    return lambda value: "" if isinstance(value, kind) else f"is {shown(value)}, not {what}"
 
 
 def _count(value: Any) -> str:
     fits = value is None or (is_integer(value) and value >= 1)
-    return "" if fits else f"must be at least 1, got {value!r:.80}"
+    return "" if fits else f"must be at least 1, got {shown(value)}"
 
 
 def _length(value: Any) -> str:
     if not is_integer(value):
-        return f"is {value!r:.80}, not a whole number"
+        return f"is {shown(value)}, not a whole number"
     return "" if value >= 3 else f"{value} leaves no room for a token"
 
 
 def _buckets(value: Any) -> str:
     fits = is_integer(value) and 1 <= value <= MOST_BUCKETS
-    return "" if fits else f"must be a whole number from 1 to {MOST_BUCKETS:,}, got {value!r:.80}"
+    return "" if fits else f"must be a whole number from 1 to {MOST_BUCKETS:,}, got {shown(value)}"
 
 
 def _factor(value: Any) -> str:
-    return "" if is_number(value) and 0 < value <= 10 else f"must be above 0, at most 10, got {value!r:.80}"
+    return "" if is_number(value) and 0 < value <= 10 else f"must be above 0, at most 10, got {shown(value)}"
 
 
 def _mass(value: Any) -> str:
-    return "" if is_number(value) and 0 < value < 1e6 else f"must be above 0, got {value!r:.80}"
+    return "" if is_number(value) and 0 < value < 1e6 else f"must be above 0, got {shown(value)}"
 
 
 def _weight(value: Any) -> str:
-    return "" if is_number(value) and 0 <= value < 100 else f"must be at least 0, got {value!r:.80}"
+    return "" if is_number(value) and 0 <= value < 100 else f"must be at least 0, got {shown(value)}"
 
 
 _CHECKS: dict[str, Check] = {
@@ -185,7 +186,12 @@ def is_integer(value: object) -> TypeGuard[int]:
 
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether it is a finite number and not True or False."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 @contextmanager

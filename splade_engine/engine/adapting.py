@@ -104,7 +104,7 @@ def adapt(
         raise InvalidInputError(
             f"{folder}: holds an adapted encoder already; choose another, or overwrite it"
         )
-    whole("documents", documents, 2)
+    documents, force = whole("documents", documents, 2), flag("force", force)
     if settings is not None and not isinstance(settings, NeighbourSettings):
         raise InvalidInputError(f"settings: NeighbourSettings are expected, got {shown(settings)}")
     alone = without_neighbours(loaded_encoder(encoder))

@@ -17,6 +17,7 @@ from splade_engine.cli.numbers import Real, Whole
 
 # what a command needs before its options are looked at; nothing of it exists
 NEEDED = {
+    "adapt": ["no-corpus", "-o", "encoder"],
     "add": ["no-index", "no-corpus"],
     "sync": ["no-folder", "no-index"],
     "bench": ["no-index", "no-queries"],
@@ -28,6 +29,7 @@ NEEDED = {
     "encode": ["no-corpus", "-o", "v.arrow"],
     "eval": ["no-collection"],
     "export": ["no-index", "v.arrow"],
+    "explain": ["no-index", "query", "no-id"],
     "get": ["no-index", "no-id"],
     "import": ["no-vectors.npz", "-o", "ix"],
     "index": ["no-corpus", "-o", "ix"],

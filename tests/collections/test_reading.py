@@ -159,7 +159,8 @@ def test_records_are_cut_where_it_is_asked_for(tmp_path):
         assert list(corpus) == documents  # the second time from the disk
         *of_a, b = documents
         assert [d.id for d in of_a] == [f"a#{i}" for i in range(1, len(documents))]
-        assert b == Document("b", "short", "", {"parent": "b", "passage": 1, "start_char": 0, "end_char": 5})
+        place = {"_sync": "cut:64+0", "parent": "b", "passage": 1, "start_char": 0, "end_char": 5}
+        assert b == Document("b", "short", "", place)
         assert all(d.metadata["year"] == 3 and d.title == "T" and d.metadata["parent"] == "a" for d in of_a)
         assert all(d.text == long[d.metadata["start_char"] : d.metadata["end_char"]] for d in of_a)
         assert "".join("".join(d.text for d in of_a).split()) == "".join(long.split())

@@ -137,6 +137,12 @@ def test_as_onnx_they_are_refused(folder: Path, tmp_path: Path) -> None:
         load(folder).export_onnx(tmp_path / "onnx")
 
 
+def test_phrases_come_first(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="its neighbours lack phrase terms"):
+        load(folder).save_with_phrases(tmp_path / "phrases")
+    assert not (tmp_path / "phrases").exists()
+
+
 @pytest.mark.parametrize(
     ("record", "message"),
     [

@@ -17,7 +17,7 @@ import pytest
 from splade_engine import SearchEngine
 from splade_engine.collections import Document
 from splade_engine.collections.documents import MAX_ID_BYTES
-from splade_engine.engine import engine as engine_module
+from splade_engine.engine import changes as changes_module
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError, StorageError
 from splade_engine.index.disk import ids as index_ids
 from splade_engine.index.disk.publish import IndexWriter
@@ -100,7 +100,7 @@ def test_a_second_add_does_not_touch_the_shards_of_a_first_one_that_waits(engine
 
 
 def test_a_change_that_waited_in_vain_keeps_what_it_encoded(engine, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(engine_module, "PATIENCE", 0.1)
+    monkeypatch.setattr(changes_module, "PATIENCE", 0.1)
     caplog.set_level("INFO")
     with IndexWriter(engine.path), pytest.raises(IndexLockedError, match="kept for the same call"):
         engine.add([Document("b", "sea")])

@@ -22,6 +22,7 @@ from splade_engine.encoder.folders.ours import (
 )
 from splade_engine.encoder.kinds import Scalar
 from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings
+from splade_engine.errors import CheckpointError
 from splade_engine.files import write_json
 
 
@@ -33,8 +34,13 @@ def with_phrases(checkpoint: Checkpoint, settings: EncoderSettings) -> Checkpoin
         settings: those named in `PHRASE_SETTINGS` are taken over.
 
     Raises:
-        CheckpointError: the kind has no such terms.
+        CheckpointError: the kind has no such terms, or the encoder was adapted to a collection.
     """
+    if checkpoint.neighbours is not None:
+        raise CheckpointError(
+            f"{checkpoint.name}: its neighbours lack phrase terms; begin with the encoder that it was "
+            "adapted from, and adapt the one with phrases"
+        )
     new = {name: getattr(settings, name) for name in PHRASE_SETTINGS}
     query = checkpoint.query
     if isinstance(query, Checkpoint):

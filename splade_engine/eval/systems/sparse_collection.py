@@ -73,8 +73,10 @@ class SparseCollection:
         self.parts, seconds, cached = self._encode(bench, fingerprint)
         self.ids = [doc_id for encoded in self.parts for doc_id in encoded.ids()]
         started = time.perf_counter()
-        batches = _adapted(self.parts) if adapt else partial(chain.from_iterable, self.parts)
-        seconds += time.perf_counter() - started
+        batches: Callable[[], Iterator[SparseVectors]] = partial(chain.from_iterable, self.parts)
+        if adapt:
+            batches = _adapted(self.parts)
+            seconds += time.perf_counter() - started
         started = time.perf_counter()
         self._folder = bench.scratch(f"index-{fingerprint['hash']}-{idf}{'-adapted' if adapt else ''}")
         self.index: SparseIndex = SparseIndex.build(
