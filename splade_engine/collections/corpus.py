@@ -89,7 +89,7 @@ class Corpus:
         self._cutting = Cutting(how, encoding=checked_encoding(encoding), name=name)
         self._source: Any = source
         self._input = StandardInput() if is_standard_input(source) else None
-        if source == "":
+        if isinstance(source, str) and not source:
             raise DatasetError(
                 "the corpus is an empty path, which would be the working folder: give '.' for that"
             )
