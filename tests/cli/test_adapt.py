@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import asdict
 
 import pytest
 from typer.testing import CliRunner
 
 from splade_engine import SearchEngine, SparseEncoder
-from splade_engine.cli import app
-from splade_engine.engine import adapting
+from splade_engine.cli import adapt, app, phrases
+from splade_engine.encoder.settings import EncoderSettings
+from splade_engine.engine import NeighbourSettings, adapting
 from tests.encoder import zoo
 from tests.encoder.made import random_texts
 
@@ -70,3 +73,14 @@ def test_index_adapt_keeps_the_encoder_in_the_index(model, corpus, tmp_path):
     assert run("search", tmp_path / "ix", random_texts(3, seed=4)[0], "-k", 1).stdout
     refused = run("index", corpus, "-o", tmp_path / "other", "--adapt", "--ray", "local", code=2)
     assert "--adapt does not go with --ray" in refused.stderr
+
+
+def test_the_defaults_of_the_commands_are_those_of_the_library():
+    """They stand in the commands again, whose help must not load an encoder."""
+    defaults = {name: p.default for name, p in inspect.signature(adapt.run).parameters.items()}
+    settings = NeighbourSettings()
+    assert {name: defaults[name] for name in asdict(settings)} == asdict(settings)
+    assert defaults["documents"] == adapting.MOST_DOCUMENTS
+    written = {name: p.default for name, p in inspect.signature(phrases.run).parameters.items()}
+    assert written["buckets"] == EncoderSettings.phrase_buckets
+    assert written["factor"] == EncoderSettings.phrase_factor
