@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +44,7 @@ def run(
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     place, why = explain_document(engine, query, id, k, where=where, exact=exact, accuracy=accuracy)
     if as_json:
-        miss = {**asdict(place.miss), "told": str(place.miss)} if place.miss else None
+        miss = place.miss.to_dict() if place.miss else None
         found = {"reason": place.reason, "rank": place.rank, "found_rank": place.found_rank}
         output.write_json({"id": id, **found, "last_score": place.last_score, "miss": miss, **why.to_dict()})
         return

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import real, whole
 from splade_engine.errors import CheckpointError, InvalidInputError
-from splade_engine.extras import needed
 from splade_engine.files import read_json, write_json
 from splade_engine.vectors import SparseVectors, VectorFile, read_vectors, write_vectors
 
@@ -97,7 +96,7 @@ class Neighbours:
         return SparseVectors.concat(blocks)
 
     def _lend(self, vectors: SparseVectors) -> SparseVectors:
-        own = _matrix(vectors)
+        own = vectors.to_scipy()
         lent = self._nearest(own) @ self._matrix
         lent.data *= np.float32(self.settings.share)
         lent.data[lent.data < self.settings.least] = 0
@@ -123,7 +122,7 @@ class Neighbours:
 
     @cached_property
     def _matrix(self) -> csr_array:
-        return _matrix(self.vectors)
+        return self.vectors.to_scipy()
 
     @cached_property
     def _idf(self) -> NDArray[np.float32]:
@@ -136,11 +135,6 @@ class Neighbours:
     def _columns(self) -> csr_array:
         """float32(n_terms, documents), whose product with a row is its cosines."""
         return _normalised(self._matrix, self._idf).T.tocsr()
-
-
-def _matrix(vectors: SparseVectors) -> csr_array:
-    with needed("encoding with neighbours"):
-        return vectors.to_scipy()
 
 
 def _normalised(matrix: csr_array, idf: NDArray[np.float32]) -> csr_array:

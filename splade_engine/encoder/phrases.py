@@ -179,6 +179,15 @@ class WordTerms:
         return [(term, *pieces[a][1:]) for term, a in zip(terms.tolist(), at.tolist(), strict=True)]
 
 
+def phrases_of(
+    settings: EncoderSettings, tokenizer: TextTokenizer, n_tokens: int
+) -> PhraseTerms | WordTerms | None:
+    """The phrase terms that settings ask for; arguments as for `PhraseTerms`."""
+    if settings.phrase_terms == "pairs":
+        return PhraseTerms(settings, tokenizer, n_tokens)
+    return WordTerms(n_tokens, settings.phrase_buckets) if settings.phrase_terms == "words" else None
+
+
 class TermSpans:
     """Where the terms of a text stand, phrase terms after the tokens.
 
@@ -191,18 +200,15 @@ class TermSpans:
     def __init__(self, settings: EncoderSettings, tokenizer: TextTokenizer, n_tokens: int) -> None:
         self._tokenizer = tokenizer
         self._windows = settings.long_texts == "windows"
-        self._words = self._pairs = None
-        if settings.phrase_terms == "words":
-            self._words = WordTerms(n_tokens, settings.phrase_buckets)
-        elif settings.phrase_terms == "pairs":
-            self._pairs = PhraseTerms(settings, tokenizer, n_tokens)
+        self._phrases = phrases_of(settings, tokenizer, n_tokens)
 
     def __call__(self, text: str) -> list[tuple[int, int, int]]:
         """(term, start, end) of every term; start and end bound its words."""
         found = self._tokenizer.word_spans(text, windows=self._windows)
-        if self._words is not None:
-            return self._words.spans(found)
-        return found + self._pairs.spans(found) if self._pairs is not None else found
+        if self._phrases is None:
+            return found
+        spans = self._phrases.spans(found)
+        return spans if isinstance(self._phrases, WordTerms) else found + spans
 
 
 def hashed(columns: Sequence[NDArray[Any]], buckets: int) -> Terms:

@@ -21,7 +21,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.checking import check_tokenizer
 from splade_engine.encoder.folders.files import existing, read_json
 from splade_engine.encoder.folders.safetensors_file import read_floats
-from splade_engine.encoder.phrases import PhraseTerms, WordTerms
+from splade_engine.encoder.phrases import PhraseTerms, WordTerms, phrases_of
 from splade_engine.encoder.settings import is_number
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
@@ -156,11 +156,7 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
     table = np.maximum(table, 0)
     if settings.special_tokens == "zero":
         table[tokenizer.special_ids] = 0
-    phrases: PhraseTerms | WordTerms | None = None
-    if settings.phrase_terms == "pairs":
-        phrases = PhraseTerms(settings, tokenizer, n_terms)
-    elif settings.phrase_terms == "words":
-        phrases = WordTerms(n_terms, settings.phrase_buckets)
+    phrases = phrases_of(settings, tokenizer, n_terms)
     return TableEncoder(
         tokenizer, table, settings.query_counts, settings.query_top_k, settings.query_prompt, phrases
     )

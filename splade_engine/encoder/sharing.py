@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.arguments import flag
+from splade_engine.encoder.folders.files import copy_model
 from splade_engine.encoder.folders.hub import PATTERNS
 from splade_engine.encoder.neighbours import SETTINGS, VECTORS
 from splade_engine.errors import CheckpointError
@@ -56,14 +57,8 @@ def save_whole(encoder: SparseEncoder, folder: Path) -> None:
 
     record = encoder.fingerprint()
     source = encoder.checkpoint.folder
-    found = {path.relative_to(source) for pattern in PATTERNS for path in source.rglob(pattern)}
-    for name in sorted(found):
-        if name.parts[0].startswith("checkpoint"):  # of a training run
-            continue
-        if encoder.checkpoint.neighbours is None and name.name in (SETTINGS, VECTORS):
-            continue
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source / name, folder / name)
+    without = (SETTINGS, VECTORS) if encoder.checkpoint.neighbours is None else ()
+    copy_model(source, folder, PATTERNS, without)
     with suppress(CheckpointError):  # its query side may lie elsewhere
         if same_encoder(record, SparseEncoder.load(folder).fingerprint()):
             return

@@ -190,13 +190,13 @@ def _drawn(encoded: EncodedCorpus, most: int, draw: np.random.Generator) -> _Len
     if len(rows) > most:
         rows = np.sort(draw.choice(rows, most, replace=False))
         logger.info("%d of %d documents are drawn to lend their terms", most, len(encoded))
-    batches, ids, start = [], [], 0
-    for batch in encoded.batches():
-        mine = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + len(batch.vectors))] - start
-        batches.append(batch.vectors[mine])
-        ids += [str((batch.ids or ())[row]) for row in mine.tolist()]
-        start += len(batch.vectors)
-    return _Lenders(rows, SparseVectors.concat(batches), ids)
+    parts, start = [], 0
+    for vectors in encoded:
+        first, last = np.searchsorted(rows, (start, start + len(vectors)))
+        parts.append(vectors[rows[first:last] - start])
+        start += len(vectors)
+    ids = encoded.ids()
+    return _Lenders(rows, SparseVectors.concat(parts), [ids[row] for row in rows.tolist()])
 
 
 # ---- whether it helps -----------------------------------------------------------------------------------

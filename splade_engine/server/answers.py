@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -137,7 +136,7 @@ def explain(name: str, engine: SearchEngine, request: ExplainRequest) -> dict[st
         "rank": placement.rank,
         "found_rank": placement.found_rank,
         "last_score": placement.last_score,
-        **({"miss": {**asdict(placement.miss), "told": str(placement.miss)}} if placement.miss else {}),
+        **({"miss": placement.miss.to_dict()} if placement.miss else {}),
         **why.to_dict(),
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,6 +30,22 @@ def require_weights(folder: Path) -> None:
             f".from_pretrained({str(folder)!r}).save_pretrained({str(folder)!r}) writes model.safetensors"
         )
     raise CheckpointError(f"{folder}: no model.safetensors")
+
+
+def copy_model(source: Path, folder: Path, patterns: Sequence[str], without: Sequence[str] = ()) -> None:
+    """Copy the files of a model, but for those of a training run.
+
+    Args:
+        source: a model folder.
+        folder: the other one; made as needed.
+        patterns: of the names of its files, at any depth.
+        without: names of files that stay behind.
+    """
+    for path in sorted({path for pattern in patterns for path in source.rglob(pattern)}):
+        name = path.relative_to(source)
+        if path.is_file() and not name.parts[0].startswith("checkpoint") and name.name not in without:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
 
 
 def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:

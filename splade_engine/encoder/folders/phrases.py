@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.export import save_encoder
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.files import copy_model, read_json
 from splade_engine.encoder.folders.hub import PATTERNS
 from splade_engine.encoder.folders.ours import (
     QUERY_WEIGHTS,
@@ -70,7 +69,7 @@ def write_with_phrases(
     root = checkpoint.folder
     config = read_json(root / "config.json", optional=True)
     if SECTION in config and checkpoint.model_folder == root:
-        _copy(root, out)
+        copy_model(root, out, (*PATTERNS, "*.onnx"))
         section = {k: v for k, v in config[SECTION].items() if k not in PHRASE_SETTINGS}
         section |= new.settings.to_section(PHRASE_SETTINGS)
         write_json(out / "config.json", {**config, SECTION: section})
@@ -80,15 +79,6 @@ def write_with_phrases(
         _write_scalar(new, out, table)
     else:
         save_encoder(new, out, table=table)
-
-
-def _copy(source: Path, out: Path) -> None:
-    """The files of a model, but for those of a training run."""
-    for path in sorted({path for pattern in (*PATTERNS, "*.onnx") for path in source.rglob(pattern)}):
-        name = path.relative_to(source)
-        if path.is_file() and not name.parts[0].startswith("checkpoint"):
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, out / name)
 
 
 def _write_scalar(checkpoint: Checkpoint, out: Path, table: NDArray[np.float32] | None) -> None:

@@ -6,8 +6,8 @@ happened, not what should have.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,10 @@ class Miss:
     threshold: float
     # ids of the query's terms from whose lists the document was pruned, which lowers its estimates
     pruned: tuple[int, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the numbers, and `told`, what `str` says."""
+        return {**asdict(self), "told": str(self)}
 
     def __str__(self) -> str:
         """In one line, as for a log."""
