@@ -35,7 +35,7 @@ def run(
     from splade_engine.server.logs import configure
     from splade_engine.server.served import watched
     from splade_engine.server.settings import Limits
-    from splade_engine.server.work import SearchThreads
+    from splade_engine.server.threads import SearchThreads
 
     limits = Limits()
     served = open_indexes(indexes, verify, device)

@@ -114,7 +114,9 @@ class Router:
         assert isinstance(engine.index, ShardedIndex)
         routing = Routing(self._askers, self._how.missing, self._how.seconds)
         routed = SearchEngine(self._path, RemoteIndex.route(engine.index, routing), engine.encoder)
-        return create_app([ServedIndex(self._path.name, routed, verify="offsets")], self._settings)
+        return create_app(
+            [ServedIndex(self._path.name, routed, verify="offsets", remote=True)], self._settings
+        )
 
 
 @dataclass(frozen=True)

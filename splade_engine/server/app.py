@@ -28,7 +28,8 @@ from splade_engine.server.problems import ErrorType, Problem, broken, of_error
 from splade_engine.server.routes import ROUTES, Route
 from splade_engine.server.served import watched
 from splade_engine.server.settings import Access, Settings
-from splade_engine.server.work import DocumentQueue, SearchThreads
+from splade_engine.server.threads import SearchThreads
+from splade_engine.server.work import DocumentQueue
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -57,8 +58,12 @@ class State:
     fields: WeakKeyDictionary[SearchEngine, dict[str, Any]] = field(default_factory=WeakKeyDictionary)
 
     def take(self, served: ServedIndex) -> SearchEngine:
-        """The generation of an index for one request; called in a thread, since it may have to be opened."""
+        """The generation of an index for one request; called in a thread where it has to be opened."""
         return served.take(newest=self.settings.workers > 1)
+
+    def must_open(self, served: ServedIndex) -> bool:
+        """Whether `take` has to open a generation first, which takes a while."""
+        return self.settings.workers > 1 and served.is_stale()
 
 
 def create_app(indexes: Sequence[ServedIndex], settings: Settings | None = None) -> ASGIApp:

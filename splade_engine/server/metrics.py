@@ -23,7 +23,8 @@ from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from splade_engine.server.served import ServedIndex
-    from splade_engine.server.work import DocumentQueue, SearchThreads
+    from splade_engine.server.threads import SearchThreads
+    from splade_engine.server.work import DocumentQueue
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX = "splade_engine_"

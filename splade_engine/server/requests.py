@@ -111,6 +111,17 @@ class SearchRequest(Request):
         """One or several, always a list."""
         return [self.query] if isinstance(self.query, str) else self.query
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether only the best hits of one short query are asked for: searches of much the same cost."""
+        return (
+            isinstance(self.query, str)
+            and len(self.query) <= _PLAIN_LENGTH
+            and self.k <= _PLAIN_K
+            and self.model_fields_set <= _PLAIN_FIELDS
+            and not _OPERATORS & set(self.query)
+        )
+
     def options(self) -> dict[str, Any]:
         """The keyword arguments of `SearchEngine.search` that the fields stand for: those that were sent."""
         given = {name: getattr(self, name) for name in self.model_fields_set & _SEARCH_OPTIONS}
@@ -120,6 +131,9 @@ class SearchRequest(Request):
         return given
 
 
+_PLAIN_LENGTH, _PLAIN_K = 200, 100
+_PLAIN_FIELDS = {"query", "k", "fields", "operators"}
+_OPERATORS = {"+", "-", '"'}  # words and phrases that are looked up in the texts of many documents
 _SEARCH_OPTIONS = {"accuracy", "exact", "where"} | set(SearchOptions.__dataclass_fields__)
 _SEARCH_OPTIONS -= {"rerank"}  # true or false here; the scorer is the server's (`answers.search`)
 

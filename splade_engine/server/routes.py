@@ -78,7 +78,9 @@ async def search(state: State, request: Request) -> Response:
         state.metrics.search_seconds.labels(served.name).observe(found["took_us"] / 1e6)
         return bodies.answer(found)
 
-    return await state.threads.run(call)
+    return await state.threads.run(
+        call, served.pace if asked.is_plain and not state.must_open(served) else None
+    )
 
 
 async def explain(state: State, request: Request) -> Response:

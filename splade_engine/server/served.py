@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.engine import SearchEngine
 from splade_engine.errors import SpladeEngineError
+from splade_engine.server.threads import Pace
 
 if TYPE_CHECKING:
     from splade_engine.collections import Document
@@ -36,10 +37,14 @@ class ServedIndex:
         path: the folder.
         failures: how many new generations could not be opened.
         refreshes: how many were.
+        pace: of plain searches; None where a search waits for other machines.
     """
 
-    def __init__(self, name: str, engine: SearchEngine, *, verify: Verify = "full") -> None:
+    def __init__(
+        self, name: str, engine: SearchEngine, *, verify: Verify = "full", remote: bool = False
+    ) -> None:
         self.name = name
+        self.pace = None if remote else Pace()
         self.path = Path(engine.path)
         self.failures = 0
         self.refreshes = 0

@@ -1,8 +1,8 @@
-"""Where work is done: searches in a few threads, documents behind one queue. Both refuse when they are full.
+"""Documents are worked on behind one queue, which refuses when it is full; `threads` has the searches.
 
-Searches run side by side, their kernels release the GIL. Encoding documents already uses every core, and an
-index takes one change at a time: so texts to encode, documents to put and ids to delete wait in one line, and
-those of a kind that stand next to each other in it are done together, up to a budget of tokens.
+Encoding documents already uses every core, and an index takes one change at a time: so texts to encode,
+documents to put and ids to delete wait in one line, and those of a kind that stand next to each other in it
+are done together, up to a budget of tokens.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.server.problems import overloaded, too_slow
@@ -27,51 +27,7 @@ if TYPE_CHECKING:
     from splade_engine.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
-Result = TypeVar("Result")
 CHARACTERS_PER_TOKEN = 4  # of English and most code; only budgets depend on it
-
-
-class SearchThreads:
-    """A pool of threads that as many requests may wait for as the limits say.
-
-    Attributes:
-        busy: requests that run or wait.
-    """
-
-    def __init__(self, limits: Limits) -> None:
-        self.busy = 0
-        self._limits = limits
-        self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="search")
-
-    @property
-    def full(self) -> bool:
-        """Whether the next request is refused."""
-        return self.busy >= self._limits.threads + self._limits.waiting
-
-    async def run(self, call: Callable[[], Result]) -> Result:
-        """The result of a call in one of the threads.
-
-        Raises:
-            Problem: 429 when full, 408 when it took too long (one that waits is then never begun).
-        """
-        if self.full:
-            raise overloaded(f"{self._limits.waiting} requests are waiting already")
-        loop = asyncio.get_running_loop()
-        future: Future[Result] = self._pool.submit(call)
-        self.busy += 1
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._done))
-        try:
-            async with asyncio.timeout(self._limits.seconds):
-                return await asyncio.wrap_future(future)
-        except TimeoutError:
-            raise too_slow(f"took more than {self._limits.seconds:g} seconds") from None
-
-    def _done(self) -> None:
-        self.busy -= 1
-
-    def close(self) -> None:
-        """Finish what runs."""
-        self._pool.shutdown(wait=True)
 
 
 @dataclass(eq=False)
