@@ -42,15 +42,12 @@ def run(
       splade-engine add my-index corrected.jsonl --replace
     """
     from splade_engine.engine import SearchEngine
-    from splade_engine.engine.notes import cut_as_before
 
     corpus = options.corpus_of(
         source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
     )
     options.survey(corpus)  # files may have become empty: their passages go
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
-    if passages is None and not overlap:
-        corpus = cut_as_before(engine.index.reader, corpus)
     before = len(engine)
     change = engine.update if replace else engine.add
     change(corpus, progress=shows_progress(), **options.encode_options(top_k, batch_tokens))

@@ -27,7 +27,8 @@ def run(
 ) -> None:
     """Remove documents by id or by a filter, in one commit: all of them, or none if an id is unknown.
 
-    They are never found again; `compact` gives back the space.
+    The id of a document that was cut removes all its passages. What was removed is never found again;
+    `compact` gives back the space.
 
     \b
     Examples:
@@ -36,6 +37,7 @@ def run(
       cut -f1 gone.tsv | splade-engine delete my-index --file -
       splade-engine delete my-index --where "year < 1990 and lang = 'de'" --dry-run
     """
+    from splade_engine.engine.notes import with_passages
     from splade_engine.index import SparseIndex
 
     given = [*(ids or []), *([] if file is None else _listed(file))]
@@ -47,6 +49,8 @@ def run(
         known = set(given)
         matching = index.ids(index.reader.ordinals(where))
         given += [id for id in matching if id not in known]
+    meant = with_passages(index.reader, given)
+    given = [there for id in given for there in meant[id] or [id]]
     if dry_run:
         for id in given:
             index.ordinal(id)

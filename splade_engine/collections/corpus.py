@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.arguments import flag
-from splade_engine.collections.cutting import cut_document
 from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
@@ -127,10 +126,15 @@ class Corpus:
         corpus._cutting = replace(self._cutting, root=root)
         return corpus
 
+    @property
+    def passages(self) -> Passages | None:
+        """How it was asked to be cut; None: as files and records are by default."""
+        return self._cutting.passages
+
     def cut_as(self, how: Passages) -> Corpus:
-        """The same documents, cut so."""
+        """The same documents, cut so; records that are passages already stay as they are."""
         corpus = copy(self)
-        corpus._cutting = replace(self._cutting, passages=how)
+        corpus._cutting = replace(self._cutting, passages=how, keeps_passages=True)
         corpus._summary = corpus._spool = None
         return corpus
 
@@ -185,12 +189,12 @@ class Corpus:
                 self._source, allow_empty=self.allow_empty, cutting=self._cutting, report=report
             )
         documents = self._in_memory(_table_rows(self._source) if _is_table(self._source) else self._source)
-        return documents if self._cutting.passages is None else self._cut(documents, self._cutting.passages)
+        return documents if self._cutting.passages is None else self._cut(documents)
 
-    def _cut(self, documents: Iterator[Document], how: Passages) -> Iterator[Document]:
+    def _cut(self, documents: Iterator[Document]) -> Iterator[Document]:
         seen: set[str] = set()
         for document in documents:
-            for passage in cut_document(document, how, self._cutting.meter):
+            for passage in self._cutting.cut(document):
                 if passage.id in seen:
                     raise DatasetError(
                         f"document {document.id!r}: duplicate id {passage.id!r} of its passage"

@@ -66,6 +66,11 @@ def cut_document(
     return passages or [replace(document, metadata={**document.metadata, **_place(document.id, 1, 0, 0)})]
 
 
+def is_passage(document: Document) -> bool:
+    """Whether it says of what document it is a passage, and where it stands there."""
+    return all(name in document.metadata for name in _OURS)
+
+
 def passage_id(parent: str, number: int, count: int) -> str:
     """The id of passage `number` (from 1) of a document that is cut into `count`."""
     return parent if count == 1 else f"{parent}#{number}"

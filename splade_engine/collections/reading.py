@@ -28,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from splade_engine.collections.beir import BEIR_CORPUS
-from splade_engine.collections.cutting import cut_document
+from splade_engine.collections.cutting import cut_document, is_passage
 from splade_engine.collections.documents import Document
 from splade_engine.collections.folders import FileReading, FolderReport, origin_of, read_files, scan
 from splade_engine.collections.formats import RECORD_KINDS, numbered_documents, saved_dataset
@@ -56,6 +56,14 @@ class Cutting:
     name: str | None = None
     # of a single file, the folder from which its path is told; None: the one that it lies in
     root: Path | None = None
+    # a record that is a passage already (it says of what, and where) stays as it is, and is not refused
+    keeps_passages: bool = False
+
+    def cut(self, document: Document) -> list[Document]:
+        """What a record becomes: its passages, or itself."""
+        if self.passages is None or (self.keeps_passages and is_passage(document)):
+            return [document]
+        return cut_document(document, self.passages, self.meter)
 
     def of_files(self) -> FileReading:
         """The same for files."""
@@ -131,12 +139,11 @@ _Reader = Callable[[], _Numbered]
 
 def _records(place: str, reader: _Reader, allow_empty: bool, cutting: Cutting) -> Iterator[Document]:
     numbered = _checked(place, reader, allow_empty)
-    passages = cutting.passages
-    if passages is not None:
+    if cutting.passages is not None:
 
         def cut(documents: _Numbered) -> _Numbered:
             for line, document in documents:
-                for passage in cut_document(document, passages, cutting.meter):
+                for passage in cutting.cut(document):
                     yield line, passage
 
         numbered = _unique(place, cut(numbered), lambda: cut(reader()))

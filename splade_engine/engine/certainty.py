@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from splade_engine.index.words.rank import ALIKE
 from splade_engine.index.words.text import words_of
 from splade_engine.vectors import SparseVectors
 
@@ -43,23 +44,29 @@ def counted_terms(encoder: SparseEncoder) -> int | None:
     return checkpoint.n_terms if checkpoint is not None and pairs else None
 
 
-def respelt(encoder: SparseEncoder, reader: IndexReader, text: str) -> str | None:
+def respelt(encoder: SparseEncoder, reader: IndexReader, text: str, alike: float = ALIKE) -> str | None:
     """The text with each word that looks like a slip as the documents spell it; None where none does.
 
     A slip is a word of letters that no document holds and that the encoder does not know whole, where the
-    documents hold one like it (`IndexReader.near_word`). None for an index without word lists.
+    documents hold one like it (`IndexReader.near_word`, which takes `alike`). None for an index without word
+    lists.
     """
     if not reader.has_words:
         return None
     other = {}
     for word in dict.fromkeys(words_of(text)):
         if len(word) >= _SHORTEST and word.isalpha() and not _known(encoder, word):
-            near = reader.near_word(word)
+            near = reader.near_word(word, alike=alike)
             if near is not None:
                 other[word] = near
     if not other:
         return None
     return _WORD.sub(lambda found: other.get(found[0].lower(), found[0]), text)
+
+
+def knows_any(encoder: SparseEncoder, text: str) -> bool:
+    """Whether the encoder has one of the words as one term; of other languages it has pieces, and letters."""
+    return any(len(word) > 1 and _known(encoder, word) for word in dict.fromkeys(words_of(text)))
 
 
 def _known(encoder: SparseEncoder, word: str) -> bool:

@@ -16,7 +16,13 @@ from splade_engine.engine.encoder_record import encoder_record
 from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
 from splade_engine.engine.intake import surveyed_corpus
 from splade_engine.engine.measure import measure
-from splade_engine.engine.notes import as_indexed, earlier_passages, passages_of_empty
+from splade_engine.engine.notes import (
+    as_indexed,
+    cut_as_before,
+    earlier_passages,
+    passages_of_empty,
+    with_passages,
+)
 from splade_engine.engine.opening import loaded_encoder
 from splade_engine.engine.sharing import ENCODER
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
@@ -118,7 +124,7 @@ def add(
         IndexLockedError: another process has been writing the index for `PATIENCE` seconds.
     """
     reader = index.refresh().reader
-    corpus = _measured(as_indexed(reader, corpus), encoder, progress)
+    corpus = _measured(cut_as_before(reader, as_indexed(reader, corpus)), encoder, progress)
     known = next((document.id for document in corpus if document.id in reader), None)
     if known is not None:  # before hours of encoding
         raise InvalidInputError(
@@ -148,7 +154,7 @@ def update(
         IndexLockedError: as `add`.
     """
     reader = index.refresh().reader
-    corpus = as_indexed(reader, corpus)
+    corpus = cut_as_before(reader, as_indexed(reader, corpus))
     try:
         corpus = _measured(corpus, encoder, progress)
     except DatasetError:  # there is no text in any file: nothing to add, but perhaps to delete
@@ -159,6 +165,13 @@ def update(
         return
     drop = [*drop, *earlier_passages(reader, corpus)]
     _put(index, encoder, corpus, progress, encode_options, partial(index.update, drop=drop))
+
+
+def delete(index: SparseIndex, ids: Iterable[str]) -> None:
+    """Remove documents by id; see `SearchEngine.delete`."""
+    given = list(ids)
+    meant = with_passages(index.refresh().reader, given)
+    index.delete([there for id in given for there in meant[id] or [id]])
 
 
 def _measured(corpus: Corpus, encoder: SparseEncoder, progress: Progress) -> Corpus:

@@ -274,7 +274,8 @@ class SearchEngine:
     ) -> None:
         """Encode and add documents whose ids are not in the index yet, in one commit.
 
-        What is encoded lies in `<path>.encoding-<digest>` until it is in the index: several processes can add
+        Documents are cut into passages as those of the index were, unless `passages` says otherwise. What is
+        encoded lies in `<path>.encoding-<digest>` until it is in the index: several processes can add
         at the same time, and a call that was interrupted goes on when it is repeated.
 
         Raises:
@@ -297,8 +298,9 @@ class SearchEngine:
     ) -> None:
         """Encode documents and put them in the place of those with the same id; new ids are added.
 
-        Of a document that is cut into passages all old ones go, those too that it no longer has: all of them
-        where a file has no text any more. Documents with the ids of `drop` are deleted by the same commit.
+        Documents are cut as `add` does. Of one that is cut into passages all old ones go, those too that it
+        no longer has: all of them where a file has no text any more. A passage that `get` returned replaces
+        itself alone. Documents with the ids of `drop` are deleted by the same commit.
 
         Raises:
             IndexLockedError: as `add`.
@@ -322,14 +324,14 @@ class SearchEngine:
         return sync(self.index.refresh().reader, lambda: self, folder, **options)
 
     def delete(self, ids: Iterable[str]) -> None:
-        """Remove documents by id.
+        """Remove documents by id; that of a document that was cut removes all its passages.
 
         Raises:
             InvalidInputError: an id is not in the index, or `ids` is one string.
         """
         self._refuse_shared()
         check_many("ids", ids, ordered=False)
-        self.index.delete(list(ids))
+        changes.delete(self.index, ids)
 
     def compact(self) -> None:
         """Merge segments and drop what was deleted."""

@@ -39,7 +39,9 @@ def earlier_passages(reader: IndexReader, corpus: Corpus) -> list[str]:
         return []
     now: dict[str, set[str]] = {path: set() for path in corpus.report.empty}  # has no passage now
     for document in corpus:
-        now.setdefault(str(document.metadata.get(PARENT, document.id)), set()).add(document.id)
+        # one that came as a passage replaces itself alone: its siblings are not in the corpus
+        made = FILE_STATE in document.metadata
+        now.setdefault(str(document.metadata[PARENT]) if made else document.id, set()).add(document.id)
     old = [] if held is None else _of_parents(held, now)
     gone = [id for parent, id in old if id not in now[parent]]
     if corpus.is_cut and not corpus.report.n_files:  # records that were not cut before
@@ -52,6 +54,21 @@ def passages_of_empty(reader: IndexReader, corpus: Corpus) -> list[str]:
     """Ids of the passages that the index holds of files that have no text any more."""
     held = _held(reader)
     return [] if held is None else [id for _, id in _of_parents(held, corpus.report.empty)]
+
+
+def with_passages(reader: IndexReader, ids: Iterable[str]) -> dict[str, list[str]]:
+    """The ids of the index that each id stands for: itself, or else the passages of a document that was cut.
+
+    An id that the index knows neither way stands for none.
+    """
+    found = {id: [id] if id in reader else [] for id in ids}
+    absent = [id for id, there in found.items() if not there]
+    if absent and PARENT in reader.info().columns:
+        table = reader.text_columns(PARENT)
+        rows = table.filter(pc.is_in(table[PARENT], value_set=pa.array(absent, pa.large_string())))
+        for parent, id in zip(rows[PARENT].to_pylist(), rows["id"].to_pylist(), strict=True):
+            found[parent].append(id)
+    return found
 
 
 def _held(reader: IndexReader) -> pa.Table | None:
@@ -76,8 +93,11 @@ def _of_parents(held: pa.Table, parents: Iterable[str]) -> list[tuple[str, str]]
 
 
 def cut_as_before(reader: IndexReader, corpus: Corpus) -> Corpus:
-    """The corpus, cut as most documents of the index were: its files as those, its records as those."""
-    if FILE_STATE not in reader.info().columns:
+    """The corpus, cut as most documents of the index were: its files as those, its records as those.
+
+    One that was asked to be cut in another way is left as it is.
+    """
+    if corpus.passages is not None or FILE_STATE not in reader.info().columns:
         return corpus
     counts: Counter[Passages] = Counter()
     for row in pc.value_counts(reader.text_columns(FILE_STATE)[FILE_STATE]).to_pylist():

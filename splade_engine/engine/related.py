@@ -1,11 +1,14 @@
 """What a search answers where no document shares a term with the query: the best that there is, and says so.
 
 An inference-free query is its own words. Asked "can I get my money back" among tickets that say "refund"
-only, it shares no term with any. Then, and only then, two other queries are tried:
+only, it shares no term with any. Then, and only then, other queries are tried, the likeliest first:
 
-- with the words spelt as the index has them, where it lists words: `refnud` becomes `refund`;
-- the query as the encoder sees a document, so that it gets terms that it means and does not say. That takes
-  the model, some ten milliseconds, and in the light distribution it is not there.
+1. With the words spelt as the index has them, where it lists words: `refnud` becomes `refund`.
+2. The query as the encoder sees a document, so that it gets terms that it means and does not say. That takes
+   the model, some ten milliseconds, and in the light distribution it is not there. A query of which the
+   encoder knows no word, one of another language perhaps, has no meaning for it and is not tried so.
+3. The words of the index that share half of their pairs of letters with those of the query: `museo` finds
+   `museum`.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from splade_engine.engine.certainty import respelt
+from splade_engine.engine.certainty import knows_any, respelt
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.errors import MissingExtraError
 from splade_engine.vectors import SparseVectors
@@ -27,6 +30,11 @@ if TYPE_CHECKING:
     from splade_engine.index import IndexReader
 
 TERMS = 32  # the heaviest that the model gives a query
+ROUGHLY = 0.5  # of the pairs of letters: museo and museum share .62
+NOTHING = (
+    "nothing in the index is like the query, by terms, meaning or spelling; "
+    "the encoder may not know its language"
+)
 _model = threading.Lock()  # one query at a time: it takes all cores
 
 
@@ -46,9 +54,13 @@ def attempts(
     spelt = respelt(encoder, reader, text)
     if spelt is not None:
         yield Attempt(spelt, encode([spelt], reader), f"nothing found: searched for {spelt}")
-    vector = _meant(encoder, text)
+    vector = _meant(encoder, text) if knows_any(encoder, text) else None
     if vector is not None and vector.nnz:
         yield Attempt(text, vector, "no document shares a term with the query: these are by related terms")
+    rough = respelt(encoder, reader, text, ROUGHLY)
+    if rough is not None and rough != spelt:
+        note = f"nothing found: searched for words with most of the same letters, {rough}"
+        yield Attempt(rough, encode([rough], reader), note)
 
 
 def _meant(encoder: SparseEncoder, text: str) -> SparseVectors | None:

@@ -22,6 +22,7 @@ from splade_engine.index.search import Plan, SearchResult, allowed_documents, ch
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.index.words.rank import (
+    ALIKE,
     WordMatch,
     explain_words,
     has_words,
@@ -176,14 +177,18 @@ class IndexReader:
         self._check_words(words)
         return explain_words(self.snapshot, words, whole("ordinal", ordinal))
 
-    def near_word(self, word: str) -> str | None:
+    def near_word(self, word: str, *, alike: float = ALIKE) -> str | None:
         """The word that documents hold and that this one, which none holds, is a slip of; None where none is.
+
+        Args:
+            word: in small letters.
+            alike: the share of pairs of letters that makes two words alike, from 0 to 1.
 
         Raises:
             InvalidInputError: the index has no word lists.
         """
         self._check_words()
-        return near_word(self.snapshot, word)
+        return near_word(self.snapshot, word, alike)
 
     def _check_words(self, words: Sequence[str] = ()) -> None:
         check_many("words", words)

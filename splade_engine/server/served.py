@@ -12,10 +12,12 @@ import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.engine import SearchEngine
+from splade_engine.engine.notes import with_passages
 from splade_engine.errors import SpladeEngineError
 from splade_engine.server.threads import Pace
 
@@ -126,7 +128,7 @@ class ServedIndex:
         return self._published(writer)
 
     def delete(self, ids: Sequence[str]) -> tuple[SearchEngine, list[str]]:
-        """Delete the documents that are there, in one commit.
+        """Delete the documents that are there, in one commit; of one that was cut, all passages.
 
         Returns the generation, and the ids that were not there.
 
@@ -134,10 +136,10 @@ class ServedIndex:
             SpladeEngineError: as `SearchEngine.delete`; nothing has changed then.
         """
         writer = self._writer()
-        known = [id for id in dict.fromkeys(ids) if id in writer.index]
-        missing = [id for id in dict.fromkeys(ids) if id not in writer.index]
-        if known:
-            writer.delete(known)
+        meant = with_passages(writer.index.reader, ids)
+        missing = [id for id, there in meant.items() if not there]
+        if len(missing) < len(meant):
+            writer.index.delete(list(dict.fromkeys(chain.from_iterable(meant.values()))))
         return self._published(writer), missing
 
     def _writer(self) -> SearchEngine:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from splade_engine import SearchEngine, SparseEncoder
+from splade_engine.errors import InvalidInputError
 
 TOPICS = (
     "bakery",
@@ -89,3 +91,56 @@ def test_an_interrupted_encoding_is_resumed_with_what_was_cut(
             encode_corpus(Corpus([{"id": "book", "text": book}]), encoder, tmp_path / "work")
     first, second = [m for m in caplog.messages if "were cut" in m]
     assert first == second and "'book'" in second
+
+
+# ---- what is changed later is cut as the index was ------------------------------------------------------
+
+
+@pytest.fixture
+def cut(encoder: SparseEncoder, book: str, tmp_path: Path) -> SearchEngine:
+    records = [{"id": "book", "title": "Travels", "text": book}, {"id": "other", "text": "Bread is baked."}]
+    return SearchEngine.build(tmp_path / "cut", records, encoder, passages=100)
+
+
+def ids_of(engine: SearchEngine, document: str) -> list[str]:
+    return [id for id in engine.index.ids() if id == document or id.startswith(f"{document}#")]
+
+
+@pytest.mark.parametrize("change", ["add", "update"])
+def test_added_records_are_cut_as_those_of_the_index(cut: SearchEngine, book: str, change: str):
+    getattr(cut, change)([{"id": "second", "title": "Travels", "text": book}])
+    there = ids_of(cut, "second")
+    assert len(there) == len(ids_of(cut, "book")) > 3
+    assert [d.text for d in cut.get(there)] == [d.text for d in cut.get(ids_of(cut, "book"))]
+    cut.add([{"id": "whole", "text": book}], passages=512)  # unless it is asked for
+    assert len(ids_of(cut, "whole")) < len(there)
+
+
+def test_an_index_that_was_not_cut_stays_so(encoder: SparseEncoder, book: str, tmp_path: Path):
+    engine = SearchEngine.build(tmp_path / "ix", [{"id": "other", "text": "Bread is baked."}], encoder)
+    engine.add([{"id": "book", "text": book}])
+    assert ids_of(engine, "book") == ["book"]
+
+
+def test_a_shorter_version_leaves_no_passage_of_the_longer(cut: SearchEngine):
+    cut.update([{"id": "book", "text": "Only this is left."}])
+    assert ids_of(cut, "book") == ["book"]
+    assert cut.get(["book"])[0].metadata["parent"] == "book"
+
+
+def test_a_passage_that_is_put_back_leaves_its_siblings(cut: SearchEngine):
+    before = ids_of(cut, "book")
+    passage = cut.get([before[1]])[0]
+    cut.update([replace(passage, metadata={**passage.metadata, "seen": True})])
+    assert sorted(ids_of(cut, "book")) == sorted(before)
+    assert cut.get([before[1]])[0].metadata == {**passage.metadata, "seen": True}
+    cut.update([{"id": "book", "text": "Only this is left."}])
+    assert ids_of(cut, "book") == ["book"]  # it is still known as a passage of the book
+
+
+def test_deleting_a_document_deletes_its_passages(cut: SearchEngine):
+    with pytest.raises(InvalidInputError, match="no document with id 'nobody'"):
+        cut.delete(["book", "nobody"])
+    assert len(ids_of(cut, "book")) > 3
+    cut.delete(["book"])
+    assert cut.index.ids() == ["other"]

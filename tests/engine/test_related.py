@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine import SearchEngine
+from splade_engine.engine.related import NOTHING
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.index.words.rank import _is_slip
 from tests.fake_encoder import FakeEncoder
@@ -131,3 +132,31 @@ def test_words_that_share_most_pairs_of_letters(tmp_path, written, meant):
     records = [{"id": "a", "text": "Necessary accommodation, necessity, monday."}]
     engine = SearchEngine.build(tmp_path / "ix", records, FakeEncoder())
     assert engine.index.reader.near_word(written) == meant
+
+
+def test_words_that_nobody_knows_are_answered_by_those_spelt_most_like_them(engine):
+    hits = engine.search("harbs", hybrid=True)  # shares 8 of the 14 pairs of letters
+    assert ids(hits) == ["harbour"]
+    assert engine.search("hart", hybrid=True) == []  # 6 of 13
+    hits = engine.search("Hafenharb harbora", hybrid=True)
+    assert ids(hits) == ["harbour"] and hits.weak
+    assert hits.notes == (
+        "nothing found: searched for words with most of the same letters, Hafenharb harbour",
+    )
+    assert hits.did_you_mean is None
+
+
+@pytest.mark.parametrize("query", ["Hafen", "xyzzy", "гавань", "港"])
+def test_a_query_of_unknown_words_is_called_that(engine, query):
+    hits = engine.search(query)
+    assert hits == [] and hits.notes == (NOTHING,) and hits.weak
+
+
+def test_a_query_that_a_filter_keeps_from_its_answer_is_not_called_unknown(engine):
+    assert engine.search("moon", where="year > 2000").notes == ()
+    assert engine.search("harbour", where="year == 1999").notes == ()
+
+
+def test_the_model_is_not_asked_for_words_it_does_not_know(engine, monkeypatch):
+    monkeypatch.setattr(FakeEncoder, "encode_documents", None)
+    assert engine.search("Hafen") == []

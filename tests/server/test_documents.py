@@ -9,6 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from splade_engine.engine import SearchEngine
+from splade_engine.server import ServedIndex
+from tests.fake_encoder import FakeEncoder
 from tests.server.conftest import RECORDS, ids, problem
 
 
@@ -153,3 +155,20 @@ def test_embedding_as_text_embeddings_inference_has_it(client, encoder):
     assert info["model_id"] == "fake" and info["auto_truncate"] is True
     assert info["max_client_batch_size"] == 32
     problem(client.post("/embed_sparse", json={"inputs": ["a"] * 33}), 413)
+
+
+def test_documents_are_cut_as_those_of_the_index_and_deleted_whole(serving, tmp_path):
+    long = ". ".join(["The cold sea and the storm and a small ship"] * 40)
+    SearchEngine.build(tmp_path / "cut", [{"id": "log", "text": long}], FakeEncoder(), passages=64)
+    served = ServedIndex("cut", SearchEngine.open(tmp_path / "cut", FakeEncoder()))
+    passages = len(served.current)
+    with serving(indexes=[served], write=True) as client:
+        documents = [{"id": "second", "text": long}, {"id": "short", "text": "bread"}]
+        answer = client.put("/documents", json={"documents": documents}).json()
+        assert (answer["written"], answer["documents"]) == (2, 2 * passages + 1)
+        bad = {"documents": [{"id": "x", "text": "salt", "parent": "second"}]}
+        assert "'parent' has a name that passages need" in problem(client.put("/documents", json=bad), 422)
+        first = client.get(f"/documents/{quote('second#1', safe='')}").json()
+        assert long.startswith(first["text"]) and first["metadata"]["parent"] == "second"
+        answer = client.delete("/documents", params=[("id", "second"), ("id", "no")]).json()
+        assert (answer["deleted"], answer["missing"], answer["documents"]) == (1, ["no"], passages + 1)

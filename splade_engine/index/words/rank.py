@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from splade_engine.index.snapshot import Snapshot
 
 K1, B = 0.9, 0.4
-_ALIKE = 0.7  # of the pairs of letters: "neccesary" and "necessary" share .8, "monday" and "monkey" .57
+ALIKE = 0.7  # of the pairs of letters: "neccesary" and "necessary" share .8, "monday" and "monkey" .57
 _COMMON = 0.5  # share of the documents that hold a word which says nothing
 
 
@@ -111,15 +111,15 @@ def explain_words(snapshot: Snapshot, words: Sequence[str], ordinal: int) -> lis
     return sorted(matches, key=lambda match: -match.contribution)
 
 
-def near_word(snapshot: Snapshot, word: str) -> str | None:
+def near_word(snapshot: Snapshot, word: str, alike: float = ALIKE) -> str | None:
     """The word of the documents that this one is a slip of; None where none is, or a document holds it.
 
     The most frequent word that is one slip away: a letter too many, too few, another one, or two that changed
     places (Damerau, CACM 1964). Where there is none, the word that shares most pairs of letters with it, if
-    that is `_ALIKE` of them. The first letter is right in both.
+    that is the share `alike` of them. The first letter is right in both.
     """
     slips: Counter[str] = Counter()
-    alike: dict[str, float] = {}
+    shares: dict[str, float] = {}
     pairs = _pairs(word)
     for segment in snapshot.segments:
         lists = segment.words
@@ -135,11 +135,11 @@ def near_word(snapshot: Snapshot, word: str) -> str | None:
                     slips[text] += len(lists.documents(number))
                 elif not slips and text.isalpha():
                     share = _shared(pairs, _pairs(text))
-                    if share >= _ALIKE:
-                        alike[text] = share
+                    if share >= alike:
+                        shares[text] = share
     if slips:
         return max(slips, key=lambda w: (slips[w], w))
-    return max(alike, key=lambda w: (alike[w], w)) if alike else None
+    return max(shares, key=lambda w: (shares[w], w)) if shares else None
 
 
 def _pairs(word: str) -> Counter[str]:
