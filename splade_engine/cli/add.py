@@ -25,7 +25,7 @@ def run(
     passages: options.PassageTokens = None,
     overlap: options.Overlap = 0,
     encoding: options.FileEncoding = None,
-    top_k: options.TopK = None,
+    max_terms: options.MaxTerms = None,
     batch_tokens: options.BatchTokens = None,
     as_json: options.Json = False,
 ) -> None:
@@ -50,7 +50,7 @@ def run(
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     before = len(engine)
     change = engine.update if replace else engine.add
-    change(corpus, progress=shows_progress(), **options.encode_options(top_k, batch_tokens))
+    change(corpus, progress=shows_progress(), **options.encode_options(max_terms, batch_tokens))
     if as_json:
         output.write_json({"path": str(folder), "documents": len(engine), "added": len(engine) - before})
         return

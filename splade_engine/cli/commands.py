@@ -18,6 +18,7 @@ from splade_engine import __version__
 from splade_engine.cli import guard
 from splade_engine.cli.idle import idle_option
 from splade_engine.cli.interrupts import interrupts
+from splade_engine.cli.renamed import by_new_names
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class CheckedCommand(TyperCommand):
                 raise guard.UsageError(f"{before or 'an argument'} is empty", ctx)
             if option.startswith("--") and sign and not value:
                 raise guard.UsageError(f"{option} is empty", ctx)
-        left = super().parse_args(ctx, args)
+        left = super().parse_args(ctx, by_new_names(self.name or "", args))
         if not ctx.resilient_parsing:
             self._refuse_idle(ctx)
         return left

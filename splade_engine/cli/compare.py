@@ -30,7 +30,7 @@ def run(
 ) -> None:
     """Compare systems: one HTML page with sortable tables, significance, cost, and queries won and lost.
 
-    The page needs no network. The tables are printed as Markdown, too.
+    The page needs no network and holds a table per measure. The first of them is printed.
 
     \b
     Examples:
@@ -56,13 +56,13 @@ def run(
     judged = load_dataset(dataset, split) if dataset else None
     comparison = load_comparison(paths, judged, names, baseline)
     write_text(page, html_page(comparison, title))
-    text = markdown_tables(comparison)
     if markdown is not None:
-        write_text(markdown, text)
+        write_text(markdown, markdown_tables(comparison))
     if latex is not None:
         write_text(latex, latex_tables(comparison))
-    output.write_block(text)
-    output.note(f"the page is {page}")
+    output.write_block(markdown_tables(comparison, main=True))
+    others = len(comparison.measures) - 1
+    output.note(f"the page is {page}" + (f", with {others} more measures" if others > 0 else ""))
 
 
 def output_error(path: Path) -> Exception:

@@ -48,7 +48,7 @@ def run(
     encoding: options.FileEncoding = None,
     long_texts: options.LongTextsOption = None,
     max_length: options.MaxLength = None,
-    top_k: options.TopK = None,
+    max_terms: options.MaxTerms = None,
     batch_tokens: options.BatchTokens = None,
     device: options.Device = "auto",
     as_json: options.Json = False,
@@ -89,7 +89,7 @@ def run(
     corpus = options.corpus_of(source, **of, encoding=encoding)
     options.survey(corpus)
     loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
-    given = options.encode_options(top_k, batch_tokens)
+    given = options.encode_options(max_terms, batch_tokens)
     work = file.with_name(file.name + ".encoding")
     if ray is not None:
         made = partial(options.corpus_of, source.absolute(), **of, encoding=encoding)

@@ -37,7 +37,7 @@ def run(
     ] = None,
     k: options.K = 10,
     terms: Annotated[
-        int | None, whole("--terms", help="With --to: keep the heaviest terms of a document.")
+        int | None, whole("--max-terms", help="With --to: keep the heaviest terms of a document.")
     ] = None,
     scale: Annotated[
         float,

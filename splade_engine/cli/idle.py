@@ -66,7 +66,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "mine": (Rule(("relative_margin", "absolute_margin"), _has("teacher"), "needs --teacher"),),
     "phrases": (
         Rule(
-            ("factor",), lambda given: given["terms"] == "pairs", "does not go with --terms words"
+            ("factor",), lambda given: given["terms"] == "pairs", "does not go with --kind words"
         ),
     ),
     "search": (

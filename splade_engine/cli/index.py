@@ -36,7 +36,7 @@ def run(
     encoding: options.FileEncoding = None,
     long_texts: options.LongTextsOption = None,
     max_length: options.MaxLength = None,
-    top_k: options.TopK = None,
+    max_terms: options.MaxTerms = None,
     batch_tokens: options.BatchTokens = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -53,7 +53,9 @@ def run(
     ] = "auto",
     terms: Annotated[
         str,
-        typer.Option("--terms", help="Term numbers: auto, plain or split (0.7 bytes less per term, slower)."),
+        typer.Option(
+            "--term-numbers", help="Term numbers: auto, plain or split (0.7 bytes less per term, slower)."
+        ),
     ] = "auto",
     lists: Annotated[
         str,
@@ -119,7 +121,7 @@ def run(
         how = {
             "config": BuildConfig(**choices, words=words),
             "memory": memory,
-            **options.encode_options(top_k, batch_tokens),
+            **options.encode_options(max_terms, batch_tokens),
         }
         made = _on_ray(corpus, folder, encoder, ray, shard_docs, load, how)
         _report(made, time.perf_counter() - start, as_json)
@@ -140,7 +142,7 @@ def run(
                 "--overlap": overlap,
                 "--encoding": encoding,
                 "--long-texts": long_texts,
-                "--top-k": top_k,
+                "--max-terms": max_terms,
                 "--batch-tokens": batch_tokens,
                 "--no-words": not words,
                 "--adapt": adapt,
@@ -156,7 +158,7 @@ def run(
         )
         options.survey(corpus)
         loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
-        given = options.encode_options(top_k, batch_tokens)
+        given = options.encode_options(max_terms, batch_tokens)
         index = SearchEngine.build(
             folder, corpus, loaded, progress=shows_progress(), words=words, adapt=adapt, **building, **given
         ).index

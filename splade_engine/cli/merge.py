@@ -24,7 +24,7 @@ def run(
         str | None, typer.Option("--weights", help="auto, float16, float32, uint8; default: as in the parts.")
     ] = None,
     terms: Annotated[
-        str | None, typer.Option("--terms", help="auto, plain or split; default: as in the parts.")
+        str | None, typer.Option("--term-numbers", help="auto, plain or split; default: as in the parts.")
     ] = None,
     lists: Annotated[
         str | None, typer.Option("--lists", help="impact, blocks or auto; default: as in the parts.")

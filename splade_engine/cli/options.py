@@ -34,9 +34,9 @@ LongTextsOption = Annotated[
         help="Texts beyond --max-length: cut, or windows (all is read, slower); default: the encoder's.",
     ),
 ]
-TopK = Annotated[
+MaxTerms = Annotated[
     int | None,
-    whole("--top-k", help="Keep the heaviest terms of a document; default: all."),
+    whole("--max-terms", help="Keep the heaviest terms of a document; default: all."),
 ]
 BatchTokens = Annotated[int | None, whole("--batch-tokens", help="Tokens encoded at a time.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
@@ -90,9 +90,9 @@ def named_encoder(source: str | None, **how: Any) -> SparseEncoder | None:
     return None if source is None else load_encoder(source, **how)
 
 
-def encode_options(top_k: int | None, batch_tokens: int | None) -> dict[str, Any]:
+def encode_options(max_terms: int | None, batch_tokens: int | None) -> dict[str, Any]:
     """Keyword arguments for `encode_documents`: those that were given."""
-    given = {"top_k": top_k, "batch_tokens": batch_tokens}
+    given = {"top_k": max_terms, "batch_tokens": batch_tokens}
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -20,7 +20,7 @@ def run(
     terms: Annotated[
         Terms,
         typer.Option(
-            "--terms", help="pairs of neighbouring words; or whole words in place of pieces (DeepImpact)."
+            "--kind", help="pairs of neighbouring words; or whole words in place of pieces (DeepImpact)."
         ),
     ] = "pairs",
     buckets: Annotated[
@@ -43,7 +43,7 @@ def run(
       splade-engine phrases -o with-pairs
       splade-engine index parts.jsonl -o my-index --encoder with-pairs
       splade-engine phrases -o sharper --factor 1
-      splade-engine phrases -o whole-words --terms words --encoder runs/deepimpact/model
+      splade-engine phrases -o whole-words --kind words --encoder runs/deepimpact/model
     """
     refuse_existing(folder, False)
     loaded = options.load_encoder(encoder, device="cpu")

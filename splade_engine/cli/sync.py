@@ -39,7 +39,7 @@ def run(
     passages: options.PassageTokens = None,
     overlap: options.Overlap = 0,
     encoding: options.FileEncoding = None,
-    top_k: options.TopK = None,
+    max_terms: options.MaxTerms = None,
     batch_tokens: options.BatchTokens = None,
     as_json: options.Json = False,
 ) -> None:
@@ -63,7 +63,7 @@ def run(
         "name": name,
         "prune": prune,
         "progress": shows_progress(),
-        **options.encode_options(top_k, batch_tokens),
+        **options.encode_options(max_terms, batch_tokens),
     }
     target = _Target(folder, encoder)
 

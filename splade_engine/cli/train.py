@@ -58,7 +58,7 @@ def run(
     ] = None,
     terms: Annotated[
         float | None,
-        real("--terms", most=1e6, help="Mean terms a document, instead of a weight (document_terms)."),
+        real("--document-terms", most=1e6, help="Mean terms of a document, instead of a weight."),
     ] = None,
     max_length: Annotated[
         int | None,

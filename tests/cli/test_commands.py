@@ -28,7 +28,18 @@ def test_index_json(cli, corpus_file, tmp_path):
 
 
 def test_index_passes_options_on(cli, corpus_file, tmp_path, encoder):
-    cli("index", corpus_file, "-o", tmp_path / "ix", "--top-k", 3, "--batch-tokens", 99, "-e", "some/model")
+    cli(
+        "index",
+        corpus_file,
+        "-o",
+        tmp_path / "ix",
+        "--max-terms",
+        3,
+        "--batch-tokens",
+        99,
+        "-e",
+        "some/model",
+    )
     assert encoder.options == [{"top_k": 3, "batch_tokens": 99}]
     assert encoder.loads == ["some/model"]
 
@@ -78,7 +89,7 @@ def test_allow_empty(cli, tmp_path):
 def test_rows_are_stored_as_asked(cli, refused, corpus_file, tmp_path):
     plain, coded = tmp_path / "plain", tmp_path / "coded"
     cli("index", corpus_file, "-o", plain)
-    cli("index", corpus_file, "-o", coded, "--weights", "uint8", "--terms", "split")
+    cli("index", corpus_file, "-o", coded, "--weights", "uint8", "--term-numbers", "split")
     cli("check", coded)
     assert "format              2, weights uint8, terms split, words True\n" in cli("info", coded).stdout
     stored = json.loads(cli("info", coded, "--json").stdout)["config"]

@@ -20,7 +20,7 @@ CASES = [
         ["search", "ix", "moon", "--format", "csv", "--explain"],
         "--explain needs --format text, json or jsonl",
     ),
-    (["export", "ix", "v.csr", "--terms", "9"], "--terms needs --to SYSTEM"),
+    (["export", "ix", "v.csr", "--max-terms", "9"], "--max-terms needs --to SYSTEM"),
     (["export", "ix", "v.csr", "--no-measure"], "--no-measure needs --to SYSTEM"),
     (["export", "ix", "v.csr", "-k", "10"], "--top-k needs --to SYSTEM"),
     (["export", "ix", "--to", "qdrant", "-o", "x", "--format", "csr"], "--format is for FILE"),
@@ -39,7 +39,7 @@ CASES = [
     (["train", "-o", "r", "--resume", "-r", "splade"], "--recipe does not go with --resume"),
     (["train", "-o", "r", "-r", "splade", "--corpus", "c"], "--corpus needs --data"),
     (["train", "-o", "r", "-r", "splade", "-d", "d", "--steps", "9", "--epochs", "1"], "--steps does not go"),
-    (["phrases", "-o", "x", "--terms", "words", "--factor", "1"], "--factor does not go with --terms words"),
+    (["phrases", "-o", "x", "--kind", "words", "--factor", "1"], "--factor does not go with --kind words"),
     (["tune", "ix", "-e", "bundled"], "--encoder needs QUERIES"),
 ]
 

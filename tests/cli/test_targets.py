@@ -138,7 +138,13 @@ def test_a_name_that_says_another_format_than_the_option(refused, cli, index_fol
 
 @pytest.mark.parametrize(
     "options",
-    [["--top-k", "5"], ["--passages", "64"], ["--allow-empty"], ["--encoding", "latin-1"], ["--no-words"]],
+    [
+        ["--max-terms", "5"],
+        ["--passages", "64"],
+        ["--allow-empty"],
+        ["--encoding", "latin-1"],
+        ["--no-words"],
+    ],
 )
 def test_options_for_texts_are_refused_for_vectors(refused, cli, index_folder, tmp_path, options):
     cli("export", index_folder, tmp_path / "v.arrow")

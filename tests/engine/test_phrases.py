@@ -120,6 +120,6 @@ def test_the_command_refuses(home):
     result = CliRunner().invoke(app, ["phrases", "-o", str(home / "with")])
     assert result.exit_code == 2 and "exists already" in result.stderr
     assert sorted(p.name for p in (home / "with").iterdir()) == before
-    result = CliRunner().invoke(app, ["phrases", "-o", str(home / "new"), "--terms", "words"])
+    result = CliRunner().invoke(app, ["phrases", "-o", str(home / "new"), "--kind", "words"])
     assert result.exit_code == 2 and "phrase_terms = words" in result.stderr
     assert not (home / "new").exists()

@@ -46,12 +46,17 @@ def summary(
     return words + "\n".join(out) + (f"\n{baseline_note(tested)}\n" if tested else "")
 
 
-def markdown_tables(c: Comparison) -> str:
-    """A table per measure, then one of quantities per collection."""
+def markdown_tables(c: Comparison, *, main: bool = False) -> str:
+    """What the tests say in words, a table per measure, then one of quantities per collection.
+
+    With `main` only the words and the table of the first measure.
+    """
     parts = ["".join(f"- {markdown_text(line)}\n" for line in headlines(c))] if c.is_tested else []
-    parts += [markdown(table) for table in _measure_tables(c)]
+    parts += [markdown(table) for table in _measure_tables(c, c.measures[:1] if main else c.measures)]
     if c.is_tested:
         parts.append(markdown_text(baseline_note(c.baseline)) + "\n")
+    if main:
+        return "\n".join(parts)
     for dataset, table in _quantity_tables(c):
         named = replace(table, columns=(Column(dataset, "text"), *table.columns[1:]))
         parts.append(f"### {markdown_text(dataset)}\n\n" + markdown(named))
@@ -61,7 +66,7 @@ def markdown_tables(c: Comparison) -> str:
 def latex_tables(c: Comparison) -> str:
     """The same as booktabs tables."""
     parts = ["% needs \\usepackage{booktabs,graphicx}\n"]
-    for table in _measure_tables(c):
+    for table in _measure_tables(c, c.measures):
         measure = table.columns[0].label
         caption = f"{measure}. {baseline_note(c.baseline)}." if c.is_tested else measure
         parts.append(latex(replace(table, caption=caption)))
@@ -70,9 +75,9 @@ def latex_tables(c: Comparison) -> str:
     return "\n".join(parts)
 
 
-def _measure_tables(c: Comparison) -> list[Table]:
+def _measure_tables(c: Comparison, measures: Sequence[str]) -> list[Table]:
     out = []
-    for measure in c.measures:
+    for measure in measures:
         found = marks(against_baseline(c.results, c.baseline, measure, c.seed)) if c.is_tested else {}
         rows = published(measure, c.columns, c.sizes)
         out.append(effectiveness_table(c.results, measure, found, c.groups, c.means, published=rows))

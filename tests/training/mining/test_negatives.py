@@ -251,7 +251,7 @@ def test_train_and_mine_from_the_command_line(tmp_path, pairs, bert_folder, monk
     assert mined.exit_code == 0, mined.output
     options = ["train", "-r", "l0", "-d", "mined.jsonl=2", "-m", str(bert_folder), "--device", "cpu"]
     options += ["--steps", "3", "--batch-size", "4", "--max-length", "32", "--lambda", "0.5"]
-    options += ["--terms", "200"]
+    options += ["--document-terms", "200"]
     options += ["--set", "data.held_out=0"]
     shown = run(app, [*options, "-o", "run", "--show"])
     assert 'path = "mined.jsonl"' in shown.stdout and "weight = 2.0" in shown.stdout
