@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Collection
 from html import escape
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 
@@ -34,6 +35,7 @@ COAST = [
 ]
 QUESTIONS = ("lunar pull on the ocean", "viral infections and immunity", "rising bread")
 
+WIDTH, RIGHT = 440, 416  # of a picture, and where its text ends: a telephone shows it at 0.8 of its size
 INK, GREY, PALE = "#1f2933", "#6b7785", "#e6eaee"
 WRITTEN, ADDED = "#2f6fb3", "#d97706"  # a term that stands in the text, and one that the encoder added
 STYLE = (
@@ -42,14 +44,14 @@ STYLE = (
 )
 
 
-def svg(width: int, height: int, title: str, body: list[str]) -> str:
-    """A picture on a white card, which is readable on a dark page too."""
+def svg(height: int, title: str, body: list[str]) -> str:
+    """A picture on a white card, which is readable on a dark page too, and on a telephone."""
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'aria-label="{escape(title)}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
+        f'viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
     )
     card = (
-        f'<rect x=".5" y=".5" width="{width - 1}" height="{height - 1}" rx="10" fill="#fff" stroke="{PALE}"/>'
+        f'<rect x=".5" y=".5" width="{WIDTH - 1}" height="{height - 1}" rx="10" fill="#fff" stroke="{PALE}"/>'
     )
     return "\n".join(
         [head, f"<title>{escape(title)}</title>", f"<style>{STYLE}</style>", card, *body, "</svg>\n"]
@@ -62,6 +64,14 @@ def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") 
         f' text-anchor="{anchor}"' if anchor != "start" else ""
     )
     return f'<text x="{x:g}" y="{y:g}"{attributes}>{escape(words)}</text>'
+
+
+def paragraph(
+    x: float, y: float, words: str, length: int, kind: str = "", step: int = 20
+) -> tuple[list[str], int]:
+    """Lines of at most `length` characters, and where the next thing stands."""
+    lines = wrap(words, length)
+    return [text(x, y + step * i, line, kind) for i, line in enumerate(lines)], int(y + step * len(lines) + 6)
 
 
 def bar(x: float, y: float, width: float, height: float, colour: str) -> str:
@@ -89,22 +99,20 @@ def hits(engine: SearchEngine) -> str:
     for question in QUESTIONS:
         hit = engine.search(question, k=1)[0]
         body.append(text(24, y, question, "b"))
-        body.append(text(24, y + 24, hit.text))
-        body.append(text(736, y, f"score {hit.score:.1f}", "s", "end"))
-        y += 48
+        body.append(text(RIGHT, y, f"score {hit.score:.1f}", "s", "end"))
+        lines, y = paragraph(24, y + 24, hit.text, 46)
+        body += lines
         for match in hit.explain().matches:
             colour = ADDED if match.is_expansion else WRITTEN
             used.add(colour)
-            body.append(text(140, y + 4, match.term, "s", "end"))
-            body.append(bar(150, y - 9, match.contribution * 24, 15, colour))
+            body.append(text(96, y + 4, match.term, "s", "end"))
+            body.append(bar(104, y - 9, match.contribution * 15, 15, colour))
             numbers = f"{match.query_weight:.1f} x {match.document_weight:.1f} = {match.contribution:.1f}"
-            body.append(text(158 + match.contribution * 24, y + 4, numbers, "s"))
+            body.append(text(110 + match.contribution * 15, y + 4, numbers, "s"))
             y += 22
         y += 26
     body += legend(24, y - 6, used)
-    return svg(
-        760, y + 14, "Three searches, the text found for each, and the terms that made the score", body
-    )
+    return svg(y + 14, "Three searches, the text found for each, and the terms that made the score", body)
 
 
 def vector(engine: SearchEngine) -> str:
@@ -114,20 +122,18 @@ def vector(engine: SearchEngine) -> str:
     terms, weights = row.row(0)
     best = np.argsort(-weights, kind="stable")[:24]
     written = {term for term, _, _ in encoder.word_spans(NOTES[0])}
-    body = [text(24, 36, NOTES[0], "b")]
-    body.append(
-        text(
-            24, 58, f"{len(terms)} of {len(encoder.vocabulary):,} terms have a weight; the 24 heaviest:", "s"
-        )
-    )
+    body, y = paragraph(24, 36, NOTES[0], 46, "b")
+    told = f"{len(terms)} of {len(encoder.vocabulary):,} terms have a weight; the 24 heaviest:"
+    body.append(text(24, y, told, "s"))
+    y += 32
     for place, i in enumerate(best):
-        x, y = 24 + (place // 12) * 368, 90 + (place % 12) * 22
+        x, line = 10 + (place // 12) * 208, y + (place % 12) * 22
         colour = WRITTEN if int(terms[i]) in written else ADDED
-        body.append(text(x + 100, y + 4, encoder.vocabulary[int(terms[i])], "s", "end"))
-        body.append(bar(x + 110, y - 9, float(weights[i]) * 80, 15, colour))
-        body.append(text(x + 116 + float(weights[i]) * 80, y + 4, f"{weights[i]:.2f}", "s"))
-    body += legend(24, 374)
-    return svg(760, 394, "The sparse vector of one sentence: its heaviest terms", body)
+        body.append(text(x + 84, line + 4, encoder.vocabulary[int(terms[i])], "s", "end"))
+        body.append(bar(x + 90, line - 9, float(weights[i]) * 40, 15, colour))
+        body.append(text(x + 95 + float(weights[i]) * 40, line + 4, f"{weights[i]:.2f}", "s"))
+    body += legend(24, y + 284)
+    return svg(y + 304, "The sparse vector of one sentence: its heaviest terms", body)
 
 
 def product(engine: SearchEngine) -> str:
@@ -135,34 +141,35 @@ def product(engine: SearchEngine) -> str:
     question = QUESTIONS[0]
     hit = engine.search(question, k=1)[0]
     matches = hit.explain().matches
-    body = [
-        text(24, 36, "shared term", "b"),
-        text(250, 36, "in the query", "b", "middle"),
-        text(430, 36, "in the document", "b", "middle"),
-        text(620, 36, "product", "b", "middle"),
+    columns = (150, 260, 380)
+    body = [text(24, 36, "term", "b")]
+    body += [
+        text(x, 36, words, "b", "middle")
+        for x, words in zip(columns, ("in the query", "in the text", "product"), strict=True)
     ]
     for i, match in enumerate(matches):
         y = 68 + 28 * i
         body.append(text(24, y, match.term))
-        for x, number in ((250, match.query_weight), (430, match.document_weight), (620, match.contribution)):
-            body.append(text(x, y, f"{number:.2f}", "", "middle"))
-        body += [text(340, y, "x", "s", "middle"), text(530, y, "=", "s", "middle")]
+        numbers = (match.query_weight, match.document_weight, match.contribution)
+        body += [text(x, y, f"{n:.2f}", "", "middle") for x, n in zip(columns, numbers, strict=True)]
+        body += [text(205, y, "x", "s", "middle"), text(320, y, "=", "s", "middle")]
     y = 68 + 28 * len(matches)
-    body.append(f'<line x1="560" y1="{y - 16}" x2="680" y2="{y - 16}" stroke="{GREY}"/>')
-    body += [text(530, y + 6, "score", "s", "end"), text(620, y + 6, f"{hit.score:.2f}", "b", "middle")]
-    return svg(760, y + 28, "The score is a sum over the terms that query and document share", body)
+    body.append(f'<line x1="340" y1="{y - 16}" x2="{RIGHT}" y2="{y - 16}" stroke="{GREY}"/>')
+    body += [text(320, y + 6, "score", "s", "end"), text(380, y + 6, f"{hit.score:.2f}", "b", "middle")]
+    return svg(y + 28, "The score is a sum over the terms that query and document share", body)
 
 
 def lists(engine: SearchEngine) -> str:
     """The posting lists of a few terms over four texts."""
     encoder = engine.encoder
     rows = encoder.encode_documents(COAST)
-    body = [
-        text(24, 36, "term", "b"),
-        text(150, 36, "posting list: the documents that have it, heaviest first", "b"),
-    ]
-    body += [text(150, 58 + 20 * i, f"document {i}: {words}", "s") for i, words in enumerate(COAST)]
-    y = 158
+    body, y = [], 36
+    for i, words in enumerate(COAST):
+        lines, y = paragraph(24, y, f"document {i}: {words}", 58, "s", 18)
+        body += lines
+    y += 14
+    body += [text(24, y, "term", "b"), text(90, y, "its documents, heaviest first", "b")]
+    y += 32
     for word in ("ocean", "sea", "lunar", "water", "ship", "tidal"):
         term = encoder.vocabulary.index(word)
         entries = []
@@ -173,14 +180,14 @@ def lists(engine: SearchEngine) -> str:
                 entries.append((float(weights[at[0]]), document))
         body.append(text(24, y, word))
         for place, (weight, document) in enumerate(sorted(entries, reverse=True)):
-            x = 150 + place * 150
-            body.append(f'<rect x="{x}" y="{y - 18}" width="138" height="25" rx="4" fill="{PALE}"/>')
-            body.append(text(x + 8, y, f"document {document}", "s"))
-            body.append(text(x + 130, y, f"{weight:.2f}", "s", "end"))
+            x = 86 + place * 84
+            body.append(f'<rect x="{x}" y="{y - 18}" width="81" height="25" rx="4" fill="{PALE}"/>')
+            body.append(text(x + 5, y, f"doc {document}", "s"))
+            body.append(text(x + 77, y, f"{weight:.2f}", "s", "end"))
         if not entries:
-            body.append(text(150, y, "empty", "s"))
+            body.append(text(90, y, "empty", "s"))
         y += 34
-    return svg(760, y - 4, "Posting lists: for each term the documents that have it", body)
+    return svg(y - 4, "Posting lists: for each term the documents that have it", body)
 
 
 PICTURES = {"hits": hits, "vector": vector, "product": product, "posting-lists": lists}

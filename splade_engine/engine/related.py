@@ -31,10 +31,7 @@ if TYPE_CHECKING:
 
 TERMS = 32  # the heaviest that the model gives a query
 ROUGHLY = 0.5  # of the pairs of letters: museo and museum share .62
-NOTHING = (
-    "nothing in the index is like the query, by terms, meaning or spelling; "
-    "the encoder may not know its language"
-)
+NOTHING = "nothing in the index is like the query, by terms, meaning or spelling"
 _model = threading.Lock()  # one query at a time: it takes all cores
 
 
@@ -61,6 +58,11 @@ def attempts(
     if rough is not None and rough != spelt:
         note = f"nothing found: searched for words with most of the same letters, {rough}"
         yield Attempt(rough, encode([rough], reader), note)
+
+
+def found_nothing(encoder: SparseEncoder, text: str) -> str:
+    """What to say of a query that no attempt has answered."""
+    return NOTHING if knows_any(encoder, text) else f"{NOTHING}; the encoder may not know its language"
 
 
 def _meant(encoder: SparseEncoder, text: str) -> SparseVectors | None:

@@ -16,7 +16,7 @@ from splade_engine.engine.listing import Page, Ranking, page_of
 from splade_engine.engine.options import PLAIN, SearchOptions
 from splade_engine.engine.query_text import QueryText, demanded, has_signs, read_query, shown
 from splade_engine.engine.query_weights import QueryEncoder
-from splade_engine.engine.related import NOTHING, attempts
+from splade_engine.engine.related import attempts, found_nothing
 from splade_engine.engine.rerank import Reranked, rerank_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT, EXACT, Effort, Exact
@@ -156,7 +156,7 @@ class Search:
                     page = page_of(self.reader, other, self.k, options)
                     return page, other, attempt.vector, [attempt.note]
             if self._where(query) is None and words_of(query.text):
-                return page, ranking, vector, [NOTHING]
+                return page, ranking, vector, [found_nothing(self.encoder, query.text)]
         return page, ranking, vector, []
 
     def _shown(

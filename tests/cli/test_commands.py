@@ -181,7 +181,8 @@ def test_search_filters(cli, index_folder):
 
 def test_search_without_a_match_is_no_failure(cli, index_folder):
     result = cli("search", index_folder, "star")
-    assert (result.stdout, result.stderr) == ("", "No document matches\n")
+    told = "nothing in the index is like the query, by terms, meaning or spelling\nNo document matches\n"
+    assert (result.stdout, result.stderr) == ("", told)
     assert json.loads(cli("search", index_folder, "star", "--json").stdout)["hits"] == []
 
 

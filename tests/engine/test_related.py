@@ -149,7 +149,9 @@ def test_words_that_nobody_knows_are_answered_by_those_spelt_most_like_them(engi
 @pytest.mark.parametrize("query", ["Hafen", "xyzzy", "гавань", "港"])
 def test_a_query_of_unknown_words_is_called_that(engine, query):
     hits = engine.search(query)
-    assert hits == [] and hits.notes == (NOTHING,) and hits.weak
+    assert hits == [] and hits.weak
+    assert hits.notes == (f"{NOTHING}; the encoder may not know its language",)
+    assert engine.search("star").notes == (NOTHING,)  # a word that the encoder knows, and no document is like
 
 
 def test_a_query_that_a_filter_keeps_from_its_answer_is_not_called_unknown(engine):
