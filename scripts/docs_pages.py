@@ -233,34 +233,60 @@ def cell(text: str | None) -> str:
 # ---- error messages --------------------------------------------------------------------------------------
 
 
+# what the command line and the server say on their own, by what makes it; sections of the page
+USAGE, REQUESTS = "The command line", "The server"
+SAID = dict.fromkeys(("BadParameter", "UsageError"), USAGE) | dict.fromkeys(
+    ("Problem", "invalid", "too_large", "not_found", "overloaded", "too_slow"), REQUESTS
+)
+
+
+MEANT = {
+    USAGE: "Arguments that cannot be meant: exit code 2.",
+    REQUESTS: "In the field `error` of an answer, beside `error_type`; [server.md](../server.md#limits) has "
+    "the statuses.",
+}
+
+
 def raised() -> dict[str, list[tuple[str, str]]]:
-    """The template of every message that the package raises: error class, then (message, module) in order."""
+    """The template of every message of an error that the package makes: its class, or who says it.
+
+    Each is a list of (message, module) in order.
+    """
     from splade_engine import errors
 
     kinds = {
-        name
+        name: name
         for name, value in vars(errors).items()
         if isinstance(value, type) and value.__module__ == errors.__name__
-    }
+    } | SAID
     found: dict[str, list[tuple[str, str]]] = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         module = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
         for node in ast.walk(tree):
-            if not (isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)):
+            if not isinstance(node, ast.Call):
                 continue
-            name = node.exc.func.id if isinstance(node.exc.func, ast.Name) else ""
-            if name not in kinds:
+            name = called(node.func)
+            if name not in kinds or (kinds[name] == REQUESTS and ".server" not in module):
                 continue
-            texts = [template(argument) for argument in node.exc.args]
+            texts = [template(argument) for argument in node.args]
             message = next(
-                (text for text in texts if text and re.search(r"[a-z]{3}", re.sub(r"\{[^}]*\}", "", text))),
-                "",
+                (text for text in texts if " " in text and re.search(r"[a-z]{3}", text_alone(text))), ""
             )
             entry = (message, module)
-            if message and entry not in found.setdefault(name, []):
-                found[name].append(entry)
+            if message and entry not in found.setdefault(kinds[name], []):
+                found[kinds[name]].append(entry)
     return found
+
+
+def called(function: ast.expr) -> str:
+    """The last part of the name of what is called."""
+    return function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+
+
+def text_alone(message: str) -> str:
+    """A message without what is put in."""
+    return re.sub(r"\{[^}]*\}", "", message)
 
 
 def template(node: ast.expr) -> str:
@@ -301,7 +327,7 @@ def messages() -> str:
         "",
     ]
     for name, found in sorted(raised().items()):
-        doc = " ".join((getattr(errors, name).__doc__ or "").split())
+        doc = MEANT.get(name) or " ".join((getattr(errors, name).__doc__ or "").split())
         lines += [f"## {name}", "", doc, ""]
         for module in dict.fromkeys(module for _, module in found):
             lines += [f"`{module}`", ""]

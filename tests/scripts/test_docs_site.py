@@ -12,7 +12,7 @@ import yaml
 
 import splade_engine
 from scripts.docs_links import dead_links
-from scripts.docs_pages import DOORS, commands, public_names, raised, root_page
+from scripts.docs_pages import DOORS, REQUESTS, USAGE, commands, public_names, raised, root_page
 from splade_engine import errors
 from splade_engine.cli.commands import COMMANDS
 
@@ -88,7 +88,13 @@ def test_troubleshooting_has_every_kind_of_error_and_quotes_what_is_really_said(
 def test_the_catalogue_of_messages_holds_those_that_span_lines() -> None:
     found = raised()
     assert any("holds a document" in message for message, _ in found["InvalidInputError"])
-    assert sum(len(messages) for messages in found.values()) > 500
+    assert sum(len(messages) for messages in found.values()) > 900
+    assert {USAGE, REQUESTS} <= set(found)
+    assert ("{path}: no such result folder or run file", "splade_engine.cli.compare") in found[
+        "InvalidInputError"
+    ]
+    assert "query: the list is empty" in {message for message, _ in found[REQUESTS]}
+    assert "give ids, --file or --where" in {message for message, _ in found[USAGE]}
 
 
 def test_every_example_is_on_a_page_and_every_one_that_is_named_exists() -> None:
