@@ -10,7 +10,7 @@
 fan-out. `measure` prints the times of one shard's requests as the figures hold them. `check` sets the
 simulation beside real servers. Both start a `splade-engine serve` process per index folder on this machine.
 `kills` encodes, builds and serves on a Ray cluster of three nodes on this machine, and kills processes and
-nodes meanwhile (`kills.py`); a call that was interrupted goes on. `costs` sets Ray beside one process
+nodes meanwhile (`kills/`); a call that was interrupted goes on. `costs` sets Ray beside one process
 (`costs.py`). Both need the extra `ray`.
 """
 
