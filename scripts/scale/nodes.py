@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 Result = TypeVar("Result")
 REPOSITORY = str(Path(__file__).resolve().parents[2])
 _STORE = 400 << 20  # bytes of the object store of a node
-_STUCK = 120.0  # seconds without anything finished, after which the next kill comes anyway
+_STUCK = 300.0  # seconds without anything finished, after which the next kill comes anyway
 _NODE_SHARE = 0.1  # of the kills
 # for a busy machine: Ray Serve takes a proxy that starts slowly for dead (seconds), and workers, which Ray
 # starts at a niceness of 15, get no processor
@@ -74,7 +74,7 @@ class Nodes:
 class Reaper:
     """Kills at random moments while something is done: one in ten a node, the others a process at work.
 
-    Between two kills something is finished, or two minutes pass: on a busy machine, what is killed while it
+    Between two kills something is finished, or five minutes pass: on a busy machine, what is killed while it
     starts would never get further.
 
     Attributes:

@@ -24,11 +24,10 @@ from splade_engine.engine.notes import (
     with_passages,
 )
 from splade_engine.engine.opening import loaded_encoder
-from splade_engine.engine.sharing import ENCODER
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
 from splade_engine.files import disk_errors
 from splade_engine.index import AutoLists, BuildConfig, SparseIndex
-from splade_engine.index.disk.publish import refuse_unwritable
+from splade_engine.index.disk.publish import ENCODER, refuse_unwritable
 from splade_engine.progress import Progress
 
 if TYPE_CHECKING:

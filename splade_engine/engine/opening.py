@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder
-from splade_engine.engine.sharing import ENCODER
 from splade_engine.errors import CheckpointError, EncoderMismatchError
+from splade_engine.index import ShardedIndex
+from splade_engine.index.disk.publish import ENCODER
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
@@ -39,17 +40,20 @@ def encoder_of(
     elif record is None:
         raise EncoderMismatchError(f"{index.path}: does not say which encoder made its vectors; name one")
     else:
-        loaded = _recorded_encoder(index.path, record, device)
+        loaded = _recorded_encoder(index, record, device)
     check_encoder(index.path, record, loaded, index.n_terms)
     return loaded
 
 
-def _recorded_encoder(path: Path, record: Mapping[str, str | int], device: str) -> SparseEncoder:
+def _recorded_encoder(index: SparseIndex, record: Mapping[str, str | int], device: str) -> SparseEncoder:
     from splade_engine.encoder import SparseEncoder
 
+    path = index.path
+    places = [path, *(shard.path for shard in index.shards)] if isinstance(index, ShardedIndex) else [path]
+    carried = next((place / ENCODER for place in places if (place / ENCODER).is_dir()), None)
     source, max_length, long_texts = (record.get(key) for key in (SOURCE, "max_length", "long_texts"))
-    if source != BUNDLED and (path / ENCODER).is_dir():  # which came with the index
-        source = str(path / ENCODER)
+    if source != BUNDLED and carried is not None:  # which came with the index, or with one of the shards
+        source = str(carried)
     if source is None:
         raise EncoderMismatchError(f"{path}: does not say where its encoder is; name one")
     try:

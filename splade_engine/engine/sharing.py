@@ -13,13 +13,12 @@ from splade_engine.errors import IndexLockedError, InvalidInputError
 from splade_engine.files import disk_errors
 from splade_engine.hub import LIBRARY, HubName, hub_name, upload
 from splade_engine.index import SparseIndex
-from splade_engine.index.disk.publish import KINDS, MANIFEST, read_manifest
+from splade_engine.index.disk.publish import ENCODER, KINDS, MANIFEST, read_manifest
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.engine.engine import SearchEngine
 
-ENCODER = "encoder"  # folder in a shared index; only where the Hub does not have the encoder itself
 _SEGMENTS = tuple(f"*.{kind}" for kind in KINDS)
 INDEX_FILES = (MANIFEST, *_SEGMENTS, f"{ENCODER}/*", "README.md")
 _ATTEMPTS = 5

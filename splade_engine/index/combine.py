@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
+from splade_engine.files import atomic_folder, disk_errors
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.payload import check_joined
-from splade_engine.index.disk.publish import new_index
+from splade_engine.index.disk.publish import ENCODER, new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.merge import groups, join_group
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import copy_segment
 from splade_engine.index.snapshot import live_twin
 from splade_engine.vectors.encoder_record import describe_difference, same_encoder
+
+_CONFIG = "config.json"  # that every folder of an encoder holds
 
 
 def merge(
@@ -61,6 +65,18 @@ def merge(
             config=chosen.to_record(),
         )
         writer.commit(manifest)
+    _bring_encoder(folder, parts)
+
+
+def _bring_encoder(folder: Path, parts: Sequence[IndexReader]) -> None:
+    """The encoder that lies in the folder of a part comes along, and that of an index replaced goes."""
+    carried = next((part.path / ENCODER for part in parts if (part.path / ENCODER).is_dir()), None)
+    with disk_errors(folder):
+        if (folder / ENCODER / _CONFIG).is_file():
+            shutil.rmtree(folder / ENCODER)
+        if carried is not None:
+            with atomic_folder(folder / ENCODER) as made:
+                shutil.copytree(carried, made, dirs_exist_ok=True)
 
 
 def check_together(parts: Sequence[IndexReader]) -> None:

@@ -30,6 +30,7 @@ from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists, lists_
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.search import SearchResult
 from splade_engine.index.segment.segment import Verify
+from splade_engine.index.sharded_reader import readers_of
 from splade_engine.index.stream import IndexBatch, batches_of
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
@@ -158,8 +159,9 @@ class SparseIndex:
 
         Args:
             path: the folder to make.
-            parts: folders, or open indexes as they are now. Ids, payload and the record of the encoder come
-                along; deleted documents and the settings that `tune` measured do not.
+            parts: folders, or open indexes as they are now; of a collection all shards. Ids, payload and the
+                record of the encoder come along, and an encoder that lies in a part's folder; deleted
+                documents and the settings that `tune` measured do not.
             config: how documents are stored; None: as in the parts.
             overwrite: as in `build`.
             threads: default all cores that this process may use.
@@ -175,9 +177,8 @@ class SparseIndex:
         check_budget(threads, memory)
         config = None if config is None else checked_config(config)
         folder = path_of("path", path)
-        readers = [
-            p.reader if isinstance(p, SparseIndex) else IndexReader.open(path_of("part", p)) for p in parts
-        ]
+        given = [p.reader if isinstance(p, SparseIndex) else path_of("part", p) for p in parts]
+        readers = [reader for part in given for reader in readers_of(part)]
         combine.merge(
             folder, readers, config, overwrite=overwrite, threads=checked_threads(threads), memory=memory
         )

@@ -35,7 +35,7 @@ from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.shard_batches import named, refuse_twins, refusing_known, selected
-from splade_engine.index.sharded_reader import ShardedReader
+from splade_engine.index.sharded_reader import ShardedReader, open_shard
 from splade_engine.index.stream import IndexBatch
 from splade_engine.locks import lock_holder, take_lock
 from splade_engine.progress import Progress
@@ -113,7 +113,7 @@ class ShardedIndex(SparseIndex):
         check_many("shards", shards, "index folders")
         folders = [path_of("shard", shard) for shard in shards]
         before = _occupied(folder, folders, overwrite)
-        readers = [IndexReader.open(shard) for shard in folders]
+        readers = [open_shard(folder, shard, "full") for shard in folders]
         check_together(readers)
         if len(readers) > MAX_SHARDS:
             raise InvalidInputError(f"{folder}: {len(readers)} shards, at most {MAX_SHARDS} are allowed")

@@ -55,6 +55,15 @@ class ShardedReader(IndexReader):
         return _open_again, (self.path, folders, self._verify, self.snapshot.fingerprint)
 
 
+def readers_of(part: Path | IndexReader) -> tuple[IndexReader, ...]:
+    """The index in a folder, or one that is open; of a collection its shards."""
+    if isinstance(part, Path):
+        if not is_collection(part):
+            return (IndexReader.open(part),)
+        part = ShardedReader.open_shards(part, None, "full")
+    return part.shards if isinstance(part, ShardedReader) else (part,)
+
+
 def _opened(
     path: Path, folders: Sequence[Path] | None, verify: Verify, previous: ShardedReader | None
 ) -> ShardedReader:
@@ -62,7 +71,7 @@ def _opened(
     record = CollectionRecord.read(path) if folders is None else None
     there = record.paths(path) if record is not None else list(folders or ())
     known = {} if previous is None else {shard.path: shard for shard in previous.shards}
-    readers = [known[f].newest() if f in known else _open_shard(path, f, verify) for f in there]
+    readers = [known[f].newest() if f in known else open_shard(path, f, verify) for f in there]
     if previous is not None and list(previous.shards) == readers and _same_record(previous.record, record):
         return previous
     old = () if previous is None else previous.shards
@@ -97,7 +106,13 @@ def _same_record(a: CollectionRecord | None, b: CollectionRecord | None) -> bool
     return (a.generation, a.shards) == (b.generation, b.shards)
 
 
-def _open_shard(collection: Path, folder: Path, verify: Verify) -> IndexReader:
+def open_shard(collection: Path, folder: Path, verify: Verify) -> IndexReader:
+    """One of the indexes of a collection.
+
+    Raises:
+        InvalidInputError: the folder holds a collection itself.
+        IndexNotFoundError: there is no index; names the collection too.
+    """
     if is_collection(folder):
         raise InvalidInputError(f"{folder}: is a collection itself, an index is needed")
     try:

@@ -29,6 +29,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 SHARD_DOCS = 1_000_000
+# options of `SearchEngine.build` that a shard cannot have of its own, and why
+_NOT_OF_A_SHARD = {
+    "adapt": "every shard would get an encoder of its own; adapt one first (splade_engine.engine.adapt)",
+    "overwrite": "remove the collection first",
+    "passages": "give them to the Corpus",
+    "allow_empty": "give it to the Corpus",
+    "threads": "each actor builds with one",
+}
 
 
 class Builder:
@@ -79,15 +87,18 @@ def build(
         pool: the actors.
         load: for `SparseEncoder.load` (`device`, `max_length`).
         progress: of the shards, see `Progress`.
-        options: for `SearchEngine.build` (`config`, `memory`, `top_k`).
+        options: for `SearchEngine.build` (`config`, `memory`, `words`, `top_k`).
 
     Raises:
         MissingExtraError: Ray is not installed.
         InvalidInputError: Ray is not connected; the pool would take every processor; the ids are numbers; a
-            node does not see the folder; bad input, naming it.
+            node does not see the folder; an option that a shard cannot have; bad input, naming it.
         IndexExistsError: the folder holds a collection already.
     """
     ray = connected()
+    for name, why in _NOT_OF_A_SHARD.items():
+        if name in options:
+            raise InvalidInputError(f"ray: {name} cannot be given here: {why}")
     folder = Path(path).absolute()
     if is_collection(folder):
         raise IndexExistsError(f"{folder}: holds a collection already")

@@ -11,6 +11,7 @@ import pytest
 from splade_engine import SearchEngine, SparseEncoder
 from splade_engine.engine import NeighbourSettings, adapt, adapting
 from splade_engine.errors import InvalidInputError, StorageError, TrainingError
+from splade_engine.index import ShardedIndex, SparseIndex
 from tests.encoder import zoo
 from tests.encoder.made import random_texts
 from tests.fake_encoder import FakeEncoder
@@ -153,6 +154,32 @@ def test_an_index_that_replaces_one_forgets_its_encoder(model, corpus, tmp_path)
     assert SearchEngine.open(tmp_path / "ix").encoder.neighbours is None
     SearchEngine.build(tmp_path / "ix", corpus, model, overwrite=True, adapt=True)
     assert SearchEngine.open(tmp_path / "ix").encoder.neighbours is not None
+
+
+def test_the_encoder_goes_along_when_indexes_are_searched_or_put_together(model, corpus, tmp_path):
+    """The index that the encoder lies in may be any of them, and its documents were encoded with it."""
+    one = SearchEngine.build(tmp_path / "one", corpus[:40], model, adapt=SETTINGS)
+    other = SearchEngine.build(tmp_path / "other", corpus[40:], tmp_path / "one" / "encoder")
+    paths = [other.path, one.path]
+    ShardedIndex.collect(tmp_path / "all", paths)
+    SparseIndex.merge(tmp_path / "merged", paths)
+    query = " ".join(corpus[50]["text"].split()[:4])
+    hits = _found(paths, query)
+    assert hits
+    assert _found(tmp_path / "all", query) == _found(tmp_path / "merged", query) == hits
+    shutil.rmtree(tmp_path / "one")
+    assert _found(tmp_path / "merged", query) == hits
+    SparseIndex.merge(tmp_path / "again", [tmp_path / "merged"])
+    assert SearchEngine.open(tmp_path / "again").encoder.neighbours is not None
+    plain = SearchEngine.build(tmp_path / "plain", corpus, model)
+    SparseIndex.merge(tmp_path / "again", [plain.index], overwrite=True)
+    assert SearchEngine.open(tmp_path / "again").encoder.neighbours is None
+
+
+def _found(path, query):
+    engine = SearchEngine.open(path)
+    assert engine.encoder.neighbours is not None
+    return [(hit.id, hit.score) for hit in engine.search(query)]
 
 
 def test_a_folder_of_somebody_else_beside_the_index_stays(model, corpus, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Round trips with the systems themselves, where the extra `exports` is installed; skipped elsewhere."""
+"""Round trips with the systems themselves, where the extra `exports` (or `exports-ciff`) is installed; skipped elsewhere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_system_finds_what_an_exact_search_finds(tmp_path: Path, engine: Engin
             try:
                 importlib.import_module(module)
             except ImportError:
-                pytest.skip(f"{module} is not installed (extra exports)")
+                pytest.skip(f"{module} is not installed (extra exports, exports-ciff)")
     vectors, queries = random_vectors(1, 400, 25), random_vectors(2, 20, 8)
     ids = [f"d {i}/é" for i in range(400)]
     index = SparseIndex.build(tmp_path / "ix", vectors, ids, threads=1)

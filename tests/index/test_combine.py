@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from splade_engine.errors import EncoderMismatchError, IndexExistsError, InvalidInputError
-from splade_engine.index import BuildConfig, IndexBatch, SparseIndex, combine, merge
+from splade_engine.index import BuildConfig, IndexBatch, ShardedIndex, SparseIndex, combine, merge
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
@@ -54,6 +54,21 @@ def test_merging_is_building_at_once(tmp_path: Path, config: BuildConfig) -> Non
     assert one.info().n_segments == 1
     assert [len(p) for p in given] == [40, 25, 12]
     one.check()
+
+
+def test_a_collection_is_its_shards(tmp_path: Path) -> None:
+    given = parts(tmp_path)
+    folder = tmp_path / "c"
+    collection = ShardedIndex.collect(folder, [p.path for p in given[:2]])
+    wanted = SparseIndex.merge(tmp_path / "w", given, threads=1).info().fingerprint
+    for n, part in enumerate((folder, collection)):
+        merged = SparseIndex.merge(tmp_path / f"m{n}", [part, given[2]], threads=1)
+        assert merged.info().fingerprint == wanted
+    with pytest.raises(InvalidInputError, match="p1: is given twice"):
+        SparseIndex.merge(tmp_path / "m", [folder, given[1]])
+    with pytest.raises(InvalidInputError, match="c: is a collection itself"):
+        ShardedIndex.collect(tmp_path / "d", [folder, given[2].path])
+    assert not (tmp_path / "m").exists() and not (tmp_path / "d").exists()
 
 
 def test_what_is_deleted_stays_behind_and_its_id_is_free(tmp_path: Path) -> None:

@@ -118,6 +118,9 @@ def test_what_would_hang_or_lose_ids_is_refused(dataset, tmp_path):
         encode(dataset, make_encoder, text="body")
     with pytest.raises(InvalidInputError, match="shard_docs"):
         build(dataset, tmp_path / "c", make_encoder, shard_docs=0)
+    for option in ({"adapt": True}, {"overwrite": True}, {"passages": 90}, {"threads": 2}):
+        with pytest.raises(InvalidInputError, match=f"ray: {next(iter(option))} cannot be given here"):
+            build(dataset, tmp_path / "c", make_encoder, **option)
     assert list(tmp_path.iterdir()) == []
 
 

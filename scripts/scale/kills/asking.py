@@ -19,7 +19,8 @@ from splade_engine.engine import SearchEngine
 K = 20
 _CLIENTS = 3
 _QUERIES = 40
-_PATIENCE = 120  # seconds until a query counts as unanswered
+_PATIENCE = 300  # seconds until a query counts as unanswered
+_ANSWERS = 10  # at least so many between two kills
 
 
 class _Client(threading.Thread):
@@ -94,7 +95,7 @@ def asked(folder: Path, port: int, reaper: Reaper) -> Outcome:
     for client in clients:
         client.start()
     try:
-        reaper.during(change)
+        reaper.during(change, lambda: sum(len(client.seen) for client in clients) // _ANSWERS)
         time.sleep(15)  # what was killed last comes back, and the last generation is asked
     finally:
         stop.set()

@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 _TEMPORARY = "manifest.json.tmp"
 LOCK = "write.lock"
+ENCODER = "encoder"  # folder of an encoder that belongs to the index: adapted to it, or shared with it
 _LEAST_FREE = 1 << 20  # bytes on a disk that is not full
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 KINDS = ("postings", "ids", "payload", "words", "deleted")
