@@ -1,4 +1,4 @@
-"""Round trips with the systems themselves, where the extra `exports` (or `exports-ciff`) is installed; skipped elsewhere."""
+"""Round trips with the systems themselves, as far as `exports` and `exports-ciff` are installed."""
 
 from __future__ import annotations
 
