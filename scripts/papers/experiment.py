@@ -116,11 +116,14 @@ def machine() -> str:
     return f"{model}, {os.environ.get('OMP_NUM_THREADS') or os.cpu_count()} threads"
 
 
-def write_result(experiment: Experiment, rows: list[dict[str, Any]], seconds: float) -> None:
-    """Keep the numbers of an experiment."""
+def write_result(
+    experiment: Experiment, rows: list[dict[str, Any]], seconds: float, processor: float
+) -> None:
+    """Keep the numbers of an experiment, and the seconds that it took by the clock and of processors."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     made_from = {"experiment": experiment.name, "made_from": experiment.digest}
-    record = {**made_from, "machine": machine(), "seconds": round(seconds), "runs": rows}
+    took = {"seconds": round(seconds), "processor_seconds": round(processor)}
+    record = {**made_from, "machine": machine(), **took, "runs": rows}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     write_text(RESULTS / f"{experiment.name}.json", text)
 

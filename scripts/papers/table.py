@@ -65,7 +65,7 @@ def _numbers(experiment: Experiment, result: dict[str, Any]) -> str:
     columns = [key for key in columns if any(row.get(key) is not None for row in result["runs"])]
     lines = [
         f"\n### {experiment.name}\n",
-        f"{result['machine']}; {result['seconds'] or 'an unknown number of'} s.\n",
+        f"{result['machine']}; {_took(result)}.\n",
         f"| run | {' | '.join(columns)} |",
         f"|---|{'---|' * len(columns)}",
     ]
@@ -73,6 +73,12 @@ def _numbers(experiment: Experiment, result: dict[str, Any]) -> str:
         cells = [_number(row.get(key)) for key in columns]
         lines.append(f"| {_cell(row['name'])} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _took(result: dict[str, Any]) -> str:
+    seconds = f"{result['seconds'] or 'an unknown number of'} s"
+    worked = result.get("processor_seconds")  # which earlier results lack
+    return seconds if worked is None else f"{worked} s of processor time, {seconds} by the clock"
 
 
 def _number(value: Any) -> str:

@@ -3,7 +3,10 @@
 Settings: `data` (a BEIR folder below the data folder), `pairs` (how many of its pairs), `mine` (a
 `MiningConfig` that makes negatives, and scores where it has a teacher), `linked` (a collection below `ir/`
 whose documents link to those whose titles they hold, `{linked}` in a path), `forgotten` (how many of the
-last layers of the start are drawn anew, so that there is something to learn), `set` (fields of all recipes).
+last layers of the start and its head are drawn anew, so that there is something to learn), `redrawn` (how
+many of its last layers are drawn as wide as they were, with the head kept, so that texts have few terms),
+`set` (fields of all recipes), `seeds` (every run is made once with each: it says which queries are held out,
+what is drawn anew and the order of the rows; the numbers are means, beside them the nDCG@10 of each).
 Runs: `recipe`, `set`, `expand` (words of the bundled encoder's that are added to each document). Every run
 says what its start was worth under the same recipe, before the first step.
 """
@@ -13,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,19 +56,22 @@ def run(experiment: Experiment, places: Places) -> Iterator[dict[str, Any]]:
     path = _pairs(places, settings["data"], settings.get("pairs", 1500)) if "data" in settings else Path()
     if "mine" in settings:
         path = _mined(places, path, {k: places.filled(v) for k, v in settings["mine"].items()})
-    start = _forgetful(places, settings["forgotten"]) if "forgotten" in settings else places.splade
     for each in experiment.runs:
         rows = _expanded(path, each["expand"]) if "expand" in each else path
-        values = COMMON | {"model.base": str(start), "data.sources": [{"path": str(rows)}]}
-        values |= {k: places.filled(v) for k, v in (settings.get("set", {}) | each.get("set", {})).items()}
         folder = places.work / experiment.name / each["name"].replace("/", "-")
-        shutil.rmtree(folder, ignore_errors=True)
+        found = []
         try:
-            rows = train(load_recipe(each["recipe"]).override(values), folder).rows
+            for seed in settings.get("seeds", [COMMON["train.seed"]]):
+                start = _start(places, settings, seed)
+                values = COMMON | {"model.base": start, "data.sources": [{"path": str(rows)}]}
+                values |= settings.get("set", {}) | each.get("set", {}) | {"train.seed": seed}
+                values = {k: places.filled(v) for k, v in values.items()}
+                shutil.rmtree(folder, ignore_errors=True)
+                found.append(_numbers(train(load_recipe(each["recipe"]).override(values), folder).rows))
         except SpladeEngineError as error:
             yield {"name": each["name"], "error": str(error)}
             continue
-        yield {"name": each["name"], **_numbers(rows)}
+        yield {"name": each["name"], **_means(found)}
 
 
 def _numbers(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -86,6 +92,19 @@ def _numbers(rows: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _means(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of every number over the seeds, and what each of several seeds ended at."""
+    if len(found) == 1:
+        return found[0]
+    means: dict[str, Any] = {}
+    for name in found[0]:
+        values = [each[name] for each in found]
+        means[name] = None if None in values else float(f"{np.mean(values):.5g}")
+        if name == "nDCG@10":
+            means["nDCG@10 of each seed"] = ", ".join(f"{value:.3f}" for value in values)
+    return means
+
+
 def _pairs(places: Places, folder: str, count: int) -> Path:
     """`count` judged pairs of a BEIR folder as JSONL, always the same ones."""
     from splade_engine.training.data.sources import BeirSource
@@ -101,15 +120,18 @@ def _pairs(places: Places, folder: str, count: int) -> Path:
     return path
 
 
+def _start(places: Places, settings: Mapping[str, Any], seed: int) -> str:
+    if "redrawn" in settings:
+        return str(_redrawn(places, settings["redrawn"], seed))
+    return str(_forgetful(places, settings["forgotten"])) if "forgotten" in settings else places.splade
+
+
 def _forgetful(places: Places, layers: int) -> Path:
     """The SPLADE model with its last layers and the transform of its head drawn anew, always alike."""
     import torch
-    from transformers import AutoModelForMaskedLM
 
-    folder = places.work / f"forgotten-{layers}"
-    if not folder.is_dir():
+    def forget(model: Any) -> None:
         torch.manual_seed(0)
-        model: Any = AutoModelForMaskedLM.from_pretrained(places.splade)
         for part in (*model.bert.encoder.layer[-layers:], model.cls.predictions.transform):
             for module in part.modules():  # transformers would leave alone what it has loaded
                 if isinstance(module, torch.nn.Linear):
@@ -117,10 +139,40 @@ def _forgetful(places: Places, layers: int) -> Path:
                     torch.nn.init.zeros_(module.bias)
                 elif isinstance(module, torch.nn.LayerNorm):
                     module.reset_parameters()
-        model.save_pretrained(folder.with_suffix(".part"))
+
+    return _changed(places, f"forgotten-{layers}", forget)
+
+
+def _redrawn(places: Places, layers: int, seed: int) -> Path:
+    """The SPLADE model with the matrices of its last layers drawn anew, as wide as they were."""
+    import torch
+
+    def draw(model: Any) -> None:
+        numbers = torch.Generator().manual_seed(seed)
+        for layer in model.bert.encoder.layer[-layers:]:
+            for module in layer.modules():
+                if isinstance(module, torch.nn.Linear):
+                    fresh = torch.randn(module.weight.shape, generator=numbers)
+                    module.weight.copy_(fresh * module.weight.std())
+
+    return _changed(places, f"redrawn-{layers}-{seed}", draw)
+
+
+def _changed(places: Places, name: str, change: Callable[[Any], None]) -> Path:
+    """The SPLADE model with other weights, written once."""
+    import torch
+    from transformers import AutoModelForMaskedLM
+
+    folder = places.work / name
+    if not folder.is_dir():
+        model: Any = AutoModelForMaskedLM.from_pretrained(places.splade)
+        with torch.no_grad():
+            change(model)
+        part = folder.with_name(f"{name}.part")
+        model.save_pretrained(part)
         for file in Path(places.splade).glob("tokenizer*"):
-            shutil.copyfile(file, folder.with_suffix(".part") / file.name)
-        folder.with_suffix(".part").rename(folder)
+            shutil.copyfile(file, part / file.name)
+        part.rename(folder)
     return folder
 
 

@@ -203,43 +203,44 @@ class _ByWord(_ByToken):
         import torch
 
         pieces: Any = batch
-        tokens = [text["token"] for text in pieces]
-        impacts = [row[: len(text)].numpy() for row, text in zip(self._impacts(tokens), pieces, strict=True)]
-        if self._words is None:
-            weights = [
-                _by_word(text["word"], text["token"], of) for text, of in zip(pieces, impacts, strict=True)
-            ]
-        else:
-            tokens, weights = [], []
-            for text, of in zip(pieces, impacts, strict=True):
-                terms, at, _ = self._words.of_tokens(text["token"], text["word"])
-                _, first, of_term = np.unique(terms, return_index=True, return_inverse=True)
-                tokens.append(terms)
-                weights.append(of[at[first]][of_term])  # of the word's first occurrence
-        return self._rows(tokens, [torch.from_numpy(of) for of in weights], top_k)
+        impacts = self._impacts([text["token"] for text in pieces])
+        terms, weights = [], []
+        for text, of in zip(pieces, impacts, strict=True):
+            first, shares, term = word_terms(text["token"], text["word"], self._words)
+            own = of.numpy()[first] / np.maximum(shares, 1)
+            terms.append(term)
+            weights.append(torch.from_numpy(np.where(shares > 0, own, 0).astype(np.float32)))
+        return self._rows(terms, weights, top_k)
 
 
-def _by_word(words: Any, terms: Any, weights: Any) -> Any:
-    """Every piece gets its word's impact (first piece, first occurrence) over the number of pieces."""
-    first, pieces = first_pieces(words, terms)
-    return np.where(pieces > 0, weights[first] / np.maximum(pieces, 1), 0).astype(np.float32)
-
-
-def first_pieces(words: Any, terms: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each token where the first piece of its word's first occurrence stands, and the word's pieces.
+def word_terms(
+    ids: NDArray[Any], words: NDArray[Any], whole: WordTerms | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Which words each token of a text weighs, int64[L] three times.
 
     Args:
-        words: int32[L], the number of each token's word, -1 for special tokens, which have 0 pieces.
-        terms: int32[L], the token ids; the same ids in a row are the same word.
+        ids: int[L], token ids; the same ids in a row are the same word.
+        words: int[L], the number of each token's word, -1 for special tokens.
+        whole: the terms that whole words have; None: a word's pieces share its weight evenly.
+
+    Returns:
+        Where the first piece of the word's first occurrence stands; by what its weight is divided, 0 for
+        tokens that weigh nothing; the term that gets it.
     """
-    first, pieces = np.zeros(len(terms), np.int64), np.zeros(len(terms), np.int64)
+    first, shares = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
+    terms = ids.astype(np.int64)
     seen: dict[tuple[int, ...], int] = {}
     starts = np.flatnonzero(np.diff(words, prepend=-2))
     for a, b in zip(starts.tolist(), [*starts[1:].tolist(), len(words)], strict=True):
         if words[a] >= 0:
-            first[a:b] = seen.setdefault(tuple(terms[a:b].tolist()), a)
-            pieces[a:b] = b - a
-    return first, pieces
+            first[a:b] = seen.setdefault(tuple(ids[a:b].tolist()), a)
+            shares[a:b] = b - a
+    if whole is not None:
+        of_words, at, _ = whole.of_tokens(ids, words)
+        terms[at] = of_words
+        shares[:] = 0
+        shares[at] = 1
+    return first, shares, terms
 
 
 def _linears(state: dict[str, Tensor], prefix: str, place: Place) -> list[tuple[Tensor, Tensor]]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from splade_engine.encoder.kinds.echo import DEFAULT_TEMPLATE
-from splade_engine.encoder.kinds.scalar import first_pieces
+from splade_engine.encoder.kinds.scalar import word_terms
+from splade_engine.encoder.phrases import WordTerms
 from splade_engine.encoder.tokens import Ids, TextTokenizer
 from splade_engine.training.data.examples import Example
 
@@ -28,8 +29,10 @@ class Collator:
         group: documents per query, G: the positive and the hard negatives.
         query_special_tokens: False for a query table, which looks at the words alone.
         echo: documents and queries are read twice, pooled over the second copy (causal models).
-        words: documents are weighed word by word (DeepImpact): their pooling mask is int64[M, L, 2], for each
-            token where the first piece of its word's first occurrence stands, and the word's pieces.
+        words: documents are weighed word by word (DeepImpact): their pooling mask is int64[M, L, 3], what
+            `word_terms` says of each token.
+        whole: the terms of whole words, in documents and in queries, whose ids are terms then; None: a word
+            is its pieces.
         term_targets: targets of the term loss.
         near_duplicates: share of tokens in common (Jaccard) from which on a document counts as the positive
             itself; 1: equal texts only.
@@ -46,6 +49,7 @@ class Collator:
         query_special_tokens: bool = True,
         echo: bool = False,
         words: bool = False,
+        whole: WordTerms | None = None,
         texts: bool = False,
         term_targets: TermTargets | None = None,
         near_duplicates: float = 1.0,
@@ -56,6 +60,7 @@ class Collator:
         self.query_special_tokens = query_special_tokens
         self.echo = echo
         self.words = words
+        self.whole = whole
         self.texts = texts
         self.term_targets = term_targets
         self.near_duplicates = near_duplicates
@@ -116,14 +121,22 @@ class Collator:
             texts = [prompt + text for text in texts]
         if self.echo:
             return echo_batch(tokenizer, texts)
+        if side == "query" and self.whole is not None:
+            padded, mask = pad([self._terms(self.whole, text) for text in texts])
+            return padded, mask, mask
         ids, _ = tokenizer.encode(texts, special_tokens=side == "document" or self.query_special_tokens)
         padded, mask = pad(ids)
         return padded, mask, self._by_word(ids, texts) if self.words and side == "document" else mask
 
     def _by_word(self, ids: Sequence[Ids], texts: Sequence[str]) -> Tensor:
         numbers = self.documents.word_numbers(texts)
-        parts = [first_pieces(words, row) for words, row in zip(numbers, ids, strict=True)]
+        parts = [word_terms(row, words, self.whole) for words, row in zip(numbers, ids, strict=True)]
         return torch.stack([pad(column)[0] for column in zip(*parts, strict=True)], -1)
+
+    def _terms(self, whole: WordTerms, query: str) -> NDArray[np.int64]:
+        """The terms of a query's words."""
+        ids, words, _ = self.queries.encode_words(query)
+        return whole.of_tokens(np.array(ids, np.int64), np.array(words, np.int64))[0]
 
 
 def _named(side: str, ids: Tensor, mask: Tensor, pool: Tensor) -> dict[str, Tensor]:
@@ -156,7 +169,7 @@ def near_duplicates(
     return np.asarray(common >= least * np.maximum(either, 1))
 
 
-def pad(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+def pad(rows: Sequence[NDArray[Any]]) -> tuple[Tensor, Tensor]:
     """Token ids int64[N, L] padded on the right with 0 and their mask bool[N, L]; L is at least 1."""
     lengths = np.array([len(r) for r in rows], np.int64)
     width = max(1, int(lengths.max(initial=1)))

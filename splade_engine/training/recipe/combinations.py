@@ -35,9 +35,15 @@ def _kind(recipe: Recipe) -> Iterator[str]:
             "model.kind = deepimpact gives the words of a query the weight 1, so it needs model.query = table"
             f" and model.idf = uniform, not {model.query} and {model.idf}"
         )
+    if model.kind == "deepimpact" and model.learn_idf:
+        yield "model.learn_idf means nothing with model.kind = deepimpact, whose queries' words all weigh 1"
     if model.phrase_terms == "words" and model.kind != "deepimpact":
         yield f"model.phrase_terms = words needs model.kind = deepimpact, not {model.kind}"
-    if model.phrase_terms == "pairs" and model.kind in ("csr", "echo"):
+    if model.learn_phrases and model.phrase_terms not in ("auto", "pairs"):
+        yield f"model.learn_phrases needs model.phrase_terms = pairs, not {model.phrase_terms}"
+    if model.learn_phrases and recipe.regularizer.idf_in_flops:
+        yield "regularizer.idf_in_flops divides by an idf, and the pairs of model.learn_phrases have none"
+    if (model.phrase_terms == "pairs" or model.learn_phrases) and model.kind in ("csr", "echo"):
         yield f"model.phrase_terms = pairs needs terms that are tokens, not those of {model.kind}"
 
 

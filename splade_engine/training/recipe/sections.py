@@ -59,10 +59,13 @@ class ModelConfig:
     # What a token that stands in a query twice weighs, where queries come from a table: as much as once
     # (`presence`), twice as much (`counts`), or as in the base (`auto`).
     query_counts: Literal["auto", "presence", "counts"] = "auto"
-    # Terms of several tokens that the finished encoder has: `pairs` of neighbouring tokens beside the single
-    # ones; `words` of several pieces in place of these, with `deepimpact`; `auto`: as in the base, else
-    # `none`. Training is on single tokens, from which both are made.
+    # Terms of several tokens: `pairs` of neighbouring tokens beside the single ones, which the finished
+    # encoder makes of these; `words` of several pieces in place of these, with `deepimpact`, which is trained
+    # on them; `auto`: as in the base, else `none`.
     phrase_terms: Literal["auto", "none", "pairs", "words"] = "auto"
+    # Train with the pairs too, so that the loss sees them and their factor is learned, with `train.idf_lr`
+    # (after Sparc, arXiv 1911.02896).
+    learn_phrases: bool = False
     # Tokens per document while training.
     document_length: int = bounded(256, low=3)
     # Tokens per query while training.
@@ -175,7 +178,7 @@ class TrainConfig:
     accumulation: int = bounded(1, low=1)
     # Learning rate.
     lr: float = bounded(2e-5, low=0)
-    # Learning rate of the query table, where it is learned.
+    # Learning rate of the query table and of the factor of pairs, where they are learned.
     idf_lr: float = bounded(1e-3, low=0)
     # Weight decay, of all but biases, norms and the query table.
     weight_decay: float = bounded(0.01, low=0)

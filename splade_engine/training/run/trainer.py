@@ -182,7 +182,7 @@ class SparseTrainer(Trainer):
     # ---- optimiser ----------------------------------------------------------------------------------
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW; the idf table has its own rate and no decay."""
+        """AdamW; the idf table and the factor of pairs have their own rate and no decay."""
         if self.optimizer is None:
             target: Any = self.model if model is None else model
             decayed = set(self.get_decay_parameter_names(target))
@@ -193,7 +193,7 @@ class SparseTrainer(Trainer):
             ]
             for name, parameter in target.named_parameters():
                 if parameter.requires_grad:
-                    kind = 2 if name.endswith("table") else 0 if name in decayed else 1
+                    kind = 2 if name.endswith(("table", "pairs.log_factor")) else 0 if name in decayed else 1
                     groups[kind]["params"].append(parameter)
             cls, kwargs = self.get_optimizer_cls_and_kwargs(self.args, target)
             self.optimizer = cls([g for g in groups if g["params"]], **kwargs)

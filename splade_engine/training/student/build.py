@@ -17,6 +17,7 @@ from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.files import lowercases
 from splade_engine.encoder.folders.reading import is_encoder, read_checkpoint
+from splade_engine.encoder.phrases import PhraseTerms, WordTerms
 from splade_engine.encoder.query_table import read_table
 from splade_engine.encoder.settings import PHRASE_SETTINGS
 from splade_engine.encoder.tokens import TextTokenizer
@@ -31,6 +32,7 @@ from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student import preflight
 from splade_engine.training.student.csr import build_csr
 from splade_engine.training.student.lora import add_lora
+from splade_engine.training.student.pairs import Pairs
 from splade_engine.training.student.settings import encoder_settings, query_kind, table_source
 from splade_engine.training.student.sparse import SparseStudent
 from splade_engine.training.student.student import Student
@@ -51,6 +53,8 @@ class Start:
     queries: TextTokenizer
     # What is put before every query, and before every document.
     prompts: tuple[str, str] = ("", "")
+    # The terms of whole words, where the student has them.
+    words: WordTerms | None = None
 
     def collator(self, group: int, *, texts: bool = False, near_duplicates: float = 1.0) -> Collator:
         """The collator that fits the student."""
@@ -61,6 +65,7 @@ class Start:
             query_special_tokens=not self.student.inference_free,
             echo=self.student.settings.kind == "echo",
             words=self.student.settings.kind == "deepimpact",
+            whole=self.words,
             texts=texts,
             near_duplicates=near_duplicates,
             prompts=self.prompts,
@@ -117,9 +122,22 @@ def build_student(config: ModelConfig, sources: Sequence[Source], cache: Path) -
             if tower is not None:
                 model = tower.backbone.model
                 add_lora(model, model.base_model, config.lora_rank, config.lora_alpha, config.lora_dropout)
-    student = SparseStudent(documents, queries, table, config.learn_idf)
+    pairs = _pairs(documents, tokenizer, checkpoint.name)
+    student = SparseStudent(documents, queries, table, config.learn_idf, pairs)
     prompts = (settings.query_prompt, settings.document_prompt)
-    return Start(student, tokenizer, query_tokenizer, prompts)
+    return Start(student, tokenizer, query_tokenizer, prompts, documents.words)
+
+
+def _pairs(documents: Tower, tokenizer: TextTokenizer, name: str) -> Pairs | None:
+    """The pairs that are trained, where the recipe wants that."""
+    settings = documents.settings
+    if not documents.config.learn_phrases:
+        return None
+    if settings.phrase_terms != "pairs":
+        raise InvalidInputError(
+            f"model.learn_phrases needs model.phrase_terms = pairs; that of {name} is {settings.phrase_terms}"
+        )
+    return Pairs(PhraseTerms(settings, tokenizer, documents.backbone.n_terms))
 
 
 def _query_tower(

@@ -19,6 +19,7 @@ from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student.activations import keep_top_k
+from splade_engine.training.student.pairs import Pairs
 from splade_engine.training.student.student import Student
 from splade_engine.training.student.tower import Tower
 
@@ -29,8 +30,9 @@ class SparseStudent(Student):
     Args:
         documents: encodes documents.
         queries: a tower of its own; None where queries share the document tower or use a table.
-        table: float[V] query weights (inference-free); None where queries are encoded.
+        table: float[V] query weights (inference-free), whole words weigh 1; None where queries are encoded.
         learn_table: train the table.
+        pairs: terms of neighbouring tokens behind all others; None for none.
     """
 
     def __init__(
@@ -39,12 +41,15 @@ class SparseStudent(Student):
         queries: Tower | None = None,
         table: Tensor | None = None,
         learn_table: bool = False,
+        pairs: Pairs | None = None,
     ) -> None:
         super().__init__()
         self.documents = documents
         self.queries = queries
         if table is not None:
-            self.table = nn.Parameter(table.float().clone(), requires_grad=learn_table)
+            more = documents.n_terms - len(table)  # whole words behind the vocabulary
+            self.table = nn.Parameter(F.pad(table.float(), (0, more), value=1.0), requires_grad=learn_table)
+        self.pairs = pairs
 
     @property
     def settings(self) -> ModelConfig:
@@ -53,8 +58,8 @@ class SparseStudent(Student):
 
     @property
     def n_terms(self) -> int:
-        """Size of the vocabulary."""
-        return self.documents.n_terms
+        """Size of the vocabulary, with the terms of words or pairs behind it."""
+        return self.documents.n_terms + (0 if self.pairs is None else self.pairs.terms.buckets)
 
     def query_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
         """float[N, V]. From a table: `[t in query] * relu(table_t)`, special tokens zero.
@@ -65,17 +70,30 @@ class SparseStudent(Student):
             tower = self.documents if self.queries is None else self.queries
             # uniCOIL: a token that is there twice counts twice in a query, and once in a document
             out: Tensor = tower(ids, mask, pool, summed=self.settings.kind == "scalar")
-            return out
+            return self._with_pairs(out, out, ids, mask, tower.settings.top_k)
         settings = self.documents.settings
-        times = self.table.new_zeros((len(ids), self.n_terms))
+        times = self.table.new_zeros((len(ids), len(self.table)))
         how = "sum" if settings.query_counts else "amax"
         times.scatter_reduce_(1, ids, pool.to(times.dtype), how)  # the padding (id 0) brings 0
-        weights = times * F.relu(self.table) * self.documents.kept
-        return keep_top_k(weights, settings.query_top_k) if settings.query_top_k else weights
+        table = F.relu(self.table) * self.documents.kept
+        weights = times * table
+        few = settings.query_top_k
+        if self.pairs is None:
+            return keep_top_k(weights, few) if few else weights
+        return self._with_pairs(weights, table.expand_as(weights), ids, mask, few)
 
     def document_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
         """float[M, V]."""
         out: Tensor = self.documents(ids, mask, pool)
+        return self._with_pairs(out, out, ids, mask, self.documents.settings.top_k)
+
+    def _with_pairs(
+        self, vectors: Tensor, weights: Tensor, ids: Tensor, mask: Tensor, top_k: int | None
+    ) -> Tensor:
+        """The vectors with their texts' pairs, where the student has such terms."""
+        if self.pairs is None:
+            return vectors
+        out: Tensor = self.pairs(vectors, weights, ids, mask, top_k)
         return out
 
     def forward(
@@ -96,6 +114,7 @@ class SparseStudent(Student):
         wanted = None if targets is None else targets > 0
         logits, embeddings = self.documents.outputs(document_ids, document_mask, document_pool, wanted)
         rows = self.documents.activated(logits, embeddings)
+        rows = self._with_pairs(rows, rows, document_ids, document_mask, self.documents.settings.top_k)
         n = len(query_ids)
         if len(slots) == n * group:  # a full grid, in order: no copy
             grid, valid = rows, torch.ones(n * group, dtype=torch.bool, device=rows.device)
@@ -115,19 +134,21 @@ class SparseStudent(Student):
 
     def write(self, folder: Path, documents: TextTokenizer, queries: TextTokenizer) -> None:
         """See `Student`."""
+        factor = None if self.pairs is None else self.pairs.factor
         if self.queries is not None:
             for name, tower, tokenizer in (
                 ("document", self.documents, documents),
                 ("query", self.queries, queries),
             ):
                 (folder / name).mkdir()
-                tower.write(folder / name, tokenizer, queries=name == "query")
+                tower.write(folder / name, tokenizer, queries=name == "query", phrase_factor=factor)
             return
         table: NDArray[np.float32] | None = None
         if self.table is not None:
             weights: Tensor = self.table.detach().float().clamp(min=0).cpu()
-            table = (weights * self.documents.kept.cpu()).numpy()
-        self.documents.write(folder, documents, table)
+            weights = weights * self.documents.kept.cpu()
+            table = weights[: self.documents.backbone.n_terms].numpy()
+        self.documents.write(folder, documents, table, phrase_factor=factor)
 
     def average_copy(self) -> SparseStudent:
         """See `Student`.
@@ -148,6 +169,7 @@ class SparseStudent(Student):
 
         documents = copied(self.documents)
         assert documents is not None
-        twin = SparseStudent(documents, copied(self.queries), None if self.table is None else self.table.data)
+        table = None if self.table is None else self.table.data
+        twin = SparseStudent(documents, copied(self.queries), table, pairs=deepcopy(self.pairs))
         twin.requires_grad_(False)
         return twin.to(next(self.parameters()).device).eval()

@@ -20,6 +20,7 @@ from splade_engine.encoder.fast.dense_head import DenseHead
 from splade_engine.encoder.folders.ours import write_model
 from splade_engine.encoder.kinds import Echo, Kind, MaskedLm, Scalar
 from splade_engine.encoder.kinds.scalar import DEEP_IMPACT, save_scalar
+from splade_engine.encoder.phrases import WordTerms
 from splade_engine.encoder.settings import EncoderSettings, Pooling
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.training.recipe.sections import ModelConfig
@@ -56,10 +57,12 @@ class Tower(nn.Module):
         self.settings = settings
         # `relu_gelu` differs from relu in its gradient, so only while training
         self.activation = settings.activation if config.activation == "auto" else config.activation
-        n_terms = backbone.n_terms
-        keep = torch.ones(n_terms)
+        self.words: WordTerms | None = None  # whole words as terms behind the vocabulary
+        if settings.phrase_terms == "words":
+            self.words = WordTerms(backbone.n_terms, settings.phrase_buckets)
+        keep = torch.ones(self.n_terms)
         if settings.special_tokens == "zero":
-            keep[[i for i in special_ids if i < n_terms]] = 0
+            keep[[i for i in special_ids if i < backbone.n_terms]] = 0
         self.register_buffer("keep", keep, persistent=False)
         self.tok_proj: nn.Module | None = None
         if config.kind in ("scalar", "deepimpact"):
@@ -74,8 +77,8 @@ class Tower(nn.Module):
 
     @property
     def n_terms(self) -> int:
-        """Size of the vocabulary."""
-        return self.backbone.n_terms
+        """Size of the vocabulary, with the terms of whole words behind it."""
+        return self.backbone.n_terms + (0 if self.words is None else self.words.buckets)
 
     @property
     def kept(self) -> Tensor:
@@ -154,8 +157,8 @@ class Tower(nn.Module):
         if self.tok_proj is not None:
             scores = F.relu(self.tok_proj(hidden).squeeze(-1))
             if pool.ndim == 3:  # word by word
-                first, pieces = pool.unbind(-1)
-                scores, pool = scores.gather(1, first) / pieces.clamp(min=1), pieces > 0
+                first, shares, ids = pool.unbind(-1)
+                scores, pool = scores.gather(1, first) / shares.clamp(min=1), shares > 0
             return lexical_pool(scores, ids, pool, self.n_terms, summed=summed), None
         embeddings = None
         if self.dense_head is not None:
@@ -175,6 +178,7 @@ class Tower(nn.Module):
         table: NDArray[np.float32] | None = None,
         *,
         queries: bool = False,
+        phrase_factor: float | None = None,
     ) -> None:
         """Write this encoder as a model folder of our own layout; low-rank updates are merged.
 
@@ -183,9 +187,12 @@ class Tower(nn.Module):
             tokenizer: of its texts.
             table: float32[V], the query table; None for none.
             queries: it encodes queries alone.
+            phrase_factor: that was learned; None leaves the settings' own.
         """
         config, head = self.config, self.tok_proj
         settings = self.settings
+        if phrase_factor is not None:
+            settings = replace(settings, phrase_factor=phrase_factor)
         if head is not None:
             pooling: Pooling = "sum" if queries else settings.pooling
             settings = replace(settings, activation="relu", pooling=pooling)

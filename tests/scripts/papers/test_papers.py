@@ -83,7 +83,7 @@ def test_a_result_says_what_it_was_made_from(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "RESULTS", tmp_path / "results")
     text = 'paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "search"\n[[runs]]\nname = "x"\nsystem = "bm25"\n'
     (tmp_path / "one.toml").write_text(text)
-    files.write_result(load("one"), [{"name": "x", "ndcg": 0.5}], 1.0)
+    files.write_result(load("one"), [{"name": "x", "ndcg": 0.5}], 1.0, 0.5)
     assert read_result("one")["runs"] == [{"name": "x", "ndcg": 0.5}]
     (tmp_path / "one.toml").write_text(text.replace('claim = "b"', 'claim = "in other words"'))
     assert read_result("one") is not None
@@ -127,7 +127,7 @@ def test_training_experiments_run(tmp_path, bert_folder, no_curves, monkeypatch)
     assert 0 <= run["nDCG@10 before"] <= 1 and run["terms before"] > 0 and run["FLOPS"] > 0
     assert "loss.kl need teacher scores" in refused["error"]
     monkeypatch.setattr(files, "RESULTS", tmp_path / "results")
-    files.write_result(each, [run, refused], 1.0)
+    files.write_result(each, [run, refused], 1.0, 0.5)
     kept = json.loads((tmp_path / "results" / "made.json").read_text())
     assert [row["name"] for row in kept["runs"]] == ["run", "refused"] and kept["machine"]
 
@@ -150,6 +150,38 @@ def test_a_start_that_has_forgotten_its_last_layer(tmp_path, bert_folder):
     assert changed and all(name.startswith(drawn) for name in changed)
     assert {name for name in before if name.startswith(drawn) and before[name].ndim == 2} <= changed
     assert all(found[0][name].equal(found[1][name]) for name in before)
+
+
+def test_a_start_whose_last_layer_is_redrawn(tmp_path, bert_folder):
+    """Its matrices alone change, by the seed, and are as wide as they were."""
+    from safetensors.torch import load_file
+
+    before = load_file(bert_folder / "model.safetensors")
+    last = max(int(name.split(".")[3]) for name in before if ".layer." in name)
+    drawn = {n for n in before if n.startswith(f"bert.encoder.layer.{last}.") and before[n].ndim == 2}
+    found = {}
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        places = Places(tmp_path, str(bert_folder), "", tmp_path / name)
+        found[name] = load_file(train._redrawn(places, 1, seed) / "model.safetensors")
+        assert {n for n in before if not before[n].equal(found[name][n])} == drawn
+        for n in drawn:
+            assert float(found[name][n].std()) == pytest.approx(float(before[n].std()), rel=0.2)
+    assert all(found["a"][n].equal(found["b"][n]) for n in before)
+    assert not any(found["a"][n].equal(found["c"][n]) for n in drawn)
+
+
+def test_numbers_of_several_seeds_are_means():
+    runs = [
+        {"nDCG@10": 0.5, "terms a query": 2.0, "lambda": None},
+        {"nDCG@10": 0.75, "terms a query": 3.0, "lambda": 1.0},
+    ]
+    assert train._means(runs[:1]) == runs[0]
+    assert train._means(runs) == {
+        "nDCG@10": 0.625,
+        "nDCG@10 of each seed": "0.500, 0.750",
+        "terms a query": 2.5,
+        "lambda": None,
+    }
 
 
 def test_names_are_pairs_that_stand_together():

@@ -35,6 +35,16 @@ KINDS = {
     "scalar": {"kind": "scalar", "activation": "relu"},
     "scalar pair": {"kind": "scalar", "activation": "relu", "query": "separate"},
     "deepimpact": {"kind": "deepimpact", "activation": "relu", "query": "table", "idf": "uniform"},
+    "pairs": {"phrase_terms": "pairs", "learn_phrases": True},
+    "pairs, table": {
+        "phrase_terms": "pairs",
+        "learn_phrases": True,
+        "query": "table",
+        "idf": "uniform",
+        "query_top_k": 4,
+    },
+    "pairs, separate": {"phrase_terms": "pairs", "learn_phrases": True, "query": "separate"},
+    "pairs, scalar": {"phrase_terms": "pairs", "learn_phrases": True, "kind": "scalar", "activation": "relu"},
     "relu_gelu": {"activation": "relu_gelu"},
     "sparsemax": {"activation": "sparsemax", "sparsemax_mass": 2.5},
     "top_k": {"document_top_k": 3, "query_top_k": 3},
@@ -63,7 +73,7 @@ def test_saved_folder_encodes_what_was_trained(name, tmp_path, bert_folder, mist
     encoder = SparseEncoder.load(tmp_path / "model", dtype="float32")
     np.testing.assert_allclose(encoder.encode_documents(TEXTS).to_scipy().toarray(), expected, atol=2e-5)
     np.testing.assert_allclose(encoder.encode_queries(TEXTS).to_scipy().toarray(), queries, atol=2e-5)
-    assert encoder.inference_free == (name in ("table", "deepimpact"))
+    assert encoder.inference_free == (name in ("table", "pairs, table", "deepimpact"))
     if name in ("relu_gelu", "sparsemax", "deepimpact") or name.startswith(
         "scalar"
     ):  # as whoever has loaded it saves it
@@ -124,23 +134,71 @@ def test_a_word_weighs_what_its_first_piece_says(tmp_path):
     assert query @ found == pytest.approx((want[bara] + want[lu] + want[mi]).item(), rel=1e-5)
 
 
-def test_what_is_trained_on_pieces_is_saved_with_words(tmp_path):
-    """`phrase_terms = words`: whole words score what the student gave their pieces, pieces alone nothing."""
+def test_whole_words_are_trained(tmp_path):
+    """`phrase_terms = words`: a word is one term while it is trained, as in the encoder that is saved."""
     base = made.lexical_bert(tmp_path / "bert", words=[*made.WORDS, "##lu", "##mi"])
     lengths = {"document_length": 32, "query_length": 32, "preflight": False}
     kind = {"kind": "deepimpact", "activation": "relu", "query": "table", "idf": "uniform"}
-    config = ModelConfig(base=str(base), phrase_terms="words", **lengths, **kind)
-    start = build_student(config, [], tmp_path / "cache")
+    start = build_student(
+        ModelConfig(base=str(base), phrase_terms="words", **lengths, **kind), [], tmp_path / "cache"
+    )
     student, collator = start.student.eval(), start.collator(1)
+    texts = ["bera baralumi bera", "bara baralumi bera baralumi", "baralu bera", ""]
+    queries = ["baralumi", "bera baralu baralu", "bara", "belumi", "lumi zzqq", ""]
+    ids, mask, _ = collator.encoded("document", texts)
+    head, hidden = student.documents.tok_proj, student.documents.backbone.hidden(ids, mask.long())
+    impact = torch.relu(head[2](torch.relu(head[0](hidden)))).squeeze(-1)
+    q = encode(student, collator, queries, "query")
+    d = encode(student, collator, texts, "document")
+    assert d.shape[1] == student.n_terms == len(made.VOCABULARY) + 2 + (1 << 16)
+    assert np.diff(d.indptr).tolist() == [2, 3, 2, 0] and np.diff(q.indptr).tolist() == [1, 2, 1, 1, 0, 0]
+    scores = (q @ d.T).toarray()
+    want = np.zeros((6, 4))  # of the first piece of the word's first occurrence, nothing shared, nothing lent
+    want[0, :2] = impact[0, 2].item(), impact[1, 2].item()
+    want[1, :3] = impact[0, 1].item(), impact[1, 5].item(), impact[2, 1].item() + impact[2, 3].item()
+    want[2, 1] = impact[1, 1].item()
+    assert want.any(1).tolist() == [True, True, True, False, False, False]
+    np.testing.assert_allclose(scores, want, rtol=1e-5, atol=1e-6)
     save_student(student, tmp_path / "model", start.documents, start.queries)
     encoder = SparseEncoder.load(tmp_path / "model", dtype="float32")
-    texts, queries = ["bera baralumi bera", "baralu bera"], ["baralumi", "bera baralu", "bara", "belumi"]
-    trained = encode(student, collator, queries, "query") @ encode(student, collator, texts, "document").T
-    q, d = encoder.encode_queries(queries).to_scipy(), encoder.encode_documents(texts).to_scipy()
-    found = (q @ d.T).toarray()
-    assert found[0, 0] == pytest.approx(trained.toarray()[0, 0], rel=1e-5)
-    assert found[1, 1] == pytest.approx(trained.toarray()[1, 1], rel=1e-5)
-    assert trained.toarray()[2:, 0].all() and not found[2:].any() and found[0, 1] == 0
+    np.testing.assert_allclose(encoder.encode_documents(texts).to_scipy().toarray(), d.toarray(), atol=1e-5)
+    np.testing.assert_array_equal(encoder.encode_queries(queries).to_scipy().toarray(), q.toarray())
+    again = student.average_copy()
+    assert (encode(again, collator, texts, "document") != d).nnz == 0
+
+
+def test_pairs_are_learned(tmp_path, bert_folder):
+    """The loss sees what the finished encoder has, and its gradient reaches factor and tokens."""
+    config = ModelConfig(
+        base=str(bert_folder), preflight=False, phrase_terms="pairs", learn_phrases=True, document_length=32
+    )
+    start = build_student(config, [], tmp_path / "cache")
+    student, collator = start.student.double().eval(), start.collator(1)
+    a, b, c = made.WORDS[:3]
+    batch = collator.encoded("document", [f"{a} {b} {c}", f"{b} {a}"])
+    ids = [start.documents.token_id(w) for w in (a, b, c)]
+    vectors = student.document_vectors(*batch)
+    size = len(made.VOCABULARY)
+    assert vectors.shape[1] == student.n_terms == size + (1 << 16)
+    single = vectors[:, :size].detach()
+    term = [int(student.pairs.terms.terms(*(np.array([ids[i]]) for i in ij))[0]) for ij in ((0, 1), (1, 0))]
+    for row, column, other in ((0, term[0], ids[:2]), (1, term[1], ids[:2])):
+        assert vectors[row, column].item() == pytest.approx(0.75 * single[row, other].min().item())
+    assert vectors[0, term[1]] == vectors[1, term[0]] == 0  # their order counts
+    score = vectors[0, term[0]] * vectors[0, term[0]]
+    score.backward()
+    least = single[0, ids[:2]].min().item()
+    assert student.pairs.log_factor.grad.item() == pytest.approx(2 * (0.75 * least) ** 2)
+    assert student.documents.backbone.decoder_weight.grad.any()
+    with torch.no_grad():
+        student.pairs.log_factor.fill_(9.0)
+    assert student.pairs.factor == 10 == (student.document_vectors(*batch)[0, term[0]] / least).item()
+
+
+def test_pairs_to_learn_have_to_be_there(tmp_path, bert_folder):
+    config = ModelConfig(base=str(bert_folder), preflight=False, learn_phrases=True, document_length=32)
+    with pytest.raises(InvalidInputError, match=r"learn_phrases needs .* = pairs; that of .* is none"):
+        build_student(config, [], tmp_path)
 
 
 def test_batches_of_mixed_lengths_equal_single_texts(tmp_path, bert_folder, monkeypatch):
