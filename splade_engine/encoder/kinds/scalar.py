@@ -160,7 +160,7 @@ class _ByToken:
             impacts: Tensor = x.squeeze(-1).float().cpu()
             return impacts
 
-    def _rows(self, batch: Sequence[Ids], impacts: Sequence[Tensor], top_k: int | None) -> list[Row]:
+    def _rows(self, batch: Sequence[NDArray[Any]], impacts: Sequence[Tensor], top_k: int | None) -> list[Row]:
         import torch
 
         from splade_engine.encoder.rows import sparse_rows
