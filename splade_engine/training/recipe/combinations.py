@@ -37,6 +37,8 @@ def _kind(recipe: Recipe) -> Iterator[str]:
         )
     if model.kind == "deepimpact" and model.learn_idf:
         yield "model.learn_idf means nothing with model.kind = deepimpact, whose queries' words all weigh 1"
+    if model.kind == "deepimpact" and recipe.loss.term:
+        yield "loss.term gives documents terms, and model.kind = deepimpact weighs the words that they have"
     if model.phrase_terms == "words" and model.kind != "deepimpact":
         yield f"model.phrase_terms = words needs model.kind = deepimpact, not {model.kind}"
     if model.learn_phrases and model.phrase_terms not in ("auto", "pairs"):

@@ -37,7 +37,7 @@ def term_targets(recipe: Recipe, start: Start) -> TermTargets:
         if share == 1:
             return lambda ids, texts: encode(texts)
     assert table is not None
-    vocabulary = start.documents.vocabulary(start.student.n_terms)
+    vocabulary = start.documents.vocabulary(len(table))  # pairs are not in it
     idf = table.detach().clamp(min=0).numpy()
     lexical = TermTeacher(vocabulary, idf, start.documents.special_ids)
     if not share:

@@ -25,6 +25,7 @@ IDF = {"regularizer.idf_in_flops": True}
         ("ncl", {"data.refresh_steps": 5}, "refresh_steps renews negatives, and data.negatives = 0 wants"),
         ("deepimpact", {"model.query": "shared"}, "needs model.query = table .*, not shared and uniform"),
         ("deepimpact", {"model.learn_idf": True}, "learn_idf means nothing with model.kind = deepimpact"),
+        ("deepimpact", {"loss.term": 1.0}, "loss.term gives documents terms.* weighs the words"),
         ("unicoil", {"model.phrase_terms": "words"}, "words needs model.kind = deepimpact, not scalar"),
         ("csr", {"model.phrase_terms": "pairs"}, "pairs needs terms that are tokens, not those of csr"),
         ("csr", {"model.learn_phrases": True}, "pairs needs terms that are tokens, not those of csr"),

@@ -294,6 +294,28 @@ def test_term_targets_teach_words(tmp_path, bert_folder, rows_file, no_curves):
         )
 
 
+def test_pairs_are_trained(tmp_path, bert_folder, no_curves):
+    """Only the order of two words tells a positive from its negative: their pair's factor rises."""
+    words = made.WORDS
+    rows = [
+        {"query": f"{a} {b}", "positive": f"{c} {a} {b}", "negatives": [f"{c} {b} {a}"]}
+        for a, b, c in zip(words[:40], words[40:80], words[80:], strict=True)
+    ]
+    data = made.write_jsonl(tmp_path / "rows.jsonl", rows)
+    over = {"model__phrase_terms": "pairs", "model__learn_phrases": True, "loss__candidates": "own"}
+    over |= {"loss__term": 0.01, "train__idf_lr": 0.05, "train__lr": 1e-3, "train__steps": 20}
+    over |= {"data__near_duplicates": 1.0}
+    result = train(made.quick_recipe("splade-doc", bert_folder, data, **over), tmp_path / "run")
+    losses = [row["contrastive"] for row in result.rows if "contrastive" in row]
+    assert losses[-1] < 0.8 * losses[0]
+    encoder = SparseEncoder.load(result.model, device="cpu")
+    assert encoder.checkpoint.settings.phrase_factor > 1
+    queries = encoder.encode_queries([row["query"] for row in rows]).to_scipy()
+    right = encoder.encode_documents([row["positive"] for row in rows]).to_scipy()
+    wrong = encoder.encode_documents([row["negatives"][0] for row in rows]).to_scipy()
+    assert (queries.multiply(right).sum(1) > queries.multiply(wrong).sum(1)).mean() > 0.9
+
+
 def test_losses_get_what_they_need_or_say_so(tmp_path, bert_folder, no_curves):
     rows = [{"query": r["query"], "positive": r["positive"]} for r in made.synthetic_rows(40)]
     pairs = made.write_jsonl(tmp_path / "pairs.jsonl", rows)
