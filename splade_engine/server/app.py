@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -50,12 +50,16 @@ class State:
     documents: DocumentQueue
     metrics: Metrics
     page: Page
-    openapi: dict[str, Any]
     # what serves agents at /mcp
     agents: AgentRoute | None = None
     closing: bool = False
     # what /fields says of each generation, as long as that is searched
     fields: WeakKeyDictionary[SearchEngine, dict[str, Any]] = field(default_factory=WeakKeyDictionary)
+
+    @cached_property
+    def openapi(self) -> dict[str, Any]:
+        """Made when somebody asks: a tenth of a second that no start waits for."""
+        return openapi.document(ROUTES)
 
     def take(self, served: ServedIndex) -> SearchEngine:
         """The generation of an index for one request; called in a thread where it has to be opened."""
@@ -82,7 +86,7 @@ def create_app(indexes: Sequence[ServedIndex], settings: Settings | None = None)
     threads, documents = SearchThreads(settings.limits), DocumentQueue(settings.limits)
     metrics = Metrics(list(indexes), threads, documents, shared=settings.workers > 1)
     documents.on_batch = metrics.batches.observe
-    state = State(named, settings, threads, documents, metrics, Page(), openapi.document(ROUTES))
+    state = State(named, settings, threads, documents, metrics, Page())
     routes: list[BaseRoute] = [_mounted(state, route, path) for route in ROUTES for path in _paths(route)]
     if settings.mcp:
         state.agents = AgentRoute(partial(_agents, state))

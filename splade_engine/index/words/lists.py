@@ -8,10 +8,11 @@ every change of the index changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError
@@ -106,11 +107,18 @@ def check_words(arrays: Arrays, n_docs: int, *, full: bool) -> None:
     rises = docs[1:] > docs[:-1]
     rises[lists[1:-1] - 1] = True  # where a list begins
     _check(bool(rises.all()), "list_docs: must rise within a list")
-    text = arrays["word_bytes"].tobytes()
-    ends = words.tolist()
-    there = [text[a:b] for a, b in pairwise(ends)]
-    _check(all(a < b for a, b in pairwise(there)), "word_bytes: the words must rise")
-    _check(b"\xff" not in text, "word_bytes: not UTF-8")
+    text = arrays["word_bytes"]
+    there = _column(words, text)
+    _check(
+        bool(pc.all(pc.less(there[:-1], there[1:]), min_count=0).as_py()), "word_bytes: the words must rise"
+    )
+    _check(not (text == 0xFF).any(), "word_bytes: not UTF-8")
+
+
+def _column(offsets: NDArray[np.int64], text: NDArray[np.uint8]) -> pa.LargeBinaryArray:
+    """The words as Arrow has them, over the same memory; it compares them by their bytes."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(offsets, np.int64)), pa.py_buffer(text)]
+    return pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
 def _check_offsets(arrays: Arrays, name: str, over: str) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from splade_engine.index.segment.layout import SEGMENT_ARRAYS, check_structure, 
 from splade_engine.index.segment.search import SegmentSearcher
 from splade_engine.index.segment.weights import FLOAT32, UINT8, WEIGHT_KINDS, stored_weights
 from splade_engine.index.segment.weights.kind import WeightKind
+from splade_engine.index.segment.weights.kind import check_weights as check_floats
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index.segment.test_search import random_vectors
@@ -39,6 +40,20 @@ def test_what_is_written_is_recognised_and_read_again(kind: WeightKind) -> None:
     read = kind.read(kind.stored(arrays), entries, scales[rows] if len(scales) else scales)
     assert read.dtype == np.float32
     assert np.array_equal(read, oracle.stored(documents, kind.name).weights[entries])
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_every_number_that_is_not_finite_and_above_0_is_refused(dtype: type[np.floating]) -> None:
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    numbers = halves.astype(dtype)
+    if dtype is np.float32:  # the borders of its own range too
+        edges = np.array([0, 1, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x80000000, 0xFFFFFFFF], np.uint32)
+        numbers = np.concatenate([numbers, edges.view(np.float32)])
+    good = np.isfinite(numbers) & (numbers > 0)
+    check_floats({"weights": numbers[good]}, "weights", int(good.sum()))
+    for number in numbers[~good]:
+        with pytest.raises(IndexCorruptError, match=r"weights: must be finite and above 0, at 1: "):
+            check_floats({"weights": np.array([1, number], dtype)}, "weights", 2)
 
 
 @pytest.mark.parametrize("kind", WEIGHT_KINDS, ids=lambda kind: kind.name)

@@ -93,5 +93,15 @@ def check_weights(arrays: Arrays, name: str, nnz: int) -> None:
     Raises:
         IndexCorruptError: as `WeightKind.check`.
     """
-    check_length(name, arrays[name], nnz)
-    check_each(name, arrays[name], lambda part: (part > 0) & np.isfinite(part), "must be finite and above 0")
+    weights = arrays[name]
+    check_length(name, weights, nnz)
+    # numpy compares float16 one by one; as whole numbers the bits of finite positive ones are 1 to those of
+    # infinity - 1, and what is not positive or finite lies outside
+    bits = np.dtype(f"u{weights.itemsize}").type
+    infinity = np.asarray(np.inf, weights.dtype).view(bits)[()]
+    check_each(
+        name,
+        weights,
+        lambda part: part.view(bits) - bits(1) < infinity - bits(1),
+        "must be finite and above 0",
+    )
