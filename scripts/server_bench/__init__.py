@@ -1,0 +1,1 @@
+"""The parts of `scripts/bench_server`: a server process, load on it, and changes under load."""
