@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from operator import attrgetter
 from typing import Any, Literal
 
 from splade_engine.arguments import check_many, double, shown
@@ -107,11 +108,14 @@ class SearchOptions:
     @property
     def is_plain(self) -> bool:
         """Whether the best k hits are all that is asked for."""
-        return self is PLAIN or dataclasses.replace(self, operators=True, hybrid=None, related=True) == PLAIN
+        return self is PLAIN or _asked_of_hits(self) == _PLAIN_VALUES
 
 
 PLAIN = SearchOptions()
 _NAMES = frozenset(field.name for field in dataclasses.fields(SearchOptions))
+# all but how the text of a query is read, which is none of the ranking's business
+_asked_of_hits = attrgetter(*sorted(_NAMES - {"operators", "hybrid", "related"}))
+_PLAIN_VALUES = _asked_of_hits(PLAIN)
 
 
 class SearchKeywords(EffortOptions, total=False):
