@@ -46,7 +46,9 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
     elif isinstance(value, Mapping):
         got = "a mapping; pass a list of its keys or values"
     elif hasattr(value, "columns") or hasattr(value, "column_names"):  # iterating gives the columns' names
-        got = f"a table ({type(value).__name__}); pass one of its columns"
+        got = f"a table ({type(value).__name__}); pass a list of one of its columns"
+    elif hasattr(value, "iloc"):  # pandas counts the rows of a column by their labels
+        got = f"a column of a table ({type(value).__name__}); pass a list of it"
     elif ordered and isinstance(value, Set) and not isinstance(value, KeysView):
         got = "a set, which has no order; pass a list"
     elif not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:

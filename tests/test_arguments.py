@@ -30,6 +30,7 @@ from splade_engine.eval import (
     parse_measures,
     with_distractors,
 )
+from splade_engine.exchange import export_index, import_vectors
 from splade_engine.index import IndexBatch, ShardedIndex, SparseIndex
 from splade_engine.index.filter.evaluate import matching
 from splade_engine.index.filter.parse import Compare, Every, In, Some, parse_where
@@ -38,10 +39,31 @@ from splade_engine.vectors import read_vectors, write_vectors
 from tests.fake_encoder import FakeEncoder
 from tests.index import made
 
-DOORS = ("", ".index", ".vectors", ".encoder", ".engine", ".collections", ".training", ".eval")
+DOORS = ("", ".index", ".vectors", ".encoder", ".engine", ".collections", ".training", ".eval", ".exchange")
 MANY = re.compile(r"\b(Sequence|Iterable|Iterator|Collection|list|tuple|ArrayLike|CorpusSource|Input)\b")
 
-STRINGS = ["12", b"12", bytearray(b"12"), memoryview(b"12"), {"1": 2}, pa.table({"1": ["2"]}), 12, None]
+
+class Column:
+    """What a column of pandas looks like: `[0]` is the row that is called 0, wherever it stands."""
+
+    dtype, iloc = "str", None
+
+    def __len__(self) -> int:
+        return 2
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("1", "2"))
+
+    def __getitem__(self, label: int) -> str:
+        return {0: "2", 1: "1"}[label]
+
+    def __arrow_c_stream__(self, schema: object = None) -> object:
+        return pa.chunked_array([["1", "2"]]).__arrow_c_stream__(schema)
+
+
+STRINGS = [
+    *("12", b"12", bytearray(b"12"), memoryview(b"12"), {"1": 2}, pa.table({"1": ["2"]}), Column(), 12, None),
+]
 SETS = [{"1", "2"}, frozenset({"1"})]
 
 
@@ -119,6 +141,11 @@ ORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "Ranking.by_trec_eval(ids)": lambda w, v: Ranking.by_trec_eval(v, [2.0, 1.0]),
     "expanded(documents)": lambda w, v: expanded(v, lambda texts: texts),
     "Run.over(queries)": lambda w, v: Run("r", {}).over(v),
+    "export_index(vocabulary)": lambda w, v: export_index(w.index, "vespa", new(w), vocabulary=v),
+    "export_index(query_ids)": lambda w, v: export_index(
+        w.index, "vespa", new(w), queries=w.two, query_ids=v
+    ),
+    "import_vectors(vocabulary)": lambda w, v: import_vectors(w.folder / "v.jsonl", vocabulary=v),
 }
 # where order means nothing, a set is many as well
 UNORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
@@ -162,6 +189,12 @@ NUMBERS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "adapt(force)": lambda w, v: adapt(TEXT, new(w), w.encoder, force=v),
     "SparseEncoder.save_with_phrases(buckets)": lambda w, v: w.encoder.save_with_phrases(new(w), buckets=v),
     "SparseEncoder.save_with_phrases(factor)": lambda w, v: w.encoder.save_with_phrases(new(w), factor=v),
+    **{
+        f"export_index({name})": lambda w, v, name=name: export_index(w.index, "vespa", new(w), **{name: v})
+        for name in ("k", "top_k", "scale", "measure", "overwrite")
+    },
+    "import_vectors(n_terms)": lambda w, v: import_vectors(w.folder / "v.jsonl", n_terms=v),
+    "import_vectors(scale)": lambda w, v: import_vectors(w.folder / "v.jsonl", scale=v),
     "measure_lists(documents)": lambda w, v: measure_lists(w.index, w.two, documents=v),
     "measure_lists(k)": lambda w, v: measure_lists(w.index, w.two, k=v),
     "measure_lists(sample)": lambda w, v: measure_lists(w.index, sample=v),
@@ -281,7 +314,7 @@ def public_parameters(many: re.Pattern[str] = MANY) -> Iterator[str]:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 found = getattr(module, name)
-            if found in seen or not callable(found):
+            if not callable(found) or found in seen:
                 continue
             seen.add(found)
             for label, function in _functions(name, found):
@@ -389,6 +422,9 @@ def inspect_optional() -> set[str]:
         "read_vectors(vocabulary)",
         "write_vectors(ids)",
         "write_vectors(vocabulary)",
+        "export_index(vocabulary)",
+        "export_index(query_ids)",
+        "import_vectors(vocabulary)",
     }
 
 

@@ -7,6 +7,7 @@ interrupted encoding belongs to this corpus.
 
 from __future__ import annotations
 
+import io
 import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -246,14 +247,28 @@ class FileCorpus(Corpus):
 
 def _is_table(source: object) -> bool:
     """Whether it has rows and named columns: pyarrow, pandas, polars, duckdb, Hugging Face `datasets`."""
-    return hasattr(source, "__arrow_c_stream__") or (
-        (hasattr(source, "columns") or hasattr(source, "column_names"))
-        and any(hasattr(source, name) for name in ("to_pylist", "to_dict", "iter_rows"))
+    if hasattr(source, "columns") or hasattr(source, "column_names"):
+        return any(hasattr(source, n) for n in ("__arrow_c_stream__", "to_pylist", "to_dict", "iter_rows"))
+    return hasattr(source, "__arrow_c_stream__") and not _is_column(source)
+
+
+def _is_column(source: object) -> bool:
+    """Whether it is one column of a table, with one type: pandas' and polars' Series, arrays of pyarrow."""
+    return any(hasattr(source, name) for name in ("__arrow_c_stream__", "__arrow_c_array__")) and (
+        hasattr(source, "dtype") or hasattr(source, "type")
     )
 
 
 def _table_rows(table: Any) -> Iterator[Mapping[str, object]]:
-    """The rows of a table as records, without what is missing."""
+    """The rows of a table as records, without what is missing.
+
+    Raises:
+        DatasetError: two columns have one name, and a record would hold only one of them.
+    """
+    names = getattr(table, "column_names", None) or list(getattr(table, "columns", ()))
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DatasetError(f"the corpus has two columns {str(twice)!r:.60}")
     if hasattr(table, "iter_rows"):  # polars
         rows = table.iter_rows(named=True)
     elif hasattr(table, "to_batches"):  # pyarrow
@@ -293,6 +308,10 @@ def _refuse_other_containers(source: object) -> None:
         advice = "bytes: give texts, or a path"
     elif _is_table(source):
         return
+    elif isinstance(source, io.IOBase):
+        advice = "an open file, whose lines would be texts: give its path"
+    elif _is_column(source):
+        advice = "one column of a table: give the table, or a list of its texts"
     elif source is None or not isinstance(source, Iterable) or getattr(source, "ndim", 1) == 0:
         advice = f"{type(source).__name__}: give a path, or a list of texts, records or documents"
     else:

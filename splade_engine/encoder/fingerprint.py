@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.files import present, read_json
 from splade_engine.encoder.folders.ours import SECTION
 from splade_engine.encoder.folders.tokenizer import tokenizer_files, truncation_side
 from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings
@@ -71,13 +71,13 @@ def _decides_nothing(value: Any, name: str) -> bool:
 
 def _folder(folder: Path, known: dict[Path, str]) -> Iterator[tuple[str, str]]:
     """What decides vectors in a folder: weights and how they are put together, config, tokenizer."""
-    named = [folder / name for name in _HOW_PUT_TOGETHER if (folder / name).is_file()]
+    named = [folder / name for name in _HOW_PUT_TOGETHER if present(folder / name)]
     tokenizer = tokenizer_files(folder)
     for path in sorted({*folder.glob("*.safetensors"), *named, *tokenizer}):
         yield path.name, _file(path, known)
     if tokenizer:
         yield "truncation_side", truncation_side(folder)
-    if (folder / "config.json").is_file():
+    if present(folder / "config.json"):
         config = read_json(folder / "config.json")
         kept = {k: v for k, v in config.items() if k not in _CONFIG_DECIDES_NOTHING}
         yield "config.json", json.dumps(kept, sort_keys=True)

@@ -13,7 +13,7 @@ maximum in place of their mixture is ours (docs/adapting.md has the numbers of b
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.arguments import real, whole
+from splade_engine.encoder.folders.files import present, read_json
 from splade_engine.errors import CheckpointError, InvalidInputError
-from splade_engine.files import read_json, write_json
+from splade_engine.files import write_json
 from splade_engine.vectors import SparseVectors, VectorFile, read_vectors, write_vectors
 
 if TYPE_CHECKING:
@@ -156,19 +157,24 @@ def find_neighbours(folder: Path) -> NeighbourFiles | None:
     Raises:
         CheckpointError: a file is missing or says what cannot be.
     """
-    path = folder / SETTINGS
-    if not path.is_file():
+    path, vectors = folder / SETTINGS, folder / VECTORS
+    if not present(path):
+        if present(vectors):
+            raise CheckpointError(f"{path}: is missing, and {VECTORS} needs it")
         return None
     record = read_json(path)
-    if not isinstance(record, dict) or record.get("format") != FORMAT:
+    if record.get("format") != FORMAT or record["format"] is True:
         raise CheckpointError(f"{path}: not neighbours of format {FORMAT}")
-    given = {name: value for name, value in record.items() if name != "format"}
+    wanted = {field.name for field in fields(NeighbourSettings)}
+    if other := sorted(wanted ^ (record.keys() - {"format"})):
+        what = "is missing" if other[0] in wanted else "is not known"
+        raise CheckpointError(f"{path}: {other[0]!r:.60} {what}")
     try:
-        settings = NeighbourSettings(**given)
-    except (TypeError, InvalidInputError) as error:
+        settings = NeighbourSettings(**{name: record[name] for name in wanted})
+    except InvalidInputError as error:
         raise CheckpointError(f"{path}: {error}") from None
-    if not (folder / VECTORS).is_file():
-        raise CheckpointError(f"{folder / VECTORS}: is missing, and {SETTINGS} needs it")
+    if not present(vectors):
+        raise CheckpointError(f"{vectors}: is missing, and {SETTINGS} needs it")
     return NeighbourFiles(folder / VECTORS, settings)
 
 

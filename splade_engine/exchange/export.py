@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, shown
+from splade_engine.arguments import check_many, flag, path_of, whole
 from splade_engine.errors import IndexExistsError, InvalidInputError
 from splade_engine.exchange.record import RECORD, digests_of_export
-from splade_engine.exchange.rounding import Rounding
+from splade_engine.exchange.rounding import Rounding, factor
 from splade_engine.exchange.target import BATCH, Export, Largest, Target, safe_names
 from splade_engine.exchange.targets import TARGETS
 from splade_engine.files import atomic_folder, check_replaceable, expanded
@@ -110,6 +110,9 @@ def export_index(
         StorageError: the disk refuses; nothing is left then.
     """
     chosen = target_named(target)
+    scale, k = factor(scale), whole("k", k, 1)
+    top_k = None if top_k is None else whole("top_k", top_k, 1)
+    measure, overwrite = flag("measure", measure), flag("overwrite", overwrite)
     reader = index.reader
     names = _checked_vocabulary(vocabulary, reader)
     asked, ids = _checked_queries(queries, query_ids, reader)
@@ -117,14 +120,12 @@ def export_index(
         raise InvalidInputError(f"export: {target} needs queries")
     if not len(reader):
         raise InvalidInputError(f"{reader.path}: no documents to export")
-    if not scale > 0 or not np.isfinite(scale):
-        raise InvalidInputError(f"export: scale must be above 0, got {shown(scale)}")
     limits = chosen.limits
     if top_k is not None:
         limits = replace(limits, document_terms=min(top_k, limits.document_terms or top_k))
     largest = Largest(_largest(reader), float(asked.weights.max(initial=0.0)), scale)
     documents, rounded = chosen.roundings(largest)
-    path = expanded(folder)
+    path = expanded(path_of("folder", folder))
     if path.exists() and not overwrite and (not path.is_dir() or any(path.iterdir())):
         raise IndexExistsError(f"{path}: exists already; choose another name or overwrite it")
     check_replaceable(path, RECORD)

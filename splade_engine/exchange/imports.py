@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from splade_engine.arguments import shown
+from splade_engine.arguments import check_many, path_of, whole
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import InvalidInputError
 from splade_engine.exchange.ids import listed_ids
 from splade_engine.exchange.record import check_unchanged
+from splade_engine.exchange.rounding import factor
 from splade_engine.exchange.source import Imported, Options
 from splade_engine.exchange.sources import SOURCES
-
-MOST_SCALE = 1e6  # beyond it, weights of float32 begin to vanish
+from splade_engine.vectors.checks import MAX_TERMS
 
 
 def import_vectors(
@@ -43,13 +43,11 @@ def import_vectors(
             ours that is not as it was exported.
         StorageError: the file cannot be read.
     """
-    path = Path(path)
-    if scale is not None and not 0 < scale <= MOST_SCALE:
-        raise InvalidInputError(
-            f"import: scale must be above 0 and at most {MOST_SCALE:g}, got {shown(scale)}"
-        )
-    if n_terms is not None and (isinstance(n_terms, bool) or not isinstance(n_terms, int) or n_terms < 1):
-        raise InvalidInputError(f"import: n_terms must be at least 1, got {shown(n_terms)}")
+    path = path_of("path", path)
+    scale = None if scale is None else factor(scale)
+    n_terms = None if n_terms is None else whole("n_terms", n_terms, 1, MAX_TERMS)
+    if vocabulary is not None:
+        check_many("vocabulary", vocabulary, "tokens")
     name = format or format_of_source(path)
     source = SOURCES.get(name)
     if source is None:

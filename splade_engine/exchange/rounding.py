@@ -8,7 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import real, shown
+from splade_engine.errors import InvalidInputError
 from splade_engine.vectors import SparseVectors
+
+MOST_SCALE = 1e6  # beyond it, weights of float32 begin to vanish
 
 Weights = NDArray[np.float32]
 
@@ -52,6 +56,18 @@ def _upper_bits(weights: Weights) -> Weights:
 # Lucene's FeatureField keeps the upper 17 bits of a float: at most 0.4 % less
 LUCENE = Rounding("9 significant bits (Lucene)", _upper_bits)
 HALF = Rounding("half precision", lambda weights: weights.astype(np.float16).astype(np.float32))
+
+
+def factor(scale: float) -> float:
+    """What weights are multiplied by, where it can be meant.
+
+    Raises:
+        InvalidInputError: it is no number above 0, or so large that weights of float32 begin to vanish.
+    """
+    number = real("scale", scale, 0, MOST_SCALE)
+    if number == 0:
+        raise InvalidInputError(f"scale: a number above 0 is expected, got {shown(scale)}")
+    return number
 
 
 def whole(scale: float) -> Rounding:

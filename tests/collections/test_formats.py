@@ -434,6 +434,21 @@ class HuggingFace:
         raise AssertionError("all rows at once")
 
 
+class Series:
+    """What a column of pandas looks like from outside."""
+
+    dtype = "str"
+
+    def __iter__(self):
+        return iter(["tea"])
+
+    def __arrow_c_stream__(self, schema: object = None) -> object:
+        return pa.chunked_array([["tea"]]).__arrow_c_stream__(schema)
+
+    def to_dict(self) -> dict[int, str]:
+        return {0: "tea"}
+
+
 TABLE_ROWS = [{"id": i, "text": f"text {i}", "year": None if i == 3 else 1990 + i} for i in range(3000)]
 
 
@@ -475,6 +490,12 @@ def test_a_real_dataset_of_hugging_face(tmp_path: Path):
         (b"tea", "the corpus is bytes: give texts, or a path"),
         (7, "the corpus is int: give a path"),
         (np.array("tea"), "the corpus is ndarray: give a path"),
+        (io.StringIO("tea"), "the corpus is an open file, whose lines would be texts"),
+        (io.BytesIO(b"tea"), "the corpus is an open file"),
+        (pa.table([["a"], ["x"], ["y"]], names=["_id", "text", "text"]), "the corpus has two columns 'text'"),
+        (Series(), "the corpus is one column of a table"),
+        (pa.array(["tea"]), "the corpus is one column of a table"),
+        (pa.chunked_array([["tea"]]), "the corpus is one column of a table"),
         ("", "the corpus is an empty path"),
         (Document("a", "b"), "the corpus is one document: give a list"),
         ([None], "document 0: an object with id and text is needed, got null"),

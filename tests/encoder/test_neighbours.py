@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -112,6 +113,7 @@ def test_documents_borrow_and_queries_do_not(folder: Path, tmp_path: Path) -> No
     alone = tmp_path / "alone"
     shutil.copytree(folder, alone)
     (alone / "neighbours.json").unlink()
+    (alone / "neighbours.arrow").unlink()
     texts = random_texts(9, seed=21)
     adapted, base = load(folder), load(alone)
     assert adapted.neighbours is not None and base.neighbours is None
@@ -146,13 +148,18 @@ def test_phrases_come_first(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ("[]", "not neighbours of format 1"),
+        ("[]", "expected a JSON object, got list"),
         ('{"format": 2}', "not neighbours of format 1"),
         ("{", "not JSON"),
-        ('{"format": 1, "count": 0}', "count: a whole number from 1 to 1000"),
-        ('{"format": 1, "kind": 7}', "unexpected keyword argument 'kind'"),
-        ('{"format": 1, "share": NaN}', "share: a number from 0 to 10"),
+        ('{"format": true, "count": 1, "share": 1, "least": 0}', "not neighbours of format 1"),
+        ('{"format": 1, "count": 0, "share": 1, "least": 0}', "count: a whole number from 1 to 1000"),
+        ('{"format": 1, "count": 1, "share": NaN, "least": 0}', "share: a number from 0 to 10"),
+        ('{"format": 1, "count": 1, "share": 1}', "'least' is missing"),
+        ('{"format": 1, "count": 1, "share": 1, "least": 0, "k": 7}', "'k' is not known"),
+        ('{"format": 1, "count": 1, "share": 1, "least": 0, "\\u001b[31m": 7}', "'.x1b.31m' is not known"),
+        (f'{{"format": 1, "count": 1, "share": 1, "least": 0, "{"a" * 99_999}": 7}}', "^.{,400}is not known"),
     ],
+    ids=range(10),
 )
 def test_settings_that_are_none_are_refused(folder: Path, tmp_path: Path, record: str, message: str) -> None:
     shutil.copytree(folder, tmp_path / "m")
@@ -160,6 +167,23 @@ def test_settings_that_are_none_are_refused(folder: Path, tmp_path: Path, record
     with pytest.raises(InvalidInputError, match=message) as error:
         load(tmp_path / "m")
     assert "neighbours.json" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("instead", ["nothing", "folder", "pipe", "lost link"])
+@pytest.mark.parametrize("name", ["neighbours.json", "neighbours.arrow"])
+def test_one_file_without_the_other_is_refused(folder: Path, tmp_path: Path, name: str, instead: str) -> None:
+    """The encoder without its neighbours would be another one."""
+    shutil.copytree(folder, tmp_path / "m")
+    path = tmp_path / "m" / name
+    path.unlink()
+    if instead == "folder":
+        path.mkdir()
+    elif instead == "pipe":
+        os.mkfifo(path)
+    elif instead == "lost link":
+        path.symlink_to("../gone")
+    with pytest.raises(CheckpointError, match=rf"m/{name}: (is missing|a folder|a pipe|a link to a file)"):
+        load(tmp_path / "m")
 
 
 def test_vectors_that_are_missing_damaged_or_of_another_encoder_are_refused(

@@ -316,7 +316,7 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(
         export_index(index, "qdrant", tmp_path / "out", queries=QUERIES, query_ids=["a", "a", "a"])
     with pytest.raises(InvalidInputError, match="9 tokens, but the index has 10 terms"):
         export_index(index, "seismic", tmp_path / "out", vocabulary=TOKENS[:9])
-    with pytest.raises(InvalidInputError, match="scale must be above 0"):
+    with pytest.raises(InvalidInputError, match="scale: a number above 0"):
         export_index(index, "ciff", tmp_path / "out", scale=0.0)
     assert not (tmp_path / "out").exists()
     (tmp_path / "full").mkdir()

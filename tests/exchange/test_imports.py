@@ -267,8 +267,8 @@ def test_a_scale_that_leaves_no_weight_is_refused(tmp_path: Path, name: str) -> 
     write_vectors(tmp_path / name, VECTORS, IDS, TOKENS)
     with pytest.raises(InvalidInputError, match=rf"{name}: divided by 1e-300: row 0"):
         import_vectors(tmp_path / name, vocabulary=TOKENS, scale=1e-300)
-    for scale in (1e60, 0, -1, float("nan"), float("inf")):
-        with pytest.raises(InvalidInputError, match="scale must be above 0 and at most 1e"):
+    for scale in (1e60, 0, -1, float("nan"), float("inf"), "x", True):
+        with pytest.raises(InvalidInputError, match=r"scale: a number (from 0 to 1e|above 0)"):
             import_vectors(tmp_path / name, vocabulary=TOKENS, scale=scale)
 
 

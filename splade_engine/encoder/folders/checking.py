@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.folders.files import inside, read_json, regular
+from splade_engine.encoder.folders.files import inside, present, read_json, regular
 from splade_engine.encoder.folders.safetensors_file import StoredTensor, read_header, weight_files
 from splade_engine.encoder.settings import is_integer
 from splade_engine.errors import CheckpointError
@@ -119,7 +119,7 @@ def _may_be_whole(name: str, tensor: StoredTensor, tensors: dict[str, StoredTens
 def _check_shards(folder: Path, tensors: dict[str, StoredTensor]) -> None:
     """Every shard that the index names is there, in this folder, and holds what it should."""
     path = folder / _INDEX
-    if (folder / "model.safetensors").is_file() or not path.is_file():
+    if present(folder / "model.safetensors") or not present(path):
         return
     shards = read_json(path).get("weight_map")
     if not isinstance(shards, dict):

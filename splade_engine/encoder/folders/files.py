@@ -129,6 +129,20 @@ def existing(path: Path) -> Path:
     return regular(path)
 
 
+def present(path: Path) -> bool:
+    """Whether a file is there that a model may have or not.
+
+    Raises:
+        CheckpointError: something else has its name. Taken for absent, a link whose file was not copied
+            would give other vectors.
+    """
+    if path.is_file():
+        return True
+    if path.exists() or path.is_symlink():
+        existing(path)
+    return False
+
+
 def regular(path: Path) -> Path:
     """`path` if it is a file that can be read to its end: no pipe, no device, no folder.
 
@@ -167,7 +181,7 @@ def read_json(path: Path, *, optional: bool = False) -> dict[str, Any]:
     Raises:
         CheckpointError: if there is no such file, or it holds no JSON object.
     """
-    if optional and not path.is_file():
+    if optional and not present(path):
         return {}
     value = _parsed(path)
     if not isinstance(value, dict):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast, get_args
 
-from splade_engine.encoder.folders.files import inside, read_json, read_json_list
+from splade_engine.encoder.folders.files import inside, present, read_json, read_json_list
 from splade_engine.encoder.kind import Module
 from splade_engine.encoder.settings import DenseMode, DensePooling
 from splade_engine.errors import CheckpointError
@@ -66,9 +66,9 @@ def dense_modules(folder: Path) -> tuple[Path, DensePooling] | None:
     Raises:
         CheckpointError: if a file of the folder is not readable.
     """
-    if not (folder / "modules.json").is_file():
+    if not present(folder / "modules.json"):
         pooling = folder / "1_Pooling"
-        mode = dense_mode(pooling) if (pooling / "config.json").is_file() else "mean"
+        mode = dense_mode(pooling) if present(pooling / "config.json") else "mean"
         return folder, DensePooling(mode, normalize=True)
     chain = read_chain(folder)
     kinds = [module.kind for module in chain]

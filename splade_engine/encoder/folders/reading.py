@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.folders.files import read_json, require_weights
+from splade_engine.encoder.folders.files import present, read_json, require_weights
 from splade_engine.encoder.folders.ours import SECTION, read_ours
 from splade_engine.encoder.folders.plain import PlainFolder
 from splade_engine.encoder.folders.sentence_transformers import read_sentence_transformers
@@ -53,7 +53,7 @@ def is_encoder(folder: Path) -> bool:
 
     A masked language model as it comes says nothing, though `read_checkpoint` takes it for SPLADE.
     """
-    if (folder / "modules.json").is_file() or _pair(folder) is not None:
+    if present(folder / "modules.json") or _pair(folder) is not None:
         return True
     found = PlainFolder(folder, folder.name, None, read_json(folder / "config.json", optional=True))
     return SECTION in found.config or read_checkpoint(folder).query is not None
@@ -72,7 +72,7 @@ def _pair(folder: Path) -> tuple[Path, Path] | None:
 def _one(folder: Path, name: str, hub_id: str | None) -> Checkpoint:
     """A folder of one model, in any layout."""
     path = folder / "config.json"
-    modular = (folder / "modules.json").is_file()
+    modular = present(folder / "modules.json")
     config = read_json(path, optional=modular)
     if modular and SECTION not in config:
         return read_sentence_transformers(folder, name)

@@ -22,6 +22,7 @@ from splade_engine.encoder.folders.files import (
     lowercases,
     max_length_of,
     positions_of,
+    present,
     read_json,
     require_weights,
 )
@@ -86,7 +87,7 @@ def _prompts(root: dict[str, Any]) -> dict[str, Any]:
 
 def _router(folder: Path, name: str, base: Path) -> Checkpoint:
     path = base / "router_config.json"
-    path = path if path.is_file() else base / "config.json"  # before version 5.1
+    path = path if present(path) else base / "config.json"  # before version 5.1
     config = read_json(path)
     types, structure = config.get("types"), config.get("structure")
     if not isinstance(types, dict) or not isinstance(structure, dict):
@@ -123,7 +124,7 @@ def _static(root: Path, folder: Path) -> QueryTable:
     if isinstance(path, str) and path.endswith(".json"):
         # sentence-transformers looks in the working directory and on the hub; here: in the checkpoint only
         for place in (folder / Path(path).name, root / Path(path).name):
-            if place.is_file():
+            if present(place):
                 return QueryTable(folder, place)
         raise CheckpointError(f"{folder / 'config.json'}: {path:.100} is neither in {folder} nor in {root}")
     return QueryTable(folder, existing(folder / "model.safetensors"))

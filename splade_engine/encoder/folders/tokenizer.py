@@ -16,7 +16,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from splade_engine.encoder.folders.files import read_json, truth
+from splade_engine.encoder.folders.files import present, read_json, truth
 from splade_engine.encoder.refusing import one_line, refusing
 from splade_engine.errors import CheckpointError
 from splade_engine.files import write_json
@@ -56,11 +56,11 @@ _ORIGIN = ("name_or_path", "special_tokens_map_file", "tokenizer_file", "is_loca
 
 def tokenizer_files(folder: Path) -> list[Path]:
     """The files that make the tokenizer of a folder; `truncation_side` comes on top."""
-    if (folder / "tokenizer.json").is_file():
+    if present(folder / "tokenizer.json"):
         return [folder / "tokenizer.json"]
-    if (folder / "vocab.txt").is_file():
-        return [p for p in (folder / "vocab.txt", folder / _CONFIG) if p.is_file()]
-    return [folder / name for name in _OTHER_FORMS if (folder / name).is_file()]
+    if present(folder / "vocab.txt"):
+        return [p for p in (folder / "vocab.txt", folder / _CONFIG) if present(p)]
+    return [folder / name for name in _OTHER_FORMS if present(folder / name)]
 
 
 def truncation_side(folder: Path) -> Literal["left", "right"]:
@@ -86,7 +86,7 @@ def load_tokenizer(folder: Path) -> Any:
     from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"
-    if path.is_file():
+    if present(path):
         text = _text(path)
         _check_growth(path, text)
         with refusing(path, "not a tokenizer file"):
@@ -94,10 +94,10 @@ def load_tokenizer(folder: Path) -> Any:
         if '"Regex"' in text:
             _check_patience(tokenizer, path)
         return tokenizer
-    if (folder / "vocab.txt").is_file():
+    if present(folder / "vocab.txt"):
         config = read_json(folder / _CONFIG, optional=True)
         return _wordpiece(folder / "vocab.txt", config)
-    if not any((folder / name).is_file() for name in _VOCABULARIES):
+    if not any(present(folder / name) for name in _VOCABULARIES):
         raise CheckpointError(f"{folder}: no tokenizer: neither tokenizer.json nor a vocabulary")
     return _filled(_converted(folder), folder)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.folders.files import present
 from splade_engine.encoder.folders.safetensors_file import read_floats
 from splade_engine.encoder.folders.torch_file import read_torch_file
 from splade_engine.encoder.kind import Kind, Module
@@ -84,7 +85,7 @@ class BgeM3(Kind):
 
 
 def _head_of(folder: Path) -> Path | None:
-    return next((folder / name for name in _HEADS if (folder / name).is_file()), None)
+    return next((folder / name for name in _HEADS if present(folder / name)), None)
 
 
 def read_head(path: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.files import present, read_json
 from splade_engine.encoder.kind import Kind, Module
 from splade_engine.encoder.settings import Activation, EncoderSettings
 from splade_engine.errors import CheckpointError
@@ -54,7 +54,7 @@ class MaskedLm(Kind):
         """
         if not any(a.endswith("ForMaskedLM") for a in found.architectures):
             return None
-        table = next((found.folder / t for t in _OPENSEARCH_TABLES if (found.folder / t).is_file()), None)
+        table = next((found.folder / t for t in _OPENSEARCH_TABLES if present(found.folder / t)), None)
         if table is None:
             return found.checkpoint(cls())
         return found.checkpoint(
@@ -115,7 +115,7 @@ def _has_second_log1p(found: PlainFolder) -> bool:
     """
     said = {"the hub id": found.hub_id, "_name_or_path in config.json": found.config.get("_name_or_path")}
     readme = found.folder / "README.md"
-    if readme.is_file():
+    if present(readme):
         with readme.open(encoding="utf-8", errors="replace") as file:
             title = re.search(r"^# (.+)$", file.read(1 << 16), re.MULTILINE)
         said["the title of its README.md"] = title.group(1) if title else None

@@ -22,6 +22,8 @@ n_distractors = 100_000            # first so many documents are added
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
@@ -35,7 +37,8 @@ from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.measures.effectiveness import DEFAULT_MEASURES, parse_measures
 from splade_engine.eval.systems.base import parse_system
-from splade_engine.files import parsed_toml, read_text
+from splade_engine.files import disk_errors, parsed_toml, read_text
+from splade_engine.plain_text import shortened
 
 DEFAULT_SYSTEMS = ("sparse", "bm25")
 _ENTRY: dict[str, type] = {
@@ -169,7 +172,13 @@ def load_suite(source: str | Path, split: str | None = None) -> Suite:
 
     Raises:
         InvalidInputError: naming the file and the entry that is not accepted.
+        StorageError: the system refuses a path, for instance because it is too long.
     """
+    with disk_errors(shortened(str(source), 200), "read"):
+        return _loaded(source, split)
+
+
+def _loaded(source: str | Path, split: str | None) -> Suite:
     path = Path(source)
     if str(source) in suite_names() and not path.exists():
         text = (files("splade_engine.eval") / "suites" / f"{source}.toml").read_text(encoding="utf-8")
@@ -206,9 +215,9 @@ def _parsed(text: str, place: str, base: Path | None) -> Suite:
         collections=collections,
         systems=systems,
         measures=parse_measures(_texts(table, "measures", place) or DEFAULT_MEASURES),
-        baseline=str(table.get("baseline", "")),
+        baseline=_text(table, "baseline", place),
         k=k,
-        description=str(table.get("description", "")),
+        description=_text(table, "description", place),
         means=_means(table, place),
     )
 
@@ -230,6 +239,9 @@ def _collection(entry: Any, place: str, base: Path | None) -> Collection:
     n_distractors = entry.get("n_distractors")
     if n_distractors is not None and (n_distractors < 1 or not entry.get("distractors")):
         raise InvalidInputError(f"{place}: n_distractors = {n_distractors} needs distractors, and at least 1")
+    for name in ("source", "folder", "distractors"):
+        if not _can_be_path(entry.get(name, "")):
+            raise InvalidInputError(f"{place}: {name} {shown(entry[name])} can be no path")
     source, folder = entry.get("source", ""), entry.get("folder", "")
     if not source and not folder:
         raise InvalidInputError(f"{place}: neither source nor folder")
@@ -250,10 +262,28 @@ def _collection(entry: Any, place: str, base: Path | None) -> Collection:
     )
 
 
+def _can_be_path(text: str) -> bool:
+    """Whether the system takes it for a path, whatever is there."""
+    try:
+        os.stat(text)  # noqa: PTH116
+    except ValueError:  # a zero byte, half a surrogate
+        return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    return True
+
+
 def _refuse_unknown(table: Mapping[str, Any], known: set[str], place: str) -> None:
     unknown = next((name for name in table if name not in known), None)
     if unknown is not None:
         raise InvalidInputError(f"{place}: {unknown!r} is not known ({', '.join(sorted(known))})")
+
+
+def _text(table: Mapping[str, Any], name: str, place: str) -> str:
+    value = table.get(name, "")
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{place}: {name} must be a string, got {shown(value)}")
+    return value
 
 
 def _texts(table: Mapping[str, Any], name: str, place: str) -> Sequence[str]:

@@ -218,6 +218,36 @@ def test_what_is_no_file(file: str, kind: str, folder: Path) -> None:
     refused(folder, "a pipe or a device|cp -rL|no tokenizer|no model.safetensors")
 
 
+@pytest.mark.parametrize("kind", ["folder", "pipe", "lost link"])
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("mlm", "sentence_bert_config.json"),
+        ("mlm", "tokenizer_config.json"),
+        ("mlm", "modules.json"),
+        ("mlm", "idf.json"),
+        ("mlm", "tokenizer.json"),
+        ("mlm-vocab-txt", "vocab.txt"),
+        ("mlm-vocab-txt", "tokenizer.json"),
+    ],
+)
+def test_what_a_model_may_lack_is_a_file_or_not_there(
+    name: str, file: str, kind: str, tmp_path: Path
+) -> None:
+    """Passed over, a link whose file was not copied gave other vectors."""
+    folder = zoo.make(name, tmp_path / "m")
+    path = folder / file
+    path.unlink(missing_ok=True)
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("../gone")
+    said = {"folder": "a folder", "pipe": "a pipe or a device", "lost link": "cp -rL"}[kind]
+    refused(folder, rf"m/{file}: .*{said}")
+
+
 def test_paths_that_leave_the_folder(tmp_path: Path) -> None:
     folder = zoo.make("ours", tmp_path / "m")
     shutil.copy(folder / "query_weights.safetensors", tmp_path / "outside.safetensors")

@@ -5,7 +5,7 @@ from types import SimpleNamespace as Invented
 
 import pytest
 
-from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.errors import DatasetError, InvalidInputError, StorageError
 from splade_engine.eval.run.suite import load_suite, suite_names
 
 
@@ -119,6 +119,12 @@ def test_a_collection_is_taken_from_the_data_folder(invented: Invented, tmp_path
         ("[means]\na = []\n[[collections]]\nsource = 'x'", "mean 'a' names no collections"),
         ("[[collections]]\nsource = 'x'\nn_distractors = 5", "n_distractors = 5 needs distractors"),
         ("[[collections]]\nsource = 'x'\nn_distractors = true", "n_distractors must be a int, got True"),
+        ("baseline = ['bm25']\n[[collections]]\nsource = 'x'", "baseline must be a string"),
+        ("description = 7\n[[collections]]\nsource = 'x'", "description must be a string"),
+        (f"[[collections]]\nsource = '{'a' * 5000}'", "collection 1: source 'a{59} can be no path"),
+        (f"[[collections]]\nfolder = '{'a' * 300}'", "collection 1: folder 'a{59} can be no path"),
+        (f"[[collections]]\nsource = 'x'\ndistractors = '{'a' * 300}'", "distractors 'a{59} can be no path"),
+        ('[[collections]]\nsource = "a\\u0000b"', "can be no path"),
         ("k = 0\n[[collections]]\nsource = 'x'", "k must be a number of at least 1, got 0"),
         ("measures = ['x@y']\n[[collections]]\nsource = 'x'", "unknown measure"),
         ("[[collections]]\nsource = 'x'\n[[collections]]\nsource = 'x'", "two collections are named 'x'"),
@@ -128,3 +134,9 @@ def test_bad_suites(tmp_path: Path, text: str, message: str):
     (tmp_path / "my.toml").write_text(text)
     with pytest.raises(InvalidInputError, match=message):
         load_suite(tmp_path / "my.toml")
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "a" * 300 + ".toml"])
+def test_a_source_that_can_be_no_path(name: str):
+    with pytest.raises(StorageError, match=r"cannot read a{120}"):
+        load_suite(name)
