@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from splade_engine.collections.documents import Document
-from splade_engine.collections.metadata import FILE_STATE
+from splade_engine.collections.limits import Limits
+from splade_engine.collections.metadata import FILE_STATE, metadata_json
 from splade_engine.collections.passages import PARENT, Block, Passages, TokenMeter, cut, text_blocks
 from splade_engine.collections.readers.kind import Places
 from splade_engine.errors import DatasetError
 
 PASSAGE, START, END = "passage", "start_char", "end_char"
 _OURS = (PARENT, PASSAGE, START, END)
-_LEAST = 16  # tokens that are left to a passage's text, however long its title is
+_LEAST = 16  # tokens that are left to a passage's text, however long its titles are
+_LETTERS = 16  # of a token of a title, at most
+logger = logging.getLogger(__name__)
 
 
 def cut_document(
@@ -36,7 +40,8 @@ def cut_document(
         places: the lines or pages of its text, where it has some.
 
     Raises:
-        DatasetError: it has a metadata field with a name that passages need.
+        DatasetError: it has a metadata field with a name that passages need, or so much metadata that its
+            passages, which repeat it, would grow beyond `Limits.file_bytes`.
     """
     taken = next((name for name in _OURS if name in document.metadata), None)
     if taken is not None:
@@ -49,9 +54,11 @@ def cut_document(
     text = document.text
     blocks = text_blocks(text) if blocks is None else blocks
     starts = meter.starts(text)
+    document = replace(document, title=_fitting(document, meter))
     tokens = min(how.tokens, meter.room - _title_tokens(document.title, blocks, starts, meter))
     overlap = min(how.overlap, tokens // 2)
     spans = cut(text, blocks, starts, max(tokens, _LEAST), overlap=max(overlap, 0))
+    _check_growth(document, len(spans))
     passages = []
     for number, span in enumerate(spans, start=1):
         place = {} if places is None else places.of(span.start, span.end)
@@ -78,6 +85,33 @@ def passage_id(parent: str, number: int, count: int) -> str:
 
 def _place(parent: str, number: int, start: int, end: int) -> dict[str, object]:
     return {PARENT: parent, PASSAGE: number, START: start, END: end}
+
+
+def _fitting(document: Document, meter: TokenMeter) -> str:
+    """The title, of which the passages repeat no more than half of what the encoder reads."""
+    title, most = document.title, meter.room // 2
+    if len(title) <= most:  # a token has a character at least
+        return title
+    head = title[: most * _LETTERS]
+    starts = meter.starts(head)
+    kept = head[: starts[most]].rstrip() if len(starts) > most else head
+    if kept != title:
+        logger.info(
+            "document %.80r: its passages repeat %d of the %d characters of its title",
+            document.id,
+            len(kept),
+            len(title),
+        )
+    return kept
+
+
+def _check_growth(document: Document, count: int) -> None:
+    limits = Limits.of_environment()
+    if count > 1 and (size := len(metadata_json(document.metadata))) * count > limits.file_bytes:
+        raise DatasetError(
+            f"document {document.id!r:.80}: {count:,} passages would repeat {size:,} characters of metadata "
+            f"each; index it without passages, or leave fields out ({limits.hint('file_bytes')})"
+        )
 
 
 def _title(title: str, heading: str) -> str:

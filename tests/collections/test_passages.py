@@ -20,7 +20,7 @@ from splade_engine.collections.passages import (
     text_blocks,
 )
 from splade_engine.encoder import SparseEncoder
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import DatasetError, InvalidInputError
 
 
 def passages(text, tokens=50, overlap=0, blocks=None):
@@ -165,3 +165,25 @@ def test_token_starts_are_what_the_encoder_reads(bundled: SparseEncoder):
     assert len(bundled.token_starts(long)) == 2000
     assert bundled.encode_counted([long]).truncated == 1
     assert bundled.encode_counted(["word " * bundled.room]).truncated == 0
+
+
+def test_a_long_title_leaves_half_of_what_is_read_to_the_text():
+    """A title of a megabyte was repeated in every passage, and nothing of the text was read."""
+    meter = TokenMeter(room=60)
+    text = "harbour tide moon. " * 500
+    for title, kept in ("word " * 99_999, "word " * 29 + "word"), ("short", "short"):
+        made = cut_document(Document("a", text, title), Passages(200), meter)
+        assert {p.title for p in made} == {kept}
+        assert all(size(p.title) + size(p.text) < 60 for p in made)
+        assert "".join("".join(p.text for p in made).split()) == "".join(text.split())
+    assert len(cut_document(Document("a", "tea", "x" * 10**6), Passages(20), meter)[0].title) <= 480
+
+
+def test_metadata_that_passages_would_repeat_without_end_is_refused(monkeypatch: pytest.MonkeyPatch):
+    document = Document("a", "harbour tide moon. " * 500, "", {"notes": "x" * 10_000})
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_FILE_BYTES", "400000")
+    with pytest.raises(
+        DatasetError, match=r"document 'a': \d+ passages would repeat 10,\d+ characters of met"
+    ):
+        cut_document(document, Passages(20), TokenMeter())
+    assert len(cut_document(document, Passages(200), TokenMeter())) > 1

@@ -41,6 +41,18 @@ def places(found: FileText) -> list[dict[str, int]]:
         ("---\ntitle: npm uninstall\nsection: 1\n---\n", "npm uninstall"),
         ("---\r\nsection: 1\r\ntitle: 'Tides: a guide'\r\n---\r\n", "Tides: a guide"),
         ("---\nsection: 1\n...\n", "Synopsis"),
+        ("---\ntitle: >-\n  Tides\n  and moons\ntags:\n- a\n- b\n---\n", "Tides and moons"),
+        ("---\ntitle: |\n  Tides # 2\n---\n", "Tides"),
+        ('---\ntitle: "a \\"b\\": c" # why\n---\n', 'a "b": c'),
+        ("---\n'title': 'it''s #1'\n---\n", "it's #1"),
+        ("---\ntitle: Tides # the second\n---\n", "Tides"),
+        ("---\ntitle: !!str &t Tides\nx: *t\n---\n", "Tides"),
+        ("---\ntitle: *t\n---\n", "Synopsis"),
+        ("---\ntitle:\ntags: [a,\n  b\n]\n---\n", "Synopsis"),
+        ("---\ntitle: null\n---\n", "Synopsis"),
+        ("---\ntitle: ['a', 'b']\nog:title: x\n---\n", "Synopsis"),
+        ("---\na: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\ntitle: Bomb\n---\n", "Bomb"),
+        (f"---\ntitle: {'tide ' * 99_999}\n---\n", "tide " * 39 + "tide"),
     ],
 )
 def test_front_matter_names_a_markdown_file_and_is_no_text(head, title):
@@ -51,7 +63,14 @@ def test_front_matter_names_a_markdown_file_and_is_no_text(head, title):
 
 
 @pytest.mark.parametrize(
-    "text", ["---\n\nA rule before.\n\n---\n", "A: 1\n\n---\ntitle: no\n---\n", "---\ntitle: open\n\nNo end."]
+    "text",
+    [
+        "---\n\nA rule before.\n\n---\n",
+        "A: 1\n\n---\ntitle: no\n---\n",
+        "---\ntitle: open\n\nNo end.",
+        "---\nWarning: keep out.\n\nA rule before it.\n\n---\n\nMore.",
+        "---\nhttps://example.org No end\n---\n",
+    ],
 )
 def test_lines_that_only_look_like_front_matter_are_text(text):
     found = read(".md", text)

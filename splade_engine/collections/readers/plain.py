@@ -9,9 +9,15 @@ from splade_engine.collections.readers.decoding import decoded
 from splade_engine.collections.readers.kind import FileName, FileText, Places
 
 _LINE_END = re.compile("\n")
-# of YAML
-_FRONT_MATTER = re.compile(r"---[ \t]*\r?\n(?=[\w-]+[ \t]*:)(?:.*\n)*?(?:---|\.\.\.)[ \t]*\r?(?:\n|\Z)")
-_TITLE = re.compile(r"(?m)^title[ \t]*:[ \t]*(\S.*)$")
+# of YAML: every line of it has a key, belongs to the one above, or says nothing
+_FRONT_MATTER = re.compile(
+    r"---[ \t]*\n(?=[\w\"'.:-]+[ \t]*:(?:\s|$))"
+    r"(?:(?:[\w\"'.:-]+[ \t]*:(?:[ \t].*)?|[ \t].*|-(?:[ \t].*)?|[#\]}].*|)\n)*?"
+    r"(?:---|\.\.\.)[ \t]*(?:\n|\Z)"
+)
+_TITLE = re.compile(r"(?m)^[\"']?title[\"']?[ \t]*:[ \t]*(.*(?:\n[ \t]+\S.*)*)$")
+_QUOTED = re.compile(r"""\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)'""")
+_LONGEST_TITLE = 200  # characters, as of a heading
 _ANYTHING = re.compile(r"[^\n]")
 _RST_MARKS = "=-~^\"'*+#"
 
@@ -29,9 +35,25 @@ def markdown(data: bytes, file: FileName) -> FileText:
     head = front[0] if front else ""
     # spaces in its place: blocks keep their places in the file
     blocks = markdown_blocks(_ANYTHING.sub(" ", head) + content[len(head) :])
-    title = _TITLE.search(head)
-    named = title[1].strip().strip("\"'") if title else ""
-    return FileText(content, blocks, named or _first_heading(blocks), line_places(content))
+    return FileText(content, blocks, _yaml_title(head) or _first_heading(blocks), line_places(content))
+
+
+def _yaml_title(head: str) -> str:
+    """The title in front matter; "" where there is none, or none that is a text."""
+    found = _TITLE.search(head)
+    value = " ".join(found[1].split()) if found else ""
+    value = re.sub(r"^(?:[&!]\S*\s+)+", "", value)  # an anchor, a tag
+    if quoted := _QUOTED.match(value):
+        return _shortened((quoted[1] or "").replace('\\"', '"') or (quoted[2] or "").replace("''", "'"))
+    value = re.sub(r"^[|>][-+0-9]*(?:\s|$)", "", value)  # lines of a block
+    if value[:1] in tuple("*&![{") or value.lower() in ("null", "~"):
+        return ""
+    return _shortened(re.split(r"\s#|^#", value)[0])
+
+
+def _shortened(title: str) -> str:
+    title = " ".join(title.split())
+    return title if len(title) <= _LONGEST_TITLE else title[:_LONGEST_TITLE].rsplit(" ", 1)[0]
 
 
 def restructured(data: bytes, file: FileName) -> FileText:

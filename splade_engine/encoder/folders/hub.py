@@ -18,9 +18,10 @@ BUNDLED_NAMES = ("bundled", "default", "sparse:default")
 """What the bundled encoder is called wherever a model can be named; `./default` is a folder of that name."""
 
 # Never the pickled weights, nor the other frameworks' copies of them; BGE-M3's head is read without running
-# it (`torch_file.py`)
+# it (`torch_file.py`). Of ONNX the graph that is a model of its own, not the copies in folders below
 PATTERNS = (
-    "*.json", "*.safetensors", "*.txt", "*.model", "sparse_linear.pt", "neighbours.arrow", "README.md",
+    "*.json", "*.safetensors", "*.txt", "*.model", "sparse_linear.pt", "neighbours.arrow", "model.onnx",
+    "README.md",
 )  # fmt: skip
 # Published in two repositories, which no file of theirs says
 _QUERY_HALVES = {

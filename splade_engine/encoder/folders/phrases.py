@@ -69,7 +69,7 @@ def write_with_phrases(
     root = checkpoint.folder
     config = read_json(root / "config.json", optional=True)
     if SECTION in config and checkpoint.model_folder == root:
-        copy_model(root, out, (*PATTERNS, "*.onnx"))
+        copy_model(root, out, PATTERNS)
         section = {k: v for k, v in config[SECTION].items() if k not in PHRASE_SETTINGS}
         section |= new.settings.to_section(PHRASE_SETTINGS)
         write_json(out / "config.json", {**config, SECTION: section})
