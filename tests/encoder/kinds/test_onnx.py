@@ -266,3 +266,16 @@ def test_the_command(tmp_path: Path) -> None:
     refused = CliRunner().invoke(app, ["onnx", "-o", str(tmp_path / "no"), "-e", other])
     assert refused.exit_code == 2 and "kind scalar cannot be exported to ONNX" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_a_folder_for_the_hub_holds_the_graph(tmp_path: Path) -> None:
+    """It was left behind, and the encoder could not be pushed, nor be put beside an index."""
+    from splade_engine.encoder.sharing import save_whole
+
+    SparseEncoder.load(zoo.make("mlm", tmp_path / "m")).export_onnx(tmp_path / "onnx")
+    (tmp_path / "onnx" / "other").mkdir()
+    (tmp_path / "onnx" / "other" / "model_O4.onnx").write_bytes(b"another")
+    encoder = SparseEncoder.load(tmp_path / "onnx")
+    save_whole(encoder, tmp_path / "copy")
+    assert SparseEncoder.load(tmp_path / "copy").fingerprint()["hash"] == encoder.fingerprint()["hash"]
+    assert [path.name for path in (tmp_path / "copy").rglob("*.onnx")] == ["model.onnx"]
