@@ -263,6 +263,7 @@ NUMBERS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SparseIndex.tune(targets) one": lambda w, v: w.index.tune(targets=[v]),
     "IndexReader.search(k)": lambda w, v: w.reader.search(w.two, v),
     "IndexReader.search(threads)": lambda w, v: w.reader.search(w.two, threads=v),
+    "IndexReader.near_word(alike)": lambda w, v: w.reader.near_word("mooon", alike=v),
     "IndexReader.explain(k)": lambda w, v: w.reader.explain(w.two[0], "1", v),
     "SparseVectors(n_terms)": lambda w, v: SparseVectors([0, 1], [0], [1.0], v),
     "SparseVectors(indptr) one": lambda w, v: SparseVectors([0, v], [0, 1], [1.0, 1.0], 3),

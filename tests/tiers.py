@@ -56,6 +56,8 @@ TIERS = (
     Tier("vector_files", "damaged vector files", 50_000, "attacks.vector_files:damaged"),
     # files of a model
     Tier("damaged_models", "damaged files of encoders", 10_000, "attacks.damaged_models:damaged"),
+    # recipes, suites, records of results
+    Tier("settings_files", "damaged settings", 20_000, "attacks.settings_files:damaged"),
     # writers that fail, die, race and lose power
     Tier("every_call", "every system call fails or kills", 500, "crash.faults:every_call"),
     Tier("kill_9", "kill -9 during publish", 1_000, "crash.kills:kill_9"),

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, whole
+from splade_engine.arguments import check_many, real, whole
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
 from splade_engine.index.arguments import check_queries, checked_ordinals, checked_threads
 from splade_engine.index.disk.ids import MAX_ID_BYTES
@@ -185,10 +185,10 @@ class IndexReader:
             alike: the share of pairs of letters that makes two words alike, from 0 to 1.
 
         Raises:
-            InvalidInputError: the index has no word lists.
+            InvalidInputError: the index has no word lists; `alike` is no share.
         """
         self._check_words()
-        return near_word(self.snapshot, word, alike)
+        return near_word(self.snapshot, word, real("alike", alike, 0, 1))
 
     def _check_words(self, words: Sequence[str] = ()) -> None:
         check_many("words", words)

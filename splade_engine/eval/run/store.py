@@ -26,6 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import shown
 from splade_engine.collections.dataset import Dataset, digest_of_topics
 from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError, StorageError
 from splade_engine.eval.measures.effectiveness import measure
@@ -114,7 +115,7 @@ class ResultFolder:
         record = _read_json(self.path / _EXPERIMENT)
         if record.get("format") != FORMAT:
             raise DatasetError(
-                f"{self.path / _EXPERIMENT}: format {record.get('format')!r}, {FORMAT} is needed"
+                f"{self.path / _EXPERIMENT}: format {shown(record.get('format'))}, {FORMAT} is needed"
             )
         return record
 

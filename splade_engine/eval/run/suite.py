@@ -46,6 +46,12 @@ _ENTRY: dict[str, type] = {
     "drop_own_id": bool,
     "n_distractors": int,
 }
+_RECORDED: dict[str, Any] = {
+    **dict.fromkeys(("name", "baseline", "description"), (str,)),
+    **dict.fromkeys(("collections", "systems", "measures"), (list, tuple)),
+    "means": (dict,),
+    "k": (int, type(None)),
+}
 
 
 @dataclass(frozen=True)
@@ -108,16 +114,16 @@ class Suite:
         names = [c.name for c in self.collections]
         twice = next((n for n in names if names.count(n) > 1), None)
         if twice is not None:
-            raise InvalidInputError(f"suite {self.name}: two collections are named {twice!r}")
+            raise InvalidInputError(f"suite {self.name}: two collections are named {shown(twice)}")
         known = {c.group or c.name for c in self.collections}
         for label, members in self.means.items():
             unknown = next((name for name in members if name not in known), None)
             if unknown is not None:
                 raise InvalidInputError(
-                    f"suite {self.name}: mean {label!r}: there is no collection {unknown!r}"
+                    f"suite {self.name}: mean {shown(label)}: there is no collection {shown(unknown)}"
                 )
             if not members:
-                raise InvalidInputError(f"suite {self.name}: mean {label!r} names no collections")
+                raise InvalidInputError(f"suite {self.name}: mean {shown(label)} names no collections")
 
     def record(self) -> dict[str, Any]:
         """What a result folder keeps: every field, the name as `suite`; JSON-ready."""
@@ -132,6 +138,11 @@ class Suite:
             KeyError, TypeError: if the record is not one of a suite.
         """
         values = {f.name: record["suite" if f.name == "name" else f.name] for f in fields(cls)}
+        for name, value in values.items():
+            _check_recorded(name, value, _RECORDED[name])
+        for entry in values["collections"]:
+            for name, value in entry.items():
+                _check_recorded(name, value, (_ENTRY[name], type(None)) if name in _ENTRY else ())
         collections = tuple(Collection(**entry) for entry in values["collections"])
         texts = {name: tuple(values[name]) for name in ("systems", "measures")}
         return cls(**{**values, **texts, "collections": collections})
@@ -159,6 +170,19 @@ class Suite:
         """Another number of distractors for every collection that has some."""
         chosen = [replace(c, n_distractors=n) if c.distractors else c for c in self.collections]
         return replace(self, collections=tuple(chosen))
+
+
+def _check_recorded(name: str, value: Any, kind: Any) -> None:
+    """Refuse a value of a record that is not of its type, or holds what is not.
+
+    Raises:
+        TypeError: naming it.
+    """
+    lists = value.values() if isinstance(value, dict) else [value] if isinstance(value, list | tuple) else []
+    of = dict if name == "collections" else str
+    held = all(isinstance(many, list | tuple) and all(isinstance(v, of) for v in many) for many in lists)
+    if not held or not isinstance(value, kind) or (isinstance(value, bool) and bool not in kind):
+        raise TypeError(f"{shown(name)} is {shown(value)}")
 
 
 def suite_names() -> list[str]:
@@ -276,7 +300,7 @@ def _can_be_path(text: str) -> bool:
 def _refuse_unknown(table: Mapping[str, Any], known: set[str], place: str) -> None:
     unknown = next((name for name in table if name not in known), None)
     if unknown is not None:
-        raise InvalidInputError(f"{place}: {unknown!r} is not known ({', '.join(sorted(known))})")
+        raise InvalidInputError(f"{place}: {shown(unknown)} is not known ({', '.join(sorted(known))})")
 
 
 def _text(table: Mapping[str, Any], name: str, place: str) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.files import read_toml
+from splade_engine.files import disk_errors, read_toml
+from splade_engine.plain_text import shortened
 from splade_engine.training.fields import check_fields, field_comments
 from splade_engine.training.objective.parts import LossConfig
 from splade_engine.training.objective.penalties import RegularizerConfig
@@ -114,11 +115,13 @@ def load_recipe(name: str | Path) -> Recipe:
     Raises:
         InvalidInputError: naming the file and the key that is unknown or of the wrong type.
     """
-    path = RECIPES / f"{name}.toml"
-    if str(name).endswith(".toml"):
-        path = Path(name)
-    if not path.is_file():
-        raise InvalidInputError(f"recipe {name}: not a file, and not one of {', '.join(recipe_names())}")
+    path = Path(name) if str(name).endswith(".toml") else RECIPES / f"{name}.toml"
+    with disk_errors(shortened(str(name), 200), "read"):
+        there = path.is_file()
+    if not there:
+        raise InvalidInputError(
+            f"recipe {name!r:.200}: not a file, and not one of {', '.join(recipe_names())}"
+        )
     return recipe_from_table(read_toml(path), str(path))
 
 

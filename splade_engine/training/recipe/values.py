@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from splade_engine.arguments import shown
+from splade_engine.arguments import double, shown
 from splade_engine.errors import InvalidInputError
 
 
@@ -34,9 +35,10 @@ def checked_fields(
     hints = get_type_hints(kind)
     out = {}
     for key, value in table.items():
-        where = f"{place}{key}" if joined else f"{place}: {key}"
+        name = key if str(key).isidentifier() and len(key) < 60 else shown(key)
+        where = f"{place}{name}" if joined else f"{place}: {name}"
         if key not in hints:
-            raise InvalidInputError(f"{where:.300}: no such field; there are {', '.join(sorted(hints))}")
+            raise InvalidInputError(f"{where}: no such field; there are {', '.join(sorted(hints))}")
         out[key] = _converted(hints[key], value, where)
     return out
 
@@ -60,6 +62,8 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
         if isinstance(value, kind):
             return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        if not math.isfinite(double(value)):
+            raise InvalidInputError(f"{where}: {shown(value)} is too large")
         return float(value)
     if isinstance(value, bool) != (hint is bool) or not isinstance(value, hint):
         raise InvalidInputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {shown(value)}")
