@@ -54,6 +54,7 @@ TIERS = (
     Tier("mutants", "each check of the index left out", 1_000, "attacks.mutants:killed"),
     # files of vectors
     Tier("vector_files", "damaged vector files", 50_000, "attacks.vector_files:damaged"),
+    Tier("imported_files", "damaged CIFF, npz and points", 20_000, "attacks.imported_files:damaged"),
     # files of a model
     Tier("damaged_models", "damaged files of encoders", 10_000, "attacks.damaged_models:damaged"),
     # recipes, suites, records of results

@@ -6,14 +6,17 @@
     DocRecord  1 docid  2 collection_docid  3 doclength
 
 Lin et al., SIGIR 2020; osirrc/ciff. A number is a varint: seven bits a byte, the lowest first.
+
+The format has no place for a checksum. Ours ends the description: of all messages, with zeros in its place.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -21,9 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.files import Digest
 from splade_engine.vectors import SparseVectors
 
 MOST_MESSAGE = 1 << 31  # bytes of a posting list that can be meant
+_CHECKSUM = re.compile(rb", checksum ([0-9a-f]{32})$")  # whatever else of the header is damaged
+_NO_CHECKSUM_YET = ", checksum " + "0" * 32
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,9 @@ class CiffHeader:
     n_lists: int
     n_docs: int
     total_terms: int
+    # without our checksum
     description: str
+    checked: bool = False
 
 
 def varint(number: int) -> bytes:
@@ -53,9 +61,16 @@ def _field(number: int, value: int | bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(value)) + value if value else b""
 
 
-def _message(file: IO[bytes], content: bytes) -> None:
-    file.write(varint(len(content)))
-    file.write(content)
+class _Messages:
+    """Writes messages one after the other, and hashes them."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.digest = file, Digest()
+
+    def write(self, content: bytes) -> None:
+        for part in (varint(len(content)), content):
+            self.digest.update(part)
+            self.file.write(part)
 
 
 def write_ciff(
@@ -87,24 +102,30 @@ def write_ciff(
     lists = sorted(zip(found.tolist(), starts.tolist(), ends, strict=True), key=lambda part: names[part[0]])
     total = int(lengths.sum())
     with path.open("wb") as file:
+        messages = _Messages(file)
         mean = struct.pack("<d", total / max(1, len(ids)))
         header = [_field(1, 1), _field(2, len(lists)), _field(3, len(ids)), _field(4, len(lists))]
         header += [
             _field(5, len(ids)),
             _field(6, total),
             varint(7 << 3 | 1) + mean,
-            _field(8, about.encode()),
+            _field(
+                8, f"{about}{_NO_CHECKSUM_YET}".encode()
+            ),  # the last field: it is filled in where it stands
         ]
-        _message(file, b"".join(header))
-        for term, start, end in lists:
-            gaps = np.diff(docs[start:end], prepend=0).tolist()
-            counts = numbers[start:end].tolist()
+        messages.write(b"".join(header))
+        end = file.tell()
+        for term, start, stop in lists:
+            gaps = np.diff(docs[start:stop], prepend=0).tolist()
+            counts = numbers[start:stop].tolist()
             postings = [_field(1, gap) + _field(2, count) for gap, count in zip(gaps, counts, strict=True)]
             body = b"".join(varint(4 << 3 | 2) + varint(len(p)) + p for p in postings)
-            head = _field(1, names[term].encode()) + _field(2, end - start) + _field(3, sum(counts))
-            _message(file, head + body)
+            head = _field(1, names[term].encode()) + _field(2, stop - start) + _field(3, sum(counts))
+            messages.write(head + body)
         for number, (id, length) in enumerate(zip(ids, lengths.tolist(), strict=True)):
-            _message(file, _field(1, number) + _field(2, id.encode()) + _field(3, length))
+            messages.write(_field(1, number) + _field(2, id.encode()) + _field(3, length))
+        file.seek(end - 32)
+        file.write(messages.digest.text().encode())
 
 
 # ---- reading --------------------------------------------------------------------------------------------
@@ -116,9 +137,16 @@ def read_ciff(path: Path, file: IO[bytes]) -> tuple[list[dict[str, int]], list[s
     Raises:
         InvalidInputError: the file is damaged or cut short, naming the message.
     """
-    messages = _messages(path, file)
+    found, digest = _messages(path, file), Digest()
     with _reading(path, "its header"):
-        header = _header(path, _fields(next(messages, b"")))
+        first = next(found, b"")
+        header = _header(path, _fields(first))
+    noted = _CHECKSUM.search(first)
+    messages = found if noted is None else _hashed(found, digest)
+    if noted is not None:
+        digest.update(varint(len(first)) + first[:-32] + b"0" * 32)
+        description = header.description.removesuffix(noted[0].decode())
+        header = replace(header, description=description, checked=True)
     rows: list[dict[str, int]] = [{} for _ in range(header.n_docs)]
     for number in range(header.n_lists):
         with _reading(path, f"posting list {number}"):
@@ -133,7 +161,16 @@ def read_ciff(path: Path, file: IO[bytes]) -> tuple[list[dict[str, int]], list[s
             ids[place] = id
     if next(messages, None) is not None:
         raise InvalidInputError(f"{path}: goes on after its last document")
+    if noted is not None and digest.text() != noted[1].decode():
+        raise InvalidInputError(f"{path}: damaged: it does not match its checksum")
     return rows, ids, header
+
+
+def _hashed(messages: Iterator[bytes], digest: Digest) -> Iterator[bytes]:
+    for content in messages:
+        digest.update(varint(len(content)))
+        digest.update(content)
+        yield content
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
-from splade_engine.exchange import SOURCES, export_index, import_vectors
+from splade_engine.exchange import SOURCES, ciff_file, export_index, import_vectors
 from splade_engine.exchange.ciff_file import varint, write_ciff
 from splade_engine.index import SparseIndex
 from splade_engine.vectors import SparseVectors, write_vectors
@@ -137,8 +137,24 @@ def test_varints(number: int, data: bytes) -> None:
     assert varint(number) == data
 
 
-def test_damaged_ciff_files_are_one_line_or_a_file(tmp_path: Path) -> None:
+def test_ciff_of_earlier_releases_and_of_others_carries_no_checksum(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    earlier = "splade-engine, weights times 100"  # as long as a checksum, which is written over it
+    monkeypatch.setattr(ciff_file, "_NO_CHECKSUM_YET", "")
+    monkeypatch.setattr(ciff_file.Digest, "text", lambda self: earlier)
+    whole = ciff(tmp_path / "i.ciff", earlier)
+    assert import_vectors(tmp_path / "i.ciff", vocabulary=TOKENS).vectors == VECTORS
+    assert "carries no checksum" in caplog.text
+    (tmp_path / "i.ciff").write_bytes(whole.replace(b"weights times", b"weighTs times"))
+    with pytest.raises(InvalidInputError, match="its description is none of ours"):
+        import_vectors(tmp_path / "i.ciff", vocabulary=TOKENS)
+
+
+def test_damaged_ciff_files_are_one_line_or_the_file(tmp_path: Path) -> None:
     whole = ciff(tmp_path / "i.ciff")
+    pristine = import_vectors(tmp_path / "i.ciff")
     rng = np.random.default_rng(5)
     for trial in range(600):
         data = bytearray(whole)
@@ -154,7 +170,7 @@ def test_damaged_ciff_files_are_one_line_or_a_file(tmp_path: Path) -> None:
             assert str(error).startswith(str(tmp_path)), error
             assert "\n" not in str(error)
         else:
-            assert len(found.vectors) == len(found.ids or ()) <= len(data)
+            assert (found.vectors, found.ids) == (pristine.vectors, pristine.ids)
 
 
 # ---- Qdrant -----------------------------------------------------------------------------------------------
@@ -302,6 +318,10 @@ def test_an_export_that_was_changed_is_refused(tmp_path: Path, target: str) -> N
         import_vectors(source, format=form, vocabulary=TOKENS)
     assert str(file) in str(error.value) and "\n" not in str(error.value)
     (tmp_path / "out/record.json").unlink()
+    if target == "ciff":  # has a checksum of its own
+        with pytest.raises(InvalidInputError, match="does not match its checksum"):
+            import_vectors(source, vocabulary=TOKENS)
+        return
     other = import_vectors(source, format=form, vocabulary=TOKENS)
     assert other.vectors == found.vectors and other.ids != found.ids
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import re
 import zlib
 from pathlib import Path
@@ -13,8 +14,11 @@ from splade_engine.exchange.ciff_file import read_ciff
 from splade_engine.exchange.source import Imported, Options, Source
 from splade_engine.files import disk_errors
 from splade_engine.vectors import SparseVectors
+from splade_engine.vectors.files.vector_file import NO_CHECKSUM
 
+logger = logging.getLogger(__name__)
 _OURS = re.compile(r"splade-engine, weights times ([0-9.e+]+)")
+_NEARLY_OURS = re.compile(r"splade-engine|weights times|checksum")
 
 
 def read(path: Path, options: Options) -> Imported:
@@ -28,9 +32,15 @@ def read(path: Path, options: Options) -> Imported:
                 rows, ids, header = read_ciff(path, content)
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise InvalidInputError(f"{path}: the gzip stream is damaged or cut short") from None
+    ours = _OURS.fullmatch(header.description)
+    if ours is None and _NEARLY_OURS.search(header.description):
+        raise InvalidInputError(
+            f"{path}: damaged: its description is none of ours, {header.description!r:.80}"
+        )
+    if not header.checked:
+        logger.info("%s: %s", path, NO_CHECKSUM)
     scale = options.scale
     if scale is None:
-        ours = _OURS.match(header.description)
         scale = float(ours[1]) if ours else 1.0
     tokens = (
         list(options.vocabulary)
