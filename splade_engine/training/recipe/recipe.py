@@ -14,7 +14,7 @@ from typing import Any, get_type_hints
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import disk_errors, read_toml
-from splade_engine.plain_text import shortened
+from splade_engine.plain_text import one_line, shortened
 from splade_engine.training.fields import check_fields, field_comments
 from splade_engine.training.objective.parts import LossConfig
 from splade_engine.training.objective.penalties import RegularizerConfig
