@@ -120,7 +120,7 @@ def load_recipe(name: str | Path) -> Recipe:
         there = path.is_file()
     if not there:
         raise InvalidInputError(
-            f"recipe {name!r:.200}: not a file, and not one of {', '.join(recipe_names())}"
+            f"recipe {one_line(str(name))[:200]}: not a file, and not one of {', '.join(recipe_names())}"
         )
     return recipe_from_table(read_toml(path), str(path))
 
