@@ -233,11 +233,18 @@ class FieldSurvey:
         return kinds
 
     def warnings(self, kinds: FieldKinds) -> list[str]:
-        """One line for each field with values that cannot be filtered if the fields are of these kinds."""
-        lines = []
+        """One line for each field with values that cannot be filtered if the fields are of these kinds.
+
+        Of many fields the first twenty, and how many more there are.
+        """
+        lines: list[str] = []
+        more = 0
         for name, values in self._fields.items():
             kind, misfits = kinds[name], values.misfits(kinds[name])
             if not misfits:
+                continue
+            if len(lines) == _MOST_WARNINGS:
+                more += 1
                 continue
             count = sum(values.counts[misfit] for misfit in misfits)
             doc_id, shown = values.first[misfits[0]]
@@ -248,9 +255,10 @@ class FieldSurvey:
                 else f"field {name!r:.80}: {count} of {values.counts.total()} values are not {_PLURAL[kind]} "
                 f"({example}); they are kept, but count as missing in filters"
             )
-        return lines
+        return [*lines, f"{more:,} more fields hold values that cannot be filtered"] if more else lines
 
 
+_MOST_WARNINGS = 20
 _PLURAL = {
     "text": "text",
     "int": "whole numbers",

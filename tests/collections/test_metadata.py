@@ -93,6 +93,15 @@ def test_fields_beyond_the_columns_stay_json_and_are_told() -> None:
     assert found.warnings(kinds)[0].startswith(f"field 'f{MAX_COLUMNS - 1}': cannot be filtered (1 values, ")
 
 
+def test_of_many_fields_only_some_are_told() -> None:
+    """A record of 10,000 fields gave as many warnings."""
+    survey = FieldSurvey()
+    survey.note("a", {f"f{i}": i for i in range(10_000)})
+    survey.note("b", {f"f{i}": "x" for i in range(10_000)})
+    told = survey.warnings(survey.kinds())
+    assert len(told) == 21 and told[-1] == "9,980 more fields hold values that cannot be filtered"
+
+
 def test_what_does_not_fit_is_told_once() -> None:
     found = survey(1, 2, "unknown", "none", 2**70)
     assert found.warnings(found.kinds()) == [
