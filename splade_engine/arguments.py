@@ -110,8 +110,10 @@ def path_of(name: str, value: Any) -> Path:
     """A path, from a string or a path.
 
     Raises:
-        InvalidInputError: for anything else, or an empty string, which would be the working folder.
+        InvalidInputError: for anything else, an empty string, which would be the working folder, or a zero
+            byte, which no system takes.
     """
-    if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes) or value == "":
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or text == "" or "\0" in text:
         raise InvalidInputError(f"{name}: a path is expected, got {shown(value)}")
     return Path(value)

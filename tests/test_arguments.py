@@ -406,6 +406,7 @@ def test_numbers_are_told_with_their_bounds() -> None:
         (lambda: flag("deep", 1), "deep: True or False is expected, got 1"),
         (lambda: path_of("path", 3), "path: a path is expected, got 3"),
         (lambda: path_of("path", ""), "path: a path is expected, got ''"),
+        (lambda: path_of("path", "a\0b"), r"path: a path is expected, got 'a\x00b'"),
     ):
         with pytest.raises(InvalidInputError) as refused:
             call()
