@@ -37,6 +37,16 @@ def test_anserini_is_divided_by_its_scale(tmp_path: Path) -> None:
     assert by_ten.vectors.weights.tolist() == (VECTORS.weights * 10).tolist()
 
 
+def test_a_folder_of_another_export_is_not_taken_whole(tmp_path: Path) -> None:
+    (tmp_path / "points").mkdir()
+    with pytest.raises(
+        InvalidInputError, match=r"doc-embeddings\.npz: no such file; name a file of the folder"
+    ):
+        import_vectors(tmp_path / "points")
+    with pytest.raises(InvalidInputError, match=r"none\.npz: no such file$"):
+        import_vectors(tmp_path / "none.npz")
+
+
 def test_scipy_matrices_and_lsr_benchmark_folders(tmp_path: Path) -> None:
     scipy.sparse.save_npz(tmp_path / "m.npz", VECTORS.to_scipy())
     found = import_vectors(tmp_path / "m.npz")

@@ -31,7 +31,8 @@ def read(path: Path, options: Options) -> Imported:
     """Read a matrix; ids are in `doc-ids.txt` beside `doc-embeddings.npz`."""
     file = path / "doc" / "doc-embeddings.npz" if path.is_dir() else path
     if not file.is_file():
-        raise InvalidInputError(f"{file}: no such file")
+        what = "name a file of the folder; only one of lsr-benchmark is taken whole" if path.is_dir() else ""
+        raise InvalidInputError(f"{file}: no such file{'; ' * bool(what)}{what}")
     try:
         # opened here: numpy leaves a file open that is none of its own
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:

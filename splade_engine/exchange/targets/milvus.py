@@ -33,6 +33,11 @@ if rows: client.insert('<NAME>', rows)
 client.flush('<NAME>')
 "
 python -c "
+from pymilvus import MilvusClient
+client = MilvusClient('http://localhost:19530'); client.load_collection('<NAME>')
+print(client.query('<NAME>', filter='', output_fields=['count(*)'])[0])
+"
+python -c "
 import json
 from pymilvus import MilvusClient
 client = MilvusClient('http://localhost:19530'); client.load_collection('<NAME>')
@@ -41,6 +46,7 @@ vector = {int(term): weight for term, weight in query['body'].items()}
 for hit in client.search('<NAME>', data=[vector], anns_field='v', limit=<TOP_K>, search_params={'metric_type': 'IP', 'params': {'drop_ratio_search': 0}})[0]:
     print(hit['id'], hit['distance'])
 "
+python -c "from pymilvus import MilvusClient; MilvusClient('http://localhost:19530').drop_collection('<NAME>')"   # all of it
 ```
 
 A filter: `filter='metadata["year"] >= 1990'`.

@@ -15,6 +15,11 @@ from seismic import SeismicIndex
 SeismicIndex.build('documents.jsonl').save('<NAME>')
 "
 python -c "
+from seismic import SeismicIndex
+index = SeismicIndex.load('<NAME>.index.seismic')
+print(index.len, 'documents', index.nnz, 'weights')
+"
+python -c "
 import json, numpy as np
 from seismic import SeismicIndex, get_seismic_string as text
 index = SeismicIndex.load('<NAME>.index.seismic')
@@ -22,6 +27,7 @@ query = json.loads(next(open('queries.jsonl')))
 tokens, weights = zip(*query['vector'].items())
 print(index.search(query['id'], np.array(tokens, text()), np.array(weights, 'f4'), k=<TOP_K>, query_cut=20, heap_factor=0.7))
 "
+rm <NAME>.index.seismic        # all of it
 ```
 """
 

@@ -24,6 +24,7 @@ for line in open('documents.jsonl'):
     collection.insert(zvec.Doc(id=row['key'], vectors={'v': vector}, fields={'doc_id': row['id'], 'text': row.get('text', '')}))
 collection.flush()
 "
+python -c "import zvec; print(zvec.open('<NAME>').stats)"
 python -c "
 import json, zvec
 collection = zvec.open('<NAME>')
@@ -32,6 +33,7 @@ vector = {int(term): weight for term, weight in query['body'].items()}
 for hit in collection.query(zvec.Query('v', vector=vector), topk=<TOP_K>, output_fields=['doc_id']):
     print(hit.field('doc_id'), hit.score)
 "
+python -c "import zvec; zvec.open('<NAME>').destroy()"        # all of it
 ```
 
 Keys of zvec are letters, digits and a few signs, so documents are numbered: `key` is a number, `id` the document's id.
