@@ -17,6 +17,7 @@ from typing import Any
 
 from server_bench.server import K, Server, send
 from splade_engine.engine import SearchEngine
+from splade_engine.progress import ProgressBar
 
 Answers = dict[str, list[tuple[str, float]]]
 CLIENTS = 3
@@ -61,9 +62,11 @@ def changes(
         for client in clients:
             client.start()
         lost = 0
-        for turn in range(1, options.changes + 1):
-            lost += change(turn, server, folder, engine, asked)
-            note()
+        turns = range(1, options.changes + 1)
+        with ProgressBar(None, options.changes, label="changes", unit=" changes") as bar:
+            for turn in bar.over(turns):
+                lost += change(turn, server, folder, engine, asked)
+                note()
         time.sleep(1.5)  # the last generation is asked too
         stop.set()
         for client in clients:
