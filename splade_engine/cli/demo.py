@@ -157,9 +157,9 @@ def _first_of_bm25(documents: list[Document]) -> list[str]:
     from splade_engine.collections.corpus import Corpus
 
     with needed("the comparison with BM25"):
-        from splade_engine.eval.systems.bm25 import Bm25Index, Words
+        from splade_engine.eval.systems.bm25 import Bm25Index, StemmedCorpus
 
-        index = Bm25Index([Words(Corpus(documents))], k1=0.9, b=0.4)
+        index = Bm25Index([StemmedCorpus(Corpus(documents))], k1=0.9, b=0.4)
     return [next(iter(index.search(question, 1).ids), "") for question, _ in QUESTIONS]
 
 

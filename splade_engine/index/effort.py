@@ -87,7 +87,7 @@ class ExplainOptions(EffortOptions, total=False):
     where: Where | None
 
 
-class SearchOptions(ExplainOptions, total=False):
+class IndexSearchOptions(ExplainOptions, total=False):
     """The options of a search; `IndexReader.search` says what they mean."""
 
     threads: int

@@ -23,7 +23,7 @@ from splade_engine.index.check import check_index
 from splade_engine.index.collection import is_collection
 from splade_engine.index.config import BuildConfig
 from splade_engine.index.disk.publish import MANIFEST, refuse_unwritable
-from splade_engine.index.effort import ExplainOptions, SearchOptions
+from splade_engine.index.effort import ExplainOptions, IndexSearchOptions
 from splade_engine.index.explain import Placement
 from splade_engine.index.info import IndexInfo, TunedSetting
 from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists, lists_of
@@ -209,7 +209,9 @@ class SparseIndex:
 
     # ---- asking: see IndexReader ---------------------------------------------------------
 
-    def search(self, queries: SparseVectors, k: int = 10, **options: Unpack[SearchOptions]) -> SearchResult:
+    def search(
+        self, queries: SparseVectors, k: int = 10, **options: Unpack[IndexSearchOptions]
+    ) -> SearchResult:
         """The `k` documents with the largest dot product with each query, see `IndexReader.search`.
 
         Options are `effort`, `threads` and `where`. `exact=True`, `accuracy=0.95` (a share of the exact top

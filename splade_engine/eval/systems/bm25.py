@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TOKEN_PATTERN = r"(?u)\b\w+\b"
 
 
-class Words:
+class StemmedCorpus:
     """A corpus as lists of word numbers: the slower half of making an index.
 
     Attributes:
@@ -63,7 +63,7 @@ def _tokens(texts: Sequence[str], *, return_ids: bool) -> Any:
     )
 
 
-def _joined(parts: Sequence[Words]) -> tuple[list[list[int]], dict[str, int]]:
+def _joined(parts: Sequence[StemmedCorpus]) -> tuple[list[list[int]], dict[str, int]]:
     """Word numbers of all parts in the numbers of one vocabulary."""
     documents, vocabulary = list(parts[0].documents), dict(parts[0].vocabulary)
     for part in parts[1:]:
@@ -82,7 +82,7 @@ class Bm25Index:
             vocabulary.
     """
 
-    def __init__(self, parts: Sequence[Words], k1: float, b: float) -> None:
+    def __init__(self, parts: Sequence[StemmedCorpus], k1: float, b: float) -> None:
         import bm25s
 
         started = time.perf_counter()
@@ -139,11 +139,11 @@ class Bm25(System):
         return Answer(Run(self.title, rankings), seconds, cost=cost)
 
 
-def _words(bench: Bench) -> list[Words]:
+def _words(bench: Bench) -> list[StemmedCorpus]:
     """Of each part of the dataset; distractors are tokenised once for all collections."""
     own, *extra = bench.dataset.parts
-    parts = [bench.resource(("words",), lambda: Words(own))]
+    parts = [bench.resource(("words",), lambda: StemmedCorpus(own))]
     for corpus in extra:
         key = ("words", corpus.survey().digest)
-        parts.append(bench.settings.model(key, lambda corpus=corpus: Words(corpus)))  # type: ignore[misc]
+        parts.append(bench.settings.model(key, lambda corpus=corpus: StemmedCorpus(corpus)))  # type: ignore[misc]
     return parts

@@ -170,7 +170,7 @@ def test_a_finished_suite_makes_nothing_anew(experiment: Experiment, tmp_path: P
 
     monkeypatch.setattr("splade_engine.eval.run.workbench.Workbench.resource", fail)
     monkeypatch.setattr("splade_engine.eval.run.workbench.Workbench.answer", fail)
-    monkeypatch.setattr("splade_engine.eval.systems.bm25.Words.__init__", fail)
+    monkeypatch.setattr("splade_engine.eval.systems.bm25.StemmedCorpus.__init__", fail)
     encoded = experiment.settings.encoder.encoded
     again = run_experiment(experiment, folder)
     assert again.results == first.results

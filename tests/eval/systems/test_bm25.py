@@ -6,11 +6,11 @@ import pytest
 
 from splade_engine.collections.corpus import Corpus
 from splade_engine.eval.run.runner import evaluate
-from splade_engine.eval.systems.bm25 import Bm25Index, Words
+from splade_engine.eval.systems.bm25 import Bm25Index, StemmedCorpus
 
 
 def test_stems_and_stop_words():
-    index = Bm25Index([Words(Corpus(["the roasted beans", "a bean is not a pea", "tea"]))], 0.9, 0.4)
+    index = Bm25Index([StemmedCorpus(Corpus(["the roasted beans", "a bean is not a pea", "tea"]))], 0.9, 0.4)
     assert set(index.search("roasting bean", 10).ids) == {"0", "1"}
     assert index.search("roasting bean", 10).ids[0] == "0"
     assert len(index.search("the is not", 10)) == 0
@@ -19,13 +19,13 @@ def test_stems_and_stop_words():
 
 
 def test_k_larger_than_the_corpus():
-    index = Bm25Index([Words(Corpus(["tea", "green tea"]))], 0.9, 0.4)
+    index = Bm25Index([StemmedCorpus(Corpus(["tea", "green tea"]))], 0.9, 0.4)
     assert len(index.search("tea", 100)) == 2
     assert len(index.search("tea", 1)) == 1
 
 
 def test_a_corpus_without_words():
-    index = Bm25Index([Words(Corpus(["...", "the"], allow_empty=True))], 0.9, 0.4)
+    index = Bm25Index([StemmedCorpus(Corpus(["...", "the"], allow_empty=True))], 0.9, 0.4)
     assert len(index.search("tea", 10)) == 0
     assert index.index_bytes == 0
 
@@ -34,7 +34,7 @@ def test_scores_are_lucenes():
     """Lucene: idf = ln(1 + (N - df + .5) / (df + .5)); tf / (tf + k1 (1 - b + b len / avg)), no (k1 + 1)."""
     import math
 
-    index = Bm25Index([Words(Corpus(["red red fox", "fox den", "owl"]))], 0.9, 0.4)
+    index = Bm25Index([StemmedCorpus(Corpus(["red red fox", "fox den", "owl"]))], 0.9, 0.4)
     idf = math.log(1 + (3 - 1 + 0.5) / (1 + 0.5))
     wanted = idf * 2 / (2 + 0.9 * (1 - 0.4 + 0.4 * 3 / 2))
     assert float(index.search("red", 1).scores[0]) == pytest.approx(wanted, rel=1e-5)
@@ -43,8 +43,8 @@ def test_scores_are_lucenes():
 def test_an_index_of_two_parts_is_that_of_the_whole():
     """Words of the second part get the numbers that the first one gave them, or new ones."""
     texts = ["red red fox", "fox den", "owl", "the den of a red owl", "green tea", "foxes and teas"]
-    whole = Bm25Index([Words(Corpus(texts))], 0.9, 0.4)
-    parts = Bm25Index([Words(Corpus(texts[:3])), Words(Corpus(texts[3:]))], 0.9, 0.4)
+    whole = Bm25Index([StemmedCorpus(Corpus(texts))], 0.9, 0.4)
+    parts = Bm25Index([StemmedCorpus(Corpus(texts[:3])), StemmedCorpus(Corpus(texts[3:]))], 0.9, 0.4)
     assert parts.ids == ["0", "1", "2", "0", "1", "2"]
     assert parts.index_bytes == whole.index_bytes
     for query in ("red", "fox tea", "owl den green", "nothing"):
