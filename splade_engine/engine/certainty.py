@@ -1,13 +1,15 @@
 """How sure an answer is: how much of what was asked the best hit holds, and what may have been meant instead.
 
 The share of the query's weight on terms that the best hit has is near 1 where it speaks of everything that
-was asked, and small where it shares a stray word. Below `WEAK` an answer is called weak; docs/searching.md
-has what that was measured on.
+was asked, and small where it shares a stray word. Among many documents the best stray match holds more of a
+query than among few, so what is called weak depends on their number; docs/searching.md has what that was
+measured on.
 """
 
 from __future__ import annotations
 
 import re
+from math import log
 from typing import TYPE_CHECKING
 
 from splade_engine.index.words.rank import ALIKE
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.index import IndexReader
 
-WEAK = 0.35
+WEAK = 0.35  # of 400 documents or more
 _WORD = re.compile(r"\w+")
 _SHORTEST = 4  # letters of a word that may be a slip
 
@@ -35,6 +37,14 @@ def covered(query: SparseVectors, document: SparseVectors, n_tokens: int | None 
     whole = float(weights.sum())
     shared = sum(w for term, w in zip(terms.tolist(), weights.tolist(), strict=True) if term in held)
     return float(shared / whole) if whole > 0 else 0.0
+
+
+def weak_below(n_docs: int) -> float:
+    """The share of a query below which the best hit among so many documents is called weak.
+
+    0.15 of three documents, 0.20 of ten, 0.29 of a hundred.
+    """
+    return min(WEAK, 0.11 + 0.04 * log(max(n_docs, 1)))
 
 
 def counted_terms(encoder: SparseEncoder) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from splade_engine.arguments import whole
 from splade_engine.collections.metadata import metadata_of
-from splade_engine.engine.certainty import WEAK, counted_terms, covered, respelt
+from splade_engine.engine.certainty import counted_terms, covered, respelt, weak_below
 from splade_engine.engine.explain import Explanation, TermNames, explain, term_names
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import LENGTH, READ, Snippet, snippet
@@ -248,7 +248,7 @@ class Hits(list[Hit]):
     @property
     def weak(self) -> bool:
         """Whether the best hit holds so little of the query that it is likely to speak of something else."""
-        return self.covered < WEAK
+        return not self or self.covered < weak_below(len(self[0]._page._reader))
 
     @property
     def did_you_mean(self) -> str | None:

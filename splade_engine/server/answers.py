@@ -11,7 +11,6 @@ import numpy as np
 
 from splade_engine import __version__
 from splade_engine.collections.metadata import HIDDEN, METADATA_JSON, metadata_of
-from splade_engine.engine.certainty import WEAK
 from splade_engine.engine.explain import explain_document
 from splade_engine.server.problems import Problem, invalid, not_found, too_large
 from splade_engine.server.requests import ExplainRequest, SearchRequest
@@ -95,8 +94,7 @@ def _counts(page: Hits, request: SearchRequest) -> dict[str, Any]:
     if page.notes:
         counts["notes"] = page.notes
     if request.certainty:
-        share = page.covered
-        counts |= {"covered": share, "weak": share < WEAK}
+        counts |= {"covered": page.covered, "weak": page.weak}
         meant = page.did_you_mean
         if meant is not None:
             counts["did_you_mean"] = meant

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine import SearchEngine
+from splade_engine.engine.certainty import weak_below
 from splade_engine.engine.related import NOTHING
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.index.words.rank import _is_slip
@@ -97,7 +98,10 @@ def test_how_sure_an_answer_is(engine):
     assert (sure.covered, sure.weak) == (1.0, False)
     half = engine.search("night bread star wind")  # one of four terms is in the best document
     assert half.covered == pytest.approx(0.25)
-    assert half.weak
+    assert not half.weak, "among three documents a stray match would hold less"
+    stray = engine.search("night bread star wind moon tide sea")
+    assert stray.covered == pytest.approx(1 / 7)
+    assert stray.weak
     by_date = engine.search("needs salt", sort="year")  # the best hit is not the first
     assert by_date.covered == 1.0
     # what was found by other terms than the query's own, or not at all, is never sure
@@ -162,3 +166,9 @@ def test_a_query_that_a_filter_keeps_from_its_answer_is_not_called_unknown(engin
 def test_the_model_is_not_asked_for_words_it_does_not_know(engine, monkeypatch):
     monkeypatch.setattr(FakeEncoder, "encode_documents", None)
     assert engine.search("Hafen") == []
+
+
+def test_among_more_documents_a_match_must_hold_more():
+    limits = [weak_below(n) for n in (0, 1, 3, 10, 100, 400, 10**8)]
+    assert limits == sorted(limits)
+    assert limits[2:] == pytest.approx([0.154, 0.202, 0.294, 0.35, 0.35], abs=1e-3)
