@@ -252,6 +252,14 @@ class PackedBert(PackedBody):
         """States before the vocabulary, dtype[T, H], the tokens of all texts one after the other."""
         return self.transform(self.hidden(batch))
 
+    @torch.inference_mode()
+    def sample(self) -> Tensor:
+        """float32[T, H]: states of invented texts, the same every time; they tell which directions occur."""
+        rng = np.random.default_rng(0)
+        length = min(_SAMPLE_LENGTH, len(self._positions) - self._offset)
+        batch = rng.integers(0, len(self._words), (_SAMPLE_TEXTS, length)).astype(np.int32)
+        return self.states(list(batch)).float()
+
     def transform(self, hidden: Tensor) -> Tensor:
         """The head before the vocabulary: dtype[T, H] to dtype[T, H]."""
         return self._head_norm(self._head(hidden))
@@ -259,6 +267,8 @@ class PackedBert(PackedBody):
 
 # Sums of exponentials outside of these (e^-83, e^83) may have overflowed, or lost every term, on the way
 _SMALLEST, _LARGEST = 1e-36, 1e36
+# Of invented texts: random tokens
+_SAMPLE_TEXTS, _SAMPLE_LENGTH = 16, 64
 # Scores held at a time: beyond the second-level cache the two products slow down
 _SCORES = 1 << 20
 

@@ -11,7 +11,8 @@ deviation is known per term, errs by more than `MARGIN` of them.
     screened: max_i logit_iv + MARGIN * sd_v > 0
 
 a_j = sqrt(range of s_j / range of w_j) splits outlying coordinates between both sides (SmoothQuant,
-2211.10438).
+2211.10438). States and rows are written in fewer coordinates first where these bound the logit as well
+(`coordinates.py`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from functools import cache
 
 import torch
 from torch import Tensor
+
+from splade_engine.encoder.fast.coordinates import Coordinates
 
 MARGIN = 6.0
 # Rows of the vocabulary per int8 product: codes (384 KB at H = 384) and int32 results of one text stay in
@@ -34,19 +37,21 @@ class ScreenedPooling:
     Args:
         weight: float[V, H], the decoder in the model's precision.
         bias: float[V].
-        state_range: float32[H], how large the coordinates of a state get, roughly.
+        coordinates: in which logits are bounded.
         dropped: int64[...], terms that never come out.
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor, state_range: Tensor, dropped: Tensor | None = None
+        self, weight: Tensor, bias: Tensor, coordinates: Coordinates, dropped: Tensor | None = None
     ) -> None:
         self.weight = weight
         self.bias = bias.float().clone()
         if dropped is not None:
             self.bias[dropped] = -torch.inf
-        exact = weight.float()
-        smooth = (state_range / exact.abs().amax(0).clamp_min(1e-12)).clamp_min(1e-12).sqrt()
+        self._coordinates = coordinates
+        exact, constant = coordinates.of_rows(weight.float())
+        self._constant = self.bias + constant
+        smooth = (coordinates.range / exact.abs().amax(0).clamp_min(1e-12)).clamp_min(1e-12).sqrt()
         self._unsmooth = 1 / smooth
         scaled = exact * smooth
         self._row_scale = (scaled.abs().amax(1) / 127).clamp_min(1e-12)
@@ -62,7 +67,7 @@ class ScreenedPooling:
             lengths: tokens per text.
         """
         texts = torch.split(states, list(lengths))
-        scaled = states.float() * self._unsmooth
+        scaled = self._coordinates.of_states(states) * self._unsmooth
         parts = torch.split(scaled, list(lengths))
         scales = torch.stack([part.abs().amax() for part in parts]).clamp_(min=1e-12) / 127
         norms2 = torch.stack([part.square().sum(1).amax() for part in parts])
@@ -78,7 +83,7 @@ class ScreenedPooling:
         for row, text in enumerate(texts):
             step = scales[row] * self._row_scale
             spread = scales[row].square() * self._row_norm2 + self._row_scale.square() * norms2[row]
-            bound = best[row] * step + self.bias + MARGIN * (spread / 12).sqrt_()
+            bound = best[row] * step + self._constant + MARGIN * (spread / 12).sqrt_()
             terms = (~(bound <= 0)).nonzero().squeeze(1)  # NaN stays, to be refused
             logits = torch.mm(text, self.weight.index_select(0, terms).T).amax(0).float()
             out.append((terms, logits + self.bias[terms]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor
 
 from splade_engine.encoder.backbone import Backbone, load_backbone, load_pretrained
+from splade_engine.encoder.fast.coordinates import Coordinates, coordinates_for
 from splade_engine.encoder.fast.packed import PackedBert, PackedBody, load_packed, load_packed_body
 from splade_engine.encoder.fast.padded import PaddedModel
 from splade_engine.encoder.folders.files import positions_of
@@ -25,12 +26,13 @@ class States(Protocol):
     Attributes:
         decoder_weight: dtype[V, H].
         decoder_bias: float[V].
-        state_range: float32[H], how large each coordinate of a state may be expected to get; None: not known.
     """
 
     decoder_weight: Tensor
     decoder_bias: Tensor
-    state_range: Tensor | None
+
+    def coordinates(self) -> Coordinates | None:
+        """In which the logits of states are bounded cheaply; None: not known."""
 
     def __call__(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
         """Hidden states and those before the vocabulary, dtype[T, H] each.
@@ -45,7 +47,10 @@ class PackedStates:
     def __init__(self, model: PackedBert) -> None:
         self._model = model
         self.decoder_weight, self.decoder_bias = model.decoder_weight, model.decoder_bias
-        self.state_range: Tensor | None = model.state_range
+
+    def coordinates(self) -> Coordinates | None:
+        """See `States`."""
+        return coordinates_for(self._model.state_range, self._model.sample())
 
     def __call__(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
         """See `States`."""
@@ -63,7 +68,10 @@ class PaddedStates:
             backbone.hidden, int(config.vocab_size), positions_of(config.to_dict()), place, folder
         )
         self.decoder_weight, self.decoder_bias = backbone.decoder_weight, backbone.decoder_bias
-        self.state_range: Tensor | None = None
+
+    def coordinates(self) -> Coordinates | None:
+        """See `States`."""
+        return None
 
     def __call__(self, batch: Sequence[Ids]) -> tuple[Tensor, Tensor]:
         """See `States`."""

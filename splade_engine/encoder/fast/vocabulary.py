@@ -79,8 +79,9 @@ class VocabularyRows:
 def load_pooling(settings: EncoderSettings, states: States, place: Place, zero: Ids) -> PooledRows:
     """The pooling that fits settings and machine; terms of `zero` (int32[...]) never come out."""
     dropped = on_device(zero, place)
-    if states.state_range is not None and settings.pooling == "max" and fast_int8():
-        screened = ScreenedPooling(states.decoder_weight, states.decoder_bias, states.state_range, dropped)
+    coordinates = states.coordinates() if settings.pooling == "max" and fast_int8() else None
+    if coordinates is not None:
+        screened = ScreenedPooling(states.decoder_weight, states.decoder_bias, coordinates, dropped)
         return ScreenedRows(screened, settings)
     return VocabularyRows(VocabularyPooling(states.decoder_weight, states.decoder_bias, settings, dropped))
 

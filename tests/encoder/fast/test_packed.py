@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.fast import packed as packed_module
 from splade_engine.encoder.fast import screen
+from splade_engine.encoder.fast.coordinates import AllCoordinates
 from splade_engine.encoder.fast.linear import PackedLinear
 from splade_engine.encoder.fast.packed import load_packed
 from splade_engine.encoder.fast.pooling import VocabularyPooling, activate_
@@ -211,7 +212,7 @@ def test_screening_misses_nothing(shift: float) -> None:
     bias = torch.full((terms,), shift)
     states = torch.randn(60, size) * spread
     lengths = [20, 1, 39]
-    found = ScreenedPooling(weight, bias, 3 * spread, torch.tensor([5]))(states, lengths)
+    found = ScreenedPooling(weight, bias, AllCoordinates(3 * spread), torch.tensor([5]))(states, lengths)
     full = [(part @ weight.T).amax(0) + bias for part in states.split(lengths)]
     screened = 0
     for (chosen, logits), expected in zip(found, full, strict=True):
