@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import ray.data
 
 BATCH = 256  # texts that an actor encodes at a time
+_MADE = ("terms", "weights")  # columns
 
 
 class _Encode:
@@ -41,7 +42,9 @@ class _Encode:
         ptr = pa.array(vectors.indptr.astype("int32"))
         terms = pa.ListArray.from_arrays(ptr, pa.array(vectors.terms))
         weights = pa.ListArray.from_arrays(ptr, pa.array(vectors.weights))
-        return table.append_column("terms", terms).append_column("weights", weights)
+        for name, column in zip(_MADE, (terms, weights), strict=True):
+            table = table.append_column(name, column)
+        return table
 
 
 def encode(
@@ -71,12 +74,16 @@ def encode(
 
     Raises:
         MissingExtraError: Ray is not installed.
-        InvalidInputError: a column is missing, or the ids are numbers; the pool would take every processor.
+        InvalidInputError: a column is missing, or named `terms` or `weights`; the ids are numbers; the pool
+            would take every processor.
     """
     connected()
     from ray.data import ActorPoolStrategy
 
     check_columns(dataset, id, [text, *([title] if title else [])])
+    for name in _MADE:
+        if name in dataset.schema().names:
+            raise InvalidInputError(f"ray: the dataset has a column {name!r} already; rename or drop it")
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InvalidInputError(f"ray: batch_size must be at least 1, got {batch_size!r}")
     source = str(encoder) if isinstance(encoder, Path) else encoder

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from splade_engine.engine import SearchEngine
+from splade_engine.engine.explain import explain_document
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.index import ShardedIndex, SparseIndex
 from tests.fake_encoder import WORDS, FakeEncoder
@@ -83,6 +84,10 @@ def test_hits_are_those_of_one_index(one, many):
         {"must": ["moon"], "must_not": ["bread"]},
         {"sort": "-n", "total": True},
         {"facets": ["kind"], "facets_over": "matches"},
+        {"hybrid": "sum"},
+        {"hybrid": "rrf", "where": "n < 70"},
+        {"feedback": 3},
+        {"rerank": lambda query, texts: [float(len(set(text))) for text in texts]},
     ],
     ids=lambda options: next(iter(options)),
 )
@@ -92,6 +97,14 @@ def test_whatever_a_search_can_be_asked_for_is_asked_of_all_shards(one, many, op
         a, b = (engine.search(query, 7, exact=True, **options) for engine in (many, one))
         assert (a.total, a.facets) == (b.total, b.facets)
     assert any(told(one, **options))
+
+
+def test_where_a_document_stands_is_told_as_of_one_index(one, many):
+    for query in QUERIES:
+        for id in ("d3", "d44", "d89"):
+            told = [explain_document(engine, query, id, 5, where="n != 44") for engine in (one, many)]
+            assert told[0][1].to_dict() == told[1][1].to_dict()
+            assert told[0][0] == told[1][0]
 
 
 def test_weights_are_those_of_all_documents_and_not_of_a_shard(one, many, shards):

@@ -20,6 +20,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     before = os.environ.get("PYTHONPATH")
+    # Ray starts workers at a niceness of 15, and on a busy machine they get no processor
+    os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [REPOSITORY, before]))
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     for _ in range(2):

@@ -114,6 +114,9 @@ def test_what_would_hang_or_lose_ids_is_refused(dataset, tmp_path):
     numbers = ray.data.from_items([{"id": 7, "text": "moon"}])
     with pytest.raises(InvalidInputError, match="column 'id' are int64, and an id is text"):
         encode(numbers, make_encoder)
+    encoded = ray.data.from_items([{"id": "7", "text": "moon", "weights": [1.0]}])
+    with pytest.raises(InvalidInputError, match="has a column 'weights' already"):
+        encode(encoded, make_encoder)
     with pytest.raises(InvalidInputError, match="no column 'body'"):
         encode(dataset, make_encoder, text="body")
     with pytest.raises(InvalidInputError, match="shard_docs"):
