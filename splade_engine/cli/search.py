@@ -202,5 +202,6 @@ def _write_text(answers: list[Answered], engine: SearchEngine, *, explain: bool,
             output.write(f"{output.styled(field, 'heading')}: {values}")
         for note in (*hits.notes, *doubts(hits)):
             output.note(note)
-        among = f"{hits.total:,} matches" if hits.total is not None else f"{len(engine):,} documents"
+        found = "match" if hits.total == 1 else "matches"
+        among = f"{hits.total:,} {found}" if hits.total is not None else f"{len(engine):,} documents"
         output.note(f"{len(hits)} of {among}" if hits else "No document matches")

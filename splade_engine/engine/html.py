@@ -35,7 +35,7 @@ def hits_html(
     ]
     head = f"<tr><th></th><th {_LEFT}>document</th><th {_LEFT}>score</th></tr>"
     table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
-    told = [f"{len(hits)} of {total:,} matches"] if total is not None else []
+    told = [f"{len(hits)} of {total:,} match{'' if total == 1 else 'es'}"] if total is not None else []
     for field, counts in (facets or {}).items():
         values = ", ".join(f"{value} ({count})" for value, count in counts[:_SHOWN_VALUES])
         told.append(f"{field}: {values}")
