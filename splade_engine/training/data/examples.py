@@ -16,6 +16,7 @@ A text is a string or an object with `title` and `text`.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,18 @@ def row_from_record(
     if not negatives and (judged := row.judged(query, positives)) is not None:
         return judged
     return Row(query, positives, negatives, row.scores(len(positives), len(negatives)))
+
+
+def example_from_record(
+    record: dict[str, Any], place: str, query_text: Lookup | None = None, document_text: Lookup | None = None
+) -> Example | None:
+    """What `row_from_record(...).example` is, by the name of release 0.1."""
+    warnings.warn(
+        "example_from_record goes with the next minor release; row_from_record(...).example is the same",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return row_from_record(record, place, query_text, document_text).example
 
 
 class _Reader:

@@ -48,6 +48,18 @@ def test_one_document_and_what_is_said_of_it(document, name, value, relevant):
         assert got.positives == ("d",)
 
 
+def test_the_name_of_release_0_1_still_reads_a_row():
+    """It was dropped; the module's old name, which is kept, then led nowhere."""
+    with pytest.warns(DeprecationWarning):
+        from splade_engine.training.examples import example_from_record
+    record = {"query": "green tea", "document": "bread dough", "label": 0}
+    with pytest.warns(DeprecationWarning, match=r"row_from_record"):
+        assert example_from_record(record, "row") is None
+    with pytest.warns(DeprecationWarning, match=r"row_from_record"):
+        found = example_from_record({**record, "label": 1}, "row")
+    assert (found.query, found.positives, found.negatives) == ("green tea", ("bread dough",), ())
+
+
 def test_labels_sort_documents_into_answers_and_others():
     row = row_from_record({"query": "q", "documents": ["a", "b", "c"], "labels": [0, 1, 1]}, "row")
     assert (row.positives, row.negatives, row.scores) == (("b", "c"), ("a",), (1.0, 1.0, 0.0))
