@@ -4,7 +4,7 @@ Their segments are searched like the segments of one index, so whatever can be a
 of several: ids, scores and the order of equal ones are those of an index that holds all the documents, the
 first shard's first. Each document lies in one shard. New documents go to the shard with the fewest, in one
 commit; a replaced or deleted one is replaced or deleted where it lies, which is a commit in each shard
-concerned.
+concerned. Readers of a collection see all of these commits or none (`change_mark`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from splade_engine.errors import (
     SpladeEngineError,
 )
 from splade_engine.files import disk_errors
+from splade_engine.index import change_mark
 from splade_engine.index.arguments import checked_threads
 from splade_engine.index.collection import COLLECTION, MAX_SHARDS, CollectionRecord, is_collection
 from splade_engine.index.combine import check_together
@@ -35,7 +36,7 @@ from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.shard_batches import named, refuse_twins, refusing_known, selected
-from splade_engine.index.sharded_reader import ShardedReader, open_shard
+from splade_engine.index.sharded_reader import ShardedReader, file_stamp, open_shard
 from splade_engine.index.stream import IndexBatch
 from splade_engine.locks import lock_holder, take_lock
 from splade_engine.progress import Progress
@@ -233,6 +234,8 @@ class ShardedIndex(SparseIndex):
 
     def _change(self, changes: Sequence[tuple[int, Callable[[SparseIndex], int]]]) -> int:
         """Change one shard after the other; an error says which are changed already."""
+        if len(changes) > 1 and self._reader.record is not None:
+            change_mark.begin(self.path, os.getpid())
         total = 0
         done: list[int] = []
         for number, change in changes:
@@ -259,20 +262,25 @@ class ShardedIndex(SparseIndex):
                 self.refresh()
             return
         with _write_lock(self.path):
+            change_mark.end(self.path)  # one that is there was left by a process that is no more
             self.refresh()
             try:
                 yield
             finally:
-                self.refresh()
-                now = self._reader.record
-                if now is not None and not now.is_of(self.shards):
-                    CollectionRecord.of(self.path, self.shards, now.generation).write(self.path)
+                try:
+                    now = self._reader.changed()
+                    if now.record is not None and not now.record.is_of(now.shards):
+                        CollectionRecord.of(self.path, now.shards, now.record.generation).write(self.path)
+                finally:
+                    change_mark.end(self.path)
                     self.refresh()
 
     def stamp(self) -> tuple[Any, ...]:
         """See `SparseIndex.stamp`: of every shard, and of the list of them."""
-        listed = _stat(self.path / COLLECTION) if self._reader.record is not None else None
-        return (listed, *(SparseIndex(shard).stamp() for shard in self.shards))
+        listed: tuple[Any, ...] = ()
+        if self._reader.record is not None:  # the end of a change shows here too
+            listed = file_stamp(self.path / COLLECTION), file_stamp(self.path / change_mark.CHANGING)
+        return (*listed, *(SparseIndex(shard).stamp() for shard in self.shards))
 
     def refresh(self) -> Self:
         """Move to what is published now in all shards."""
@@ -322,11 +330,3 @@ def _write_lock(folder: Path) -> Iterator[None]:
         )
     with lock:
         yield
-
-
-def _stat(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, IndexNotFoundError, InvalidInputError
+from splade_engine.index import change_mark
 from splade_engine.index.collection import COLLECTION, CollectionRecord, is_collection
 from splade_engine.index.combine import check_encoders, check_pair, check_payloads
 from splade_engine.index.reader import IndexReader
@@ -43,6 +44,11 @@ class ShardedReader(IndexReader):
         folders = None if self.record is not None else [shard.path for shard in self.shards]
         return _opened(self.path, folders, self._verify, self)
 
+    def changed(self) -> ShardedReader:
+        """As `newest`, in the midst of a change too: for the one who makes it."""
+        folders = None if self.record is not None else [shard.path for shard in self.shards]
+        return _opened(self.path, folders, self._verify, self, within=True)
+
     def document_frequencies(self) -> NDArray[np.int64]:
         """int64[n_terms]: how many live documents of all shards hold each term."""
         if self.record is not None and self.record.is_of(self.shards):
@@ -65,9 +71,43 @@ def readers_of(part: Path | IndexReader) -> tuple[IndexReader, ...]:
 
 
 def _opened(
+    path: Path,
+    folders: Sequence[Path] | None,
+    verify: Verify,
+    previous: ShardedReader | None,
+    *,
+    within: bool = False,
+) -> ShardedReader:
+    """Open what is published; shards that are the same as in `previous` are not opened or compared again.
+
+    Raises:
+        IndexLockedError: several shards are being changed, and that takes too long (unless `within`).
+    """
+    if folders is not None or within:
+        return _opened_now(path, folders, verify, previous)
+    while True:
+        if previous is not None and change_mark.under_way(path):
+            return previous
+        change_mark.wait(path)
+        listed = file_stamp(path / COLLECTION)
+        found = _opened_now(path, None, verify, previous)
+        # a change that began while the shards were opened is still marked, or has replaced the list
+        if not change_mark.under_way(path) and file_stamp(path / COLLECTION) == listed:
+            return found
+
+
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever a file is replaced; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _opened_now(
     path: Path, folders: Sequence[Path] | None, verify: Verify, previous: ShardedReader | None
 ) -> ShardedReader:
-    """Open what is published; shards that are the same as in `previous` are not opened or compared again."""
     record = CollectionRecord.read(path) if folders is None else None
     there = record.paths(path) if record is not None else list(folders or ())
     known = {} if previous is None else {shard.path: shard for shard in previous.shards}
