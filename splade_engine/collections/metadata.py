@@ -135,8 +135,21 @@ def _of_a_class(value: Any) -> Any:
 def _of_numpy(value: Any) -> Any:
     """A scalar or an array as Python's own values."""
     if value.dtype.kind == "M":  # numpy gives whole numbers for the times that datetime cannot hold
-        texts = np.where(np.isnat(value), "", np.datetime_as_string(value)).tolist()
-        return [text or None for text in texts] if isinstance(texts, list) else texts or None
+        texts = np.array(np.datetime_as_string(value), dtype=object)
+        texts[np.isnat(value)] = None
+        return _finite(texts.tolist())
+    if value.dtype.kind == "m":  # and for durations of nanoseconds, months and years
+        unit, _ = np.datetime_data(value.dtype)
+        if np.isnat(value).all():
+            return np.full(value.shape, None).tolist()
+        if unit in ("Y", "M", "generic"):
+            raise _Foreign("a duration of no certain length")
+        return _finite((value / np.timedelta64(1, "s")).tolist())
+    if value.dtype.kind == "f" and value.dtype.itemsize > 8:  # wider than Python's numbers
+        with np.errstate(over="ignore"):
+            value = value.astype(np.float64)
+    elif value.dtype.kind == "c":
+        raise _Foreign("complex")
     return _finite(value.tolist())
 
 

@@ -234,15 +234,17 @@ def check_filter(snapshot: Snapshot, part: Filter) -> None:
 def matching_documents(snapshot: Snapshot, part: Filter) -> list[NDArray[np.bool_] | None]:
     """`allowed_documents` for a filter whose columns were checked; one that is not there has no values."""
     from splade_engine.index.filter.evaluate import matching
+    from splade_engine.index.filter.nodes import columns_of
 
     key = repr(part)  # not the filter itself: 1, 1.0 and True are equal, but not as values of a column
     masks = snapshot.masks.get(key)
     if masks is not None:
         return masks
+    kinds = {name: snapshot.nested_kinds.of(name) for name in columns_of(part)}
     masks = []
     for segment in snapshot.segments:
         table = None if segment.payload is None else segment.payload.table
-        mask = matching(part, table, len(segment), segment.words)
+        mask = matching(part, table, len(segment), segment.words, kinds)
         masks.append(mask if segment.live is None else mask & segment.live)
     with contextlib.suppress(KeyError, RuntimeError):  # another thread may be making room as well
         while len(snapshot.masks) >= KEPT_MASKS:

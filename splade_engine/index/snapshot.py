@@ -26,7 +26,7 @@ from splade_engine.index.disk.publish import MANIFEST, read_manifest
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import digest
 from splade_engine.index.effort import stored_work
-from splade_engine.index.filter.nested import is_nested, nested_column
+from splade_engine.index.filter.nested import NestedKinds
 from splade_engine.index.segment.list_kinds import listed_lists
 from splade_engine.index.segment.segment import Segment, Verify, open_deleted, open_segment, structure_errors
 from splade_engine.vectors import SparseVectors
@@ -145,10 +145,11 @@ class Snapshot:
         from splade_engine.index.filter.evaluate import stored_column
 
         self.check_column(name, "column")
+        kind = self.nested_kinds.of(name)
 
         def read(segment: Segment, local: NDArray[np.int64]) -> list[Any]:
             table = None if segment.payload is None else segment.payload.table
-            column = stored_column(table, name)
+            column = stored_column(table, name, kind)
             values: list[Any] = (
                 [None] * len(local) if column is None else column.take(pa.array(local)).to_pylist()
             )
@@ -173,12 +174,16 @@ class Snapshot:
         known = {c.name for s in self.manifest.segments for c in s.columns}
         if name in known or not self.segments:
             return
-        if is_nested(name) and any(
-            s.payload is not None and nested_column(s.payload.table, name) is not None for s in self.segments
-        ):
+        if self.nested_kinds.of(name) is not None:
             return
         there = ", ".join(sorted(name for name in known if not name.startswith("_"))[:20]) or "none"
         raise InvalidInputError(f"{what}: no column {name!r:.80}; the index has: {there}")
+
+    @cached_property
+    def nested_kinds(self) -> NestedKinds:
+        """What stands at the paths into objects, over all segments."""
+        types = [(c.name, c.type) for s in self.manifest.segments for c in s.columns]
+        return NestedKinds([None if s.payload is None else s.payload.table for s in self.segments], types)
 
     def text_columns(self, names: Sequence[str]) -> pa.Table:
         """Columns of text and the `id` of every document that is not deleted; null where there is no text."""

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.metadata import (
     MAX_COLUMNS,
     FieldSurvey,
+    checked_metadata,
     metadata_json,
     metadata_of,
     payload_table,
@@ -148,6 +150,35 @@ def test_infinity_is_refused_and_nan_is_missing(tmp_path: Path) -> None:
         Corpus([{"id": "a", "text": "x", "n": float("inf")}]).survey()
 
 
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (np.timedelta64(5_000_000_000, "ns"), 5.0),  # was 5000000000, as numpy gives it
+        (np.timedelta64(1500, "ms"), 1.5),
+        (np.array([1_500_000_000, "NaT"], "m8[ns]"), [1.5, None]),
+        (np.timedelta64("NaT", "M"), None),
+        (np.array([["2020-01-01", "NaT"]], "M8[D]"), [["2020-01-01", None]]),
+        (np.longdouble(1.5), 1.5),  # was "nested too deeply"
+        (np.array([np.longdouble("nan")]), [None]),
+    ],
+)
+def test_numbers_and_times_of_numpy_are_python_s(value: Any, kept: Any) -> None:
+    assert checked_metadata({"f": value}, "here") == ({} if kept is None else {"f": kept})
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (np.timedelta64(5, "M"), "a duration of no certain length"),  # was 5
+        (np.clongdouble(1), "complex"),
+        (np.longdouble("1e400") if np.finfo(np.longdouble).max > 1e308 else np.inf, "an infinite number"),
+    ],
+)
+def test_what_numpy_has_and_json_has_not_is_refused(value: Any, told: str) -> None:
+    with pytest.raises(DatasetError, match=f"here: the field 'f' holds {told}, which JSON does not have"):
+        checked_metadata({"f": value}, "here")
+
+
 def rows(start: int, *years: Any) -> list[dict[str, Any]]:
     return [{"id": f"{start + i}", "text": "moon sea", "year": y} for i, y in enumerate(years)]
 
@@ -199,3 +230,41 @@ def test_types_are_compared_with_the_index_before_anything_is_encoded(
     with pytest.raises(InvalidInputError, match=r"whole numbers beyond 2\^53 in some documents"):
         engine.add(rows(5, 2.5))
     assert not (tmp_path / "ix.encoding").exists()
+
+
+def test_values_within_objects_are_found_by_what_they_hold(tmp_path: Path) -> None:
+    """A name beyond ASCII was never found; one large number or half a surrogate failed the filter."""
+
+    def built(*values: dict[str, Any]) -> SearchEngine:
+        documents = [{"id": f"{i}", "text": "moon", **value} for i, value in enumerate(values)]
+        return SearchEngine.build(tmp_path / "ix", documents, FakeEncoder(), overwrite=True)
+
+    assert found(built({"größe": {"breite": 3}}, {"größe": {"breite": 4}}), "größe.breite = 3") == {"0"}
+    engine = built({'a"b': {"c": 3}}, {"a\\b": {"c": 3}}, {"a": {"c": 3}})
+    for number, name in enumerate(('a"b.c', "a\\b.c", "a.c")):
+        assert {hit.id for hit in engine.search("moon", where={name: 3})} == {f"{number}"}
+    engine = built({"a": {"n": LARGE}}, {"a": {"n": 1.5}}, {"a": {"n": 3}}, {"a": {"n": 2**70}})
+    assert found(engine, "a.n > 1") == {"1", "2"}
+    assert found(engine, "a.n is null") == {"0", "3"}, "as in a column of numbers with a fraction"
+    engine = built({"a": {"n": LARGE}}, {"a": {"n": LARGE - 1}})
+    assert found(engine, f"a.n = {LARGE}") == {"0"}
+    engine = built({"a": {"n": "x \ud800"}}, {"a": {"n": "y"}}, {"a": {"n": ["y", "\ud800"]}})
+    assert found(engine, "a.n = 'y'") == {"1"}
+
+
+def test_a_path_is_of_one_kind_over_all_shards(tmp_path: Path) -> None:
+    """Each shard had its own, so that no value could be asked for, and sorting ended in a TypeError."""
+    parts: list[list[Any]] = [[1, 2, 4], ["x", "y", 2], [1.5], []]
+    for number, values in enumerate(parts):
+        documents = [
+            {"id": f"{number}{i}", "text": "moon", "a": {"n": value}}
+            for i, value in enumerate([*values, None])
+        ]
+        SearchEngine.build(tmp_path / f"{number}", documents, FakeEncoder())
+    engine = SearchEngine.open([tmp_path / f"{number}" for number in range(4)], FakeEncoder())
+    assert found(engine, "a.n = 2") == {"01", "12"}
+    assert found(engine, "a.n < 2") == {"00", "20"}
+    assert [hit.id for hit in engine.search("moon", k=6, sort="a.n")][:5] == ["00", "20", "01", "12", "02"]
+    assert engine.search("moon", facets=["a.n"]).facets["a.n"][0] == (2, 2)
+    with pytest.raises(InvalidInputError, match=r"column 'a\.n' is of type double, compared with 'x'"):
+        found(engine, "a.n = 'x'")

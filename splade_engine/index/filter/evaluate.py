@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.filter.nested import is_nested, nested_column
+from splade_engine.index.filter.nested import is_nested, nested_column, nested_kind
 from splade_engine.index.filter.nodes import (
     Compare,
     Every,
@@ -27,6 +27,7 @@ from splade_engine.index.filter.nodes import (
     Not,
     Sure,
     Value,
+    columns_of,
 )
 from splade_engine.index.filter.words import holding
 from splade_engine.index.words.lists import WordLists
@@ -42,40 +43,58 @@ _FUNCTIONS = {
 
 
 def matching(
-    part: Filter, table: pa.Table | None, n_docs: int, lists: WordLists | None = None
+    part: Filter,
+    table: pa.Table | None,
+    n_docs: int,
+    lists: WordLists | None = None,
+    kinds: Mapping[str, str | None] | None = None,
 ) -> NDArray[np.bool_]:
     """bool[n_docs]: the documents for which the filter is true.
 
     A column that the table lacks is null throughout.
 
+    Args:
+        part: the filter.
+        table: the payload of one segment.
+        n_docs: of the segment.
+        lists: its word lists.
+        kinds: of the paths into objects that the filter names, over all segments; None for those of this one.
+
     Raises:
         InvalidInputError: where a column is compared with a value of another type.
     """
-    truth = _truth(part, table, n_docs, lists).fill_null(False)
+    if kinds is None:
+        kinds = {name: nested_kind([table], name) for name in columns_of(part) if is_nested(name)}
+    truth = _truth(part, table, n_docs, lists, kinds).fill_null(False)
     return np.asarray(truth.to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _truth(part: Filter, table: pa.Table | None, n: int, lists: WordLists | None) -> pa.Array:
+def _truth(
+    part: Filter, table: pa.Table | None, n: int, lists: WordLists | None, kinds: Mapping[str, str | None]
+) -> pa.Array:
     """Boolean array with nulls where the answer is unknown (Kleene's logic, as in SQL)."""
     if isinstance(part, Not):
-        return pc.invert(_truth(part.part, table, n, lists))
+        return pc.invert(_truth(part.part, table, n, lists, kinds))
     if isinstance(part, Sure):
-        return _truth(part.part, table, n, lists).fill_null(False)
+        return _truth(part.part, table, n, lists, kinds).fill_null(False)
     if isinstance(part, HoldsWords):
         return pa.array(holding(part, table, n, lists))
     if isinstance(part, Leaf):
-        column = stored_column(table, part.column)
+        column = stored_column(table, part.column, kinds.get(part.column))
         if column is None:
             return pa.repeat(pa.scalar(True), n) if isinstance(part, IsNull) else pa.nulls(n, pa.bool_())
         return _column_truth(part, column)
     join = pc.and_kleene if isinstance(part, Every) else pc.or_kleene
-    return reduce(join, (_truth(p, table, n, lists) for p in part.parts))
+    return reduce(join, (_truth(p, table, n, lists, kinds) for p in part.parts))
 
 
-def stored_column(table: pa.Table | None, name: str) -> pa.Array | None:
-    """A column, or what stands at a path into objects (`nested.py`); None where the table has neither."""
+def stored_column(table: pa.Table | None, name: str, kind: str | None) -> pa.Array | None:
+    """A column, or what stands at a path into objects (`nested.py`); None where the table has neither.
+
+    `kind` is that of the path, None where the name is none.
+    """
     if table is None or name not in table.column_names:
-        return nested_column(table, name) if is_nested(name) else None
+        return nested_column(table, name, kind)
     column = table.column(name)
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
