@@ -41,10 +41,10 @@ def run(
       splade-engine bench my-index queries.jsonl
       splade-engine tune my-index queries.jsonl && splade-engine bench my-index queries.jsonl --accuracy 0.95
     """
-    from splade_engine.collections import read_documents
+    from splade_engine.collections.queries import query_texts
     from splade_engine.engine import SearchEngine
 
-    texts = [document.indexed_text for document in read_documents(queries)]
+    texts = list(query_texts(queries).values())
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     vectors = engine.encode_queries(texts)
     encoding = _times([lambda t=t: engine.encode_queries([t]) for t in texts], 1)

@@ -70,6 +70,7 @@ def run(
       splade-engine encode corpus.jsonl -o corpus.arrow --ray auto
       splade-engine encode corpus.jsonl -o vectors.jsonl.gz --format anserini
     """
+    from splade_engine.collections.queries import check_holds_queries
     from splade_engine.engine.encoder_record import encoder_record
     from splade_engine.engine.encoding import Part, encode_corpus
     from splade_engine.errors import InvalidInputError
@@ -85,6 +86,8 @@ def run(
         kind = checked_format(file, format)
     if ray is not None and (part is not None or queries or str(source) == "-"):
         raise InvalidInputError("--ray: encodes the files of a corpus as a whole; not --part, --queries or -")
+    if queries:
+        check_holds_queries(source)
     of: dict[str, Any] = {"allow_empty": allow_empty, "passages": passages, "overlap": overlap}
     corpus = options.corpus_of(source, **of, encoding=encoding)
     options.survey(corpus)

@@ -111,7 +111,7 @@ def _to_system(
     encoder: str | None,
     given: dict[str, Any],
 ) -> ExportRecord:
-    from splade_engine.collections.corpus import Corpus
+    from splade_engine.collections.queries import query_texts
     from splade_engine.engine import SearchEngine
     from splade_engine.exchange import export_index, target_named
     from splade_engine.index import SparseIndex
@@ -119,11 +119,7 @@ def _to_system(
     target = target_named(to)
     refuse_existing(out, given["overwrite"], mark="record.json")
     index = SparseIndex.open(folder)
-    texts = (
-        {}
-        if queries is None
-        else {query.id: query.indexed_text for query in Corpus(queries, allow_empty=True)}
-    )
+    texts = {} if queries is None else query_texts(queries, allow_empty=True)
     named = index.encoder is not None or encoder is not None
     if texts or (target.tokens and named):
         engine = SearchEngine.open(folder, options.named_encoder(encoder))

@@ -173,9 +173,9 @@ def _rerank(model: str | None, depth: int) -> Rerank | None:
 
 def _read_queries(file: Path) -> dict[str, str]:
     """Texts by id; every line is checked before any is searched."""
-    from splade_engine.collections.corpus import Corpus
+    from splade_engine.collections.queries import query_texts
 
-    return {document.id: document.indexed_text for document in Corpus(file)}
+    return query_texts(file)
 
 
 def _write_run(file: Path, answers: list[Answered], engine: SearchEngine) -> None:

@@ -51,7 +51,7 @@ def run(
       splade-engine tune my-index queries.tsv --target 0.9 --target 0.98
       splade-engine tune my-index queries.tsv --compare-lists
     """
-    from splade_engine.collections import read_documents
+    from splade_engine.collections.queries import query_texts
     from splade_engine.engine import SearchEngine
     from splade_engine.index import SparseIndex
     from splade_engine.index.tuning import CONFIDENCE
@@ -60,7 +60,7 @@ def run(
     if queries is None:
         index, vectors = SparseIndex.open(folder), None
     else:
-        texts = [document.indexed_text for document in read_documents(queries)]
+        texts = list(query_texts(queries).values())
         engine = SearchEngine.open(folder, options.named_encoder(encoder))
         index, vectors = engine.index, engine.encode_queries(texts)
     wanted = tuple(targets) if targets else (0.90, 0.95, 0.99)

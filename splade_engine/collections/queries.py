@@ -1,10 +1,13 @@
-"""Queries of a collection: one JSON object a line, `_id` (or `id`) and `text`."""
+"""Queries: of a collection, one JSON object a line with `_id` (or `id`) and `text`; or a file of records."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from splade_engine.collections.documents import json_lines, take_id, text_field
+from splade_engine.collections.formats import saved_dataset
+from splade_engine.collections.reading import holds_files, read_documents
+from splade_engine.collections.standard_input import is_standard_input
 from splade_engine.errors import DatasetError
 
 
@@ -24,6 +27,34 @@ def read_queries(path: str | Path) -> dict[str, str]:
     if not queries:
         raise DatasetError(f"{path}: no queries")
     return queries
+
+
+def query_texts(source: str | Path, *, allow_empty: bool = False) -> dict[str, str]:
+    """Query texts by id, from a file of records of any format (JSONL, TSV, CSV, Parquet, ...) or `-`.
+
+    Raises:
+        DatasetError: as `check_holds_queries` and `read_documents`.
+    """
+    check_holds_queries(source)
+    return {query.id: query.indexed_text for query in read_documents(source, allow_empty=allow_empty)}
+
+
+def check_holds_queries(source: str | Path) -> None:
+    """Refuse what is a document: of a text file with one query a line, all lines would be one query.
+
+    Raises:
+        DatasetError: for a text file, a page and their like, and for a folder other than a saved dataset.
+    """
+    path = Path(source)
+    if is_standard_input(source) or not path.exists():
+        return
+    if path.is_dir() and saved_dataset(path) is None:
+        raise DatasetError(f"{path}: a folder; give the file that holds the queries")
+    if not path.is_dir() and holds_files(path):
+        raise DatasetError(
+            f"{path}: a file of this kind is read as one document; give queries as JSONL, or as TSV with an "
+            "id and a text on each line"
+        )
 
 
 def _query(record: object, place: str) -> tuple[str, str]:

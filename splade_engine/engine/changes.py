@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.arguments import shown
 from splade_engine.engine.adapting import without_neighbours, write_adapted
 from splade_engine.engine.encoder_record import encoder_record
 from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
@@ -169,6 +170,9 @@ def update(
 def delete(index: SparseIndex, ids: Iterable[str]) -> None:
     """Remove documents by id; see `SearchEngine.delete`."""
     given = list(ids)
+    odd = next((row for row, id in enumerate(given) if not isinstance(id, str)), None)
+    if odd is not None:
+        raise InvalidInputError(f"ids: number {odd} is {shown(given[odd])}, a string is expected")
     meant = with_passages(index.refresh().reader, given)
     index.delete([there for id in given for there in meant[id] or [id]])
 

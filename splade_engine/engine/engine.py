@@ -321,7 +321,7 @@ class SearchEngine:
         self._refuse_shared()
         from splade_engine.engine.sync import sync
 
-        return sync(self.index.refresh().reader, lambda: self, folder, **options)
+        return sync(self.index.refresh().reader, lambda: self, path_of("folder", folder), **options)
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove documents by id; that of a document that was cut removes all its passages.

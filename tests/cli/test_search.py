@@ -100,6 +100,28 @@ def test_a_file_of_queries(cli, index_folder, tmp_path, encoder):
     assert "q3: xyzzy" in cli("search", index_folder, "--queries", queries).stdout
 
 
+def test_a_text_file_is_no_file_of_queries(refused, index_folder, tmp_path):
+    """All its lines were one query, called by the name of the file; of a BEIR folder the corpus was asked."""
+    text = tmp_path / "queries.txt"
+    text.write_text("sea wind\nbread\n")
+    beir = tmp_path / "beir"
+    beir.mkdir()
+    (beir / "corpus.jsonl").write_text('{"_id": "1", "text": "bread"}\n')
+    for given, told in (
+        (text, "a file of this kind is read as one document"),
+        (beir, "beir: a folder; give"),
+    ):
+        for command in (
+            ["search", index_folder, "--queries", given],
+            ["encode", given, "-o", tmp_path / "q.arrow", "--queries"],
+            ["export", index_folder, "--to", "vespa", "-o", tmp_path / "out", "--queries", given],
+            ["bench", index_folder, given],
+            ["tune", index_folder, given],
+        ):
+            assert told in refused(*command), command
+    assert not (tmp_path / "out").exists() and not (tmp_path / "q.arrow").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -242,3 +242,17 @@ def test_a_folder_that_takes_nothing_is_refused_before_encoding(engine, tmp_path
         reopened.add([Document("b", "sea")])
     assert error.value.errno == number
     assert encoder.encoded == 0
+
+
+@pytest.mark.parametrize("given", [[["a", "b"]], ["a", ("b",)], [{"a": 1}], [None], [b"a"], [1]])
+def test_an_id_that_is_no_string_is_one_line_and_nothing_is_deleted(engine, given):
+    """A list within the list ended in a TypeError."""
+    with pytest.raises(InvalidInputError, match=r"ids: number [01] is .*, a string is expected"):
+        engine.delete(given)
+    assert len(engine) == len(SearchEngine.open(engine.path, FakeEncoder())) > 0
+
+
+@pytest.mark.parametrize("folder", [["a", "b"], b"a", 3, None, "", "a\0b"])
+def test_a_folder_that_is_no_path_is_one_line(engine, folder):
+    with pytest.raises(InvalidInputError, match="folder: a path is expected, got"):
+        engine.sync(folder)

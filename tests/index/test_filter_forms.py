@@ -154,6 +154,8 @@ def test_what_is_made() -> None:
         ("year in [1, -1e400]", "a number that is too large"),
         ("title contains 3", "expected a quoted text at character 16"),
         ("title prefix", "expected a number, a quoted text"),
+        ({1: 2}, "the name of a field is expected, got 1"),
+        ({"$not": {None: 2}}, "the name of a field is expected, got None"),
         ({"year": {"between": 3}}, "year: between takes two values, got 3"),
         ({"year": {"between": [1, 2, 3]}}, "year: between takes two values"),
         ({"title": {"contains": 3}}, "title: contains takes a text, got 3"),

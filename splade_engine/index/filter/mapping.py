@@ -60,6 +60,8 @@ def from_mapping(where: Mapping[str, Any], depth: int = 0) -> Filter:
         return _llama_index(where, depth)
     parts: list[Filter] = []
     for key, value in where.items():
+        if not isinstance(key, str):
+            raise InvalidInputError(f"where: the name of a field is expected, got {shown(key)}")
         if key in ("$and", "$or"):
             made = tuple(from_mapping(part, depth + 1) for part in _filters(key, value))
             parts.append(Every(made) if key == "$and" else Some(made))
