@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ def test_committed_configurations_are_read(path, tmp_path):
     """Up to where the vectors would be: they are made by an encoder and not kept here."""
     command = [sys.executable, str(SCRIPT), "--config", str(path), "--data", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert str(tmp_path / "docs200k.csr") in done.stderr
+    assert str(tmp_path / tomllib.loads(path.read_text())["documents"]) in done.stderr
 
 
 def test_growth(vectors, tmp_path):
