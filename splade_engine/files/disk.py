@@ -1,4 +1,4 @@
-"""What the disk refuses, as an error that names the file; and names that reach the disk."""
+"""What the disk refuses, as an error that names the file; names that reach the disk; stamps of files."""
 
 from __future__ import annotations
 
@@ -39,3 +39,12 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def file_stamp(path: Path) -> tuple[int, int, int] | None:
+    """What changes whenever a file is replaced; None where there is none, as amid a swap of folders."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size

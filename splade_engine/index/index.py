@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.arguments import check_many, flag, path_of, shown
 from splade_engine.errors import InvalidInputError
+from splade_engine.files import file_stamp
 from splade_engine.index import changes, combine, tuning
 from splade_engine.index.arguments import check_budget, checked_config, checked_fingerprint, checked_threads
 from splade_engine.index.check import check_index
@@ -201,11 +202,7 @@ class SparseIndex:
 
     def stamp(self) -> tuple[Any, ...]:
         """What changes whenever something is published in the folder: one look at a file's times."""
-        try:
-            status = (self.path / MANIFEST).stat()
-        except OSError:  # between two folders of a swap, or gone
-            return ()
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        return file_stamp(self.path / MANIFEST) or ()
 
     # ---- asking: see IndexReader ---------------------------------------------------------
 

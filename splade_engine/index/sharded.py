@@ -25,7 +25,7 @@ from splade_engine.errors import (
     InvalidInputError,
     SpladeEngineError,
 )
-from splade_engine.files import disk_errors
+from splade_engine.files import disk_errors, file_stamp
 from splade_engine.index import change_mark
 from splade_engine.index.arguments import checked_threads
 from splade_engine.index.collection import COLLECTION, MAX_SHARDS, CollectionRecord, is_collection
@@ -36,7 +36,7 @@ from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
 from splade_engine.index.shard_batches import named, refuse_twins, refusing_known, selected
-from splade_engine.index.sharded_reader import ShardedReader, file_stamp, open_shard
+from splade_engine.index.sharded_reader import ShardedReader, open_shard
 from splade_engine.index.stream import IndexBatch
 from splade_engine.locks import lock_holder, take_lock
 from splade_engine.progress import Progress

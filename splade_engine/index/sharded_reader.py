@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, IndexNotFoundError, InvalidInputError
+from splade_engine.files import file_stamp
 from splade_engine.index import change_mark
 from splade_engine.index.collection import COLLECTION, CollectionRecord, is_collection
 from splade_engine.index.combine import check_encoders, check_pair, check_payloads
@@ -94,15 +95,6 @@ def _opened(
         # a change that began while the shards were opened is still marked, or has replaced the list
         if not change_mark.under_way(path) and file_stamp(path / COLLECTION) == listed:
             return found
-
-
-def file_stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes whenever a file is replaced; None where there is none."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _opened_now(

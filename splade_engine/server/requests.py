@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from splade_engine.engine.feedback import MOST_DOCS
 from splade_engine.engine.fusion import hybrid_of, weighted
 from splade_engine.engine.options import MOST_OFFSET, SearchOptions
+from splade_engine.engine.query_text import has_signs
 
 
 def _whole(text: str) -> str:
@@ -119,7 +120,7 @@ class SearchRequest(Request):
             and len(self.query) <= _PLAIN_LENGTH
             and self.k <= _PLAIN_K
             and self.model_fields_set <= _PLAIN_FIELDS
-            and not _OPERATORS & set(self.query)
+            and not has_signs(self.query)  # words and phrases are looked up in the texts of many documents
         )
 
     def options(self) -> dict[str, Any]:
@@ -133,7 +134,6 @@ class SearchRequest(Request):
 
 _PLAIN_LENGTH, _PLAIN_K = 200, 100
 _PLAIN_FIELDS = {"query", "k", "fields", "operators"}
-_OPERATORS = {"+", "-", '"'}  # words and phrases that are looked up in the texts of many documents
 _SEARCH_OPTIONS = {"accuracy", "exact", "where"} | set(SearchOptions.__dataclass_fields__)
 _SEARCH_OPTIONS -= {"rerank"}  # true or false here; the scorer is the server's (`answers.search`)
 

@@ -21,7 +21,7 @@ from splade_engine.exchange import import_vectors
 from splade_engine.exchange.ciff_file import write_ciff
 from splade_engine.vectors import SparseVectors
 from tests.attacks.trials import Tally, Trial, forked, scratch
-from tests.attacks.vector_files import DAMAGES
+from tests.attacks.vector_files import damaged_bytes
 from tests.index import made
 
 NAMES = ("v.ciff", "v.ciff.gz", "v.npz", "points.jsonl")
@@ -73,11 +73,7 @@ def _prepared(source: Path) -> Callable[[], Trial]:
 
         def trial(seed: int) -> str:
             rng = random.Random(seed)
-            data = bytearray(pristine)
-            for _ in range(rng.choice([1, 1, 1, 2])):
-                if data:
-                    rng.choice(DAMAGES)(rng, data)
-            path.write_bytes(data)
+            path.write_bytes(damaged_bytes(pristine, rng))
             try:
                 found = import_vectors(path)
             except (InvalidInputError, StorageError) as error:

@@ -85,6 +85,15 @@ def damaged(count: int, seed: int) -> Tally:
     return total
 
 
+def damaged_bytes(pristine: bytes, rng: random.Random) -> bytearray:
+    """The bytes of a file after one damage, or now and then two."""
+    data = bytearray(pristine)
+    for _ in range(rng.choice([1, 1, 1, 2])):
+        if data:
+            rng.choice(DAMAGES)(rng, data)
+    return data
+
+
 def _prepared(source: Path) -> Callable[[], Trial]:
     def prepare() -> Trial:
         path = source.with_name(f"damaged-{os.getpid()}{''.join(source.suffixes)}")
@@ -92,11 +101,7 @@ def _prepared(source: Path) -> Callable[[], Trial]:
 
         def trial(seed: int) -> str:
             rng = random.Random(seed)
-            data = bytearray(pristine)
-            for _ in range(rng.choice([1, 1, 1, 2])):
-                if data:
-                    rng.choice(DAMAGES)(rng, data)
-            path.write_bytes(data)
+            path.write_bytes(damaged_bytes(pristine, rng))
             try:
                 same = content(path) == good
             except (InvalidInputError, StorageError) as error:
