@@ -25,6 +25,7 @@ def run(
     passages: options.PassageTokens = None,
     overlap: options.Overlap = 0,
     encoding: options.FileEncoding = None,
+    types: options.ColumnTypes = None,
     max_terms: options.MaxTerms = None,
     batch_tokens: options.BatchTokens = None,
     as_json: options.Json = False,
@@ -44,7 +45,7 @@ def run(
     from splade_engine.engine import SearchEngine
 
     corpus = options.corpus_of(
-        source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
+        source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding, types=types
     )
     options.survey(corpus)  # files may have become empty: their passages go
     engine = SearchEngine.open(folder, options.named_encoder(encoder))

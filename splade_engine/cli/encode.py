@@ -46,6 +46,7 @@ def run(
     passages: options.PassageTokens = None,
     overlap: options.Overlap = 0,
     encoding: options.FileEncoding = None,
+    types: options.ColumnTypes = None,
     long_texts: options.LongTextsOption = None,
     max_length: options.MaxLength = None,
     max_terms: options.MaxTerms = None,
@@ -89,13 +90,13 @@ def run(
     if queries:
         check_holds_queries(source)
     of: dict[str, Any] = {"allow_empty": allow_empty, "passages": passages, "overlap": overlap}
-    corpus = options.corpus_of(source, **of, encoding=encoding)
+    corpus = options.corpus_of(source, **of, encoding=encoding, types=types)
     options.survey(corpus)
     loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
     given = options.encode_options(max_terms, batch_tokens)
     work = file.with_name(file.name + ".encoding")
     if ray is not None:
-        made = partial(options.corpus_of, source.absolute(), **of, encoding=encoding)
+        made = partial(options.corpus_of, source.absolute(), **of, encoding=encoding, types=types)
         load = {"max_length": max_length, "device": device, "long_texts": long_texts}
         _encode_on_ray(ray, made, work, encoder, load, {**given, "restart": overwrite})
         overwrite = False  # of the shards, which are new

@@ -34,6 +34,7 @@ def run(
     passages: options.PassageTokens = None,
     overlap: options.Overlap = 0,
     encoding: options.FileEncoding = None,
+    types: options.ColumnTypes = None,
     long_texts: options.LongTextsOption = None,
     max_length: options.MaxLength = None,
     max_terms: options.MaxTerms = None,
@@ -115,7 +116,12 @@ def run(
         if overwrite:
             raise InvalidInputError("--overwrite: not with --ray; remove the collection first")
         corpus = options.corpus_of(
-            source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
+            source,
+            allow_empty=allow_empty,
+            passages=passages,
+            overlap=overlap,
+            encoding=encoding,
+            types=types,
         )
         load = {"max_length": max_length, "device": device, "long_texts": long_texts}
         how = {
@@ -141,6 +147,7 @@ def run(
                 "--passages": passages,
                 "--overlap": overlap,
                 "--encoding": encoding,
+                "--types": types,
                 "--long-texts": long_texts,
                 "--max-terms": max_terms,
                 "--batch-tokens": batch_tokens,
@@ -154,7 +161,12 @@ def run(
         from splade_engine.engine import SearchEngine
 
         corpus = options.corpus_of(
-            source, allow_empty=allow_empty, passages=passages, overlap=overlap, encoding=encoding
+            source,
+            allow_empty=allow_empty,
+            passages=passages,
+            overlap=overlap,
+            encoding=encoding,
+            types=types,
         )
         options.survey(corpus)
         loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)

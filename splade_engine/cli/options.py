@@ -61,6 +61,14 @@ FileEncoding = Annotated[
         "--encoding", metavar="NAME", help="Decode text files that are not UTF-8 as NAME (latin-1)."
     ),
 ]
+ColumnTypes = Annotated[
+    str | None,
+    typer.Option(
+        "--types",
+        metavar="COLUMN=TYPE,...",
+        help="Types of columns of CSV and TSV: int, float, bool, date, text; default: found in the file.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, for programs.")]
 K = Annotated[int, whole("--top-k", "-k", help="Number of hits.")]
 Accuracy = Annotated[
@@ -103,6 +111,7 @@ def corpus_of(
     passages: int | None = None,
     overlap: int = 0,
     encoding: str | None = None,
+    types: str | None = None,
 ) -> Corpus:
     """The corpus that the options describe.
 
@@ -113,7 +122,24 @@ def corpus_of(
     from splade_engine.collections.passages import DEFAULT_TOKENS, Passages
 
     how = Passages(passages or DEFAULT_TOKENS, overlap) if passages or overlap else None
-    return Corpus(source, allow_empty=allow_empty or None, passages=how, encoding=encoding)
+    return Corpus(
+        source, allow_empty=allow_empty or None, passages=how, encoding=encoding, types=_types(types)
+    )
+
+
+def _types(option: str | None) -> dict[str, str] | None:
+    from splade_engine.errors import InvalidInputError
+
+    if option is None:
+        return None
+    types: dict[str, str] = {}
+    for part in option.split(","):
+        name, equals, kind = (piece.strip() for piece in part.rpartition("="))
+        if not equals or not name:
+            raise InvalidInputError(f"--types: {part!r:.60}; give COLUMN=TYPE,..., such as year=int,zip=text")
+        if types.setdefault(name, kind) != kind:
+            raise InvalidInputError(f"--types: {name!r:.60} is given two types")
+    return types
 
 
 def survey(corpus: Corpus) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.arguments import flag
+from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
@@ -63,6 +64,8 @@ class Corpus:
         passages: cut every document into passages; a number stands for `Passages(number)`. None: files are
             cut by the default, records are not.
         encoding: how text files that are not UTF-8 are decoded; None: they are left out of a folder.
+        types: column -> type (`columns.COLUMN_TYPES`), of a CSV or TSV file; the types of its other columns
+            are found in the file.
         name: what `sync` knows a folder by; None: its place.
 
     Attributes:
@@ -72,7 +75,7 @@ class Corpus:
     Raises:
         DatasetError: for what is no sequence of documents (None, bytes, one document, a mapping, a set), with
             the way to make one of it.
-        InvalidInputError: passages or an encoding that cannot be.
+        InvalidInputError: passages, an encoding or types that cannot be.
     """
 
     def __init__(
@@ -82,11 +85,14 @@ class Corpus:
         allow_empty: bool | None = None,
         passages: Passages | int | None = None,
         encoding: str | None = None,
+        types: Mapping[str, str] | None = None,
         name: str | None = None,
     ) -> None:
         self.allow_empty = None if allow_empty is None else flag("allow_empty", allow_empty)
         how = passages if passages is None or isinstance(passages, Passages) else Passages(passages)
-        self._cutting = Cutting(how, encoding=checked_encoding(encoding), name=name)
+        self._cutting = Cutting(
+            how, encoding=checked_encoding(encoding), name=name, columns=ColumnTypes(types)
+        )
         self._source: Any = source
         self._input = StandardInput() if is_standard_input(source) else None
         if isinstance(source, str) and not source:
@@ -95,6 +101,7 @@ class Corpus:
             )
         if not isinstance(source, str | Path):
             _refuse_other_containers(source)
+            self._cutting.columns.refuse("a corpus in memory")
             if not _is_table(source) and iter(source) is source:
                 self._source = list(source)
         self._summary: CorpusSummary | None = None
@@ -139,6 +146,20 @@ class Corpus:
         corpus._summary = corpus._spool = None
         return corpus
 
+    def typed_as(self, columns: Mapping[str, str]) -> Corpus:
+        """The same documents; columns of a CSV or TSV file have the types that an index has them in.
+
+        Args:
+            columns: name and type of the columns of the index.
+        """
+        types = self._cutting.columns.of_index(columns)
+        if types is self._cutting.columns:
+            return self
+        corpus = copy(self)
+        corpus._cutting = replace(self._cutting, columns=types)
+        corpus._summary = corpus._spool = None
+        return corpus
+
     def measure(self, meter: TokenMeter) -> None:
         """Cut passages by the tokens of this encoder from now on. Without it, their number is guessed."""
         if self.is_cut and meter != self._cutting.meter:
@@ -168,6 +189,11 @@ class Corpus:
             for warning in self.report.warnings():
                 logger.warning("%s: %s", self._source, warning)
         return self._summary
+
+    @property
+    def column_types(self) -> str:
+        """What types the columns of a CSV or TSV file have, for people; "" for other sources."""
+        return self._cutting.columns.told
 
     def fit_fields(self, columns: Mapping[str, str]) -> CorpusSummary:
         """Choose the kind of each field so that the corpus can be added to an index; the new summary.

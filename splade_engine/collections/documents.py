@@ -155,6 +155,24 @@ def _stand_in(present: set[str], names: tuple[str, ...], ours: str, place: str) 
     return found[0] if found else ours
 
 
+_OUR_NAMES = {("_id", "text"), ("id", "text")}
+_named: set[tuple[str, str, str]] = set()  # a corpus is read twice, and its fields are told once
+
+
+class FieldNames:
+    """Says once which fields of a file are taken for id and text, where they are not called so."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def note(self, names: Iterable[str], number: int) -> None:
+        """Look at the names of one record."""
+        found = id_and_text(names, f"{self._place}:{number}")
+        if found not in _OUR_NAMES and (self._place, *found) not in _named:
+            _named.add((self._place, *found))
+            logger.warning("%s: %s is read as the id, %s as the text", self._place, *found)
+
+
 def text_field(fields: dict[str, Any], name: str, place: str, required: str = "") -> str:
     """Take a text out of a record, "" where it is missing or null.
 

@@ -5,9 +5,7 @@ A new format is a function and a row of `RECORD_KINDS`.
 
 from __future__ import annotations
 
-import csv
 import json
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -16,23 +14,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from splade_engine.collections.columns import Cells, ColumnTypes
 from splade_engine.collections.documents import (
     ID_NAMES,
     TEXT_NAMES,
     Document,
+    FieldNames,
     document_from_record,
-    id_and_text,
     json_values,
 )
 from splade_engine.collections.json_array import json_array
 from splade_engine.collections.limits import Limits
-from splade_engine.collections.text_lines import check_regular, plain_suffix, read_lines
+from splade_engine.collections.separated import comma_separated, tsv
+from splade_engine.collections.text_lines import Lines, check_regular, plain_suffix, read_lines
 from splade_engine.errors import DatasetError
 
-logger = logging.getLogger(__name__)
-
 Numbered = Iterator[tuple[int, Document]]
-Lines = Iterable[tuple[int, str]]
 _ROWS = 256  # of a Parquet file at a time
 
 
@@ -47,71 +44,11 @@ def json_records(lines: Lines, place: str) -> Numbered:
 
 
 def _documents(values: Iterable[tuple[int, object]], place: str, here: str) -> Numbered:
-    names = _Names(place)
+    names = FieldNames(place)
     for number, record in values:
         if isinstance(record, dict):
             names.note(record, number)
         yield number, document_from_record(record, here.format(place, number))
-
-
-def tsv(lines: Lines, place: str) -> Numbered:
-    """Records of a TSV file: columns between tabs, nothing quoted or escaped.
-
-    A header names id and text; without one the columns are id and text, or id, title and text (MS MARCO's
-    layout).
-    """
-    columns: list[str] | None = None
-    for number, line in lines:
-        values = line.split("\t")
-        here = f"{place}:{number}"
-        if columns is None:
-            columns = _header(values, here)
-            if columns is not None:
-                _Names(place).note(columns, number)
-                continue
-            if len(values) not in (2, 3):
-                rule = "id and text, or id, title and text, or a header that names id and text"
-                raise DatasetError(f"{here}: {len(values)} columns; needed are {rule}")
-            columns = ["id", "text"] if len(values) == 2 else ["id", "title", "text"]
-        if len(values) != len(columns):
-            raise DatasetError(f"{here}: {len(values)} columns where {len(columns)} were expected")
-        yield number, document_from_record(dict(zip(columns, values, strict=True)), here)
-
-
-def comma_separated(lines: Lines, place: str) -> Numbered:
-    """Records of a CSV file as spreadsheets and pandas write it (RFC 4180), with a header of id and text.
-
-    Blank lines within quotes belong to the text, so `lines` must hold them.
-    """
-    at = [0]
-    csv.field_size_limit(Limits.of_environment().document_bytes)
-
-    def texts() -> Iterator[str]:
-        for number, line in lines:
-            at[0] = number
-            yield line + "\n"
-
-    columns: list[str] | None = None
-    rows = csv.reader(texts(), strict=True)
-    while True:
-        try:
-            values = next(rows, None)
-        except csv.Error as error:
-            raise DatasetError(f"{place}:{at[0]}: not CSV ({error})") from None
-        if values is None:
-            return
-        if not values:
-            continue
-        here = f"{place}:{at[0]}"
-        if columns is None:
-            columns = _header(values, here)
-            if columns is None:
-                raise DatasetError(f"{here}: a CSV file needs a header that names id and text")
-            _Names(place).note(columns, at[0])
-        elif len(values) != len(columns):
-            raise DatasetError(f"{here}: {len(values)} columns where {len(columns)} were expected")
-        else:
-            yield at[0], document_from_record(dict(zip(columns, values, strict=True)), here)
 
 
 def parquet(path: Path) -> Numbered:
@@ -159,7 +96,7 @@ def saved_dataset(folder: Path) -> Callable[[], Numbered] | None:
 
 
 def _rows(batches: Iterable[Any], path: Path) -> Numbered:
-    names = _Names(str(path))
+    names = FieldNames(str(path))
     longest = Limits.of_environment()
     number = 0
     for batch in batches:
@@ -253,90 +190,63 @@ def _arrow_errors(path: Path, what: str) -> Iterator[None]:
         raise DatasetError(f"{path}: not readable as {what} ({reason[:200]})") from None
 
 
-# a first line of these alone is no document
-_HEADER_WORDS = {
-    *ID_NAMES,
-    *TEXT_NAMES,
-    *("title", "name", "key", "doc", "document", "description", "summary", "abstract", "label", "category"),
-    *("url", "link", "date", "author", "language", "lang", "number", "#", "query", "answer"),
-}
-
-
-def _header(values: list[str], place: str) -> list[str] | None:
-    """The columns that a first line names, None where it is a document.
-
-    Raises:
-        DatasetError: where it is half a header: it names one of id and text, or a column twice.
-    """
-    names = [value.strip().lower() for value in values]
-    has_id = not set(ID_NAMES).isdisjoint(names)
-    has_text = not set(TEXT_NAMES).isdisjoint(names)
-    if has_id and has_text:
-        if len(set(names)) != len(names):
-            raise DatasetError(f"{place}: the header names a column twice")
-        return names
-    # "d7<tab>text" may well be a document of one word, "key<tab>text" is a header
-    if names[0] in ID_NAMES or (names[-1] in TEXT_NAMES and not any(c.isdigit() for c in names[0])):
-        missing = "a text (text, contents, passage)" if has_id else "an id (_id, id, docid)"
-        raise DatasetError(f"{place}: looks like a header, and names no column for {missing}")
-    if _HEADER_WORDS.issuperset(names):
-        raise DatasetError(f"{place}: looks like a header, and names no columns for id and text")
-    return None
-
-
-def names_id_and_text(line: str) -> bool:
-    """Whether a line is the header of a CSV file with columns for id and text."""
-    names = {name.strip().strip('"').lower() for name in line.split(",")}
-    return not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES)
-
-
-_OURS = {("_id", "text"), ("id", "text")}
-_said: set[tuple[str, str, str]] = set()  # a corpus is read twice, and its fields are told once
-
-
-class _Names:
-    """Says once which fields of a file are taken for id and text, where they are not called so."""
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-
-    def note(self, names: Iterable[str], number: int) -> None:
-        """Look at the names of one record."""
-        found = id_and_text(names, f"{self._place}:{number}")
-        if found not in _OURS and (self._place, *found) not in _said:
-            _said.add((self._place, *found))
-            logger.warning("%s: %s is read as the id, %s as the text", self._place, *found)
+Source = Callable[[ColumnTypes], Numbered]
+"""How to read a source from its beginning; the types are of its columns, where all of those are text."""
 
 
 @dataclass(frozen=True)
 class RecordKind:
-    """A kind of file that holds records: a row of the table. One of the two readers is there."""
+    """A kind of file that holds records: a row of the table. One of the three readers is there."""
 
     # for messages
     name: str
     suffixes: tuple[str, ...]
     # numbered lines and the file's name to documents; such files may be compressed (.gz, .zst)
     of_lines: Callable[[Lines, str], Numbered] | None = field(default=None, repr=False)
+    # the same to rows of cells, whose types are not written in the file
+    of_cells: Callable[[Lines, str], Cells] | None = field(default=None, repr=False)
     # a path to documents
     of_file: Callable[[Path], Numbered] | None = field(default=None, repr=False)
-    # whether blank lines are given to `of_lines`
+    # whether blank lines are given to `of_lines` and `of_cells`
     keeps_blank: bool = False
 
-    def reader(self, path: Path) -> Callable[[], Numbered]:
-        """How to read a file of this kind, from its beginning each time."""
-        if self.of_lines is None:
-            assert self.of_file is not None
-            return partial(self.of_file, path)
-        of_lines = self.of_lines
-        return lambda: of_lines(read_lines(path, keep_blank=self.keeps_blank), str(path))
+    def documents(self, lines: Callable[[], Lines], place: str, types: ColumnTypes) -> Numbered:
+        """The documents of numbered lines, which can be read again and again."""
+        if self.of_cells is not None:
+            of_cells = self.of_cells
+            return types.documents(lambda: of_cells(lines(), place), place)
+        assert self.of_lines is not None
+        types.refuse(place)
+        return self.of_lines(lines(), place)
+
+    def source(self, path: Path) -> Source:
+        """How to read a file of this kind."""
+        if self.of_file is not None:
+            return typed_source(partial(self.of_file, path), str(path))
+        lines = partial(read_lines, path, keep_blank=self.keeps_blank)
+        return lambda types: self.documents(lines, str(path), types)
 
 
+def typed_source(reader: Callable[[], Numbered], place: str) -> Source:
+    """How to read a source whose values have types of their own."""
+
+    def documents(types: ColumnTypes) -> Numbered:
+        types.refuse(place)
+        return reader()
+
+    return documents
+
+
+JSONL = RecordKind("JSONL", (".jsonl", ".ndjson"), of_lines=jsonl)
+JSON = RecordKind("JSON", (".json",), of_lines=json_records, keeps_blank=True)
+TSV = RecordKind("TSV", (".tsv", ".tab"), of_cells=tsv)
+CSV = RecordKind("CSV", (".csv",), of_cells=comma_separated, keeps_blank=True)
 _ARROW = (".arrow", ".feather", ".ipc")
 RECORD_KINDS = (
-    RecordKind("JSONL", (".jsonl", ".ndjson"), jsonl),
-    RecordKind("JSON", (".json",), json_records, keeps_blank=True),
-    RecordKind("TSV", (".tsv", ".tab"), tsv),
-    RecordKind("CSV", (".csv",), comma_separated, keeps_blank=True),
+    JSONL,
+    JSON,
+    TSV,
+    CSV,
     RecordKind("Parquet", (".parquet",), of_file=parquet),
     RecordKind("Arrow", _ARROW, of_file=arrow),
 )
@@ -344,7 +254,7 @@ _BY_SUFFIX = {suffix: kind for kind in RECORD_KINDS for suffix in kind.suffixes}
 RECORD_SUFFIXES = frozenset(_BY_SUFFIX)
 
 
-def numbered_documents(path: Path) -> Callable[[], Numbered] | None:
-    """How to read a file of records, from its beginning each time; None where the format is not known."""
+def record_source(path: Path) -> Source | None:
+    """How to read a file of records; None where the format is not known."""
     kind = _BY_SUFFIX.get(plain_suffix(path))
-    return None if kind is None else kind.reader(path)
+    return None if kind is None else kind.source(path)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.documents import json_lines, take_id, text_field
 from splade_engine.collections.formats import saved_dataset
-from splade_engine.collections.reading import holds_files, read_documents
+from splade_engine.collections.reading import Cutting, holds_files, read_documents
 from splade_engine.collections.standard_input import is_standard_input
 from splade_engine.errors import DatasetError
 
@@ -36,7 +37,9 @@ def query_texts(source: str | Path, *, allow_empty: bool = False) -> dict[str, s
         DatasetError: as `check_holds_queries` and `read_documents`.
     """
     check_holds_queries(source)
-    return {query.id: query.indexed_text for query in read_documents(source, allow_empty=allow_empty)}
+    as_written = Cutting(columns=ColumnTypes(find=False))
+    found = read_documents(source, allow_empty=allow_empty, cutting=as_written)
+    return {query.id: query.indexed_text for query in found}
 
 
 def check_holds_queries(source: str | Path) -> None:

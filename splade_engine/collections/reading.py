@@ -8,7 +8,9 @@ and the line.
 * JSON (`.json`): an array of such objects.
 * TSV (`.tsv`): with a header line that names an id and a text column, perhaps `title`, the rest metadata;
   without one: id and text, or id, title and text (MS MARCO's layout). Nothing is quoted or escaped.
-* CSV (`.csv`) with such a header; Parquet (`.parquet`) and Arrow (`.arrow`, `.feather`) with such columns.
+* CSV (`.csv`) with such a header. What types the columns of TSV and CSV have is found in the file, or given
+  (`columns.py`).
+* Parquet (`.parquet`) and Arrow (`.arrow`, `.feather`) with such columns.
 * Files of lines may be compressed: `.gz`, `.zst`.
 * `-` is standard input: JSONL, JSON, CSV or TSV.
 * A folder that holds `corpus.jsonl` (or .gz, .zst) is a BEIR folder; one that Hugging Face's
@@ -25,13 +27,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from splade_engine.collections.beir import BEIR_CORPUS
+from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.cutting import cut_document, is_passage
 from splade_engine.collections.documents import Document
 from splade_engine.collections.folders import FileReading, FolderReport, origin_of, read_files, scan
-from splade_engine.collections.formats import RECORD_KINDS, numbered_documents, saved_dataset
+from splade_engine.collections.formats import RECORD_KINDS, Source, record_source, saved_dataset, typed_source
 from splade_engine.collections.id_register import IdRegister
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers import FILE_KINDS, kind_of_file
@@ -56,6 +60,8 @@ class Cutting:
     name: str | None = None
     # of a single file, the folder from which its path is told; None: the one that it lies in
     root: Path | None = None
+    # of the columns of a CSV or TSV file
+    columns: ColumnTypes = field(default_factory=ColumnTypes, compare=False)
     # a record that is a passage already (it says of what, and where) stays as it is, and is not refused
     keeps_passages: bool = False
 
@@ -100,15 +106,15 @@ def read_documents(
         beir = next((path / name for name in BEIR_CORPUS if (path / name).is_file()), None)
         saved = saved_dataset(path)
         if beir is None and saved is not None:
-            return _records(str(path), saved, bool(allow_empty), cutting)
+            return _records(str(path), typed_source(saved, str(path)), bool(allow_empty), cutting)
         if beir is None:
             return _files(path, cutting, report)
         path = beir
         allow_empty = allow_empty is not False
     check_regular(path)
-    numbered = numbered_documents(path)
-    if numbered is not None:
-        return _records(str(path), numbered, bool(allow_empty), cutting)
+    records = record_source(path)
+    if records is not None:
+        return _records(str(path), records, bool(allow_empty), cutting)
     if kind_of_file(path.suffix.lower()) is not None:
         return _files(path, cutting, report)
     known = ", ".join(kind.name for kind in (*RECORD_KINDS, *FILE_KINDS))
@@ -137,7 +143,8 @@ _Numbered = Iterator[tuple[int, Document]]
 _Reader = Callable[[], _Numbered]
 
 
-def _records(place: str, reader: _Reader, allow_empty: bool, cutting: Cutting) -> Iterator[Document]:
+def _records(place: str, source: Source, allow_empty: bool, cutting: Cutting) -> Iterator[Document]:
+    reader = partial(source, cutting.columns)
     numbered = _checked(place, reader, allow_empty)
     if cutting.passages is not None:
 
@@ -186,6 +193,7 @@ def _refuse_duplicates(suspects: list[tuple[int, int]], place: str, reader: _Rea
 
 
 def _files(path: Path, cutting: Cutting, told: FolderReport | None) -> Iterator[Document]:
+    cutting.columns.refuse(str(path))
     report = FolderReport() if told is None else told
     reading, strict = cutting.of_files(), not path.is_dir()
     origin = origin_of(cutting.root or path, cutting.name)

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.documents import Document
-from splade_engine.collections.formats import comma_separated, json_records, jsonl, names_id_and_text, tsv
+from splade_engine.collections.formats import CSV, JSON, JSONL, TSV
 from splade_engine.collections.limits import Limits
+from splade_engine.collections.separated import names_id_and_text
 from splade_engine.collections.spool import FromTheStart, unnamed_file
 from splade_engine.collections.text_lines import decoded_lines
 from splade_engine.errors import DatasetError
@@ -40,7 +42,7 @@ class StandardInput:
         self._stream = stream
         self._copy: IO[bytes] | None = None
 
-    def numbered(self) -> Iterator[tuple[int, Document]]:
+    def numbered(self, types: ColumnTypes) -> Iterator[tuple[int, Document]]:
         """(line, document), from the beginning each time.
 
         Raises:
@@ -49,16 +51,18 @@ class StandardInput:
         """
         if self._copy is None:
             self._copy = self._copied()
-        stream = io.BufferedReader(FromTheStart(self._copy), _BLOCK)
-        first = stream.peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
-        reader, blank = tsv, False
+        copy = self._copy
+        first = _stream(copy).peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
+        kind = TSV
         if first.startswith(b"{"):
-            reader = jsonl
+            kind = JSONL
         elif first.startswith(b"["):
-            reader, blank = json_records, True
+            kind = JSON
         elif names_id_and_text(first.partition(b"\n")[0].decode("utf-8", "replace")):
-            reader, blank = comma_separated, True
-        yield from reader(decoded_lines(stream, PLACE, keep_blank=blank), PLACE)
+            kind = CSV
+        yield from kind.documents(
+            lambda: decoded_lines(_stream(copy), PLACE, keep_blank=kind.keeps_blank), PLACE, types
+        )
 
     def _copied(self) -> IO[bytes]:
         stream = self._stream or getattr(sys.stdin, "buffer", None)
@@ -68,6 +72,10 @@ class StandardInput:
             copy = unnamed_file(self)
             _copy_lines(stream, copy)
         return copy
+
+
+def _stream(copy: IO[bytes]) -> io.BufferedReader:
+    return io.BufferedReader(FromTheStart(copy), _BLOCK)
 
 
 def _copy_lines(stream: IO[bytes], copy: IO[bytes]) -> None:

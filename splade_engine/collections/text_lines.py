@@ -11,7 +11,7 @@ import gzip
 import io
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -19,6 +19,7 @@ from splade_engine.collections.limits import Limits
 from splade_engine.errors import DatasetError
 
 COMPRESSED_SUFFIXES = (".gz", ".zst")
+Lines = Iterable[tuple[int, str]]  # numbered from 1
 _BUFFER = 1 << 20  # bytes; gzip in Python is twice as slow with the default 8 KiB
 
 

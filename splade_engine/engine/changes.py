@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
     from splade_engine.encoder import SparseEncoder
     from splade_engine.encoder.neighbours import NeighbourSettings
-    from splade_engine.index import IndexBatch
+    from splade_engine.index import IndexBatch, IndexReader
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def add(
         IndexLockedError: another process has been writing the index for `PATIENCE` seconds.
     """
     reader = index.refresh().reader
-    corpus = _measured(cut_as_before(reader, as_indexed(reader, corpus)), encoder, progress)
+    corpus = _measured(_as_before(reader, corpus), encoder, progress)
     known = next((document.id for document in corpus if document.id in reader), None)
     if known is not None:  # before hours of encoding
         raise InvalidInputError(
@@ -154,7 +154,7 @@ def update(
         IndexLockedError: as `add`.
     """
     reader = index.refresh().reader
-    corpus = cut_as_before(reader, as_indexed(reader, corpus))
+    corpus = _as_before(reader, corpus)
     try:
         corpus = _measured(corpus, encoder, progress)
     except DatasetError:  # there is no text in any file: nothing to add, but perhaps to delete
@@ -175,6 +175,11 @@ def delete(index: SparseIndex, ids: Iterable[str]) -> None:
         raise InvalidInputError(f"ids: number {odd} is {shown(given[odd])}, a string is expected")
     meant = with_passages(index.refresh().reader, given)
     index.delete([there for id in given for there in meant[id] or [id]])
+
+
+def _as_before(reader: IndexReader, corpus: Corpus) -> Corpus:
+    """The corpus, with the paths, the passages and the types of columns that the index has."""
+    return cut_as_before(reader, as_indexed(reader, corpus)).typed_as(reader.info().columns)
 
 
 def _measured(corpus: Corpus, encoder: SparseEncoder, progress: Progress) -> Corpus:

@@ -42,6 +42,8 @@ def surveyed_corpus(
     summary = corpus.fit_fields({} if reader is None else reader.info().columns)
     if reader is not None:
         reader.check_columns({name: kind for name, kind in summary.fields.items() if kind != "json"})
+    if corpus.column_types:
+        logger.info("%s", corpus.column_types)
     for warning in summary.survey.warnings(summary.fields):
         logger.warning("%s", warning)
     if summary.n_empty:

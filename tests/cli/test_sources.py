@@ -79,6 +79,13 @@ def test_added_files_are_cut_as_those_of_the_index_were(cli, tmp_path):
         (["--passages", "many"], "a whole number from 16 to"),
         (["--passages", "32", "--overlap", "17"], "overlap: at most half of the 32 tokens"),
         (["--encoding", "klingon"], "encoding 'klingon': not known"),
+        (["--types", "year"], "--types: 'year'; give COLUMN=TYPE,..., such as year=int,zip=text"),
+        (["--types", "year=int,year=text"], "--types: 'year' is given two types"),
+        (["--types", "year=number"], 'types: "year" is to be "number"; a column is one of int, float, bool,'),
+        (
+            ["--types", "year=int"],
+            "a type is given for 'year'; only the columns of CSV and TSV files take types",
+        ),
         (["--long-texts", "fold"], "'fold' is not one of 'cut', 'windows'"),
     ],
 )
@@ -103,6 +110,21 @@ def test_standard_input_in_every_format(cli, tmp_path, monkeypatch, text):
     from splade_engine.collections.corpus import Corpus
 
     assert [(d.id, d.text) for d in Corpus("-")] == [("1", "sea")]
+
+
+def test_columns_of_csv_have_types(cli, refused, tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("id,text,year,zip\n1,sea,1998,10115\n2,sea and wind,2015,20095\n")
+    said = cli("index", path, "-o", tmp_path / "ix", "--types", "zip=text").stderr
+    assert said.count("c.csv: types of columns: year int, zip text; --types or types= gives others") == 1
+    found = json.loads(cli("search", tmp_path / "ix", "sea", "--where", "year > 2000", "--json").stdout)
+    assert [(hit["id"], hit["metadata"]["zip"]) for hit in found["hits"]] == [("2", "20095")]
+    path.write_text("id,text,year,zip\n3,sea,2020,10997\n")
+    cli("add", tmp_path / "ix", path)  # text, as in the index
+    path.write_text("id,text,year\n4,sea,2020\n5,sea,soon\n")
+    message = f"{path}:3: the column 'year' holds \"soon\", no whole number"
+    assert message in refused("add", tmp_path / "ix", path)
+    assert len(SearchEngine.open(tmp_path / "ix", FakeEncoder())) == 3
 
 
 def test_sync_makes_an_index_and_keeps_it_up(cli, encoder, notes, tmp_path):

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from splade_engine.collections import Document, read_documents
+from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.formats import holds_texts
 from splade_engine.collections.standard_input import StandardInput
@@ -97,7 +98,7 @@ def test_a_tsv_document_of_one_word_is_no_header(tmp_path: Path):
 def test_paragraphs_within_quotes_stay(tmp_path: Path):
     path = write(tmp_path / "c.csv", 'id,text,year\n1,"one\n\ntwo ""quoted""",1999\n\n2,b,\n')
     one, two = read_documents(path)
-    assert one == Document("1", 'one\n\ntwo "quoted"', "", {"year": "1999"})
+    assert one == Document("1", 'one\n\ntwo "quoted"', "", {"year": 1999})
     assert two.text == "b"
 
 
@@ -382,7 +383,7 @@ def test_endless_input_is_not_copied_for_ever(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setenv("SPLADE_ENGINE_MAX_DOCUMENT_BYTES", "5000000")
     with pytest.raises(DatasetError, match=r"<standard input>: a line of more than 5,000,000 bytes"):
-        list(StandardInput(Endless()).numbered())  # type: ignore[arg-type]
+        list(StandardInput(Endless()).numbered(ColumnTypes()))  # type: ignore[arg-type]
 
 
 # ---- what is no corpus ----------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_byte_order_mark_windows_line_ends_and_blank_lines_are_no_content(tmp_pa
     [
         ("a\tThe moon.\nb\tBread.\n", [Document("a", "The moon."), Document("b", "Bread.")]),
         ("a\tTides\tThe moon.\n", [Document("a", "The moon.", "Tides")]),
-        ("text\tid\tyear\nThe moon.\ta\t1999\n", [Document("a", "The moon.", "", {"year": "1999"})]),
+        ("text\tid\tyear\nThe moon.\ta\t1999\n", [Document("a", "The moon.", "", {"year": 1999})]),
         ("_id\ttitle\ttext\na\tTides\tThe moon.\n", [Document("a", "The moon.", "Tides")]),
     ],
 )

@@ -1,0 +1,109 @@
+"""CSV and TSV: lines become rows of named cells, all of them text; `columns.py` says what type each has."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+
+from splade_engine.collections.columns import Cells
+from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, FieldNames
+from splade_engine.collections.limits import Limits
+from splade_engine.collections.text_lines import Lines
+from splade_engine.errors import DatasetError
+
+
+def tsv(lines: Lines, place: str) -> Cells:
+    """Rows of a TSV file: columns between tabs, nothing quoted or escaped.
+
+    A header names id and text; without one the columns are id and text, or id, title and text (MS MARCO's
+    layout).
+    """
+    columns: list[str] | None = None
+    for number, line in lines:
+        values = line.split("\t")
+        here = f"{place}:{number}"
+        if columns is None:
+            columns = _header(values, here)
+            if columns is not None:
+                FieldNames(place).note(columns, number)
+                continue
+            if len(values) not in (2, 3):
+                rule = "id and text, or id, title and text, or a header that names id and text"
+                raise DatasetError(f"{here}: {len(values)} columns; needed are {rule}")
+            columns = ["id", "text"] if len(values) == 2 else ["id", "title", "text"]
+        if len(values) != len(columns):
+            raise DatasetError(f"{here}: {len(values)} columns where {len(columns)} were expected")
+        yield number, dict(zip(columns, values, strict=True))
+
+
+def comma_separated(lines: Lines, place: str) -> Cells:
+    """Rows of a CSV file as spreadsheets and pandas write it (RFC 4180), with a header of id and text.
+
+    Blank lines within quotes belong to the text, so `lines` must hold them.
+    """
+    at = [0]
+    csv.field_size_limit(Limits.of_environment().document_bytes)
+
+    def texts() -> Iterator[str]:
+        for number, line in lines:
+            at[0] = number
+            yield line + "\n"
+
+    columns: list[str] | None = None
+    rows = csv.reader(texts(), strict=True)
+    while True:
+        try:
+            values = next(rows, None)
+        except csv.Error as error:
+            raise DatasetError(f"{place}:{at[0]}: not CSV ({error})") from None
+        if values is None:
+            return
+        if not values:
+            continue
+        here = f"{place}:{at[0]}"
+        if columns is None:
+            columns = _header(values, here)
+            if columns is None:
+                raise DatasetError(f"{here}: a CSV file needs a header that names id and text")
+            FieldNames(place).note(columns, at[0])
+        elif len(values) != len(columns):
+            raise DatasetError(f"{here}: {len(values)} columns where {len(columns)} were expected")
+        else:
+            yield at[0], dict(zip(columns, values, strict=True))
+
+
+# a first line of these alone is no document
+_HEADER_WORDS = {
+    *ID_NAMES,
+    *TEXT_NAMES,
+    *("title", "name", "key", "doc", "document", "description", "summary", "abstract", "label", "category"),
+    *("url", "link", "date", "author", "language", "lang", "number", "#", "query", "answer"),
+}
+
+
+def _header(values: list[str], place: str) -> list[str] | None:
+    """The columns that a first line names, None where it is a document.
+
+    Raises:
+        DatasetError: where it is half a header: it names one of id and text, or a column twice.
+    """
+    names = [value.strip().lower() for value in values]
+    has_id = not set(ID_NAMES).isdisjoint(names)
+    has_text = not set(TEXT_NAMES).isdisjoint(names)
+    if has_id and has_text:
+        if len(set(names)) != len(names):
+            raise DatasetError(f"{place}: the header names a column twice")
+        return names
+    # "d7<tab>text" may well be a document of one word, "key<tab>text" is a header
+    if names[0] in ID_NAMES or (names[-1] in TEXT_NAMES and not any(c.isdigit() for c in names[0])):
+        missing = "a text (text, contents, passage)" if has_id else "an id (_id, id, docid)"
+        raise DatasetError(f"{place}: looks like a header, and names no column for {missing}")
+    if _HEADER_WORDS.issuperset(names):
+        raise DatasetError(f"{place}: looks like a header, and names no columns for id and text")
+    return None
+
+
+def names_id_and_text(line: str) -> bool:
+    """Whether a line is the header of a CSV file with columns for id and text."""
+    names = {name.strip().strip('"').lower() for name in line.split(",")}
+    return not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES)
