@@ -54,15 +54,16 @@ def build(
         InvalidInputError, StorageError: as `SparseIndex.build`; a folder that was made is removed again.
     """
     with new_index(folder, overwrite=overwrite) as writer:
-        stream = SegmentStream(writer, config, threads, memory)
+        # what the budget cuts is joined below: until then in the lists that take the least time and room
+        parted = changed(config, lists=ImpactLists())
+        stream = SegmentStream(writer, config, threads, memory, parts=parted)
         records = stream.consume(batches, progress=progress)
         if not records or stream.n_terms is None:
             raise InvalidInputError(f"{folder}: no documents to build an index from")
         chosen = _chosen(config, sum(r.n_docs for r in records))
         if len(records) > 1:  # the budget cut the stream, but a search is fastest in one segment
             parts = [open_segment(folder, record, stream.n_terms, "offsets") for record in records]
-            # parts of a collection may be too small for the lists that the whole of it gets
-            records = join_segments(writer, parts, chosen, threads, memory, rewrite=chosen != config)
+            records = join_segments(writer, parts, chosen, threads, memory, rewrite=chosen != parted)
         manifest = Manifest(
             generation=writer.generation,
             n_terms=stream.n_terms,

@@ -99,6 +99,8 @@ class SegmentStream:
     Attributes:
         memory: budget in MiB, or None to put everything into one segment.
         first_ordinal: number of the first document, for default ids. Messages count the documents from 0.
+        parts: how the segments of a stream are stored that needs several, where they will be joined; as
+            `config` says where it is None.
     """
 
     writer: IndexWriter
@@ -107,6 +109,7 @@ class SegmentStream:
     memory: int | None = None
     n_terms: int | None = None
     first_ordinal: int = 0
+    parts: BuildConfig | None = None
     records: list[SegmentRecord] = field(default_factory=list)
     _vectors: list[SparseVectors] = field(default_factory=list)
     _ids: list[str] = field(default_factory=list)
@@ -134,7 +137,8 @@ class SegmentStream:
                 for part in self._cut(batch):
                     self._add(part)
                     bar.advance(len(part.vectors))
-            self.flush()
+            if self._vectors:
+                self._write(self.parts if self.records and self.parts else self.config)
         return self.records
 
     def _cut(self, batch: IndexBatch) -> Iterator[IndexBatch]:
@@ -169,7 +173,7 @@ class SegmentStream:
             )
         cost = self._cost_of(vectors, part.payload)
         if self._budget is not None and self._vectors and self._cost + cost > self._budget:
-            self.flush()
+            self._write(self.parts or self.config)
         self._vectors.append(vectors)
         self._ids.extend(self._decimal(len(vectors)) if part.ids is None else part.ids)
         self._tables.append((part.payload, len(vectors)))
@@ -181,10 +185,8 @@ class SegmentStream:
     def _decimal(self, count: int) -> list[str]:
         return decimal_ids(self.first_ordinal + self._next, count)
 
-    def flush(self) -> None:
+    def _write(self, config: BuildConfig) -> None:
         """Write what is collected as a segment."""
-        if not self._vectors:
-            return
         first = self._next - len(self._ids)
         ids = IdColumn.build(self._ids, first)
         self._refuse_known(ids, first)
@@ -194,7 +196,7 @@ class SegmentStream:
             self._kinds[column.name] = joined_type(column.name, self._kinds.get(column.name), kind)
         vectors = self._vectors[0] if len(self._vectors) == 1 else SparseVectors.concat(self._vectors)
         self._vectors, self._ids, self._tables, self._cost = [], [], [], 0
-        record = write_segment(self.writer, vectors, ids, table, self.config, self.threads)
+        record = write_segment(self.writer, vectors, ids, table, config, self.threads)
         self.records.append(record)
         if len(self.records) > MAX_SEGMENTS:
             raise InvalidInputError(

@@ -22,6 +22,8 @@ from splade_engine.index import (
 )
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import stored_build_config
+from splade_engine.index.segment.segment import write_segment
+from splade_engine.vectors import SparseVectors
 from tests.attacks.hostile import read_body, write_body
 from tests.fake_encoder import FakeEncoder
 from tests.index import made
@@ -219,6 +221,32 @@ def test_a_build_in_parts_gets_the_lists_of_the_whole(
     ix = SparseIndex.build(tmp_path / "ix", iter(batches), config=config, memory=100, threads=1)
     assert (ix.info().n_segments, ix.info().lists) == (1, BlockLists())
     ix.check()
+
+
+def test_parts_of_a_build_have_lists_that_cost_little_and_the_whole_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def kept(
+        writer: Any, vectors: SparseVectors, ids: Any, table: Any, config: BuildConfig, *more: Any
+    ) -> Any:
+        written.append((len(vectors), config.lists))
+        return write_segment(writer, vectors, ids, table, config, *more)
+
+    for module in ("stream", "merge"):
+        monkeypatch.setattr(f"splade_engine.index.{module}.write_segment", kept)
+    monkeypatch.setattr("splade_engine.index.stream.segment_cost", lambda nnz, n_docs, payload: n_docs << 20)
+    batches = [made.vectors(i, 100) for i in range(3)]
+    config = BuildConfig(lists=PRUNED)
+    parted = SparseIndex.build(tmp_path / "parted", iter(batches), config=config, memory=250, threads=1)
+    assert written == [(200, ImpactLists()), (100, ImpactLists()), (300, PRUNED)]
+    whole = SparseIndex.build(tmp_path / "whole", SparseVectors.concat(batches), config=config, threads=1)
+    one, other = (ix.reader.snapshot.segments[0].record.postings.sections for ix in (parted, whole))
+    assert one == other  # array by array, by their checksums
+    written.clear()
+    SparseIndex.build(tmp_path / "small", iter(batches), config=config, memory=1000, threads=1)
+    assert written == [(300, PRUNED)]  # the budget cuts nothing, and nothing is built twice
 
 
 def test_an_engine_knows_whether_its_queries_are_short(
