@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -53,7 +54,7 @@ def bench(vectors, *options, engines=ENGINES, **environment):
 def test_table_and_json(vectors, tmp_path):
     (tmp_path / "bmp.py").write_text("raise ImportError('this peer is not installed')")
     path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
-    options = ("--json", tmp_path / "result.json", "--work", tmp_path / "work")
+    options = ("--json", tmp_path / "result.json", "--work", tmp_path / "work", "--floor", "--memory", "64")
     code, out, errors = bench(vectors, *options, engines=("bmp", *ENGINES), PYTHONPATH=path)
     assert code == 0 and "bmp (16): left out (exit code 1)" in errors
     head, building, by_recall = out.split("\n\n")[:3]
@@ -173,6 +174,20 @@ def test_what_is_kept_is_not_measured_again_unless_asked_for(vectors, tmp_path):
         (result,) = json.loads((tmp_path / "result.json").read_text())
         assert len(result["runs"]) == runs
         assert all("grid_us" in run for run in result["runs"] if run.get("contends"))
+
+
+@pytest.mark.parametrize("first", [None, 130])
+def test_documents_are_the_same_read_mapped_and_as_a_stream(vectors, monkeypatch, first):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    documents = importlib.import_module("search_bench.documents")
+    monkeypatch.setattr(documents, "ROWS", 60)
+    given = documents.Documents(vectors / "documents.csr", first)
+    batches = list(given.stream())
+    assert max(map(len, batches)) == 60
+    for found in (given.mapped(), SparseVectors.concat(batches), given()):
+        assert len(found) == (first or N_DOCS)
+        for field in ("indptr", "terms", "weights"):
+            np.testing.assert_array_equal(getattr(found, field), getattr(given(), field))
 
 
 def test_contenders_are_the_cheapest_for_each_recall_and_only_they_count():

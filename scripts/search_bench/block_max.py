@@ -9,7 +9,8 @@ from pathlib import Path
 import bmp
 import numpy as np
 
-from search_bench.engine import Documents, Setting, kept_build, one_by_one
+from search_bench.documents import Documents
+from search_bench.engine import Setting, kept_build, one_by_one
 from splade_engine.vectors import SparseVectors
 
 SHARES = ((1.0, 1.0), (0.85, 1.0), (0.75, 1.0), (0.65, 1.0), (0.85, 0.6), (0.75, 0.6), (0.65, 0.5))

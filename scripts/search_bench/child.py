@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from search_bench.engine import Batch, Documents, Ordinals, engine_of
+from search_bench.documents import Documents
+from search_bench.engine import Batch, Ordinals, engine_of
 from search_bench.truth import recall
 from splade_engine.vectors import SparseVectors
 

@@ -20,6 +20,7 @@ FIELDS: dict[str, type] = {
     "growth": list,
     "builds": list,
     "rounds": int,
+    "memory": int,
 }
 
 
@@ -36,7 +37,7 @@ def defaults_of(parser: argparse.ArgumentParser, path: Path, data: Path) -> dict
         if name not in found:
             parser.error(f"--config: {path}: {name} is missing")
     given = {"documents": data / found["documents"], "asked": data / found["queries"]}
-    given |= {name: found[name] for name in ("k", "first", "rounds") if name in found}
+    given |= {name: found[name] for name in ("k", "first", "rounds", "memory") if name in found}
     given |= {"queries": found["n_queries"]} if "n_queries" in found else {}
     lists = [name for name in ("engines", "growth", "builds") if name in found]
     return given | {name: ",".join(map(str, found[name])) for name in lists}

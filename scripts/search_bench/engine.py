@@ -15,16 +15,17 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search_bench.documents import Documents
 from splade_engine.vectors import SparseVectors
 
 Ordinals = NDArray[np.int64]
 Batch = Callable[[], Ordinals]
-Documents = Callable[[], SparseVectors]  # read when an index is built only: one that is kept needs none
+Given = TypeVar("Given")
 
 
 class Entry(NamedTuple):
@@ -114,15 +115,18 @@ def engine_of(name: str) -> type[Engine]:
     return found
 
 
-def kept_build(folder: Path, docs: Documents, make: Callable[[SparseVectors], None]) -> Built:
-    """Build an index into `folder`, unless that was done before. Documents are read before the clock runs."""
+def kept_build(folder: Path, docs: Callable[[], Given], make: Callable[[Given], None]) -> Built:
+    """Build an index into `folder`, unless that was done before.
+
+    `docs()` runs before the clock does. A stream is read while the index is built.
+    """
     note = folder.with_suffix(folder.suffix + ".json")
     if not note.exists():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        vectors = docs()
+        given = docs()
         start, cpu = time.perf_counter(), time.process_time()
-        make(vectors)
+        make(given)
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         note.write_text(json.dumps(asdict(Built(seconds, cpu, size))))

@@ -10,7 +10,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from search_bench.engine import Documents, Setting, in_memory, one_by_one
+from search_bench.documents import Documents
+from search_bench.engine import Setting, in_memory, one_by_one
 from splade_engine.vectors import SparseVectors
 
 

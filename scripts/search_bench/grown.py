@@ -83,26 +83,27 @@ def grow(documents: SparseVectors, n: int, path: Path, seed: int) -> None:
     """Write the real documents and children up to `n` in all, as BigANN .csr, without holding them all."""
     rng = np.random.default_rng(seed)
     order = alike_order(documents)
-    parts = [path.with_name(f"{path.name}.{part}") for part in ("terms", "weights")]
+    rest = path.with_name(f"{path.name}.weights")
     lengths = []
-    with parts[0].open("wb") as terms, parts[1].open("wb") as weights:
-        for first in range(0, n, ROWS):
-            last, real = min(first + ROWS, n), documents[first : min(first + ROWS, n)]
-            made = [real] if len(real) else []
-            if last - first > len(real):
-                made.append(children(documents, order, last - first - len(real), rng))
-            for vectors in made:
-                vectors.terms.astype("<i4").tofile(terms)
-                vectors.weights.astype("<f4").tofile(weights)
-                lengths.append(vectors.row_nnz)
-    offsets = np.concatenate(([0], np.cumsum(np.concatenate(lengths)))).astype("<i8")
     with path.open("wb") as file:
+        file.seek(24 + 8 * (n + 1))  # counts and offsets are known at the end
+        with rest.open("w+b") as weights:
+            for first in range(0, n, ROWS):
+                last, real = min(first + ROWS, n), documents[first : min(first + ROWS, n)]
+                made = [real] if len(real) else []
+                if last - first > len(real):
+                    made.append(children(documents, order, last - first - len(real), rng))
+                for vectors in made:
+                    vectors.terms.astype("<i4").tofile(file)
+                    vectors.weights.astype("<f4").tofile(weights)
+                    lengths.append(vectors.row_nnz)
+            weights.seek(0)
+            shutil.copyfileobj(weights, file, 1 << 24)
+        rest.unlink()
+        offsets = np.concatenate(([0], np.cumsum(np.concatenate(lengths)))).astype("<i8")
+        file.seek(0)
         np.array([n, documents.n_terms, offsets[-1]], "<i8").tofile(file)
         offsets.tofile(file)
-        for part in parts:
-            with part.open("rb") as source:
-                shutil.copyfileobj(source, file, 1 << 24)
-            part.unlink()
 
 
 def check(documents: SparseVectors, queries: SparseVectors, seed: int) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import kannolo
 import numpy as np
 
-from search_bench.engine import Documents, Ordinals, Setting, kept_build
+from search_bench.documents import Documents
+from search_bench.engine import Ordinals, Setting, kept_build
 from splade_engine.vectors import SparseVectors
 
 Beam = tuple[int, float | None]  # ef_search, early_exit_threshold

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from search_bench.engine import Documents, Ordinals, Setting, kept_build
+from search_bench.documents import Documents
+from search_bench.engine import Ordinals, Setting, kept_build
 from splade_engine.index import SparseIndex
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.vectors import SparseVectors
@@ -27,10 +28,10 @@ class Ours:
     def __init__(self, docs: Documents, queries: SparseVectors, k: int, folder: Path, build: str) -> None:
         self.queries, self.k, self.path, self.scored = queries, k, folder / "index", 0.0
 
-        def make(vectors: SparseVectors) -> None:
-            SparseIndex.build(self.path, vectors, config=self.stored)
+        def make(vectors: SparseVectors | Iterator[SparseVectors]) -> None:
+            SparseIndex.build(self.path, vectors, config=self.stored, memory=docs.memory)
 
-        self.built = kept_build(folder, docs, make)
+        self.built = kept_build(folder, docs if docs.memory is None else docs.stream, make)
         self.index = SparseIndex.open(self.path)
 
     def _batch(self, config: SearchConfig, threads: int) -> Ordinals:

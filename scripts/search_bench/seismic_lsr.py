@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from seismic import SeismicIndexRaw
 
-from search_bench.engine import Documents, Ordinals, Setting, kept_build, padded
+from search_bench.documents import Documents
+from search_bench.engine import Ordinals, Setting, kept_build, padded
 from splade_engine.vectors import SparseVectors
 
 Arguments = tuple[int, int, float, int, bool]  # k, query_cut, heap_factor, n_knn, sorted

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pyvsag
 
-from search_bench.engine import Documents, Setting, kept_build, one_by_one
+from search_bench.documents import Documents
+from search_bench.engine import Setting, kept_build, one_by_one
 from splade_engine.vectors import SparseVectors
 
 # share of a document's weight that is pruned, re-ranking by whole documents, weights in 8 bits
