@@ -234,7 +234,8 @@ class SparseEncoder:
         device: Sequence[str] | None = None,
     ) -> EncodedTexts:
         """Document vectors as `encode_documents` gives them, and what it would have logged as numbers."""
-        encoded = self._encode(self._documents, texts, batch_tokens, top_k, progress, device)
+        few = self.checkpoint.settings.top_k if top_k is None else top_k
+        encoded = self._encode(self._documents, texts, batch_tokens, few, progress, device)
         if self.neighbours is None:
             return encoded
         vectors = self.neighbours.lend(encoded.vectors)
@@ -254,10 +255,12 @@ class SparseEncoder:
             check_texts(texts)
             if batch_tokens is not BATCH_TOKENS:
                 whole("batch_tokens", batch_tokens, 1)  # nothing is made of it here
-            vectors, truncated = side.encode(texts, self._checked_top_k(top_k, side))
+            few = self._query_top_k if top_k is None else whole("top_k", top_k, 1)
+            vectors, truncated = side.encode(texts, few)
             self.truncated += truncated
         else:
-            encoded = self._encode(side, texts, batch_tokens, top_k, progress)
+            few = self._query_top_k if top_k is None else top_k
+            encoded = self._encode(side, texts, batch_tokens, few, progress)
             vectors, truncated = encoded.vectors, encoded.truncated
         self._warn(side, truncated, len(texts))
         return vectors
@@ -272,7 +275,7 @@ class SparseEncoder:
         devices: Sequence[str] | None = None,
     ) -> EncodedTexts:
         check_texts(texts)
-        top_k = self._checked_top_k(top_k, side)
+        top_k = None if top_k is None else whole("top_k", top_k, 1)
         batch_tokens = whole("batch_tokens", batch_tokens, 1)
         if devices is None:
             encoded = side.encode(texts, batch_tokens=batch_tokens, top_k=top_k, progress=progress)
@@ -297,11 +300,11 @@ class SparseEncoder:
             limit = side.tokenizer.max_length
             logger.warning("%d of %d texts were cut to %d tokens (max_length)", truncated, n_texts, limit)
 
-    def _checked_top_k(self, top_k: int | None, side: NeuralSide | TableEncoder) -> int | None:
-        if top_k is None:
-            few = side.top_k if isinstance(side, TableEncoder) else None
-            return self.checkpoint.settings.top_k if few is None else few
-        return whole("top_k", top_k, 1)
+    @property
+    def _query_top_k(self) -> int | None:
+        """Terms kept per query where the caller does not say; None keeps all."""
+        query = self.checkpoint.query
+        return (query if isinstance(query, Checkpoint) else self.checkpoint).settings.kept_of_queries
 
     def fingerprint(self) -> dict[str, str | int]:
         """What an index remembers of its encoder.

@@ -28,8 +28,14 @@ def query_side(checkpoint: Checkpoint, documents: NeuralSide) -> NeuralSide | Ta
     _ = documents.tokenizer  # which refuses one that is not this model's
     if query is None and settings.query_prompt == settings.document_prompt:
         return documents
+    # light terms are dropped from queries that the documents' model encodes
+    same = query is None or query.model_folder == checkpoint.model_folder
     side = NeuralSide(
-        _like(query or checkpoint, checkpoint), settings.query_prompt, documents.device, documents.dtype
+        _like(query or checkpoint, checkpoint),
+        settings.query_prompt,
+        documents.device,
+        documents.dtype,
+        settings.min_weight if same else 0.0,
     )
     _ = side.tokenizer
     return side

@@ -34,7 +34,6 @@ class TableEncoder:
     Attributes:
         table: float32[V], zero where a term never counts; phrase terms are not in it.
         counts: a token that stands in the query n times weighs n times as much.
-        top_k: tokens kept of a query where the caller does not say.
         prompt: put before every query, unless that is blank.
         phrases: terms of several tokens behind the vocabulary; None for none.
     """
@@ -44,14 +43,12 @@ class TableEncoder:
         tokenizer: TextTokenizer,
         table: NDArray[np.float32],
         counts: bool = False,
-        top_k: int | None = None,
         prompt: str = "",
         phrases: PhraseTerms | WordTerms | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.table = table
         self.counts = counts
-        self.top_k = top_k
         self.prompt = prompt
         self.phrases = phrases
         self.table.flags.writeable = False
@@ -157,9 +154,7 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
     if settings.special_tokens == "zero":
         table[tokenizer.special_ids] = 0
     phrases = phrases_of(settings, tokenizer, n_terms)
-    return TableEncoder(
-        tokenizer, table, settings.query_counts, settings.query_top_k, settings.query_prompt, phrases
-    )
+    return TableEncoder(tokenizer, table, settings.query_counts, settings.query_prompt, phrases)
 
 
 def read_table(path: Path, tokenizer: TextTokenizer, n_terms: int, missing: float) -> NDArray[np.float32]:

@@ -48,7 +48,7 @@ class EncoderSettings:
     sparsemax_mass: float = 30.0
     # zero removes [CLS], [SEP] and their like from the vectors
     special_tokens: SpecialTokens = "keep"
-    # terms kept per vector; None keeps all
+    # terms kept per vector, of queries where query_top_k says nothing else; None keeps all
     top_k: int | None = None
     # lighter terms are dropped from documents (and from queries that are encoded like documents)
     min_weight: float = 0.0
@@ -62,7 +62,7 @@ class EncoderSettings:
     lowercase: bool = False
     # from a query table: a token that occurs n times in a query weighs n times as much; else presence counts
     query_counts: bool = False
-    # from a query table: tokens kept of a query, the heaviest; None keeps all
+    # terms kept of a query, the heaviest; None keeps as many as of a document
     query_top_k: int | None = None
     # terms of several tokens behind the vocabulary (`phrases.py`): pairs of neighbouring tokens beside the
     # single ones [1911.02896], or words of several pieces in place of these [2104.12016]
@@ -81,6 +81,11 @@ class EncoderSettings:
             raise CheckpointError("long_texts = windows needs a masked LM pooled by max")
         if self.activation == "sparsemax" and self.pooling != "max":
             raise CheckpointError("activation sparsemax is of a whole text, so it needs pooling max")
+
+    @property
+    def kept_of_queries(self) -> int | None:
+        """Terms kept per query; None keeps all."""
+        return self.top_k if self.query_top_k is None else self.query_top_k
 
     @property
     def extra_terms(self) -> int:

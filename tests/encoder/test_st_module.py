@@ -26,6 +26,7 @@ OTHERS = {
     "double log": {"special_tokens": "keep", "activation": "log1p_log1p_relu"},
     "light terms": {"special_tokens": "keep", "min_weight": 0.5},
     "few terms": {"special_tokens": "keep", "document_top_k": 4},
+    "few terms of a query": {"special_tokens": "keep", "query_top_k": 2},
     "table": {"query": "table", "idf": "uniform", "query_counts": "counts", "query_top_k": 2},
 }
 

@@ -130,7 +130,12 @@ def _write_modules(checkpoint: Checkpoint, out: Path, table: NDArray[np.float32]
         modules = [("", "Router")]
     own = checkpoint.settings.to_section(OURS_ALONE)
     if not isinstance(checkpoint.query, QueryTable):
-        own = {k: v for k, v in own.items() if not k.startswith("query_")}
+        own.pop("query_counts", None)
+    if isinstance(checkpoint.query, Checkpoint):  # whose folder has no place for it
+        documents, queries = checkpoint.settings.top_k, checkpoint.query.settings.kept_of_queries
+        own.pop("query_top_k", None)
+        if queries != documents:
+            own["query_top_k"] = queries or checkpoint.n_terms + checkpoint.settings.extra_terms
     if checkpoint.dense_head is not None:
         _save_dense_head(checkpoint, checkpoint.dense_head, out)
         own["dense_head"] = DENSE_HEAD

@@ -68,7 +68,10 @@ def read_sentence_transformers(folder: Path, name: str) -> Checkpoint:
     if isinstance(checkpoint.query, Checkpoint):
         phrases = {name: getattr(settings, name) for name in PHRASE_SETTINGS}
         side = replace(
-            checkpoint.query.settings, query_prompt=settings.query_prompt, top_k=settings.top_k, **phrases
+            checkpoint.query.settings,
+            query_prompt=settings.query_prompt,
+            top_k=settings.kept_of_queries,
+            **phrases,
         )
         checkpoint = replace(checkpoint, query=replace(checkpoint.query, settings=side))
     return checkpoint

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.training.objective.parts import PARTS
+from splade_engine.training.recipe.acting import idle
 
 if TYPE_CHECKING:
     from splade_engine.training.recipe.recipe import Recipe
@@ -21,9 +23,11 @@ def check_together(recipe: Recipe) -> None:
         *_kind(recipe),
         *_data(recipe),
         *_activation(recipe),
+        *_losses(recipe),
         *_teachers(recipe),
         *_idf(recipe),
         *_targets(recipe),
+        *idle(recipe),
     ):
         raise InvalidInputError(f"recipe {recipe.name}: {fault}")
 
@@ -66,6 +70,12 @@ def _activation(recipe: Recipe) -> Iterator[str]:
             yield "model.activation = sparsemax is of a whole text, so it needs model.pooling = max"
     elif model.sparsemax_mass and model.activation != "auto":
         yield f"model.sparsemax_mass means nothing with model.activation = {model.activation}"
+
+
+def _losses(recipe: Recipe) -> Iterator[str]:
+    rebuilds = recipe.model.kind == "csr" and recipe.model.csr_reconstruction
+    if not rebuilds and not any(part.weight(recipe.loss) for part in PARTS):
+        yield "every loss has the weight 0, so there is nothing to learn"
 
 
 def _teachers(recipe: Recipe) -> Iterator[str]:
@@ -116,3 +126,19 @@ def _targets(recipe: Recipe) -> Iterator[str]:
                 f"{what} cannot be reached: regularizer.{side}_threshold = {threshold} leaves texts "
                 "with that many terms alone"
             )
+
+
+def check_reached(recipe: Recipe, steps: int) -> None:
+    """Refuse what would first happen after the last of `steps` optimiser steps.
+
+    Raises:
+        InvalidInputError: naming the field.
+    """
+    data, penalty = recipe.data, recipe.regularizer
+    late = ""
+    if data.refresh_beside and data.refresh_steps >= steps:
+        late = f"data.refresh_steps = {data.refresh_steps}: negatives that are found beside training come"
+    elif "df_flops" in (penalty.document, penalty.query) and penalty.df_refresh >= steps:
+        late = f"regularizer.df_refresh = {penalty.df_refresh}: document frequencies are first counted"
+    if late:
+        raise InvalidInputError(f"recipe {recipe.name}: {late} after that step, and the run has {steps}")

@@ -51,7 +51,8 @@ class ModelConfig:
     special_tokens: Literal["auto", "zero", "keep"] = "auto"
     # Terms kept per document; 0 keeps all, -1 as many as the base does.
     document_top_k: int = bounded(-1, low=-1)
-    # Terms kept per query; 0 keeps all, -1 as many as the base does.
+    # Terms kept per query, wherever queries come from; 0 keeps all, -1 as many as the base does, or where
+    # the base does not say, as many as of a document.
     query_top_k: int = bounded(-1, low=-1)
     # Lighter terms of documents are not stored; -1: the base's own limit. Training sees all weights, so that
     # a term can grow; what is measured and saved leaves the light ones out.

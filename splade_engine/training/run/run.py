@@ -18,6 +18,7 @@ from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.opening import build_training_set, open_sources
 from splade_engine.training.machine import choose_device, world_size
 from splade_engine.training.objective.parts import PARTS, Need
+from splade_engine.training.recipe.combinations import check_reached
 from splade_engine.training.recipe.recipe import Recipe
 from splade_engine.training.run.checkpoints import checkpoints, last_checkpoint, step_of
 from splade_engine.training.run.folder import (
@@ -102,6 +103,7 @@ def train(
     announce(f"reading {_counted(len(recipe.data.sources), 'source')}", progress)
     sources = open_sources(recipe, folder / CACHE)
     data = build_training_set(recipe, sources, world_size())
+    check_reached(recipe, _steps(recipe, data))
     group = _checked_group(recipe, data)
     inputs = run_inputs(recipe, sources, (folder / RECIPE).read_bytes() if resume else None)
     if resume:
@@ -161,6 +163,7 @@ def _trainer(
 
         announce("fitting a dense head to the teacher", progress)
         attach_dense_head(recipe, start, data.sources, teachers, bank, folder / CACHE)
+    _check_embed(recipe, start.student)
     collator = start.collator(group, texts=bool(teachers), near_duplicates=recipe.data.near_duplicates)
     if recipe.loss.term:
         from splade_engine.training.teachers.term_targets import term_targets
@@ -180,6 +183,15 @@ def _trainer(
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     return trainer
+
+
+def _check_embed(recipe: Recipe, student: Student) -> None:
+    has_head = isinstance(student, SparseStudent) and student.documents.dense_head is not None
+    if recipe.loss.embed and not has_head:
+        raise InvalidInputError(
+            f"recipe {recipe.name}: loss.embed is of a dense head: it needs model.dense_head, or a base that "
+            "has one"
+        )
 
 
 def _run_steps(trainer: SparseTrainer, watch: Watch, folder: Path, resume: bool, progress: Progress) -> None:

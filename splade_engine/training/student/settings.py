@@ -49,26 +49,8 @@ def table_source(config: ModelConfig, checkpoint: Checkpoint) -> str:
     return "base" if isinstance(checkpoint.query, QueryTable) else "data"
 
 
-def encoder_settings(
-    config: ModelConfig, checkpoint: Checkpoint, length: int, *, encoder: bool, queries: bool = False
-) -> EncoderSettings:
-    """The settings of the student.
-
-    Args:
-        config: the recipe's model section.
-        checkpoint: the base.
-        length: tokens per text while training.
-        encoder: whether the base is a sparse encoder, whose settings are kept.
-        queries: whether this is the query side of a pair, whose terms are cut to `query_top_k`.
-
-    Raises:
-        InvalidInputError: if the base cannot take `max_length` tokens, or a field means nothing with it.
-    """
-    base = checkpoint.settings
-    if not encoder:
-        own = EncoderSettings(max_length=length, special_tokens="zero", lowercase=base.lowercase)
-    else:
-        own = base
+def _said(config: ModelConfig, checkpoint: Checkpoint, own: EncoderSettings, queries: bool) -> dict[str, Any]:
+    """The settings that the recipe decides."""
     said: dict[str, Any] = {}
     for name, (left, setting) in _FIELDS.items():
         value = getattr(config, name)
@@ -81,8 +63,35 @@ def encoder_settings(
     for name in ("top_k", "query_top_k"):
         if name in said:
             said[name] = said[name] or None
+    if said.get("query_top_k", 0) is None and said.get("top_k", own.top_k) is not None:
+        said["query_top_k"] = checkpoint.n_terms + checkpoint.settings.extra_terms  # all, not as of documents
     if queries and "query_top_k" in said:
-        said["top_k"] = said.pop("query_top_k")
+        said |= {"top_k": said["query_top_k"], "query_top_k": None}
+    return said
+
+
+def encoder_settings(
+    config: ModelConfig, checkpoint: Checkpoint, length: int, *, encoder: bool, queries: bool = False
+) -> EncoderSettings:
+    """The settings of the student.
+
+    Args:
+        config: the recipe's model section.
+        checkpoint: the base.
+        length: tokens per text while training.
+        encoder: whether the base is a sparse encoder, whose settings are kept.
+        queries: whether this is the query side of a pair, whose terms are cut to `query_top_k`, and of which
+            none is dropped for being light.
+
+    Raises:
+        InvalidInputError: if the base cannot take `max_length` tokens, or a field means nothing with it.
+    """
+    base = checkpoint.settings
+    if not encoder:
+        own = EncoderSettings(max_length=length, special_tokens="zero", lowercase=base.lowercase)
+    else:
+        own = base
+    said = _said(config, checkpoint, own, queries)
     settings = replace(own, **said)
     if config.sparsemax_mass and settings.activation != "sparsemax":
         raise InvalidInputError(
@@ -98,4 +107,4 @@ def encoder_settings(
         logger.warning(
             "%s: the recipe changes what it was made with: %s", checkpoint.name, ", ".join(changed)
         )
-    return settings
+    return replace(settings, min_weight=0.0) if queries else settings

@@ -69,23 +69,25 @@ class SparseStudent(Student):
         if self.table is None:
             tower = self.documents if self.queries is None else self.queries
             # uniCOIL: a token that is there twice counts twice in a query, and once in a document
-            out: Tensor = tower(ids, mask, pool, summed=self.settings.kind == "scalar")
-            return self._with_pairs(out, out, ids, mask, tower.settings.top_k)
+            few = tower.settings.kept_of_queries
+            out: Tensor = tower(ids, mask, pool, summed=self.settings.kind == "scalar", top_k=few)
+            return self._with_pairs(out, out, ids, mask, few)
         settings = self.documents.settings
         times = self.table.new_zeros((len(ids), len(self.table)))
         how = "sum" if settings.query_counts else "amax"
         times.scatter_reduce_(1, ids, pool.to(times.dtype), how)  # the padding (id 0) brings 0
         table = F.relu(self.table) * self.documents.kept
         weights = times * table
-        few = settings.query_top_k
+        few = settings.kept_of_queries
         if self.pairs is None:
             return keep_top_k(weights, few) if few else weights
         return self._with_pairs(weights, table.expand_as(weights), ids, mask, few)
 
     def document_vectors(self, ids: Tensor, mask: Tensor, pool: Tensor) -> Tensor:
         """float[M, V]."""
-        out: Tensor = self.documents(ids, mask, pool)
-        return self._with_pairs(out, out, ids, mask, self.documents.settings.top_k)
+        few = self.documents.settings.top_k
+        out: Tensor = self.documents(ids, mask, pool, top_k=few)
+        return self._with_pairs(out, out, ids, mask, few)
 
     def _with_pairs(
         self, vectors: Tensor, weights: Tensor, ids: Tensor, mask: Tensor, top_k: int | None
@@ -113,8 +115,9 @@ class SparseStudent(Student):
         queries = self.query_vectors(query_ids, query_mask, query_pool)
         wanted = None if targets is None else targets > 0
         logits, embeddings = self.documents.outputs(document_ids, document_mask, document_pool, wanted)
-        rows = self.documents.activated(logits, embeddings)
-        rows = self._with_pairs(rows, rows, document_ids, document_mask, self.documents.settings.top_k)
+        few = self.documents.settings.top_k
+        rows = self.documents.activated(logits, embeddings, top_k=few)
+        rows = self._with_pairs(rows, rows, document_ids, document_mask, few)
         n = len(query_ids)
         if len(slots) == n * group:  # a full grid, in order: no copy
             grid, valid = rows, torch.ones(n * group, dtype=torch.bool, device=rows.device)

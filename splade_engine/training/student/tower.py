@@ -86,12 +86,15 @@ class Tower(nn.Module):
         keep: Tensor = self.get_buffer("keep")
         return keep
 
-    def forward(self, ids: Tensor, mask: Tensor, pool: Tensor, *, summed: bool = False) -> Tensor:
+    def forward(
+        self, ids: Tensor, mask: Tensor, pool: Tensor, *, top_k: int | None = None, summed: bool = False
+    ) -> Tensor:
         """Term weights float[B, V] of int64[B, L] token ids; `pool` marks the positions that count.
 
-        `summed` adds up the weights of a token that is there twice, where tokens are weighed one by one.
+        `top_k` says how many terms a text keeps, None for all. `summed` adds up the weights of a token that
+        is there twice, where tokens are weighed one by one.
         """
-        return self.activated(*self.outputs(ids, mask, pool, summed=summed))
+        return self.activated(*self.outputs(ids, mask, pool, summed=summed), top_k=top_k)
 
     def outputs(
         self,
@@ -110,8 +113,10 @@ class Tower(nn.Module):
             return self._by_length(ids, mask, pool, wanted, summed)
         return self._pooled(ids, mask, pool, wanted, summed)
 
-    def activated(self, logits: Tensor, embeddings: Tensor | None = None) -> Tensor:
-        """Term weights float[B, V] of `outputs`.
+    def activated(
+        self, logits: Tensor, embeddings: Tensor | None = None, *, top_k: int | None = None
+    ) -> Tensor:
+        """Term weights float[B, V] of `outputs`, the `top_k` heaviest of each text, None for all.
 
         Light ones are cut in evaluation mode only: a weight that is zero gets no gradient to grow by.
         """
@@ -130,7 +135,7 @@ class Tower(nn.Module):
         weights = weights * self.kept
         if settings.min_weight and not self.training:
             weights = weights * (weights >= settings.min_weight)
-        return keep_top_k(weights, settings.top_k) if settings.top_k else weights
+        return keep_top_k(weights, top_k) if top_k else weights
 
     def _by_length(
         self, ids: Tensor, mask: Tensor, pool: Tensor, wanted: Tensor | None, summed: bool

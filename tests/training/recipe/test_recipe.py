@@ -132,6 +132,7 @@ def test_override_and_assignments():
         for text in (
             "train.lr=1e-5",
             "model.base=some/model",
+            "loss.kl=1",
             "loss.teachers=['bm25']",
             "data.one_source_per_batch=false",
         )

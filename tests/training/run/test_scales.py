@@ -34,6 +34,25 @@ def test_cosines_of_a_file(name, tmp_path, bert_folder, cosines, no_curves):
         train(recipe.override(setting), tmp_path / f"run{number}")
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        (
+            "ance",
+            {"data__refresh_steps": 2},
+            "negatives that are found beside training come after that step, and .* 2$",
+        ),
+        ("splade", {"regularizer__document": "df_flops"}, "df_refresh = 100: document frequencies are first"),
+        ("splade", {"loss__embed": 1.0}, "loss.embed is of a dense head: it needs model.dense_head"),
+    ],
+)
+def test_what_would_never_happen(name, values, says, tmp_path, bert_folder, rows_file, no_curves):
+    recipe = made.quick_recipe(name, bert_folder, rows_file, train__steps=2, **values)
+    with pytest.raises(InvalidInputError, match=rf"recipe {name}: .*{says}"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / "log.jsonl").exists()
+
+
 @pytest.mark.parametrize("candidates", ["own", "all"])
 def test_cosines_on_the_fly(candidates, tmp_path, bert_folder, rows_file, no_curves, monkeypatch):
     monkeypatch.setattr(

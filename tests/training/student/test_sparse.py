@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,21 @@ KINDS = {
     "relu_gelu": {"activation": "relu_gelu"},
     "sparsemax": {"activation": "sparsemax", "sparsemax_mass": 2.5},
     "top_k": {"document_top_k": 3, "query_top_k": 3},
+    "few of a query": {"query_top_k": 2},
+    "more of a query": {"document_top_k": 2, "query_top_k": 4},
+    "all of a query": {"document_top_k": 2, "query_top_k": 0},
+    "few of a query, separate": {"query": "separate", "query_top_k": 2, "min_weight": 0.2},
+    "more of a query, separate": {"query": "separate", "document_top_k": 2, "query_top_k": 4},
+    "all of a query, separate": {"query": "separate", "document_top_k": 2, "query_top_k": 0},
+    "as many as of a document, table": {
+        "query": "table",
+        "idf": "uniform",
+        "learn_idf": True,
+        "document_top_k": 2,
+    },
+    "all of a query, table": {"query": "table", "idf": "uniform", "document_top_k": 2, "query_top_k": 0},
+    "few of a query, scalar": {"kind": "scalar", "activation": "relu", "query_top_k": 2},
+    "few of a query, pairs": {"phrase_terms": "pairs", "learn_phrases": True, "query_top_k": 2},
     "echo": {"kind": "echo", "lora_rank": 2},
 }
 
@@ -73,10 +90,12 @@ def test_saved_folder_encodes_what_was_trained(name, tmp_path, bert_folder, mist
     encoder = SparseEncoder.load(tmp_path / "model", dtype="float32")
     np.testing.assert_allclose(encoder.encode_documents(TEXTS).to_scipy().toarray(), expected, atol=2e-5)
     np.testing.assert_allclose(encoder.encode_queries(TEXTS).to_scipy().toarray(), queries, atol=2e-5)
-    assert encoder.inference_free == (name in ("table", "pairs, table", "deepimpact"))
-    if name in ("relu_gelu", "sparsemax", "deepimpact") or name.startswith(
-        "scalar"
-    ):  # as whoever has loaded it saves it
+    assert encoder.inference_free == (name == "deepimpact" or name.endswith("table"))
+    if "query_top_k" in KINDS[name]:
+        few = KINDS[name]["query_top_k"]
+        assert (np.count_nonzero(queries, axis=1).max() <= few) if few else (queries > 0).sum(1).max() > 2
+    again = ("relu_gelu", "sparsemax", "deepimpact", "scalar", "few", "more", "all", "as many")
+    if name.startswith(again):  # as whoever has loaded it saves it
         encoder.save(tmp_path / "again")
         again = SparseEncoder.load(tmp_path / "again", dtype="float32")
         np.testing.assert_allclose(again.encode_documents(TEXTS).to_scipy().toarray(), expected, atol=2e-5)
@@ -376,3 +395,19 @@ def test_ndcg():
     assert ndcg(scores, {2: 1}) == pytest.approx(1 / np.log2(3))
     assert ndcg(scores, {0: 1}) == 0.0  # a score of zero is no hit
     assert ndcg(scores, {}) == 0.0
+
+
+def test_light_terms_of_queries_after_a_prompt(tmp_path, bert_folder):
+    """They are dropped as those of documents are, since the same model encodes both."""
+    config = ModelConfig(base=str(bert_folder), document_length=32, preflight=False, min_weight=0.3)
+    start = build_student(config, [], tmp_path / "cache")
+    save_student(start.student, tmp_path / "model", start.documents, start.queries)
+    file, word = tmp_path / "model" / "config.json", made.WORDS[0]
+    section = json.loads(file.read_text())
+    section["splade_engine"]["query_prompt"] = f"{word} "
+    file.write_text(json.dumps(section))
+    encoder = SparseEncoder.load(tmp_path / "model", dtype="float32")
+    found = encoder.encode_queries(TEXTS).to_scipy().toarray()
+    wanted = encoder.encode_documents([f"{word} {text}" for text in TEXTS]).to_scipy().toarray()
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert found[found > 0].min() >= 0.3
