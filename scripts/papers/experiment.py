@@ -10,12 +10,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from splade_engine import __version__
 from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
-from splade_engine.files import digest_of_json, read_json, read_toml, write_text
+from splade_engine.files import digest_of_file, digest_of_json, read_json, read_toml, write_text
 
-FOLDER = Path(__file__).resolve().parents[2] / "experiments"
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "experiments"
 RESULTS = FOLDER / "results"
+HOLDS = ("yes", "in part", "no", "not shown")
+# packages whose code decides the numbers of each kind, beside the kind's own
+_USED = ("vectors", "encoder", "collections", "training")
+_CODE = {"search": (*_USED, "index", "engine", "eval"), "codes": (*_USED, "index")}
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,9 @@ class Experiment:
     differs: str
     # A module of `kinds/`, in its table.
     kind: str
-    # What came out, written by a person who has read the numbers; empty before the first run.
+    # Whether the claim held here, one of HOLDS, and what came out, written by a person who has read the
+    # numbers; a blank line between two paragraphs. Empty before the first run.
+    holds: str = ""
     reading: str = ""
     # What the kind takes.
     settings: Mapping[str, Any] = None  # type: ignore[assignment]
@@ -98,6 +106,8 @@ def load(name: str) -> Experiment:
         wanted = {"runs": list, "settings": dict}.get(key, str)
         if not isinstance(value, wanted):
             raise InvalidInputError(f"{path}: {key} must be a {wanted.__name__}, got {shown(value)}")
+    if table.get("holds", "") not in ("", *HOLDS):
+        raise InvalidInputError(f"{path}: holds must be one of {', '.join(HOLDS)}")
     runs = tuple(table.pop("runs"))
     if not runs or not all(isinstance(run, dict) and isinstance(run.get("name"), str) for run in runs):
         raise InvalidInputError(f"{path}: each of its runs needs a name, and there has to be one")
@@ -116,16 +126,35 @@ def machine() -> str:
     return f"{model}, {os.environ.get('OMP_NUM_THREADS') or os.cpu_count()} threads"
 
 
+def code_of(kind: str, root: Path = ROOT) -> str:
+    """A digest of the modules that decide the numbers of a kind of experiment."""
+    folders = [root / "scripts" / "papers" / "kinds"]
+    folders += [root / "splade_engine" / name for name in _CODE.get(kind, _USED)]
+    files = sorted(path for folder in folders for path in folder.rglob("*.py"))
+    return digest_of_json([[path.relative_to(root).as_posix(), digest_of_file(path)] for path in files])[:12]
+
+
 def write_result(
     experiment: Experiment, rows: list[dict[str, Any]], seconds: float, processor: float
 ) -> None:
-    """Keep the numbers of an experiment, and the seconds that it took by the clock and of processors."""
+    """Keep the numbers of an experiment, what made them, and the seconds by the clock and of processors."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     made_from = {"experiment": experiment.name, "made_from": experiment.digest}
     took = {"seconds": round(seconds), "processor_seconds": round(processor)}
-    record = {**made_from, "machine": machine(), **took, "runs": rows}
+    made_with = {"version": __version__, "code": code_of(experiment.kind)}
+    record = {**made_from, "made_with": made_with, "machine": machine(), **took, "runs": rows}
     text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
     write_text(RESULTS / f"{experiment.name}.json", text)
+
+
+def outdated() -> list[str]:
+    """The experiments that have been run with other code than today's, or before results named their code."""
+    found = {name: read_result(name) for name in names()}
+    return [
+        name
+        for name, result in found.items()
+        if result and result.get("made_with", {}).get("code") != code_of(load(name).kind)
+    ]
 
 
 def read_result(name: str) -> dict[str, Any] | None:

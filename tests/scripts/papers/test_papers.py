@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from scripts.papers import experiment as files
+from scripts.papers import table
 from scripts.papers.experiment import Places, load, names, read_result
 from scripts.papers.kinds import KINDS, rows_of, train
 from scripts.papers.table import page
+from splade_engine import __version__
 from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.systems.base import parse_system
@@ -44,6 +46,66 @@ def test_the_page_is_made_from_what_is_kept():
         if result is not None:
             assert [row["name"] for row in result["runs"]] == [run["name"] for run in load(name).runs], name
             assert load(name).reading, f"{name}: somebody has to read the numbers"
+            assert load(name).holds in files.HOLDS, f"{name}: does the claim hold here?"
+
+
+def test_every_paper_has_a_row_and_a_section():
+    """The summary links to the section, which has claim, command, result, differences and numbers."""
+    text = page()
+    summary, _, sections = text.partition("## Paper by paper")
+    headings = {table._anchor(line[4:]) for line in sections.splitlines() if line.startswith("### ")}
+    assert len(headings) == len(names())
+    for name in names():
+        each = load(name)
+        (row,) = (line for line in summary.splitlines() if line.endswith(f"| `{name}` |"))
+        assert row.split("](#")[1].partition(")")[0] in headings
+        assert f"| {each.holds} |" in row and each.claim in row
+        section = sections.split(f"### {table._title(each)}\n")[1].split("\n### ")[0]
+        assert f"    python -m scripts.papers --data ../shared/data {name}\n" in section
+        found = [
+            section.index(part)
+            for part in ("**Claim:**", "**Holds here? ", "What differs", "| run |", "Made ")
+        ]
+        assert found == sorted(found)
+    assert max(len(line) for line in text.splitlines() if "|" not in line and "http" not in line) <= 116
+
+
+def test_an_experiment_that_was_not_run_says_so(monkeypatch):
+    monkeypatch.setattr(table, "read_result", lambda name: None)
+    text = page()
+    assert text.count("| not run yet |") == text.count("It was not run yet.") == len(names())
+
+
+def test_columns_that_say_nothing_are_left_out():
+    rows = [{"name": "a", "x": 1, "dead": 0, "none": None}, {"name": "b|c", "x": 0.25}]
+    assert table._numbers({"runs": rows}) == "| run | x |\n|---|---|\n| a | 1 |\n| b\\|c | 0.25 |"
+
+
+def test_a_result_names_the_code_that_made_it(tmp_path, monkeypatch):
+    """Its digest changes with a module that decides the numbers, and with no other."""
+    for name in ("splade_engine/training/a.py", "splade_engine/eval/b.py", "scripts/papers/kinds/c.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    found = {kind: files.code_of(kind, tmp_path) for kind in ("train", "search")}
+    (tmp_path / "splade_engine/eval/b.py").write_text("x = 2\n")
+    assert files.code_of("train", tmp_path) == found["train"]
+    assert files.code_of("search", tmp_path) != found["search"]
+    (tmp_path / "scripts/papers/kinds/c.py").write_text("x = 2\n")
+    assert files.code_of("train", tmp_path) != found["train"]
+    monkeypatch.setattr(files, "FOLDER", tmp_path)
+    monkeypatch.setattr(files, "RESULTS", tmp_path / "results")
+    text = 'paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "train"\n[[runs]]\nname = "x"\n'
+    for name in ("now", "earlier", "old", "unrun"):
+        (tmp_path / f"{name}.toml").write_text(text)
+    for name in ("now", "earlier", "old"):
+        files.write_result(load(name), [{"name": "x"}], 1.0, 0.5)
+    for name, change in (("earlier", {"made_with": {"version": "0", "code": "1"}}), ("old", {})):
+        result = json.loads((tmp_path / "results" / f"{name}.json").read_text())
+        del result["made_with"]
+        (tmp_path / "results" / f"{name}.json").write_text(json.dumps(result | change))
+    assert files.outdated() == ["earlier", "old"]
+    assert table._made(read_result("now")).startswith(f"Made with splade-engine {__version__}, code ")
+    assert table._made(read_result("old")).startswith("Made before results named their code, on ")
 
 
 def test_bad_files_are_one_line(tmp_path, monkeypatch):
@@ -65,6 +127,10 @@ def test_bad_files_are_one_line(tmp_path, monkeypatch):
         (
             'paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nsettings = 1\nruns = [{name = "x"}]',
             "settings must be a dict",
+        ),
+        (
+            'paper = "a"\nclaim = "b"\ndiffers = "c"\nkind = "d"\nholds = "perhaps"\nruns = [{name = "x"}]',
+            "holds must be one of yes, in part, no, not shown",
         ),
         (f"paper = {'[' * 5000}", "nested too deeply|not TOML"),
     ):
