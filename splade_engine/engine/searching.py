@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.engine.certainty import covered
 from splade_engine.engine.feedback import Feedback, fed_back
 from splade_engine.engine.fusion import Hybrid, HybridRanking, Side, Sided, as_written, hybrid_of
 from splade_engine.engine.hits import Fused, Hit, HitPage, Hits
@@ -152,10 +153,11 @@ class Search:
         if asked and not len(ranking.top(1)[0]):
             for attempt in attempts(self.encoder, self.encode, self.reader, query.text):
                 other = self._ranking(replace(query, text=attempt.text), attempt.vector)
-                if len(other.top(1)[0]):
+                best = other.top(1)[0]
+                if len(best) and covered(attempt.vector, self.reader.vectors(best)) >= attempt.least:
                     page = page_of(self.reader, other, self.k, options)
                     return page, other, attempt.vector, [attempt.note]
-            if self._where(query) is None and words_of(query.text):
+            if self._where(query) is None:
                 return page, ranking, vector, [found_nothing(self.encoder, query.text)]
         return page, ranking, vector, []
 

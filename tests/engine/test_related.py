@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from splade_engine import SearchEngine
 from splade_engine.engine.certainty import weak_below
-from splade_engine.engine.related import NOTHING
+from splade_engine.engine.related import NO_WORD, NOTHING
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.index.words.rank import _is_slip
 from tests.fake_encoder import FakeEncoder
@@ -158,14 +158,31 @@ def test_a_query_of_unknown_words_is_called_that(engine, query):
     assert engine.search("star").notes == (NOTHING,)  # a word that the encoder knows, and no document is like
 
 
+@pytest.mark.parametrize("query", ["???", "\U0001f600", "-- +"])
+def test_a_query_without_a_word_is_called_that(engine, query):
+    hits = engine.search(query)
+    assert hits == [] and hits.notes == (NO_WORD,)
+
+
 def test_a_query_that_a_filter_keeps_from_its_answer_is_not_called_unknown(engine):
     assert engine.search("moon", where="year > 2000").notes == ()
     assert engine.search("harbour", where="year == 1999").notes == ()
 
 
-def test_the_model_is_not_asked_for_words_it_does_not_know(engine, monkeypatch):
-    monkeypatch.setattr(FakeEncoder, "encode_documents", None)
-    assert engine.search("Hafen") == []
+class InPieces(FakeEncoder):
+    """Reads `moonish` as the piece `moon` and no word, as `reimbursement` is read as pieces."""
+
+    def word_spans(self, text):
+        return super().word_spans(text.replace("ish", ""))
+
+
+def test_a_word_in_pieces_is_answered_by_its_meaning_where_a_document_holds_enough_of_it(tmp_path):
+    engine = SearchEngine.build(tmp_path / "ix", RECORDS, InPieces())
+    hits = engine.search("moonish")  # night is .5 of 1.19
+    assert ids(hits) == ["sleep"] and hits.weak
+    assert hits.notes == ("no document shares a term with the query: these are by related terms",)
+    hits = engine.search("moonish seaish tideish pullish yeastish flourish")  # .5 of 4.66
+    assert hits == [] and hits.notes == (f"{NOTHING}; the encoder may not know its language",)
 
 
 def test_among_more_documents_a_match_must_hold_more():
