@@ -1,4 +1,4 @@
-"""Fine-tune the bundled encoder on a few pairs. A real run has hundreds of pairs and more steps."""
+"""Fine-tune the bundled encoder on a few pairs (use hundreds): pip install 'splade-engine[train]'."""
 
 import json
 from pathlib import Path
