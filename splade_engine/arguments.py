@@ -59,6 +59,7 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
 
 
 MOST = 2**63 - 1  # of what is counted
+_LONGEST_PATH = 4096  # letters; PATH_MAX of Linux
 
 
 def whole(name: str, value: Any, least: int = 0, most: int = MOST) -> int:
@@ -110,10 +111,18 @@ def path_of(name: str, value: Any) -> Path:
     """A path, from a string or a path.
 
     Raises:
-        InvalidInputError: for anything else, an empty string, which would be the working folder, or a zero
-            byte, which no system takes.
+        InvalidInputError: for anything else, an empty string, which would be the working folder, and what no
+            system takes: a zero byte, half a surrogate pair, thousands of letters.
     """
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(text, str) or text == "" or "\0" in text:
+    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_PATH or "\0" in text or not _is_name(text):
         raise InvalidInputError(f"{name}: a path is expected, got {shown(value)}")
-    return Path(value)
+    return Path(text)
+
+
+def _is_name(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True

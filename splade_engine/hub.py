@@ -53,6 +53,8 @@ def hub_name(source: str) -> HubName:
     Raises:
         HubError: it is not of the form `hf://owner/name` or `hf://owner/name@revision`.
     """
+    if not isinstance(source, str):
+        raise HubError(f"repo: a name ({PREFIX}owner/name) is expected, got {shown(source)}")
     repo, at, revision = source.removeprefix(PREFIX).partition("@")
     if not _NAME.fullmatch(repo) or (at and not _REVISION.fullmatch(revision)) or ".." in source:
         raise HubError(

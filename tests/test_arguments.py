@@ -7,7 +7,7 @@ import inspect
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -308,20 +308,24 @@ WITHOUT_NUMBERS = {
 
 def public_parameters(many: re.Pattern[str] = MANY) -> Iterator[str]:
     """Every parameter, of every public function and method, whose annotation says that it holds many."""
+    for label, function in public_functions():
+        for parameter in inspect.signature(function).parameters.values():
+            if many.search(str(parameter.annotation)):
+                yield f"{label}({parameter.name})"
+
+
+def public_functions(doors: Iterable[str] = DOORS) -> Iterator[tuple[str, Any]]:
+    """Every function and method of these packages, with the name that users know it by."""
     seen = set()
-    for door in DOORS:
+    for door in doors:
         module = importlib.import_module(f"splade_engine{door}")
         for name in module.__all__:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 found = getattr(module, name)
-            if not callable(found) or found in seen:
-                continue
-            seen.add(found)
-            for label, function in _functions(name, found):
-                for parameter in inspect.signature(function).parameters.values():
-                    if many.search(str(parameter.annotation)):
-                        yield f"{label}({parameter.name})"
+            if callable(found) and found not in seen:
+                seen.add(found)
+                yield from _functions(name, found)
 
 
 def _functions(name: str, found: Any) -> Iterator[tuple[str, Any]]:
@@ -331,9 +335,8 @@ def _functions(name: str, found: Any) -> Iterator[tuple[str, Any]]:
     if not hasattr(found, "__dataclass_fields__"):  # records are what functions return
         yield name, found
     for method, function in vars(found).items():
-        function = getattr(function, "__func__", function)
-        if not method.startswith("_") and inspect.isfunction(function):
-            yield f"{name}.{method}", function
+        if not method.startswith("_") and inspect.isfunction(getattr(function, "__func__", function)):
+            yield f"{name}.{method}", getattr(found, method)
 
 
 def test_the_tables_name_every_public_parameter() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from splade_engine.arguments import whole
+from splade_engine.arguments import path_of, whole
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.documents import Document
@@ -30,7 +30,7 @@ def distractor_corpus(file: str | Path, limit: int | None = None) -> Corpus:
     """
     if limit is not None:
         limit = whole("the number of distractors", limit, 1)
-    corpus = Corpus(_Distractors(Path(file), limit))
+    corpus = Corpus(_Distractors(path_of("file", file), limit))
     found = corpus.survey().n_docs
     if limit is not None and found < limit:
         raise DatasetError(f"{file}: {limit:,} distractors are asked for, it holds {found:,} documents")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from splade_engine.arguments import path_of
 from splade_engine.collections.beir import (
     collection_settings,
     corpus_file,
@@ -44,7 +45,7 @@ def load_dataset(
     Raises:
         DatasetError: naming the file and line that cannot be accepted, or the dataset that cannot be fetched.
     """
-    path = Path(source)
+    path = path_of("source", source)
     if path.is_dir():
         dataset = _from_folder(path, split)
     elif path.exists():

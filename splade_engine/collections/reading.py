@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from splade_engine.arguments import path_of
 from splade_engine.collections.beir import BEIR_CORPUS
 from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.cutting import cut_document, is_passage
@@ -99,7 +100,7 @@ def read_documents(
     cutting = cutting or Cutting()
     if is_standard_input(source):
         return checked_input(StandardInput(), bool(allow_empty), cutting)
-    path = Path(source)
+    path = path_of("source", source)
     if not path.exists():
         raise DatasetError(f"{path}: no such file or folder")
     if path.is_dir():

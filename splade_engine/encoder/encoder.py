@@ -119,7 +119,7 @@ class SparseEncoder:
             CheckpointError: if there is no such checkpoint, or it is of no known kind, or not in safetensors.
             InvalidInputError: for a bad argument.
         """
-        source = source if source is None or isinstance(source, str) else path_of("source", source)
+        source = path_of("source", source) if source is not None and not isinstance(source, str) else source
         folder, name = hub.resolve(source, revision)
         hub_id = name if hub.is_hub_id(source) else None
         with refusing(folder, "cannot be loaded"):
@@ -340,7 +340,7 @@ class SparseEncoder:
         """
         from splade_engine.encoder.folders.export import save_encoder
 
-        save_encoder(self.checkpoint, folder, table=self.query_table)
+        save_encoder(self.checkpoint, path_of("folder", folder), table=self.query_table)
 
     def save_with_phrases(
         self,
@@ -371,12 +371,13 @@ class SparseEncoder:
         """
         from splade_engine.encoder.folders.phrases import write_with_phrases
 
+        folder = path_of("folder", folder)
         settings = phrase_settings(phrases, buckets, factor)
         with atomic_folder(folder) as out:
             write_with_phrases(self.checkpoint, out, settings, self.query_table)
             SparseEncoder.load(out, device="cpu")  # what is refused is refused before the folder is there
         device = self._documents.device
-        return SparseEncoder.load(path_of("folder", folder), device=device, dtype=self._documents.dtype)
+        return SparseEncoder.load(folder, device=device, dtype=self._documents.dtype)
 
     def push_to_hub(self, repo: str, *, private: bool | None = None, message: str | None = None) -> str:
         """Share the encoder on the Hugging Face Hub, as the folder that it is; the commit's hash.
@@ -412,6 +413,7 @@ class SparseEncoder:
             InvalidInputError: if the folder is not empty.
             StorageError: if the disk refuses.
         """
+        folder = path_of("folder", folder)
         with needed("exporting to ONNX"):
             from splade_engine.encoder.folders.onnx import export_onnx
 

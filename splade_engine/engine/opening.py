@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from splade_engine.arguments import shown
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder
-from splade_engine.errors import CheckpointError, EncoderMismatchError
+from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
 from splade_engine.index import ShardedIndex
 from splade_engine.index.disk.publish import ENCODER
 
@@ -17,8 +18,17 @@ if TYPE_CHECKING:
 
 
 def loaded_encoder(encoder: SparseEncoder | str | Path | None, device: str = "auto") -> SparseEncoder:
-    """An encoder as it was given, or from what names one; None is the bundled one."""
+    """An encoder as it was given, or from what names one; None is the bundled one.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+        InvalidInputError: what is given is no encoder and names none.
+    """
     if encoder is not None and not isinstance(encoder, str | Path):
+        if isinstance(encoder, type) or not hasattr(encoder, "fingerprint"):
+            raise InvalidInputError(
+                f"encoder: an encoder, or the folder or hub id of one, is expected, got {shown(encoder)}"
+            )
         return encoder
     from splade_engine.encoder import SparseEncoder
 

@@ -53,7 +53,7 @@ def import_vectors(
     if source is None:
         raise InvalidInputError(f"import: no format {name!r:.40}; there are {', '.join(SOURCES)}")
     check_unchanged(path)
-    options = Options(vocabulary, n_terms, scale, None if ids is None else Path(ids))
+    options = Options(vocabulary, n_terms, scale, None if ids is None else path_of("ids", ids))
     found = source.read(path, options)
     if n_terms is not None and found.vectors.n_terms != n_terms:
         raise InvalidInputError(f"{path}: vectors over {found.vectors.n_terms} terms, not {n_terms}")

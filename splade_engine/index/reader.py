@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, real, whole
+from splade_engine.arguments import check_many, path_of, real, whole
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
 from splade_engine.index.arguments import check_queries, checked_ordinals, checked_threads
 from splade_engine.index.disk.ids import MAX_ID_BYTES
@@ -52,8 +53,9 @@ class IndexReader:
         self._verify = verify
 
     @classmethod
-    def open(cls, path: Path, verify: Verify = "full") -> IndexReader:
+    def open(cls, path: str | os.PathLike[str], verify: Verify = "full") -> IndexReader:
         """Open the generation that is published now; see `SparseIndex.open`."""
+        path = path_of("path", path)
         return cls(path, open_snapshot(path, verify), verify)
 
     def newest(self) -> IndexReader:

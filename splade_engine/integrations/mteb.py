@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from splade_engine.arguments import path_of
 from splade_engine.collections.documents import Document
 from splade_engine.engine import SearchEngine
 from splade_engine.errors import DatasetError, InvalidInputError
@@ -54,7 +55,7 @@ class SpladeEngineSearch:
         self._encoder = encoder
         self._collection_idf = collection_idf
         self._options = {**_PLAIN, **search_options}
-        self._folder = None if folder is None else Path(folder)
+        self._folder = None if folder is None else path_of("folder", folder)
         self._engine: SearchEngine | None = None
 
     @property

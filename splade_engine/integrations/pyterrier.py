@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splade_engine.arguments import whole
+from splade_engine.arguments import path_of, whole
 from splade_engine.engine import Hit, SearchEngine
 from splade_engine.errors import SpladeEngineError
 from splade_engine.extras import needed
@@ -108,7 +108,7 @@ class SpladeEngineIndexer(pt.Indexer):
             build: further arguments of `SearchEngine.build`: `overwrite`, `passages`, `progress`, ...
         """
         super().__init__()
-        self.path, self.encoder, self.build = Path(path), encoder, build
+        self.path, self.encoder, self.build = path_of("path", path), encoder, build
 
     def index(self, iter: Iterable[dict[str, Any]], **_: Any) -> SpladeEngineIndex:
         """Encode and index documents: dictionaries with `docno`, `text`, perhaps `title`, and metadata.
@@ -130,7 +130,7 @@ class SpladeEngineIndex(pt.Artifact):
     ARTIFACT_PACKAGE_HINT = ARTIFACT["package_hint"]
 
     def __init__(self, path: str | Path, engine: SearchEngine | None = None) -> None:
-        super().__init__(Path(path))
+        super().__init__(path_of("path", path))
         self._engine = engine
 
     @property

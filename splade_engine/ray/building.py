@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.arguments import path_of
 from splade_engine.collections.corpus import Corpus
 from splade_engine.errors import IndexExistsError, InvalidInputError, SpladeEngineError
 from splade_engine.index import ShardedIndex, SparseIndex
@@ -99,7 +100,7 @@ def build(
     for name, why in _NOT_OF_A_SHARD.items():
         if name in options:
             raise InvalidInputError(f"ray: {name} cannot be given here: {why}")
-    folder = Path(path).absolute()
+    folder = path_of("path", path).absolute()
     if is_collection(folder):
         raise IndexExistsError(f"{folder}: holds a collection already")
     if isinstance(shard_docs, bool) or not isinstance(shard_docs, int) or shard_docs < 1:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import path_of
 from splade_engine.collections.corpus import Corpus
 from splade_engine.errors import InvalidInputError
 from splade_engine.progress import Progress, ProgressBar
@@ -70,7 +71,7 @@ def encode_parts(
         raise InvalidInputError(f"ray: parts must be at least 1, got {parts!r}")
     source = str(encoder) if isinstance(encoder, Path) else encoder
     actor = pool.actor(PartEncoder)
-    where = str(Path(folder).absolute())
+    where = str(path_of("folder", folder).absolute())
     actors = [actor.remote(corpus, where, source, load or {}, options) for _ in range(min(size, parts))]
     try:
         with ProgressBar(progress, parts, label="encode", unit=" parts") as bar:

@@ -60,7 +60,7 @@ class Shard:
 
     def __init__(self, path: str | Path) -> None:
         self._lock = threading.Lock()
-        self._readers = [IndexReader.open(Path(path), "offsets")]
+        self._readers = [IndexReader.open(path, "offsets")]
 
     def search(self, request: Request) -> SearchResult | None:
         """The best k of this shard, by its own ordinals; None where the generation is not to be had here.

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.arguments import path_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.collection import is_collection
@@ -138,7 +139,7 @@ def opened_collection(path: str | Path) -> ShardedIndex:
         InvalidInputError: the folder holds one index.
         SpladeEngineError: it, or one of its shards, cannot be opened.
     """
-    folder = Path(path).absolute()
+    folder = path_of("path", path).absolute()
     if not is_collection(folder):
         SparseIndex.open(folder, verify="offsets")  # what is wrong with it comes first
         raise InvalidInputError(f"{folder}: one index, not a collection; serve it without Ray, or collect it")

@@ -6,6 +6,7 @@ import logging
 import re
 from pathlib import Path
 
+from splade_engine.arguments import path_of
 from splade_engine.encoder.refusing import one_line
 from splade_engine.errors import CheckpointError, HubError
 from splade_engine.files import expanded
@@ -53,8 +54,8 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
         except HubError as error:
             raise CheckpointError(str(error)) from None
         return _download(named.repo, named.revision or revision), named.repo
-    folder = expanded(source)
-    if str(source) and folder.is_dir():
+    folder = expanded(path_of("source", source))
+    if folder.is_dir():
         return folder, folder.resolve().name
     name = str(source)
     if isinstance(source, Path) or not _HUB_ID.fullmatch(name):

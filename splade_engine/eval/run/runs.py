@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, whole
+from splade_engine.arguments import check_many, path_of, whole
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
@@ -191,7 +191,7 @@ def write_run(run: Run, path: str | Path) -> None:
     Raises:
         StorageError: if the disk refuses.
     """
-    path = Path(path)
+    path = path_of("path", path)
     with atomic_file(path) as raw, ExitStack() as stack:
         # mtime 0: the same run gives the same bytes
         file = stack.enter_context(gzip.GzipFile("", "wb", 6, raw, 0)) if path.suffix == ".gz" else raw
@@ -211,7 +211,7 @@ def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
         DatasetError: naming the file and line of a malformed line, a score that is no number, or a
             document that appears twice for one query.
     """
-    path = Path(path)
+    path = path_of("path", path)
     ids: dict[str, list[str]] = {}
     scores: dict[str, list[float]] = {}
     seen: set[tuple[str, str]] = set()

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from splade_engine.arguments import path_of
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, read_json, write_json
 from splade_engine.locks import take_lock
@@ -57,11 +58,11 @@ def mine(
         TrainingError: if another process is mining into the same output.
         StorageError: for a disk that is full or cannot be written to.
     """
-    output = Path(output)
+    data, output = path_of("data", data), path_of("output", output)
     work = output.with_name(output.name + ".mining")
     if output.exists() and not (work / PLAN).is_file():
         raise InvalidInputError(f"{output}: exists already")
-    task = MiningTask(Path(data), work / "cache")
+    task = MiningTask(data, work / "cache")
     with disk_errors(output):
         work.mkdir(parents=True, exist_ok=True)
         lock = take_lock(work / ".lock")

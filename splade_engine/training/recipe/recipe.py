@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from splade_engine.arguments import path_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import disk_errors, read_toml
 from splade_engine.plain_text import one_line, shortened
@@ -115,7 +116,8 @@ def load_recipe(name: str | Path) -> Recipe:
     Raises:
         InvalidInputError: naming the file and the key that is unknown or of the wrong type.
     """
-    path = Path(name) if str(name).endswith(".toml") else RECIPES / f"{name}.toml"
+    path = path_of("name", name)
+    path = path if path.suffix == ".toml" else RECIPES / f"{name}.toml"
     with disk_errors(shortened(str(name), 200), "read"):
         there = path.is_file()
     if not there:

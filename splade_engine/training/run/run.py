@@ -12,6 +12,7 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import set_seed
 
+from splade_engine.arguments import path_of, shown
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.progress import Progress
 from splade_engine.training.data.mixture import TrainingSet
@@ -89,7 +90,10 @@ def train(
         KeyboardInterrupt: after Ctrl-C, when the step is done and a checkpoint is written; a second one does
             not wait.
     """
-    folder = Path(output)
+    folder = path_of("output", output)
+    if not isinstance(recipe, Recipe):
+        hint = f"; load_recipe({shown(recipe)}) gives one" if isinstance(recipe, str | Path) else ""
+        raise InvalidInputError(f"recipe: a Recipe is expected, got {shown(recipe)}{hint}")
     if resume:
         recipe = stored_recipe(folder)
     else:

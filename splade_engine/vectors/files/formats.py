@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from splade_engine.arguments import check_many, shown
+from splade_engine.arguments import check_many, path_of, shown
 from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.files import atomic_file
 from splade_engine.vectors.files.csr import read_csr, write_csr
@@ -78,7 +78,7 @@ def write_vectors(
         InvalidInputError: wrong number of ids, no vocabulary for JSONL, unknown suffix.
         StorageError: the disk refused.
     """
-    path = Path(path)
+    path = path_of("path", path)
     kind = _known(format) or format_of(path)
     layout = LAYOUTS[kind]
     _check_names(ids, vocabulary)
@@ -118,7 +118,7 @@ def read_vectors(
         InvalidInputError: naming the file and the line or row of what is wrong.
         StorageError: the file cannot be opened.
     """
-    path = Path(path)
+    path = path_of("path", path)
     layout = LAYOUTS[_known(format) or format_of(path)]
     _check_names(None, vocabulary)
     if not layout.has_checksum and path.suffix != ".gz":
