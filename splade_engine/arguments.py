@@ -7,6 +7,7 @@ number that cannot be meant (NaN, -1, True for 1) would otherwise fail somewhere
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Iterable, KeysView, Mapping, Set
@@ -59,7 +60,6 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
 
 
 MOST = 2**63 - 1  # of what is counted
-_LONGEST_PATH = 4096  # letters; PATH_MAX of Linux
 
 
 def whole(name: str, value: Any, least: int = 0, most: int = MOST) -> int:
@@ -111,18 +111,20 @@ def path_of(name: str, value: Any) -> Path:
     """A path, from a string or a path.
 
     Raises:
-        InvalidInputError: for anything else, an empty string, which would be the working folder, and what no
-            system takes: a zero byte, half a surrogate pair, thousands of letters.
+        InvalidInputError: for anything else, an empty string, which would be the working folder, or what the
+            system takes for no name: with a zero byte, half a surrogate pair, or too long.
     """
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_PATH or "\0" in text or not _is_name(text):
+    if not isinstance(text, str) or text == "" or not _is_name(text):
         raise InvalidInputError(f"{name}: a path is expected, got {shown(value)}")
     return Path(text)
 
 
 def _is_name(text: str) -> bool:
     try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
+        os.lstat(text)
+    except ValueError:
         return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
     return True

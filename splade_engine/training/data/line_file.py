@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError
-from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, unique_keys
+from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, unique_keys
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
 
@@ -40,9 +40,10 @@ class LineFile:
         self.path = Path(path)
         if not self.path.is_file():
             raise DatasetError(f"{self.path}: no such file")
-        self._file = _unpacked(self.path, cache)
-        # xxh3-128 of the (unpacked) bytes: what a resumed run compares
-        self.starts, self.ends, self.digest = _line_bounds(self._file)
+        with disk_errors(self.path, "read"):
+            self._file = _unpacked(self.path, cache)
+            # xxh3-128 of the (unpacked) bytes: what a resumed run compares
+            self.starts, self.ends, self.digest = _line_bounds(self._file)
         if not len(self.starts):
             raise DatasetError(f"{self.path}: the file is empty")
         self._handle = os.open(self._file, os.O_RDONLY | getattr(os, "O_BINARY", 0))

@@ -60,7 +60,9 @@ def mine(
     """
     data, output = path_of("data", data), path_of("output", output)
     work = output.with_name(output.name + ".mining")
-    if output.exists() and not (work / PLAN).is_file():
+    with disk_errors(output):
+        strange = output.exists() and not (work / PLAN).is_file()
+    if strange:
         raise InvalidInputError(f"{output}: exists already")
     task = MiningTask(data, work / "cache")
     with disk_errors(output):
