@@ -10,12 +10,15 @@ from __future__ import annotations
 import errno
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, KeysView, Mapping, Set
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from splade_engine.errors import InvalidInputError
+
+T = TypeVar("T")
 
 
 def shown(value: Any) -> str:
@@ -57,6 +60,12 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
     else:
         return
     raise InvalidInputError(f"{name}: a list of {of} is expected, got {got}")
+
+
+def first_twice(values: Iterable[T]) -> T | None:
+    """The first of some values that occurs again; None where each occurs once."""
+    counts = Counter(values)
+    return next((value for value, count in counts.items() if count > 1), None)
 
 
 MOST = 2**63 - 1  # of what is counted

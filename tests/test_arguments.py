@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pyarrow as pa
 import pytest
 
 from splade_engine import SearchEngine, SparseEncoder, SparseVectors
-from splade_engine.arguments import check_many, flag, path_of, real, whole
+from splade_engine.arguments import check_many, first_twice, flag, path_of, real, whole
 from splade_engine.engine import TermExpansion, adapt, expanded
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval import (
@@ -480,3 +481,15 @@ def test_names_of_measures_may_be_one_string() -> None:
     ):
         with pytest.raises(InvalidInputError, match="measures: a list of names is expected, got"):
             function({"nDCG@10": 1})
+
+
+def test_what_occurs_twice_is_named_in_one_pass(world: SimpleNamespace) -> None:
+    """Counting each id in turn took minutes for a hundred thousand."""
+    assert first_twice(["b", "a", "c", "a", "b"]) == "b"
+    assert first_twice(["a", "b"]) is None
+    many = [str(i) for i in range(200_000)]
+    start = time.process_time()
+    assert first_twice([*many, "199999"]) == "199999"
+    with pytest.raises(InvalidInputError, match="id '1' is given twice"):
+        world.engine.delete(["2", "3", "4", "1", "1"])
+    assert time.process_time() - start < 5

@@ -72,7 +72,7 @@ class OfBytes(os.PathLike[bytes]):
 NO_PATHS: list[object] = [
     *(b"x", bytearray(b"x"), 3, 1.5, True, 10**5000, {"a": 1}, {"a"}, object(), OfBytes(), str),
     *([], ["a"], ("a", "b"), [["a"]]),
-    *("", "a\0b", "\ud800", "a" * 5000, "a/" + "b" * 300),
+    *("", "a\0b", "\ud800", "a" * 5000, "b" * 300),
 ]
 MANY = re.compile(r"Sequence\[")
 

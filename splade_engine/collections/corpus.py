@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from splade_engine.arguments import flag
+from splade_engine.arguments import first_twice, flag
 from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
@@ -292,7 +292,7 @@ def _table_rows(table: Any) -> Iterator[Mapping[str, object]]:
         DatasetError: two columns have one name, and a record would hold only one of them.
     """
     names = getattr(table, "column_names", None) or list(getattr(table, "columns", ()))
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = first_twice(names)
     if twice is not None:
         raise DatasetError(f"the corpus has two columns {str(twice)!r:.60}")
     if hasattr(table, "iter_rows"):  # polars

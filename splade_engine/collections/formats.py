@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import first_twice
 from splade_engine.collections.columns import Cells, ColumnTypes
 from splade_engine.collections.documents import (
     ID_NAMES,
@@ -27,7 +28,8 @@ from splade_engine.collections.json_array import json_array
 from splade_engine.collections.limits import Limits
 from splade_engine.collections.separated import comma_separated, tsv
 from splade_engine.collections.text_lines import Lines, check_regular, plain_suffix, read_lines
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.files import check_one_table
 
 Numbered = Iterator[tuple[int, Document]]
 _ROWS = 256  # of a Parquet file at a time
@@ -57,6 +59,7 @@ def parquet(path: Path) -> Numbered:
 
     check_regular(path)
     with _arrow_errors(path, "Parquet"), pq.ParquetFile(path) as file:
+        check_one_table(path)
         yield from _rows(file.iter_batches(batch_size=_ROWS), path)
 
 
@@ -116,7 +119,7 @@ def _rows(batches: Iterable[Any], path: Path) -> Numbered:
 
 def _refuse_twins(names: list[str], place: str) -> None:
     """One of two columns of the same name would be read, and the other not."""
-    twice = next((name for name in names if names.count(name) > 1), None)
+    twice = first_twice(names)
     if twice is not None:
         raise DatasetError(f"{place}: two columns are named {twice!r:.60}")
 
@@ -150,9 +153,30 @@ def _opened_arrow(path: Path) -> Iterator[Iterator[Any]]:
         source.seek(0)
         if is_file:
             file = pa.ipc.open_file(source)
+            check_one_table(path)
             yield (file.get_batch(i) for i in range(file.num_record_batches))
         else:
-            yield iter(pa.ipc.open_stream(source))
+            yield _whole_stream(source, path)
+
+
+def _whole_stream(source: Any, path: Path) -> Iterator[Any]:
+    """The batches of all streams in a file: each has an end, behind which the next may begin.
+
+    Raises:
+        DatasetError: something else follows.
+    """
+    import pyarrow as pa
+
+    while True:
+        begin = source.tell()
+        try:
+            yield from pa.ipc.open_stream(source)
+        except pa.ArrowInvalid as error:
+            if not begin:
+                raise
+            raise DatasetError(f"{path}: goes on after byte {begin:,}, where its stream ends") from error
+        if source.tell() >= source.size():
+            return
 
 
 def holds_texts(path: Path) -> bool:
@@ -185,6 +209,10 @@ def _arrow_errors(path: Path, what: str) -> Iterator[None]:
 
     try:
         yield
+    except DatasetError:
+        raise
+    except InvalidInputError as error:
+        raise DatasetError(str(error)) from None
     except (pa.ArrowException, OSError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DatasetError(f"{path}: not readable as {what} ({reason[:200]})") from None

@@ -15,7 +15,7 @@ import numpy as np
 
 from splade_engine.engine.fusion import Side
 from splade_engine.index.words.rank import WordMatch
-from splade_engine.index.words.text import phrase_pattern
+from splade_engine.index.words.text import word_pattern
 from splade_engine.plain_text import one_line
 from splade_engine.vectors import SparseVectors
 
@@ -246,5 +246,5 @@ def _words(
     small = text.lower() if written else ""
     if len(small) == len(text):  # else places in it would not be those of the text
         for word in written:
-            spans.update(dict.fromkeys(found.span() for found in phrase_pattern([word]).finditer(small)))
+            spans.update(dict.fromkeys(found.span() for found in word_pattern(word).finditer(small)))
     return words, tuple(sorted(spans)) if written else tuple(spans)

@@ -6,6 +6,7 @@ state or the new one, never half of it. Whatever is read is a regular file of a 
 
 from splade_engine.files.digests import Digest, digest, digest_64, digest_of_file, digest_of_json
 from splade_engine.files.disk import disk_errors, file_stamp, sync_folder
+from splade_engine.files.ends import check_one_table, check_one_zip
 from splade_engine.files.leftovers import runs
 from splade_engine.files.places import cache_root, expanded
 from splade_engine.files.texts import (
@@ -25,6 +26,8 @@ __all__ = [
     "atomic_file",
     "atomic_folder",
     "cache_root",
+    "check_one_table",
+    "check_one_zip",
     "check_replaceable",
     "digest",
     "digest_64",

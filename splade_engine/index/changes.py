@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, first_twice
 from splade_engine.errors import IndexLockedError, InvalidInputError
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
@@ -140,7 +140,7 @@ def delete(folder: Path, opened: Snapshot, ids: Sequence[str]) -> int:
             raise InvalidInputError(f"delete: no document with id {unknown!r}")
         distinct = np.unique(ordinals)
         if len(distinct) != len(ids):
-            twice = next(i for i in ids if ids.count(i) > 1)
+            twice = first_twice(ids)
             raise InvalidInputError(f"delete: id {twice!r} is given twice")
         _commit(writer, snapshot.manifest, _without(writer, snapshot, distinct))
     return len(ids)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
+from splade_engine.files import digest
 from splade_engine.index.effort import DEFAULT_BUDGET, EXACT, Effort, Exact, Recall, Work, stored_work
 from splade_engine.index.segment.threads import map_threads
 from splade_engine.index.snapshot import Snapshot
@@ -218,9 +219,15 @@ def allowed_documents(snapshot: Snapshot, where: Where | None) -> list[NDArray[n
     from splade_engine.index.filter.parse import parse_where
 
     part = parse_where(where)
-    if repr(part) not in snapshot.masks:
+    key = _key(part)
+    if key not in snapshot.masks:
         check_filter(snapshot, part)
-    return matching_documents(snapshot, part)
+    return matching_documents(snapshot, part, key)
+
+
+def _key(part: Filter) -> str:
+    """What tells a filter from all others. 1, 1.0 and True are equal, but not as values of a column."""
+    return digest(repr(part).encode("utf-8", "surrogatepass"))
 
 
 def check_filter(snapshot: Snapshot, part: Filter) -> None:
@@ -231,12 +238,17 @@ def check_filter(snapshot: Snapshot, part: Filter) -> None:
         snapshot.check_column(name, "where")
 
 
-def matching_documents(snapshot: Snapshot, part: Filter) -> list[NDArray[np.bool_] | None]:
-    """`allowed_documents` for a filter whose columns were checked; one that is not there has no values."""
+def matching_documents(
+    snapshot: Snapshot, part: Filter, key: str | None = None
+) -> list[NDArray[np.bool_] | None]:
+    """`allowed_documents` for a filter whose columns were checked; one that is not there has no values.
+
+    `key` is what it is kept under, where the caller knows it.
+    """
     from splade_engine.index.filter.evaluate import matching
     from splade_engine.index.filter.nodes import columns_of
 
-    key = repr(part)  # not the filter itself: 1, 1.0 and True are equal, but not as values of a column
+    key = _key(part) if key is None else key
     masks = snapshot.masks.get(key)
     if masks is not None:
         return masks

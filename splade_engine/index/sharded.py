@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, path_of, shown
+from splade_engine.arguments import check_many, first_twice, path_of, shown
 from splade_engine.errors import (
     IndexExistsError,
     IndexLockedError,
@@ -204,7 +204,7 @@ class ShardedIndex(SparseIndex):
                 unknown = ids[int(np.argmax(owners < 0))]
                 raise InvalidInputError(f"delete: no document with id {unknown!r}")
             if len(set(ids)) != len(ids):
-                twice = next(i for i in ids if ids.count(i) > 1)
+                twice = first_twice(ids)
                 raise InvalidInputError(f"delete: id {twice!r} is given twice")
             changes: list[tuple[int, Callable[[SparseIndex], int]]] = []
             for number in np.unique(owners).tolist():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -310,3 +311,21 @@ def test_nan_is_a_missing_value(tmp_path: Path) -> None:
         )
     with pytest.raises(InvalidInputError, match="compared with nan"):
         matching(parse_where({"depth": float("nan")}), old, 4)
+
+
+def test_a_million_values_are_no_wait() -> None:
+    """Each was looked at four times in Python: nine seconds."""
+    table = pa.table({"x": pa.array(["7", "no"], pa.large_string()), "n": [7, -1], "r": [7.0, 0.5]})
+    texts, numbers = [str(i) for i in range(1_000_000)], list(range(1_000_000))
+    start = time.process_time()
+    for name, values in (("x", texts), ("n", numbers), ("r", numbers)):
+        assert matching(parse_where({name: {"in": values}}), table, 2).tolist() == [True, False]
+    assert time.process_time() - start < 6
+    for odd in (b"1", [1], 1 + 1j):
+        with pytest.raises(InvalidInputError, match="is neither text, number nor bool"):
+            parse_where({"x": {"in": [*texts[:3], odd]}})
+    for name, odd in (("x", 1), ("n", True), ("n", "1"), ("r", False), ("r", float("nan"))):
+        with pytest.raises(InvalidInputError, match="is of type"):
+            matching(parse_where({name: {"in": [odd]}}), table, 2)
+    exact = parse_where({"r": {"in": [2**53 + 1, 7]}})
+    assert matching(exact, table, 2).tolist() == [True, False], "a double cannot hold 2^53 + 1"

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.settings import is_integer
-from splade_engine.errors import CheckpointError
+from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.files import check_one_zip
 
 MOST_BYTES = 1 << 24
 """Of the file, and of what it unpacks to: a head of a few thousand numbers needs a thousandth of it."""
@@ -43,10 +44,11 @@ def read_torch_file(path: Path) -> dict[str, NDArray[np.float32]]:
         if path.stat().st_size > MOST_BYTES:
             raise CheckpointError(f"{path}: {path.stat().st_size:,} bytes, a head has at most {MOST_BYTES:,}")
         with zipfile.ZipFile(path) as archive:
+            check_one_zip(archive, path)
             if sum(entry.file_size for entry in archive.infolist()) > MOST_BYTES:
                 raise CheckpointError(f"{path}: unpacks to more than {MOST_BYTES:,} bytes")
             found = _Tensors(archive).load()
-    except CheckpointError as error:
+    except InvalidInputError as error:
         raise CheckpointError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
     except Exception as error:  # a damaged pickle or zip raises whatever its bytes lead to
         reason = f"{type(error).__name__}: {str(error)[:120]}"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import first_twice
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.distractors import distractor_corpus, with_distractors
 from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError
@@ -54,7 +55,7 @@ class Experiment:
         """
         systems = list({s.spec + s.title: s for s in map(parse_system, self.suite.systems)}.values())
         titles = [s.title for s in systems]
-        twice = next((t for t in titles if titles.count(t) > 1), None)
+        twice = first_twice(titles)
         if twice is not None:
             raise InvalidInputError(f"two systems are named {twice!r}")
         if self.suite.baseline and self.suite.baseline not in titles:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, path_of, whole
+from splade_engine.arguments import check_many, first_twice, path_of, whole
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
@@ -129,7 +129,7 @@ class Run:
             if any("%" in doc_id for doc_id in ranking.ids):
                 ids = tuple(name(doc_id) if "%" in doc_id else doc_id for doc_id in ranking.ids)
                 if len(set(ids)) != len(ids):
-                    raise self._twice(f"query {query_id!r}, {next(i for i in ids if ids.count(i) > 1)!r}")
+                    raise self._twice(f"query {query_id!r}, {first_twice(ids)!r}")
                 ranking = Ranking(ids, ranking.scores)
             query = name(query_id) if "%" in query_id else query_id
             if query in rankings:

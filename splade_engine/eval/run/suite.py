@@ -30,7 +30,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from splade_engine.arguments import shown
+from splade_engine.arguments import first_twice, shown
 from splade_engine.collections.beir import is_collection
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.loading import load_dataset
@@ -112,7 +112,7 @@ class Suite:
 
     def __post_init__(self) -> None:
         names = [c.name for c in self.collections]
-        twice = next((n for n in names if names.count(n) > 1), None)
+        twice = first_twice(names)
         if twice is not None:
             raise InvalidInputError(f"suite {self.name}: two collections are named {shown(twice)}")
         known = {c.group or c.name for c in self.collections}

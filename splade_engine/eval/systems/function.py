@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from splade_engine.arguments import shown
+from splade_engine.arguments import first_twice, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, parse_system
@@ -50,7 +50,7 @@ class Function(System):
 def _checked(name: str, query_id: str, hits: list[tuple[str, float]], k: int) -> Ranking:
     ids = [str(doc_id) for doc_id, _ in hits]
     if len(set(ids)) != len(ids):
-        twice = next(i for i in ids if ids.count(i) > 1)
+        twice = first_twice(ids)
         raise InvalidInputError(f"system {name!r}, query {query_id!r}: document {twice!r} is returned twice")
     scores = np.array([score for _, score in hits], dtype=np.float32)
     if not np.isfinite(scores).all():

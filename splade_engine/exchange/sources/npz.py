@@ -12,6 +12,7 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.exchange.ids import listed_ids
 from splade_engine.exchange.rows import sorted_rows
 from splade_engine.exchange.source import Imported, Options, Source
+from splade_engine.files import check_one_zip
 
 _PARTS = ("data", "indices", "indptr")
 _DAMAGED = (
@@ -36,6 +37,7 @@ def read(path: Path, options: Options) -> Imported:
     try:
         # opened here: numpy leaves a file open that is none of its own
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            check_one_zip(stored.zip, file)
             missing = [name for name in _PARTS if name not in stored.files]
             if missing:
                 raise InvalidInputError(

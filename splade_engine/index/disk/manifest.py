@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any, NoReturn
 
+from splade_engine.arguments import first_twice
 from splade_engine.errors import IndexCorruptError, IndexVersionError
 from splade_engine.index.disk.records import (
     ColumnRecord,
@@ -154,8 +155,7 @@ def _finite(text: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        _refuse(f"key {next(k for k in keys if keys.count(k) > 1)!r} twice")
+        _refuse(f"key {first_twice(key for key, _ in pairs)!r} twice")
     return found
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from splade_engine.arguments import first_twice
 from splade_engine.errors import IndexCorruptError, InvalidInputError
 from splade_engine.index.disk.records import ColumnRecord
 
@@ -70,9 +71,7 @@ def checked_table(payload: object, n_docs: int) -> pa.Table | None:
         raise InvalidInputError(f"payload: {payload.num_rows} rows for {n_docs} documents")
     names = payload.column_names
     if len(set(names)) != len(names):
-        raise InvalidInputError(
-            f"payload: two columns are called {next(n for n in names if names.count(n) > 1)!r}"
-        )
+        raise InvalidInputError(f"payload: two columns are called {first_twice(names)!r}")
     if len(names) > MAX_COLUMNS:
         raise InvalidInputError(f"payload: {len(names)} columns, at most {MAX_COLUMNS} are allowed")
     columns = {}

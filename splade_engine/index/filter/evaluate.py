@@ -32,6 +32,9 @@ from splade_engine.index.filter.nodes import (
 from splade_engine.index.filter.words import holding
 from splade_engine.index.words.lists import WordLists
 
+_EXACT = 2**53  # whole numbers up to it are doubles too
+# types of values of which none needs a look before it is compared with a column; a float may be NaN
+_WITHOUT_DOUBT = {pa.bool_(): {bool}, pa.large_string(): {str}, pa.int64(): {int}, pa.float64(): {int}}
 _FUNCTIONS = {
     "=": pc.equal,
     "!=": pc.not_equal,
@@ -113,7 +116,7 @@ def _column_truth(part: Leaf, column: pa.Array) -> pa.Array:
             raise InvalidInputError(f"where: column {part.column!r} is of type {column.type}: no {part.how}")
         return _text_truth(part, column)
     if isinstance(part, In):
-        wanted = [v for v in _checked(part.column, column.type, part.values) if _is_exact(column.type, v)]
+        wanted = _exact(column.type, _checked(part.column, column.type, part.values))
         if not wanted:
             return pc.if_else(column.is_valid(), False, None)
         found = pc.is_in(column, value_set=_array(part.column, column.type, wanted))
@@ -135,6 +138,8 @@ def _checked(name: str, kind: pa.DataType, values: Sequence[Value]) -> Sequence[
     Raises:
         InvalidInputError: for a value of another type, and for NaN, which is no value.
     """
+    if set(map(type, values)) <= _WITHOUT_DOUBT.get(kind, set()):
+        return values
     for value in values:
         is_bool, is_number = isinstance(value, bool), isinstance(value, int | float)
         fits = (
@@ -147,6 +152,14 @@ def _checked(name: str, kind: pa.DataType, values: Sequence[Value]) -> Sequence[
         if not fits or value != value:
             raise InvalidInputError(f"where: column {name!r} is of type {kind}, compared with {shown(value)}")
     return values
+
+
+def _exact(kind: pa.DataType, values: Sequence[Value]) -> Sequence[Value]:
+    """Those of the values that a column of this type can hold."""
+    kinds = set(map(type, values))
+    if kinds <= {str, bool} or (kinds == {int} and min(values) >= -_EXACT and max(values) <= _EXACT):
+        return values
+    return [value for value in values if _is_exact(kind, value)]
 
 
 def _is_exact(kind: pa.DataType, value: Value) -> bool:

@@ -11,7 +11,7 @@ share. Haystack compares without an unknown: `!=` and `not in` are true where th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from splade_engine.arguments import check_many, shown
@@ -131,7 +131,7 @@ def _equal(column: str, value: Any) -> Filter:
     if value is None:
         return IsNull(column)
     if isinstance(value, list | tuple | set | frozenset):
-        return In(column, tuple(_plain(column, v) for v in value))
+        return In(column, _all_plain(column, value))
     return Compare(column, "=", _plain(column, value))
 
 
@@ -139,7 +139,7 @@ def _comparison(column: str, operator: Any, value: Any) -> Filter:
     name = _SYNONYMS.get(operator, operator) if isinstance(operator, str) else operator
     if name in ("in", "not in"):
         check_many(f"where: {column}: {operator}", value, "values", ordered=False)
-        found = In(column, tuple(_plain(column, v) for v in value))
+        found = In(column, _all_plain(column, value))
         return found if name == "in" else Not(found)
     if name == "between":
         if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
@@ -192,3 +192,12 @@ def _plain(column: str, value: Any) -> Value:
     if not isinstance(value, str | int | float | bool):
         raise InvalidInputError(f"where: {column}: {shown(value)} is neither text, number nor bool")
     return value
+
+
+def _all_plain(column: str, values: Iterable[Any]) -> tuple[Value, ...]:
+    """Many values, by their types: a million take a moment."""
+    found = tuple(values)
+    if not set(map(type, found)) <= {str, int, float, bool}:
+        for value in found:
+            _plain(column, value)
+    return found

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from splade_engine.index.filter.nodes import HoldsWords
 from splade_engine.index.words.lists import WordLists
-from splade_engine.index.words.text import TEXT_COLUMNS, phrase_pattern
+from splade_engine.index.words.text import TEXT_COLUMNS, holds_phrase
 
 
 def holding(
@@ -49,7 +49,6 @@ def _listed(part: HoldsWords, n_docs: int, lists: WordLists) -> NDArray[np.bool_
 def _read(part: HoldsWords, table: pa.Table | None, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Those of some documents whose texts hold the words one after the other."""
     found = np.zeros(len(among), bool)
-    pattern = phrase_pattern(part.words, prefix=part.prefix)
     ascii_words = [word for word in part.words if word.isascii()]
     longest = max(ascii_words, key=len, default=None)
     for name in TEXT_COLUMNS:
@@ -64,5 +63,5 @@ def _read(part: HoldsWords, table: pa.Table | None, among: NDArray[np.bool_]) ->
             maybe = np.asarray(hit.to_numpy(), dtype=bool)
         for i in np.flatnonzero(maybe).tolist():
             text = column[i].as_py()
-            found[i] |= text is not None and pattern.search(text.lower()) is not None
+            found[i] |= text is not None and holds_phrase(text, part.words, prefix=part.prefix)
     return found

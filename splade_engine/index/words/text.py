@@ -21,25 +21,44 @@ _WORD = re.compile(rf"[{_ALONE}]|{_ORDINARY}+")
 _ASCII_WORD = re.compile(r"\w+", re.ASCII)
 
 
+_EDGE = re.compile(rf"\W|[{_ALONE}]")
+_STRETCH = 1 << 20  # characters of a text that are words at a time
+
+
 def words_of(text: str) -> list[str]:
     """The words of a text, in order, in lower case."""
     text = text.lower()
     return (_ASCII_WORD if text.isascii() else _WORD).findall(text)
 
 
-def phrase_pattern(words: Sequence[str], *, prefix: bool = False) -> re.Pattern[str]:
-    """Finds words, one directly after the other, in lower case; with `prefix` the last may go on."""
-    # Each look at `_ORDINARY` costs a millisecond to compile. Between two ordinary words one character that
-    # is no part of a word says the same.
-    pieces: list[str] = []
-    after_ordinary = False
-    for word in words:
-        ordinary = re.match(_ORDINARY, word) is not None
-        if pieces:
-            pieces.append(r"\W+" if ordinary and after_ordinary else r"\W*")
-        before = f"(?<!{_ORDINARY})" if ordinary and not after_ordinary else ""
-        pieces.append(before + re.escape(word))
-        after_ordinary = ordinary
-    if after_ordinary and not prefix:
-        pieces.append(f"(?!{_ORDINARY})")
-    return re.compile("".join(pieces))
+def holds_phrase(text: str, words: Sequence[str], *, prefix: bool = False) -> bool:
+    """Whether a text holds some words, one directly after the other; with `prefix` the last may go on.
+
+    The time is that of reading the text, whatever the words: a pattern of one word again and again would be
+    tried anew at each of them. A stretch of the text is held as words at a time, and behind it comes the next
+    with the words that a phrase may have begun in.
+
+    Args:
+        text: in whatever case.
+        words: as `words_of` gives them, at least one.
+        prefix: whether the last one may go on: "refund" stands for "refunds" too.
+    """
+    phrase = "\0".join(("", *words)) + ("" if prefix else "\0")
+    stretch = max(_STRETCH, 4 * len(phrase))  # so that what stretches share stays a part of them
+    text = text.lower()
+    start, shared = 0, []
+    while start < len(text):
+        edge = _EDGE.search(text, start + stretch)
+        stop = len(text) if edge is None else edge.start()
+        found = [*shared, *words_of(text[start:stop])]
+        if phrase in "\0".join(("", *found, "")):
+            return True
+        start, shared = stop, found[len(found) - len(words) + 1 :] if len(found) >= len(words) else found
+    return False
+
+
+def word_pattern(word: str) -> re.Pattern[str]:
+    """Finds a word in lower case."""
+    if re.match(_ORDINARY, word) is None:
+        return re.compile(re.escape(word))
+    return re.compile(rf"(?<!{_ORDINARY}){re.escape(word)}(?!{_ORDINARY})")

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.files import digest, digest_of_json
+from splade_engine.files import check_one_table, digest, digest_of_json
 from splade_engine.plain_text import shortened
 from splade_engine.vectors.files.vector_file import NO_CHECKSUM, VectorFile
 from splade_engine.vectors.sparse_vectors import SparseVectors
@@ -88,11 +88,14 @@ def _read(path: Path, open_table: Callable[[pa.NativeFile], pa.Table]) -> Vector
         # they like, and one that does so while the interpreter ends aborts the process
         with path.open("rb"), pa.OSFile(os.fsencode(path)) as file:
             table = open_table(file)
+        check_one_table(path)
         # Arrow trusts its files: 4 % of single-bit flips crash a reader that does not validate
         table.validate(full=True)
         record = _record(table.schema.metadata or {})
         n_terms = int(record["n_terms"])
         columns = {name: table[name].combine_chunks() for name in ("id", "terms", "weights")}
+    except InvalidInputError:
+        raise
     except (pa.ArrowException, KeyError, ValueError, OverflowError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk: Arrow's own have no number
             raise

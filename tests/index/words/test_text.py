@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from splade_engine.index.words.text import _ORDINARY, phrase_pattern, words_of
+from splade_engine.index.words import text as module
+from splade_engine.index.words.text import _ORDINARY, holds_phrase, word_pattern, words_of
 
 
 def as_defined(words: Sequence[str], *, prefix: bool) -> re.Pattern[str]:
@@ -25,7 +26,9 @@ def as_defined(words: Sequence[str], *, prefix: bool) -> re.Pattern[str]:
 
 
 @pytest.mark.parametrize("prefix", [False, True])
-def test_a_phrase_is_found_exactly_where_its_definition_finds_it(prefix: bool) -> None:
+def test_a_phrase_is_found_exactly_where_its_definition_finds_it(
+    prefix: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = random.Random(13)
     n_found = 0
     for _ in range(1000):
@@ -33,8 +36,13 @@ def test_a_phrase_is_found_exactly_where_its_definition_finds_it(prefix: bool) -
         words = words_of("".join(draw.choice("ab 日本é-") for _ in range(draw.randint(1, 6))))
         if not words:
             continue
-        expected = [found.span() for found in as_defined(words, prefix=prefix).finditer(text)]
-        assert [found.span() for found in phrase_pattern(words, prefix=prefix).finditer(text)] == expected
+        pattern = as_defined(words, prefix=prefix)
+        expected = [found.span() for found in pattern.finditer(text)]
+        for stretch in (1, 3, 1000):
+            monkeypatch.setattr(module, "_STRETCH", stretch)
+            assert holds_phrase(text, words, prefix=prefix) == bool(expected)
+        if len(words) == 1 and not prefix:
+            assert [found.span() for found in word_pattern(words[0]).finditer(text)] == expected
         n_found += bool(expected)
     assert n_found > 50
 
@@ -43,7 +51,17 @@ def test_a_phrase_of_ten_thousand_words_costs_no_seconds() -> None:
     """Of the 8,192 characters that a server takes, a quoted phrase took ten seconds to compile."""
     words = words_of("moon tide " * 5000)
     start = time.process_time()
-    pattern = phrase_pattern(words)
-    assert pattern.search("the " + "moon, tide " * 5000) is not None
-    assert pattern.search("moon tide " * 4999) is None
+    assert holds_phrase("the " + "moon, tide " * 5000, words)
+    assert not holds_phrase("moon tide " * 4999, words)
     assert time.process_time() - start < 5
+
+
+def test_a_phrase_of_one_word_is_not_tried_anew_at_each_of_them() -> None:
+    """Five megabytes of a word took the length of the text times that of the phrase."""
+    text = "moon " * 1_000_000
+    start = time.process_time()
+    assert not holds_phrase(text, ["moon"] * 2000 + ["tide"])
+    assert holds_phrase(text + "tide", ["moon"] * 2000 + ["tide"])
+    assert holds_phrase(text + "tides", ["moon"] * 2000 + ["tide"], prefix=True)
+    assert not holds_phrase(text + "tides", ["moon"] * 2000 + ["tide"])
+    assert time.process_time() - start < 20

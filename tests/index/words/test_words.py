@@ -19,8 +19,9 @@ from splade_engine.index.filter.nodes import HoldsWords, Not
 from splade_engine.index.filter.words import holding
 from splade_engine.index.words.build import build_words, join_words
 from splade_engine.index.words.lists import WORD_ARRAYS, WordLists, check_words
-from splade_engine.index.words.text import phrase_pattern, words_of
+from splade_engine.index.words.text import words_of
 from tests.index import made
+from tests.index.words.test_text import as_defined
 
 TEXT = st.text("ab_é漢. ", max_size=12)
 
@@ -91,7 +92,7 @@ def test_documents_that_hold_words_by_lists_and_by_reading(
     table = table_of(texts, list(titles))
     part = HoldsWords(tuple(words_of(" ".join([first, *more]))), prefix)
     lists = WordLists(build_words(table, len(texts)))
-    pattern = phrase_pattern(part.words, prefix=prefix)
+    pattern = as_defined(part.words, prefix=prefix)
     expected = [any(pattern.search(text.lower()) for text in pair) for pair in documents]
     assert holding(part, table, len(texts), lists).tolist() == expected
     assert holding(part, table, len(texts)).tolist() == expected
