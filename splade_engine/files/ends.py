@@ -6,10 +6,13 @@ take the list of `b`, and find its places in `a` or in `b`: documents are lost w
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from splade_engine.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import zipfile
 
 # where one file ends and another begins: the upper byte of the length of the footer, the mark that ends the
 # first and the one that begins the second. No text holds that

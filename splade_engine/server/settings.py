@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from splade_engine.arguments import MOST, check_many, flag, real, shown, whole
 from splade_engine.engine.rerank import Rerank
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import read_text
@@ -53,8 +54,9 @@ class Limits:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if isinstance(value, bool) or not value > 0:
-                raise InvalidInputError(f"limit {name}: must be above 0, got {value!r}")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 < value <= MOST or (name != "seconds" and not isinstance(value, int)):
+                raise InvalidInputError(f"limit {name}: must be above 0, got {shown(value)}")
 
 
 _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]", re.IGNORECASE)
@@ -77,14 +79,23 @@ class Access:
     hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not isinstance(self.keys, list | tuple | set | frozenset):  # any letter of one key would open
+            kind = type(self.keys).__name__  # a key is never shown
+            raise InvalidInputError(f"keys: a list of strings is expected, got {kind}")
+        for name in ("keys", "cors", "hosts"):
+            check_many(name, getattr(self, name), ordered=False)
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        flag("write", self.write)
+        if not all(isinstance(key, str) and len(key) >= MIN_KEY_LENGTH for key in self.keys):
+            raise InvalidInputError(f"keys: strings of at least {MIN_KEY_LENGTH} characters are expected")
         for origin in self.cors:
-            if origin != "*" and not _ORIGIN.fullmatch(origin):
+            if origin != "*" and not (isinstance(origin, str) and _ORIGIN.fullmatch(origin)):
                 raise InvalidInputError(
-                    f"cors: an origin like https://example.org is expected, got {origin!r:.80}"
+                    f"cors: an origin like https://example.org is expected, got {shown(origin)}"
                 )
         for name in self.hosts:
-            if not _HOST.fullmatch(name):
-                raise InvalidInputError(f"hosts: the name of a host is expected, got {name!r:.80}")
+            if not isinstance(name, str) or not _HOST.fullmatch(name):
+                raise InvalidInputError(f"hosts: the name of a host is expected, got {shown(name)}")
 
     def opens(self, given: str | None) -> bool:
         """Whether a key is one of ours, compared in constant time."""
@@ -117,6 +128,15 @@ class Settings:
     workers: int = 1
     # what scores the best hits anew for requests that ask for it; None: nothing, and they are refused
     rerank: Rerank | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in (("limits", Limits), ("access", Access)):
+            if not isinstance(getattr(self, name), kind):
+                given = shown(getattr(self, name))
+                raise InvalidInputError(f"{name}: {kind.__name__} is expected, got {given}")
+        real("poll", self.poll, 1e-3, 86_400)
+        flag("mcp", self.mcp)
+        whole("workers", self.workers, 1)
 
 
 def is_loopback(host: str) -> bool:

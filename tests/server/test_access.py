@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from splade_engine.errors import InvalidInputError, StorageError
-from splade_engine.server import Access, Limits
+from splade_engine.server import Access, Limits, Settings
 from splade_engine.server.logs import JsonLines, PlainLines
 from splade_engine.server.settings import check_exposure, is_loopback, read_keys
 from tests.server.conftest import ids, problem
@@ -170,3 +170,40 @@ def test_origins_and_hosts_that_browsers_send():
     assert (
         Access(cors=cors, hosts=("search.example", "[::1]", "xn--bcher-kva.example", "my_host")).cors == cors
     )
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda: Access(keys=KEY), "keys: a list of strings is expected, got str"),
+        (lambda: Access(keys=KEY.encode()), "keys: a list of strings is expected, got bytes"),
+        (lambda: Access(keys={KEY: 1}), "keys: a list of strings is expected, got dict"),
+        (lambda: Access(keys=("",)), "keys: strings of at least 16 characters are expected"),
+        (lambda: Access(keys=(KEY.encode(),)), "keys: strings of at least 16 characters are expected"),
+        (lambda: Access(cors="*"), "cors: a list of strings is expected, got one string"),
+        (lambda: Access(cors=("*", 5)), "cors: an origin like https://example.org is expected, got 5"),
+        (lambda: Access(hosts="localhost"), "hosts: a list of strings is expected, got one string"),
+        (lambda: Access(write="no"), "write: True or False is expected, got 'no'"),
+        (lambda: Limits(threads="2"), "limit threads: must be above 0, got '2'"),
+        (lambda: Limits(k=1.5), "limit k: must be above 0, got 1.5"),
+        (lambda: Limits(seconds=float("inf")), "limit seconds: must be above 0, got inf"),
+        (lambda: Settings(poll=float("nan")), "poll: a number from 0.001 to 86400 is expected, got nan"),
+        (lambda: Settings(workers=0), "workers: a whole number of at least 1 is expected, got 0"),
+        (lambda: Settings(mcp="no"), "mcp: True or False is expected, got 'no'"),
+        (lambda: Settings(3), "limits: Limits is expected, got 3"),
+        (lambda: Settings(access="open"), "access: Access is expected, got 'open'"),
+    ],
+)
+def test_settings_mean_what_they_say(made, told):
+    """A key that was given as a string opened the server to each of its letters; write="no" let write."""
+    with pytest.raises(InvalidInputError) as refused:
+        made()
+    assert str(refused.value).startswith(told)
+    assert KEY not in str(refused.value), "a key is never shown"
+
+
+def test_a_list_of_keys_is_kept_as_it_was():
+    keys = [KEY]
+    access = Access(keys=keys)
+    keys.append("another-key-of-sixteen")
+    assert access.opens(KEY) and not access.opens("another-key-of-sixteen") and not access.opens(KEY[0])

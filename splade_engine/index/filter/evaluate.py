@@ -34,7 +34,12 @@ from splade_engine.index.words.lists import WordLists
 
 _EXACT = 2**53  # whole numbers up to it are doubles too
 # types of values of which none needs a look before it is compared with a column; a float may be NaN
-_WITHOUT_DOUBT = {pa.bool_(): {bool}, pa.large_string(): {str}, pa.int64(): {int}, pa.float64(): {int}}
+_WITHOUT_DOUBT: dict[pa.DataType, set[type]] = {
+    pa.bool_(): {bool},
+    pa.large_string(): {str},
+    pa.int64(): {int},
+    pa.float64(): {int},
+}
 _FUNCTIONS = {
     "=": pc.equal,
     "!=": pc.not_equal,
@@ -157,7 +162,8 @@ def _checked(name: str, kind: pa.DataType, values: Sequence[Value]) -> Sequence[
 def _exact(kind: pa.DataType, values: Sequence[Value]) -> Sequence[Value]:
     """Those of the values that a column of this type can hold."""
     kinds = set(map(type, values))
-    if kinds <= {str, bool} or (kinds == {int} and min(values) >= -_EXACT and max(values) <= _EXACT):
+    numbers: Any = values
+    if kinds <= {str, bool} or (kinds == {int} and -_EXACT <= min(numbers) <= max(numbers) <= _EXACT):
         return values
     return [value for value in values if _is_exact(kind, value)]
 

@@ -46,7 +46,8 @@ def holds_phrase(text: str, words: Sequence[str], *, prefix: bool = False) -> bo
     phrase = "\0".join(("", *words)) + ("" if prefix else "\0")
     stretch = max(_STRETCH, 4 * len(phrase))  # so that what stretches share stays a part of them
     text = text.lower()
-    start, shared = 0, []
+    start = 0
+    shared: list[str] = []
     while start < len(text):
         edge = _EDGE.search(text, start + stretch)
         stop = len(text) if edge is None else edge.start()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.training.fields import MOST
+from splade_engine.training.recipe.values import check_types
 
 GIVEN = "given"  # the retriever that searches nothing
 
@@ -42,6 +45,7 @@ class MiningConfig:
     max_length: int = 256
 
     def __post_init__(self) -> None:
+        check_types(self, "mining: ", joined=True)
         for retriever in self.retrievers or ("",):
             kind, _, model = retriever.partition(":")
             if retriever not in ("bm25", GIVEN) and not (kind in ("sparse", "dense") and model):
@@ -55,9 +59,13 @@ class MiningConfig:
                 f"retriever {GIVEN}: takes the negatives as they are, so it goes with a teacher that scores "
                 "them and with no other retriever"
             )
-        if self.negatives < 1 or self.depth < 1 or self.skip < 0:
-            raise InvalidInputError("mining: negatives and depth must be at least 1, skip at least 0")
-        if not 0 <= self.relative_margin <= 1 or not self.absolute_margin >= 0:
+        counts = (self.negatives, self.depth, self.skip + 1, self.max_length, abs(self.seed) + 1)
+        if min(counts) < 1 or max(counts) > MOST:
+            raise InvalidInputError(
+                f"mining: negatives and depth must be at least 1, as max_length, skip at least 0, none "
+                f"above {MOST}"
+            )
+        if not 0 <= self.relative_margin <= 1 or not 0 <= self.absolute_margin < math.inf:
             raise InvalidInputError(
                 "mining: relative_margin lies between 0 and 1, absolute_margin is not negative"
             )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from splade_engine.arguments import path_of
+from splade_engine.arguments import path_of, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import disk_errors, read_toml
 from splade_engine.plain_text import one_line, shortened
@@ -27,7 +27,7 @@ from splade_engine.training.recipe.sections import (
     SourceConfig,
     TrainConfig,
 )
-from splade_engine.training.recipe.values import checked_fields, toml_value
+from splade_engine.training.recipe.values import check_types, checked_fields, toml_value
 
 RECIPES = Path(__file__).parent / "published"
 
@@ -46,7 +46,9 @@ class Recipe:
     probe: ProbeConfig = field(default_factory=ProbeConfig)
 
     def __post_init__(self) -> None:
+        check_types(self, f"recipe {shown(self.name)[1:-1]}")
         for section in _SECTIONS:
+            check_types(getattr(self, section), f"recipe {self.name}: {section}.", joined=True)
             check_fields(getattr(self, section), f"recipe {self.name}: {section}.")
         for source in self.data.sources:
             check_fields(source, f"recipe {self.name}: {source.path}: data.sources.")

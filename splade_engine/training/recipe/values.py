@@ -43,6 +43,20 @@ def checked_fields(
     return out
 
 
+def check_types(section: Any, place: str, *, joined: bool = False) -> None:
+    """Check that every field of a section that Python code made is of its type.
+
+    Raises:
+        InvalidInputError: naming the field and its value.
+    """
+    checked_fields(
+        type(section),
+        {field.name: getattr(section, field.name) for field in fields(section)},
+        place,
+        joined=joined,
+    )
+
+
 def _converted(hint: Any, value: Any, where: str) -> Any:
     origin = get_origin(hint)
     if origin is Literal:
@@ -54,7 +68,7 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
             raise InvalidInputError(f"{where}: expected a list, got {shown(value)}")
         return tuple(_converted(get_args(hint)[0], v, where) for v in value)
     if origin is Union or str(origin) == "<class 'types.UnionType'>":
-        return None if value is None else _converted(get_args(hint)[0], value, where)
+        return _of_several(get_args(hint), value, where)
     if is_dataclass(hint):
         kind: Any = hint
         if isinstance(value, dict):
@@ -68,6 +82,14 @@ def _converted(hint: Any, value: Any, where: str) -> Any:
     if isinstance(value, bool) != (hint is bool) or not isinstance(value, hint):
         raise InvalidInputError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {shown(value)}")
     return value
+
+
+def _of_several(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """A value of one of several types: a list is a tuple, anything else of the first type."""
+    if value is None and type(None) in kinds:
+        return None
+    listed = [kind for kind in kinds if get_origin(kind) is tuple]
+    return _converted(listed[0] if listed and isinstance(value, list | tuple) else kinds[0], value, where)
 
 
 def _made(kind: Any, table: Mapping[str, Any], where: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.errors import InvalidInputError
+from splade_engine.training import MiningConfig
+from splade_engine.training.objective.parts import LossConfig
 from splade_engine.training.recipe.recipe import RECIPES, Recipe, load_recipe, recipe_from_table, recipe_names
 from splade_engine.training.recipe.values import parse_assignment
 from splade_engine.training.run.run import train
@@ -175,3 +178,28 @@ def test_unknown_recipe_and_broken_file(tmp_path):
         load_recipe(tmp_path / "x.toml")
     with pytest.raises(InvalidInputError, match="--set lr: expected field=value"):
         parse_assignment("lr")
+
+
+def test_sections_that_python_code_makes_are_checked_as_those_of_a_file() -> None:
+    """A section with a value of another type was a TypeError, or taken: teachers of one letter each."""
+    recipe = load_recipe("l0")
+    refused = 0
+    for name in ("model", "data", "loss", "regularizer", "train", "probe"):
+        section = getattr(recipe, name)
+        for field in dataclasses.fields(section):
+            for odd in (b"x", {"a": 1}, object(), float("nan"), 10**400):
+                with pytest.raises(InvalidInputError) as told:
+                    dataclasses.replace(recipe, **{name: dataclasses.replace(section, **{field.name: odd})})
+                assert len(str(told.value).splitlines()) == 1 and len(str(told.value)) < 300
+                refused += 1
+        with pytest.raises(InvalidInputError, match=f"recipe l0: {name}: expected "):
+            dataclasses.replace(recipe, **{name: "x"})
+    assert refused > 400
+    with pytest.raises(InvalidInputError, match=r"loss\.teachers: expected a list, got 'cross:x'"):
+        dataclasses.replace(recipe, loss=LossConfig(teachers="cross:x"))
+    for field in dataclasses.fields(MiningConfig):
+        for odd in (None, b"x", {"a": 1}, object(), float("nan"), 10**400, -1):
+            if (field.name, odd) == ("seed", -1):
+                continue
+            with pytest.raises(InvalidInputError):
+                MiningConfig(**{field.name: odd})
