@@ -38,7 +38,7 @@ def write_answers(answers: Sequence[Answered], form: str, *, explain: bool, seve
             for hit in answer.hits:
                 output.write_json({**named, **as_dict(hit, explain)}, indent=None)
     elif form == "csv":
-        output.write_block(_csv(answers, several))
+        output.write_data(_csv(answers, several))
     else:
         header = ["rank", "score", "id", "title"]
         rows = [

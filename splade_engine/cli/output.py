@@ -79,6 +79,15 @@ def write_block(text: str) -> None:
     typer.echo(_shown(text.removesuffix("\n")))
 
 
+def write_data(text: str) -> None:
+    """Lines for a program: on a terminal cleaned as all text is, else as they are, so that ids stay ids.
+
+    Half a surrogate pair becomes U+FFFD: no encoding writes it.
+    """
+    text = without_controls(text) if sys.stdout.isatty() else _HALF.sub("\ufffd", text)
+    sys.stdout.write(text.removesuffix("\n") + "\n")  # typer.echo leaves escape sequences out
+
+
 def is_talkative() -> bool:
     """Whether more than results and errors is wanted: not with `--quiet`."""
     return logging.getLogger("splade_engine").getEffectiveLevel() <= logging.INFO

@@ -135,3 +135,15 @@ def test_outputs_of_other_encodings_and_streams_that_are_closed_or_full(real_ind
     assert full.returncode == 1
     assert full.stderr.splitlines()[-1].decode() == "splade-engine: No space left on device"
     assert b"Traceback" not in full.stderr
+
+
+def test_data_is_cleaned_on_a_terminal_only(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    text = "a\u200bb,\x1b[2J\ud800\n"
+    for stream, expected in ((Terminal(), "ab, [2J\ufffd\n"), (io.StringIO(), "a\u200bb,\x1b[2J\ufffd\n")):
+        monkeypatch.setattr(sys, "stdout", stream)
+        output.write_data(text)
+        assert stream.getvalue() == expected

@@ -209,3 +209,26 @@ def test_only_a_terminal_gets_colours(cli, index_folder, monkeypatch):
         lines.clear()
         cli("search", index_folder, "sea", "--format", form)
         assert ("\x1b" in "".join(lines)) == coloured, form
+
+
+def test_ids_in_csv_are_those_of_the_index(cli, tmp_path, encoder):
+    """Marks without a width were left out and tabs became spaces: other ids, perhaps of other documents."""
+    ids = [
+        "a\u200bb",
+        "a\tb",
+        "a\u2028b",
+        "soft\u00adhyphen",
+        "a\u202eb",
+        "a\x85b",
+        "a\nb",
+        "\x1b[2J",
+        'a"b',
+        "a,b",
+    ]
+    folder = tmp_path / "odd"
+    SearchEngine.build(folder, [{"id": id, "text": "the sea", "title": id} for id in ids], encoder)
+    written = cli("search", folder, "sea", "--format", "csv", "-k", 20).stdout
+    rows = list(csv.DictReader(io.StringIO(written, newline="")))
+    assert {row["id"] for row in rows} == {row["title"] for row in rows} == set(ids)
+    hits = json.loads(cli("search", folder, "sea", "--json", "-k", 20).stdout)["hits"]
+    assert [hit["id"] for hit in hits] == [row["id"] for row in rows]
