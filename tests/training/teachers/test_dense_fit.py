@@ -144,7 +144,7 @@ def test_what_a_head_needs_is_said(tmp_path, bert_folder, rows_file, no_curves):
     with pytest.raises(InvalidInputError, match=r"model.dense_head needs a dense teacher in loss.teachers"):
         train(recipe.override({"loss.teachers": ["bm25"], "loss.embed": 0.0}), tmp_path / "lexical")
     with pytest.raises(InvalidInputError, match=r"model.dense_head needs model.query = table"):
-        train(recipe.override({"model.query": "shared"}), tmp_path / "shared")
+        train(recipe.override({"model.query": "shared", "model.idf": "auto"}), tmp_path / "shared")
     done = train(recipe, tmp_path / "done")
     with pytest.raises(InvalidInputError, match=r"the base has one already"):
         train(recipe.override({"model.base": str(done.model)}), tmp_path / "twice")
