@@ -54,9 +54,10 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
         except HubError as error:
             raise CheckpointError(str(error)) from None
         return _download(named.repo, named.revision or revision), named.repo
-    folder = expanded(path_of("source", source))
-    if folder.is_dir():
-        return folder, folder.resolve().name
+    if source != "":
+        folder = expanded(path_of("source", source))
+        if folder.is_dir():
+            return folder, folder.resolve().name
     name = str(source)
     if isinstance(source, Path) or not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"{source}: no such folder, and not a hub id (owner/name)")
