@@ -46,6 +46,7 @@ HIGH = {
 LOW = {name: {"regularizer__document_threshold": 2} for name in ("l0", "default")}
 FREE = {"regularizer__document_terms": 0.0}  # lambda is what this test is about, and not the number of terms
 TINY = {
+    "ance": {"data__refresh_steps": 25},
     "csr": {"model__csr_k": 8, "model__csr_k_aux": 16},
     "mistral-splade": {"model__lora_dropout": 0.0},
 }

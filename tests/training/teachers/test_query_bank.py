@@ -121,4 +121,4 @@ def test_a_run_learns_from_the_bank(tmp_path, bert_folder, no_curves):
     with pytest.raises(InvalidInputError, match=r"loss.bank needs a dense teacher in loss.teachers"):
         train(recipe.override({"loss.teachers": ["bm25"]}), tmp_path / "lexical")
     with pytest.raises(InvalidInputError, match=r"loss.bank needs model.query = table"):
-        train(recipe.override({"model.query": "shared"}), tmp_path / "shared")
+        train(recipe.override({"model.query": "shared", "model.idf": "auto"}), tmp_path / "shared")
