@@ -25,8 +25,10 @@ class Documents:
     memory: int | None = None
 
     def __call__(self) -> SparseVectors:
-        """All of them, in memory."""
-        return read_vectors(self.path).vectors[: self.first]
+        """All of them, in memory, and no others of the file."""
+        if self.first is None or self.path.suffix != ".csr":
+            return read_vectors(self.path).vectors[: self.first]
+        return SparseVectors.concat(list(self.stream()))
 
     def mapped(self) -> SparseVectors:
         """They lie in the file, and nothing is checked; read where the file is no .csr."""
