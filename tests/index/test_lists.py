@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -186,19 +187,22 @@ def test_indexes_of_two_kinds_are_merged_only_when_one_is_named(tmp_path: Path) 
 
 
 def test_auto_is_what_the_table_says() -> None:
-    for least, most in auto_lists.TABLE:
-        assert chosen_lists(AutoLists(query_terms=most), least) == BlockLists()
-        assert chosen_lists(AutoLists(query_terms=most), least - 1) == ImpactLists()
+    for row in auto_lists.TABLE:
+        assert chosen_lists(AutoLists(query_terms=row.most), row.least) == BlockLists()
+        assert chosen_lists(AutoLists(query_terms=row.most), row.least - 1) == ImpactLists()
+    assert chosen_lists(AutoLists(query_terms=7), 399_999) == BlockLists()
+    assert chosen_lists(AutoLists(query_terms=7), 400_000) == ImpactLists()
+    assert chosen_lists(AutoLists(query_terms=11), 400_000) == BlockLists()
     assert chosen_lists(AutoLists(query_terms=45), 10**9) == ImpactLists()
     assert chosen_lists("auto", 10**9) == ImpactLists()  # nothing is known of the queries
-    assert chosen_lists(AutoLists(query_terms=7, k=50), 10**6) == BlockLists()
-    assert chosen_lists(AutoLists(query_terms=7, k=51), 10**6) == ImpactLists()
+    assert chosen_lists(AutoLists(query_terms=7, k=50), 200_000) == BlockLists()
+    assert chosen_lists(AutoLists(query_terms=7, k=51), 200_000) == ImpactLists()
     assert chosen_lists("blocks", 1) == BlockLists()
     assert chosen_lists(PRUNED, 10**9) == PRUNED
 
 
 def test_an_index_remembers_what_auto_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto_lists, "TABLE", ((50, 20.0),))
+    monkeypatch.setattr(auto_lists, "TABLE", (auto_lists.Measured(50, math.inf, 0, 20),))
     config = BuildConfig(lists=AutoLists(query_terms=7))
     small = SparseIndex.build(tmp_path / "small", made.vectors(1, 49), config=config)
     large = SparseIndex.build(tmp_path / "large", made.vectors(1, 50), config=config)
@@ -214,7 +218,7 @@ def test_an_index_remembers_what_auto_chose(tmp_path: Path, monkeypatch: pytest.
 def test_a_build_in_parts_gets_the_lists_of_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto_lists, "TABLE", ((250, 20.0),))
+    monkeypatch.setattr(auto_lists, "TABLE", (auto_lists.Measured(250, math.inf, 0, 20),))
     monkeypatch.setattr("splade_engine.index.stream.segment_cost", lambda nnz, n_docs, payload: n_docs << 20)
     batches = [made.vectors(i, 100) for i in range(4)]
     config = BuildConfig(lists=AutoLists(query_terms=7))
@@ -252,7 +256,7 @@ def test_parts_of_a_build_have_lists_that_cost_little_and_the_whole_has_its_own(
 def test_an_engine_knows_whether_its_queries_are_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(auto_lists, "TABLE", ((1, 20.0),))
+    monkeypatch.setattr(auto_lists, "TABLE", (auto_lists.Measured(1, math.inf, 0, 20),))
     corpus = [{"id": "moon", "text": "the moon"}, {"id": "sun", "text": "the sun"}]
     config = BuildConfig(lists="auto")
     for free, kind in ((True, "blocks"), (False, "impact")):
