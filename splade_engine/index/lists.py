@@ -96,7 +96,7 @@ class AutoLists:
     # Mean terms of the queries to come, which decide most. Not known: lists in order of impact. An engine
     # whose encoder makes queries without a model knows that they are short.
     query_terms: float | None = None
-    # Hits that a query usually asks for: for a hundred, lists over blocks gain nothing.
+    # Hits that a query usually asks for: for a hundred of 200,000 documents, lists over blocks gain nothing.
     k: int = 10
 
     def __post_init__(self) -> None:
