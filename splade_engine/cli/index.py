@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,17 +113,19 @@ def run(
     start = time.perf_counter()
     choices: dict[str, Any] = {"weights": weights, "terms": terms, "lists": lists}
     config = BuildConfig(**choices)
+    corpus_of = partial(
+        options.corpus_of,
+        source,
+        allow_empty=allow_empty,
+        passages=passages,
+        overlap=overlap,
+        encoding=encoding,
+        types=types,
+    )
     if ray is not None:
         if overwrite:
             raise InvalidInputError("--overwrite: not with --ray; remove the collection first")
-        corpus = options.corpus_of(
-            source,
-            allow_empty=allow_empty,
-            passages=passages,
-            overlap=overlap,
-            encoding=encoding,
-            types=types,
-        )
+        corpus = corpus_of()
         load = {"max_length": max_length, "device": device, "long_texts": long_texts}
         how = {
             "config": BuildConfig(**choices, words=words),
@@ -160,14 +163,7 @@ def run(
     else:
         from splade_engine.engine import SearchEngine
 
-        corpus = options.corpus_of(
-            source,
-            allow_empty=allow_empty,
-            passages=passages,
-            overlap=overlap,
-            encoding=encoding,
-            types=types,
-        )
+        corpus = corpus_of()
         options.survey(corpus)
         loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
         given = options.encode_options(max_terms, batch_tokens)
