@@ -16,6 +16,16 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let several workers take the files in the order of their names: long attacks and crashes come first.
+
+    pytest-xdist would begin with the files of most tests. Those of few and long tests would come last, and
+    one worker would be left alone with them.
+    """
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real collections; tests that ask for it are skipped, with the reason, where absent."""

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from seismic import SeismicIndexRaw
 
-from search_bench.documents import Documents
+from search_bench.documents import ROWS, Documents
 from search_bench.engine import Ordinals, Setting, kept_build, padded
 from splade_engine.vectors import SparseVectors
 
@@ -69,6 +70,13 @@ class Seismic:
 
 def write_raw(vectors: SparseVectors, path: Path) -> None:
     """Seismic's inner format: u32 rows; per row its length, its terms, its float32 weights."""
+    with path.open("wb") as file:
+        np.array([len(vectors)], "<u4").tofile(file)
+        for first in range(0, len(vectors), ROWS):
+            _raw_rows(vectors[first : first + ROWS]).tofile(file)
+
+
+def _raw_rows(vectors: SparseVectors) -> NDArray[np.uint32]:
     at = vectors.indptr[:-1] * 2 + np.arange(len(vectors))
     out = np.empty(2 * vectors.nnz + len(vectors), np.uint32)
     out[at] = vectors.row_nnz
@@ -76,6 +84,4 @@ def write_raw(vectors: SparseVectors, path: Path) -> None:
     place = at[rows] + 1 + np.arange(vectors.nnz) - vectors.indptr[rows]
     out[place] = vectors.terms
     out[place + vectors.row_nnz[rows]] = vectors.weights.view(np.uint32)
-    with path.open("wb") as file:
-        np.array([len(vectors)], "<u4").tofile(file)
-        out.tofile(file)
+    return out
