@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_engine.arguments import shown
 from splade_engine.engine.adapting import without_neighbours, write_adapted
-from splade_engine.engine.encoder_record import encoder_record
+from splade_engine.engine.encoder_record import SOURCE, encoder_record
 from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
 from splade_engine.engine.intake import surveyed_corpus
 from splade_engine.engine.measure import measure
@@ -26,7 +26,7 @@ from splade_engine.engine.notes import (
 )
 from splade_engine.engine.opening import loaded_encoder
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
-from splade_engine.files import disk_errors
+from splade_engine.files import disk_errors, neighbour
 from splade_engine.index import AutoLists, BuildConfig, SparseIndex
 from splade_engine.index.disk.publish import ENCODER, refuse_unwritable
 from splade_engine.progress import Progress
@@ -72,16 +72,21 @@ def build(
         corpus, encoder, work, restart=overwrite, hold=True, progress=progress, **encode_options
     ) as encoded:
         batches: Iterable[IndexBatch] = encoded.batches()
-        aside = path.with_name(path.name + ".encoder")  # of an adapted encoder, until the index is there
-        if adapt is not None:
-            write_adapted(aside, encoder, encoded, corpus, adapt)
-            encoder = loaded_encoder(aside)
-            batches = _lent(batches, encoder)
+        record = encoder_record(encoder)
+        scratch = neighbour(path, "tmp")  # of an adapted encoder, until the index is there
+        aside = scratch / f"{path.name}.encoder"
         try:
+            if adapt is not None:
+                with disk_errors(path):
+                    scratch.mkdir()
+                write_adapted(aside, encoder, encoded, corpus, adapt)
+                encoder = loaded_encoder(aside)
+                record = encoder_record(encoder) | {SOURCE: str(path / ENCODER)}
+                batches = _lent(batches, encoder)
             index = SparseIndex.build(
                 path,
                 batches,
-                encoder=encoder_record(encoder),
+                encoder=record,
                 config=config,
                 overwrite=overwrite,
                 threads=threads,
@@ -89,14 +94,14 @@ def build(
                 progress=progress,
             )
         except BaseException:
-            if adapt is not None:
-                shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
             raise
         with disk_errors(path):
             if (path / ENCODER / "config.json").is_file():  # of an index that was replaced
                 shutil.rmtree(path / ENCODER)
             if adapt is not None:
                 aside.rename(path / ENCODER)
+                scratch.rmdir()
                 encoder = loaded_encoder(path / ENCODER)
         encoded.remove()
     return index, encoder

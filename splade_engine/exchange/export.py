@@ -283,7 +283,7 @@ def _loss(export: Export, made: bool, asked: SparseVectors) -> Loss:
     export.lost.update(counted)  # the documents were counted when they were written
     sent = export.queries.vectors(queries.top_k(limit) if limit else queries)
     truth = reader.search(queries, k, exact=True).ids
-    with tempfile.TemporaryDirectory(prefix=".measure-", dir=export.folder.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=".measure-", dir=export.folder) as scratch:
         kept = SparseIndex.build(Path(scratch) / "ix", parts, reader.ids(), config=BuildConfig("float32"))
         found = kept.search(sent, k, exact=True).ids
     hits = sum(len(set(a) & set(b)) for a, b in zip(found, truth, strict=True))

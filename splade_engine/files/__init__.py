@@ -7,7 +7,7 @@ state or the new one, never half of it. Whatever is read is a regular file of a 
 from splade_engine.files.digests import Digest, digest, digest_64, digest_of_file, digest_of_json
 from splade_engine.files.disk import disk_errors, file_stamp, sync_folder
 from splade_engine.files.ends import check_one_table, check_one_zip
-from splade_engine.files.leftovers import runs
+from splade_engine.files.leftovers import neighbour, runs
 from splade_engine.files.places import cache_root, expanded
 from splade_engine.files.texts import (
     parsed_toml,
@@ -37,6 +37,7 @@ __all__ = [
     "expanded",
     "file_stamp",
     "is_stream",
+    "neighbour",
     "parsed_toml",
     "read_json",
     "read_text",

@@ -183,23 +183,32 @@ def _found(path, query):
 
 
 def test_a_folder_of_somebody_else_beside_the_index_stays(model, corpus, tmp_path, monkeypatch):
-    """It only has the name that an adapted encoder has for a while."""
+    """Whatever its name is: here that of the index with something behind it."""
     mine = tmp_path / "ix.encoder" / "notes.txt"
     mine.parent.mkdir()
     mine.write_text("mine")
-    with pytest.raises(InvalidInputError, match=r"holds 'notes\.txt'"):
-        SearchEngine.build(tmp_path / "ix", corpus, model, adapt=True)
+    adapt(corpus, tmp_path / "iy.encoder", model, settings=SETTINGS, force=True)
+    adapted = (tmp_path / "iy.encoder" / "config.json").read_bytes()
+    for name in ("ix", "iy"):
+        engine = SearchEngine.build(tmp_path / name, corpus, model, adapt=SETTINGS)
+        assert engine.encoder.neighbours is not None
+        assert engine.index.reader.encoder["source"] == str(tmp_path / name / "encoder")
+    assert mine.read_text() == "mine"
+    assert (tmp_path / "iy.encoder" / "config.json").read_bytes() == adapted
 
     def full(*_, **__):
         raise StorageError(28, "full")
 
     monkeypatch.setattr("splade_engine.engine.changes.SparseIndex.build", full)
     with pytest.raises(StorageError):
-        SearchEngine.build(tmp_path / "ix", corpus, model)
-    assert mine.read_text() == "mine"
-    with pytest.raises(StorageError):
-        SearchEngine.build(tmp_path / "iy", corpus, model, adapt=True)
-    assert not (tmp_path / "iy.encoder").exists()
+        SearchEngine.build(tmp_path / "iz", corpus, model, adapt=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "ix",
+        "ix.encoder",
+        "iy",
+        "iy.encoder",
+        "iz.encoding",
+    ]
 
 
 def test_an_index_is_not_built_where_adapting_does_harm(model, corpus, tmp_path, monkeypatch):

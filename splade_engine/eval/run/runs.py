@@ -10,7 +10,6 @@ for the file we write.
 from __future__ import annotations
 
 import gzip
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,6 +24,7 @@ from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
 
+_LARGEST = float(np.finfo(np.float32).max)
 _COLUMNS = "qid Q0 docid rank score tag"
 
 
@@ -48,15 +48,24 @@ class Ranking:
 
     @classmethod
     def in_order(cls, ids: Sequence[str], scores: ArrayLike) -> Ranking:
-        """Keep the given order; a score that does not fall becomes the next float32 below."""
+        """Keep the given order; a score that does not fall becomes the next float32 below.
+
+        Raises:
+            DatasetError: naming the document whose score is no number, or beyond float32.
+        """
         check_many("ids", ids)
-        return cls(tuple(ids), _strictly_decreasing(np.asarray(scores, dtype=np.float32)))
+        values = _single(ids, scores)
+        return cls(tuple(ids), _single(ids, _strictly_decreasing(values)))
 
     @classmethod
     def by_trec_eval(cls, ids: Sequence[str], scores: ArrayLike) -> Ranking:
-        """Order as trec_eval does: float32 score descending, then document id descending."""
+        """Order as trec_eval does: float32 score descending, then document id descending.
+
+        Raises:
+            DatasetError: as `in_order`.
+        """
         check_many("ids", ids)
-        values = np.asarray(scores, dtype=np.float32)
+        values = _single(ids, scores)
         order = sorted(range(len(ids)), key=lambda i: (float(values[i]), ids[i]), reverse=True)
         return cls.in_order([ids[i] for i in order], values[order])
 
@@ -174,6 +183,18 @@ def unescape_id(text: str) -> str:
     return "" if text == "%" else _CODE.sub(lambda match: _CHARACTERS[match[0]], text)
 
 
+def _single(ids: Sequence[str], scores: ArrayLike) -> NDArray[np.float32]:
+    """The scores in single precision, which trec_eval compares."""
+    with np.errstate(over="ignore"):
+        values = np.asarray(scores, dtype=np.float32)
+    bad = ~np.isfinite(values)
+    if bad.any():
+        at = int(np.argmax(bad))
+        score = float(np.asarray(scores, dtype=np.float64)[at])
+        raise DatasetError(f"document {ids[at]!r}: score {score:g} is not finite in single precision")
+    return values
+
+
 def _strictly_decreasing(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(scores) < 2 or bool((np.diff(scores) < 0).all()):
         return scores
@@ -181,7 +202,8 @@ def _strictly_decreasing(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     low = np.float32(-np.inf)
     for i in range(1, len(out)):
         if not out[i] < out[i - 1]:
-            out[i] = np.nextafter(out[i - 1], low)
+            with np.errstate(over="ignore"):  # none is below the lowest
+                out[i] = np.nextafter(out[i - 1], low)
     return out
 
 
@@ -239,6 +261,6 @@ def _score(text: str, place: str) -> float:
         score = float(text)
     except ValueError:
         raise DatasetError(f"{place}: score {text!r} is not a number") from None
-    if not math.isfinite(score):
-        raise DatasetError(f"{place}: score {text!r} is not finite")
+    if not abs(score) <= _LARGEST:  # NaN neither
+        raise DatasetError(f"{place}: score {text!r} is not finite in single precision")
     return score

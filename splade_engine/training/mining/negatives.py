@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from splade_engine.arguments import path_of
+from splade_engine.arguments import path_of, shown
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, read_json, write_json
 from splade_engine.locks import take_lock
@@ -31,6 +31,7 @@ from splade_engine.training.mining.task import Judged, MiningTask
 logger = logging.getLogger(__name__)
 
 PLAN = "plan.json"
+_BEFORE_PLAN = frozenset({".lock", "cache"})  # what an interrupted run may have written before its plan
 CHUNK = 256  # queries searched, scored and written at a time
 
 
@@ -64,6 +65,7 @@ def mine(
         strange = output.exists() and not (work / PLAN).is_file()
     if strange:
         raise InvalidInputError(f"{output}: exists already")
+    _refuse_strange(work)
     task = MiningTask(data, work / "cache")
     with disk_errors(output):
         work.mkdir(parents=True, exist_ok=True)
@@ -156,6 +158,21 @@ def false_negative_limit(positive: float, config: MiningConfig) -> float:
 # ---- resuming ---------------------------------------------------------------------------------------
 
 
+def _refuse_strange(work: Path) -> None:
+    """Check that a folder of this name is one of ours: it is emptied, and removed in the end.
+
+    Raises:
+        InvalidInputError: it holds something else.
+    """
+    with disk_errors(work):
+        found = {path.name for path in work.iterdir()} if work.is_dir() else set()
+    if PLAN not in found and (strange := sorted(found - _BEFORE_PLAN)):
+        raise InvalidInputError(
+            f"{work}: holds {shown(strange[0])}, which mining has not written; mining works in a folder of "
+            "this name, so move it away or choose another output"
+        )
+
+
 def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask) -> int:
     """How many queries the output holds already; a line cut short by a kill is removed.
 
@@ -178,13 +195,13 @@ def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask)
         raise InvalidInputError(f"{output}: exists already")
     begun: Any = read_json(path)
     anew = f"remove {work} and {output} to begin anew"
+    if not isinstance(begun, dict) or not isinstance(begun.get("inputs"), dict):
+        raise InvalidInputError(f"{path}: damaged; {anew}")
     if not output.is_file() or not output.stat().st_size:
         if begun != plan:  # nothing was mined by it: a slip that was noticed, or models that did not load
             _forget(work)
             write_json(path, plan)
         return 0
-    if not isinstance(begun, dict) or not isinstance(begun.get("inputs"), dict):
-        raise InvalidInputError(f"{path}: damaged; {anew}")
     if (what := changed(begun["inputs"], inputs)) is not None:
         raise InvalidInputError(
             f"{what}: changed since {output} was begun, which counts queries and documents; restore it to "

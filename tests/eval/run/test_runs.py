@@ -152,6 +152,7 @@ def test_own_ids_are_dropped():
         ("q1 Q0 d1 1 0.5 tag\nq1 Q0 d2 2 0.4\n", r"x\.run:2: a run line has 6 columns .*, this one 5"),
         ("q1 Q0 d1 1 high tag\n", r"x\.run:1: score 'high' is not a number"),
         ("q1 Q0 d1 1 nan tag\n", r"x\.run:1: score 'nan' is not finite"),
+        ("q1 Q0 d1 1 2 t\nq1 Q0 d2 2 1e39 t\n", r"x\.run:2: score '1e39' is not finite in single precision"),
         (
             "q1 Q0 d1 1 2 t\n\nq1 Q0 d1 2 1 t\n",
             r"x\.run:3: document 'd1' appears twice for query 'q1'",
@@ -163,6 +164,16 @@ def test_bad_run_files_name_the_line(tmp_path: Path, text: str, message: str):
     (tmp_path / "x.run").write_text(text)
     with pytest.raises(DatasetError, match=message):
         read_run(tmp_path / "x.run")
+
+
+@pytest.mark.parametrize("make", [Ranking.in_order, Ranking.by_trec_eval])
+@pytest.mark.parametrize(
+    "scores", [[1e39, 1.0], [1.0, float("nan")], [-3.4028234e38, -3.4028234e38], [2, -1e300]]
+)
+def test_scores_beyond_single_precision_are_refused(make, scores: list[float]):
+    """They would be infinite, so that the ranking does not fall strictly and its file cannot be read."""
+    with pytest.raises(DatasetError, match=r"document '[ab]': score \S+ is not finite in single precision"):
+        make(["a", "b"], scores)
 
 
 def test_a_missing_run_file_is_named(tmp_path: Path):

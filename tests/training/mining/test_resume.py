@@ -120,6 +120,22 @@ def test_a_damaged_plan_is_one_line(text, tmp_path, begun, config):
         mine(folder, output, config)
 
 
+@pytest.mark.parametrize("name", ["notes", "plan.json"])
+def test_a_folder_of_somebody_else_with_our_name_stays(name, tmp_path, config):
+    folder = beir(tmp_path / "beir")
+    work = tmp_path / "out.jsonl.mining"
+    (work / "pictures").mkdir(parents=True)
+    (work / "pictures" / "one").write_text("1")
+    (work / name).write_text('{"mine": true}')
+    with pytest.raises(InvalidInputError, match=r"mining has not written|plan.json: damaged"):
+        mine(folder, tmp_path / "out.jsonl", config)
+    with pytest.raises(InvalidInputError):
+        mine(folder, tmp_path / "out.jsonl", dataclasses.replace(config, retriever="sparse:nowhere"))
+    assert (work / "pictures" / "one").read_text() == "1"
+    assert (work / name).read_text() == '{"mine": true}'
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_lines_that_mining_did_not_write_are_refused(tmp_path, begun, config):
     folder = beir(tmp_path / "beir")
     output = begun(folder)
