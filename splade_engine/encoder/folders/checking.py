@@ -14,8 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.folders.files import inside, present, read_json, regular
-from splade_engine.encoder.folders.safetensors_file import StoredTensor, read_header, weight_files
+from splade_engine.encoder.folders.files import present, read_json, regular
+from splade_engine.encoder.folders.safetensors_file import (
+    SHARDS,
+    StoredTensor,
+    read_header,
+    weight_files,
+    weight_map,
+)
 from splade_engine.encoder.settings import is_integer
 from splade_engine.errors import CheckpointError
 
@@ -24,7 +30,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_INDEX = "model.safetensors.index.json"
 MOST_LAYERS = 1000
 _LAYERS = ("num_hidden_layers", "n_layers", "num_layers", "n_layer")
 _LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h)\.(\d{1,6})\.")
@@ -81,11 +86,15 @@ def check_weights(folder: Path) -> None:
         CheckpointError: naming the file.
     """
     tensors: dict[str, StoredTensor] = {}
+    places: dict[str, Path] = {}
     for path in weight_files(folder):
-        tensors |= read_header(path)
+        for name, tensor in read_header(path).items():
+            if name in tensors:
+                raise CheckpointError(f"{path}: {name:.80} is in {places[name].name} too")
+            tensors[name], places[name] = tensor, path
     if not tensors:
         raise CheckpointError(f"{folder}: no tensors in model.safetensors")
-    _check_shards(folder, tensors)
+    _check_shards(folder, places)
     for name, tensor in tensors.items():
         if not tensor.is_float and not _may_be_whole(name, tensor, tensors):
             raise CheckpointError(
@@ -116,20 +125,17 @@ def _may_be_whole(name: str, tensor: StoredTensor, tensors: dict[str, StoredTens
     return not name.endswith((".weight", ".bias"))
 
 
-def _check_shards(folder: Path, tensors: dict[str, StoredTensor]) -> None:
-    """Every shard that the index names is there, in this folder, and holds what it should."""
-    path = folder / _INDEX
-    if present(folder / "model.safetensors") or not present(path):
+def _check_shards(folder: Path, places: dict[str, Path]) -> None:
+    """Every tensor lies in the shard that the index names."""
+    if present(folder / "model.safetensors") or not present(folder / SHARDS):
         return
-    shards = read_json(path).get("weight_map")
-    if not isinstance(shards, dict):
-        raise CheckpointError(f"{path}: no weight_map")
-    for name, shard in shards.items():
-        file = inside(folder, shard, path)
-        if not file.is_file():
-            raise CheckpointError(f"{file}: missing, one of the files of the weights")
-        if name not in tensors:
-            raise CheckpointError(f"{path}: {name:.80} is in none of the files of the weights")
+    for name, shard in weight_map(folder).items():
+        if name not in places:
+            raise CheckpointError(f"{folder / SHARDS}: {name:.80} is in none of the files of the weights")
+        if places[name] != folder / shard:
+            raise CheckpointError(
+                f"{folder / SHARDS}: {name:.80} is in {places[name].name}, not in {shard:.80}"
+            )
 
 
 def _check_layers(path: Path, config: dict[str, Any], names: Iterable[str]) -> None:

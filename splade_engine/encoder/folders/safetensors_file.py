@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.encoder.folders.files import regular
+from splade_engine.encoder.folders.files import inside, present, read_json, regular
 from splade_engine.encoder.settings import is_integer
 from splade_engine.errors import CheckpointError
 
+SHARDS = "model.safetensors.index.json"
 _LONGEST_HEADER = 100_000_000
 _POINTER = b"version https://git-lfs"
 
@@ -139,5 +140,32 @@ _E4M3 = _e4m3()
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of a model's weights, sorted."""
+    """The files of a model's weights, sorted: one, or those that an index names, as transformers reads them.
+
+    Whatever lies beside them is another model, or a remnant of one. Only shards without an index are told
+    by their names.
+
+    Raises:
+        CheckpointError: the index names no files, or one that is missing or not in the folder.
+    """
+    whole, index = folder / "model.safetensors", folder / SHARDS
+    if present(whole):
+        return [whole]
+    if present(index):
+        found = sorted({inside(folder, shard, index) for shard in weight_map(folder).values()})
+        if lost := [path for path in found if not path.is_file()]:
+            raise CheckpointError(f"{lost[0]}: missing, one of the files of the weights")
+        return found
     return sorted(p for p in folder.iterdir() if p.name.startswith("model") and p.suffix == ".safetensors")
+
+
+def weight_map(folder: Path) -> dict[str, Any]:
+    """File of each tensor, by the index of the shards in this folder.
+
+    Raises:
+        CheckpointError: it names none.
+    """
+    shards = read_json(folder / SHARDS).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise CheckpointError(f"{folder / SHARDS}: no weight_map")
+    return shards

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.encoder.folders import tokenizer as tokenizer_files
@@ -152,6 +154,40 @@ def test_shards(tmp_path: Path) -> None:
         weights = {**index["weight_map"], name: outside}
         (folder / "model.safetensors.index.json").write_text(json.dumps({**index, "weight_map": weights}))
         refused(folder, "leaves the folder|not a path")
+    for nothing in ({}, [], None):
+        (folder / "model.safetensors.index.json").write_text(json.dumps({**index, "weight_map": nothing}))
+        refused(folder, "no weight_map")
+
+
+@pytest.mark.parametrize("kind", ["mlm", "mlm-shards"])
+def test_weights_of_another_model_beside_are_not_read(kind: str, tmp_path: Path) -> None:
+    folder = zoo.make(kind, tmp_path / "m")
+    before = SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+    parts = [load_file(path) for path in folder.glob("model*.safetensors")]
+    zeros = {name: torch.zeros_like(tensor) for part in parts for name, tensor in part.items()}
+    save_file(zeros, folder / "model2.safetensors", {"format": "pt"})
+    save_file(zeros, folder / "model-99999-of-99999.safetensors", {"format": "pt"})
+    after = SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+    assert before.nnz > 0
+    assert np.array_equal(before.terms, after.terms)
+    assert np.array_equal(before.weights, after.weights)
+
+
+def test_a_tensor_in_two_shards_or_in_another_than_said_is_refused(tmp_path: Path) -> None:
+    folder = zoo.make("mlm-shards", tmp_path / "m")
+    path = folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())
+    files = [*index["weight_map"].values()]
+    moved, shard = next(pair for pair in index["weight_map"].items() if files.count(pair[1]) > 1)
+    first = folder / shard
+    second = next(path for path in sorted(folder.glob("model-*.safetensors")) if path != first)
+    weights = {**index["weight_map"], moved: second.name}
+    path.write_text(json.dumps({**index, "weight_map": weights}))
+    refused(folder, f"is in {first.name}, not in {second.name}")
+    path.write_text(json.dumps(index))
+    stale = load_file(second) | {moved: torch.zeros_like(load_file(first)[moved])}
+    save_file(stale, second, {"format": "pt"})
+    refused(folder, rf"model-0000\d-of-\S+: {moved} is in model-0000\d-of-\S+ too")
 
 
 @pytest.mark.parametrize(
