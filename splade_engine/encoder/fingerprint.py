@@ -16,6 +16,7 @@ from typing import Any
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import present, read_json
 from splade_engine.encoder.folders.ours import SECTION
+from splade_engine.encoder.folders.safetensors_file import SHARDS
 from splade_engine.encoder.folders.tokenizer import tokenizer_files, truncation_side
 from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings
 from splade_engine.files import Digest, digest_of_file
@@ -25,7 +26,7 @@ VERSION = 2
 
 # where a model is and what it is called; how long a text it could take (what it takes is among the settings)
 _DECIDES_NOTHING = {"folder", "name", "positions"}
-_HOW_PUT_TOGETHER = ("model.safetensors.index.json", "adapter_config.json")
+_HOW_PUT_TOGETHER = (SHARDS, "adapter_config.json")
 _CONFIG_DECIDES_NOTHING = (SECTION, "_name_or_path", "transformers_version")
 
 

@@ -72,7 +72,6 @@ def build(
         corpus, encoder, work, restart=overwrite, hold=True, progress=progress, **encode_options
     ) as encoded:
         batches: Iterable[IndexBatch] = encoded.batches()
-        record = encoder_record(encoder)
         scratch = neighbour(path, "tmp")  # of an adapted encoder, until the index is there
         aside = scratch / f"{path.name}.encoder"
         try:
@@ -83,6 +82,8 @@ def build(
                 encoder = loaded_encoder(aside)
                 record = encoder_record(encoder) | {SOURCE: str(path / ENCODER)}
                 batches = _lent(batches, encoder)
+            else:
+                record = encoder_record(encoder)
             index = SparseIndex.build(
                 path,
                 batches,

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.folders.files import present, read_json, regular
+from splade_engine.encoder.folders.files import read_json, regular
 from splade_engine.encoder.folders.safetensors_file import (
     SHARDS,
     StoredTensor,
@@ -127,8 +127,6 @@ def _may_be_whole(name: str, tensor: StoredTensor, tensors: dict[str, StoredTens
 
 def _check_shards(folder: Path, places: dict[str, Path]) -> None:
     """Every tensor lies in the shard that the index names."""
-    if present(folder / "model.safetensors") or not present(folder / SHARDS):
-        return
     for name, shard in weight_map(folder).items():
         if name not in places:
             raise CheckpointError(f"{folder / SHARDS}: {name:.80} is in none of the files of the weights")

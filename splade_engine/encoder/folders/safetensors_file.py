@@ -148,24 +148,27 @@ def weight_files(folder: Path) -> list[Path]:
     Raises:
         CheckpointError: the index names no files, or one that is missing or not in the folder.
     """
-    whole, index = folder / "model.safetensors", folder / SHARDS
-    if present(whole):
-        return [whole]
-    if present(index):
-        found = sorted({inside(folder, shard, index) for shard in weight_map(folder).values()})
+    if shards := weight_map(folder):
+        found = sorted({inside(folder, shard, folder / SHARDS) for shard in shards.values()})
         if lost := [path for path in found if not path.is_file()]:
             raise CheckpointError(f"{lost[0]}: missing, one of the files of the weights")
         return found
+    whole = folder / "model.safetensors"
+    if present(whole):
+        return [whole]
     return sorted(p for p in folder.iterdir() if p.name.startswith("model") and p.suffix == ".safetensors")
 
 
 def weight_map(folder: Path) -> dict[str, Any]:
-    """File of each tensor, by the index of the shards in this folder.
+    """File of each tensor, by the index of the shards; empty where one file holds all, or there is no index.
 
     Raises:
-        CheckpointError: it names none.
+        CheckpointError: the index names none.
     """
-    shards = read_json(folder / SHARDS).get("weight_map")
+    index = folder / SHARDS
+    if present(folder / "model.safetensors") or not present(index):
+        return {}
+    shards = read_json(index).get("weight_map")
     if not isinstance(shards, dict) or not shards:
-        raise CheckpointError(f"{folder / SHARDS}: no weight_map")
+        raise CheckpointError(f"{index}: no weight_map")
     return shards

@@ -24,7 +24,7 @@ from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
 
-_LARGEST = float(np.finfo(np.float32).max)
+_BEYOND = 2.0**128 - 2.0**103  # from here on single precision rounds to infinity
 _COLUMNS = "qid Q0 docid rank score tag"
 
 
@@ -196,13 +196,13 @@ def _single(ids: Sequence[str], scores: ArrayLike) -> NDArray[np.float32]:
 
 
 def _strictly_decreasing(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    if len(scores) < 2 or bool((np.diff(scores) < 0).all()):
+    if len(scores) < 2 or bool((scores[1:] < scores[:-1]).all()):
         return scores
     out = scores.copy()
     low = np.float32(-np.inf)
-    for i in range(1, len(out)):
-        if not out[i] < out[i - 1]:
-            with np.errstate(over="ignore"):  # none is below the lowest
+    with np.errstate(over="ignore"):  # none is below the lowest
+        for i in range(1, len(out)):
+            if not out[i] < out[i - 1]:
                 out[i] = np.nextafter(out[i - 1], low)
     return out
 
@@ -261,6 +261,6 @@ def _score(text: str, place: str) -> float:
         score = float(text)
     except ValueError:
         raise DatasetError(f"{place}: score {text!r} is not a number") from None
-    if not abs(score) <= _LARGEST:  # NaN neither
+    if not abs(score) < _BEYOND:  # NaN neither
         raise DatasetError(f"{place}: score {text!r} is not finite in single precision")
     return score

@@ -176,6 +176,13 @@ def test_scores_beyond_single_precision_are_refused(make, scores: list[float]):
         make(["a", "b"], scores)
 
 
+def test_the_largest_score_comes_back(tmp_path: Path):
+    """Nine digits of it are more than it is."""
+    largest = np.finfo(np.float32).max
+    write_run(Run("t", {"q": Ranking.in_order(["a", "b"], [largest, -largest])}), tmp_path / "x.run")
+    assert read_run(tmp_path / "x.run")["q"].scores.tolist() == [largest, -largest]
+
+
 def test_a_missing_run_file_is_named(tmp_path: Path):
     with pytest.raises(DatasetError, match=r"nowhere\.run: no such file"):
         read_run(tmp_path / "nowhere.run")
