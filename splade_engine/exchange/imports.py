@@ -9,9 +9,9 @@ from pathlib import Path
 
 from splade_engine.arguments import check_many, path_of, whole
 from splade_engine.collections.text_lines import read_lines
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.exchange.ids import listed_ids
-from splade_engine.exchange.record import check_unchanged
+from splade_engine.exchange.record import RECORD, origin_of
 from splade_engine.exchange.rounding import factor
 from splade_engine.exchange.source import Imported, Options
 from splade_engine.exchange.sources import SOURCES
@@ -34,13 +34,15 @@ def import_vectors(
         format: a name of `SOURCES`; None: by the name of the file and, for JSON lines, by its first line.
         vocabulary: token of each term, of the encoder that the vectors are of. Files that name tokens are
             read with it; None: with the tokens that occur, sorted.
-        n_terms: size of the vocabulary, where terms are numbers.
+        n_terms: size of the vocabulary, where terms are numbers; None: as the file says, or the export of
+            ours that it lies in, or one more than the largest.
         scale: what weights were multiplied by, where the format or the file does not say.
         ids: a file of ids, one a line, for formats that have none.
 
     Raises:
         InvalidInputError: naming the file and the line or row of what is wrong; or a file of an export of
             ours that is not as it was exported.
+        EncoderMismatchError: a vocabulary of another size than that of the export's encoder.
         StorageError: the file cannot be read.
     """
     path = path_of("path", path)
@@ -52,11 +54,20 @@ def import_vectors(
     source = SOURCES.get(name)
     if source is None:
         raise InvalidInputError(f"import: no format {name!r:.40}; there are {', '.join(SOURCES)}")
-    check_unchanged(path)
-    options = Options(vocabulary, n_terms, scale, None if ids is None else path_of("ids", ids))
+    origin = origin_of(path)
+    said = n_terms if n_terms is not None or origin is None else origin.n_terms
+    options = Options(vocabulary, said, scale, None if ids is None else path_of("ids", ids))
     found = source.read(path, options)
     if n_terms is not None and found.vectors.n_terms != n_terms:
         raise InvalidInputError(f"{path}: vectors over {found.vectors.n_terms} terms, not {n_terms}")
+    own = vocabulary is None and found.vocabulary is not None  # the tokens that occur, not the encoder's
+    if origin is not None and origin.encoder is not None and found.encoder is None and not own:
+        if found.vectors.n_terms != origin.n_terms:
+            raise EncoderMismatchError(
+                f"{path}: vectors of {origin.encoder.get('name')} over {origin.n_terms} terms, as the "
+                f"{RECORD} of their export says, not over {found.vectors.n_terms}"
+            )
+        found = replace(found, encoder=origin.encoder)
     if options.ids is None:
         return found
     if found.ids is not None:

@@ -38,7 +38,7 @@ class Imported:
     payload: pa.Table | None = None
     # token of each term, where the file names tokens
     vocabulary: list[str] | None = None
-    # record of the encoder, where the file says
+    # record of the encoder, where the file says, or the record of the export of ours that it lies in
     encoder: dict[str, str | int] | None = None
     # what the reader wants to be known: "122 entries of tokens that the vocabulary lacks"
     notes: tuple[str, ...] = field(default=())

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from splade_engine.errors import InvalidInputError, SpladeEngineError
+from splade_engine.errors import EncoderMismatchError, InvalidInputError, SpladeEngineError
 from splade_engine.exchange import SOURCES, ciff_file, export_index, import_vectors
 from splade_engine.exchange.ciff_file import varint, write_ciff
 from splade_engine.index import SparseIndex
@@ -334,6 +334,43 @@ def test_an_export_that_was_changed_is_refused(tmp_path: Path, target: str) -> N
         return
     other = import_vectors(source, format=form, vocabulary=TOKENS)
     assert other.vectors == found.vectors and other.ids != found.ids
+
+
+MADE_BY = {"name": "tides", "hash": "1f", "source": "org/tides"}
+
+
+@pytest.mark.parametrize("target", OF_AN_EXPORT)
+def test_the_encoder_of_an_export_comes_back(tmp_path: Path, target: str) -> None:
+    """Without it, the index was searched with whatever encoder was named."""
+    index = SparseIndex.build(tmp_path / "ix", VECTORS, IDS, encoder=MADE_BY)
+    export_index(index, target, tmp_path / "out", vocabulary=TOKENS, measure=False)
+    source = tmp_path / "out" / (OF_AN_EXPORT[target] if target != "lsr-benchmark" else "")
+    form = target if target in ("qdrant", "anserini") else None
+    found = import_vectors(source, format=form, vocabulary=TOKENS)
+    assert found.encoder == MADE_BY
+    if (free := import_vectors(source, format=form)).vocabulary is None:
+        assert (free.encoder, free.vectors) == (MADE_BY, found.vectors)
+    else:  # numbered as its tokens come, not as the encoder numbers them
+        assert free.encoder is None
+    with pytest.raises(
+        EncoderMismatchError, match=r"vectors of tides over 5 terms, .*record.json.*, not over 6"
+    ):
+        import_vectors(source, format=form, vocabulary=[*TOKENS, "zeta"], n_terms=6)
+    beside = tmp_path / "out" / "mine.csr"  # is none of the files of the export
+    write_vectors(beside, VECTORS)
+    assert import_vectors(beside).encoder is None
+
+
+def test_terms_that_no_exported_document_holds_count(tmp_path: Path) -> None:
+    vectors = SparseVectors.from_dicts(ROWS, 9)
+    index = SparseIndex.build(tmp_path / "ix", vectors, IDS, encoder=MADE_BY)
+    export_index(index, "qdrant", tmp_path / "out", measure=False)
+    found = import_vectors(tmp_path / "out" / "points.jsonl", format="qdrant")
+    assert (found.vectors.n_terms, found.encoder) == (9, MADE_BY)
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    for encoder in (None, {}, [], {"name": None}, "tides"):
+        (tmp_path / "out" / "record.json").write_text(json.dumps({**record, "encoder": encoder}))
+        assert import_vectors(tmp_path / "out" / "points.jsonl", format="qdrant").encoder is None
 
 
 @pytest.mark.parametrize(
