@@ -13,7 +13,7 @@ from typing import Any
 from splade_engine.collections.metadata import checked_metadata
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
-from splade_engine.files import unique_keys
+from splade_engine.files import parsed_json
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def json_values(lines: Iterable[tuple[int, str]], place: str) -> Iterator[tuple[
     """
     for number, line in lines:
         try:
-            yield number, json.loads(line, object_pairs_hook=unique_keys)
+            yield number, parsed_json(line)
         except ValueError as error:
             reason = str(error).splitlines()[0]
             syntax = isinstance(error, json.JSONDecodeError)

@@ -5,7 +5,6 @@ A new format is a function and a row of `RECORD_KINDS`.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +28,7 @@ from splade_engine.collections.limits import Limits
 from splade_engine.collections.separated import comma_separated, tsv
 from splade_engine.collections.text_lines import Lines, check_regular, plain_suffix, read_lines
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.files import check_one_table
+from splade_engine.files import check_one_table, read_json
 
 Numbered = Iterator[tuple[int, Document]]
 _ROWS = 256  # of a Parquet file at a time
@@ -82,9 +81,11 @@ def saved_dataset(folder: Path) -> Callable[[], Numbered] | None:
     if not state.is_file() or not (folder / "dataset_info.json").is_file():
         return None
     try:
-        names = [entry["filename"] for entry in json.loads(state.read_text(encoding="utf-8"))["_data_files"]]
+        names = [entry["filename"] for entry in read_json(state)["_data_files"]]
         files = [folder / Path(name).name for name in names]
-    except (OSError, ValueError, KeyError, TypeError):
+    except InvalidInputError as error:
+        raise DatasetError(str(error)) from None
+    except (KeyError, TypeError):
         raise DatasetError(f"{state}: does not name the files of a saved dataset") from None
 
     def numbered() -> Numbered:

@@ -205,6 +205,7 @@ def token_weights(path: Path) -> dict[str, float]:
         table = read_json(path)
     else:
         table = {}
+        places: dict[str, int] = {}
         for number, line in enumerate(_text(path).split("\n"), start=1):
             if not line:
                 continue
@@ -212,10 +213,14 @@ def token_weights(path: Path) -> dict[str, float]:
             if not token:
                 raise CheckpointError(f"{path}: line {number} is not token, tab, weight")
             try:
-                table[token] = json.loads(weight)
+                value = json.loads(weight)
             except (ValueError, RecursionError):
                 problem = f"line {number}: weight {weight!r:.80} is not a number"
                 raise CheckpointError(f"{path}: {problem}") from None
+            if table.setdefault(token, value) != value:
+                problem = f"line {number}: {token!r:.80} has another weight than in line {places[token]}"
+                raise CheckpointError(f"{path}: {problem}")
+            places.setdefault(token, number)
     for token, weight in table.items():
         if not is_number(weight):
             raise CheckpointError(f"{path}: weight of {token!r:.80} is {weight!r:.80}, not a finite number")

@@ -10,6 +10,7 @@ from splade_engine.files.ends import check_one_table, check_one_zip
 from splade_engine.files.leftovers import neighbour, runs
 from splade_engine.files.places import cache_root, expanded
 from splade_engine.files.texts import (
+    parsed_json,
     parsed_toml,
     read_json,
     read_text,
@@ -38,6 +39,7 @@ __all__ = [
     "file_stamp",
     "is_stream",
     "neighbour",
+    "parsed_json",
     "parsed_toml",
     "read_json",
     "read_text",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def read_json(path: str | Path, *, most: int = 1 << 26) -> Any:
         StorageError: the disk refuses, or there is no such file.
     """
     try:
-        return json.loads(read_text(path, most=most), object_pairs_hook=unique_keys)
+        return parsed_json(read_text(path, most=most))
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise InvalidInputError(f"{path}: not JSON ({error.msg}, {where})") from None
@@ -61,6 +62,21 @@ def read_json(path: str | Path, *, most: int = 1 << 26) -> Any:
         raise
     except ValueError as error:  # a key twice, or an integer of more than 4,300 digits
         raise InvalidInputError(f"{path}: {str(error).splitlines()[0]}") from None
+
+
+def parsed_json(text: str | bytes, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """The value in a JSON text that anybody may have written: every JSON of others is parsed here.
+
+    Args:
+        text: the text, or its bytes.
+        parse_constant: called with NaN and infinities, as of `json.loads`.
+
+    Raises:
+        json.JSONDecodeError: it is not JSON.
+        ValueError: a key stands twice in one object, or a number has thousands of digits.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=unique_keys, parse_constant=parse_constant)
 
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

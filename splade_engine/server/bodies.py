@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from splade_engine.files import unique_keys
+from splade_engine.files import parsed_json
 from splade_engine.server.problems import Problem, invalid, too_large, too_slow
 from splade_engine.server.requests import Request as RequestModel
 
@@ -39,7 +39,7 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
     except ClientDisconnect:
         raise Problem(400, "Validation", "the connection was closed before the body was complete") from None
     try:
-        value = json.loads(data, object_pairs_hook=unique_keys, parse_constant=_refuse_constant)
+        value = parsed_json(data, _refuse_constant)
     except RecursionError:
         raise Problem(400, "Validation", "the body is JSON nested too deeply") from None
     except json.JSONDecodeError as error:

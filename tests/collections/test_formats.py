@@ -208,6 +208,8 @@ def test_a_dataset_saved_to_disk(tmp_path: Path):
     assert "data-00001-of-00002.arrow" in refusal(tmp_path)
     (tmp_path / "state.json").write_text("[]")
     assert "state.json: does not name the files of a saved dataset" in refusal(tmp_path)
+    (tmp_path / "state.json").write_text('{"_data_files": [], "_data_files": []}')
+    assert "state.json: '_data_files' occurs twice" in refusal(tmp_path)
 
 
 def test_values_that_python_and_numpy_have_become_what_json_has():

@@ -301,10 +301,19 @@ def test_notebooks():
 
 
 @pytest.mark.parametrize(
-    "data", ["", "[]", "{}", '{"cells": 3}', '{"cells": [1]}', '{"cells": [{}]}', "[" * 100_000]
+    ("data", "reason"),
+    [
+        ("", "not JSON: .*"),
+        ('{"cells": [], "cells": []}', "'cells' occurs twice"),
+        *(
+            (data, "no cells in it")
+            for data in ("[]", "{}", '{"cells": 3}', '{"cells": [1]}', '{"cells": [{}]}')
+        ),
+        ("[" * 100_000, "no cells in it"),
+    ],
 )
-def test_notebooks_that_are_none(data: str):
-    with pytest.raises(DatasetError, match=r"^a\.ipynb: not readable as a notebook \(.+\)$"):
+def test_notebooks_that_are_none(data: str, reason: str):
+    with pytest.raises(DatasetError, match=rf"^a\.ipynb: not readable as a notebook \({reason}\)$"):
         read(".ipynb", data)
 
 

@@ -93,7 +93,13 @@ def test_bad_tables(mlm_folder: Path, tmp_path: Path) -> None:
     words.write_text("bado\theavy\n")
     with pytest.raises(CheckpointError, match=r"line 1.*heavy"):
         load(words)
+    words.write_text("bado\t1.5\nkime\t2\nbado\t2.5\n")
+    with pytest.raises(CheckpointError, match="line 3: 'bado' has another weight than in line 1"):
+        load(words)
     idf = tmp_path / "idf.json"
+    idf.write_text('{"bado": 1.5, "bado": 2.5}')
+    with pytest.raises(CheckpointError, match=r"idf.json: 'bado' occurs twice"):
+        load(idf)
     idf.write_text('{"bado": "heavy"}')
     with pytest.raises(CheckpointError, match="'bado' is 'heavy'"):
         load(idf)

@@ -26,6 +26,7 @@ def test_json_comes_back(tmp_path):
         (b"", "not JSON"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b"9" * 5000, "digits"),
+        (b'{"a": 1, "b": {"c": 1, "c": 1}}', "'c' occurs twice"),
     ],
 )
 def test_json_that_cannot_be_read_is_one_line_with_the_file(tmp_path, content, message):

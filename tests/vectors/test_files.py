@@ -204,7 +204,15 @@ def test_a_changed_number_under_an_old_checksum_is_refused(
 
 
 @pytest.mark.parametrize(
-    "record", ["[" * 3000, "7", "{}", '{"n_terms": 1, "encoder": null}', '{"n_terms": 9']
+    "record",
+    [
+        "[" * 3000,
+        "7",
+        "{}",
+        '{"n_terms": 1, "encoder": null}',
+        '{"n_terms": 9',
+        '{"n_terms": 9, "n_terms": 9, "encoder": null, "checksum": ""}',
+    ],
 )
 def test_a_record_that_is_none_is_refused(tmp_path: Path, vectors: SparseVectors, record: str) -> None:
     write_vectors(tmp_path / "v.arrow", vectors)

@@ -8,12 +8,13 @@ from splade_engine.collections.passages import markdown_blocks
 from splade_engine.collections.readers.decoding import decoded
 from splade_engine.collections.readers.kind import FileName, FileText, TextBuilder
 from splade_engine.errors import DatasetError
+from splade_engine.files import parsed_json
 
 
 def notebook(data: bytes, file: FileName) -> FileText:
     """Cells are numbered from 1. The title is the first heading."""
     try:
-        content = json.loads(decoded(data, file.place, file.encoding))
+        content = parsed_json(decoded(data, file.place, file.encoding))
         cells = content["cells"] if "cells" in content else content["worksheets"][0]["cells"]
         parts = [
             (str(cell["cell_type"]), _joined(cell.get("source", cell.get("input", "")))) for cell in cells
@@ -21,8 +22,9 @@ def notebook(data: bytes, file: FileName) -> FileText:
     except DatasetError:
         raise
     except ValueError as error:
+        syntax = "not JSON: " if isinstance(error, json.JSONDecodeError) else ""
         reason = str(error).splitlines()[0]
-        raise DatasetError(f"{file.place}: not readable as a notebook (not JSON: {reason})") from None
+        raise DatasetError(f"{file.place}: not readable as a notebook ({syntax}{reason})") from None
     except (KeyError, TypeError, IndexError, AttributeError, RecursionError):
         raise DatasetError(f"{file.place}: not readable as a notebook (no cells in it)") from None
     builder = TextBuilder()

@@ -5,7 +5,6 @@ uint64 n, n bytes of JSON {name: {dtype, shape, data_offsets: [first, last]}}, t
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from dataclasses import dataclass
@@ -18,9 +17,12 @@ from numpy.typing import NDArray
 from splade_engine.encoder.folders.files import inside, present, read_json, regular
 from splade_engine.encoder.settings import is_integer
 from splade_engine.errors import CheckpointError
+from splade_engine.files import parsed_json
 
 SHARDS = "model.safetensors.index.json"
 _LONGEST_HEADER = 100_000_000
+MOST_TENSORS = 20_000
+"""Of one file: what a model of a thousand layers has. Each is looked at several times."""
 _POINTER = b"version https://git-lfs"
 
 # bytes per number, and what numpy reads it as; None: by `_widened`
@@ -72,11 +74,17 @@ def read_header(path: Path) -> dict[str, StoredTensor]:
         file.seek(8)
         text = file.read(size)
     try:
-        header = json.loads(text)
+        header = parsed_json(text)
         entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    except (ValueError, AttributeError, RecursionError) as error:
+        twice = f" ({error})" if "occurs twice" in str(error) else ""
+        raise CheckpointError(f"{path}: not a safetensors file: its header is damaged{twice}") from error
+    if len(entries) > MOST_TENSORS:
+        raise CheckpointError(f"{path}: {len(entries):,} tensors, more than any model has")
+    try:
         found = {name: _tensor(entry, 8 + size) for name, entry in entries.items()}
         end = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: not a safetensors file: its header is damaged") from error
     if length != 8 + size + end:
         raise CheckpointError(

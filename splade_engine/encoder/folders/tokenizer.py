@@ -10,7 +10,6 @@ transformers can convert. Beside tokenizer.json only one entry of tokenizer_conf
 from __future__ import annotations
 
 import base64
-import json
 import struct
 import threading
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from splade_engine.encoder.folders.files import present, read_json, truth
 from splade_engine.encoder.refusing import one_line, refusing
 from splade_engine.errors import CheckpointError
-from splade_engine.files import write_json
+from splade_engine.files import parsed_json, write_json
 
 if TYPE_CHECKING:
     from splade_engine.encoder.tokens import TextTokenizer
@@ -126,7 +125,7 @@ def _check_growth(path: Path, text: str) -> None:
         CheckpointError: if a character may become more than `_MOST_GROWTH`.
     """
     try:
-        normalizer = json.loads(text).get("normalizer")
+        normalizer = parsed_json(text).get("normalizer")
     except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a tokenizer file: {one_line(error)}") from error
     growth, waiting = 1.0, [normalizer]
@@ -228,6 +227,9 @@ def _converted(folder: Path) -> Any:
     """A sentencepiece model or an unusual layout: transformers knows how to convert it."""
     from transformers import AutoTokenizer
 
+    for path in tokenizer_files(folder):
+        if path.suffix == ".json":
+            read_json(path)  # transformers would take the last of two values
     with refusing(folder, "no tokenizer.json, and no tokenizer to convert"):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         backend = tokenizer.backend_tokenizer

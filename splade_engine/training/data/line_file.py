@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError
-from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, unique_keys
+from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, parsed_json
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
 
@@ -74,7 +74,7 @@ class LineFile:
             DatasetError: naming file and line, if it is not one.
         """
         try:
-            value = json.loads(self[i], object_pairs_hook=unique_keys)
+            value = parsed_json(self[i])
         except (ValueError, RecursionError) as error:
             reason = str(error).splitlines()[0]
             said = f"not JSON ({reason})" if isinstance(error, json.JSONDecodeError) else reason

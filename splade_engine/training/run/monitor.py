@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from splade_engine.errors import TrainingError
-from splade_engine.files import atomic_file
+from splade_engine.files import atomic_file, parsed_json
 from splade_engine.training.objective.parts import PARTS
 from splade_engine.training.objective.regularizers import flops_metric
 from splade_engine.training.objective.vectors import Vectors
@@ -139,7 +139,7 @@ class RunLog:
             return rows
         for line in self.path.read_text(encoding="utf-8").splitlines():
             try:
-                rows.append(json.loads(line))
+                rows.append(parsed_json(line))
             except ValueError:
                 break
         return rows

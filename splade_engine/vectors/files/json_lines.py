@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.files import unique_keys
+from splade_engine.files import parsed_json
 from splade_engine.plain_text import shortened
 from splade_engine.vectors.files.vector_file import VectorFile
 from splade_engine.vectors.sparse_vectors import SparseVectors
@@ -81,7 +81,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def _parsed(path: Path, number: int, line: bytes) -> tuple[str, dict[str, float]]:
     place = f"{path}, line {number}"
     try:
-        record = json.loads(line.decode("utf-8"), object_pairs_hook=unique_keys)
+        record = parsed_json(line.decode("utf-8"))
     except UnicodeDecodeError:
         raise InvalidInputError(f"{place}: not UTF-8") from None
     except json.JSONDecodeError as error:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.files import check_one_table, digest, digest_of_json
+from splade_engine.files import check_one_table, digest, digest_of_json, parsed_json
 from splade_engine.plain_text import shortened
 from splade_engine.vectors.files.vector_file import NO_CHECKSUM, VectorFile
 from splade_engine.vectors.sparse_vectors import SparseVectors
@@ -144,7 +144,7 @@ def _record(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
     if _KEY not in metadata:
         return {"n_terms": metadata[_N_TERMS_KEY]}
     try:
-        record = json.loads(metadata[_KEY])
+        record = parsed_json(metadata[_KEY])
     except RecursionError:
         raise ValueError("its record is nested too deeply") from None
     if not isinstance(record, dict) or set(record) != {"n_terms", "encoder", "checksum"}:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.encoder.folders import tokenizer as tokenizer_files
-from splade_engine.encoder.folders.safetensors_file import read_floats, read_header
+from splade_engine.encoder.folders.safetensors_file import MOST_TENSORS, read_floats, read_header
 from splade_engine.encoder.folders.tokenizer import load_tokenizer
 from splade_engine.errors import CheckpointError
 from tests.encoder import zoo
@@ -333,6 +334,46 @@ def test_whole_numbers_are_no_weights(folder: Path) -> None:
 
     tensors(folder, lambda s: {k: v.to(torch.int8) for k, v in s.items()})
     refused(folder, "is stored as I8: weights that were quantised in this way")
+
+
+def test_a_key_twice_in_the_tokenizer(folder: Path) -> None:
+    """The tokenizer library takes the last one: a word twice in a vocabulary gave other vectors."""
+    path = folder / "tokenizer.json"
+    text = path.read_text()
+    for key in ("kime", "lowercase"):
+        path.write_text(re.sub(rf'("{key}": ?)([^,}}]+)', r"\1\2, \1\2", text, count=1))
+        refused(folder, rf"tokenizer.json: .*'{key}' occurs twice")
+
+
+def test_a_key_twice_in_a_tokenizer_of_several_files(folder: Path) -> None:
+    (folder / "tokenizer.json").rename(folder / "vocab.json")
+    (folder / "special_tokens_map.json").write_text('{"cls_token": "[CLS]", "cls_token": "[SEP]"}')
+    with pytest.raises(CheckpointError, match=r"special_tokens_map.json: 'cls_token' occurs twice"):
+        load_tokenizer(folder)
+
+
+EMPTY = '{"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}'
+
+
+def write_header(path: Path, names: Iterable[str]) -> None:
+    header = ("{" + ",".join(f'"{name}": {EMPTY}' for name in names) + "}").encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def test_a_tensor_twice_in_a_header(tmp_path: Path) -> None:
+    write_header(tmp_path / "x.safetensors", ["x", "y", "x"])
+    with pytest.raises(CheckpointError, match=r"header is damaged \('x' occurs twice\)"):
+        read_header(tmp_path / "x.safetensors")
+
+
+def test_more_tensors_than_any_model_has(tmp_path: Path) -> None:
+    """400,000 empty ones took 23 s."""
+    path = tmp_path / "x.safetensors"
+    write_header(path, map(str, range(MOST_TENSORS)))
+    assert len(read_header(path)) == MOST_TENSORS
+    write_header(path, map(str, range(MOST_TENSORS + 1)))
+    with pytest.raises(CheckpointError, match=r"x.safetensors: 20,001 tensors, more than any model has"):
+        read_header(path)
 
 
 def test_a_header_is_compared_with_the_file(tmp_path: Path) -> None:
