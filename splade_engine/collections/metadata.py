@@ -68,7 +68,8 @@ def checked_metadata(metadata: Mapping[str, Any], place: str) -> Mapping[str, An
     """The metadata without what is missing, NaN included.
 
     Raises:
-        DatasetError: for a name that is no text, and a value that JSON does not have, at `place`.
+        DatasetError: at `place`, for a name that is no text or holds half a surrogate pair, and a value that
+            JSON does not have.
     """
     if not isinstance(metadata, Mapping):
         raise DatasetError(f"{place}: metadata must be a mapping, got {type(metadata).__name__}")
@@ -76,6 +77,8 @@ def checked_metadata(metadata: Mapping[str, Any], place: str) -> Mapping[str, An
     for name, value in metadata.items():
         if not isinstance(name, str):
             raise DatasetError(f"{place}: the name of a field must be a text, got {type(name).__name__}")
+        if not _is_utf8(name):
+            raise DatasetError(f"{place}: the field name {name!a:.60} holds half a surrogate pair, not text")
         try:
             kept[name] = _finite(value)
         except _Foreign as error:
@@ -102,6 +105,8 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         if not all(isinstance(name, str) for name in value):
             raise _Foreign("an object with a name that is no text")
+        if not all(map(_is_utf8, value)):
+            raise _Foreign("an object with half a surrogate pair in a name")
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, np.generic | np.ndarray):
         return _of_numpy(value)
@@ -301,6 +306,8 @@ def _kind(name: str, value: object) -> str:
 
 
 def _is_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold and Arrow cannot

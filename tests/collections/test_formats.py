@@ -317,9 +317,10 @@ def test_two_values_of_one_name_are_refused_too(tmp_path: Path, name: str, conte
         ({1, 2}, "set"),
         (object(), "object"),
         ({1: 2}, "an object with a name that is no text"),
+        ([{"note \ud83d": 1}], "an object with half a surrogate pair in a name"),
         (10**5000, "a number of thousands of digits"),
     ],
-    ids=["bytes", "deep", "set", "object", "names", "digits"],
+    ids=["bytes", "deep", "set", "object", "names", "half", "digits"],
 )
 def test_a_value_that_json_does_not_have_names_its_document_and_field(value: object, what: str):
     records = [{"id": "a", "text": "x"}, {"id": "b", "text": "x", "f": value}]
@@ -507,6 +508,10 @@ def test_a_real_dataset_of_hugging_face(tmp_path: Path):
         ([b"tea"], "document 0: an object with id and text is needed"),
         (["a\ud800"], "document 0: its text holds half a surrogate pair"),
         ([Document("\ud800", "b")], "document 0: its id holds half a surrogate pair"),
+        (
+            [Document("7", "b", "", {"\ud83d": 1})],
+            "document 0: the field name '\\ud83d' holds half a surrogate",
+        ),
         ([Document(7, "b")], "document 0: its id must be a text, got 7"),  # type: ignore[arg-type]
         ([Document("7", None)], "document 0: its text must be a text, got null"),  # type: ignore[arg-type]
         ([Document("", "b")], 'document 0: its id must be a text, got ""'),

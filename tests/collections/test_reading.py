@@ -200,6 +200,10 @@ def test_passages_whose_names_are_taken(tmp_path):
         ('{"_id": "b", "text": "x", "title": 3}', "2: the field title must be a string, got 3"),
         ('{"_id": "b", "text": " ", "title": ""}', "2: document 'b' has neither title nor text"),
         ('{"_id": "b", "text": "\\ud800"}', "2: the field text holds half a surrogate pair"),
+        (
+            '{"_id": "b", "text": "x", "a\\ud800": 1}',
+            "2: the field name 'a\\ud800' holds half a surrogate pair",
+        ),
         ('["b", "x"]', '2: an object with id and text is needed, got ["b", "x"]'),
         ('{"_id": "b", "text', "2: not JSON"),
         ("[" * 100_000, "2: JSON nested too deeply"),

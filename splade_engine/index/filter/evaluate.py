@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -121,20 +122,27 @@ def _column_truth(part: Leaf, column: pa.Array) -> pa.Array:
             raise InvalidInputError(f"where: column {part.column!r} is of type {column.type}: no {part.how}")
         return _text_truth(part, column)
     if isinstance(part, In):
-        wanted = _exact(column.type, _checked(part.column, column.type, part.values))
-        if not wanted:
-            return pc.if_else(column.is_valid(), False, None)
-        found = pc.is_in(column, value_set=_array(part.column, column.type, wanted))
-        return pc.if_else(column.is_valid(), found, None)
+        return _one_of(part, column)
     if pa.types.is_boolean(column.type) and part.operator not in ("=", "!="):
         raise InvalidInputError(f"where: column {part.column!r} is true or false: it takes = and != only")
     (value,) = _checked(part.column, column.type, (part.value,))
-    operator = part.operator
+    sign: str = part.operator
     if not _is_exact(column.type, value):
-        if operator in ("=", "!="):
-            return pc.if_else(column.is_valid(), operator == "!=", None)
-        operator, value = _between(column.type, operator, value)
-    return _FUNCTIONS[operator](column, _array(part.column, column.type, [value])[0])
+        if sign in ("=", "!="):
+            return pc.if_else(column.is_valid(), sign == "!=", None)
+        sign, value = _between(column.type, sign, value)
+    return _FUNCTIONS[sign](column, _array(part.column, column.type, [value])[0])
+
+
+def _one_of(part: In, column: pa.Array) -> pa.Array:
+    """Whether each value of a column is one of several."""
+    wanted = _exact(column.type, _checked(part.column, column.type, part.values))
+    if pa.types.is_floating(column.type) and 0 in wanted:
+        wanted = [*wanted, 0.0, -0.0]  # `is_in` tells them apart
+    if not wanted:
+        return pc.if_else(column.is_valid(), False, None)
+    found = pc.is_in(column, value_set=_array(part.column, column.type, wanted))
+    return pc.if_else(column.is_valid(), found, None)
 
 
 def _checked(name: str, kind: pa.DataType, values: Sequence[Value]) -> Sequence[Value]:
@@ -143,7 +151,11 @@ def _checked(name: str, kind: pa.DataType, values: Sequence[Value]) -> Sequence[
     Raises:
         InvalidInputError: for a value of another type, and for NaN, which is no value.
     """
-    if set(map(type, values)) <= _WITHOUT_DOUBT.get(kind, set()):
+    kinds = set(map(type, values))
+    if kinds <= _WITHOUT_DOUBT.get(kind, set()):
+        return values
+    is_numeric = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if is_numeric and kinds <= {int, float} and not any(map(operator.ne, values, values)):  # none is NaN
         return values
     for value in values:
         is_bool, is_number = isinstance(value, bool), isinstance(value, int | float)
@@ -160,12 +172,26 @@ def _checked(name: str, kind: pa.DataType, values: Sequence[Value]) -> Sequence[
 
 
 def _exact(kind: pa.DataType, values: Sequence[Value]) -> Sequence[Value]:
-    """Those of the values that a column of this type can hold."""
+    """Those of the values that a column of this type can hold, perhaps in another order."""
     kinds = set(map(type, values))
     numbers: Any = values
     if kinds <= {str, bool} or (kinds == {int} and -_EXACT <= min(numbers) <= max(numbers) <= _EXACT):
         return values
+    if kinds == {int, float}:
+        return [v for one in (int, float) for v in _exact(kind, [v for v in values if type(v) is one])]
+    if kinds == {float}:
+        return _exact_floats(kind, numbers)
     return [value for value in values if _is_exact(kind, value)]
+
+
+def _exact_floats(kind: pa.DataType, values: Sequence[float]) -> Sequence[Value]:
+    """The same of floats, as an array: a million take a moment."""
+    if pa.types.is_floating(kind):
+        return values
+    numbers = np.array(values)
+    held = (numbers == np.floor(numbers)) & (numbers >= -(2.0**63)) & (numbers < 2.0**63)
+    whole: list[Value] = numbers[held].astype(np.int64).tolist()
+    return whole
 
 
 def _is_exact(kind: pa.DataType, value: Value) -> bool:
@@ -180,9 +206,9 @@ def _is_exact(kind: pa.DataType, value: Value) -> bool:
         return False
 
 
-def _between(kind: pa.DataType, operator: str, value: Any) -> tuple[str, int | float]:
+def _between(kind: pa.DataType, sign: str, value: Any) -> tuple[str, int | float]:
     """The comparison with a value that the column can hold which is true of the same values of the column."""
-    below = operator in ("<", "<=")
+    below = sign in ("<", "<=")
     if pa.types.is_integer(kind):
         whole = _floor(value)  # whole < value < whole + 1
         if whole >= 2**63 - 1:
