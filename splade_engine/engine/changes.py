@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,9 @@ from splade_engine.engine.opening import loaded_encoder
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
 from splade_engine.files import disk_errors, neighbour
 from splade_engine.index import AutoLists, BuildConfig, SparseIndex
-from splade_engine.index.disk.publish import ENCODER, refuse_unwritable
+from splade_engine.index.disk.publish import ENCODER, LOCK, refuse_unwritable
+from splade_engine.index.kernels.cache import cache_folder
+from splade_engine.locks import lock_holder
 from splade_engine.progress import Progress
 
 if TYPE_CHECKING:
@@ -40,7 +43,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHORT_QUERY = 7.0  # terms of a query that is made without a model: 6.5 to 7.0 on questions of MS MARCO
-PATIENCE = 60.0  # seconds that a change waits for another process that is writing the index
+# seconds that a change waits while another process holds the index and gets no further. Several writers in
+# turn take longer on a busy machine, the first of which compiles its kernels: 33 s were seen
+PATIENCE = 60.0
 
 
 def build(
@@ -127,7 +132,7 @@ def add(
 
     Raises:
         InvalidInputError: an id is in the index already; nothing was encoded.
-        IndexLockedError: another process has been writing the index for `PATIENCE` seconds.
+        IndexLockedError: another process holds the index, and has not got on for `PATIENCE` seconds.
     """
     reader = index.refresh().reader
     corpus = _measured(_as_before(reader, corpus), encoder, progress)
@@ -167,7 +172,7 @@ def update(
         gone = [*drop, *passages_of_empty(reader, corpus)]
         if not corpus.report.empty or not gone:
             raise
-        _when_free(lambda: index.update([], drop=gone))
+        _when_free(index.path, lambda: index.update([], drop=gone))
         return
     drop = [*drop, *earlier_passages(reader, corpus)]
     _put(index, encoder, corpus, progress, encode_options, partial(index.update, drop=drop))
@@ -212,24 +217,36 @@ def _put(
     with encode_corpus(
         corpus, encoder, work, restart=True, hold=True, progress=progress, **encode_options
     ) as encoded:
-        _when_free(lambda: publish(encoded.batches()))
+        _when_free(index.path, lambda: publish(encoded.batches()))
         encoded.remove()
     for left in unfinished(start):
         logger.info("%s: an add that was not finished; the same add goes on there", left)
 
 
-def _when_free(change: Callable[[], object]) -> None:
+def _when_free(path: Path, change: Callable[[], object]) -> None:
     """Make a change that has taken hours to prepare, as soon as no other process is writing the index.
 
     Raises:
-        IndexLockedError: after `PATIENCE` seconds.
+        IndexLockedError: after `PATIENCE` seconds in which the index stayed as it was.
     """
-    deadline = time.monotonic() + PATIENCE
+    seen, deadline = None, 0.0
     while True:
         try:
             change()
             return
         except IndexLockedError as error:
-            if time.monotonic() > deadline:
+            found = _progress(path)
+            if found != seen:
+                seen, deadline = found, time.monotonic() + PATIENCE
+            elif time.monotonic() > deadline:
                 raise IndexLockedError(f"{error}; what was encoded is kept for the same call") from None
-            time.sleep(0.02)
+            # at odd moments: of several that wait, none is always the one that comes too late
+            time.sleep(random.uniform(0.005, 0.03))
+
+
+def _progress(path: Path) -> tuple[object, ...]:
+    """What changes while others get on: who holds the index, and when a file of it or a kernel was made."""
+    kernels = cache_folder()
+    with disk_errors(path, "read"):
+        made = [folder.stat().st_mtime_ns for folder in (path, kernels) if folder is not None]
+        return lock_holder(path / LOCK), *made

@@ -280,8 +280,8 @@ class SearchEngine:
 
         Raises:
             InvalidInputError: an id is in the index already; nothing was encoded.
-            IndexLockedError: another process has been writing the index for a minute; what was encoded is
-                kept.
+            IndexLockedError: another process holds the index, and got no further for a minute; what was
+                encoded is kept.
         """
         self._refuse_shared()
         corpus = corpus_of(corpus, None, passages)

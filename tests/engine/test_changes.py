@@ -20,7 +20,7 @@ from splade_engine.collections.documents import MAX_ID_BYTES
 from splade_engine.engine import changes as changes_module
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError, StorageError
 from splade_engine.index.disk import ids as index_ids
-from splade_engine.index.disk.publish import IndexWriter
+from splade_engine.index.disk.publish import LOCK, IndexWriter
 from tests.fake_encoder import FakeEncoder
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +56,7 @@ def folders(tmp_path):
 
 
 def test_what_three_processes_add_at_the_same_time_is_all_there(engine, tmp_path):
+    engine.add([Document("b", "sea")])  # its kernels are compiled here, not by the first of the three
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", WORKER, str(engine.path), who],
@@ -77,8 +78,8 @@ def test_what_three_processes_add_at_the_same_time_is_all_there(engine, tmp_path
         assert worker.returncode == 0
     expected = {f"{who}{i}-{j}" for who in "ABC" for i in range(12) for j in range(1 + i % 3)}
     found = SearchEngine.open(engine.path, FakeEncoder())
-    assert set(found.index.ids()) == expected | {"a"}
-    assert len(found) == len(expected) + 1
+    assert set(found.index.ids()) == expected | {"a", "b"}
+    assert len(found) == len(expected) + 2
     assert folders(tmp_path) == ["ix"]
 
 
@@ -97,6 +98,42 @@ def test_a_second_add_does_not_touch_the_shards_of_a_first_one_that_waits(engine
     first.join(60)
     second.join(60)
     assert set(SearchEngine.open(engine.path, FakeEncoder()).index.ids()) == {"a", "first", "second"}
+
+
+class Clock:
+    """Time of which every wait takes 50 s, in which something is done."""
+
+    def __init__(self, done):
+        self.now, self.done = 0.0, done
+
+    def monotonic(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += 50.0
+        self.done(int(self.now) // 50)
+
+
+@pytest.mark.parametrize("sign", ["a file in the index", "a kernel", "another process"])
+def test_a_change_waits_as_long_as_others_get_on(engine, tmp_path, monkeypatch, sign):
+    """One that came last was refused after a minute, though the others wrote all the time."""
+    monkeypatch.setattr(changes_module, "cache_folder", lambda: tmp_path)
+    writer = IndexWriter(engine.path)
+
+    def get_on(turn):
+        if turn == 9:
+            writer.__exit__(None, None, None)
+        elif sign == "another process":
+            (engine.path / LOCK).write_text(f"{turn}\n")
+        else:
+            ((engine.path if sign == "a file in the index" else tmp_path) / f"made-{turn}").touch()
+
+    clock = Clock(get_on)
+    monkeypatch.setattr(changes_module, "time", clock)
+    writer.__enter__()
+    engine.add([Document("late", "sea")])
+    assert clock.now == 450.0
+    assert "late" in set(SearchEngine.open(engine.path, FakeEncoder()).index.ids())
 
 
 def test_a_change_that_waited_in_vain_keeps_what_it_encoded(engine, tmp_path, monkeypatch, caplog):

@@ -56,7 +56,7 @@ def cache_key() -> str:
 
 
 @functools.cache
-def _cache_folder() -> Path | None:
+def cache_folder() -> Path | None:
     """The folder for this key, or None where none is safe to use."""
     try:
         folder = cache_root() / f"kernels-{cache_key()}"  # RuntimeError: a user whose home nobody knows
@@ -110,7 +110,7 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
         self._name = hashlib.sha256(f"{file}:{function.__code__.co_firstlineno}".encode()).hexdigest()[:10]
 
     def get_cache_path(self) -> str:
-        return str(_cache_folder() or Path(tempfile.gettempdir()))
+        return str(cache_folder() or Path(tempfile.gettempdir()))
 
     def get_source_stamp(self) -> str:
         return cache_key()
@@ -170,7 +170,7 @@ def compiled(function: Callable[..., Any], signature: tuple[Any, ...]) -> Callab
     # Without numba's runtime no loop can allocate, and none counts references to arrays (atomic operations: 2
     # to 12 % of a search, since groups are handed from helper to helper; so grouping costs nothing)
     dispatcher = numba.njit(nogil=True, _nrt=False)(function)
-    folder = _cache_folder()
+    folder = cache_folder()
     if folder is None:
         dispatcher.compile(signature)
     else:
