@@ -86,7 +86,6 @@ def join_group(
         return np.empty(count, dtype) if fits else scratch_array(writer.folder, count, dtype)
 
     live = [s for s in group if s.record.live]
-    vectors = _live_vectors(live, empty)
     parts = [s.live_ids() for s in live]
     starts = np.cumsum([0, *(len(p.bytes) for p in parts)])
     offsets = [p.offsets[1:] + start for p, start in zip(parts, starts.tolist(), strict=False)]
@@ -97,7 +96,8 @@ def join_group(
     listed = [(s.words, s.live) for s in live if s.words is not None]
     # where a segment has none, as one of an index that had none, the lists are made anew of the texts
     words = join_words(listed) if config.words and len(listed) == len(live) else None
-    return write_segment(writer, vectors, ids, table, config, threads, empty, words)
+    # the vectors have no name here, so that they can be freed on the way
+    return write_segment(writer, _live_vectors(live, empty), ids, table, config, threads, empty, words)
 
 
 def _live_vectors(segments: Sequence[Segment], empty: Empty) -> SparseVectors:

@@ -194,9 +194,10 @@ class SegmentStream:
         for column in table.schema if table is not None else ():
             kind = column_type(column.name, column.type)
             self._kinds[column.name] = joined_type(column.name, self._kinds.get(column.name), kind)
-        vectors = self._vectors[0] if len(self._vectors) == 1 else SparseVectors.concat(self._vectors)
+        vectors = [self._vectors[0] if len(self._vectors) == 1 else SparseVectors.concat(self._vectors)]
         self._vectors, self._ids, self._tables, self._cost = [], [], [], 0
-        record = write_segment(self.writer, vectors, ids, table, config, self.threads)
+        # popped, so that nothing here holds them and they can be freed on the way
+        record = write_segment(self.writer, vectors.pop(), ids, table, config, self.threads)
         self.records.append(record)
         if len(self.records) > MAX_SEGMENTS:
             raise InvalidInputError(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +15,7 @@ import pytest
 from splade_engine.errors import StorageError
 from splade_engine.index import BuildConfig, IndexBatch, SparseIndex, merge
 from splade_engine.index.disk import storage
+from splade_engine.index.segment import build
 from splade_engine.vectors import SparseVectors
 from tests.index import made
 
@@ -101,6 +106,29 @@ def test_a_build_within_a_budget_ends_in_one_segment(
     assert several.info().n_segments > 1
     queries = made.vectors(99, 5)
     assert made.answers(several, queries) == made.answers(ix, queries)
+
+
+def test_the_room_of_the_vectors_is_given_back_before_lists_are_made(
+    memory_path: Path, monkeypatch: pytest.MonkeyPatch, little_memory: list[int]
+) -> None:
+    """Otherwise a join needs 8 bytes per entry of disk beside the rows, the lists and the new file."""
+    held: list[weakref.ref[np.ndarray]] = []
+
+    def watched(vectors: SparseVectors, *more: Any) -> Any:
+        held.extend((weakref.ref(vectors.terms), weakref.ref(vectors.weights)))
+        return build.build_rows(vectors, *more)
+
+    def lists(arrays: Any, *more: Any) -> Any:
+        assert held
+        assert [ref() is None for ref in held] == [True] * len(held)
+        return build.add_lists(arrays, *more)
+
+    ix = in_parts(memory_path / "ix", 2, 5)
+    patched = SimpleNamespace(build_rows=watched, add_lists=lists)
+    monkeypatch.setitem(sys.modules, "splade_engine.index.segment.build", patched)
+    ix.compact(memory=64)
+    assert len(held) == 2
+    ix.check(deep=False)
 
 
 def test_no_room_for_the_join_is_an_error_before_anything_is_lost(

@@ -15,7 +15,7 @@ from splade_engine.index.segment.arrays import Empty
 from splade_engine.index.segment.layout import SEGMENT_ARRAYS
 from splade_engine.index.segment.list_kinds import lists_for
 from splade_engine.index.segment.rows import Rows
-from splade_engine.index.segment.terms import PLAIN_16, PLAIN_32, terms_for
+from splade_engine.index.segment.terms import PLAIN_16, PLAIN_32, TermKind, stored_terms, terms_for
 from splade_engine.index.segment.threads import map_threads
 from splade_engine.index.segment.weights import weights_for
 from splade_engine.vectors import SparseVectors
@@ -39,23 +39,49 @@ def build_segment(
     Raises:
         InvalidInputError: if threads < 1, or `config.weights` is "float16" and a weight is beyond its range.
     """
+    arrays = build_rows(vectors, config, threads, empty)
+    return add_lists(arrays, config, threads, empty)
+
+
+def build_rows(
+    vectors: SparseVectors, config: BuildConfig, threads: int, empty: Empty = np.empty
+) -> dict[str, NDArray[Any]]:
+    """The arrays of `build_segment` that hold the documents, with plain term numbers; the others are empty.
+
+    They are all that `add_lists` needs: the vectors can be given up in between.
+
+    Raises:
+        InvalidInputError: as `build_segment`.
+    """
     if threads < 1:
         raise InvalidInputError(f"threads must be at least 1, got {threads}")
     arrays = {spec.name: np.zeros(0, spec.dtype) for spec in SEGMENT_ARRAYS}
     arrays["doc_offsets"] = empty(len(vectors) + 1, np.int64)
     arrays["doc_offsets"][:] = vectors.indptr
     arrays["term_ids"], terms = _numbered(vectors, threads, empty)
-    plain = PLAIN_16 if terms.dtype == np.uint16 else PLAIN_32  # lists are built of whole numbers
-    arrays[plain.section] = terms
+    arrays[_plain(terms).section] = terms
     largest = float(vectors.weights.max()) if vectors.nnz else 1.0
-    arrays |= weights_for(config, largest).write(vectors, arrays["doc_offsets"], threads, empty)
-    lists = chosen_lists(config.lists, len(vectors))
-    arrays |= lists_for(lists).build(Rows(arrays), len(arrays["term_ids"]), lists, threads, empty)
-    kind = terms_for(config, len(arrays["term_ids"]))
-    if kind is not plain and vectors.nnz:
-        arrays |= kind.write(arrays["doc_offsets"], terms, len(arrays["term_ids"]), empty)
+    return arrays | weights_for(config, largest).write(vectors, arrays["doc_offsets"], threads, empty)
+
+
+def add_lists(
+    arrays: dict[str, NDArray[Any]], config: BuildConfig, threads: int, empty: Empty = np.empty
+) -> dict[str, NDArray[Any]]:
+    """The arrays of `build_segment`: those of `build_rows`, the lists, and the terms as they are stored."""
+    n_docs, n_lists = len(arrays["doc_offsets"]) - 1, len(arrays["term_ids"])
+    lists = chosen_lists(config.lists, n_docs)
+    arrays = arrays | lists_for(lists).build(Rows(arrays), n_lists, lists, threads, empty)
+    plain, kind = stored_terms(arrays), terms_for(config, n_lists)
+    terms = arrays[plain.section]
+    if kind is not plain and len(terms):
+        arrays |= kind.write(arrays["doc_offsets"], terms, n_lists, empty)
         arrays[plain.section] = np.zeros(0, terms.dtype)
     return arrays
+
+
+def _plain(terms: NDArray[Any]) -> TermKind:
+    """How term numbers are kept while lists are built of them: whole."""
+    return PLAIN_16 if terms.dtype == np.uint16 else PLAIN_32
 
 
 def _chunks(n: int) -> list[slice]:

@@ -198,24 +198,28 @@ def write_segment(
 ) -> SegmentRecord:
     """Build a segment and write its files; `empty` makes the large arrays on the way, see `build_segment`.
 
-    `words` are the word lists, where they are known already.
+    `words` are the word lists, where they are known already. Vectors that nobody else holds are freed as soon
+    as their rows are made.
 
     Raises:
         StorageError: if the disk refuses.
     """
-    from splade_engine.index.segment.build import build_segment
+    from splade_engine.index.segment.build import add_lists, build_rows
 
-    built = build_segment(vectors, config, threads, empty)
+    n_docs, nnz = len(vectors), vectors.nnz
+    rows = build_rows(vectors, config, threads, empty)
+    del vectors  # the rows hold them now: where both lie in files, the disk has their room again
+    built = add_lists(rows, config, threads, empty)
     filled = {name for name, array in built.items() if len(array)}
     arrays = {name: np.asarray(built[name], dtype=POSTING_DTYPES[name]) for name in file_arrays(filled)}
     postings = writer.add_file("postings", arrays)
     ids_file = writer.add_file("ids", ids.arrays())
     payload = None if table is None else Payload(table)
     if config.words and words is None:
-        words = build_words(table, len(vectors))
+        words = build_words(table, n_docs)
     return SegmentRecord(
-        n_docs=len(vectors),
-        nnz=vectors.nnz,
+        n_docs=n_docs,
+        nnz=nnz,
         postings=postings,
         ids=ids_file,
         payload=None if payload is None else writer.add_file("payload", payload.arrays()),
