@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splade_engine.arguments import path_of
+from splade_engine.arguments import check_many, path_of
 from splade_engine.collections.documents import Document
 from splade_engine.engine import SearchEngine
 from splade_engine.errors import DatasetError, InvalidInputError
@@ -119,7 +119,7 @@ class SpladeEngineSearch:
             query id -> document id -> score.
 
         Raises:
-            InvalidInputError: before `index`.
+            InvalidInputError: before `index`, or one text in the place of a query's `top_ranked`.
         """
         if self._engine is None:
             raise InvalidInputError("search: no corpus was indexed yet")
@@ -127,6 +127,8 @@ class SpladeEngineSearch:
             str(row["id"]): f"{_text(row, 'text')} {_text(row, 'instruction')}".strip() for row in queries
         }
         if top_ranked is not None:
+            for id in asked:
+                check_many(f"top_ranked: {id}", top_ranked.get(id, []), "ids of documents", ordered=False)
             return {id: self._scored(text, top_ranked.get(id, [])) for id, text in asked.items()}
         found = self._engine.search_many(list(asked.values()), top_k, **self._options)
         return {id: {hit.id: hit.score for hit in hits} for id, hits in zip(asked, found, strict=True)}

@@ -10,15 +10,15 @@ PyTerrier's artifacts share an index.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from splade_engine.arguments import path_of, whole
+from splade_engine.arguments import check_many, path_of, shown, whole
 from splade_engine.engine import Hit, SearchEngine
-from splade_engine.errors import SpladeEngineError
+from splade_engine.errors import DatasetError, SpladeEngineError
 from splade_engine.extras import needed
 from splade_engine.index.disk.publish import MANIFEST, read_manifest
 from splade_engine.integrations.found import fields_of, opened
@@ -56,11 +56,12 @@ class SpladeEngineRetriever(pt.Transformer):
                 (`+word`, `-word`, quotes) are plain text unless `operators=True`.
 
         Raises:
-            InvalidInputError: `num_results` is no number, or there is no such index.
+            InvalidInputError: `num_results` is no number, `fields` is one string, or there is no such index.
         """
         super().__init__()
         self.engine = opened(index)
         self.num_results = whole("num_results", num_results, 1)
+        check_many("fields", fields, "names of fields")
         self.fields = tuple(fields)
         self.search_options = {"operators": False, **search_options}
 
@@ -114,12 +115,27 @@ class SpladeEngineIndexer(pt.Indexer):
         """Encode and index documents: dictionaries with `docno`, `text`, perhaps `title`, and metadata.
 
         Raises:
+            InvalidInputError: a table, a mapping or a text in the place of the documents.
             IndexExistsError: something is at the folder, and not `overwrite`.
             DatasetError: a document that cannot be read, naming it.
         """
-        records = ({("id" if name == "docno" else name): row[name] for name in row} for row in iter)
+        check_many("iter", iter, "documents")
+        records = (_record(row, number) for number, row in enumerate(iter))
         engine = SearchEngine.build(self.path, records, self.encoder, **self.build)
         return SpladeEngineIndex(self.path, engine)
+
+
+def _record(row: Any, number: int) -> dict[str, Any]:
+    """A document as we read it: its `docno` is the id, whatever else is called so.
+
+    Raises:
+        DatasetError: it is no mapping, or has an `_id` too.
+    """
+    if not isinstance(row, Mapping):
+        raise DatasetError(f"document {number}: a mapping with docno and text is needed, got {shown(row)}")
+    if "docno" in row and "_id" in row:
+        raise DatasetError(f"document {number}: has both docno and _id, {shown(row['docno'])}")
+    return {("_id" if name == "docno" else name): row[name] for name in row}
 
 
 class SpladeEngineIndex(pt.Artifact):

@@ -76,7 +76,8 @@ class _Server(MCPServer):
         """See `MCPServer`; a message may hold what the agent sent, so its length is bounded."""
         tool = next((tool for tool in await self.list_tools() if tool.name == name), None)
         known = {} if tool is None else tool.input_schema.get("properties", {})
-        if tool is not None and (unknown := next((given for given in arguments if given not in known), None)):
+        unknown = next((given for given in arguments if given not in known), None)
+        if tool is not None and unknown is not None:
             raise ToolError(f"{name}: no argument {unknown!r:.60}; there are {', '.join(known)}")
         try:
             return await super().call_tool(name, arguments, context)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -107,7 +108,10 @@ def _paths(route: Route) -> list[str]:
 
 def _mounted(state: State, route: Route, path: str) -> StarletteRoute:
     methods = [route.method]
-    return StarletteRoute(path, _endpoint(state, route), methods=methods, name=route.handler.__name__)
+    made = StarletteRoute(path, _endpoint(state, route), methods=methods, name=route.handler.__name__)
+    # an id may hold line breaks: without DOTALL `/documents/a%0Ab` has no route, and `a%0A` would be `a`
+    made.path_regex = re.compile(made.path_regex.pattern, re.DOTALL)
+    return made
 
 
 def _endpoint(state: State, route: Route) -> Callable[[Request], Awaitable[Response]]:

@@ -12,6 +12,7 @@ pt = pytest.importorskip("pyterrier", reason="pyterrier is not installed: splade
 
 import pandas as pd
 
+from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.integrations import pyterrier as adapter
 from splade_engine.integrations.pyterrier import SpladeEngineIndex, SpladeEngineRetriever, artifact_metadata
 from tests.fake_encoder import FakeEncoder
@@ -103,3 +104,25 @@ def test_an_artifact_is_packed_and_unpacked(engine, tmp_path, ranking, monkeypat
     )
     found = again.retriever()(TOPICS[:1])
     assert list(zip(found.docno, found.score, strict=True)) == ranking
+
+
+def test_many_are_many_and_a_docno_is_the_id(engine, tmp_path):
+    """`fields="text"` gave four columns of nothing; of `docno` and `id` the later one was taken."""
+    with pytest.raises(
+        InvalidInputError, match="fields: a list of names of fields is expected, got one string"
+    ):
+        SpladeEngineRetriever(engine, fields="text")
+    made = (
+        SpladeEngineIndex(tmp_path / "ix")
+        .indexer(FakeEncoder())
+        .index([{"docno": "a", "text": "moon", "id": "7"}])
+    )
+    assert [(hit.id, hit.metadata) for hit in made.engine.search("moon")] == [("a", {"id": "7"})]
+    for rows, told in (
+        (pd.DataFrame([["a", "moon"]], columns=["docno", "text"]), "iter: a list of documents .* a table"),
+        ({"docno": "a", "text": "moon"}, "iter: a list of documents is expected, got a mapping"),
+        (["moon"], "document 0: a mapping with docno and text is needed, got 'moon'"),
+        ([{"docno": "a", "_id": "b", "text": "moon"}], "document 0: has both docno and _id"),
+    ):
+        with pytest.raises(SpladeEngineError, match=told):
+            SpladeEngineIndex(tmp_path / "other").indexer(FakeEncoder()).index(rows)

@@ -74,6 +74,17 @@ def test_delete(writer):
     assert (answer["deleted"], answer["missing"], answer["documents"]) == (1, ["ship"], 2)
 
 
+def test_an_id_with_line_breaks_is_a_document_of_its_own(writer):
+    """A path `a%0A` was that of document `a`, and `a%0Ab` none."""
+    ids_put = ["a", "a\n", "a\nb", "\n"]
+    writer.put("/documents", json={"documents": [{"id": name, "text": "salt"} for name in ids_put]})
+    for name in reversed(ids_put):
+        assert writer.get(f"/documents/{quote(name)}").json()["id"] == name
+        assert writer.delete(f"/documents/{quote(name)}").json()["deleted"] == 1
+        problem(writer.get(f"/documents/{quote(name)}"), 404, "NotFound")
+    assert len(ids(writer.post("/search", json={"query": "salt"}))) == 0
+
+
 def test_a_bad_document_writes_nothing(writer):
     good = {"id": "g", "text": "salt"}
     for bad, told in (
