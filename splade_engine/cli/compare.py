@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from splade_engine.cli import output
-from splade_engine.cli.targets import check_files
+from splade_engine.cli.targets import check_files, check_like
 
 
 def run(
@@ -49,6 +49,9 @@ def run(
         if not path.exists():
             raise output_error(path)
     check_files([page, latex, markdown], [*paths, dataset])
+    check_like(page, "page of compare")
+    check_like(latex, "file of LaTeX tables")
+    check_like(markdown, "file of Markdown tables")
     files_given = any(path.is_file() for path in paths)
     names = parse_measures(measures) if measures else DEFAULT_MEASURES if files_given else ()
     if dataset is not None and not files_given:

@@ -9,7 +9,7 @@ import typer
 
 from splade_engine.cli import options, output
 from splade_engine.cli.numbers import real, whole
-from splade_engine.cli.targets import check_files
+from splade_engine.cli.targets import check_files, check_like
 
 if TYPE_CHECKING:
     from splade_engine.eval.run.experiment import Experiment, Outcome
@@ -129,6 +129,7 @@ def run(
             "name a collection: a BEIR folder, an ir_datasets id or a suite (beir-13, classic)"
         )
     check_files([run_file], [*sources, data, *(distractors or [])])
+    check_like(run_file, "TREC run")
     experiment = _experiment(sources, system, exact, accuracy, measures, k, split, baseline, settings)
     experiment = _with_files(experiment, data, distractors or [], n_distractors)
     if drop_own_id is not None:

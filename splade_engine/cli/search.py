@@ -11,7 +11,7 @@ from splade_engine.cli import options, output
 from splade_engine.cli.hit_formats import FORMATS, Answered, doubts, write_answers
 from splade_engine.cli.hit_lines import SNIPPET, write_hit
 from splade_engine.cli.numbers import real, whole
-from splade_engine.cli.targets import check_files
+from splade_engine.cli.targets import check_files, check_like
 
 if TYPE_CHECKING:
     from splade_engine.engine import SearchEngine
@@ -122,6 +122,7 @@ def run(
     if run_file is not None and queries is None:
         raise typer.BadParameter("--run needs --queries")
     check_files([run_file], [queries, folder])
+    check_like(run_file, "TREC run")
     form = _format(form, as_json)
     asked: dict[str, Any] = {
         "accuracy": accuracy, "exact": exact, "where": where, "must": must or (), "must_not": must_not or (),

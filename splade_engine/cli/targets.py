@@ -1,13 +1,18 @@
 """What a command may write over: asked before any work, so that a slip costs seconds and no data.
 
 A file that the command reads is never replaced, whatever options are given, nor one inside a folder that it
-reads. With --overwrite a folder is replaced only by its like.
+reads. With --overwrite a folder is replaced only by its like; so is a run, a page or a table, which need no
+--overwrite.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import zlib
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +51,7 @@ def check_files(outputs: Iterable[Path | None], inputs: Iterable[str | Path | No
         inputs: what the command reads; names that are no path here (hub ids, ir_datasets) are passed over.
 
     Raises:
-        InvalidInputError: one is a folder, is named twice, is an input or lies in one.
+        InvalidInputError: one is a folder or -, is named twice, is an input or lies in one.
         StorageError: its folder is not there or cannot be written to.
     """
     read = [path for name in inputs if name is not None and _exists(path := Path(name))]
@@ -54,6 +59,8 @@ def check_files(outputs: Iterable[Path | None], inputs: Iterable[str | Path | No
     for file in outputs:
         if file is None:
             continue
+        if str(file) == "-":
+            raise InvalidInputError("-: the name of a file is expected; /dev/stdout is standard output")
         if file.is_dir():
             raise InvalidInputError(f"{file}: is a folder, the name of a file is expected")
         real = file.resolve()
@@ -68,6 +75,40 @@ def check_files(outputs: Iterable[Path | None], inputs: Iterable[str | Path | No
                     f"{file}: belongs to {path}, which this command reads; choose another name to write to"
                 )
         _check_folder(file)
+
+
+# how a file of each kind begins
+_BEGINS = {
+    "TREC run": re.compile(rb"\S+\s+\S+\s+\S+\s+\d+\s+\S+\s+\S+\s*\n"),
+    "page of compare": re.compile(rb'\s*<!doctype html>(?s:.*)name="generator" content="splade-engine'),
+    "file of LaTeX tables": re.compile(rb"% needs \\usepackage"),
+    "file of Markdown tables": re.compile(rb"(- .*\n)*\n?\| .*\n\|[-:| ]+\n"),
+}
+_BEGINNING = 1 << 16  # bytes
+
+
+def check_like(file: Path | None, kind: str) -> None:
+    """Refuse to replace a file of another kind: one slip of the tab key, and a corpus was a run.
+
+    Args:
+        file: where the command writes; None is passed over.
+        kind: of what it writes, of `_BEGINS`.
+
+    Raises:
+        InvalidInputError: there is a file that is neither empty nor of this kind.
+        StorageError: it cannot be read.
+    """
+    from splade_engine.files import disk_errors
+
+    if file is None or not file.is_file():
+        return
+    with disk_errors(file, "read"), file.open("rb") as opened:
+        begin = opened.read(_BEGINNING)
+    if begin.startswith(b"\x1f\x8b"):
+        with suppress(zlib.error):
+            begin = zlib.decompressobj(31).decompress(begin, _BEGINNING)
+    if begin and not _BEGINS[kind].match(begin):
+        raise InvalidInputError(f"{file}: is no {kind}, and would be replaced by one; choose another name")
 
 
 def checked_format(file: Path, format: Format | None) -> Format:
@@ -101,6 +142,8 @@ def _check_folder(file: Path) -> None:
 
     folder = file.absolute().parent
     with disk_errors(file):
-        folder.stat()
+        if not folder.is_dir():
+            folder.stat()
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if not os.access(folder, os.W_OK) and not file.exists():
             raise PermissionError(13, "Permission denied")

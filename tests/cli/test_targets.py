@@ -103,6 +103,36 @@ def test_two_outputs_of_one_name(refused, cli, index_folder, queries, collection
     assert "two outputs have this name" in message
 
 
+def test_a_run_a_page_and_tables_replace_only_their_like(
+    refused, cli, index_folder, queries, collection, corpus_file, tmp_path
+):
+    """`search --run corpus.jsonl` left a run in the place of the corpus."""
+    names = "a.run", "b.run.gz", "a.html", "a.tex", "a.md"
+    run, packed, page, tex, markdown = (tmp_path / name for name in names)
+    for _ in range(2):
+        cli("search", index_folder, "--queries", queries, "--run", run)
+        cli("eval", collection, "-s", "bm25", "--no-cache", "--run", packed)
+        cli("compare", run, "--dataset", collection, "-o", page, "--latex", tex, "--markdown", markdown)
+        both = [run, packed, "--dataset", collection, "-o", page, "--baseline", "b"]
+        cli("compare", *both, "--markdown", markdown)
+    notes = tmp_path / "README.md"
+    notes.write_text("# Notes\n\n| a |\n|---|\n")
+    files = run, packed, page, tex, markdown, notes, corpus_file
+    written = [file.read_bytes() for file in files]
+    compare = ["compare", run, "--dataset", collection]
+    for file, kind, command in (
+        (corpus_file, "TREC run", ["search", index_folder, "--queries", queries, "--run"]),
+        (page, "TREC run", ["eval", collection, "-s", "bm25", "--no-cache", "--run"]),
+        (packed, "page of compare", [*compare, "-o"]),
+        (notes, "file of Markdown tables", [*compare, "-o", page, "--markdown"]),
+        (markdown, "file of LaTeX tables", [*compare, "-o", page, "--latex"]),
+    ):
+        assert f"{file}: is no {kind}, and would be replaced by one" in refused(*command, file)
+    assert "-: the name of a file is expected" in refused(*compare, "-o", "-")
+    assert "Not a directory" in refused(*compare, "-o", page, "--latex", notes / "a.tex")
+    assert written == [file.read_bytes() for file in files]
+
+
 def test_names_that_are_no_path_are_passed_over(tmp_path):
     check_files([tmp_path / "a", None], ["beir/scifact/test", "x" * 5000, "nul\0", None])
     check_files([tmp_path / "a"], [tmp_path])  # a new file in a folder that is read harms nothing
