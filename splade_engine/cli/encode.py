@@ -75,6 +75,7 @@ def run(
     from splade_engine.engine.encoder_record import encoder_record
     from splade_engine.engine.encoding import Part, encode_corpus
     from splade_engine.errors import InvalidInputError
+    from splade_engine.files import beside
     from splade_engine.vectors.files import write_vectors
 
     refuse_existing(file, overwrite)
@@ -94,7 +95,7 @@ def run(
     options.survey(corpus)
     loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
     given = options.encode_options(max_terms, batch_tokens)
-    work = file.with_name(file.name + ".encoding")
+    work = beside(file, ".encoding")
     if ray is not None:
         made = partial(options.corpus_of, source.absolute(), **of, encoding=encoding, types=types)
         load = {"max_length": max_length, "device": device, "long_texts": long_texts}

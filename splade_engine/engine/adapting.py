@@ -25,7 +25,7 @@ from splade_engine.engine.intake import corpus_of, surveyed_corpus
 from splade_engine.engine.opening import loaded_encoder
 from splade_engine.engine.query_weights import CollectionIdf
 from splade_engine.errors import InvalidInputError, TrainingError
-from splade_engine.files import atomic_folder, check_replaceable, expanded
+from splade_engine.files import atomic_folder, beside, check_replaceable, expanded
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
@@ -109,7 +109,7 @@ def adapt(
         raise InvalidInputError(f"settings: NeighbourSettings are expected, got {shown(settings)}")
     alone = without_neighbours(loaded_encoder(encoder))
     surveyed = surveyed_corpus(None, corpus_of(corpus, None, passages), alone, progress)
-    work = target.with_name(target.name + ".encoding")
+    work = beside(target, ".encoding")
     with encode_corpus(
         surveyed, alone, work, restart=overwrite, hold=True, progress=progress, **encode_options
     ) as encoded:

@@ -27,7 +27,7 @@ from splade_engine.engine.notes import (
 )
 from splade_engine.engine.opening import loaded_encoder
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
-from splade_engine.files import disk_errors, neighbour
+from splade_engine.files import beside, disk_errors, named, neighbour
 from splade_engine.index import AutoLists, BuildConfig, SparseIndex
 from splade_engine.index.disk.publish import ENCODER, LOCK, refuse_unwritable
 from splade_engine.index.kernels.cache import cache_folder
@@ -72,13 +72,13 @@ def build(
     if isinstance(auto, AutoLists) and auto.query_terms is None and getattr(encoder, "inference_free", False):
         config = replace(config, lists=replace(auto, query_terms=SHORT_QUERY))
     corpus = surveyed_corpus(None, corpus, encoder, progress)
-    work = path.with_name(path.name + ".encoding")
+    work = beside(path, ".encoding")
     with encode_corpus(
         corpus, encoder, work, restart=overwrite, hold=True, progress=progress, **encode_options
     ) as encoded:
         batches: Iterable[IndexBatch] = encoded.batches()
         scratch = neighbour(path, "tmp")  # of an adapted encoder, until the index is there
-        aside = scratch / f"{path.name}.encoder"
+        aside = scratch / f"{named(path).name}.encoder"
         try:
             if adapt is not None:
                 with disk_errors(path):
@@ -212,7 +212,7 @@ def _put(
     summary = surveyed_corpus(index.reader, corpus, encoder, progress).survey()
     # a folder for each corpus: two that are added at the same time do not touch each other's shards
     name = EncodingPlan.of(summary, encoder, encode_options).name
-    start = index.path.with_name(f"{index.path.name}.encoding-")
+    start = beside(index.path, ".encoding-")
     work = start.with_name(start.name + name)
     with encode_corpus(
         corpus, encoder, work, restart=True, hold=True, progress=progress, **encode_options

@@ -8,7 +8,7 @@ from splade_engine.files.digests import Digest, digest, digest_64, digest_of_fil
 from splade_engine.files.disk import disk_errors, file_stamp, sync_folder
 from splade_engine.files.ends import check_one_table, check_one_zip
 from splade_engine.files.leftovers import neighbour, runs
-from splade_engine.files.places import cache_root, expanded
+from splade_engine.files.places import beside, cache_root, expanded, named
 from splade_engine.files.texts import (
     parsed_json,
     parsed_toml,
@@ -26,6 +26,7 @@ __all__ = [
     "Digest",
     "atomic_file",
     "atomic_folder",
+    "beside",
     "cache_root",
     "check_one_table",
     "check_one_zip",
@@ -38,6 +39,7 @@ __all__ = [
     "expanded",
     "file_stamp",
     "is_stream",
+    "named",
     "neighbour",
     "parsed_json",
     "parsed_toml",

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from splade_engine.files.digests import digest
+from splade_engine.files.places import named
 
 _serial = itertools.count()
 _tidied: set[Path] = set()  # folders that this process has looked through for the remains of others
@@ -20,6 +21,7 @@ _NEIGHBOUR = re.compile(r"\.(?P<target>.+)\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-\
 
 def neighbour(target: Path, role: str) -> Path:
     """A hidden name beside `target` that tells which process of which machine made it."""
+    target = named(target)
     _tidy(target.absolute().parent)
     name = target.name
     if len(os.fsencode(name)) > 180:  # names end at 255 bytes

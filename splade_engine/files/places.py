@@ -1,9 +1,11 @@
-"""Folders of the user: the home folder in a path, and where what can be made again is kept."""
+"""What a path means: the home folder in it, `.`, what stands beside it, and where caches are kept."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+from splade_engine.errors import InvalidInputError
 
 
 def expanded(path: str | Path) -> Path:
@@ -12,6 +14,23 @@ def expanded(path: str | Path) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         return Path(path)
+
+
+def named(path: Path) -> Path:
+    """`path` as one that ends in a name: `.` and `..` are folders that have one."""
+    return path.resolve() if path.name in ("", "..") else path
+
+
+def beside(path: Path, ending: str) -> Path:
+    """Where what belongs to `path` is kept while it is made: its name with an ending.
+
+    Raises:
+        InvalidInputError: `path` is the root, beside which there is nothing.
+    """
+    whole = named(path)
+    if not whole.name:
+        raise InvalidInputError(f"{path}: the root folder has no name, and nothing can be kept beside it")
+    return whole.with_name(whole.name + ending)
 
 
 def cache_root() -> Path:

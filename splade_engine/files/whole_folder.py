@@ -11,7 +11,7 @@ from pathlib import Path
 from splade_engine.errors import InvalidInputError
 from splade_engine.files.disk import disk_errors, sync_folder
 from splade_engine.files.leftovers import neighbour
-from splade_engine.files.places import expanded
+from splade_engine.files.places import expanded, named
 
 
 @contextmanager
@@ -24,10 +24,10 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = "") 
         mark: only one that holds a file of this name: what every such folder has, and others have not.
 
     Raises:
-        InvalidInputError: `path` exists and is not an empty folder (without `overwrite`), or lacks the mark.
+        InvalidInputError: as `check_replaceable`, or `path` is not empty (without `overwrite`).
         StorageError: the disk refuses.
     """
-    target = expanded(path).absolute()
+    target = named(expanded(path)).absolute()
     check_replaceable(target, mark, path)
     with disk_errors(path):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,11 +47,16 @@ def check_replaceable(folder: Path, mark: str, name: str | Path = "") -> None:
     """Refuse to replace a folder that is not empty and of another kind, as `atomic_folder` does.
 
     Raises:
-        InvalidInputError: it is a file, or holds something but no file `mark`; `name` begins the message.
+        InvalidInputError: it is a file, the working folder or one above it, or holds something but no file
+            `mark`; `name` begins the message.
     """
     name = name or folder
     if folder.exists() and not folder.is_dir():
         raise InvalidInputError(f"{name}: exists and is not a folder")
+    with disk_errors(name, "read"):
+        inside = folder.is_dir() and folder.resolve() in (here := Path.cwd().resolve(), *here.parents)
+    if inside:  # it is renamed, and who works in it is then nowhere
+        raise InvalidInputError(f"{name}: is the working folder or holds it; run this from another folder")
     with disk_errors(name, "read"):
         held = sorted(path.name for path in folder.iterdir()) if mark and folder.is_dir() else []
     if held and mark not in held:

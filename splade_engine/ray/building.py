@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from splade_engine.arguments import path_of
 from splade_engine.collections.corpus import Corpus
 from splade_engine.errors import IndexExistsError, InvalidInputError, SpladeEngineError
+from splade_engine.files import beside
 from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.collection import is_collection
 from splade_engine.progress import Progress, ProgressBar
@@ -108,7 +109,7 @@ def build(
     size = pool.size()
     if not isinstance(source, Corpus):
         check_columns(source, id, [text])
-    work = folder.with_name(folder.name + ".building")
+    work = beside(folder, ".building")
     parts = planned_parts(work, source, shard_docs, id, text)
     folder.mkdir(parents=True, exist_ok=True)
     shards = [folder / f"shard-{number:05d}" for number in range(len(parts))]

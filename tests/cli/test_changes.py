@@ -96,3 +96,24 @@ def test_a_collection_is_an_index_to_every_command(cli, refused, index_folder, t
     cli("compact", both)
     assert json.loads(cli("info", both, "--json").stdout)["n_docs"] == 4
     assert "holds a collection" in refused("collect", tmp_path / "b", "-o", both)
+
+
+def test_an_index_that_is_the_working_folder(cli, refused, corpus_file, index_folder, tmp_path, monkeypatch):
+    """`add .` and `sync notes .` ended in an internal error: `.` has no name to keep anything beside."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.md").write_text("A small ship.")
+    monkeypatch.chdir(index_folder)
+    cli("add", ".", write_records(tmp_path / "more.jsonl", {"_id": "more", "text": "moon"}))
+    cli("sync", notes, ".")
+    assert SparseIndex.open(index_folder).info().n_docs == 6
+    cli("index", corpus_file, "-o", ".", "--overwrite")
+    assert SparseIndex.open(index_folder).info().n_docs == 4
+    assert not list(tmp_path.glob("*encoding*")) and not list(index_folder.glob("*encoding*"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    message = refused("export", index_folder, "--to", "qdrant", "-o", ".")
+    assert message == ".: is the working folder or holds it; run this from another folder"
+    assert "exists already" in refused("mine", corpus_file, "-o", ".")
+    assert list(empty.iterdir()) == []

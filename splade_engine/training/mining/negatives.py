@@ -20,7 +20,7 @@ import numpy as np
 
 from splade_engine.arguments import path_of, shown
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
-from splade_engine.files import atomic_file, disk_errors, read_json, write_json
+from splade_engine.files import atomic_file, beside, disk_errors, read_json, write_json
 from splade_engine.locks import take_lock
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.training.digests import changed, digests_of_models
@@ -60,7 +60,7 @@ def mine(
         StorageError: for a disk that is full or cannot be written to.
     """
     data, output = path_of("data", data), path_of("output", output)
-    work = output.with_name(output.name + ".mining")
+    work = beside(output, ".mining")
     with disk_errors(output):
         strange = output.exists() and not (work / PLAN).is_file()
     if strange:
