@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from splade_engine.encoder.folders.files import read_json
-from splade_engine.encoder.folders.weights import check_finite
+from splade_engine.encoder.folders.config import ACTIVATIONS, CONFIG, read_config
+from splade_engine.encoder.folders.weights import check_finite, is_of_a_layer
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError
@@ -211,7 +211,7 @@ def load_body(folder: Path, state: Mapping[str, Tensor], place: Place) -> Any:
     """
     from transformers import AutoConfig, AutoModel
 
-    settings = read_json(folder / "config.json")
+    settings = _config(folder)
     settings.pop("splade_engine", None)
     auto: Any = AutoModel
     with refusing(folder, "cannot build the model"):
@@ -227,8 +227,27 @@ def load_body(folder: Path, state: Mapping[str, Tensor], place: Place) -> Any:
 
 def hf_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """The transformers part of the model folder's config.json."""
-    config = read_json(checkpoint.model_folder / "config.json")
+    config = read_config(checkpoint.model_folder)
     config.pop("splade_engine", None)
+    return config
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """The config of a model that transformers builds; it has to know the architecture and the activation.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    from transformers import CONFIG_MAPPING
+    from transformers.activations import ACT2FN
+
+    config = read_config(folder)
+    if (kind := config.get("model_type")) is not None and kind not in CONFIG_MAPPING:
+        raise CheckpointError(f"{folder / CONFIG}: model_type is {kind!r:.80}, which transformers lacks")
+    for name in ACTIVATIONS:
+        if (value := config.get(name)) is not None and value not in ACT2FN:
+            known = ", ".join(sorted(n for n in ACT2FN if len(n) < 12))
+            raise CheckpointError(f"{folder / CONFIG}: {name} is {value!r:.80}, not one of {known}")
     return config
 
 
@@ -246,6 +265,7 @@ def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
     import transformers
 
     loader: Any = getattr(transformers, auto)
+    _config(folder)
     with refusing(folder, "cannot build the model"), quiet_transformers():
         # unused pooler weights are expected, and missing ones are refused below
         model, info = loader.from_pretrained(
@@ -259,5 +279,7 @@ def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
     missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
     if missing:
         raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")
+    if left := sorted(filter(is_of_a_layer, info["unexpected_keys"])):
+        raise CheckpointError(f"{folder}: {type(model).__name__} has no place for {left[0]:.120}")
     check_finite(model.state_dict(), folder)
     return model

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.folders import hub
+from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import lowercases, max_length_of, positions_of, read_json
 from splade_engine.encoder.folders.modules import dense_modules
 from splade_engine.encoder.tokens import TextTokenizer
@@ -198,7 +199,7 @@ def _ours(folder: Path, place: Place, max_length: int | None) -> DenseEncoder | 
 
 def _limit(body: Path, max_length: int | None) -> int:
     """Tokens per text: as many as are asked for, and no more than the model has positions for."""
-    config = read_json(body / "config.json")
+    config = read_config(body)
     positions = positions_of(config)
     wanted = max_length or max_length_of(body, config)
     return wanted if positions is None else min(wanted, positions)

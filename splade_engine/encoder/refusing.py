@@ -38,8 +38,11 @@ def _refusal(path: Path | str, doing: str, error: BaseException) -> CheckpointEr
 
 
 def one_line(error: BaseException | str) -> str:
-    """The first line of an error, without control characters, of at most 300 characters."""
+    """The first line of an error, and the second where that says what, without control characters.
+
+    At most 300 characters.
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
+    text = " ".join(lines[:2] if lines[:1] and lines[0].endswith(":") else lines[:1]) or type(error).__name__
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."

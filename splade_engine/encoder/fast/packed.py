@@ -32,8 +32,9 @@ from torch import Tensor
 from splade_engine.encoder.backbone import hf_config
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.fast.linear import PackedLinear
-from splade_engine.encoder.folders.files import position_offset, read_json
-from splade_engine.encoder.folders.weights import read_tensors, read_weights
+from splade_engine.encoder.folders.config import read_config
+from splade_engine.encoder.folders.files import position_offset
+from splade_engine.encoder.folders.weights import is_of_a_layer, read_tensors, read_weights
 from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids
 
@@ -154,6 +155,10 @@ class PackedBody:
         self._embedding_norm = self._norm(body, "embeddings.LayerNorm")
         layers = int(config.get("num_hidden_layers") or config["n_layers"])
         self._layers = [self._layer(body, names, i, activation) for i in range(layers)]
+        known = {name.format(i=i) for name in vars(names).values() for i in range(layers)}
+        for name in body:  # adapters, relative positions
+            if is_of_a_layer(name) and name.rpartition(".")[0] not in known:
+                raise KeyError(name)
 
     def _layer(self, body: State, names: _Names, i: int, activation: tuple[str, str]) -> _Layer:
         def both(name: str) -> tuple[Tensor, Tensor]:
@@ -309,7 +314,7 @@ def load_packed(checkpoint: Checkpoint, dtype: torch.dtype) -> PackedBert | None
 
 def load_packed_body(folder: Path, dtype: torch.dtype) -> PackedBody | None:
     """The model of a folder, with or without a head, as a `PackedBody`; None for another architecture."""
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     if not _is_plain(config):
         return None
     state = read_tensors(folder)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.folders.files import read_json, regular
+from splade_engine.encoder.folders.config import CONFIG, read_config
+from splade_engine.encoder.folders.files import position_offset, regular
 from splade_engine.encoder.folders.safetensors_file import (
     SHARDS,
     StoredTensor,
@@ -62,7 +63,9 @@ def check_checkpoint(checkpoint: Checkpoint) -> None:
             if path.exists() and not path.is_dir():
                 regular(path)
     if checkpoint.kind.in_safetensors:
-        check_weights(checkpoint.model_folder)
+        tensors = check_weights(checkpoint.model_folder)
+        if checkpoint.positions is None:
+            _check_reach(checkpoint, tensors)
     if isinstance(checkpoint.query, Checkpoint):
         check_checkpoint(checkpoint.query)
 
@@ -79,8 +82,23 @@ def _folders(checkpoint: Checkpoint) -> set[Path]:
     return {value for value in values if isinstance(value, Path) and value.is_dir()}
 
 
-def check_weights(folder: Path) -> None:
+def _check_reach(checkpoint: Checkpoint, tensors: dict[str, StoredTensor]) -> None:
+    """Where the config names no limit, a long text would be looked up beyond the table of positions."""
+    folder, length = checkpoint.model_folder, checkpoint.settings.max_length
+    offset = position_offset(read_config(folder))
+    for name, tensor in tensors.items():
+        if name.endswith("position_embeddings.weight") and tensor.shape and tensor.shape[0] < length + offset:
+            raise CheckpointError(
+                f"{folder / CONFIG}: no max_position_embeddings, and {name:.80} has {tensor.shape[0]:,} rows "
+                f"for texts of {length:,} tokens"
+            )
+
+
+def check_weights(folder: Path) -> dict[str, StoredTensor]:
     """Refuse weights that are cut short, incomplete, or not those of the config beside them.
+
+    Returns:
+        The tensors by their names.
 
     Raises:
         CheckpointError: naming the file.
@@ -101,10 +119,11 @@ def check_weights(folder: Path) -> None:
                 f"{folder}: {name:.80} is stored as {tensor.dtype}: weights that were quantised in this way "
                 "are not read"
             )
-    config = read_json(folder / "config.json")
-    _check_sizes(folder / "config.json", config, sum(tensor.size for tensor in tensors.values()))
-    _check_layers(folder / "config.json", config, tensors)
+    config = read_config(folder)
+    _check_sizes(folder / CONFIG, config, sum(tensor.size for tensor in tensors.values()))
+    _check_layers(folder / CONFIG, config, tensors)
     _check_tables(folder, config, tensors)
+    return tensors
 
 
 def _check_tables(folder: Path, config: dict[str, Any], tensors: dict[str, StoredTensor]) -> None:

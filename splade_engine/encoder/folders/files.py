@@ -107,10 +107,10 @@ def position_offset(config: Mapping[str, Any]) -> int:
     """Rows at the start of the position table that no token uses (RoBERTa counts from padding_idx + 1)."""
     roberta_like = {"roberta", "xlm-roberta", "camembert", "mpnet"}
     if config.get("model_type") in roberta_like:
-        pad = config.get("pad_token_id")
-        if pad is not None and (not is_integer(pad) or not 0 <= pad < 1 << 24):
+        pad = config.get("pad_token_id", 1)
+        if not is_integer(pad) or not 0 <= pad < 1 << 24:
             raise CheckpointError(f"pad_token_id is {pad!r:.80}, not the id of a token")
-        return 1 + (1 if pad is None else pad)
+        return 1 + pad
     return 0
 
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.folders.files import present, read_json, require_weights
+from splade_engine.encoder.folders.config import read_config
+from splade_engine.encoder.folders.files import present, require_weights
 from splade_engine.encoder.folders.ours import SECTION, read_ours
 from splade_engine.encoder.folders.plain import PlainFolder
 from splade_engine.encoder.folders.sentence_transformers import read_sentence_transformers
@@ -55,7 +56,7 @@ def is_encoder(folder: Path) -> bool:
     """
     if present(folder / "modules.json") or _pair(folder) is not None:
         return True
-    found = PlainFolder(folder, folder.name, None, read_json(folder / "config.json", optional=True))
+    found = PlainFolder(folder, folder.name, None, read_config(folder, optional=True))
     return SECTION in found.config or read_checkpoint(folder).query is not None
 
 
@@ -73,7 +74,7 @@ def _one(folder: Path, name: str, hub_id: str | None) -> Checkpoint:
     """A folder of one model, in any layout."""
     path = folder / "config.json"
     modular = present(folder / "modules.json")
-    config = read_json(path, optional=modular)
+    config = read_config(folder, optional=modular)
     if modular and SECTION not in config:
         return read_sentence_transformers(folder, name)
     if SECTION in config:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import (
     existing,
     inside,
@@ -138,7 +139,7 @@ def _linear(root: Path, name: str, chain: Sequence[Module]) -> Checkpoint:
     if kinds[:1] not in (["Transformer"], ["MLMTransformer"]):
         raise CheckpointError(f"{root}: modules {kinds!s:.100} do not start with a Transformer")
     model_folder = chain[0].folder
-    config = read_json(model_folder / "config.json")
+    config = read_config(model_folder)
     require_weights(model_folder)
     with blaming(root):
         settings = EncoderSettings(

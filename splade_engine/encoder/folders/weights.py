@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ from splade_engine.errors import CheckpointError
 
 if TYPE_CHECKING:
     from splade_engine.encoder.checkpoint import Checkpoint
+
+_LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h)\.\d+\.")
+_BUFFERS = ("inv_freq", "position_ids", "masked_bias", "attn.bias", "attention.bias")
 
 
 def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -41,6 +45,14 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
     return {
         k.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias"): v for k, v in state.items()
     }
+
+
+def is_of_a_layer(name: str) -> bool:
+    """Whether a tensor is a weight of a layer: one that a model has no place for would be left out silently.
+
+    Buffers, which libraries compute themselves and some files hold, are none.
+    """
+    return _LAYER.search(name) is not None and not name.endswith(_BUFFERS)
 
 
 def check_finite(state: Mapping[str, Tensor], where: Path) -> None:

@@ -31,7 +31,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from splade_engine.encoder.folders.files import lowercases, positions_of, read_json
+from splade_engine.encoder.folders.config import read_config
+from splade_engine.encoder.folders.files import lowercases, positions_of
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
@@ -179,7 +180,7 @@ def aligned_model(folder: Path, texts: Iterable[str], config: AlignmentConfig | 
     model.tie_weights()
     model.eval()
     use_cpu_layers(model)
-    positions = positions_of(read_json(folder / "config.json"))
+    positions = positions_of(read_config(folder))
     length = config.max_length if positions is None else min(config.max_length, positions)
     tokenizer = TextTokenizer(folder, length, lowercase=lowercases(folder))
     states, tokens = token_states(model.bert, tokenizer, list(islice(texts, config.texts)))

@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from splade_engine.encoder.backbone import load_pretrained
+from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.export import Side, write_root
-from splade_engine.encoder.folders.files import lowercases, positions_of, read_json
+from splade_engine.encoder.folders.files import lowercases, positions_of
 from splade_engine.encoder.folders.modules import dense_modules
 from splade_engine.encoder.folders.tokenizer import save_tokenizer
 from splade_engine.encoder.kinds import Csr
@@ -296,7 +297,7 @@ def build_csr(
     student = CsrStudent(body, pooling.mode, pooling.normalize, autoencoder, config)
     lowercase = lowercases(body_folder)
     documents = TextTokenizer(body_folder, config.document_length, lowercase=lowercase)
-    positions = positions_of(read_json(body_folder / "config.json"))
+    positions = positions_of(read_config(body_folder))
     query_length = length_of_queries(positions, name, config.query_length)
     queries = TextTokenizer(body_folder, query_length, lowercase=lowercase)
     sample = list(islice(texts, SAMPLE)) if config.csr_init == "data" else []

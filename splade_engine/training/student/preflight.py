@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 
 from splade_engine.encoder.backbone import Backbone
-from splade_engine.encoder.folders.files import positions_of, read_json
+from splade_engine.encoder.folders.config import read_config
+from splade_engine.encoder.folders.files import positions_of
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.training.data.collate import pad
@@ -59,7 +60,7 @@ def check_head(folder: Path) -> None:
     Raises:
         CheckpointError: naming the architecture, with the offer of an alignment.
     """
-    architectures = read_json(folder / "config.json").get("architectures") or []
+    architectures = read_config(folder).get("architectures") or []
     if any(
         str(a).endswith(("ForMaskedLM", "ForPreTraining", "LMHeadModel", "ForCausalLM"))
         for a in architectures
@@ -77,7 +78,7 @@ def check_length(folder: Path, name: str, length: int) -> None:
     Raises:
         InvalidInputError: naming both lengths.
     """
-    positions = positions_of(read_json(folder / "config.json", optional=True))
+    positions = positions_of(read_config(folder, optional=True))
     if positions is not None and length > positions:
         raise InvalidInputError(f"{name} takes {positions} tokens, the recipe asks for {length}")
 

@@ -224,6 +224,25 @@ def test_a_config_that_is_not_of_these_weights(folder: Path, values: dict[str, A
     assert "\n" not in str(caught.value)
 
 
+def test_a_layer_with_weights_that_no_model_has_a_place_for(folder: Path) -> None:
+    """Transformers passes over them, as over relative positions, which it no longer computes."""
+    name = "bert.encoder.layer.1.attention.self.distance_embedding.weight"
+    tensors(folder, lambda state: {**state, name: torch.ones(127, 8)})
+    with pytest.raises(CheckpointError, match=f"BertForMaskedLM has no place for {name}"):
+        SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+    edit(folder / "config.json", position_embedding_type="relative_key")
+    refused(folder, r"config.json: position_embedding_type is 'relative_key': only absolute")
+
+
+def test_a_text_that_is_longer_than_the_table_of_positions(folder: Path) -> None:
+    """It was read beyond its end: "index out of range in self"."""
+    edit(folder / "config.json", max_position_embeddings=None)
+    long = [" ".join(["bado"] * 100)]
+    assert SparseEncoder.load(folder, device="cpu").encode_documents(long).nnz
+    edit(folder / "tokenizer_config.json", model_max_length=65)
+    refused(folder, r"config.json: no max_position_embeddings, and bert.*has 64 rows for texts of 65 tokens")
+
+
 @pytest.mark.parametrize(
     "file",
     [

@@ -153,7 +153,7 @@ def test_encoders_that_cannot_be_used(tmp_path, bert_folder):
         build_csr(bert_folder, "tiny", ModelConfig(kind="csr", csr_k=500, document_length=32))
     with pytest.raises(InvalidInputError, match=r"tiny takes \d+ tokens, the recipe asks for 100000"):
         build_csr(bert_folder, "tiny", ModelConfig(kind="csr", document_length=100_000))
-    with pytest.raises(CheckpointError, match="cannot build the model"):
+    with pytest.raises(CheckpointError, match=r"config.json: no such file"):
         build_csr(tmp_path, "nothing here", ModelConfig(kind="csr"))
     (tmp_path / "1_Pooling").mkdir()
     (tmp_path / "1_Pooling" / "config.json").write_text('{"pooling_mode_max_tokens": true}')
