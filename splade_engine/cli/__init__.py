@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from splade_engine.cli.garbage import look_seldom
 from splade_engine.cli.interrupts import INTERRUPTED, interrupts
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = ["app", "main"]
 def main() -> None:
     """Entry point of the `splade-engine` script and of `python -m splade_engine`."""
     interrupts.install()  # before typer, which takes a while to import
+    look_seldom()
     try:
         from splade_engine.cli.commands import app
         from splade_engine.cli.streams import prepare
