@@ -149,7 +149,8 @@ def _first_of_ours(documents: list[Document], device: str) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="splade-engine-") as folder:
         encoder = options.load_encoder(None, device=device)
         engine = SearchEngine.build(Path(folder) / "index", documents, encoder)
-        hits = engine.search_many([question for question, _ in QUESTIONS], 1, operators=False)
+        asked = [question for question, _ in QUESTIONS]
+        hits = engine.search_many(asked, 1, operators=False, related="weak")  # as the command `search` does
         return [found[0].id if found else "" for found in hits]
 
 

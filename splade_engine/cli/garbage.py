@@ -1,8 +1,8 @@
 """How often a process of the command line looks for garbage: seldom, and not at its end.
 
-The libraries that a command loads make two million objects, all of which stay. Python looks through them for
-cycles after every 700, and at the end again before it forgets them. That took a third of the processor time in
-which torch, transformers, numba and pyarrow are loaded and left (3.1 s, 2.1 s without it).
+The libraries that a command loads make two million objects, all of which stay. Python looks through them
+for cycles after every 700, and at the end again before it forgets them. That took a third of the processor
+time in which torch, transformers, numba and pyarrow are loaded and left (3.1 s, 2.1 s without it).
 """
 
 from __future__ import annotations

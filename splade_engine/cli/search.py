@@ -83,7 +83,9 @@ def run(
     ] = 50,
     related: Annotated[
         bool,
-        typer.Option("--related/--no-related", help="Where nothing matches, search by related terms."),
+        typer.Option(
+            "--related/--no-related", help="Where nothing or little matches, search by related terms."
+        ),
     ] = True,
     explain: Annotated[bool, typer.Option("--explain", help="Say why each document was found.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Whole texts, not the best passage of each.")] = False,
@@ -115,6 +117,7 @@ def run(
       splade-engine search my-index --queries queries.tsv -k 1000 --run out.trec
     """
     from splade_engine.engine import SearchEngine
+    from splade_engine.engine.related import WEAK
     from splade_engine.errors import InvalidInputError
 
     if (query is None) == (queries is None):
@@ -130,7 +133,8 @@ def run(
         "total": total, "facets": facets or (), "facets_over": facets_over,
         "feedback": feedback,
         "hybrid": _hybrid(hybrid, hybrid_weight), "rerank": _rerank(rerank, rerank_depth),
-        "related": related,
+        # of a file of queries only those without a match take the model: they may be thousands
+        "related": WEAK if related and query is not None else related,
     }  # fmt: skip
     texts = {"": query or ""} if queries is None else _read_queries(queries)
     engine = SearchEngine.open(folder, options.named_encoder(encoder))

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from splade_engine.arguments import check_many, double, shown
 from splade_engine.engine.feedback import Feedback
 from splade_engine.engine.fusion import Hybrid, hybrid_of
+from splade_engine.engine.related import WEAK
 from splade_engine.engine.rerank import Rerank, Scorer, rerank_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import EffortOptions
@@ -55,8 +56,9 @@ class SearchOptions:
     hybrid: Hybrid | bool | Literal["sum", "rrf"] | None = None
     # What scores the best hits anew: a function of query and texts, the name of a CrossEncoder, a `Rerank`.
     rerank: Rerank | Scorer | str | None = None
-    # whether a query that shares no term with any document is answered by related terms (`related.py`)
-    related: bool = True
+    # Whether a query that shares no term with any document is answered by related terms (`related.py`);
+    # "weak": also one whose best hit would be called weak.
+    related: bool | Literal["weak"] = True
     # whether +must, -not and "quoted phrases" are read in the query (`query_text.py`)
     operators: bool = True
     # Pseudo-relevance feedback: the query takes terms of its best hits, of so many or as a `Feedback` says,
@@ -88,7 +90,9 @@ class SearchOptions:
                 )
         if self.facets_over not in ("hits", "matches"):
             raise InvalidInputError(f"facets_over must be hits or matches, got {shown(self.facets_over)}")
-        for name in ("total", "operators", "related"):
+        if not isinstance(self.related, bool) and self.related != WEAK:
+            raise InvalidInputError(f'related must be True, False or "weak", got {shown(self.related)}')
+        for name in ("total", "operators"):
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInputError(f"{name} must be True or False, got {shown(getattr(self, name))}")
         self._check_rankings()
@@ -132,7 +136,7 @@ class SearchKeywords(EffortOptions, total=False):
     facets_over: Literal["hits", "matches"]
     hybrid: Hybrid | bool | Literal["sum", "rrf"] | None
     rerank: Rerank | Scorer | str | None
-    related: bool
+    related: bool | Literal["weak"]
     operators: bool
     feedback: int | Feedback | None
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.engine.certainty import covered
+from splade_engine.engine.certainty import counted_terms, covered, weak_below
 from splade_engine.engine.feedback import Feedback, fed_back
 from splade_engine.engine.fusion import Hybrid, HybridRanking, Side, Sided, as_written, hybrid_of
 from splade_engine.engine.hits import Fused, Hit, HitPage, Hits
@@ -17,7 +17,7 @@ from splade_engine.engine.listing import Page, Ranking, page_of
 from splade_engine.engine.options import PLAIN, SearchOptions
 from splade_engine.engine.query_text import QueryText, demanded, has_signs, read_query, shown
 from splade_engine.engine.query_weights import QueryEncoder
-from splade_engine.engine.related import attempts, found_nothing
+from splade_engine.engine.related import WEAK, attempts, found_nothing, widened
 from splade_engine.engine.rerank import Reranked, rerank_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT, EXACT, Effort, Exact
@@ -64,11 +64,11 @@ class Search:
     def _texts(self, queries: Sequence[str]) -> list[Hits]:
         options = self.options
         if options is PLAIN and not any(has_signs(query) or as_written(query) for query in queries):
-            return self._answered(queries, self._best(self.encode(queries, self.reader), queries))
+            return self._answered(queries, self.encode(queries, self.reader))
         read = [read_query(query) for query in queries] if options.operators else []
         plain = not any(query.must or query.must_not for query in read)
         if plain and options.is_plain and not any(map(self._fuses, queries)):
-            return self._answered(queries, self._best(self.encode(queries, self.reader), queries))
+            return self._answered(queries, self.encode(queries, self.reader))
         read = read or [QueryText(query) for query in queries]
         vectors = self.encode([query.text for query in read], self.reader)
         return [self._listed(query, vectors[row]) for row, query in enumerate(read)]
@@ -127,39 +127,58 @@ class Search:
                     f"no document holds {' and '.join(map(shown, query.must))}: searched without that"
                 )
         told: list[str] = []
-        if not len(page.ordinals):
+        if not len(page.ordinals) or self.options.related == WEAK:
             page, ranking, vector, told = self._related(query, page, ranking, vector)
         return self._shown(query, vector, ranking, page, notes + told, guessed=bool(told))
 
-    def _answered(self, queries: Sequence[str], found: list[Hits]) -> list[Hits]:
-        """The hits of each query, by related terms where it has none."""
-        if all(found) or not self.options.related:
+    def _answered(self, queries: Sequence[str], vectors: SparseVectors) -> list[Hits]:
+        """The hits of each query, by related terms where it has none, or weak ones where that was asked."""
+        found, related = self._best(vectors, queries), self.options.related
+        if related is False or (all(found) and related != WEAK):
             return found
-        return [hits or self._found_otherwise(query) for query, hits in zip(queries, found, strict=True)]
+        for row, hits in enumerate(found):
+            if not hits:
+                found[row] = self._found_otherwise(queries[row], SparseVectors.empty(self.reader.n_terms, 1))
+            elif related == WEAK and hits.weak:
+                found[row] = self._found_otherwise(queries[row], vectors[row])
+        return found
 
-    def _found_otherwise(self, text: str) -> Hits:
-        query, nothing = QueryText(text), SparseVectors.empty(self.reader.n_terms, 1)
-        ranking = self._ranking(query, nothing)
+    def _found_otherwise(self, text: str, vector: SparseVectors) -> Hits:
+        query = QueryText(text)
+        ranking = self._ranking(query, vector)
         page = page_of(self.reader, ranking, self.k, self.options)
-        page, ranking, vector, notes = self._related(query, page, ranking, nothing)
+        page, ranking, vector, notes = self._related(query, page, ranking, vector)
         return self._shown(query, vector, ranking, page, notes, guessed=bool(notes))
 
     def _related(
         self, query: QueryText, page: Page, ranking: SidedRanking, vector: SparseVectors
     ) -> tuple[Page, SidedRanking, SparseVectors, list[str]]:
-        """Another query where this one has no match at all; the same where there is none."""
+        """Another query where this one has no match, or a weak one; the same where there is none."""
         options = self.options
-        asked = options.related and options.min_score is None and query.text.strip()
-        if asked and not len(ranking.top(1)[0]):
-            for attempt in attempts(self.encoder, self.encode, self.reader, query.text):
-                other = self._ranking(replace(query, text=attempt.text), attempt.vector)
-                best = other.top(1)[0]
-                if len(best) and covered(attempt.vector, self.reader.vectors(best)) >= attempt.least:
-                    page = page_of(self.reader, other, self.k, options)
-                    return page, other, attempt.vector, [attempt.note]
-            if self._where(query) is None:
-                return page, ranking, vector, [found_nothing(self.encoder, query.text)]
-        return page, ranking, vector, []
+        if not options.related or options.min_score is not None or not query.text.strip():
+            return page, ranking, vector, []
+        best = ranking.top(1)[0]
+        if len(best):
+            attempt = widened(self.encoder, vector, query.text) if self._is_weak(vector, best) else None
+            if attempt is None:
+                return page, ranking, vector, []
+            other = self._ranking(query, attempt.vector)
+            return page_of(self.reader, other, self.k, options), other, attempt.vector, [attempt.note]
+        for attempt in attempts(self.encoder, self.encode, self.reader, query.text):
+            other = self._ranking(replace(query, text=attempt.text), attempt.vector)
+            best = other.top(1)[0]
+            if len(best) and covered(attempt.vector, self.reader.vectors(best)) >= attempt.least:
+                page = page_of(self.reader, other, self.k, options)
+                return page, other, attempt.vector, [attempt.note]
+        told = [found_nothing(self.encoder, query.text)] if self._where(query) is None else []
+        return page, ranking, vector, told
+
+    def _is_weak(self, vector: SparseVectors, best: NDArray[np.int64]) -> bool:
+        """Whether the best document holds so little of a query that the hit is weak, if that is asked."""
+        if self.options.related != WEAK:
+            return False
+        held = covered(vector, self.reader.vectors(best), counted_terms(self.encoder))
+        return held < weak_below(len(self.reader))
 
     def _shown(
         self,

@@ -135,7 +135,9 @@ def agent_server(
                 "where": where, "must": must, "must_not": must_not, "offset": offset, "group_by": group_by
             }  # fmt: skip
             given = {name: value for name, value in given.items() if value is not None}
-            asked = SearchRequest(query=query, k=k, exact=exact, snippet=SNIPPET, **given)
+            asked = SearchRequest(
+                query=query, k=k, exact=exact, snippet=SNIPPET, related="weak", certainty=True, **given
+            )
             found = answers.search(name, engine, asked)
             return {**found, "hits": [_short(hit) for hit in found["hits"]]}
 

@@ -69,9 +69,12 @@ class SearchRequest(Request):
     rerank: bool = Field(
         default=False, description="Score the best hits anew with the server's reranker, if it has one."
     )
-    related: bool = Field(
+    related: bool | Literal["weak"] = Field(
         default=False,
-        description="Where nothing matches, search by related terms; that takes the model.",
+        description=(
+            'Where nothing matches, search by related terms; "weak": also where the best hit would be called '
+            "weak. That takes the model."
+        ),
     )
     offset: int | None = Field(
         default=None, ge=0, le=MOST_OFFSET, description="Hits to leave out: the next page. Exact where given."

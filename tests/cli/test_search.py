@@ -100,6 +100,17 @@ def test_a_file_of_queries(cli, index_folder, tmp_path, encoder):
     assert "q3: xyzzy" in cli("search", index_folder, "--queries", queries).stdout
 
 
+def test_one_query_gets_related_terms_where_hits_are_weak_and_a_file_of_queries_does_not(
+    cli, index_folder, tmp_path
+):
+    weak = "yeast rise salt star sky water warm pull"
+    told = "related terms count besides"
+    assert told in cli("search", index_folder, weak).stderr
+    assert told not in cli("search", index_folder, weak, "--no-related").stderr
+    (tmp_path / "q.tsv").write_text(f"q1\t{weak}\n")
+    assert told not in cli("search", index_folder, "--queries", tmp_path / "q.tsv").stderr
+
+
 def test_a_text_file_is_no_file_of_queries(refused, index_folder, tmp_path):
     """All its lines were one query, called by the name of the file; of a BEIR folder the corpus was asked."""
     text = tmp_path / "queries.txt"

@@ -53,7 +53,7 @@ def test_options_hold_there_too(engine):
     assert engine.search("moon", related=False) == []
     assert engine.search("") == []
     assert engine.search("-moon") == []
-    with pytest.raises(InvalidInputError, match="related must be True or False, got 1"):
+    with pytest.raises(InvalidInputError, match='related must be True, False or "weak", got 1'):
         engine.search("moon", related=1)
 
 
@@ -72,6 +72,7 @@ def test_without_the_model_nothing_is_found(engine, monkeypatch):
     monkeypatch.setattr(FakeEncoder, "encode_documents", missing)
     assert engine.search("moon") == []
     assert ids(engine.search("harbuor", hybrid=True)) == ["harbour"]
+    assert ids(engine.search(WEAK_QUERY, related="weak")) == ["sleep"]
 
 
 def test_the_model_is_not_asked_while_there_are_hits(engine, monkeypatch):
@@ -189,3 +190,31 @@ def test_among_more_documents_a_match_must_hold_more():
     limits = [weak_below(n) for n in (0, 1, 3, 10, 100, 400, 10**8)]
     assert limits == sorted(limits)
     assert limits[2:] == pytest.approx([0.154, 0.202, 0.294, 0.35, 0.35], abs=1e-3)
+
+
+WEAK_QUERY = "moon night bread star wind tide sea"  # `sleep` holds one of its seven words
+
+
+def test_what_a_query_means_counts_beside_its_words_where_the_best_hit_is_weak(tmp_path, engine):
+    plain = engine.search(WEAK_QUERY)
+    assert plain.weak and plain.notes == () and ids(plain) == ["sleep"]
+    hits = engine.search(WEAK_QUERY, related="weak")
+    assert ids(hits) == ["sleep", "oven"], "bread means bake"
+    assert hits.notes == ("documents hold little of what the query says: related terms count besides",)
+    assert hits.weak and hits.covered == 0.0
+    assert {m.term for m in hits[1].explain().matches} == {"bake"}
+    assert [ids(found) for found in engine.search_many([WEAK_QUERY, "cold", "moon"], related="weak")] == [
+        ["sleep", "oven"],
+        ["sleep"],
+        ["sleep"],
+    ]
+    pages = [engine.search(WEAK_QUERY, 1, offset=n, related="weak") for n in range(3)]
+    assert [ids(page) for page in pages] == [["sleep"], ["oven"], []]
+    assert ids(engine.search(WEAK_QUERY, related="weak", where="year > 2000", total=True)) == ["oven"]
+    assert engine.search(WEAK_QUERY, related="weak", min_score=0.01).notes == ()
+
+
+def test_the_model_is_not_asked_while_hits_are_not_weak(engine, monkeypatch):
+    monkeypatch.setattr(FakeEncoder, "encode_documents", None)
+    assert ids(engine.search("cold", related="weak")) == ["sleep"]
+    assert ids(engine.search("salt night", hybrid=True, related="weak")) == ["sleep", "oven"]

@@ -93,6 +93,13 @@ def test_every_tool(connect, served):
     assert {field["name"] for field in about.structured_content["fields"]} == {"year", "lang"}
 
 
+def test_agents_get_related_terms_where_hits_are_weak_and_are_told(connect):
+    [found] = run(connect, call("search", query="yeast rise salt star sky water warm"))
+    answer = found.structured_content
+    assert answer["weak"] is True and answer["notes"]
+    assert answer["covered"] == 0.0
+
+
 def test_what_cannot_be_answered_says_why(connect):
     missing, where, large, index, kind = run(
         connect,
