@@ -96,10 +96,14 @@ class Monitor:
             )
 
     def state(self) -> dict[str, Tensor]:
-        """What a restart needs."""
-        return {
+        """What a restart needs; a checkpoint may lie between two log lines."""
+        sums = {f"sum.{name}": torch.tensor(total, dtype=torch.float64) for name, total in self._sums.items()}
+        return sums | {
             "last_active": self.last_active,
             "recent": torch.tensor(list(self._recent), dtype=torch.float64),
+            "counts": torch.tensor([self._batches, self._documents, self._queries]),
+            "document_active": self._document_active,
+            "query_active": self._query_active,
         }
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -107,6 +111,12 @@ class Monitor:
         self.last_active = state["last_active"].clone()
         self._recent.clear()
         self._recent.extend(state["recent"].tolist())
+        self._reset(len(self.last_active))
+        if "counts" in state:  # earlier releases kept none
+            self._sums = {k.removeprefix("sum."): float(v) for k, v in state.items() if k.startswith("sum.")}
+            self._batches, self._documents, self._queries = state["counts"].tolist()
+            self._document_active = state["document_active"].clone()
+            self._query_active = state["query_active"].clone()
 
 
 class RunLog:

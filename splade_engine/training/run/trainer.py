@@ -120,7 +120,7 @@ class SparseTrainer(Trainer):
         if model.training:
             step = self.state.global_step + 1
             check_loss(loss.detach(), parts, vectors, self.student, self.recipe, step)
-            self.monitor.add(vectors, parts, self.objective.lambdas(step), step)
+            self.monitor.add(vectors, {"loss": loss, **parts}, self.objective.lambdas(step), step)
             self.objective.observe(vectors)
         return (loss, vectors) if return_outputs else loss
 

@@ -114,7 +114,12 @@ class Watch(TrainerCallback):
         row = {"step": step, "loss": logs["loss"], "learning_rate": logs["learning_rate"]}
         if "grad_norm" in logs:
             row["grad_norm"] = logs["grad_norm"]
-        row |= self.trainer.monitor.summary(step)
+        found = self.trainer.monitor.summary(step)
+        if (
+            args.world_size > 1
+        ):  # the Trainer's mean is over all processes; it forgets what was before a restart
+            found.pop("loss", None)
+        row |= found
         row["seconds_per_step"] = (now - self._since[1]) / max(1, step - self._since[0])
         self._since = (step, now)
         self._write(row)
