@@ -36,7 +36,19 @@ _ROWS = 256  # of a Parquet file at a time
 
 def jsonl(lines: Lines, place: str) -> Numbered:
     """One object a line."""
-    return _documents(json_values(lines, place), place, "{}:{}")
+    return _documents(json_values(_one_a_line(lines, place), place), place, "{}:{}")
+
+
+def _one_a_line(lines: Lines, place: str) -> Lines:
+    """The lines, unless the first begins an array, or an object over several lines, as in a JSON file."""
+    for count, (number, line) in enumerate(lines):
+        begin = line.strip()
+        if count == 0 and (begin[:1] == "[" or begin == "{"):
+            what = "an array" if begin[:1] == "[" else "an object over several lines"
+            raise DatasetError(
+                f"{place}:{number}: begins {what}; JSONL has one object per line, rename it .json"
+            )
+        yield number, line
 
 
 def json_records(lines: Lines, place: str) -> Numbered:

@@ -23,6 +23,15 @@ Lines = Iterable[tuple[int, str]]  # numbered from 1
 _BUFFER = 1 << 20  # bytes; gzip in Python is twice as slow with the default 8 KiB
 
 
+# how files begin that are often taken for UTF-8, and what to do
+_MARKS = (
+    (b"\xff\xfe", "; it is UTF-16, save it as UTF-8"),
+    (b"\xfe\xff", "; it is UTF-16, save it as UTF-8"),
+    (b"\x1f\x8b", "; it is compressed, and its name has to end in .gz"),
+    (b"\x28\xb5\x2f\xfd", "; it is compressed, and its name has to end in .zst"),
+)
+
+
 def plain_suffix(path: Path) -> str:
     """The suffix that names the format, below a compression suffix: ".jsonl" for `corpus.jsonl.gz`."""
     name = path.name.lower()
@@ -81,6 +90,7 @@ def decoded_lines(stream: IO[bytes], place: str, *, keep_blank: bool = False) ->
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             what = f"byte 0x{raw[error.start]:02x} at column {error.start + 1}"
+            what += next((advice for mark, advice in _MARKS if number == 1 and raw.startswith(mark)), "")
             raise DatasetError(f"{place}:{number}: invalid UTF-8 ({what})") from None
         line = line.rstrip("\r\n")
         if line and not line.isspace():

@@ -214,6 +214,22 @@ def test_jsonl_refusals_name_file_and_line(tmp_path, line, message):
     assert refusal(path).startswith(f"{path}:{message}")
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"_id": "a"}'.encode("utf-16"), "(byte 0xff at column 1; it is UTF-16, save it as UTF-8)"),
+        (gzip.compress(b"{}"), "(byte 0x8b at column 2; it is compressed, and its name has to end in .gz)"),
+        (
+            b'[{"_id": "a", "text": "x"}]',
+            ":1: begins an array; JSONL has one object per line, rename it .json",
+        ),
+        (b'{\n"_id": "a", "text": "x"}', ":1: begins an object over several lines; JSONL has one object"),
+    ],
+)
+def test_files_of_another_kind_are_told_as_such(tmp_path, content, told):
+    assert told in refusal(write(tmp_path / "c.jsonl", content))
+
+
 def test_invalid_utf8_names_the_byte(tmp_path):
     path = write(tmp_path / "c.jsonl", b'{"_id": "a", "text": "x"}\n{"_id": "b", "text": "caf\xe9"}\n')
     assert refusal(path) == f"{path}:2: invalid UTF-8 (byte 0xe9 at column 26)"
