@@ -9,13 +9,16 @@ A pipeline that holds it can be saved: the component is written down by the fold
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from splade_engine.arguments import whole
+from splade_engine.arguments import shown, whole
 from splade_engine.engine import SearchEngine
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
+from splade_engine.index.filter.nodes import Every
+from splade_engine.index.filter.parse import parse_where
 from splade_engine.integrations.found import fields_of, opened
 
 with needed("splade_engine.integrations.haystack"):
@@ -48,14 +51,19 @@ class SpladeEngineRetriever:
             search_options: of `SearchEngine.search`: `hybrid`, `group_by`, `min_score`, ...
 
         Raises:
-            InvalidInputError: `top_k` is no number of documents.
+            InvalidInputError: `top_k` is no number of documents, `filters` no filter, `search_options` no
+                dictionary.
         """
         self.index = index
+        if filters is not None and not _is_none(filters):
+            parse_where(filters)
         self.filters = filters
         self.top_k = whole("top_k", top_k, 1)
         self.filter_policy = (
             filter_policy if isinstance(filter_policy, FilterPolicy) else FilterPolicy.from_str(filter_policy)
         )
+        if search_options is not None and not isinstance(search_options, dict):
+            raise InvalidInputError(f"search_options: a dictionary is expected, got {shown(search_options)}")
         self.search_options = search_options or {}
         self._engine: SearchEngine | None = None
 
@@ -83,7 +91,7 @@ class SpladeEngineRetriever:
         hits = self._engine.search(
             query,
             self.top_k if top_k is None else top_k,
-            where=apply_filter_policy(self.filter_policy, self.filters, filters) or None,
+            where=self._where(filters),
             **self.search_options,
         )
         return {
@@ -91,6 +99,20 @@ class SpladeEngineRetriever:
                 Document(id=hit.id, content=hit.text, meta=fields_of(hit), score=hit.score) for hit in hits
             ]
         }
+
+    def _where(self, given: Any) -> Any:
+        """The component's filter, that of a call, or both, as the policy says.
+
+        Haystack's own function joins filters of its own form, and drops the component's where it meets
+        another.
+        """
+        own: Any = self.filters
+        if _is_none(given) or _is_none(own):
+            return own if _is_none(given) else given
+        parts = parse_where(own), parse_where(given)
+        if self.filter_policy is FilterPolicy.MERGE and not (_is_haystack(own) and _is_haystack(given)):
+            return Every(parts)
+        return apply_filter_policy(self.filter_policy, own, given)
 
     def to_dict(self) -> dict[str, Any]:
         """The component as Haystack writes it down; an engine by the folder of its index.
@@ -115,3 +137,12 @@ class SpladeEngineRetriever:
     def from_dict(cls, data: dict[str, Any]) -> SpladeEngineRetriever:
         """The component of what `to_dict` wrote."""
         return default_from_dict(cls, data)
+
+
+def _is_none(filters: Any) -> bool:
+    """Haystack writes no filter as None or {}."""
+    return filters is None or filters == {}
+
+
+def _is_haystack(filters: Any) -> bool:
+    return isinstance(filters, Mapping) and "operator" in filters

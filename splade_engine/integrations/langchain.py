@@ -34,12 +34,12 @@ class SpladeEngineRetriever(BaseRetriever):
     the hit. `id` is the document's own.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     # where documents are searched
     engine: SearchEngine
     # number of documents
-    k: int = Field(default=10, ge=1)
+    k: int = Field(default=10, ge=1, strict=True)
     # a filter on metadata: an expression, or a dictionary in LangChain's form or ours (docs/searching.md)
     where: Any = None
     # further options of `SearchEngine.search`: hybrid, rerank, group_by, min_score, ...

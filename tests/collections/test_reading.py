@@ -225,6 +225,7 @@ def test_jsonl_refusals_name_file_and_line(tmp_path, line, message):
         ),
         (b'{\n"_id": "a", "text": "x"}', ":1: begins an object over several lines; JSONL has one object"),
     ],
+    ids=["UTF-16", "gzip", "array", "lines"],
 )
 def test_files_of_another_kind_are_told_as_such(tmp_path, content, told):
     assert told in refusal(write(tmp_path / "c.jsonl", content))

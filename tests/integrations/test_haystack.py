@@ -40,6 +40,24 @@ def test_filters_replace_or_join(engine):
     assert len(found(replacing, top_k=1)) == 1
 
 
+def test_a_filter_of_the_component_is_never_lost_in_joining(engine):
+    """Haystack's function knows its own form alone: of two filters of ours it kept the one of the call."""
+    for own in (LATE, "year > 1995", {"year": {">": 1995}}):
+        joining = SpladeEngineRetriever(engine, filters=own, filter_policy="merge")
+        for given in ("title != 'Tides'", {"title": {"!=": "Tides"}}):
+            assert found(joining, filters=given) == ["storm"], (own, given)
+        assert set(found(joining, filters={})) == {"tides", "storm"}
+        for odd in ("", b"x", 5, {"operator": "AND", "conditions": LATE}):
+            with pytest.raises(InvalidInputError, match="where: "):
+                joining.run(QUERY, filters=odd)
+    for odd in ("", "year >", ["year"]):
+        with pytest.raises(InvalidInputError, match="where: "):
+            SpladeEngineRetriever(engine, filters=odd)
+    for odd in ("", "exact", ["exact"]):
+        with pytest.raises(InvalidInputError, match="search_options: a dictionary is expected"):
+            SpladeEngineRetriever(engine, search_options=odd)
+
+
 def test_a_pipeline_is_written_down_and_read_again(engine, ranking, monkeypatch):
     # the invented encoder of these tests cannot be found by the name that the index remembers
     monkeypatch.setattr(adapter, "opened", lambda place: SearchEngine.open(place, engine.encoder))

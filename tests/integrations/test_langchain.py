@@ -55,5 +55,8 @@ def test_filters_and_options_of_a_call_go_before_those_of_the_retriever(engine):
 
 
 def test_a_number_of_documents_is_checked(engine):
+    for odd in ({"k": 0}, {"k": True}, {"k": "5"}, {"top_k": 3}):  # the last was passed over, and 10 came
+        with pytest.raises(ValidationError):
+            SpladeEngineRetriever(engine=engine, **odd)
     with pytest.raises(ValidationError):
         SpladeEngineRetriever(engine=engine, k=0)
