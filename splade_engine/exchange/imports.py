@@ -54,6 +54,8 @@ def import_vectors(
     source = SOURCES.get(name)
     if source is None:
         raise InvalidInputError(f"import: no format {name!r:.40}; there are {', '.join(SOURCES)}")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InvalidInputError(f"{path}: a pipe or a device, expected a file or a folder")
     origin = origin_of(path)
     said = n_terms if n_terms is not None or origin is None else origin.n_terms
     options = Options(vocabulary, said, scale, None if ids is None else path_of("ids", ids))

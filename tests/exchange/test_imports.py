@@ -45,6 +45,11 @@ def test_a_folder_of_another_export_is_not_taken_whole(tmp_path: Path) -> None:
         import_vectors(tmp_path / "points")
     with pytest.raises(InvalidInputError, match=r"none\.npz: no such file$"):
         import_vectors(tmp_path / "none.npz")
+    (tmp_path / "zero.npz").symlink_to("/dev/zero")
+    with pytest.raises(
+        InvalidInputError, match=r"zero\.npz: a pipe or a device, expected a file or a folder"
+    ):
+        import_vectors(tmp_path / "zero.npz")
 
 
 def test_scipy_matrices_and_lsr_benchmark_folders(tmp_path: Path) -> None:

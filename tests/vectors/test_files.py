@@ -13,7 +13,7 @@ import pytest
 
 from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.vectors import SparseVectors
-from splade_engine.vectors.files import read_vectors, tables, write_vectors
+from splade_engine.vectors.files import json_lines, read_vectors, tables, write_vectors
 
 TOKENS = ["apple", "pear", "plüm", "fig", "##s"]
 
@@ -103,6 +103,23 @@ def test_a_bad_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         read_vectors(path)
     assert str(caught.value).startswith(f"{path}, {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [('{"id": "' + "a" * 999, "than 500 bytes"), ("\n" * 99, "21 blank")]
+)
+def test_a_small_gzip_of_something_endless_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str
+) -> None:
+    """A megabyte that unpacks to one line took 2.7 GB and 50 s before it was refused."""
+    monkeypatch.setattr(json_lines, "LONGEST_LINE", 500)
+    monkeypatch.setattr(json_lines, "MOST_BLANK", 20)
+    path = tmp_path / "v.jsonl.gz"
+    path.write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(InvalidInputError, match=rf"v\.jsonl\.gz, line \d+: .*{message}"):
+        read_vectors(path, TOKENS)
+    path.write_bytes(gzip.compress(b"\n" * 20 + b'{"id": "a", "vector": {"fig": 1}}' + b"\n" * 20))
+    assert read_vectors(path, TOKENS).ids == ["a"]
 
 
 def test_a_cut_gzip_is_named(tmp_path: Path) -> None:

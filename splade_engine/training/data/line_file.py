@@ -39,7 +39,8 @@ class LineFile:
     def __init__(self, path: str | Path, cache: Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise DatasetError(f"{self.path}: no such file")
+            other = "a folder, a pipe or a device, expected a file"
+            raise DatasetError(f"{self.path}: {other if self.path.exists() else 'no such file'}")
         with disk_errors(self.path, "read"):
             self._file = _unpacked(self.path, cache)
             # xxh3-128 of the (unpacked) bytes: what a resumed run compares

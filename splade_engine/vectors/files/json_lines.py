@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +16,9 @@ from splade_engine.vectors.files.vector_file import VectorFile
 from splade_engine.vectors.sparse_vectors import SparseVectors
 
 ANSERINI_SCALE = 100.0
+# what a compressed file of a megabyte can hold: 100,000 times its size
+LONGEST_LINE = 1 << 26
+MOST_BLANK = 1_000_000
 
 
 def write_seismic(file: IO[bytes], content: VectorFile) -> None:
@@ -72,9 +76,15 @@ def _read(path: Path, vocabulary: Sequence[str] | None, scale: float) -> VectorF
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     if path.suffix == ".gz" and path.stat().st_size == 0:  # Python reads it as a stream of no members
         raise EOFError
+    blank = 0
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
+        for number, line in enumerate(iter(partial(file.readline, LONGEST_LINE + 1), b""), start=1):
+            if len(line) > LONGEST_LINE:
+                raise InvalidInputError(f"{path}, line {number}: more than {LONGEST_LINE:,} bytes: no vector")
+            blank = 0 if line.strip() else blank + 1
+            if blank > MOST_BLANK:
+                raise InvalidInputError(f"{path}, line {number}: {blank:,} blank lines in a row")
+            if not blank:
                 yield number, line
 
 
