@@ -52,6 +52,7 @@ def run(
     max_terms: options.MaxTerms = None,
     batch_tokens: options.BatchTokens = None,
     device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
     as_json: options.Json = False,
 ) -> None:
     """Encode a corpus, or queries, into one vector file with the ids.
@@ -93,12 +94,14 @@ def run(
     of: dict[str, Any] = {"allow_empty": allow_empty, "passages": passages, "overlap": overlap}
     corpus = options.corpus_of(source, **of, encoding=encoding, types=types)
     options.survey(corpus)
-    loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
+    loaded = options.load_encoder(
+        encoder, max_length=max_length, device=device, dtype=dtype, long_texts=long_texts
+    )
     given = options.encode_options(max_terms, batch_tokens)
     work = beside(file, ".encoding")
     if ray is not None:
         made = partial(options.corpus_of, source.absolute(), **of, encoding=encoding, types=types)
-        load = {"max_length": max_length, "device": device, "long_texts": long_texts}
+        load = {"max_length": max_length, "device": device, "dtype": dtype, "long_texts": long_texts}
         _encode_on_ray(ray, made, work, encoder, load, {**given, "restart": overwrite})
         overwrite = False  # of the shards, which are new
     if part is not None:

@@ -41,6 +41,7 @@ def run(
     max_terms: options.MaxTerms = None,
     batch_tokens: options.BatchTokens = None,
     device: options.Device = "auto",
+    dtype: options.Dtype = "auto",
     threads: options.Threads = None,
     memory: Annotated[
         int | None,
@@ -126,7 +127,7 @@ def run(
         if overwrite:
             raise InvalidInputError("--overwrite: not with --ray; remove the collection first")
         corpus = corpus_of()
-        load = {"max_length": max_length, "device": device, "long_texts": long_texts}
+        load = {"max_length": max_length, "device": device, "dtype": dtype, "long_texts": long_texts}
         how = {
             "config": BuildConfig(**choices, words=words),
             "memory": memory,
@@ -165,7 +166,9 @@ def run(
 
         corpus = corpus_of()
         options.survey(corpus)
-        loaded = options.load_encoder(encoder, max_length=max_length, device=device, long_texts=long_texts)
+        loaded = options.load_encoder(
+            encoder, max_length=max_length, device=device, dtype=dtype, long_texts=long_texts
+        )
         given = options.encode_options(max_terms, batch_tokens)
         index = SearchEngine.build(
             folder, corpus, loaded, progress=shows_progress(), words=words, adapt=adapt, **building, **given

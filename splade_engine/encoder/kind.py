@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.settings import EncoderSettings, is_integer
-from splade_engine.errors import CheckpointError
+from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.extras import needed
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Kind:
     # whether a second head may stand beside it, and whether long texts may be encoded in windows
     takes_dense_head: ClassVar[bool] = False
     takes_windows: ClassVar[bool] = False
+    # whether its model may have int8 layers
+    takes_int8: ClassVar[bool] = False
     # whether its weights are in model*.safetensors
     in_safetensors: ClassVar[bool] = True
     # the task of its Transformer module in sentence-transformers, None where that has no modules for it
@@ -104,12 +106,15 @@ class Kind:
 
         Raises:
             CheckpointError: if the model cannot be built, or does not fit the checkpoint.
-            InvalidInputError: for a device that is not there.
+            InvalidInputError: for a device that is not there, or int8 where the model has no such layers.
         """
         with needed("encoding with a model"):
             from splade_engine.encoder.place import choose_place
 
-        return self.runner(checkpoint, choose_place(device, dtype), n_terms, special_ids)
+        place = choose_place(device, dtype)
+        if place.int8 and not self.takes_int8:
+            raise InvalidInputError(f"dtype 'int8': encoders of the kind {self.name!r} have no int8 layers")
+        return self.runner(checkpoint, place, n_terms, special_ids)
 
     def runner(self, checkpoint: Checkpoint, place: Place, n_terms: int, special_ids: Ids) -> Runner:
         """The model of a checkpoint of this kind; this is where torch is imported.

@@ -14,7 +14,10 @@ class Place:
     """Where and how exactly a model computes."""
 
     device: torch.device
+    # of states, and of every product but those of `int8`
     dtype: torch.dtype
+    # whether the layers of a BERT-like model multiply in int8
+    int8: bool = False
 
 
 def choose_place(device: str, dtype: str) -> Place:
@@ -22,11 +25,14 @@ def choose_place(device: str, dtype: str) -> Place:
 
     `device="auto"` takes CUDA, then Apple's GPU, then the processor. `dtype="auto"` is bfloat16 where the
     processor multiplies it natively (AVX512-BF16 or AMX; elsewhere it would be slower than float32), bfloat16
-    or float16 on a GPU.
+    or float16 on a GPU. `dtype="int8"` is for the processor, so `auto` is the processor there; whatever is
+    not multiplied in int8 is in the precision of `auto`.
 
     Raises:
-        InvalidInputError: for a name that torch does not know.
+        InvalidInputError: for a name that torch does not know, and for int8 where it is not to be had.
     """
+    if device == "auto" and dtype == "int8":
+        device = "cpu"
     if device == "auto":
         device = (
             "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -43,11 +49,13 @@ def choose_place(device: str, dtype: str) -> Place:
         )
     if where.type == "mps" and not torch.backends.mps.is_available():
         raise InvalidInputError(f"device {device!r}: this machine has no such device")
-    if dtype == "auto":
-        return Place(where, _fastest(where))
+    if dtype == "int8":
+        _check_int8(where)
+    if dtype in ("auto", "int8"):
+        return Place(where, _fastest(where), int8=dtype == "int8")
     known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if dtype not in known:
-        raise InvalidInputError(f"dtype {dtype!r}: expected auto, {', '.join(known)}")
+        raise InvalidInputError(f"dtype {dtype!r}: expected auto, {', '.join(known)}, int8")
     return Place(where, known[dtype])
 
 
@@ -57,6 +65,18 @@ def _fastest(device: torch.device) -> torch.dtype:
     if device.type == "cpu" and native_bfloat16():
         return torch.bfloat16
     return torch.float32
+
+
+def _check_int8(device: torch.device) -> None:
+    from splade_engine.encoder.fast.int8 import has_int8_layers
+
+    if device.type != "cpu":
+        raise InvalidInputError(f"dtype 'int8': is for the processor, not for device {str(device)!r}")
+    if not has_int8_layers():
+        raise InvalidInputError(
+            "dtype 'int8': needs a processor with AVX512-VNNI or AMX, and a torch with oneDNN's int8 layers "
+            f"(this is torch {torch.__version__})"
+        )
 
 
 def native_bfloat16() -> bool:

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from typer.testing import CliRunner
 
+from splade_engine.cli import app
 from splade_engine.index import SparseIndex
 
 FAKE = Path(__file__).parents[1] / "fake_encoder.py"
@@ -218,3 +220,14 @@ def test_a_source_that_may_not_be_read(refused, tmp_path, monkeypatch):
 
 def test_unknown_dataset(refused):
     assert "nothing/such" in refused("eval", "nothing/such")
+
+
+@pytest.mark.parametrize("command", ["index", "encode"])
+def test_a_precision_that_is_not_known(tmp_path, command):
+    (tmp_path / "c.jsonl").write_text('{"_id": "a", "text": "moon"}\n')
+    arguments = [command, tmp_path / "c.jsonl", "-o", tmp_path / "out.arrow", "--dtype", "int3"]
+    found = CliRunner().invoke(
+        app, [str(a) for a in arguments]
+    )  # with the bundled encoder, which is not used
+    assert found.exit_code == 2 and "dtype 'int3': expected one of auto, float32" in found.stderr
+    assert not (tmp_path / "out.arrow").exists()

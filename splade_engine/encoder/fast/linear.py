@@ -7,11 +7,25 @@ torch lacks them, or on another device, the plain functions give the same number
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+
+class Linear(Protocol):
+    """x @ weight.T + bias, then an activation (`gelu`, `none` | `tanh`), (`relu`, ``) or nothing."""
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, dtype: torch.dtype, activation: tuple[str, str] = ("", "")
+    ) -> None: ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """dtype[T, in] to dtype[T, out]."""
+
+    def plus(self, x: Tensor, residual: Tensor) -> Tensor:
+        """The layer's result plus `residual`, dtype[T, out]; for layers without activation."""
 
 
 class PackedLinear:

@@ -6,7 +6,7 @@ MiniLM-L6, 8 texts of 240 tokens, milliseconds for all six layers where nothing 
 - Tokens of all texts of a batch are one matrix (T, H): nothing is computed for padding, and the linear layers
   see few, large products. Only attention runs per text.
 - Linear layers call oneDNN with weights in its own blocked order and the activation fused (bfloat16: 82; in
-  float32 oneDNN is three times as fast as MKL on AMD).
+  float32 oneDNN is three times as fast as MKL on AMD). With `int8` they multiply in int8 (`int8.py`).
 - Attention in bfloat16 is exp(q k') [v 1], divided by its last column: two matrix products and one exp in
   place. torch's fused attention takes 80 at a head size of 32, its bfloat16 softmax alone 36; this takes 20,
   at 1.05 times the rounding error. No row maximum is subtracted, so exp overflows beyond 88 (BERT's first
@@ -31,7 +31,8 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import hf_config
 from splade_engine.encoder.checkpoint import Checkpoint
-from splade_engine.encoder.fast.linear import PackedLinear
+from splade_engine.encoder.fast.int8 import Int8Linear
+from splade_engine.encoder.fast.linear import Linear, PackedLinear
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import position_offset
 from splade_engine.encoder.folders.weights import is_of_a_layer, read_tensors, read_weights
@@ -119,25 +120,34 @@ class _Norm:
 
 @dataclass(frozen=True)
 class _Layer:
-    qkv: PackedLinear  # rows: queries (scaled), keys, then per head its values and a constant one
-    attention_out: PackedLinear
+    qkv: Linear  # rows: queries (scaled), keys, then per head its values and a constant one
+    attention_out: Linear
     attention_norm: _Norm
-    up: PackedLinear
-    down: PackedLinear
+    up: Linear
+    down: Linear
     output_norm: _Norm
 
 
 class PackedBody:
     """Embeddings and layers: token ids of whole batches to hidden states, without padding.
 
+    Args:
+        config: the model's config.json.
+        state: its weights.
+        dtype: of states.
+        int8: whether the linear layers of the body multiply in int8.
+
     Attributes:
         dtype: of weights and states.
         width: H, of a state.
     """
 
-    def __init__(self, config: Mapping[str, Any], state: State, dtype: torch.dtype) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], state: State, dtype: torch.dtype, *, int8: bool = False
+    ) -> None:
         names = _FAMILIES[str(config["model_type"])]
         self.dtype = dtype
+        self._linear: type[Linear] = Int8Linear if int8 else PackedLinear
         self.heads = int(config.get("num_attention_heads") or config["n_heads"])
         self.eps = float(config.get("layer_norm_eps", 1e-12))
         self._offset = position_offset(config)
@@ -172,11 +182,11 @@ class PackedBody:
         v = F.pad(v.view(self.heads, size, -1), (0, 0, 0, 1)).flatten(0, 1)
         vb = F.pad(vb.view(self.heads, size), (0, 1), value=1.0).flatten()
         return _Layer(
-            PackedLinear(torch.cat((q * scale, k, v)), torch.cat((qb * scale, kb, vb)), self.dtype),
-            PackedLinear(*both(names.attention_out), self.dtype),
+            self._linear(torch.cat((q * scale, k, v)), torch.cat((qb * scale, kb, vb)), self.dtype),
+            self._linear(*both(names.attention_out), self.dtype),
             self._norm(body, names.attention_norm.format(i=i)),
-            PackedLinear(*both(names.up), self.dtype, activation),
-            PackedLinear(*both(names.down), self.dtype),
+            self._linear(*both(names.up), self.dtype, activation),
+            self._linear(*both(names.down), self.dtype),
             self._norm(body, names.output_norm.format(i=i)),
         )
 
@@ -234,8 +244,10 @@ class PackedBert(PackedBody):
             norm).
     """
 
-    def __init__(self, config: Mapping[str, Any], state: State, dtype: torch.dtype) -> None:
-        super().__init__(config, state, dtype)
+    def __init__(
+        self, config: Mapping[str, Any], state: State, dtype: torch.dtype, *, int8: bool = False
+    ) -> None:
+        super().__init__(config, state, dtype, int8=int8)
         names = _FAMILIES[str(config["model_type"])]
         head_activation = ("gelu", "none") if names is _ROBERTA else _activation(config)
         self._head = PackedLinear(
@@ -299,7 +311,7 @@ def _activation(config: Mapping[str, Any]) -> tuple[str, str]:
     return _ACTIVATIONS[str(config.get("hidden_act") or config.get("activation", "gelu"))]
 
 
-def load_packed(checkpoint: Checkpoint, dtype: torch.dtype) -> PackedBert | None:
+def load_packed(checkpoint: Checkpoint, dtype: torch.dtype, *, int8: bool = False) -> PackedBert | None:
     """The checkpoint's model as a `PackedBert`, or None where its architecture is not one of those."""
     config = hf_config(checkpoint)
     if not _is_plain(config):
@@ -307,7 +319,7 @@ def load_packed(checkpoint: Checkpoint, dtype: torch.dtype) -> PackedBert | None
     state = read_weights(checkpoint)
     with refusing(checkpoint.model_folder, "cannot build the model"):
         try:
-            return PackedBert(config, state, dtype)
+            return PackedBert(config, state, dtype, int8=int8)
         except KeyError:  # a variant whose weights have other names: transformers knows them
             return None
 

@@ -14,6 +14,7 @@ from splade_engine.encoder.fast.packed import PackedBert, PackedBody, load_packe
 from splade_engine.encoder.fast.padded import PaddedModel
 from splade_engine.encoder.folders.files import positions_of
 from splade_engine.encoder.place import Place
+from splade_engine.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from splade_engine.encoder.checkpoint import Checkpoint
@@ -146,9 +147,16 @@ def load_states(checkpoint: Checkpoint, place: Place) -> States:
 
     Raises:
         CheckpointError: if it cannot be built.
+        InvalidInputError: if it has no int8 layers, and they are asked for.
     """
-    packed = load_packed(checkpoint, place.dtype) if place.device.type == "cpu" else None
+    cpu = place.device.type == "cpu"
+    packed = load_packed(checkpoint, place.dtype, int8=place.int8) if cpu else None
     if packed is not None:
         return PackedStates(packed)
+    if place.int8:
+        raise InvalidInputError(
+            f"dtype 'int8': {checkpoint.model_folder}: only BERT, DistilBERT, RoBERTa, XLM-RoBERTa and "
+            "CamemBERT have int8 layers"
+        )
     backbone = load_backbone(checkpoint, place.device, place.dtype)
     return PaddedStates(backbone, place, checkpoint.model_folder)

@@ -44,6 +44,7 @@ class MaskedLm(Kind):
     name = "mlm"
     takes_dense_head = True
     takes_windows = True
+    takes_int8 = True
     st_task = "fill-mask"
 
     @classmethod

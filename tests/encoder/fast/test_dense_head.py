@@ -127,7 +127,7 @@ def folders(tmp_path):
 @pytest.mark.parametrize("packed", [True, False])
 def test_an_encoder_adds_both_heads(folders, dtype, packed, monkeypatch):
     if not packed:  # as on a GPU: transformers' model and padded batches
-        monkeypatch.setattr("splade_engine.encoder.fast.states.load_packed", lambda *a: None)
+        monkeypatch.setattr("splade_engine.encoder.fast.states.load_packed", lambda *a, **k: None)
     plain, both, made = folders
     texts = [" ".join(np.random.default_rng(n).choice(WORDS, 3 + 4 * n)) for n in range(7)]
     a = SparseEncoder.load(plain, device="cpu", dtype=dtype).encode_documents(texts).to_scipy().toarray()
