@@ -30,6 +30,7 @@ _OPERATOR = re.compile(
 )
 _SIGN = re.compile(r"[-+\"\u201c]")
 _SHORTEST = 3  # letters of a word that a minus leaves out; `-la` is an option of a command
+_MOST_SIGNS = 1000  # three million of them took a minute, and nobody means so many
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,22 @@ def has_signs(query: str) -> bool:
 
 
 def read_query(query: str) -> QueryText:
-    """The plain text of a query, and what it demands of documents."""
+    """The plain text of a query, and what it demands of documents.
+
+    Raises:
+        InvalidInputError: it demands more than a thousand words and phrases.
+    """
     if not has_signs(query):
         return QueryText(query)
     must: list[HoldsWords] = []
     must_not: list[HoldsWords] = []
 
     def plain(found: re.Match[str]) -> str:
+        if len(must) + len(must_not) > _MOST_SIGNS:
+            raise InvalidInputError(
+                f"query: more than {_MOST_SIGNS:,} words and phrases with a sign or in quotes; "
+                "operators=False (--plain) reads them as plain words"
+            )
         sign, written = found["sign"], found["phrase"] or found["word"]
         if not sign and found["word"]:
             return found[0]

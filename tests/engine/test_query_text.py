@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.engine.query_text import QueryText, read_query, shown
+from splade_engine.errors import InvalidInputError
 from splade_engine.index.words.text import holds_phrase, words_of
 
 
@@ -90,3 +91,12 @@ def test_words_follow_one_another_as_their_lists_do(text, first, more, prefix):
     ]
     found = holds_phrase(text, wanted, prefix=prefix)
     assert found == any(begun if prefix else same)
+
+
+@pytest.mark.parametrize("sign", ["+tide ", "-tide ", '"low tide" '])
+def test_a_query_of_countless_signs_is_refused(sign):
+    """Three million took more than a minute."""
+    few = read_query(sign * 1000)
+    assert len(few.must) + len(few.must_not) == 1
+    with pytest.raises(InvalidInputError, match="query: more than 1,000 words and phrases with a sign"):
+        read_query(sign * 100_000)
