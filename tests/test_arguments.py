@@ -194,6 +194,26 @@ NUMBERS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
         f"export_index({name})": lambda w, v, name=name: export_index(w.index, "vespa", new(w), **{name: v})
         for name in ("k", "top_k", "scale", "measure", "overwrite")
     },
+    "adapt(overwrite)": lambda w, v: adapt(TEXT, new(w), w.encoder, overwrite=v),
+    **{
+        f"SearchEngine.build({name})": lambda w, v, name=name: SearchEngine.build(
+            new(w), TEXT, FakeEncoder(), **{name: v}
+        )
+        for name in ("overwrite", "collection_idf")
+    },
+    "SearchEngine(collection_idf)": lambda w, v: SearchEngine(
+        w.index.path, w.index, FakeEncoder(), collection_idf=v
+    ),
+    "SearchEngine.open(collection_idf)": lambda w, v: SearchEngine.open(
+        w.index.path, FakeEncoder(), collection_idf=v
+    ),
+    **{
+        f"SearchEngine.sync({name})": lambda w, v, name=name: w.engine.sync(w.folder, **{name: v})
+        for name in ("prune", "dry_run")
+    },
+    "SparseIndex.build(overwrite)": lambda w, v: SparseIndex.build(w.index.path, w.two, overwrite=v),
+    "SparseIndex.merge(overwrite)": lambda w, v: SparseIndex.merge(new(w), [w.index.path], overwrite=v),
+    "SparseEncoder.export_onnx(overwrite)": lambda w, v: w.encoder.export_onnx(new(w), overwrite=v),
     "import_vectors(n_terms)": lambda w, v: import_vectors(w.folder / "v.jsonl", n_terms=v),
     "import_vectors(scale)": lambda w, v: import_vectors(w.folder / "v.jsonl", scale=v),
     "measure_lists(documents)": lambda w, v: measure_lists(w.index, w.two, documents=v),
@@ -290,9 +310,7 @@ NO_NUMBERS = [
 ]  # fmt: skip
 # what is no number, or is passed on, and why it needs no row
 WITHOUT_NUMBERS = {
-    "collection_idf": "only looked at whether it holds",
-    "overwrite": "the same",
-    "resume": "the same",
+    "resume": "only looked at whether it holds",
     "may_be_empty": "the same",
     "drop_own_id": "the same",
     "explain": "the same",
@@ -493,3 +511,42 @@ def test_what_occurs_twice_is_named_in_one_pass(world: SimpleNamespace) -> None:
     with pytest.raises(InvalidInputError, match="id '1' is given twice"):
         world.engine.delete(["2", "3", "4", "1", "1"])
     assert time.process_time() - start < 5
+
+
+def test_arguments_that_no_encoder_has_are_told_before_the_corpus_is_read(world: SimpleNamespace) -> None:
+    """`bach_tokens=5` was told by the encoder's own function, after hours of reading; sync passed over it."""
+
+    def read_first() -> Iterator[dict[str, str]]:
+        raise AssertionError("the corpus is read")
+        yield {}
+
+    engine = SearchEngine(world.engine.path, world.engine.index, world.encoder)
+    told = r"no argument 'bach_tokens'; for encoding there are batch_tokens, device, top_k"
+    for call in (
+        lambda: SearchEngine.build(new(world), Lazy(read_first), world.encoder, bach_tokens=5),
+        lambda: adapt(Lazy(read_first), new(world), world.encoder, bach_tokens=5),
+        lambda: engine.add(Lazy(read_first), bach_tokens=5),
+        lambda: engine.update(Lazy(read_first), bach_tokens=5),
+        lambda: engine.sync(world.folder, bach_tokens=5),
+    ):
+        with pytest.raises(TypeError, match=told):
+            call()
+    for name, value, message in (
+        ("name", "", "name: a text is expected"),
+        ("name", 5, "name: a text is expected, got 5"),
+        ("encoding", 5, "encoding 5: not known"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            engine.sync(world.folder, **{name: value})
+    with pytest.raises(InvalidInputError, match="config: a BuildConfig is expected, got "):
+        SearchEngine.build(new(world), TEXT, FakeEncoder(), config={})
+
+
+class Lazy:
+    """A corpus that can be iterated over again."""
+
+    def __init__(self, make: Callable[[], Iterator[Any]]) -> None:
+        self._make = make
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._make()

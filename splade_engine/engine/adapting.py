@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import flag, path_of, shown, whole
 from splade_engine.encoder.neighbours import SETTINGS, Neighbours, NeighbourSettings, write_neighbours
-from splade_engine.engine.encoding import encode_corpus
+from splade_engine.engine.encoding import check_options, encode_corpus
 from splade_engine.engine.intake import corpus_of, surveyed_corpus
 from splade_engine.engine.opening import loaded_encoder
 from splade_engine.engine.query_weights import CollectionIdf
@@ -108,6 +108,7 @@ def adapt(
     if settings is not None and not isinstance(settings, NeighbourSettings):
         raise InvalidInputError(f"settings: NeighbourSettings are expected, got {shown(settings)}")
     alone = without_neighbours(loaded_encoder(encoder))
+    check_options(alone, encode_options)
     surveyed = surveyed_corpus(None, corpus_of(corpus, None, passages), alone, progress)
     work = beside(target, ".encoding")
     with encode_corpus(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from splade_engine.arguments import shown
 from splade_engine.engine.adapting import without_neighbours, write_adapted
 from splade_engine.engine.encoder_record import SOURCE, encoder_record
-from splade_engine.engine.encoding import EncodingPlan, encode_corpus, unfinished
+from splade_engine.engine.encoding import EncodingPlan, check_options, encode_corpus, unfinished
 from splade_engine.engine.intake import surveyed_corpus
 from splade_engine.engine.measure import measure
 from splade_engine.engine.notes import (
@@ -68,6 +68,7 @@ def build(
     """
     if adapt is not None:
         encoder = without_neighbours(encoder)
+    check_options(encoder, encode_options)
     auto = config.lists
     if isinstance(auto, AutoLists) and auto.query_terms is None and getattr(encoder, "inference_free", False):
         config = replace(config, lists=replace(auto, query_terms=SHORT_QUERY))
@@ -134,6 +135,7 @@ def add(
         InvalidInputError: an id is in the index already; nothing was encoded.
         IndexLockedError: another process holds the index, and has not got on for `PATIENCE` seconds.
     """
+    check_options(encoder, encode_options)
     reader = index.refresh().reader
     corpus = _measured(_as_before(reader, corpus), encoder, progress)
     known = next((document.id for document in corpus if document.id in reader), None)
@@ -164,6 +166,7 @@ def update(
         DatasetError: there is no text, and nothing to delete either.
         IndexLockedError: as `add`.
     """
+    check_options(encoder, encode_options)
     reader = index.refresh().reader
     corpus = _as_before(reader, corpus)
     try:

@@ -6,18 +6,20 @@ encoder made its vectors and is not searched with another one, because that give
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from splade_engine.arguments import check_many, path_of, shown
+from splade_engine.arguments import check_many, flag, path_of, shown
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.collections.documents import Document
 from splade_engine.collections.metadata import document_parts
 from splade_engine.collections.passages import Passages
 from splade_engine.engine import changes
 from splade_engine.engine.adapting import neighbour_settings
+from splade_engine.engine.encoding import check_options
 from splade_engine.engine.hits import Hit, Hits
 from splade_engine.engine.intake import corpus_of
 from splade_engine.engine.opening import encoder_of, loaded_encoder
@@ -55,6 +57,7 @@ class SearchEngine:
     def __init__(
         self, path: Path, index: SparseIndex, encoder: SparseEncoder, *, collection_idf: bool = True
     ) -> None:
+        flag("collection_idf", collection_idf)
         self.path = path
         self.index = index
         self.encoder = encoder
@@ -115,6 +118,9 @@ class SearchEngine:
         """
         path = path_of("path", path)
         refuse_occupied(path, overwrite=overwrite)
+        flag("collection_idf", collection_idf)
+        if config is not None and not isinstance(config, BuildConfig):
+            raise InvalidInputError(f"config: a BuildConfig is expected, got {shown(config)}")
         check_budget(threads, memory)
         index, loaded = changes.build(
             path,
@@ -321,6 +327,7 @@ class SearchEngine:
         self._refuse_shared()
         from splade_engine.engine.sync import sync
 
+        check_options(self.encoder, set(options) - set(inspect.signature(sync).parameters))
         return sync(self.index.refresh().reader, lambda: self, path_of("folder", folder), **options)
 
     def delete(self, ids: Iterable[str]) -> None:

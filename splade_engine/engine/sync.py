@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.arguments import flag, shown
 from splade_engine.collections.beir import BEIR_CORPUS
 from splade_engine.collections.corpus import Corpus, FileCorpus
 from splade_engine.collections.folders import (
@@ -131,6 +132,10 @@ def sync(
         IndexLockedError, StorageError: nothing has changed then; what was encoded is kept.
     """
     start = time.perf_counter()
+    prune, dry_run = flag("prune", prune), flag("dry_run", dry_run)
+    encoding = checked_encoding(encoding)
+    if name is not None and (not isinstance(name, str) or not name.strip()):
+        raise InvalidInputError(f"name: a text is expected, got {shown(name)}")
     folder = Path(folder)
     how = passages if passages is None or isinstance(passages, Passages) else Passages(passages)
     plan = _plan(reader, _checked_folder(folder), how, encoding, name, progress)

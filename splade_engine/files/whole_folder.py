@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from splade_engine.arguments import flag
 from splade_engine.errors import InvalidInputError
 from splade_engine.files.disk import disk_errors, sync_folder
 from splade_engine.files.leftovers import neighbour
@@ -27,6 +28,7 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = "") 
         InvalidInputError: as `check_replaceable`, or `path` is not empty (without `overwrite`).
         StorageError: the disk refuses.
     """
+    flag("overwrite", overwrite)
     target = named(expanded(path)).absolute()
     check_replaceable(target, mark, path)
     with disk_errors(path):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, first_twice, path_of, shown
+from splade_engine.arguments import check_many, first_twice, flag, path_of, shown
 from splade_engine.errors import (
     IndexExistsError,
     IndexLockedError,
@@ -307,7 +307,7 @@ def _occupied(folder: Path, shards: Sequence[Path], overwrite: bool) -> Collecti
         IndexExistsError: something is there that may not be replaced.
     """
     if is_collection(folder):
-        if not overwrite:
+        if not flag("overwrite", overwrite):
             raise IndexExistsError(
                 f"{folder}: exists already and holds a collection; choose another, or overwrite it"
             )

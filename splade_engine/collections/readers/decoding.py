@@ -65,7 +65,7 @@ def checked_encoding(name: str | None) -> str | None:
     """
     if name is None:
         return None
-    if not is_encoding(name):
+    if not isinstance(name, str) or not is_encoding(name):
         raise InvalidInputError(f"encoding {name!r:.60}: not known (latin-1, cp1252, utf-16, ...)")
     return name
 

@@ -2,7 +2,7 @@
 
 from splade_engine.engine.encoding.folder import unfinished
 from splade_engine.engine.encoding.part import EncodedPart, Part, encode_part
-from splade_engine.engine.encoding.plan import MAX_SHARD_DOCS, EncodingPlan
+from splade_engine.engine.encoding.plan import MAX_SHARD_DOCS, EncodingPlan, check_options
 from splade_engine.engine.encoding.run import EncodedCorpus, encode_corpus
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "EncodedPart",
     "EncodingPlan",
     "Part",
+    "check_options",
     "encode_corpus",
     "encode_part",
     "unfinished",

@@ -7,7 +7,8 @@ as one that was never interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,21 @@ _COUNTS = ("top_k", "batch_tokens")  # options of encoders that are whole number
 def _plain(name: str, value: object) -> object:
     """An option as JSON keeps it; a count that cannot be meant is refused before a folder is made."""
     return whole(name, value, 1) if name in _COUNTS and value is not None else value
+
+
+def check_options(encoder: DocumentEncoder, names: Iterable[str]) -> None:
+    """Refuse what this encoder does not take, before a corpus is read: the encoder would refuse it later.
+
+    Raises:
+        TypeError: naming the first one, as for every keyword that a function does not have.
+    """
+    taken = inspect.signature(encoder.encode_documents).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values()):
+        return
+    known = sorted(name for name, p in taken.items() if p.kind is p.KEYWORD_ONLY and name != "progress")
+    for name in names:
+        if name not in known:
+            raise TypeError(f"no argument {name!r}; for encoding there are {', '.join(known)}")
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from splade_engine.arguments import flag
 from splade_engine.errors import (
     IndexCorruptError,
     IndexExistsError,
@@ -78,9 +79,11 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
     where there is an index. Other people's files are never written between.
 
     Raises:
+        InvalidInputError: `overwrite` is neither True nor False: "no" would replace an index.
         IndexExistsError: if the folder holds something else.
         StorageError: if the disk refuses.
     """
+    flag("overwrite", overwrite)
     with disk_errors(folder):
         if not os.path.lexists(folder):
             return
