@@ -176,14 +176,27 @@ def _way_on(output: Path) -> str:
 
 
 def _source(text: str, negatives: Path | None, corpus: Path | None, queries: Path | None) -> dict[str, Any]:
-    """`[ict:|bfs:|wlp:]PATH[=WEIGHT]` as a source of a recipe."""
+    """`[ict:|bfs:|wlp:]PATH[=WEIGHT]` as a source of a recipe.
+
+    Raises:
+        InvalidInputError: there is no path, which would be the working folder; or the weight is 0, which in a
+            recipe stands for none.
+    """
+    from splade_engine.errors import InvalidInputError
+
     path, sign, weight = text.rpartition("=")
     source: dict[str, Any] = {"path": text}
-    if sign and _is_number(weight):
+    if sign and _is_number(weight) and not Path(text).exists():  # the name of a file may be `pairs-lr=0.1`
         source = {"path": path, "weight": float(weight)}
     kind, colon, rest = source["path"].partition(":")
     if colon and kind in ("ict", "bfs", "wlp"):
         source |= {"path": rest, "kind": kind}
+    if not source["path"].strip():
+        raise InvalidInputError(f"--data {text}: names no file or folder")
+    if source.get("weight") == 0:
+        raise InvalidInputError(
+            f"--data {text}: a weight is above 0; without one it is the number of examples"
+        )
     for name, value in (("negatives", negatives), ("corpus", corpus), ("queries", queries)):
         if value is not None:
             source[name] = str(value)

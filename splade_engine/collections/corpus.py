@@ -205,7 +205,12 @@ class Corpus:
             DatasetError: where no value of a field is of the kind that its column holds.
         """
         summary = self.survey()
-        self._summary = replace(summary, fields=summary.survey.kinds(columns))
+        try:
+            kinds = summary.survey.kinds(columns)
+        except DatasetError as error:
+            place = f"{self._source}: " if isinstance(self._source, str | Path) else ""
+            raise DatasetError(f"{place}{error}") from None
+        self._summary = replace(summary, fields=kinds)
         return self._summary
 
     def _read(self, report: FolderReport) -> Iterator[Document]:

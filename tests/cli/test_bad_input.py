@@ -231,3 +231,39 @@ def test_a_precision_that_is_not_known(tmp_path, command):
     )  # with the bundled encoder, which is not used
     assert found.exit_code == 2 and "dtype 'int3': expected one of auto, float32" in found.stderr
     assert not (tmp_path / "out.arrow").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("=2", "--data =2: names no file or folder"),
+        ("ict:", "--data ict:: names no file or folder"),
+        (
+            "pairs.jsonl=0",
+            "--data pairs.jsonl=0: a weight is above 0; without one it is the number of examples",
+        ),
+    ],
+)
+def test_sources_of_training_that_cannot_be_meant(refused, data, told):
+    """Without a path it was the working folder, and a weight of 0 was the largest of all."""
+    assert refused("train", "-o", "run", "-r", "splade", "-d", data) == told
+
+
+def test_a_name_that_ends_like_a_weight_is_a_name(cli, tmp_path):
+    pairs = tmp_path / "pairs-lr=0.1"
+    pairs.write_text('{"query": "moon", "positive": "sea"}\n')
+    told = cli(
+        "train", "-o", tmp_path / "run", "-r", "splade", "-d", pairs, "-d", f"{pairs}=3", "--show"
+    ).stdout
+    assert told.count(f'path = "{pairs}"') == 2
+    assert "weight = 3.0" in told
+
+
+def test_a_field_of_another_type_names_the_file(refused, index_folder, tmp_path):
+    more = tmp_path / "more.jsonl"
+    more.write_text('{"_id": "new", "text": "moon", "year": "n.d."}\n')
+    message = refused("add", index_folder, more)
+    assert (
+        message
+        == f"{more}: document 'new': field 'year' is \"n.d.\", but in the index it holds whole numbers"
+    )
