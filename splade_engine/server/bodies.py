@@ -85,7 +85,7 @@ def told_of(error: ValidationError) -> str:
 
 
 def _is_type(place: str) -> bool:
-    return place in ("str", "constrained-str") or "[" in place
+    return place in ("str", "constrained-str", "bool") or "[" in place
 
 
 def answer(value: Mapping[str, Any] | Sequence[Any], status: int = 200) -> Response:

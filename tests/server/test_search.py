@@ -174,6 +174,8 @@ def test_counts_stand_beside_the_hits(client):
         ({"group_by": "yeer"}, "group_by: no column 'yeer'"),
         ({"must": ["..."]}, "must: '...' holds no word"),
         ({"must": "moon"}, "must: input should be a valid list"),
+        ({"related": "maybe"}, "related: input should be a valid boolean or input should be 'weak'"),
+        ({"hybrid": 7}, "hybrid: input should be a valid boolean or input should be 'sum' or 'rrf'"),
         ({"facets_over": "all"}, "facets_over: input should be 'hits' or 'matches'"),
         ({"sort": "yeer"}, "sort: no column 'yeer'"),
         ({"offset": 0, "accuracy": 0.9}, "need an exact search"),
