@@ -136,6 +136,7 @@ def test_filters_are_made_from_the_metadata(page):
     expect(page.locator(".hit")).to_have_count(2)
     expect(page.locator("#filters-title")).to_have_text("Filters (1)")
     page.fill("#q", "sea")
+    expect(page.locator("#status")).to_contain_text("Nothing that the filters leave shares a term")
     expect(page.locator(".hit")).to_have_count(0)
     page.get_by_role("button", name="Clear").click()
     expect(page.locator(".hit")).to_have_count(2)
@@ -168,6 +169,8 @@ def test_pages_fit_together(page):
     assert not set(seen) & set(page.locator(".hit").evaluate_all("all => all.map(item => item.dataset.id)"))
     page.fill("#q", "star night")
     expect(page.locator("#place")).to_have_text("Page 1")
+    page.goto(f"{page.url.partition('?')[0]}?q=star&page=9")
+    expect(page.locator("#status")).to_contain_text("There are no more hits")
 
 
 def test_counts_become_those_of_the_matches(page):
