@@ -339,7 +339,7 @@ def test_nothing_from_a_document_becomes_markup(page):
     assert page.locator("img").count() == 0
     assert page.locator("body script").count() == 1
     page.fill("#q", HOSTILE)
-    expect(page.locator("#status")).to_contain_text("Nothing shares")
+    expect(page.locator("#status")).to_contain_text("Nothing that the filters leave")
     assert page.evaluate("() => window.hacked") is None
 
 

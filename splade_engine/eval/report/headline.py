@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from splade_engine.eval.measures.significance import PairedTest, against_baseline
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 def headlines(c: Comparison, groups: Mapping[str, str] | None = None) -> list[str]:
     """A sentence for each system but the baseline, by the first measure; none where nothing is tested.
 
+    Of two systems without a baseline the second is it.
+
     "sparse .728, bm25 .663: +.065 nDCG@10 (95 % interval -.015 to +.145), p = .106 with 30 queries, not
     significant". Over several collections the sentence counts them. The p is that of `PairedTest.p`.
 
@@ -22,6 +25,8 @@ def headlines(c: Comparison, groups: Mapping[str, str] | None = None) -> list[st
         c: what is reported.
         groups: the group of a collection, whose mean counts as one; None: as the comparison has them.
     """
+    if not c.baseline and len(c.systems) == 2:
+        c = replace(c, baseline=c.systems[1])
     if not c.is_tested or not c.measures:
         return []
     measure = c.measures[0]

@@ -51,7 +51,8 @@ def markdown_tables(c: Comparison, *, main: bool = False) -> str:
 
     With `main` only the words and the table of the first measure.
     """
-    parts = ["".join(f"- {markdown_text(line)}\n" for line in headlines(c))] if c.is_tested else []
+    told = headlines(c)
+    parts = ["".join(f"- {markdown_text(line)}\n" for line in told)] if told else []
     parts += [markdown(table) for table in _measure_tables(c, c.measures[:1] if main else c.measures)]
     if c.is_tested:
         parts.append(markdown_text(baseline_note(c.baseline)) + "\n")

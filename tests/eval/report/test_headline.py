@@ -50,7 +50,13 @@ def test_a_clear_difference_and_several_systems():
     assert first.startswith("a .55") and first.endswith("p < .001 with 40 queries, significant")
     assert ": +.000 nDCG@10" in second and second.endswith("p = 1.000 with 40 queries, not significant")
     assert headlines(comparison({"mine": {"bm25": base}})) == []
-    assert headlines(comparison({"mine": {"bm25": base, "a": base}}, baseline="")) == []
+
+
+def test_two_systems_need_no_baseline():
+    base = np.linspace(0.2, 0.5, 40)
+    values = {"a": base + 0.1, "bm25": base}
+    assert headlines(comparison({"mine": values}, baseline="")) == headlines(comparison({"mine": values}))
+    assert headlines(comparison({"mine": {**values, "b": base}}, baseline="")) == []
 
 
 def test_several_collections_are_counted():
