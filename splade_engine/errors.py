@@ -87,3 +87,28 @@ class ShardUnavailableError(SpladeEngineError):
 
 class TrainingError(SpladeEngineError):
     """A training run that cannot go on."""
+
+
+# what torch, the loader of shared libraries and the C library say where Python has MemoryError
+_NO_MEMORY = (
+    "can't allocate memory", "failed to map segment", "cannot allocate memory", "out of memory",
+    "can't start new thread",
+)  # fmt: skip
+
+
+def lacks_memory(error: BaseException | None, *signs: type[BaseException]) -> bool:
+    """Whether there is too little memory at the root of an error: libraries wrap it in others.
+
+    Args:
+        error: the error; None for none.
+        signs: types that say so; none stands for MemoryError.
+    """
+    while error is not None:
+        if isinstance(error, signs or MemoryError) or (
+            isinstance(error, Exception)
+            and not isinstance(error, SpladeEngineError)
+            and any(text in str(error).lower() for text in _NO_MEMORY)
+        ):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -20,7 +20,7 @@ import typer
 
 from splade_engine.cli import output
 from splade_engine.cli.interrupts import INTERRUPTED, interrupts
-from splade_engine.errors import SpladeEngineError
+from splade_engine.errors import SpladeEngineError, lacks_memory
 from splade_engine.extras import missing_extra
 
 FAILURE, BAD_INPUT = 1, 2
@@ -77,7 +77,8 @@ def told(error: BaseException) -> tuple[str, int]:
             return str(missing), missing.exit_code
     if isinstance(error, UsageError):
         return _usage(error), BAD_INPUT
-    if _lacks_memory(error):
+    # SystemError: a module of C whose import failed without saying why, which little memory alone does
+    if lacks_memory(error, MemoryError, SystemError):
         return "out of memory" + _detail(error), FAILURE
     if isinstance(error, OSError):
         return _refused(error), FAILURE
@@ -89,23 +90,6 @@ def told(error: BaseException) -> tuple[str, int]:
         return "a text that is no Unicode" + _detail(error), BAD_INPUT
     hint = "" if logging.getLogger("splade_engine").isEnabledFor(logging.DEBUG) else "; --verbose shows where"
     return f"internal error, {type(error).__name__}{_detail(error)}{hint}", FAILURE
-
-
-# what torch, the loader of shared libraries and the C library say where Python has MemoryError
-_NO_MEMORY = ("can't allocate memory", "failed to map segment", "cannot allocate memory", "out of memory")
-
-
-def _lacks_memory(error: BaseException | None) -> bool:
-    """Whether there is too little memory at the root of an error: libraries wrap it in others."""
-    while error is not None:
-        # SystemError: a module of C whose import failed without saying why, which little memory alone does
-        if isinstance(error, MemoryError | SystemError) or (
-            isinstance(error, RuntimeError | OSError | ImportError)
-            and any(text in str(error).lower() for text in _NO_MEMORY)
-        ):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _detail(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from splade_engine.errors import CheckpointError, SpladeEngineError
+from splade_engine.errors import CheckpointError, SpladeEngineError, lacks_memory
 from splade_engine.extras import missing_extra
 
 _LONGEST = 300
@@ -22,6 +22,7 @@ def refusing(path: Path | str, doing: str) -> Iterator[None]:
     Raises:
         CheckpointError: for any error but those raised on purpose.
         MissingExtraError: if a package is not installed.
+        MemoryError: there is too little of it.
     """
     try:
         yield
@@ -30,6 +31,8 @@ def refusing(path: Path | str, doing: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise missing_extra(error, "this model") or _refusal(path, doing, error) from error
     except BaseException as error:
+        if lacks_memory(error):  # which is no fault of the file
+            raise MemoryError(f"{path}: {one_line(error)}") from error
         raise _refusal(path, doing, error) from error
 
 

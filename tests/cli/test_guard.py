@@ -30,6 +30,7 @@ class Panic(BaseException):
         (MemoryError(), 1, "out of memory"),
         (MemoryError("Unable to allocate 3 GiB"), 1, "out of memory: Unable to allocate 3 GiB"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes"), 1, "out of memory"),
+        (RuntimeError("can't start new thread"), 1, "out of memory: can't start new thread"),
         (RecursionError("maximum recursion depth exceeded"), 2, "the input is nested too deeply"),
         (OverflowError("int too large to convert to float"), 2, "a number is too large: int too large"),
         ("\ud800", 2, "a text that is no Unicode: 'utf-8' codec can't encode"),
