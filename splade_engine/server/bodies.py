@@ -77,6 +77,8 @@ def told_of(error: ValidationError) -> str:
         # a field that may be of several types is reported once per type, with the type in its place
         place = ".".join(str(part) for part in problem["loc"] if not _is_type(str(part)))
         message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] in ("model_type", "model_attributes_type", "dict_type"):  # told in words of Python
+            message = "input should be an object"
         kind = mistyped if problem["type"] in ("string_type", "list_type", "dict_type") else told
         kind.setdefault(place, []).append(message[0].lower() + message[1:])
     told = {**mistyped, **told}  # where a value has one of the types, what is said of the others is noise

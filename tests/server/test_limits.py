@@ -17,6 +17,7 @@ from tests.server.conftest import ids, problem
     [
         ({}, "query: field required"),
         ({"query": 5}, "query: input should be a valid string or input should be a valid list"),
+        ([], "input should be an object"),
         ({"query": "a", "k": 0}, "k: input should be greater than or equal to 1"),
         ({"query": "a", "k": "3"}, "k: input should be a valid integer"),
         ({"query": "a", "k": True}, "k: input should be a valid integer"),
