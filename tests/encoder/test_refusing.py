@@ -14,7 +14,7 @@ from splade_engine.errors import CheckpointError, InvalidInputError
 )
 def test_too_little_memory_is_no_fault_of_a_file(error: Exception) -> None:
     """It read: "dense_head.safetensors: not a dense head"."""
-    with pytest.raises(MemoryError, match="^m: "), refusing("m", "not a dense head"):
+    with pytest.raises(MemoryError, match=r"^m: "), refusing("m", "not a dense head"):
         raise error
 
 
@@ -37,5 +37,5 @@ def test_whatever_is_raised_is_one_line_with_the_file(error: Exception, message:
 
 
 def test_what_was_raised_on_purpose_passes() -> None:
-    with pytest.raises(InvalidInputError, match="^as it is$"), refusing("m", "broken"):
+    with pytest.raises(InvalidInputError, match=r"^as it is$"), refusing("m", "broken"):
         raise InvalidInputError("as it is")
