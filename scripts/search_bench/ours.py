@@ -15,6 +15,7 @@ from splade_engine.vectors import SparseVectors
 
 POSTINGS = (3, 5, 7, 10, 14, 20, 30, 45, 60, 90, 120, 180, 300, 500)  # thousands, for k of 10 and 100
 BLOCK_POSTINGS = (2, 3, 4.5, 6.5, 9, 11, 13, 16, 20, 26, 32, 40, 55, 80, 120, 200)
+CROWD = 2_000_000  # so many documents need the budgets above; more of them need more
 
 
 class Ours:
@@ -45,10 +46,11 @@ class Ours:
     def settings(self) -> Iterator[Setting]:
         """Exact search, then entries walked x documents scored in full."""
         factors = self.factors if self.k <= 20 else (2, 3, 5) if self.k <= 200 else (1, 2, 3)
-        more = 1000 * (1 + self.k // 200)
+        crowd = max(1, len(self.index) // CROWD)
+        more = 1000 * (1 + self.k // 200) * crowd
         configs = [SearchConfig(exact=True)]
         configs += [
-            SearchConfig(max_postings=round(p * more), n_candidates=round(f * self.k))
+            SearchConfig(max_postings=round(p * more), n_candidates=round(f * self.k * crowd**0.5))
             for p in self.postings
             for f in factors
         ]
