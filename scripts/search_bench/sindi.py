@@ -42,12 +42,13 @@ class Sindi:
         text = json.dumps(about)
 
         def make(vectors: SparseVectors) -> None:
-            parts = (vectors.indptr.astype(np.uint32), vectors.terms.astype(np.uint32), vectors.weights)
+            parts = (vectors.indptr.astype(np.uint32), vectors.terms.view(np.uint32), vectors.weights)
             index = pyvsag.Index("sindi", text)
             index.build(*parts, np.arange(len(vectors)))
             index.save(str(folder / "index"))
 
-        self.built = kept_build(folder, docs, make)
+        # where memory is short, from the file: its own index takes most of the memory
+        self.built = kept_build(folder, docs if docs.memory is None else docs.mapped, make)
         self.index = pyvsag.Index("sindi", text)
         self.index.load(str(folder / "index"))
 
