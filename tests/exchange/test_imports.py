@@ -104,6 +104,16 @@ def test_npz_files_that_are_no_vectors(tmp_path: Path, arrays: dict, message: st
         import_vectors(tmp_path / "m.npz")
 
 
+def test_an_npz_file_that_ends_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object, **__: object) -> None:
+        raise EOFError
+
+    (tmp_path / "m.npz").touch()
+    monkeypatch.setattr(np, "load", cut)
+    with pytest.raises(InvalidInputError, match=r"m\.npz: not an npz file \(EOFError\)"):
+        import_vectors(tmp_path / "m.npz")
+
+
 def test_npz_files_that_would_run_code_or_are_damaged(tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", data=np.array([object()]), indices=np.zeros(1), indptr=np.zeros(2))
     with pytest.raises(InvalidInputError, match="not an npz file"):

@@ -50,7 +50,8 @@ def read(path: Path, options: Options) -> Imported:
     except _DAMAGED as error:
         if isinstance(error, InvalidInputError):
             raise
-        raise InvalidInputError(f"{file}: not an npz file ({str(error).splitlines()[0]:.100})") from None
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInputError(f"{file}: not an npz file ({reason:.100})") from None
     n_terms = options.n_terms
     if n_terms is None and shape is not None and shape.shape == (2,):
         n_terms = int(shape[1])
