@@ -89,6 +89,19 @@ class TrainingError(SpladeEngineError):
     """A training run that cannot go on."""
 
 
+def reason_of(error: BaseException | str) -> str:
+    """What a library raised, for the end of a message: its first line, and the second where that says what.
+
+    The name of the type where it has no words; no control characters; at most 300 characters.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = " ".join(lines[:2] if lines[:1] and lines[0].endswith(":") else lines[:1]) or type(error).__name__
+    text = "".join(c if c.isprintable() else "?" for c in text)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
+
+
+_LONGEST = 300  # characters of such a reason
+
 # what torch, the loader of shared libraries and the C library say where Python has MemoryError
 _NO_MEMORY = (
     "can't allocate memory", "failed to map segment", "cannot allocate memory", "out of memory",

@@ -12,7 +12,7 @@ from typing import Any
 
 from splade_engine.collections.metadata import checked_metadata
 from splade_engine.collections.text_lines import read_lines
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import parsed_json
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def json_values(lines: Iterable[tuple[int, str]], place: str) -> Iterator[tuple[
         try:
             yield number, parsed_json(line)
         except ValueError as error:
-            reason = str(error).splitlines()[0]
+            reason = reason_of(error)
             syntax = isinstance(error, json.JSONDecodeError)
             raise DatasetError(
                 f"{place}:{number}: " + (f"not JSON ({reason})" if syntax else reason)

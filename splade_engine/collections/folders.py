@@ -24,7 +24,7 @@ from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers import FileKind, FileName, kind_of_file
 from splade_engine.collections.readers.decoding import is_unicode
 from splade_engine.collections.text_lines import check_regular
-from splade_engine.errors import DatasetError, MissingExtraError, SpladeEngineError
+from splade_engine.errors import DatasetError, MissingExtraError, SpladeEngineError, reason_of
 from splade_engine.files import digest, digest_64
 
 logger = logging.getLogger(__name__)
@@ -218,7 +218,7 @@ def file_documents(file: SourceFile, data: bytes, reading: FileReading, origin: 
     except (SpladeEngineError, MemoryError):
         raise
     except Exception as error:  # a parser raises what it likes over a damaged file; the others are read
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         raise DatasetError(f"{place}: not readable as {file.kind.name} ({reason[:100]})") from error
     if not found.blocks:
         return []

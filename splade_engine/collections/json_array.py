@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import unique_keys
 
 _BLANK = " \t\r\n"
@@ -94,7 +94,7 @@ class _Values:
                     raise self._problem(str(error).partition(":")[0].lower()) from None
                 size *= 2
             except ValueError as error:  # a key twice, or a number of thousands of digits
-                raise DatasetError(f"{self._place}:{line}: {str(error).splitlines()[0]}") from None
+                raise DatasetError(f"{self._place}:{line}: {reason_of(error)}") from None
 
     def _more(self) -> bool:
         numbered = next(self._lines, None)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from splade_engine.collections.limits import Limits
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, reason_of
 
 COMPRESSED_SUFFIXES = (".gz", ".zst")
 Lines = Iterable[tuple[int, str]]  # numbered from 1
@@ -64,8 +64,9 @@ def read_lines(path: Path, *, keep_blank: bool = False) -> Iterator[tuple[int, s
         raise DatasetError(f"{path}:{number + 1}: damaged gzip file ({error})") from None
     except OSError as error:
         if path.suffix.lower() == ".zst":
-            reason = str(error).splitlines()[0]
-            raise DatasetError(f"{path}:{number + 1}: truncated or damaged zstd file ({reason})") from None
+            raise DatasetError(
+                f"{path}:{number + 1}: truncated or damaged zstd file ({reason_of(error)})"
+            ) from None
         raise DatasetError(f"{path}:{number + 1}: cannot be read ({error.strerror or error})") from None
 
 

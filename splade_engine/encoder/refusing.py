@@ -6,10 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from splade_engine.errors import CheckpointError, SpladeEngineError, lacks_memory
+from splade_engine.errors import CheckpointError, SpladeEngineError, lacks_memory, reason_of
 from splade_engine.extras import missing_extra
-
-_LONGEST = 300
 
 
 @contextmanager
@@ -32,20 +30,9 @@ def refusing(path: Path | str, doing: str) -> Iterator[None]:
         raise missing_extra(error, "this model") or _refusal(path, doing, error) from error
     except BaseException as error:
         if lacks_memory(error):  # which is no fault of the file
-            raise MemoryError(f"{path}: {one_line(error)}") from error
+            raise MemoryError(f"{path}: {reason_of(error)}") from error
         raise _refusal(path, doing, error) from error
 
 
 def _refusal(path: Path | str, doing: str, error: BaseException) -> CheckpointError:
-    return CheckpointError(f"{path}: {doing}: {one_line(error)}")
-
-
-def one_line(error: BaseException | str) -> str:
-    """The first line of an error, and the second where that says what, without control characters.
-
-    At most 300 characters.
-    """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = " ".join(lines[:2] if lines[:1] and lines[0].endswith(":") else lines[:1]) or type(error).__name__
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
+    return CheckpointError(f"{path}: {doing}: {reason_of(error)}")

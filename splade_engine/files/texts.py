@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.files.disk import disk_errors
 from splade_engine.files.whole_file import atomic_file
 from splade_engine.plain_text import shortened
@@ -61,7 +61,7 @@ def read_json(path: str | Path, *, most: int = 1 << 26) -> Any:
     except InvalidInputError:
         raise
     except ValueError as error:  # a key twice, or an integer of more than 4,300 digits
-        raise InvalidInputError(f"{path}: {str(error).splitlines()[0]}") from None
+        raise InvalidInputError(f"{path}: {reason_of(error)}") from None
 
 
 def parsed_json(text: str | bytes, parse_constant: Callable[[str], Any] | None = None) -> Any:
@@ -113,7 +113,7 @@ def parsed_toml(text: str, place: str) -> dict[str, Any]:
     except RecursionError:
         raise InvalidInputError(f"{place}: nested too deeply") from None
     except ValueError as error:
-        raise InvalidInputError(f"{place}: not TOML: {str(error).splitlines()[0]}") from None
+        raise InvalidInputError(f"{place}: not TOML: {reason_of(error)}") from None
 
 
 def read_text(path: str | Path, *, most: int = 1 << 26) -> str:

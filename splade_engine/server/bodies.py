@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from splade_engine.errors import reason_of
 from splade_engine.files import parsed_json
 from splade_engine.server.problems import Problem, invalid, too_large, too_slow
 from splade_engine.server.requests import Request as RequestModel
@@ -45,7 +46,7 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
     except json.JSONDecodeError as error:
         raise Problem(400, "Validation", f"the body is not JSON: {error}") from None
     except ValueError as error:  # a key twice, NaN, a number of thousands of digits, or not UTF-8
-        raise Problem(400, "Validation", f"the body cannot be read: {str(error).splitlines()[0]}") from None
+        raise Problem(400, "Validation", f"the body cannot be read: {reason_of(error)}") from None
     try:
         return model.model_validate(value)
     except ValidationError as error:

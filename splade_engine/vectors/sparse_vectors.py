@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.arguments import check_many, whole
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.extras import needed
 from splade_engine.vectors.checks import check_entries, check_shapes, checked_integers, checked_n_terms
 from splade_engine.vectors.dicts import entries_of, numbered
@@ -337,7 +337,7 @@ def _copied(name: str, values: ArrayLike) -> NDArray[Any]:
     try:
         return np.array(values)
     except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidInputError(f"{name}: no array of numbers ({str(error).splitlines()[0]:.200})") from None
+        raise InvalidInputError(f"{name}: no array of numbers ({reason_of(error):.200})") from None
 
 
 def _drop_zeros(

@@ -15,7 +15,7 @@ from splade_engine.collections.limits import Limits
 from splade_engine.collections.readers.decoding import decoded
 from splade_engine.collections.readers.html import add_html
 from splade_engine.collections.readers.kind import FileName, FileText, TextBuilder
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, reason_of
 from splade_engine.extras import needed
 
 _CONTAINER = "META-INF/container.xml"
@@ -74,7 +74,7 @@ def _archive(data: bytes, file: FileName, what: str) -> Iterator[zipfile.ZipFile
         reason = str(error) or type(error).__name__
         raise DatasetError(f"{file.place}: not readable as {what} ({reason[:100]})") from None
     except Exception as error:  # mammoth and the XML parser raise what they like over a damaged document
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = reason_of(error)
         raise DatasetError(f"{file.place}: not readable as {what} ({reason[:100]})") from None
 
 

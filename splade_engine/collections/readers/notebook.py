@@ -7,7 +7,7 @@ import json
 from splade_engine.collections.passages import markdown_blocks
 from splade_engine.collections.readers.decoding import decoded
 from splade_engine.collections.readers.kind import FileName, FileText, TextBuilder
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import parsed_json
 
 
@@ -23,7 +23,7 @@ def notebook(data: bytes, file: FileName) -> FileText:
         raise
     except ValueError as error:
         syntax = "not JSON: " if isinstance(error, json.JSONDecodeError) else ""
-        reason = str(error).splitlines()[0]
+        reason = reason_of(error)
         raise DatasetError(f"{file.place}: not readable as a notebook ({syntax}{reason})") from None
     except (KeyError, TypeError, IndexError, AttributeError, RecursionError):
         raise DatasetError(f"{file.place}: not readable as a notebook (no cells in it)") from None

@@ -6,7 +6,7 @@ import re
 
 from splade_engine.collections.passages import plain_blocks
 from splade_engine.collections.readers.kind import FileName, FileText, TextBuilder
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, reason_of
 from splade_engine.extras import needed
 
 _HYPHEN = re.compile(r"(?<=\w)(?:\ufffe|\u00ad|\u0002)\n?|(?<=[a-z])-\n(?=[a-z])")
@@ -33,7 +33,5 @@ def pdf(data: bytes, file: FileName) -> FileText:
         finally:
             document.close()
     except pypdfium2.PdfiumError as error:
-        raise DatasetError(
-            f"{file.place}: not readable as PDF ({str(error).splitlines()[0][:100]})"
-        ) from None
+        raise DatasetError(f"{file.place}: not readable as PDF ({reason_of(error):.100})") from None
     return builder.finished("" if _NO_TITLE.match(title) else title, "page")

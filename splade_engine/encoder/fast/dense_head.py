@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from splade_engine.encoder.fast.linear import PackedLinear
 from splade_engine.encoder.fast.pooling import mean_states
 from splade_engine.encoder.place import Place
-from splade_engine.errors import CheckpointError
+from splade_engine.errors import CheckpointError, reason_of
 from splade_engine.files import atomic_file
 
 _LARGEST = 7  # of the four-bit codes, either side of 0
@@ -107,8 +107,7 @@ def load_dense_head(file: Path) -> DenseHead:
         head = DenseHead(width, size, n_terms)
         head.load_state_dict(state)
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{file}: not a dense head: {reason}") from error
+        raise CheckpointError(f"{file}: not a dense head: {reason_of(error)}") from error
     if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
         raise CheckpointError(f"{file}: holds a value that is not finite")
     return head.eval().requires_grad_(False)

@@ -7,8 +7,7 @@ import re
 from pathlib import Path
 
 from splade_engine.arguments import path_of
-from splade_engine.encoder.refusing import one_line
-from splade_engine.errors import CheckpointError, HubError
+from splade_engine.errors import CheckpointError, HubError, reason_of
 from splade_engine.files import expanded
 from splade_engine.hub import hub_name, is_hub_name, offline
 
@@ -84,7 +83,7 @@ def _download(name: str, revision: str | None) -> Path:
     except (KeyboardInterrupt, MemoryError):
         raise
     except Exception as error:  # the client trusts what a server says: anything may come of its answer
-        raise CheckpointError(f"{name}: no such folder, and as a hub id: {one_line(error)}") from error
+        raise CheckpointError(f"{name}: no such folder, and as a hub id: {reason_of(error)}") from error
 
 
 def is_bundled(source: str | Path | None) -> bool:

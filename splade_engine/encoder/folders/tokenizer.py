@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.encoder.folders.files import present, read_json, truth
-from splade_engine.encoder.refusing import one_line, refusing
-from splade_engine.errors import CheckpointError
+from splade_engine.encoder.refusing import refusing
+from splade_engine.errors import CheckpointError, reason_of
 from splade_engine.files import parsed_json, write_json
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path}: not a tokenizer file: {one_line(error)}") from error
+        raise CheckpointError(f"{path}: not a tokenizer file: {reason_of(error)}") from error
 
 
 def _filled(tokenizer: Any, path: Path) -> Any:
@@ -127,7 +127,7 @@ def _check_growth(path: Path, text: str) -> None:
     try:
         normalizer = parsed_json(text).get("normalizer")
     except (ValueError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a tokenizer file: {one_line(error)}") from error
+        raise CheckpointError(f"{path}: not a tokenizer file: {reason_of(error)}") from error
     growth, waiting = 1.0, [normalizer]
     while waiting:
         step = waiting.pop()
@@ -168,7 +168,7 @@ def _check_patience(tokenizer: Any, path: Path) -> None:
     if thread.is_alive():
         raise CheckpointError(f"{path}: a pattern takes more than {_PATIENCE:g} s for a short text: refused")
     if raised:
-        reason = one_line(raised[0])
+        reason = reason_of(raised[0])
         raise CheckpointError(f"{path}: a pattern cannot read ordinary texts ({reason}): refused")
 
 

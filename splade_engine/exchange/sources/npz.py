@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.exchange.ids import listed_ids
 from splade_engine.exchange.rows import sorted_rows
 from splade_engine.exchange.source import Imported, Options, Source
@@ -50,8 +50,7 @@ def read(path: Path, options: Options) -> Imported:
     except _DAMAGED as error:
         if isinstance(error, InvalidInputError):
             raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidInputError(f"{file}: not an npz file ({reason:.100})") from None
+        raise InvalidInputError(f"{file}: not an npz file ({reason_of(error):.100})") from None
     n_terms = options.n_terms
     if n_terms is None and shape is not None and shape.shape == (2,):
         n_terms = int(shape[1])

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from splade_engine.errors import IndexCorruptError, InvalidInputError
+from splade_engine.errors import IndexCorruptError, InvalidInputError, reason_of
 
 MAX_ID_BYTES = 4096
 ID_ARRAYS = {"offsets": "<i8", "bytes": "|u1", "sorted_hash": "<u8", "sorted_ordinal": "<u4"}
@@ -233,7 +233,7 @@ class IdColumn:
         try:
             column.validate(full=True)
         except pa.ArrowInvalid as error:
-            raise IndexCorruptError(f"ids: not UTF-8 ({str(error).splitlines()[0]})") from None
+            raise IndexCorruptError(f"ids: not UTF-8 ({reason_of(error)})") from None
         order = self.sorted_ordinal
         if n_docs and int(order.max()) >= n_docs:
             raise IndexCorruptError(f"ids: ordinal {int(order.max())} of a segment of {n_docs} documents")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from splade_engine.arguments import first_twice
-from splade_engine.errors import IndexCorruptError, InvalidInputError
+from splade_engine.errors import IndexCorruptError, InvalidInputError, reason_of
 from splade_engine.index.disk.records import ColumnRecord
 
 COLUMN_TYPES: dict[str, pa.DataType] = {
@@ -82,7 +82,7 @@ def checked_table(payload: object, n_docs: int) -> pa.Table | None:
         try:
             columns[name] = _nan_is_missing(payload.column(name).cast(COLUMN_TYPES[kind]))
         except pa.ArrowInvalid as error:
-            raise InvalidInputError(f"payload: column {name!r}: {str(error).splitlines()[0]}") from None
+            raise InvalidInputError(f"payload: column {name!r}: {reason_of(error)}") from None
     return pa.table(columns) if columns else None
 
 
@@ -177,8 +177,7 @@ class Payload:
                 )
                 column.validate(full=full)
             except (ValueError, pa.ArrowException) as error:
-                reason = str(error).splitlines()[0]
-                raise IndexCorruptError(f"payload: column {record.name!a}: {reason}") from None
+                raise IndexCorruptError(f"payload: column {record.name!a}: {reason_of(error)}") from None
             made[record.name] = column
         return cls(pa.table(made))
 

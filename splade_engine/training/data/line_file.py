@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, parsed_json
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
@@ -77,7 +77,7 @@ class LineFile:
         try:
             value = parsed_json(self[i])
         except (ValueError, RecursionError) as error:
-            reason = str(error).splitlines()[0]
+            reason = reason_of(error)
             said = f"not JSON ({reason})" if isinstance(error, json.JSONDecodeError) else reason
             raise DatasetError(f"{self.place(i)}: {said}") from None
         if not isinstance(value, dict):

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from splade_engine.errors import SpladeEngineError, StorageError, TrainingError
+from splade_engine.errors import SpladeEngineError, StorageError, TrainingError, reason_of
 from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.recipe import Recipe
 from splade_engine.training.run.memory import is_out_of_memory
@@ -148,7 +148,7 @@ def told(folder: Path) -> Iterator[None]:
             ) from error
         if isinstance(error, OSError) or any(text in str(error) for text in _REFUSED):
             number = getattr(error, "errno", None) or errno.EIO
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+            reason = getattr(error, "strerror", None) or reason_of(error)[:200]
             place = getattr(error, "filename", None) or folder
             raise StorageError(number, f"cannot write {place}: {reason}; {_way_on(folder)}") from error
         raise

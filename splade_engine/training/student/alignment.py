@@ -35,7 +35,7 @@ from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import lowercases, positions_of
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.tokens import TextTokenizer
-from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError
+from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError, reason_of
 from splade_engine.files import atomic_folder
 from splade_engine.training.data.collate import pad
 from splade_engine.training.student.cpu_layers import use_cpu_layers
@@ -170,7 +170,7 @@ def aligned_model(folder: Path, texts: Iterable[str], config: AlignmentConfig | 
     try:
         model_config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: no model to align: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(f"{folder}: no model to align: {reason_of(error)}") from error
     if model_config.model_type != "bert":
         raise CheckpointError(f"{folder}: alignment knows BERT encoders, not {model_config.model_type!r}")
     encoder = load_pretrained(folder, "AutoModel", torch.float32)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.files import check_one_table, digest, digest_of_json, parsed_json
 from splade_engine.plain_text import shortened
 from splade_engine.vectors.files.vector_file import NO_CHECKSUM, VectorFile
@@ -99,10 +99,8 @@ def _read(path: Path, open_table: Callable[[pa.NativeFile], pa.Table]) -> Vector
     except (pa.ArrowException, KeyError, ValueError, OverflowError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # of the disk: Arrow's own have no number
             raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InvalidInputError(
-            f"{path}: not a vector file of splade-engine ({shortened(reason, 200)})"
-        ) from None
+        reason = shortened(reason_of(error), 200)
+        raise InvalidInputError(f"{path}: not a vector file of splade-engine ({reason})") from None
     for name, column in columns.items():
         if (wanted := _wrong_type(name, column.type)) is not None:
             raise InvalidInputError(f"{path}: column {name} must hold {wanted}, it holds {column.type}")
