@@ -16,7 +16,7 @@ from splade_engine.errors import CheckpointError
 
 CONFIG = "config.json"
 ACTIVATIONS = ("hidden_act", "activation", "hidden_activation")
-_LARGEST_EPSILON = 0.1
+_LARGEST_EPSILON = 1.0  # real ones are 1e-12 to 1e-5
 # of whose positions transformers knows the absolute ones alone: it would pass over the weights of others
 _ABSOLUTE = {"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"}
 
