@@ -89,6 +89,9 @@ class TrainingError(SpladeEngineError):
     """A training run that cannot go on."""
 
 
+_LONGEST = 300  # characters of a reason
+
+
 def reason_of(error: BaseException | str) -> str:
     """What a library raised, for the end of a message: its first line, and the second where that says what.
 
@@ -100,8 +103,6 @@ def reason_of(error: BaseException | str) -> str:
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 
 
-_LONGEST = 300  # characters of such a reason
-
 # what torch, the loader of shared libraries and the C library say where Python has MemoryError
 _NO_MEMORY = (
     "can't allocate memory", "failed to map segment", "cannot allocate memory", "out of memory",
@@ -109,15 +110,15 @@ _NO_MEMORY = (
 )  # fmt: skip
 
 
-def lacks_memory(error: BaseException | None, *signs: type[BaseException]) -> bool:
+def lacks_memory(error: BaseException | None, *also: type[BaseException]) -> bool:
     """Whether there is too little memory at the root of an error: libraries wrap it in others.
 
     Args:
         error: the error; None for none.
-        signs: types that say so; none stands for MemoryError.
+        also: types that say so beside MemoryError.
     """
     while error is not None:
-        if isinstance(error, signs or MemoryError) or (
+        if isinstance(error, (MemoryError, *also)) or (
             isinstance(error, Exception)
             and not isinstance(error, SpladeEngineError)
             and any(text in str(error).lower() for text in _NO_MEMORY)

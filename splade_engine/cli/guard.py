@@ -78,7 +78,7 @@ def told(error: BaseException) -> tuple[str, int]:
     if isinstance(error, UsageError):
         return _usage(error), BAD_INPUT
     # SystemError: a module of C whose import failed without saying why, which little memory alone does
-    if lacks_memory(error, MemoryError, SystemError):
+    if lacks_memory(error, SystemError):
         return "out of memory" + _detail(error), FAILURE
     if isinstance(error, OSError):
         return _refused(error), FAILURE

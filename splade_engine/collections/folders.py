@@ -218,8 +218,7 @@ def file_documents(file: SourceFile, data: bytes, reading: FileReading, origin: 
     except (SpladeEngineError, MemoryError):
         raise
     except Exception as error:  # a parser raises what it likes over a damaged file; the others are read
-        reason = reason_of(error)
-        raise DatasetError(f"{place}: not readable as {file.kind.name} ({reason[:100]})") from error
+        raise DatasetError(f"{place}: not readable as {file.kind.name} ({reason_of(error):.100})") from error
     if not found.blocks:
         return []
     title = found.title or readable(file.file.stem)

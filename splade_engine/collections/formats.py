@@ -41,14 +41,17 @@ def jsonl(lines: Lines, place: str) -> Numbered:
 
 def _one_a_line(lines: Lines, place: str) -> Lines:
     """The lines, unless the first begins an array, or an object over several lines, as in a JSON file."""
-    for count, (number, line) in enumerate(lines):
+    lines = iter(lines)
+    for number, line in lines:
         begin = line.strip()
-        if count == 0 and (begin[:1] == "[" or begin == "{"):
+        if begin[:1] == "[" or begin == "{":
             what = "an array" if begin[:1] == "[" else "an object over several lines"
             raise DatasetError(
                 f"{place}:{number}: begins {what}; JSONL has one object per line, rename it .json"
             )
         yield number, line
+        break
+    yield from lines
 
 
 def json_records(lines: Lines, place: str) -> Numbered:

@@ -25,14 +25,7 @@ _ROWS = 2048  # tokens that the weights are laid out for; any number is right
 
 
 class Int8Linear:
-    """x @ weight.T + bias, then an activation; see the module.
-
-    Args:
-        weight: float[out, in].
-        bias: float[out].
-        dtype: of inputs and outputs; products are summed in int32.
-        activation: (`gelu`, `none` | `tanh`), (`relu`, ``) or nothing.
-    """
+    """A `Linear` whose products are of int8, summed in int32; see the module."""
 
     def __init__(
         self, weight: Tensor, bias: Tensor, dtype: torch.dtype, activation: tuple[str, str] = ("", "")

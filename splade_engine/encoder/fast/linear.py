@@ -15,7 +15,14 @@ from torch import Tensor
 
 
 class Linear(Protocol):
-    """x @ weight.T + bias, then an activation (`gelu`, `none` | `tanh`), (`relu`, ``) or nothing."""
+    """x @ weight.T + bias, then an activation.
+
+    Args:
+        weight: float[out, in].
+        bias: float[out].
+        dtype: of inputs and outputs.
+        activation: (`gelu`, `none` | `tanh`), (`relu`, ``) or nothing.
+    """
 
     def __init__(
         self, weight: Tensor, bias: Tensor, dtype: torch.dtype, activation: tuple[str, str] = ("", "")
@@ -29,14 +36,7 @@ class Linear(Protocol):
 
 
 class PackedLinear:
-    """x @ weight.T + bias, then an activation.
-
-    Args:
-        weight: float[out, in].
-        bias: float[out].
-        dtype: of inputs and outputs; products are summed in float32.
-        activation: (`gelu`, `none` | `tanh`), (`relu`, ``) or nothing.
-    """
+    """A `Linear` whose weights are laid out once; products are of its `dtype`, summed in float32."""
 
     def __init__(
         self, weight: Tensor, bias: Tensor, dtype: torch.dtype, activation: tuple[str, str] = ("", "")

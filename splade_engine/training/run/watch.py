@@ -115,9 +115,8 @@ class Watch(TrainerCallback):
         if "grad_norm" in logs:
             row["grad_norm"] = logs["grad_norm"]
         found = self.trainer.monitor.summary(step)
-        if (
-            args.world_size > 1
-        ):  # the Trainer's mean is over all processes; it forgets what was before a restart
+        # the Trainer's mean forgets what was before a restart, but it is the one over all processes
+        if args.world_size > 1:
             found.pop("loss", None)
         row |= found
         row["seconds_per_step"] = (now - self._since[1]) / max(1, step - self._since[0])
