@@ -7,6 +7,7 @@ outside (see `mixture.py`). Nothing is held in memory but line offsets and ids.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from splade_engine.files import digest_of_file, expanded
 from splade_engine.training.data import generation
 from splade_engine.training.data.examples import Example, Row, row_from_record
 from splade_engine.training.data.line_file import LineFile, TextsById, checked_text, key_of
+from splade_engine.training.data.mined import MINED_FROM, check_mined_from
 from splade_engine.training.data.pages import pages_file
 from splade_engine.training.recipe.sections import SourceConfig
 
@@ -110,7 +112,10 @@ class JsonlSource:
         query_text = self._queries.get if self._queries else None
         document_text = self._documents.get if self._documents else None
         try:
-            return row_from_record(record, "", query_text, document_text)
+            row = row_from_record(record, "", query_text, document_text)
+            if query_text and document_text and "query" not in record:  # texts of its own may be edited
+                check_mined_from(record, "", row.query, row.positives, row.negatives)
+            return row
         except DatasetError as error:  # finding the line number reads the file: only when it is needed
             raise DatasetError(f"{self.lines.place(i)}{error}") from None
 
@@ -146,6 +151,7 @@ class BeirSource:
         self.queries = TextsById(queries_file(folder), cache)
         self._qrels = qrels_file(folder, "train")
         self._query_rows, self._document_rows = self._pairs()
+        self._by_query = np.argsort(self._query_rows, kind="stable")
         self.negatives = NegativesById(Path(negatives), cache) if negatives else None
 
     def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -187,15 +193,38 @@ class BeirSource:
     def example(self, i: int, rng: np.random.Generator) -> Example:
         """See `Source`."""
         del rng
-        query, positive = int(self._query_rows[i]), int(self._document_rows[i])
-        negatives: tuple[str, ...] = ()
-        scores = None
-        if self.negatives is not None:
-            query_id, positive_id = self.pair_ids(i)
-            place = str(self.negatives.lines.path)
-            ids, scores = self.negatives.of(query_id, positive_id)
-            negatives = tuple(self.corpus.get(d, place, "document") for d in ids)
-        return Example(self.queries.text(query), (self.corpus.text(positive),), negatives, scores)
+        query = self.queries.text(int(self._query_rows[i]))
+        positive = self.corpus.text(int(self._document_rows[i]))
+        negatives, scores = self._mined(i, query) if self.negatives is not None else ((), None)
+        return Example(query, (positive,), negatives, scores)
+
+    def _mined(self, i: int, query: str) -> tuple[tuple[str, ...], tuple[float, ...] | None]:
+        """The mined negatives of pair i; scores, positive first, where the row has one for each."""
+        assert self.negatives is not None
+        query_id, positive_id = self.pair_ids(i)
+        row = self.negatives.row(query_id, positive_id)
+        if row is None:
+            return (), None
+        record = self.negatives.lines.record(row)
+        ids, of = [str(d) for d in record["negative_ids"]], str(record.get("positive_id", ""))
+        place = str(self.negatives.lines.path)
+        texts = [self.corpus.get(d, place, "document") for d in ids]
+        if MINED_FROM in record:
+            try:
+                check_mined_from(record, "", query, [self.corpus.get(of, "", "document")], texts)
+            except DatasetError as error:  # as above
+                raise DatasetError(f"{self.negatives.lines.place(row)}{error}") from None
+        relevant = self._relevant(int(self._query_rows[i]))  # perhaps judged since
+        negatives = tuple(text for d, text in zip(ids, texts, strict=True) if d not in relevant)
+        scores = record.get("scores")
+        if of != positive_id or scores is None or len(scores) != len(negatives) + 1:
+            return negatives, None
+        return negatives, tuple(float(s) for s in scores)
+
+    def _relevant(self, query: int) -> set[str]:
+        """The ids of all relevant documents of a row of the queries."""
+        first, last = np.searchsorted(self._query_rows, (query, query + 1), sorter=self._by_query)
+        return {self.pair_ids(i)[1] for i in self._by_query[first:last].tolist()}
 
     def documents(self) -> Iterator[str]:
         """See `Source`."""
@@ -224,21 +253,22 @@ class NegativesById:
             record = self.lines.record(i)
             if "query_id" not in record or not isinstance(record.get("negative_ids"), list):
                 raise DatasetError(f"{self.lines.place(i)}: query_id and negative_ids are needed")
+            if (scores := record.get("scores")) is not None and not _are_numbers(scores):
+                raise DatasetError(f"{self.lines.place(i)}: scores is not a list of numbers")
             self._rows.setdefault(key_of(str(record["query_id"])), []).append(i)
 
-    def of(self, query_id: str, positive_id: str) -> tuple[list[str], tuple[float, ...] | None]:
-        """Negative ids of a query and, where the row is about this positive, its scores (positive first)."""
-        records = [self.lines.record(i) for i in self._rows.get(key_of(query_id), [])]
-        records = [r for r in records if str(r["query_id"]) == query_id]
-        exact = [r for r in records if str(r.get("positive_id", "")) == positive_id]
-        if not (exact or records):
-            return [], None
-        record = (exact or records)[0]
-        ids = [str(d) for d in record["negative_ids"] if str(d) != positive_id]
-        scores = record.get("scores")
-        if not exact or scores is None or len(scores) != len(ids) + 1:
-            return ids, None
-        return ids, tuple(float(s) for s in scores)
+    def row(self, query_id: str, positive_id: str) -> int | None:
+        """The line of a query, where there is one that of this positive; None where there is none."""
+        records = {i: self.lines.record(i) for i in self._rows.get(key_of(query_id), [])}
+        rows = [i for i, record in records.items() if str(record["query_id"]) == query_id]
+        exact = [i for i in rows if str(records[i].get("positive_id", "")) == positive_id]
+        return next(iter(exact or rows), None)
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, list) and all(
+        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
+    )
 
 
 class GeneratedSource:

@@ -23,6 +23,7 @@ from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, beside, disk_errors, read_json, write_json
 from splade_engine.locks import take_lock
 from splade_engine.progress import Progress, ProgressBar
+from splade_engine.training.data.mined import MINED_FROM, mined_from
 from splade_engine.training.digests import changed, digests_of_models
 from splade_engine.training.mining.config import GIVEN, MiningConfig
 from splade_engine.training.mining.retrievers import PairScorer, open_retriever, open_teacher
@@ -47,8 +48,9 @@ def mine(
 
     Args:
         data: BEIR folder, or JSONL pairs or triples.
-        output: JSONL; one row a query and positive: `query_id`, `positive_id`, `negative_ids`, with texts
-            `query`, `positive`, `negatives`, and with a teacher `scores` (positive first).
+        output: JSONL; one row a query and positive: `query_id`, `positive_id`, `negative_ids`, `mined_from`
+            (a digest of their texts, which training compares), with texts `query`, `positive`, `negatives`,
+            and with a teacher `scores` (positive first).
         config: see `MiningConfig`.
         device: `auto`, `cpu` or `cuda`, for neural models.
         progress: see `Progress`; encoding the corpus comes first, then the queries.
@@ -140,9 +142,10 @@ def mined_rows(
             kept = sorted(rng.permutation(len(kept))[: config.negatives].tolist()) if kept else []
         kept = kept[: config.negatives]
         row["negative_ids"] = [candidates[i] for i in kept]
+        text, texts = task.text(positive), [task.text(candidates[i]) for i in kept]
+        row[MINED_FROM] = mined_from(query.query, [text], texts)
         if config.texts:
-            row["query"], row["positive"] = query.query, task.text(positive)
-            row["negatives"] = [task.text(candidates[i]) for i in kept]
+            row["query"], row["positive"], row["negatives"] = query.query, text, texts
         if score is not None:
             row["scores"] = [best, *(float(scores[i]) for i in kept)] if scores is not None else []
         rows.append(row)

@@ -147,6 +147,18 @@ def test_beir_folder_with_mined_negatives(tmp_path):
     assert got.example(1, RNG) == Example(
         "query 0", ("text 3",), ("text 2", "text 4")
     )  # scores of another positive
+    (folder / "qrels" / "train.tsv").write_text(HEADER + "q0\td1\t1\nq0\td2\t1\n")  # judged since
+    got = source(tmp_path, path=str(folder), negatives=str(mined))
+    assert got.example(0, RNG) == Example("query 0", ("text 1",), ("text 4",))
+
+
+@pytest.mark.parametrize("scores", [3, ["9", "2"], [1, float("nan")], [True, 1]])
+def test_mined_scores_are_numbers(tmp_path, scores):
+    folder = beir(tmp_path / "set", HEADER + "q0\td1\t1\n")
+    row = {"query_id": "q0", "positive_id": "d1", "negative_ids": ["d2"]}
+    mined = write_jsonl(tmp_path / "mined.jsonl", [row, {**row, "scores": scores}])
+    with pytest.raises(DatasetError, match=r"mined.jsonl:2: scores is not a list of numbers"):
+        source(tmp_path, path=str(folder), negatives=str(mined))
 
 
 @pytest.mark.parametrize(
