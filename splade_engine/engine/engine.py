@@ -6,7 +6,6 @@ encoder made its vectors and is not searched with another one, because that give
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -316,19 +315,46 @@ class SearchEngine:
         corpus = corpus_of(corpus, None, passages)
         changes.update(self.index, self.encoder, corpus, drop, progress, encode_options)
 
-    def sync(self, folder: str | Path, **options: Any) -> SyncReport:
+    def sync(
+        self,
+        folder: str | Path,
+        *,
+        passages: Passages | int | None = None,
+        encoding: str | None = None,
+        name: str | None = None,
+        prune: bool = False,
+        dry_run: bool = False,
+        progress: Progress = False,
+        **encode_options: Any,
+    ) -> SyncReport:
         """Bring the index up to a folder of files, in one commit; see `splade_engine.engine.sync.sync`.
 
         Args:
             folder: of files.
-            options: `passages`, `encoding`, `name`, `prune`, `dry_run`, `progress`, and for
-                `SparseEncoder.encode_documents`.
+            passages: how files are cut; None: as they were before.
+            encoding: how text files that are not UTF-8 are decoded; None: they count as failed.
+            name: what the folder is known by; None: its place.
+            prune: delete what the index holds of files that are gone.
+            dry_run: change nothing, and tell what would be done.
+            progress: see `Progress`.
+            encode_options: for `SparseEncoder.encode_documents`.
         """
         self._refuse_shared()
         from splade_engine.engine.sync import sync
 
-        check_options(self.encoder, set(options) - set(inspect.signature(sync).parameters))
-        return sync(self.index.refresh().reader, lambda: self, path_of("folder", folder), **options)
+        check_options(self.encoder, encode_options)
+        return sync(
+            self.index.refresh().reader,
+            lambda: self,
+            path_of("folder", folder),
+            passages=passages,
+            encoding=encoding,
+            name=name,
+            prune=prune,
+            dry_run=dry_run,
+            progress=progress,
+            **encode_options,
+        )
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove documents by id; that of a document that was cut removes all its passages.
