@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 class SparseTeacher:
@@ -22,9 +26,16 @@ class SparseTeacher:
         from splade_engine.encoder import SparseEncoder
 
         self.encoder = SparseEncoder.load(source, device=str(device))
+        self._last: tuple[list[str], csr_array] | None = None
 
     def __call__(self, queries: Sequence[str], documents: Sequence[str]) -> Tensor:
         """float32[n, m] scores."""
         q = self.encoder.encode_queries(list(queries)).to_scipy()
-        d = self.encoder.encode_documents(list(documents)).to_scipy()
-        return torch.from_numpy(np.asarray((q @ d.T).toarray(), dtype=np.float32))
+        scores = (q @ self._documents(documents).T).toarray()
+        return torch.from_numpy(np.asarray(scores, dtype=np.float32))
+
+    def _documents(self, texts: Sequence[str]) -> csr_array:
+        """Their vectors, kept until other texts come: a batch's own scores and `QueryBank` both ask."""
+        if self._last is None or self._last[0] != list(texts):
+            self._last = (list(texts), self.encoder.encode_documents(list(texts)).to_scipy())
+        return self._last[1]
