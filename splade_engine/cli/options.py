@@ -22,6 +22,9 @@ Encoder = Annotated[
 IndexEncoder = Annotated[
     str | None, typer.Option("--encoder", "-e", help="Model folder or hub id; default: the index's own.")
 ]
+Plain = Annotated[
+    bool, typer.Option("--plain", help="Read +word, -word and quotes in the query as plain words.")
+]
 MaxLength = Annotated[
     int | None,
     whole("--max-length", most=LONGEST, help="Tokens read of a text; default: the encoder's."),

@@ -39,9 +39,7 @@ def run(
     must_not: Annotated[
         list[str] | None, typer.Option("--must-not", help="One that it does not hold; may be repeated.")
     ] = None,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Read +word, -word and quotes in the query as plain words.")
-    ] = False,
+    plain: options.Plain = False,
     offset: Annotated[
         int | None, whole("--offset", least=0, help="Leave out so many hits: the next page.")
     ] = None,

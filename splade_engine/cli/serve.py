@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -100,6 +101,11 @@ def run(
     from splade_engine.server.settings import check_exposure, cores, read_keys
 
     mode = _mode(verify)
+    if device not in ("auto", "cpu"):  # clients are not to find out with their first document
+        from splade_engine.encoder.arguments import checked_devices
+
+        checked_devices([device])
+    root = _root(root_path)
     style = log_format or ("text" if sys.stderr.isatty() else "json")
     if style not in ("text", "json"):
         raise InvalidInputError(f"--log-format: text or json, got {style!r}")
@@ -128,16 +134,20 @@ def run(
     reranker = None if rerank is None else Rerank(rerank, rerank_depth)
     settings = Settings(limits, access, workers=workers, rerank=reranker)
     application = Application(tuple(indexes), mode, device, settings, style == "json", level)
-    where: dict[str, Any] = {"host": host, "port": port, "root_path": root_path}
+    where: dict[str, Any] = {"host": host, "port": port, "root_path": root}
+    say: Callable[[str], None] = output.note
+    if style == "json":  # a collector of logs reads every line alike
+        say = logging.getLogger("splade_engine.server").info
     if workers == 1:
         served = application.open()  # what cannot be opened is an error of the command
         application.log()
         held = ", ".join(f"{s.name} ({len(s.current):,} documents)" for s in served)
-        serve(create_app(served, settings), access, **where, on_start=_started(held, write, workers))
+        serve(create_app(served, settings), access, **where, on_start=_started(held, write, workers, say))
         return
+    application.log()
     found = _found(indexes)  # what cannot be opened is told here once, and not by every worker
     held = ", ".join(f"{name} ({len(index):,} documents)" for name, (_, index) in found.items())
-    started = _started(held, write, workers)
+    started = _started(held, write, workers, say)
     serve_in_processes(application, access, workers=workers, **where, on_start=started)
 
 
@@ -160,14 +170,14 @@ def _on_ray(
     ray.opened_collection(folder)  # what cannot be served is said before a cluster is asked
     with cluster(address, "serving on a cluster"):
         app = ray.application(folder, how=how, settings=settings)
-        started = _started(f"{folder.name}, {replicas} replicas of each shard", False, routers)
+        started = _started(f"{folder.name}, {replicas} replicas of each shard", False, routers, output.note)
         ray.serve(app, host=host, port=port, on_start=started)
 
 
-def _started(held: str, write: bool, workers: int) -> Callable[[str], None]:
+def _started(held: str, write: bool, workers: int, say: Callable[[str], None]) -> Callable[[str], None]:
     """Says where which indexes are served."""
     more = (", writable" if write else "") + (f", {workers} workers" if workers > 1 else "")
-    return lambda address: output.note(f"{address} serves {held}{more}")
+    return lambda address: say(f"{address} serves {held}{more}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +244,20 @@ def _found(named: list[str]) -> dict[str, tuple[Path, SparseIndex]]:
             raise InvalidInputError(f"{argument}: another index is called {name!r} already; NAME=FOLDER")
         found[name] = folder, SparseIndex.open(folder, verify="offsets")
     return found
+
+
+def _root(path: str) -> str:
+    """The path below which a proxy shows the server: "" or one that begins with a slash and ends without.
+
+    Raises:
+        InvalidInputError: it is no path.
+    """
+    kept = path.strip("/")
+    if not kept:
+        return ""
+    if not re.fullmatch(r"[\w.~%-]+(/[\w.~%-]+)*", kept):
+        raise InvalidInputError(f"--root-path: a path like /search is expected, got {path!r:.60}")
+    return f"/{kept}"
 
 
 def _mode(verify: str) -> Verify:

@@ -21,8 +21,6 @@ from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
-    from splade_engine.engine.engine import SearchEngine
-    from splade_engine.index.explain import Placement
 
 # (term id, start, end) of every word piece of a text, start and end being those of its whole word
 WordSpans = Callable[[str], Sequence[tuple[int, int, int]]]
@@ -196,40 +194,6 @@ def explain(
     return Explanation(
         doc_id, score, tuple(matches), missing, title_spans, text_spans, tuple(sides), tuple(words)
     )
-
-
-def explain_document(
-    engine: SearchEngine, query: str, id: str, k: int = 10, **options: Any
-) -> tuple[Placement, Explanation]:
-    """Why a document is, or is not, among the k hits of a query.
-
-    Args:
-        engine: which is asked.
-        query: plain text.
-        id: of the document.
-        k: number of hits.
-        options: as for `SparseIndex.explain`.
-
-    Returns:
-        Where it stands in that search, and the terms that it shares with the query.
-
-    Raises:
-        InvalidInputError: the document is not in the index.
-    """
-    reader, encoder = engine.index.reader, engine.encoder
-    vector = engine.encode_queries([query])
-    ordinal = reader.ordinal(id)
-    row = reader.payload([ordinal])[0]
-    why = explain(
-        id,
-        vector,
-        reader.vectors([ordinal]),
-        term_names(encoder, query),
-        row.get("title") or "",
-        row.get("text") or "",
-        encoder.word_spans,
-    )
-    return reader.explain(vector, id, k, **options), why
 
 
 def _words(

@@ -101,6 +101,11 @@ def shown(part: HoldsWords) -> str:
     return f'"{text}"' if len(part.words) > 1 else text
 
 
+def without_demand(must: Iterable[HoldsWords]) -> str:
+    """The note of a search that left out what no document holds."""
+    return f"no document holds {' and '.join(map(shown, must))}: searched without that"
+
+
 def _read(written: str, *, joined: bool = False) -> HoldsWords | None:
     """Words and phrases; of what stands without spaces (`joined`) no punctuation behind it."""
     written = written.rstrip(".,;:!?)") if joined else written.strip()

@@ -15,7 +15,14 @@ from splade_engine.engine.fusion import Hybrid, HybridRanking, Side, Sided, as_w
 from splade_engine.engine.hits import Fused, Hit, HitPage, Hits
 from splade_engine.engine.listing import Page, Ranking, page_of
 from splade_engine.engine.options import PLAIN, SearchOptions
-from splade_engine.engine.query_text import QueryText, demanded, has_signs, read_query, shown
+from splade_engine.engine.query_text import (
+    QueryText,
+    demanded,
+    has_signs,
+    read_query,
+    shown,
+    without_demand,
+)
 from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.engine.related import WEAK, attempts, found_nothing, widened
 from splade_engine.engine.rerank import Reranked, rerank_of
@@ -123,9 +130,7 @@ class Search:
             relaxed = page_of(self.reader, other, self.k, self.options)
             if len(relaxed.ordinals):
                 page, ranking = relaxed, other
-                notes.append(
-                    f"no document holds {' and '.join(map(shown, query.must))}: searched without that"
-                )
+                notes.append(without_demand(query.must))
         told: list[str] = []
         if not len(page.ordinals) or self.options.related == WEAK:
             page, ranking, vector, told = self._related(query, page, ranking, vector)

@@ -105,6 +105,8 @@ def agent_server(
     server = _Server("splade-engine", version=__version__, instructions=_INSTRUCTIONS)
     tool = functools.partial(server.tool, annotations=_READS, structured_output=True)
 
+    usual = min(5, limits.k)  # hits, where the agent does not say
+
     async def answered(
         index: str | None, read: Callable[[str, SearchEngine], dict[str, Any]]
     ) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def agent_server(
     @tool()
     async def search(
         query: Query,
-        k: K = 5,
+        k: K = usual,
         where: Where = None,
         must: Must = None,
         must_not: MustNot = None,
@@ -156,7 +158,8 @@ def agent_server(
 
         def read(name: str, engine: SearchEngine) -> dict[str, Any]:
             answers.check_queries(limits, [query], 1)
-            why = answers.explain(name, engine, ExplainRequest(query=query, id=id, where=where))
+            asked = ExplainRequest(query=query, id=id, where=where).within(limits.k)
+            why = answers.explain(name, engine, asked)
             return {key: value for key, value in why.items() if not key.endswith("_spans")}
 
         return await answered(index, read)

@@ -11,7 +11,7 @@ import numpy as np
 
 from splade_engine import __version__
 from splade_engine.collections.metadata import HIDDEN, METADATA_JSON, metadata_of
-from splade_engine.engine.explain import explain_document
+from splade_engine.engine.standing import explain_document
 from splade_engine.server.problems import Problem, invalid, not_found, too_large
 from splade_engine.server.requests import ExplainRequest, SearchRequest
 from splade_engine.server.settings import Limits
@@ -126,11 +126,14 @@ def _hit(hit: Hit, request: SearchRequest) -> dict[str, Any]:
 def explain(name: str, engine: SearchEngine, request: ExplainRequest) -> dict[str, Any]:
     """`ExplainAnswer`."""
     _ordinal(engine, request.id)
-    placement, why = explain_document(engine, request.query, request.id, request.k, **request.options())
+    placement, why, notes = explain_document(
+        engine, request.query, request.id, request.k, **request.options()
+    )
     return {
         **stamp(name, engine),
         "id": request.id,
         "reason": placement.reason,
+        **({"notes": notes} if notes else {}),
         "rank": placement.rank,
         "found_rank": placement.found_rank,
         "last_score": placement.last_score,

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Match
 from starlette.routing import Route as StarletteRoute
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
@@ -25,7 +25,7 @@ from splade_engine.server.agent_route import AgentRoute, Made
 from splade_engine.server.gate import Gate, problem_response
 from splade_engine.server.metrics import Metrics
 from splade_engine.server.page import Page
-from splade_engine.server.problems import ErrorType, Problem, broken, of_error
+from splade_engine.server.problems import ErrorType, Problem, broken, invalid, of_error
 from splade_engine.server.routes import ROUTES, Route
 from splade_engine.server.served import watched
 from splade_engine.server.settings import Access, Settings
@@ -122,6 +122,7 @@ def _endpoint(state: State, route: Route) -> Callable[[Request], Awaitable[Respo
         request.scope["state"]["route"] = label
         request_id = request.scope["state"]["request_id"]
         try:
+            _check_parameters(route, request)
             return await route.handler(state, request)
         except Problem as error:
             problem = error
@@ -139,18 +140,45 @@ def _endpoint(state: State, route: Route) -> Callable[[Request], Awaitable[Respo
     return endpoint
 
 
+def _check_parameters(route: Route, request: Request) -> None:
+    """Refuse a parameter that the route does not have: `?k=3` behind /search would be passed over.
+
+    Probes and browsers may add what they like to the routes that are about no index.
+
+    Raises:
+        Problem: 422, naming it.
+    """
+    if not route.indexed:
+        return
+    known = {p.name: p.schema["type"] for p in route.parameters if p.place == "query"}
+    for name in request.query_params:
+        if name not in known:
+            there = f"there are {', '.join(known)}" if known else "this route has none"
+            more = "; fields of the body are not read from the address" if route.request else ""
+            raise invalid(f"{name}: no such parameter, {there}{more}")
+        if known[name] != "array" and len(request.query_params.getlist(name)) > 1:
+            raise invalid(f"{name}: given twice")
+
+
 async def _unrouted(request: Request, error: Exception) -> Response:
     """Starlette's own 404 and 405, in our shape."""
     assert isinstance(error, HTTPException)
     kind: ErrorType = "NotFound" if error.status_code == 404 else "Validation"
-    allowed = (error.headers or {}).get("Allow", "")
+    allowed = ", ".join(_methods(request)) if error.status_code == 405 else ""
     use = f"; use {allowed}" if allowed else ""
     words = {404: f"no route {request.url.path}", 405: f"{request.method} is not answered here{use}"}
     message = words.get(error.status_code, str(error.detail))
-    headers = dict(error.headers or {})
+    headers = {**(error.headers or {}), **({"Allow": allowed} if allowed else {})}
     return problem_response(
         Problem(error.status_code, kind, message, headers), request.scope["state"]["request_id"]
     )
+
+
+def _methods(request: Request) -> list[str]:
+    """What all routes of an address answer together; Starlette tells those of the first alone."""
+    routes = [r for r in request.app.routes if isinstance(r, StarletteRoute) and r.methods]
+    fits = (r for r in routes if r.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in fits for method in route.methods or ()})
 
 
 @asynccontextmanager

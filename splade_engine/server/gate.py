@@ -76,7 +76,7 @@ class Gate:
             await send(message)
 
         try:
-            self._check(scope["path"], headers)
+            self._check(route_path(scope), headers)
             await self._app(scope, receive, answered)
         except Problem as problem:
             await problem_response(problem, request_id)(scope, receive, answered)
@@ -118,6 +118,12 @@ class Gate:
         }
         fields |= {name: state[name] for name in ("index", "generation") if name in state}
         REQUESTS.info("request", extra={FIELDS: fields})
+
+
+def route_path(scope: Scope) -> str:
+    """The path of a request below the one that a proxy has cut off, or that the application is mounted at."""
+    root, path = scope.get("root_path", ""), str(scope["path"])
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def problem_response(problem: Problem, request_id: str) -> Response:

@@ -30,6 +30,7 @@ async def search(state: State, request: Request) -> Response:
     """POST /search."""
     limits = state.settings.limits
     asked = await bodies.read(request, requests.SearchRequest, limits.body, limits.seconds)
+    asked = asked.within(limits.k)
     answers.check_queries(limits, asked.queries, asked.k)
     served = _index(state, request)
 
@@ -49,6 +50,7 @@ async def explain(state: State, request: Request) -> Response:
     """POST /explain."""
     limits = state.settings.limits
     asked = await bodies.read(request, requests.ExplainRequest, limits.body, limits.seconds)
+    asked = asked.within(limits.k)
     answers.check_queries(limits, [asked.query], asked.k)
     return await _answered(state, request, lambda name, engine: answers.explain(name, engine, asked))
 
@@ -163,6 +165,7 @@ async def indexes(state: State, request: Request) -> Response:
             "generation": served.current.index.generation,
             "encoder": served.current.encoder.name,
             "write": state.settings.access.write,
+            "max_k": state.settings.limits.k,
             "words": served.current.index.reader.has_words,
         }
         for served in state.indexes.values()

@@ -124,7 +124,12 @@ class ExplainAnswer(Answer, ExplanationModel):
 
     id: str
     reason: str = Field(description="hit, filtered, no shared term, score too low or missed")
-    rank: int = Field(description="Among all documents, by exact score; 0 without a shared term.")
+    notes: list[str] | None = Field(
+        default=None, description="How the query was read, and what it demands that the document lacks."
+    )
+    rank: int = Field(
+        description="Among all documents, by exact score of the terms; 0 without a shared term."
+    )
     found_rank: int = Field(description="In the search that was asked about; 0 where it is no hit.")
     last_score: float = Field(description="Of the last of the k hits; 0 where there are fewer.")
     miss: MissModel | None = Field(
@@ -206,6 +211,7 @@ class IndexModel(BaseModel):
     generation: int
     encoder: str
     write: bool
+    max_k: int = Field(description="The most hits of a query.")
     words: bool = Field(description="Whether words as they are written are listed, for hybrid searches.")
 
 

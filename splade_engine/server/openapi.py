@@ -85,7 +85,8 @@ def _operation(route: Route, path: str, schema: dict[Any, Any]) -> dict[str, Any
         operation["requestBody"] = {"required": True, "content": content}
     if route.public:
         operation["security"] = []
-    for status in sorted({*_ALWAYS, *route.problems}):
+    of_index = (422, 404) if named else (422,) if route.indexed else ()  # a parameter, the index
+    for status in sorted({*_ALWAYS, *route.problems, *of_index}):
         content = {"application/json": {"schema": schema[models.ProblemModel]}}
         operation["responses"][str(status)] = {"description": _WORDS[status], "content": content}
     return operation

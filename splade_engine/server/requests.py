@@ -6,7 +6,7 @@ learns is one field here and one entry there.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -42,11 +42,22 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class SearchRequest(Request):
+class RankedRequest(Request):
+    """What asks for the best hits."""
+
+    k: int = Field(default=10, ge=1, description="Number of hits; default: 10, or the most that may be had.")
+
+    def within(self, most: int) -> Self:
+        """The same with at most so many hits, where their number was left to the server."""
+        if "k" in self.model_fields_set or self.k <= most:
+            return self
+        return self.model_copy(update={"k": most})
+
+
+class SearchRequest(RankedRequest):
     """One query, or several that are searched in the same way."""
 
     query: Query | list[Query]
-    k: int = Field(default=10, ge=1, description="Number of hits.")
     where: Where | None = None
     accuracy: float | None = Field(default=None, gt=0, le=1, description="Share of the true top k to find.")
     exact: bool = Field(default=False, description="The true top k, whatever it costs.")
@@ -141,19 +152,22 @@ _SEARCH_OPTIONS = {"accuracy", "exact", "where"} | set(SearchOptions.__dataclass
 _SEARCH_OPTIONS -= {"rerank"}  # true or false here; the scorer is the server's (`answers.search`)
 
 
-class ExplainRequest(Request):
+class ExplainRequest(RankedRequest):
     """A query and one document, hit or not."""
 
     query: Query
     id: Text = Field(description="Of the document.")
-    k: int = Field(default=10, ge=1, description="Number of hits of the search that is asked about.")
     where: Where | None = None
     accuracy: float | None = Field(default=None, gt=0, le=1)
     exact: bool = False
+    operators: bool = Field(
+        default=True, description='Whether +word, -word and "quoted phrases" are read in the query.'
+    )
 
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of `SearchEngine.search` that the fields stand for."""
-        return {"accuracy": self.accuracy, "exact": self.exact, "where": self.where}
+        """The keyword arguments of `explain_document` that the fields stand for."""
+        how = {"accuracy": self.accuracy, "exact": self.exact, "operators": self.operators}
+        return {**how, "where": self.where}
 
 
 class DocumentsRequest(Request):

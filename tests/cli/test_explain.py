@@ -18,12 +18,23 @@ def test_a_hit_and_its_terms(cli, index_folder):
     ("options", "told"),
     [
         (("moon", "bread"), "bread: no hit: it shares no term with the query"),
-        (("yeast", "bread", "--where", "year < 2000"), "bread: no hit: the filter leaves it out"),
+        (
+            ("yeast", "bread", "--where", "year < 2000"),
+            "bread: no hit: the filter or the query leaves it out",
+        ),
         (("sea storm", "tides", "-k", 1), "tides: no hit: score too low, it is number 2 (score "),
     ],
 )
 def test_a_document_that_is_no_hit(cli, index_folder, options, told):
     assert cli("explain", index_folder, *options).stdout.startswith(told)
+
+
+def test_signs_are_read_as_a_search_reads_them(cli, index_folder):
+    first, second, third, *_ = cli("explain", index_folder, "yeast -flour", "bread").stdout.splitlines()
+    assert first == "bread: no hit: the filter or the query leaves it out"
+    assert (second.strip(), third.strip()) == ("without flour", "the document holds flour")
+    plain = cli("explain", index_folder, "yeast -flour", "bread", "--plain").stdout
+    assert plain.startswith("bread: hit number 1")
 
 
 def test_as_json(cli, index_folder):

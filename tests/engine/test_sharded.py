@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from splade_engine.engine import SearchEngine
-from splade_engine.engine.explain import explain_document
+from splade_engine.engine.standing import explain_document
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.index import ShardedIndex, SparseIndex
 from tests.fake_encoder import WORDS, FakeEncoder

@@ -166,7 +166,7 @@ def test_precedence_and_spelling() -> None:
         ("year >= 1990)", "expected 'and', 'or' or the end at character 13"),
         ("(year >= 1990", "expected '\\)' at character 14"),
         ("year in 3", "expected '\\(' at character 9"),
-        ("year in [3", "expected ',' at character 11"),
+        ("year in [3", "expected ',' at character 11, where it ends"),
         ("year in [3 4]", "expected ',' at character 12"),
         ("year is 3", "expected 'null'"),
         ("year = lang", "expected a number, a quoted text"),

@@ -7,9 +7,10 @@ import logging
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 from splade_engine.errors import InvalidInputError, StorageError
-from splade_engine.server import Access, Limits, Settings
+from splade_engine.server import Access, Limits, Settings, create_app
 from splade_engine.server.logs import JsonLines, PlainLines
 from splade_engine.server.settings import check_exposure, is_loopback, read_keys
 from tests.server.conftest import ids, problem
@@ -32,6 +33,18 @@ def test_a_key_opens_and_nothing_else_does(serving):
         problem(client.get("/nothing"), 401, "Unauthorized")  # routes are not told to strangers
         for path in ("/", "/health", "/ready", "/openapi.json"):
             assert client.get(path).status_code == 200
+
+
+def test_what_needs_no_key_needs_none_below_a_path(served):
+    """As uvicorn and a mount give it: the path with what the proxy has cut off."""
+    app = create_app([served], Settings(access=Access(keys=(KEY,))))
+    with TestClient(app, base_url="http://127.0.0.1", root_path="/search") as client:
+        for path in ("/", "/health", "/ready", "/openapi.json"):
+            assert client.get(f"/search{path}").status_code == 200
+        problem(client.get("/search/metrics"), 401, "Unauthorized")
+        problem(client.get("/search/search/health"), 401, "Unauthorized")
+        key = {"authorization": f"Bearer {KEY}"}
+        assert ids(client.post("/search/search", json={"query": "sea"}, headers=key))
 
 
 def test_keys_are_compared_in_constant_time(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,55 @@ from tests.server.conftest import ids, problem
 )
 def test_values_that_cannot_be_accepted(client, body, told):
     assert problem(client.post("/search", json=body), 422) == told
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "told"),
+    [
+        ("POST", "/search?k=3", "k: no such parameter, this route has none; fields of the body are not read"),
+        (
+            "GET",
+            "/documents/tides?neighbors=1",
+            "neighbors: no such parameter, there are neighbours, similar",
+        ),
+        ("GET", "/documents/tides?similar=1&similar=2", "similar: given twice"),
+        ("DELETE", "/documents?id=tides&ids=bread", "ids: no such parameter, there are id"),
+        ("GET", "/indexes/ix/info?index=ix", "index: no such parameter, this route has none"),
+    ],
+)
+def test_parameters_that_no_route_reads_are_refused(writer, method, address, told):
+    body = {"json": {"query": "sea"}} if method == "POST" else {}
+    assert problem(writer.request(method, address, **body), 422).startswith(told)
+    assert writer.get("/health?probe=1").status_code == 200
+    assert writer.get("/documents?id=tides&id=bread").json()["missing"] == []  # nothing was deleted
+
+
+@pytest.mark.parametrize(
+    ("method", "address", "use"),
+    [
+        ("POST", "/documents", "DELETE, GET, HEAD, PUT"),
+        ("PUT", "/documents/tides", "DELETE, GET, HEAD"),
+        ("GET", "/indexes/ix/search", "POST"),
+    ],
+)
+def test_another_method_names_all_that_are_answered(writer, method, address, use):
+    answer = writer.request(method, address)
+    assert problem(answer, 405) == f"{method} is not answered here; use {use}"
+    assert answer.headers["allow"] == use
+
+
+def test_a_compressed_body_is_refused_in_words(client):
+    packed = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = client.post("/search", content=gzip.compress(b'{"query": "sea"}'), headers=packed)
+    assert problem(answer, 415) == "the body is sent as 'gzip'; send it as it is"
+
+
+def test_fewer_hits_than_the_usual_are_what_a_request_gets_that_names_no_number(serving):
+    with serving(limits={"k": 1}) as client:
+        assert len(ids(client.post("/search", json={"query": "sea"}))) == 1
+        assert client.post("/explain", json={"query": "sea", "id": "tides"}).status_code == 200
+        assert client.get("/indexes").json()["indexes"][0]["max_k"] == 1
+        assert problem(client.post("/search", json={"query": "sea", "k": 2}), 422) == "k: at most 1, got 2"
 
 
 def test_contradicting_and_unparsable_options_are_422(client):

@@ -91,7 +91,7 @@ def test_explain_tells_where_a_document_was_missed(client, monkeypatch):
     placement = Placement("missed", 0, 1.0, 2, 0, 2.0, (), miss)
     for kind in (IndexReader, SparseIndex):
         monkeypatch.setattr(kind, "explain", lambda *_, **__: placement)
-    told = client.post("/explain", json={"query": "sea tide", "id": "tides"}).json()
+    told = client.post("/explain", json={"query": "sea tide", "id": "bread"}).json()
     assert told["reason"] == "missed"
     assert told["miss"] == {
         "step": "unread", "estimate": 0.0, "threshold": 0.75, "pruned": [3], "told": str(miss),
@@ -110,6 +110,25 @@ def test_explain_any_document(client):
     assert "nobody" in problem(
         client.post("/explain", json={"query": "sea", "id": "nobody"}), 404, "NotFound"
     )
+
+
+@pytest.mark.parametrize(
+    ("query", "id", "reason", "notes"),
+    [
+        ("sea -cold", "a/b#1?x=1 ü", "filtered", ["without cold", "the document holds cold"]),
+        ("sea +moon", "a/b#1?x=1 ü", "filtered", ["the document does not hold moon"]),
+        ("sea -cold", "tides", "hit", ["without cold"]),
+        ("sea +moon", "tides", "hit", None),
+        ("sea +zebra", "tides", "hit", ["no document holds zebra: searched without that"]),
+    ],
+)
+def test_explain_reads_a_query_as_the_search_does(client, query, id, reason, notes):
+    told = client.post("/explain", json={"query": query, "id": id}).json()
+    assert (told["reason"], told.get("notes")) == (reason, notes)
+    hits = ids(client.post("/search", json={"query": query}))
+    assert told["found_rank"] == (hits.index(id) + 1 if id in hits else 0)
+    plain = client.post("/explain", json={"query": "sea -cold", "id": "a/b#1?x=1 ü", "operators": False})
+    assert plain.json()["reason"] == "hit"
 
 
 def test_fields_for_filters(client):

@@ -41,7 +41,7 @@ def begun(command, log, started, announcement):
         child = subprocess.Popen(command, stderr=file)
     started.append(child)
     deadline = time.monotonic() + 60
-    while not (address := re.match(announcement, log.read_text())):
+    while not (address := re.search(announcement, log.read_text())):
         assert child.poll() is None and time.monotonic() < deadline, log.read_text()
         time.sleep(0.05)
     return child, address[1]
@@ -76,7 +76,8 @@ def test_a_process_answers_and_ends_on_a_signal(process, log):
     assert ask(address, {"query": "tide"})["hits"][0]["id"] == "tides"
     child.send_signal(signal.SIGTERM)
     assert child.wait(30) == 0
-    lines = [json.loads(line) for line in log.read_text().splitlines()[1:]]
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert lines[0]["message"] == f"{address} serves ix (4 documents)"
     assert [line["route"] for line in lines if "route" in line] == ["/search"]
 
 
@@ -229,6 +230,8 @@ def test_many_at_once(process):
         (["{folder}", "--log-format", "xml"], "--log-format: text or json, got 'xml'"),
         (["{folder}", "--host", "nowhere.invalid", "--api-key-file", "{keys}"], "nowhere.invalid:8000: "),
         (["{folder}", "--api-key-file", "{folder}/absent"], "absent: No such file"),
+        (["{folder}", "--device", "cuda:99"], "device 'cuda:99': "),
+        (["{folder}", "--root-path", "a b"], "--root-path: a path like /search is expected, got 'a b'"),
         (["{folder}", "--replicas", "2"], "--replicas, --missing: only with --ray"),
         (["{folder}", "--ray", "local"], "ix: one index, not a collection"),
         (["{folder}", "--ray", "local", "--missing", "maybe"], "missing must be one of error, tell"),

@@ -66,9 +66,9 @@ class ExpressionParser:
         return made
 
     def _fail(self, message: str, place: int) -> NoReturn:
-        raise InvalidInputError(
-            f"where: {message} at character {place + 1}: {self.text[place : place + 20]!r}"
-        )
+        rest = self.text[place : place + 20]
+        found = f": {rest!r}" if rest else ", where it ends"
+        raise InvalidInputError(f"where: {message} at character {place + 1}{found}")
 
     def _word(self, *words: str) -> bool:
         kind, text, _ = self.tokens[self.at]
