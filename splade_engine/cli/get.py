@@ -21,7 +21,7 @@ def run(
       splade-engine get my-index report-7
       splade-engine get my-index report-7 report-8 --json
     """
-    from splade_engine.collections.metadata import document_parts
+    from splade_engine.collections.metadata import document_parts, value_text
     from splade_engine.index import SparseIndex
     from splade_engine.plain_text import one_line
 
@@ -38,7 +38,7 @@ def run(
     for id, text, title, metadata in found:
         output.write(output.styled(one_line(id), "id") + (f"  {one_line(title)}" if title else ""))
         for name, value in metadata.items():
-            output.write(output.styled(f"{one_line(name)}: ", "aside") + one_line(str(value)))
+            output.write(output.styled(f"{one_line(name)}: ", "aside") + one_line(value_text(value)))
         if text:
             output.write_block(text)
         output.write()

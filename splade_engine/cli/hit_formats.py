@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.cli import output
+from splade_engine.collections.metadata import value_text
 from splade_engine.plain_text import one_line
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _csv(answers: Sequence[Answered], several: bool) -> str:
     writer.writerow([*named, "rank", "id", "score", "title", "text", *fields])
     for answer in answers:
         for hit in answer.hits:
-            values = (hit.metadata.get(name, "") for name in fields)
+            values = (value_text(hit.metadata.get(name)) for name in fields)
             own = [answer.query_id] if several else []
             writer.writerow([*own, hit.rank, hit.id, f"{hit.score:.9g}", hit.title, hit.text, *values])
     return text.getvalue()

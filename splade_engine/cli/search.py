@@ -194,6 +194,8 @@ def _write_run(file: Path, answers: list[Answered], engine: SearchEngine) -> Non
 
 
 def _write_text(answers: list[Answered], engine: SearchEngine, *, explain: bool, length: int | None) -> None:
+    from splade_engine.collections.metadata import value_text
+
     for answer in answers:
         hits = answer.hits
         if len(answers) > 1:
@@ -201,7 +203,7 @@ def _write_text(answers: list[Answered], engine: SearchEngine, *, explain: bool,
         for hit in hits:
             write_hit(hit, reasons=explain, length=length)
         for field, counts in hits.facets.items():
-            values = ", ".join(f"{value} ({count:,})" for value, count in counts[:_SHOWN_VALUES])
+            values = ", ".join(f"{value_text(value)} ({count:,})" for value, count in counts[:_SHOWN_VALUES])
             output.write(f"{output.styled(field, 'heading')}: {values}")
         for note in (*hits.notes, *doubts(hits)):
             output.note(note)

@@ -127,7 +127,7 @@ class ColumnTypes:
             kind, why = column.type()
             types[name] = self.given.get(name) or _held(kind, self._index.get(name), False)
             why = why if types[name] == kind and name not in self.given else ""
-            told.append(f"{name} {types[name]}" + (f" ({why})" if why else ""))
+            told.append(f"{name or shown(name)} {types[name]}" + (f" ({why})" if why else ""))
         if told:
             self.told = f"{place}: types of columns: {', '.join(told)}; --types or types= gives others"
         return types

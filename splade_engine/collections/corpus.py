@@ -18,7 +18,13 @@ from typing import Any
 
 from splade_engine.arguments import first_twice, flag
 from splade_engine.collections.columns import ColumnTypes
-from splade_engine.collections.documents import Document, check_id, document_from_record, shown
+from splade_engine.collections.documents import (
+    ID_NAMES,
+    Document,
+    check_id,
+    document_from_record,
+    shown,
+)
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
 from splade_engine.collections.passages import Passages, TokenMeter
@@ -26,6 +32,7 @@ from splade_engine.collections.readers.decoding import checked_encoding
 from splade_engine.collections.reading import Cutting, checked_input, holds_files, read_documents
 from splade_engine.collections.spool import Spool
 from splade_engine.collections.standard_input import StandardInput, is_standard_input
+from splade_engine.collections.text_lines import DECODES
 from splade_engine.errors import DatasetError
 from splade_engine.files import Digest
 from splade_engine.progress import Progress, ProgressBar
@@ -63,7 +70,8 @@ class Corpus:
         allow_empty: see `read_documents`.
         passages: cut every document into passages; a number stands for `Passages(number)`. None: files are
             cut by the default, records are not.
-        encoding: how text files that are not UTF-8 are decoded; None: they are left out of a folder.
+        encoding: how text that is not UTF-8 is decoded, of files and of lines of records; None: such records
+            are refused, and such files left out of a folder.
         types: column -> type (`columns.COLUMN_TYPES`), of a CSV or TSV file; the types of its other columns
             are found in the file.
         name: what `sync` knows a folder by; None: its place.
@@ -91,7 +99,11 @@ class Corpus:
         self.allow_empty = None if allow_empty is None else flag("allow_empty", allow_empty)
         how = passages if passages is None or isinstance(passages, Passages) else Passages(passages)
         self._cutting = Cutting(
-            how, encoding=checked_encoding(encoding), name=name, columns=ColumnTypes(types)
+            how,
+            encoding=checked_encoding(encoding),
+            advice=DECODES,
+            name=name,
+            columns=ColumnTypes(types),
         )
         self._source: Any = source
         self._input = StandardInput() if is_standard_input(source) else None
@@ -188,6 +200,8 @@ class Corpus:
             self._summary, self._spool = digest.summary(), spool
             for warning in self.report.warnings():
                 logger.warning("%s: %s", self._source, warning)
+            for line in self.report.others():
+                logger.info("%s: %s", self._source, line)
         return self._summary
 
     @property
@@ -296,6 +310,8 @@ def _table_rows(table: Any) -> Iterator[Mapping[str, object]]:
     Raises:
         DatasetError: two columns have one name, and a record would hold only one of them.
     """
+    if getattr(getattr(table, "index", None), "name", None) in ID_NAMES:  # pandas, after `set_index("id")`
+        table = table if not set(ID_NAMES).isdisjoint(table.columns) else table.reset_index()
     names = getattr(table, "column_names", None) or list(getattr(table, "columns", ()))
     twice = first_twice(names)
     if twice is not None:

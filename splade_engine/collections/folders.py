@@ -23,7 +23,7 @@ from splade_engine.collections.metadata import FILE_STATE
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers import FileKind, FileName, kind_of_file
 from splade_engine.collections.readers.decoding import is_unicode
-from splade_engine.collections.text_lines import check_regular
+from splade_engine.collections.text_lines import DECODES, check_regular
 from splade_engine.errors import DatasetError, MissingExtraError, SpladeEngineError, reason_of
 from splade_engine.files import digest, digest_64
 
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _NEVER = {"node_modules", "__pycache__"}
 _MARKED = ("CACHEDIR.TAG", "pyvenv.cfg")  # a folder with one of them is a program's own
-_SHOWN = 5  # problems that are told one by one
+_SHOWN = 20  # problems that are told one by one, and files of one problem that are named
 _READERS = 1  # counts up when the same file is read or cut in another way: then `sync` reads it again
 
 
@@ -54,6 +54,8 @@ class FolderReport:
     failed: list[tuple[str, str]] = field(default_factory=list)
     # paths of files without text
     empty: list[str] = field(default_factory=list)
+    # paths of folders that are links: they are not followed, as they may lead in a circle
+    linked: list[str] = field(default_factory=list)
     # suffix -> (how many, the first one) of files of other kinds
     skipped: dict[str, tuple[int, str]] = field(default_factory=dict)
 
@@ -62,15 +64,21 @@ class FolderReport:
         lines = []
         reasons: dict[str, list[str]] = {}
         for path, why in self.failed:
-            reasons.setdefault(why, []).append(path)
+            reasons.setdefault(why.removesuffix(DECODES), []).append(path)
         for why, paths in list(reasons.items())[:_SHOWN]:
-            others = "" if len(paths) == 1 else f" (and {len(paths) - 1} more for the same reason)"
-            lines.append(f"left out: {paths[0]}{others}: {why}")
+            others = f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else ""
+            lines.append(f"left out: {', '.join(paths[:_SHOWN])}{others}: {why}")
         if len(reasons) > _SHOWN:
             rest = sum(map(len, list(reasons.values())[_SHOWN:]))
-            lines.append(f"left out: {rest} more files that cannot be read")
+            lines.append(f"left out: {rest:,} more that cannot be read; --verbose names all")
+        if any(why.endswith(DECODES) for _, why in self.failed):
+            lines.append(DECODES.removeprefix("; "))
         if self.empty:
             lines.append(f"{_files(len(self.empty))} without text ({_listed(self.empty)})")
+        if self.linked:
+            one = len(self.linked) == 1
+            what = "1 folder is a link and is" if one else f"{len(self.linked):,} folders are links and are"
+            lines.append(f"{what} not followed ({_listed(self.linked)}); index its target by itself")
         if self.skipped:
             total = sum(count for count, _ in self.skipped.values())
             kinds = sorted(self.skipped.items(), key=lambda item: -item[1][0])
@@ -81,8 +89,15 @@ class FolderReport:
             )
             records = sorted(set(self.skipped) & RECORD_SUFFIXES)
             if records:
-                lines.append(f"{', '.join(records)} hold records: index such a file by itself")
+                verb = "hold" if len(records) > 1 else "holds"
+                lines.append(f"{', '.join(records)} {verb} records: index such a file by itself")
         return lines
+
+    def others(self) -> list[str]:
+        """A line for each file that `warnings` may not name."""
+        if len(self.failed) <= _SHOWN:
+            return []
+        return [f"left out: {path}: {why.removesuffix(DECODES)}" for path, why in self.failed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +183,9 @@ def scan(source: Path, report: FolderReport, root: Path | None = None) -> Iterat
             continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".") and name not in _NEVER)
         below = os.path.relpath(folder, source).replace(os.sep, "/")
+        for name in subfolders:
+            if os.path.islink(f"{folder}/{name}"):  # noqa: PTH114  # as above
+                report.linked.append(readable(name if below == "." else f"{below}/{name}"))
         for name in sorted(names):
             if name.startswith("."):
                 continue

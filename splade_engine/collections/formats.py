@@ -32,6 +32,7 @@ from splade_engine.files import check_one_table, read_json
 
 Numbered = Iterator[tuple[int, Document]]
 _ROWS = 256  # of a Parquet file at a time
+_OF_VECTORS = ("terms", "weights")  # the columns of `vectors/files/tables.py`
 
 
 def jsonl(lines: Lines, place: str) -> Numbered:
@@ -90,9 +91,10 @@ def saved_dataset(folder: Path) -> Callable[[], Numbered] | None:
     """How to read a folder that Hugging Face's `Dataset.save_to_disk` wrote; None for any other folder.
 
     Raises:
-        DatasetError: it does not say which files it is made of.
+        DatasetError: it does not say which files it is made of, or holds several datasets.
     """
     state = folder / "state.json"
+    _refuse_splits(folder)
     if not state.is_file() or not (folder / "dataset_info.json").is_file():
         return None
     try:
@@ -114,12 +116,21 @@ def saved_dataset(folder: Path) -> Callable[[], Numbered] | None:
     return numbered
 
 
+def _refuse_splits(folder: Path) -> None:
+    """A folder that `DatasetDict.save_to_disk` wrote: each split is a dataset of its own."""
+    if (folder / "dataset_dict.json").is_file():
+        splits = sorted(str(found.parent) for found in folder.glob("*/dataset_info.json"))
+        if splits:
+            raise DatasetError(f"{folder}: holds several datasets; give one of {', '.join(splits):.300}")
+
+
 def _rows(batches: Iterable[Any], path: Path) -> Numbered:
     names = FieldNames(str(path))
     longest = Limits.of_environment()
     number = 0
     for batch in batches:
         _refuse_twins(batch.schema.names, str(path))
+        _check_columns(batch.schema.names, path)
         for row in _python_times(batch).to_pylist():
             number += 1
             here = f"{path}: row {number}"
@@ -138,6 +149,17 @@ def _refuse_twins(names: list[str], place: str) -> None:
     twice = first_twice(names)
     if twice is not None:
         raise DatasetError(f"{place}: two columns are named {twice!r:.60}")
+
+
+def _check_columns(names: list[str], path: Path) -> None:
+    if _ids_and_texts(names):
+        return
+    missing = "an id (_id, id, docid)" if set(names).isdisjoint(ID_NAMES) else "a text (text, contents)"
+    raise DatasetError(f"{path}: no column for {missing}; its columns are {', '.join(names):.200}")
+
+
+def _ids_and_texts(names: Iterable[str]) -> bool:
+    return not set(names).isdisjoint(ID_NAMES) and not set(names).isdisjoint(TEXT_NAMES)
 
 
 def _python_times(batch: Any) -> Any:
@@ -196,7 +218,7 @@ def _whole_stream(source: Any, path: Path) -> Iterator[Any]:
 
 
 def holds_texts(path: Path) -> bool:
-    """Whether this is a Parquet or Arrow file with columns for id and text: others hold vectors.
+    """Whether this is a Parquet or Arrow file of texts, or one that holds neither texts nor vectors.
 
     Raises:
         DatasetError: if it is no Parquet or Arrow file.
@@ -216,7 +238,7 @@ def holds_texts(path: Path) -> bool:
                 source.seek(0)
                 opened = pa.ipc.open_file(source) if is_file else pa.ipc.open_stream(source)
                 names = set(opened.schema.names)
-    return not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES)
+    return _ids_and_texts(names) or names.isdisjoint(_OF_VECTORS)
 
 
 @contextmanager
@@ -263,11 +285,11 @@ class RecordKind:
         types.refuse(place)
         return self.of_lines(lines(), place)
 
-    def source(self, path: Path) -> Source:
-        """How to read a file of this kind."""
+    def source(self, path: Path, encoding: str | None = None, advice: str = "") -> Source:
+        """How to read a file of this kind; lines that are not UTF-8 as `read_lines` reads them."""
         if self.of_file is not None:
             return typed_source(partial(self.of_file, path), str(path))
-        lines = partial(read_lines, path, keep_blank=self.keeps_blank)
+        lines = partial(read_lines, path, keep_blank=self.keeps_blank, encoding=encoding, advice=advice)
         return lambda types: self.documents(lines, str(path), types)
 
 
@@ -298,7 +320,7 @@ _BY_SUFFIX = {suffix: kind for kind in RECORD_KINDS for suffix in kind.suffixes}
 RECORD_SUFFIXES = frozenset(_BY_SUFFIX)
 
 
-def record_source(path: Path) -> Source | None:
+def record_source(path: Path, encoding: str | None = None, advice: str = "") -> Source | None:
     """How to read a file of records; None where the format is not known."""
     kind = _BY_SUFFIX.get(plain_suffix(path))
-    return None if kind is None else kind.source(path)
+    return None if kind is None else kind.source(path, encoding, advice)

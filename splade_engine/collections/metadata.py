@@ -362,6 +362,13 @@ def _taken(row: dict[str, Any], name: str, kind: str) -> Any:
     return float(value) if kind == "float" else value
 
 
+def value_text(value: object) -> str:
+    """A value of metadata as a line of text: a text as it is, None as nothing, others as JSON has them."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
+
+
 def metadata_of(row: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata in a payload row: every column but title and text that has a value."""
     metadata = {k: v for k, v in row.items() if v is not None and k not in HIDDEN}

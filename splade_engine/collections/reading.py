@@ -55,8 +55,10 @@ class Cutting:
     passages: Passages | None = None
     # of the encoder
     meter: TokenMeter = field(default_factory=TokenMeter, compare=False)
-    # how text files that are not UTF-8 are decoded; None: they are left out of a folder
+    # how text that is not UTF-8 is decoded; None: records are refused, and files left out of a folder
     encoding: str | None = None
+    # ends the message on such records
+    advice: str = ""
     # what `sync` knows a folder by; None: its place
     name: str | None = None
     # of a single file, the folder from which its path is told; None: the one that it lies in
@@ -113,7 +115,7 @@ def read_documents(
         path = beir
         allow_empty = allow_empty is not False
     check_regular(path)
-    records = record_source(path)
+    records = record_source(path, cutting.encoding, cutting.advice)
     if records is not None:
         return _records(str(path), records, bool(allow_empty), cutting)
     if kind_of_file(path.suffix.lower()) is not None:
@@ -135,7 +137,8 @@ def holds_files(path: Path) -> bool:
 
 def checked_input(source: StandardInput, allow_empty: bool, cutting: Cutting) -> Iterator[Document]:
     """The documents of standard input, as `read_documents` checks them; readable as often as needed."""
-    return _records(PLACE, source.numbered, allow_empty, cutting)
+    numbered = partial(source.numbered, encoding=cutting.encoding, advice=cutting.advice)
+    return _records(PLACE, numbered, allow_empty, cutting)
 
 
 # ---- checks that hold for every format --------------------------------------------------------

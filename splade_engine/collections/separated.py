@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import chain, islice
 
 from splade_engine.collections.columns import Cells
-from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, FieldNames
+from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, FieldNames, shown
 from splade_engine.collections.limits import Limits
 from splade_engine.collections.text_lines import Lines
 from splade_engine.errors import DatasetError
@@ -39,18 +40,23 @@ def tsv(lines: Lines, place: str) -> Cells:
 def comma_separated(lines: Lines, place: str) -> Cells:
     """Rows of a CSV file as spreadsheets and pandas write it (RFC 4180), with a header of id and text.
 
+    The header may have semicolons or tabs in place of commas, as spreadsheets write them in many countries.
     Blank lines within quotes belong to the text, so `lines` must hold them.
     """
     at = [0]
     csv.field_size_limit(Limits.of_environment().document_bytes)
 
+    lines = iter(lines)
+    first = list(islice(lines, 1))
+    between = separator(first[0][1]) if first else ""
+
     def texts() -> Iterator[str]:
-        for number, line in lines:
+        for number, line in chain(first, lines):
             at[0] = number
             yield line + "\n"
 
     columns: list[str] | None = None
-    rows = csv.reader(texts(), strict=True)
+    rows = csv.reader(texts(), strict=True, delimiter=between or ",")
     while True:
         try:
             values = next(rows, None)
@@ -64,7 +70,9 @@ def comma_separated(lines: Lines, place: str) -> Cells:
         if columns is None:
             columns = _header(values, here)
             if columns is None:
-                raise DatasetError(f"{here}: a CSV file needs a header that names id and text")
+                raise DatasetError(
+                    f"{here}: a CSV file needs a header that names id and text; it begins {shown(values)}"
+                )
             FieldNames(place).note(columns, at[0])
         elif len(values) != len(columns):
             raise DatasetError(f"{here}: {len(values)} columns where {len(columns)} were expected")
@@ -88,6 +96,7 @@ def _header(values: list[str], place: str) -> list[str] | None:
         DatasetError: where it is half a header: it names one of id and text, or a column twice.
     """
     names = [value.strip().lower() for value in values]
+    named = ", ".join(names)[:200]
     has_id = not set(ID_NAMES).isdisjoint(names)
     has_text = not set(TEXT_NAMES).isdisjoint(names)
     if has_id and has_text:
@@ -97,13 +106,22 @@ def _header(values: list[str], place: str) -> list[str] | None:
     # "d7<tab>text" may well be a document of one word, "key<tab>text" is a header
     if names[0] in ID_NAMES or (names[-1] in TEXT_NAMES and not any(c.isdigit() for c in names[0])):
         missing = "a text (text, contents, passage)" if has_id else "an id (_id, id, docid)"
-        raise DatasetError(f"{place}: looks like a header, and names no column for {missing}")
+        raise DatasetError(f"{place}: looks like a header, and names no column for {missing}: {named}")
     if _HEADER_WORDS.issuperset(names):
-        raise DatasetError(f"{place}: looks like a header, and names no columns for id and text")
+        raise DatasetError(f"{place}: looks like a header, and names no columns for id and text: {named}")
     return None
 
 
-def names_id_and_text(line: str) -> bool:
-    """Whether a line is the header of a CSV file with columns for id and text."""
-    names = {name.strip().strip('"').lower() for name in line.split(",")}
-    return not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES)
+SEPARATORS = (",", ";")
+
+
+def separator(line: str) -> str:
+    """What stands between the columns of a header that names id and text: a comma, semicolon or tab.
+
+    "" where the line is no such header.
+    """
+    for sign in (*SEPARATORS, "\t"):
+        names = {name.strip().strip('"').lower() for name in line.split(sign)}
+        if not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES):
+            return sign
+    return ""

@@ -6,6 +6,7 @@ import io
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -13,7 +14,7 @@ from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.documents import Document
 from splade_engine.collections.formats import CSV, JSON, JSONL, TSV
 from splade_engine.collections.limits import Limits
-from splade_engine.collections.separated import names_id_and_text
+from splade_engine.collections.separated import SEPARATORS, separator
 from splade_engine.collections.spool import FromTheStart, unnamed_file
 from splade_engine.collections.text_lines import decoded_lines
 from splade_engine.errors import DatasetError
@@ -22,6 +23,16 @@ from splade_engine.files import disk_errors
 PLACE = "<standard input>"
 _NAMES = ("-", "/dev/stdin")
 _BLOCK = 1 << 20
+_UNPACK = "compressed; unpack it before the pipe: "
+# how what is no text begins, and what to do
+_NO_LINES = (
+    (b"\x1f\x8b", f"{_UNPACK}zcat FILE | ..."),
+    (b"\x28\xb5\x2f\xfd", f"{_UNPACK}zstdcat FILE | ..."),
+    (b"PAR1", "Parquet is read from a file only"),
+    (b"ARROW1", "Arrow is read from a file only"),
+    (b"%PDF", "a PDF is read from a file only"),
+    (b"PK\x03\x04", "an archive or office document is read from a file only"),
+)
 
 
 def is_standard_input(source: object) -> bool:
@@ -33,7 +44,7 @@ class StandardInput:
     """What was piped in.
 
     It is JSONL where it begins with a brace, JSON where with a bracket, CSV where the first line is a header
-    with commas that names id and text, TSV otherwise.
+    with commas or semicolons that names id and text, TSV otherwise.
 
     The temporary file has no name, so that nothing is left where the process is killed.
     """
@@ -42,8 +53,10 @@ class StandardInput:
         self._stream = stream
         self._copy: IO[bytes] | None = None
 
-    def numbered(self, types: ColumnTypes) -> Iterator[tuple[int, Document]]:
-        """(line, document), from the beginning each time.
+    def numbered(
+        self, types: ColumnTypes, *, encoding: str | None = None, advice: str = ""
+    ) -> Iterator[tuple[int, Document]]:
+        """(line, document), from the beginning each time; lines that are not UTF-8 as of `decoded_lines`.
 
         Raises:
             DatasetError: naming the line that cannot be read.
@@ -53,16 +66,18 @@ class StandardInput:
             self._copy = self._copied()
         copy = self._copy
         first = _stream(copy).peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
+        for mark, what in _NO_LINES:
+            if first.startswith(mark):
+                raise DatasetError(f"{PLACE}: {what}")
         kind = TSV
         if first.startswith(b"{"):
             kind = JSONL
         elif first.startswith(b"["):
             kind = JSON
-        elif names_id_and_text(first.partition(b"\n")[0].decode("utf-8", "replace")):
+        elif separator(first.partition(b"\n")[0].decode("utf-8", "replace")) in SEPARATORS:
             kind = CSV
-        yield from kind.documents(
-            lambda: decoded_lines(_stream(copy), PLACE, keep_blank=kind.keeps_blank), PLACE, types
-        )
+        lines = partial(decoded_lines, keep_blank=kind.keeps_blank, encoding=encoding, advice=advice)
+        yield from kind.documents(lambda: lines(_stream(copy), PLACE), PLACE, types)
 
     def _copied(self) -> IO[bytes]:
         stream = self._stream or getattr(sys.stdin, "buffer", None)

@@ -20,6 +20,8 @@ from splade_engine.errors import DatasetError, reason_of
 
 COMPRESSED_SUFFIXES = (".gz", ".zst")
 Lines = Iterable[tuple[int, str]]  # numbered from 1
+# behind the message on a text of a corpus that is not UTF-8
+DECODES = "; --encoding latin-1, or Corpus(..., encoding='latin-1'), decodes such text"
 _BUFFER = 1 << 20  # bytes; gzip in Python is twice as slow with the default 8 KiB
 
 
@@ -40,10 +42,16 @@ def plain_suffix(path: Path) -> str:
     return Path(name).suffix
 
 
-def read_lines(path: Path, *, keep_blank: bool = False) -> Iterator[tuple[int, str]]:
+def read_lines(
+    path: Path, *, keep_blank: bool = False, encoding: str | None = None, advice: str = ""
+) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) of a UTF-8 file, .gz and .zst decompressed.
 
-    Blank lines are left out, unless `keep_blank`.
+    Args:
+        path: the file.
+        keep_blank: yield blank lines too.
+        encoding: how a line that is not UTF-8 is decoded; None: it is refused.
+        advice: ends the message then.
 
     Raises:
         DatasetError: naming file and line, where the file is missing, truncated, damaged or not UTF-8, is a
@@ -52,7 +60,9 @@ def read_lines(path: Path, *, keep_blank: bool = False) -> Iterator[tuple[int, s
     number = 0
     try:
         with _open_bytes(path) as stream:
-            for number, line in decoded_lines(stream, str(path), keep_blank=keep_blank):
+            for number, line in decoded_lines(
+                stream, str(path), keep_blank=keep_blank, encoding=encoding, advice=advice
+            ):
                 yield number, line
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such file") from None
@@ -70,11 +80,13 @@ def read_lines(path: Path, *, keep_blank: bool = False) -> Iterator[tuple[int, s
         raise DatasetError(f"{path}:{number + 1}: cannot be read ({error.strerror or error})") from None
 
 
-def decoded_lines(stream: IO[bytes], place: str, *, keep_blank: bool = False) -> Iterator[tuple[int, str]]:
+def decoded_lines(
+    stream: IO[bytes], place: str, *, keep_blank: bool = False, encoding: str | None = None, advice: str = ""
+) -> Iterator[tuple[int, str]]:
     """The same of an open stream; `place` begins the messages.
 
     Raises:
-        DatasetError: for a byte that is not UTF-8, or beyond one of the `Limits`.
+        DatasetError: for a byte that cannot be decoded, or beyond one of the `Limits`.
     """
     limits = Limits.of_environment()
     longest = limits.document_bytes
@@ -91,8 +103,12 @@ def decoded_lines(stream: IO[bytes], place: str, *, keep_blank: bool = False) ->
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             what = f"byte 0x{raw[error.start]:02x} at column {error.start + 1}"
-            what += next((advice for mark, advice in _MARKS if number == 1 and raw.startswith(mark)), "")
-            raise DatasetError(f"{place}:{number}: invalid UTF-8 ({what})") from None
+            other = next((told for mark, told in _MARKS if number == 1 and raw.startswith(mark)), "")
+            if encoding is None or other:
+                raise DatasetError(
+                    f"{place}:{number}: invalid UTF-8 ({what}{other}){'' if other else advice}"
+                ) from None
+            line = _in_other_encoding(raw, encoding, f"{place}:{number}")
         line = line.rstrip("\r\n")
         if line and not line.isspace():
             blank = 0
@@ -105,6 +121,16 @@ def decoded_lines(stream: IO[bytes], place: str, *, keep_blank: bool = False) ->
             raise DatasetError(
                 f"{place}:{number}: {blank:,} blank lines in a row ({limits.hint('blank_lines')})"
             )
+
+
+def _in_other_encoding(raw: bytes, encoding: str, place: str) -> str:
+    """A line whose end was found as a byte, which only an encoding that keeps ASCII allows."""
+    try:
+        if "\n".encode(encoding) == b"\n":
+            return raw.decode(encoding)
+    except UnicodeDecodeError:
+        raise DatasetError(f"{place}: neither UTF-8 nor {encoding}") from None
+    raise DatasetError(f"{place}: records in {encoding} cannot be read, save them as UTF-8")
 
 
 def check_regular(path: Path) -> None:

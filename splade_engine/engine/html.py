@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.collections.metadata import value_text
 from splade_engine.plain_text import one_line, without_controls
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def hits_html(
     table = f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
     told = [f"{len(hits)} of {total:,} match{'' if total == 1 else 'es'}"] if total is not None else []
     for field, counts in (facets or {}).items():
-        values = ", ".join(f"{value} ({count})" for value, count in counts[:_SHOWN_VALUES])
+        values = ", ".join(f"{value_text(value)} ({count})" for value, count in counts[:_SHOWN_VALUES])
         told.append(f"{field}: {values}")
     return _lines([*notes, *told]) + table
 
@@ -83,7 +84,7 @@ def _snippet(found: Snippet) -> str:
 def _metadata(metadata: Mapping[str, Any]) -> str:
     if not metadata:
         return ""
-    pairs = ", ".join(f"{name}: {value}" for name, value in list(metadata.items())[:12])
+    pairs = ", ".join(f"{name}: {value_text(value)}" for name, value in list(metadata.items())[:12])
     return f"<br><small>{_text(pairs[:500])}</small>"
 
 

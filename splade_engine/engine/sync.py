@@ -242,7 +242,7 @@ def _plan(
     reading = FileReading(how or _as_before(held, origin), encoding=checked_encoding(encoding), name=name)
     scanned = FolderReport()
     files = list(scan(folder, scanned))
-    unreadable = [f"{path}/" for path, _ in scanned.failed]
+    unreadable = [f"{path}/" for path in (*(path for path, _ in scanned.failed), *scanned.linked)]
     new, changed, unchanged, seen = [], [], 0, set()
     with ProgressBar(progress, len(files), label="compare", unit="file") as bar:
         for file in files:

@@ -67,7 +67,9 @@ def test_missing_field(refused_source):
 
 def test_invalid_utf8(refused_source):
     message = refused_source("c.tsv", b"a\tmoon\nb\tcaf\xe9\n")
-    assert message == "c.tsv:2: invalid UTF-8 (byte 0xe9 at column 6)"
+    problem, _, advice = message.partition("; ")
+    assert problem == "c.tsv:2: invalid UTF-8 (byte 0xe9 at column 6)"
+    assert advice.startswith("--encoding latin-1")
 
 
 def test_not_json(refused_source):

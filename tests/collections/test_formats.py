@@ -72,7 +72,11 @@ def test_other_names_are_read_and_said(
         ("c.tsv", "key\ttext\nd1\tgreen tea\n", ":1: looks like a header, and names no column for an id"),
         ("c.tsv", "id\ttext\ttext\n1\ta\tb\n", ":1: the header names a column twice"),
         ("c.tsv", "docid\tpid\ttext\n1\ta\tb\n", ":1: the field id is missing, and it could be docid or pid"),
-        ("c.csv", "1,green tea\n", ":1: a CSV file needs a header that names id and text"),
+        (
+            "c.csv",
+            "1,green tea\n",
+            ':1: a CSV file needs a header that names id and text; it begins ["1", "green tea"]',
+        ),
         ("c.csv", "id,text\n1,a,b\n", ":2: 3 columns where 2 were expected"),
         ("c.csv", 'id,text\n1,"a\n', "not CSV (unexpected end of data)"),
         (
@@ -93,6 +97,52 @@ def test_what_is_ambiguous_is_refused(tmp_path: Path, name: str, text: str, mess
 
 def test_a_tsv_document_of_one_word_is_no_header(tmp_path: Path):
     assert [d.id for d in read_documents(write(tmp_path / "c.tsv", "d1\ttext\nd2\tbody\n"))] == ["d1", "d2"]
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_what_separates_the_cells_of_csv(tmp_path: Path, sign: str):
+    text = "id,text,year\n1,one;two,1999\n".replace(",", sign).replace("one;two", '"one;two, three"')
+    (only,) = read_documents(write(tmp_path / "c.csv", text))
+    assert only == Document("1", "one;two, three", "", {"year": 1999})
+
+
+def test_a_parquet_file_without_id_or_text(tmp_path: Path):
+    path = tmp_path / "c.parquet"
+    pq.write_table(pa.table({"text": ["tea"], "year": [1999]}), path)
+    assert holds_texts(path)
+    assert refusal(path) == f"{path}: no column for an id (_id, id, docid); its columns are text, year"
+    pq.write_table(pa.table({"id": ["1"], "year": [1999]}), path)
+    assert "no column for a text" in refusal(path)
+    pq.write_table(pa.table({"id": ["1"], "terms": [[1]], "weights": [[1.0]]}), path)
+    assert not holds_texts(path)
+
+
+def test_several_saved_datasets_in_one_folder(tmp_path: Path):
+    write(tmp_path / "dataset_dict.json", '{"splits": ["train"]}')
+    (tmp_path / "train").mkdir()
+    write(tmp_path / "train/dataset_info.json", "{}")
+    assert refusal(tmp_path) == f"{tmp_path}: holds several datasets; give one of {tmp_path / 'train'}"
+
+
+def test_an_index_of_pandas_that_is_called_id():
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"id": ["a", "b"], "text": ["tea", "coffee"]}).set_index("id")
+    assert [d.id for d in Corpus(table)] == ["a", "b"]
+    with pytest.raises(DatasetError, match="the field _id"):
+        list(Corpus(table.rename_axis("number")))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (gzip.compress(b"1\ttea\n", mtime=0), "compressed; unpack it before the pipe: zcat FILE"),
+        (b"PAR1....", "Parquet is read from a file only"),
+        (b"PK\x03\x04...", "an archive or office document is read from a file only"),
+    ],
+)
+def test_what_is_no_text_in_standard_input(data: bytes, message: str):
+    with pytest.raises(DatasetError, match=message):
+        list(StandardInput(io.BytesIO(data)).numbered(ColumnTypes()))
 
 
 def test_paragraphs_within_quotes_stay(tmp_path: Path):
@@ -242,7 +292,7 @@ def test_parquet_with_numbers_as_ids(tmp_path: Path):
         ({"id": [True], "text": ["a"]}, "row 1: the field id must be a string, got true"),
         ({"id": ["1", "1"], "text": ["a", "b"]}, "duplicate id '1'"),
         ({"id": ["1"], "text": [""]}, "neither title nor text"),
-        ({"key": ["1"], "text": ["a"]}, "row 1: the field _id (or id) is missing"),
+        ({"key": ["1"], "text": ["a"]}, "no column for an id (_id, id, docid); its columns are key, text"),
     ],
 )
 def test_bad_parquet_rows(tmp_path: Path, columns: dict[str, list[object]], message: str):
@@ -256,7 +306,8 @@ def test_bad_parquet_rows(tmp_path: Path, columns: dict[str, list[object]], mess
         (("_id", "text"), True),
         (("docno", "body", "x"), True),
         (("id", "terms", "weights"), False),
-        (("text",), False),
+        (("text",), True),  # is refused as one of texts, which says what is missing
+        (("id", "weights"), False),
     ],
 )
 def test_a_parquet_file_of_texts_is_told_from_one_of_vectors(tmp_path: Path, columns, texts: bool):
@@ -333,8 +384,8 @@ def test_a_value_that_json_does_not_have_names_its_document_and_field(value: obj
 @pytest.mark.parametrize("header", ["name\tdescription", "document\tsummary", "Key\tTitle\tAnswer"])
 def test_a_header_without_id_and_text_is_no_document(tmp_path: Path, header: str):
     (tmp_path / "c.tsv").write_text(f"{header}\nd1\tgreen tea\n")
-    told = "c.tsv:1: looks like a header, and names no columns for id and text"
-    assert refusal(tmp_path / "c.tsv").endswith(told)
+    told = "c.tsv:1: looks like a header, and names no columns for id and text: "
+    assert refusal(tmp_path / "c.tsv").endswith(told + ", ".join(header.lower().split("\t")))
 
 
 def test_damaged_parquet_is_one_line(tmp_path: Path):

@@ -109,19 +109,55 @@ def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_read(tmp_path,
     for i in range(3):
         write(tmp_path / f"image{i}.png", b"\x89PNG")
     write(tmp_path / "table.csv", "id,text\n1,x\n")
+    (tmp_path / "again").symlink_to(tmp_path)
     corpus = Corpus(tmp_path)
     assert corpus.survey().n_docs == 1
     report = corpus.report
     assert (report.n_files, report.empty, list(report.skipped)) == (2, ["empty.md"], [".png", ".csv"])
     assert [path for path, _ in report.failed] == ["broken.docx", "latin.txt"]
     said = "\n".join(record.getMessage() for record in caplog.records)
-    assert "left out: latin.txt: 2: invalid UTF-8 (byte 0xe9)" in said
+    assert "left out: latin.txt: 2: invalid UTF-8 (byte 0xe9)\n" in said
+    assert said.count("--encoding latin-1, or Corpus(..., encoding='latin-1'), decodes such text") == 1
+    assert "1 folder is a link and is not followed (again)" in said
     assert "left out: broken.docx: not readable as DOCX (File is not a zip file)" in said
     assert "4 files of kinds that are not read (3 .png, 1 .csv), such as image0.png" in said
-    assert ".csv hold records: index such a file by itself" in said
+    assert ".csv holds records: index such a file by itself" in said
     assert "1 file without text (empty.md)" in said
     decoded = Corpus(tmp_path, encoding="latin-1")
     assert {d.id: d.text for d in decoded}["latin.txt"] == "fine\ncaf\xe9"
+
+
+def test_every_file_that_cannot_be_read_is_named(tmp_path, caplog):
+    caplog.set_level("INFO", "splade_engine")
+    write(tmp_path / "good.txt", "Bread needs yeast.")
+    for i in range(30):
+        write(tmp_path / f"same{i}.docx", "no archive")
+        write(tmp_path / f"other{i}.txt", b"\n" * i + b"\xe9")
+    Corpus(tmp_path).survey()
+    warned = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert sum(".txt: " in line for line in warned) == 20
+    assert any(line.endswith("left out: 40 more that cannot be read; --verbose names all") for line in warned)
+    said = "\n".join(r.getMessage() for r in caplog.records if r.levelname == "INFO")
+    assert all(f"same{i}.docx" in said and f"other{i}.txt" in said for i in range(30))
+
+
+@pytest.mark.parametrize("name", ["c.csv", "c.tsv", "c.jsonl", "c.json", "c.csv.gz"])
+def test_records_in_another_encoding(tmp_path, name):
+    texts = {
+        "c.csv": "id,text\n1,K\xe4se\n",
+        "c.tsv": "1\tK\xe4se\n",
+        "c.jsonl": '{"id": "1", "text": "K\xe4se"}\n',
+        "c.json": '[{"id": "1",\n "text": "K\xe4se"}]',
+    }
+    data = texts[name.removesuffix(".gz")].encode("latin-1")
+    path = write(tmp_path / name, gzip.compress(data) if name.endswith(".gz") else data)
+    assert [d.text for d in Corpus(path, encoding="latin-1")] == ["K\xe4se"]
+    with pytest.raises(DatasetError, match=r"invalid UTF-8 .*; --encoding latin-1"):
+        list(Corpus(path))
+    with pytest.raises(DatasetError, match="records in utf-16 cannot be read"):
+        list(Corpus(path, encoding="utf-16"))
+    with pytest.raises(DatasetError, match="neither UTF-8 nor ascii"):
+        list(Corpus(path, encoding="ascii"))
 
 
 def test_a_folder_of_which_nothing_can_be_read(tmp_path):
@@ -235,7 +271,7 @@ def test_invalid_utf8_names_the_byte(tmp_path):
     path = write(tmp_path / "c.jsonl", b'{"_id": "a", "text": "x"}\n{"_id": "b", "text": "caf\xe9"}\n')
     assert refusal(path) == f"{path}:2: invalid UTF-8 (byte 0xe9 at column 26)"
     text = write(tmp_path / "notes/x.txt", b"fine\ncaf\xe9\n")
-    assert refusal(text) == f"{text}:2: invalid UTF-8 (byte 0xe9)"
+    assert refusal(text).startswith(f"{text}:2: invalid UTF-8 (byte 0xe9); --encoding")
 
 
 @pytest.mark.parametrize("suffix", ["gz", "zst"])

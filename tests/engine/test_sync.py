@@ -117,6 +117,14 @@ def test_what_was_not_scanned_is_not_deleted(engine: SearchEngine, notes: Path, 
     assert {"record", "x", "elsewhere.md"} <= set(engine.index.ids())
 
 
+def test_a_folder_that_became_a_link_keeps_its_documents(engine: SearchEngine, notes: Path, tmp_path: Path):
+    (notes / "sub").rename(tmp_path / "elsewhere")
+    (notes / "sub").symlink_to(tmp_path / "elsewhere")
+    report, *_ = counted(engine, notes, prune=True)
+    assert (report.removed, report.unchanged) == ([], 2)
+    assert "sub/c.md" in texts(engine)
+
+
 def test_a_folder_that_cannot_be_opened_is_no_folder_without_files(
     engine: SearchEngine, notes: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 
+from splade_engine.collections.text_lines import DECODES
 from splade_engine.errors import DatasetError, InvalidInputError
 
 # the mark of UTF-32 begins with that of UTF-16
@@ -35,7 +36,7 @@ def decoded(data: bytes, place: str, encoding: str | None = None) -> str:
         name = marked.removesuffix("-sig").upper()
         problem = f"{place}:{line}: invalid {name} (byte 0x{data[error.start]:02x})"
         if encoding is None:
-            raise DatasetError(problem) from None
+            raise DatasetError(problem + DECODES) from None
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError as other:
