@@ -24,6 +24,7 @@ from splade_engine.locks import take_lock
 from splade_engine.plain_text import one_line, shortened
 
 PREFIX = "hf://"
+_AS_PATH = str(Path(PREFIX)) + os.sep
 LIBRARY = "splade-engine"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _REVISION = re.compile(r"[\w][\w./-]*")
@@ -45,6 +46,16 @@ class HubName:
 def is_hub_name(source: object) -> bool:
     """Whether it names a repository of the Hub in the form `hf://...`."""
     return isinstance(source, str) and source.startswith(PREFIX)
+
+
+def hub_source(source: object) -> str | None:
+    """The `hf://...` that a source stands for; None where it is something else.
+
+    A `Path` of such a name has lost one of the slashes.
+    """
+    if isinstance(source, Path) and str(source).startswith(_AS_PATH) and not source.exists():
+        return PREFIX + str(source).removeprefix(_AS_PATH)
+    return source if isinstance(source, str) and is_hub_name(source) else None
 
 
 def hub_name(source: str) -> HubName:

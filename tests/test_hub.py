@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from splade_engine import SearchEngine, SparseEncoder, hub
-from splade_engine.errors import CheckpointError, HubError, InvalidInputError, SpladeEngineError
+from splade_engine.errors import (
+    CheckpointError,
+    HubError,
+    IndexNotFoundError,
+    InvalidInputError,
+    SpladeEngineError,
+)
 from splade_engine.hub import HubName, hub_name
-from splade_engine.index import ShardedIndex
+from splade_engine.index import ShardedIndex, SparseIndex
 from tests.fake_encoder import FakeEncoder
 from tests.fake_hub import TOKEN, Handler, running_hub
 
@@ -118,6 +125,15 @@ def test_without_the_network_the_last_download_is_used(here, engine, monkeypatch
     assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)
     with pytest.raises(HubError, match="out of reach"):
         SearchEngine.open("hf://someone/other", FakeEncoder())
+
+
+def test_a_path_of_a_name_has_lost_a_slash_and_is_one_all_the_same(here, engine):
+    engine.push_to_hub("someone/notes")
+    assert len(SearchEngine.open(Path("hf://someone/notes"), FakeEncoder())) == len(engine)
+    with pytest.raises(HubError, match="hf://someone/none: no such repository"):
+        SearchEngine.open(Path("hf://someone/none"), FakeEncoder())
+    with pytest.raises(IndexNotFoundError, match="pull hf://someone/notes FOLDER"):
+        SparseIndex.open(Path("hf://someone/notes"))
 
 
 def test_a_download_that_was_interrupted_goes_on(here, engine, monkeypatch):

@@ -27,7 +27,7 @@ from splade_engine.engine.query_weights import QueryEncoder
 from splade_engine.engine.searching import Search
 from splade_engine.engine.sharing import INDEX_FILES
 from splade_engine.errors import InvalidInputError
-from splade_engine.hub import download, hub_name, is_hub_name
+from splade_engine.hub import download, hub_name, hub_source
 from splade_engine.index import BuildConfig, ShardedIndex, SparseIndex
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.disk.publish import refuse_occupied
@@ -164,7 +164,7 @@ class SearchEngine:
                 differ.
             HubError: an index on the Hub cannot be had.
         """
-        shared = path if isinstance(path, str) and is_hub_name(path) else None
+        shared = hub_source(path)
         if shared is not None:
             path = download(hub_name(shared), INDEX_FILES, SparseIndex.open)
         if isinstance(path, str | Path):

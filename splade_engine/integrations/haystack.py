@@ -4,7 +4,9 @@
     pipeline.add_component("retriever", SpladeEngineRetriever("my-index", top_k=5))
     pipeline.run({"retriever": {"query": "how do tides work"}})
 
-A pipeline that holds it can be saved: the component is written down by the folder of its index.
+A pipeline that holds it can be saved: the component is written down by the folder of its index. Haystack
+wants to be told that it may be made again:
+`Pipeline.loads(text, allowed_modules=["splade_engine.integrations.haystack"])`.
 """
 
 from __future__ import annotations

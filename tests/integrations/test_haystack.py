@@ -67,7 +67,8 @@ def test_a_pipeline_is_written_down_and_read_again(engine, ranking, monkeypatch)
     )
     pipeline.add_component("retriever", retriever)
     # since 3.0 Haystack asks before it imports what a file names
-    again = Pipeline.loads(pipeline.dumps(), unsafe=True) if _asks() else Pipeline.loads(pipeline.dumps())
+    trusted = {"allowed_modules": ["splade_engine.integrations.haystack"]} if _asks() else {}
+    again = Pipeline.loads(pipeline.dumps(), **trusted)
     assert again.get_component("retriever").to_dict() == retriever.to_dict()
     answer = again.run({"retriever": {"query": QUERY}})["retriever"]["documents"]
     assert {document.id for document in answer} == {"tides", "storm"}
@@ -77,7 +78,7 @@ def test_a_pipeline_is_written_down_and_read_again(engine, ranking, monkeypatch)
 def _asks() -> bool:
     import inspect
 
-    return "unsafe" in inspect.signature(Pipeline.loads).parameters
+    return "allowed_modules" in inspect.signature(Pipeline.loads).parameters
 
 
 def test_a_function_cannot_be_written_down(engine):

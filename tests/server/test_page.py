@@ -363,6 +363,9 @@ def test_an_error_of_the_server_is_told_and_passes(page):
     page.get_by_role("button", name="Try again").click()
     expect(page.locator(".hit")).to_have_count(2)
     expect(page.locator(".alert")).to_have_count(0)
+    page.route("**/search", lambda route: route.abort())
+    type_query(page, "bread")  # what is left of the sea is not taken for an answer
+    expect(page.locator(".alert")).to_contain_text("The hits below are those of the last answer.")
 
 
 def test_a_late_answer_never_replaces_a_newer_one(page):

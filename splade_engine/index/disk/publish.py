@@ -32,6 +32,7 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
+from splade_engine.hub import hub_source
 from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
 from splade_engine.index.disk.records import Manifest
 from splade_engine.index.disk.storage import (
@@ -67,6 +68,9 @@ def read_manifest(folder: Path) -> tuple[Manifest, bytes]:
     """
     path = folder / MANIFEST
     if not os.path.lexists(path):
+        shared = hub_source(folder)
+        if shared is not None:
+            raise IndexNotFoundError(f"{shared}: a folder is needed here; splade-engine pull {shared} FOLDER")
         raise IndexNotFoundError(f"{folder}: no index here ({MANIFEST} is missing)")
     data = read_small(path, MAX_BYTES)
     return decode(data, str(path)), data
