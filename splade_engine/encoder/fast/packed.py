@@ -149,7 +149,8 @@ class PackedBody:
         self.dtype = dtype
         self._linear: type[Linear] = Int8Linear if int8 else PackedLinear
         self.heads = int(config.get("num_attention_heads") or config["n_heads"])
-        self.eps = float(config.get("layer_norm_eps", 1e-12))
+        # DistilBERT has no field for it
+        self.eps = 1e-12 if names is _DISTIL else float(config.get("layer_norm_eps", 1e-12))
         self._offset = position_offset(config)
         activation = _activation(config)
         body = _under(state, names.prefix)
@@ -259,8 +260,10 @@ class PackedBert(PackedBody):
             names.decoder_bias.replace(".bias", ".decoder") if names is not _DISTIL else "vocab_projector"
         )
         own = state.get(decoder + ".weight")
-        self.decoder_weight = self._words if own is None else own.to(dtype)
         bias = state.get(decoder + ".bias")
+        if config.get("tie_word_embeddings") is False and (own is None or (bias is None and names is _BERT)):
+            raise KeyError(decoder)  # the file lacks what is not tied
+        self.decoder_weight = self._words if own is None else own.to(dtype)
         self.decoder_bias = (state[names.decoder_bias] if bias is None else bias).float()
         gamma, beta = state[names.head_norm + ".weight"].float(), state[names.head_norm + ".bias"].float()
         self.state_range = beta.abs() + 3 * gamma.abs()
@@ -308,7 +311,11 @@ def _under(state: State, prefix: str) -> State:
 
 
 def _activation(config: Mapping[str, Any]) -> tuple[str, str]:
-    return _ACTIVATIONS[str(config.get("hidden_act") or config.get("activation", "gelu"))]
+    return _ACTIVATIONS[_activation_name(config)]
+
+
+def _activation_name(config: Mapping[str, Any]) -> str:
+    return str(config.get("activation" if config["model_type"] == "distilbert" else "hidden_act", "gelu"))
 
 
 def load_packed(checkpoint: Checkpoint, dtype: torch.dtype, *, int8: bool = False) -> PackedBert | None:
@@ -341,6 +348,5 @@ def _is_plain(config: Mapping[str, Any]) -> bool:
     return (
         str(config.get("model_type")) in _FAMILIES
         and config.get("position_embedding_type", "absolute") == "absolute"
-        and str(config.get("hidden_act") or config.get("activation", "gelu")) in _ACTIVATIONS
-        and not config.get("is_decoder")
+        and _activation_name(config) in _ACTIVATIONS
     )

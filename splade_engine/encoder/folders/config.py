@@ -19,6 +19,8 @@ ACTIVATIONS = ("hidden_act", "activation", "hidden_activation")
 _LARGEST_EPSILON = 1.0  # real ones are 1e-12 to 1e-5
 # of whose positions transformers knows the absolute ones alone: it would pass over the weights of others
 _ABSOLUTE = {"bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra"}
+# whose tokens see the whole text; transformers masks what follows a token where the config asks for it
+_ENCODERS = _ABSOLUTE | {"albert", "deberta", "deberta-v2", "modernbert", "mpnet", "nomic_bert"}
 
 Check = Callable[[Any], bool]
 
@@ -50,7 +52,13 @@ _CHECKS: dict[str, tuple[Check, str]] = {
     },
     **{
         name: (_truth, "true or false")
-        for name in ("is_decoder", "is_encoder_decoder", "add_cross_attention", "tie_word_embeddings")
+        for name in (
+            "is_decoder",
+            "is_causal",
+            "is_encoder_decoder",
+            "add_cross_attention",
+            "tie_word_embeddings",
+        )
     },
 }
 
@@ -68,6 +76,7 @@ def read_config(folder: Path, *, optional: bool = False) -> dict[str, Any]:
             raise CheckpointError(f"{path}: {name} is {config[name]!r:.80}, not {wanted}")
     with blaming(path):
         _check_positions(config)
+        _check_sight(config)
     return config
 
 
@@ -78,3 +87,12 @@ def _check_positions(config: Mapping[str, Any]) -> None:
         raise CheckpointError(
             f"position_embedding_type is {kind!r:.80}: only absolute positions can be computed"
         )
+
+
+def _check_sight(config: Mapping[str, Any]) -> None:
+    for name in ("is_decoder", "is_causal"):
+        if config.get(name) and config.get("model_type") in _ENCODERS:
+            raise CheckpointError(
+                f"{name} is true: no token of this {config['model_type']} would see what follows it, and an "
+                "encoder is made of tokens that do"
+            )

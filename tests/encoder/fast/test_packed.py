@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from splade_engine.encoder.fast.pooling import VocabularyPooling, activate_
 from splade_engine.encoder.fast.screen import ScreenedPooling, exact_int8
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.settings import EncoderSettings
+from splade_engine.errors import CheckpointError
 
 LENGTHS = (31, 31, 31, 9, 3, 3, 1)
 SMALL = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -100,6 +102,41 @@ def test_backbone_and_packed_give_the_model_s_logits(kind: str, tmp_path: Path) 
             states = packed.states(ids())
             found = states @ packed.decoder_weight.T + packed.decoder_bias
         torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [
+        ("distilbert", "hidden_act", "relu"),
+        ("distilbert", "layer_norm_eps", 0.3),
+        ("bert", "activation", "relu"),
+    ],
+)
+def test_fields_of_another_architecture_change_nothing(
+    kind: str, field: str, value: object, tmp_path: Path
+) -> None:
+    """Neither of these is read by transformers."""
+    save_model(kind, tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config.pop("hidden_act", None)  # gelu, in all of them
+    (tmp_path / "config.json").write_text(json.dumps({**config, field: value}))
+    model = load_packed(read_checkpoint(tmp_path), torch.float32)
+    assert model is not None
+    backbone = load_backbone(read_checkpoint(tmp_path), "cpu", torch.float32)
+    ids = np.arange(7, dtype=np.int32)
+    with torch.inference_mode():
+        theirs = backbone(torch.from_numpy(ids)[None].long(), torch.ones(1, 7, dtype=torch.long))[0]
+    assert torch.allclose(model.states([ids]), theirs, atol=1e-5)
+
+
+def test_a_decoder_that_is_not_tied_must_be_there(tmp_path: Path) -> None:
+    save_model("bert", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "tie_word_embeddings": False}))
+    checkpoint = read_checkpoint(tmp_path)
+    assert load_packed(checkpoint, torch.float32) is None
+    with pytest.raises(CheckpointError, match=r"weights missing from the file: .*cls.predictions.decoder"):
+        load_backbone(checkpoint, "cpu", torch.float32)
 
 
 def test_bfloat16_states(tmp_path: Path) -> None:

@@ -51,6 +51,18 @@ def test_what_configs_in_use_say_is_taken(tmp_path: Path) -> None:
     assert read_config(tmp_path)["model_type"] == "bert"
 
 
+@pytest.mark.parametrize("field", ["is_decoder", "is_causal"])
+def test_an_encoder_whose_tokens_do_not_see_what_follows(tmp_path: Path, field: str) -> None:
+    folder = zoo.make("mlm", tmp_path / "m")
+    edit(folder / "config.json", **{field: True})
+    with pytest.raises(
+        CheckpointError, match=rf"config.json: {field} is true: no token of this bert would see"
+    ):
+        SparseEncoder.load(folder, device="cpu")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", field: True}))
+    assert read_config(tmp_path)[field] is True
+
+
 def test_an_offset_of_positions_that_nobody_gives(tmp_path: Path) -> None:
     folder = zoo.make("mlm-roberta", tmp_path / "m")
     config = json.loads((folder / "config.json").read_text())
