@@ -11,6 +11,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
+from splade_engine.arguments import shown
+from splade_engine.errors import InvalidInputError
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -24,8 +27,22 @@ Progress = bool | None | Literal["lines"] | Callable[[int, int | None], None]
 LINE_EVERY = 60.0  # seconds
 
 
+def check_progress(progress: Progress) -> None:
+    """Refuse what is none of the ways to tell how far a call is.
+
+    Raises:
+        InvalidInputError: naming the value.
+    """
+    lines = isinstance(progress, str) and progress == "lines"
+    if not (progress is None or isinstance(progress, bool) or callable(progress) or lines):
+        raise InvalidInputError(
+            f'progress: True, False, None, "lines" or a function is expected, got {shown(progress)}'
+        )
+
+
 def shows_bar(progress: Progress) -> bool:
     """Whether a bar appears on standard error."""
+    check_progress(progress)
     return progress is True or (progress is None and sys.stderr is not None and sys.stderr.isatty())
 
 
@@ -46,6 +63,9 @@ class ProgressBar:
         unit: what a step is, " docs".
         done: steps that an earlier call has done.
         keep: leave the bar on the screen when it is closed.
+
+    Raises:
+        InvalidInputError: `progress` is no way to tell it.
     """
 
     def __init__(
@@ -130,6 +150,7 @@ def heartbeat(progress: Progress, label: str) -> Iterator[None]:
         progress: what the caller asked for; anything but "lines" logs nothing.
         label: what is done, "compact".
     """
+    check_progress(progress)
     if progress != "lines":
         yield
         return

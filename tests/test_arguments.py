@@ -19,16 +19,23 @@ import pytest
 
 from splade_engine import SearchEngine, SparseEncoder, SparseVectors
 from splade_engine.arguments import check_many, first_twice, flag, path_of, real, whole
+from splade_engine.collections import read_documents
+from splade_engine.collections.corpus import Corpus
 from splade_engine.engine import TermExpansion, adapt, expanded
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval import (
+    Dataset,
     Ranking,
     Run,
+    Settings,
+    Split,
     Workbench,
     distractor_corpus,
     evaluate,
+    load_dataset,
     measure,
     parse_measures,
+    read_run,
     with_distractors,
 )
 from splade_engine.exchange import export_index, import_vectors
@@ -36,6 +43,7 @@ from splade_engine.index import IndexBatch, ShardedIndex, SparseIndex
 from splade_engine.index.filter.evaluate import matching
 from splade_engine.index.filter.parse import Compare, Every, In, Some, parse_where
 from splade_engine.index.list_choice import measure_lists
+from splade_engine.training import MiningConfig, load_recipe, mine, train
 from splade_engine.vectors import read_vectors, write_vectors
 from tests.fake_encoder import FakeEncoder
 from tests.index import made
@@ -299,9 +307,38 @@ NUMBERS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SparseVectors.top_k(k)": lambda w, v: w.two.top_k(v),
     "Ranking.top(k)": lambda w, v: Ranking.in_order(["a"], [1.0]).top(v),
     "Run.top(k)": lambda w, v: Run("r", {}).top(v),
+    "train(resume)": lambda w, v: train(load_recipe("tune"), new(w), resume=v),
+    "read_run(may_be_empty)": lambda w, v: read_run("x", may_be_empty=v),
+    "load_dataset(drop_own_id)": lambda w, v: load_dataset("x", drop_own_id=v),
+    "Dataset(drop_own_id)": lambda w, v: Dataset("x", "x", Corpus(TEXT), Split("x", {}, {}), drop_own_id=v),
+    "Recipe.to_toml(explain)": lambda w, v: load_recipe("tune").to_toml(explain=v),
+    "read_documents(allow_empty)": lambda w, v: read_documents("x", allow_empty=v),
     "evaluate(k)": lambda w, v: evaluate("bm25", "x", k=v),
     "distractor_corpus(limit)": lambda w, v: distractor_corpus("x", v),
     "with_distractors(limit)": lambda w, v: with_distractors(SimpleNamespace(parts=()), "x", v),
+}
+# every public parameter that says how progress is told -> a call with a value for it
+PROGRESS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
+    "SearchEngine.build": lambda w, v: SearchEngine.build(new(w), TEXT, FakeEncoder(), progress=v),
+    "SearchEngine.add": lambda w, v: w.engine.add(TEXT, progress=v),
+    "SearchEngine.update": lambda w, v: w.engine.update(TEXT, progress=v),
+    "SparseEncoder.encode_documents": lambda w, v: w.encoder.encode_documents(["moon"], progress=v),
+    "SparseEncoder.encode_counted": lambda w, v: w.encoder.encode_counted(["moon"], progress=v),
+    "SparseEncoder.encode_queries": lambda w, v: w.encoder.encode_queries(["moon"], progress=v),
+    "SparseIndex.build": lambda w, v: SparseIndex.build(new(w), w.two, progress=v),
+    "SparseIndex.tune": lambda w, v: w.index.tune(w.two, progress=v),
+    "SparseIndex.add": lambda w, v: w.index.add(w.two, ["a", "b"], progress=v),
+    "SparseIndex.update": lambda w, v: w.index.update(w.two, ["a", "b"], progress=v),
+    "measure_lists": lambda w, v: measure_lists(w.index, w.two, progress=v),
+    "adapt": lambda w, v: adapt(TEXT, new(w), w.encoder, progress=v),
+    "mine": lambda w, v: mine(w.folder / "pairs.jsonl", new(w), MiningConfig(), progress=v),
+    "train": lambda w, v: train(load_recipe("tune"), new(w), progress=v),
+    "Settings": lambda w, v: Settings(progress=v),
+    "export_index": lambda w, v: export_index(w.index, "anserini", new(w), progress=v),
+    "build": lambda w, v: importlib.import_module("splade_engine.ray").build(new(w), TEXT, progress=v),
+    "encode_parts": lambda w, v: importlib.import_module("splade_engine.ray").encode_parts(
+        TEXT, new(w), progress=v
+    ),
 }
 TEXT = [{"id": "new", "text": "moon"}]
 NO_NUMBERS = [
@@ -310,10 +347,6 @@ NO_NUMBERS = [
 ]  # fmt: skip
 # what is no number, or is passed on, and why it needs no row
 WITHOUT_NUMBERS = {
-    "resume": "only looked at whether it holds",
-    "may_be_empty": "the same",
-    "drop_own_id": "the same",
-    "explain": "the same",
     "rank": "of a record that a search makes",
     "score": "the same",
     "place": "the same",
@@ -321,7 +354,6 @@ WITHOUT_NUMBERS = {
     "SparseVectors.row(i)": "IndexError, as for every sequence",
     "SparseVectors.from_valid(n_terms)": "valid by construction",
     "Workbench.answer(k)": "of a run that was checked",
-    "read_documents(allow_empty)": "only looked at whether it holds",
 }
 
 
@@ -388,6 +420,28 @@ def test_the_table_names_every_public_number() -> None:
         name for name in missing if not name.startswith("ShardedIndex.")
     ]  # each goes on to SparseIndex
     assert sorted(missing) == [], "add a row that calls it with what is no number"
+
+
+def test_the_table_names_every_public_progress() -> None:
+    bars = {label for label, _ in _callables_with("progress")}
+    assert sorted(label for label in bars - {*PROGRESS} if not label.startswith("ShardedIndex.")) == []
+
+
+def _callables_with(parameter: str) -> Iterator[tuple[str, Any]]:
+    for label, function in public_functions((*DOORS, ".ray")):
+        if parameter in inspect.signature(function).parameters:
+            yield label, function
+
+
+@pytest.mark.parametrize("call", PROGRESS)
+def test_what_is_no_progress_is_refused_in_one_line(call: str, world: SimpleNamespace) -> None:
+    for value in ("yes", "Lines", 1, 0, b"lines", ["lines"], {}, np.array([1, 2])):
+        with pytest.raises(
+            InvalidInputError, match=r"^progress: True, False, None, \"lines\" or a function is"
+        ):
+            PROGRESS[call](world, value)
+    assert len(world.index) == 4 and world.index.refresh().generation == 1, "nothing has changed"
+    assert {path.name for path in world.folder.iterdir()} <= {"ix", "v.arrow", "v.jsonl"}, "nothing is left"
 
 
 @pytest.mark.parametrize("parameter", NUMBERS)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import flag
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.qrels import Qrels, line_of
 from splade_engine.errors import DatasetError
@@ -60,6 +61,7 @@ class Dataset:
     qrels_file: Path | None = None
 
     def __post_init__(self) -> None:
+        flag("drop_own_id", self.drop_own_id)
         if not self.parts:
             object.__setattr__(self, "parts", (self.corpus,))
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from splade_engine.arguments import path_of
+from splade_engine.arguments import flag, path_of
 from splade_engine.collections.beir import (
     collection_settings,
     corpus_file,
@@ -46,6 +46,8 @@ def load_dataset(
         DatasetError: naming the file and line that cannot be accepted, or the dataset that cannot be fetched.
     """
     path = path_of("source", source)
+    if drop_own_id is not None:
+        flag("drop_own_id", drop_own_id)  # before a corpus is read or fetched
     if path.is_dir():
         dataset = _from_folder(path, split)
     elif path.exists():

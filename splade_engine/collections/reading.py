@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from splade_engine.arguments import path_of
+from splade_engine.arguments import flag, path_of
 from splade_engine.collections.beir import BEIR_CORPUS
 from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.cutting import cut_document, is_passage
@@ -100,6 +100,8 @@ def read_documents(
         DatasetError: naming file and line; a duplicate id is reported at the latest when the source ends.
     """
     cutting = cutting or Cutting()
+    if allow_empty is not None:
+        flag("allow_empty", allow_empty)
     if is_standard_input(source):
         return checked_input(StandardInput(), bool(allow_empty), cutting)
     path = path_of("source", source)

@@ -33,7 +33,7 @@ from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.encoder.tokens import check_texts
 from splade_engine.extras import needed
 from splade_engine.files import atomic_folder
-from splade_engine.progress import Progress
+from splade_engine.progress import Progress, check_progress
 from splade_engine.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
@@ -256,6 +256,8 @@ class SparseEncoder:
             check_texts(texts)
             if batch_tokens is not BATCH_TOKENS:
                 whole("batch_tokens", batch_tokens, 1)  # nothing is made of it here
+            if progress is not False:
+                check_progress(progress)  # nor of this
             few = self._query_top_k if top_k is None else whole("top_k", top_k, 1)
             vectors, truncated = side.encode(texts, few)
             self.truncated += truncated
@@ -276,6 +278,7 @@ class SparseEncoder:
         devices: Sequence[str] | None = None,
     ) -> EncodedTexts:
         check_texts(texts)
+        check_progress(progress)
         top_k = None if top_k is None else whole("top_k", top_k, 1)
         batch_tokens = whole("batch_tokens", batch_tokens, 1)
         if devices is None:

@@ -22,7 +22,7 @@ from splade_engine.index.disk.records import TuningRecord
 from splade_engine.index.effort import stored_work
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.lists import BlockLists, ImpactLists, Lists
-from splade_engine.progress import Progress
+from splade_engine.progress import Progress, check_progress
 from splade_engine.vectors import SparseVectors
 
 DOCUMENTS = 200_000  # of the sample: from about as many on, the choice is a matter of the queries
@@ -78,6 +78,7 @@ def measure_lists(
         InvalidInputError: if an argument cannot be, or there is no document or no query with a hit.
     """
     documents, seed = whole("documents", documents, 1), whole("seed", seed)
+    check_progress(progress)
     snapshot = index.reader.snapshot
     live = snapshot.live_ordinals()
     if not len(live):

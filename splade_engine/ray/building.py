@@ -21,7 +21,7 @@ from splade_engine.errors import IndexExistsError, InvalidInputError, SpladeEngi
 from splade_engine.files import beside
 from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.collection import is_collection
-from splade_engine.progress import Progress, ProgressBar
+from splade_engine.progress import Progress, ProgressBar, check_progress
 from splade_engine.ray.cluster import DEFAULT_POOL, Pool, connected, made_encoder, run_all
 from splade_engine.ray.encoding import check_columns
 from splade_engine.ray.parts import PartFile, planned_parts
@@ -97,6 +97,7 @@ def build(
             node does not see the folder; an option that a shard cannot have; bad input, naming it.
         IndexExistsError: the folder holds a collection already.
     """
+    check_progress(progress)
     ray = connected()
     for name, why in _NOT_OF_A_SHARD.items():
         if name in options:

@@ -9,7 +9,7 @@ from typing import Any
 from splade_engine.arguments import path_of
 from splade_engine.collections.corpus import Corpus
 from splade_engine.errors import InvalidInputError
-from splade_engine.progress import Progress, ProgressBar
+from splade_engine.progress import Progress, ProgressBar, check_progress
 from splade_engine.ray.cluster import DEFAULT_POOL, Pool, connected, made_encoder, run_all
 
 
@@ -64,6 +64,7 @@ def encode_parts(
         InvalidInputError: Ray is not connected; the pool would take every processor; bad input, naming it.
         IndexLockedError: another process is at work on a part.
     """
+    check_progress(progress)
     ray = connected()
     size = pool.size()
     parts = size if parts is None else parts

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, first_twice, path_of, whole
+from splade_engine.arguments import check_many, first_twice, flag, path_of, whole
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
@@ -233,7 +233,7 @@ def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
         DatasetError: naming the file and line of a malformed line, a score that is no number, or a
             document that appears twice for one query.
     """
-    path = path_of("path", path)
+    path, may_be_empty = path_of("path", path), flag("may_be_empty", may_be_empty)
     ids: dict[str, list[str]] = {}
     scores: dict[str, list[float]] = {}
     seen: set[tuple[str, str]] = set()

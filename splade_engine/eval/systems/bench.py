@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.files import read_json, write_json
-from splade_engine.progress import Progress, ProgressBar
+from splade_engine.progress import Progress, ProgressBar, check_progress
 
 if TYPE_CHECKING:
     from splade_engine.collections.corpus import Corpus
@@ -49,6 +49,7 @@ class Settings:
     models: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        check_progress(self.progress)
         for name, least in (("threads", 1), ("max_length", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):

@@ -22,7 +22,7 @@ from splade_engine.arguments import path_of, shown
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, beside, disk_errors, read_json, write_json
 from splade_engine.locks import take_lock
-from splade_engine.progress import Progress, ProgressBar
+from splade_engine.progress import Progress, ProgressBar, check_progress
 from splade_engine.training.data.mined import MINED_FROM, mined_from
 from splade_engine.training.digests import changed, digests_of_models
 from splade_engine.training.mining.config import GIVEN, MiningConfig
@@ -62,6 +62,7 @@ def mine(
         StorageError: for a disk that is full or cannot be written to.
     """
     data, output = path_of("data", data), path_of("output", output)
+    check_progress(progress)
     work = beside(output, ".mining")
     with disk_errors(output):
         strange = output.exists() and not (work / PLAN).is_file()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from splade_engine.arguments import path_of, shown
+from splade_engine.arguments import flag, path_of, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import disk_errors, read_toml
 from splade_engine.plain_text import one_line, shortened
@@ -82,7 +82,11 @@ class Recipe:
 
         Args:
             explain: with what each field means, as a comment above it.
+
+        Raises:
+            InvalidInputError: `explain` is neither True nor False.
         """
+        explain = flag("explain", explain)
         lines = [f"name = {toml_value(self.name)}", f"description = {toml_value(self.description)}"]
         for name in _SECTIONS:
             section = getattr(self, name)

@@ -12,9 +12,9 @@ from transformers import TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import set_seed
 
-from splade_engine.arguments import path_of, shown
+from splade_engine.arguments import flag, path_of, shown
 from splade_engine.errors import InvalidInputError, MissingExtraError
-from splade_engine.progress import Progress
+from splade_engine.progress import Progress, check_progress
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.opening import build_training_set, open_sources
 from splade_engine.training.machine import choose_device, world_size
@@ -90,7 +90,8 @@ def train(
         KeyboardInterrupt: after Ctrl-C, when the step is done and a checkpoint is written; a second one does
             not wait.
     """
-    folder = path_of("output", output)
+    folder, resume = path_of("output", output), flag("resume", resume)
+    check_progress(progress)
     if not isinstance(recipe, Recipe):
         hint = f"; load_recipe({shown(recipe)}) gives one" if isinstance(recipe, str | Path) else ""
         raise InvalidInputError(f"recipe: a Recipe is expected, got {shown(recipe)}{hint}")
