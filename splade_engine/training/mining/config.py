@@ -54,6 +54,11 @@ class MiningConfig:
                 )
         if len(set(self.retrievers)) < len(self.retrievers):
             raise InvalidInputError(f"retriever {', '.join(self.retrievers)}: one of them is there twice")
+        kind, _, model = self.teacher.partition(":")
+        if self.teacher not in ("", "bm25") and not (kind in ("cross", "dense", "sparse") and model):
+            raise InvalidInputError(
+                f"teacher {self.teacher!r}: expected cross:MODEL, dense:MODEL, sparse:MODEL or bm25"
+            )
         if GIVEN in self.retrievers and (len(self.retrievers) > 1 or not self.teacher):
             raise InvalidInputError(
                 f"retriever {GIVEN}: takes the negatives as they are, so it goes with a teacher that scores "

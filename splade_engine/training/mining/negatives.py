@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from splade_engine.arguments import path_of, shown
+from splade_engine.encoder.arguments import checked_devices
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, beside, disk_errors, read_json, write_json
 from splade_engine.locks import take_lock
@@ -63,6 +64,7 @@ def mine(
     """
     data, output = path_of("data", data), path_of("output", output)
     check_progress(progress)
+    checked_devices([device])
     work = beside(output, ".mining")
     with disk_errors(output):
         strange = output.exists() and not (work / PLAN).is_file()
@@ -82,8 +84,9 @@ def mine(
                     f"{data}: its rows have no ids, so that ids alone would say nothing; write the texts too"
                 )
             return _mined(output, work, task, config, device, progress)
-        except BaseException:
-            if not (work / PLAN).is_file() and not output.exists():  # refused before it began
+        except BaseException as error:
+            refused = isinstance(error, InvalidInputError) and not _has_vectors(work)
+            if (refused or not (work / PLAN).is_file()) and not output.exists():
                 shutil.rmtree(work, ignore_errors=True)
             raise
 
@@ -92,8 +95,10 @@ def _mined(
     output: Path, work: Path, task: MiningTask, config: MiningConfig, device: str, progress: Progress
 ) -> int:
     done = _continued(output, work, config, task)
+    score = open_teacher(
+        config, task, device
+    )  # first: one that does not load is told before an hour of encoding
     retriever = open_retriever(config, task, work, device, progress)
-    score = open_teacher(config, task, device)
     found = 0
     with (
         output.open("a", encoding="utf-8") as out,
@@ -175,6 +180,12 @@ def _refuse_strange(work: Path) -> None:
             f"{work}: holds {shown(strange[0])}, which mining has not written; mining works in a folder of "
             "this name, so move it away or choose another output"
         )
+
+
+def _has_vectors(work: Path) -> bool:
+    """Whether encoded texts would go with the folder; what BM25 needs is made anew each time."""
+    files = (path.relative_to(work) for path in work.rglob("*") if path.is_file())
+    return any({PLAN, ".lock", "bm25", "cache"}.isdisjoint(path.parts) for path in files)
 
 
 def _continued(output: Path, work: Path, config: MiningConfig, task: MiningTask) -> int:

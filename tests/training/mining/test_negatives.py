@@ -133,6 +133,46 @@ def test_a_cross_encoder_filters_and_teaches(tmp_path, pairs, rows_file, bert_fo
     assert row["margin_mse"] > 0
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"teacher": "cross:{empty}"}, "no CrossEncoder"),
+        ({"teacher": "sparse:{empty}"}, "config.json: no such file"),
+        ({"retriever": "sparse:{empty}"}, "config.json: no such file"),
+        ({"device": "nan"}, "device 'nan': expected auto"),
+        ({"device": ""}, "device '': expected auto"),
+    ],
+)
+def test_what_is_refused_leaves_nothing(tmp_path, pairs, options, message):
+    empty, out = tmp_path / "empty", tmp_path / "out.jsonl"
+    empty.mkdir()
+    given = {
+        key: value.format(empty=empty)
+        for key, value in ({"retriever": "bm25", "device": "cpu"} | options).items()
+    }
+    device = given.pop("device")
+    config = MiningConfig(**given)
+    with pytest.raises(InvalidInputError, match=message):
+        mine(pairs, out, config, device=device)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty"]
+    assert mine(pairs, out, MiningConfig(retriever="bm25"), device="cpu") > 20
+
+
+def test_a_teacher_that_does_not_load_is_told_before_texts_are_encoded(tmp_path, pairs, bert_folder):
+    (tmp_path / "empty").mkdir()
+    config = MiningConfig(retriever=f"dense:{bert_folder}", teacher=f"cross:{tmp_path / 'empty'}")
+    encoded = []
+    with pytest.raises(InvalidInputError, match="no CrossEncoder"):
+        mine(pairs, tmp_path / "out.jsonl", config, device="cpu", progress=lambda *n: encoded.append(n))
+    assert not encoded
+
+
+@pytest.mark.parametrize("teacher", ["x", "bm25:x", "cross", "cross:", "given"])
+def test_a_teacher_of_no_kind_is_named(teacher):
+    with pytest.raises(InvalidInputError, match=rf"^teacher '{teacher}': expected cross:MODEL, dense:MODEL"):
+        MiningConfig(teacher=teacher)
+
+
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
 def test_negatives_rank_high_and_are_not_the_answer(kind, tmp_path, pairs, bert_folder):
     config = MiningConfig(retriever=f"{kind}:{bert_folder}", negatives=4, depth=10)
