@@ -322,6 +322,7 @@ PROGRESS: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "SearchEngine.build": lambda w, v: SearchEngine.build(new(w), TEXT, FakeEncoder(), progress=v),
     "SearchEngine.add": lambda w, v: w.engine.add(TEXT, progress=v),
     "SearchEngine.update": lambda w, v: w.engine.update(TEXT, progress=v),
+    "SearchEngine.sync": lambda w, v: w.engine.sync(w.folder, progress=v),
     "SparseEncoder.encode_documents": lambda w, v: w.encoder.encode_documents(["moon"], progress=v),
     "SparseEncoder.encode_counted": lambda w, v: w.encoder.encode_counted(["moon"], progress=v),
     "SparseEncoder.encode_queries": lambda w, v: w.encoder.encode_queries(["moon"], progress=v),

@@ -38,7 +38,7 @@ from splade_engine.collections.passages import PARENT, Passages
 from splade_engine.collections.readers.decoding import checked_encoding
 from splade_engine.engine.measure import measure
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.progress import Progress, ProgressBar
+from splade_engine.progress import Progress, ProgressBar, check_progress
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
@@ -133,6 +133,7 @@ def sync(
     """
     start = time.perf_counter()
     prune, dry_run = flag("prune", prune), flag("dry_run", dry_run)
+    check_progress(progress)
     encoding = checked_encoding(encoding)
     if name is not None and (not isinstance(name, str) or not name.strip()):
         raise InvalidInputError(f"name: a text is expected, got {shown(name)}")

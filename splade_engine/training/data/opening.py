@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.data.mixture import TrainingSet
-from splade_engine.training.data.sources import Source, open_source
+from splade_engine.training.data.sources import Source, kind_of, open_source
 from splade_engine.training.recipe.recipe import Recipe
+from splade_engine.training.recipe.sections import SourceConfig
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,9 @@ def open_sources(recipe: Recipe, cache: Path) -> list[Source]:
 
     Raises:
         DatasetError: naming file and row of the first bad one.
+        InvalidInputError: negatives, a corpus or queries are given that no source reads.
     """
+    _check_read(recipe.data.sources)
     sources = [open_source(config, cache) for config in recipe.data.sources]
     rng = np.random.default_rng(0)
     left = recipe.data.check_rows
@@ -38,6 +41,27 @@ def open_sources(recipe: Recipe, cache: Path) -> list[Source]:
             raise DatasetError(what)
         logger.warning("%s and are left out", what)
     return sources
+
+
+# fields of a source, the kind that reads them, and what that is called
+_READ_BY = (
+    ("negatives", "beir", "a BEIR folder"),
+    ("corpus", "jsonl", "a JSONL file"),
+    ("queries", "jsonl", "a JSONL file"),
+)
+
+
+def _check_read(configs: Sequence[SourceConfig]) -> None:
+    """The command line gives each file to all sources: one of them has to read it.
+
+    Raises:
+        InvalidInputError: naming the file that none reads.
+    """
+    for name, kind, what in _READ_BY:
+        given = [config for config in configs if getattr(config, name)]
+        if given and not any(kind_of(config) == kind for config in given):
+            file, path = getattr(given[0], name), given[0].path
+            raise InvalidInputError(f"{file}: data.sources.{name} is read for {what}, and {path} is none")
 
 
 def build_training_set(recipe: Recipe, sources: Sequence[Source], world: int = 1) -> TrainingSet:

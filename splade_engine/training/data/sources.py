@@ -24,7 +24,7 @@ from splade_engine.training.data.examples import Example, Row, row_from_record
 from splade_engine.training.data.line_file import LineFile, TextsById, checked_text, key_of
 from splade_engine.training.data.mined import MINED_FROM, check_mined_from
 from splade_engine.training.data.pages import pages_file
-from splade_engine.training.recipe.sections import SourceConfig
+from splade_engine.training.recipe.sections import SourceConfig, SourceKind
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +57,7 @@ def open_source(config: SourceConfig, cache: Path) -> Source:
     Raises:
         DatasetError: naming what is missing or of no known kind.
     """
-    path, kind = expanded(config.path), config.kind
-    if kind == "auto":
-        if path.is_dir():
-            kind = "beir"
-        elif path.is_file():
-            kind = "jsonl"
-        else:
-            kind = "ir_datasets"
+    path, kind = expanded(config.path), kind_of(config)
     if kind == "beir":
         return BeirSource(path, cache, config.negatives)
     if kind == "jsonl":
@@ -74,6 +67,14 @@ def open_source(config: SourceConfig, cache: Path) -> Source:
 
         return IrDatasetsSource(config.path, cache)
     return GeneratedSource(path, cache, kind, config.links)
+
+
+def kind_of(config: SourceConfig) -> SourceKind:
+    """The kind of a source, by what is at its path where it is `auto`."""
+    if config.kind != "auto":
+        return config.kind
+    path = expanded(config.path)
+    return "beir" if path.is_dir() else "jsonl" if path.is_file() else "ir_datasets"
 
 
 class JsonlSource:
