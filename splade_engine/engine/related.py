@@ -96,7 +96,11 @@ def found_nothing(encoder: SparseEncoder, text: str) -> str:
     """What to say of a query that no attempt has answered."""
     if not words_of(text):
         return NO_WORD
-    return NOTHING if knows_any(encoder, text) else f"{NOTHING}; the encoder may not know its language"
+    return (
+        NOTHING
+        if knows_any(encoder, text)
+        else f"{NOTHING}; the encoder may not know its words, or its language"
+    )
 
 
 def _meant(encoder: SparseEncoder, text: str) -> SparseVectors | None:

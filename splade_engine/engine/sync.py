@@ -63,6 +63,8 @@ class SyncReport:
     empty: Sequence[str] = ()
     # suffix -> number of files of kinds that are not read
     skipped: Mapping[str, int] = field(default_factory=dict)
+    # folders that are links, which are not followed; the index keeps what it had of them
+    linked: Sequence[str] = ()
     # passages written and deleted by the commit
     written: int = 0
     deleted: int = 0
@@ -154,6 +156,7 @@ def sync(
         missing=[] if prune else plan.gone,
         failed=scanned.failed,
         skipped={suffix: count for suffix, (count, _) in scanned.skipped.items()},
+        linked=scanned.linked,
         dry_run=dry_run,
     )
     if dry_run or not (plan.new or plan.changed or report.removed):
@@ -190,6 +193,7 @@ def build(
         failed=found.failed,
         empty=found.empty,
         skipped={suffix: count for suffix, (count, _) in found.skipped.items()},
+        linked=found.linked,
         written=len(engine),
     )
     return engine, _timed(report, start)

@@ -141,6 +141,12 @@ def test_sync_makes_an_index_and_keeps_it_up(cli, encoder, notes, tmp_path):
     assert "failed   bad.txt: 1: invalid UTF" in result.stdout
     assert f"{index}: 1 added, 1 changed, 0 unchanged, 0 removed, 1 failed; " in result.stdout
     assert encoder.encoded == 2
+    files(notes, {f"bad{i}.txt": b"caf\xe9" for i in range(12)})
+    (notes / "again").symlink_to(notes)
+    result = cli("sync", notes, index)
+    assert result.stdout.count("failed   bad") == 13
+    assert result.stderr.count("--encoding latin-1 decodes") == 1
+    assert "Not followed, as they are links: again" in result.stderr
     result = cli("sync", notes, index, "--prune")
     assert (
         "removed  sub/b.txt" in result.stdout

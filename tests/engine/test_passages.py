@@ -49,8 +49,8 @@ def test_the_right_passage_of_a_long_document_is_found(
         {"id": "other", "text": "Bread needs yeast."},
     ]
     whole = SearchEngine.build(tmp_path / "whole", records, encoder)
-    (said,) = [m for m in caplog.messages if "were cut" in m]
-    assert said.startswith("1 texts were longer than 512 tokens (max_length) and were cut there ('book'); ")
+    (said,) = [m for m in caplog.messages if "cut there" in m]
+    assert said.startswith("1 text was longer than 512 tokens (max_length) and cut there ('book'); ")
     assert "tokens are not searched; --passages" in said
     assert not [
         hit
@@ -59,7 +59,7 @@ def test_the_right_passage_of_a_long_document_is_found(
     ]
     caplog.clear()
     engine = SearchEngine.build(tmp_path / "passages", records, encoder, passages=200)
-    assert not [m for m in caplog.messages if "were cut" in m]
+    assert not [m for m in caplog.messages if "cut there" in m]
     best = engine.search("who repairs clocks in the lighthouse", k=3)[0]
     assert NEEDLE in best.text and best.metadata["parent"] == "book" and best.title == "Travels: Notes"
     assert book[best.metadata["start_char"] : best.metadata["end_char"]] == best.text
@@ -89,7 +89,7 @@ def test_an_interrupted_encoding_is_resumed_with_what_was_cut(
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             encode_corpus(Corpus([{"id": "book", "text": book}]), encoder, tmp_path / "work")
-    first, second = [m for m in caplog.messages if "were cut" in m]
+    first, second = [m for m in caplog.messages if "cut there" in m]
     assert first == second and "'book'" in second
 
 

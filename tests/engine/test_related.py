@@ -155,7 +155,7 @@ def test_words_that_nobody_knows_are_answered_by_those_spelt_most_like_them(engi
 def test_a_query_of_unknown_words_is_called_that(engine, query):
     hits = engine.search(query)
     assert hits == [] and hits.weak
-    assert hits.notes == (f"{NOTHING}; the encoder may not know its language",)
+    assert hits.notes == (f"{NOTHING}; the encoder may not know its words, or its language",)
     assert engine.search("star").notes == (NOTHING,)  # a word that the encoder knows, and no document is like
 
 
@@ -183,7 +183,7 @@ def test_a_word_in_pieces_is_answered_by_its_meaning_where_a_document_holds_enou
     assert ids(hits) == ["sleep"] and hits.weak
     assert hits.notes == ("no document shares a term with the query: these are by related terms",)
     hits = engine.search("moonish seaish tideish pullish yeastish flourish")  # .5 of 4.66
-    assert hits == [] and hits.notes == (f"{NOTHING}; the encoder may not know its language",)
+    assert hits == [] and hits.notes == (f"{NOTHING}; the encoder may not know its words, or its language",)
 
 
 def test_among_more_documents_a_match_must_hold_more():

@@ -121,7 +121,7 @@ def test_a_folder_that_became_a_link_keeps_its_documents(engine: SearchEngine, n
     (notes / "sub").rename(tmp_path / "elsewhere")
     (notes / "sub").symlink_to(tmp_path / "elsewhere")
     report, *_ = counted(engine, notes, prune=True)
-    assert (report.removed, report.unchanged) == ([], 2)
+    assert (report.removed, report.unchanged, report.linked) == ([], 2, ["sub"])
     assert "sub/c.md" in texts(engine)
 
 

@@ -274,9 +274,9 @@ def report(counts: EncodedCounts, plan: EncodingPlan) -> None:
         some = ", ".join(map(repr, counts.cut)) + (", ..." if counts.truncated > 3 and counts.cut else "")
         lost = f"; {counts.lost_tokens:,} tokens are not searched" if counts.lost_tokens else ""
         logger.warning(
-            "%d texts were longer than %s tokens (max_length) and were cut there%s%s; --passages, or "
+            "%s longer than %s tokens (max_length) and cut there%s%s; --passages, or "
             "passages=, cuts documents into passages that are read whole",
-            counts.truncated,
+            "1 text was" if counts.truncated == 1 else f"{counts.truncated} texts were",
             limit,
             f" ({some})" if some else "",
             lost,
@@ -284,7 +284,7 @@ def report(counts: EncodedCounts, plan: EncodingPlan) -> None:
     if counts.n_unknown:
         some = ", ".join(map(repr, counts.unknown)) + (", ..." if counts.n_unknown > 3 else "")
         logger.warning(
-            "%d documents hold no token that the encoder knows (%s): kept, but not found by their words",
-            counts.n_unknown,
+            "%s no token that the encoder knows (%s): kept, but not found by their words",
+            "1 document holds" if counts.n_unknown == 1 else f"{counts.n_unknown} documents hold",
             some,
         )

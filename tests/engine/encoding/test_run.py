@@ -190,7 +190,7 @@ def test_what_was_counted_is_reported_once_and_survives_an_interruption(tmp_path
         assert caplog.messages == []
         encoded = encode_corpus(Corpus(corpus, allow_empty=True), Counting(), tmp_path / "w")
     assert caplog.messages == [
-        "13 texts were longer than 64 tokens (max_length) and were cut there; --passages, or passages=, cuts "
+        "13 texts were longer than 64 tokens (max_length) and cut there; --passages, or passages=, cuts "
         "documents into passages that are read whole",
         "5 documents hold no token that the encoder knows ('g0', 'g1', 'g2', ...): "
         "kept, but not found by their words",
@@ -203,7 +203,7 @@ def test_an_encoder_that_does_not_count_is_judged_by_its_vectors(tmp_path, caplo
         [Document("known", "moon"), Document("foreign", "港口"), Document("none", "")], allow_empty=True
     )
     encode_corpus(corpus, FakeEncoder(), tmp_path / "w")
-    assert "1 documents hold no token that the encoder knows ('foreign')" in caplog.text
+    assert "1 document holds no token that the encoder knows ('foreign')" in caplog.text
 
 
 def test_a_call_that_fails_before_its_first_shard_leaves_nothing(tmp_path):
