@@ -7,6 +7,7 @@ lost.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as changed
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import check_many, first_twice
 from splade_engine.errors import IndexLockedError, InvalidInputError
+from splade_engine.index.arguments import check_budget
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
@@ -30,9 +32,11 @@ from splade_engine.index.segment.segment import open_segment, write_deleted
 from splade_engine.index.snapshot import Snapshot, open_snapshot
 from splade_engine.index.stream import IndexBatch, SegmentStream
 from splade_engine.progress import Progress
+from splade_engine.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
 
+_REHEARSED = 64  # documents: some blocks of them, which are put in order only where there are several
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
 MERGE_MEMORY = 1024  # MiB that a merge may take when it was not asked for: larger segments wait for `compact`
 
@@ -95,6 +99,8 @@ def add(
     """
     check_many("drop", drop, ordered=False)
     drop = list(drop)
+    check_budget(threads, memory)
+    _rehearse(stored_build_config(opened.manifest.config), max(1, opened.manifest.n_terms))
     with IndexWriter(folder) as writer:
         snapshot = _open(writer, opened)
         manifest = snapshot.manifest
@@ -124,6 +130,18 @@ def add(
             segments = _merge_tail(writer, snapshot, segments, threads, memory)
         _commit(writer, manifest, segments)
         return len(twins) if replace else sum(r.n_docs for r in records)
+
+
+@functools.lru_cache
+def _rehearse(config: BuildConfig, n_terms: int) -> None:
+    """Build a small segment in memory, so that its loops are compiled before the lock is taken.
+
+    On a fresh cache of kernels that takes seconds, in which other writers would wait.
+    """
+    from splade_engine.index.segment.build import build_segment
+
+    few = SparseVectors.from_dicts([{0: 0.5, i % n_terms: 1.0} for i in range(_REHEARSED)], n_terms)
+    build_segment(few, config, threads=1)
 
 
 def delete(folder: Path, opened: Snapshot, ids: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -12,8 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from splade_engine.errors import IndexNotFoundError, InvalidInputError
-from splade_engine.index import BlockLists, BuildConfig, IndexBatch, SparseIndex, merge
+from splade_engine.errors import IndexLockedError, IndexNotFoundError, InvalidInputError
+from splade_engine.index import BlockLists, BuildConfig, IndexBatch, SparseIndex, changes, merge
+from splade_engine.index.disk.publish import IndexWriter
+from splade_engine.index.kernels import jit
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index import made
@@ -292,3 +295,34 @@ def test_a_column_of_nulls_takes_no_type_from_another(tmp_path: Path) -> None:
     ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 40), payload=pa.table({"n": [1] * 40}))
     ix.add(made.vectors(2, 1), ["b"], payload=pa.table({"n": pa.nulls(1)}))
     assert ix.info().columns == {"n": "int"}
+
+
+@pytest.mark.parametrize("config", [CONFIGS[0], CONFIGS[3]], ids=["impact", "blocks"])
+def test_loops_are_compiled_before_the_lock_is_taken(tmp_path, monkeypatch, config):
+    """Compiling takes seconds on a fresh cache, and other writers wait for the lock meanwhile."""
+    index = SparseIndex.build(tmp_path / "ix", made.vectors(1, 40, N_TERMS, 5), config=config)
+    compiled = []
+    modules = [
+        module for name, module in sys.modules.items() if name.startswith("splade_engine.index.kernels")
+    ]
+    for kernel in (each for module in modules for each in vars(module).values()):
+        if isinstance(kernel, jit.Kernel):
+            monkeypatch.setattr(kernel, "_variants", {})
+
+    def noted(function, signature, compile=jit.compiled):
+        compiled.append((function.__name__, _is_held(tmp_path / "ix")))
+        return compile(function, signature)
+
+    monkeypatch.setattr(jit, "compiled", noted)
+    changes._rehearse.cache_clear()
+    index.add(made.vectors(2, 40, N_TERMS, 5), [f"new-{i}" for i in range(40)])  # joined with the others
+    assert len(index) == 80 and compiled
+    assert [name for name, held in compiled if held] == []
+
+
+def _is_held(folder):
+    try:
+        with IndexWriter(folder):
+            return False
+    except IndexLockedError:
+        return True
