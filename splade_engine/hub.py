@@ -106,12 +106,25 @@ def download(name: HubName, patterns: Sequence[str], check: Callable[[Path], obj
         if not folder.is_dir():
             part = fetch(HubName(name.repo, commit), home / f"{commit}.part", patterns)
             try:
-                check(part)
-            except SpladeEngineError as error:
+                check_download(name, part, check)
+            except HubError:
                 shutil.rmtree(part, ignore_errors=True)
-                raise HubError(f"{name}: as it was downloaded: {error}") from error
+                raise
             part.rename(folder)
     return folder
+
+
+def check_download(name: HubName, folder: Path, check: Callable[[Path], object]) -> None:
+    """Look whether a download is what it should be.
+
+    Raises:
+        HubError: it is not, naming the repository and its file; the folder, which nobody keeps, is not told.
+    """
+    try:
+        check(folder)
+    except SpladeEngineError as error:
+        told = str(error).replace(f"{folder}{os.sep}", "")
+        raise HubError(f"{name}: as it was downloaded: {told}") from error
 
 
 def fetch(name: HubName, folder: Path, patterns: Sequence[str]) -> Path:

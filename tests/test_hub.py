@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from splade_engine import SearchEngine, SparseEncoder, hub
+from splade_engine.cli import app
 from splade_engine.errors import (
     CheckpointError,
     HubError,
@@ -291,7 +293,7 @@ def turned(files, name):
 
 @pytest.mark.parametrize("damage", [cut_in_half, turned])
 @pytest.mark.parametrize("kind", ["postings", "ids", "payload", "manifest.json"])
-def test_what_arrives_damaged_is_not_kept(here, engine, kind, damage):
+def test_what_arrives_damaged_is_not_kept(here, engine, tmp_path, kind, damage):
     engine.push_to_hub("someone/notes")
     sha, files = here.repos["someone/notes"][-1]
     worse = dict(files)
@@ -299,6 +301,9 @@ def test_what_arrives_damaged_is_not_kept(here, engine, kind, damage):
     here.repos["someone/notes"][-1] = (sha, worse)
     told = one_line_of(lambda: SearchEngine.open("hf://someone/notes", FakeEncoder()))
     assert told.startswith("hf://someone/notes: as it was downloaded: ")
+    pulled = CliRunner().invoke(app, ["pull", "someone/notes", str(tmp_path / "copy")])
+    assert pulled.exit_code == 2 and pulled.stderr == f"splade-engine: {told}\n"
+    assert str(tmp_path) not in told and not (tmp_path / "copy").exists()
     here.repos["someone/notes"][-1] = (sha, files)
     assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)
 

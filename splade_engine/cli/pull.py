@@ -31,7 +31,7 @@ def run(
     from splade_engine.engine.sharing import INDEX_FILES
     from splade_engine.errors import HubError
     from splade_engine.files import atomic_folder
-    from splade_engine.hub import fetch, hub_name
+    from splade_engine.hub import check_download, fetch, hub_name
     from splade_engine.index import SparseIndex
     from splade_engine.index.disk.publish import MANIFEST
 
@@ -40,7 +40,7 @@ def run(
         fetch(name, temporary, (*INDEX_FILES, *PATTERNS))
         is_index = (temporary / MANIFEST).is_file()
         if is_index:
-            SparseIndex.open(temporary)
+            check_download(name, temporary, SparseIndex.open)
         elif not (temporary / "config.json").is_file():
             raise HubError(
                 f"{name}: neither an index nor an encoder ({MANIFEST} and config.json are missing)"
