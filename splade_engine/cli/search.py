@@ -137,7 +137,7 @@ def run(
     texts = {"": query or ""} if queries is None else _read_queries(queries)
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     if query is not None and engine.encode_queries([query]).nnz == 0:
-        raise InvalidInputError(f"query {query!r}: holds no term that the encoder knows")
+        raise InvalidInputError(f"query {query!r:.80}: holds no term that the encoder knows")
     found = engine.search_many(list(texts.values()), k, **asked)
     answers = [Answered(id, text, hits) for (id, text), hits in zip(texts.items(), found, strict=True)]
     if run_file is not None:

@@ -26,6 +26,7 @@ from splade_engine.collections.documents import (
     shown,
 )
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
+from splade_engine.collections.limits import Limits
 from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers.decoding import checked_encoding
@@ -250,6 +251,7 @@ class Corpus:
 
     def _in_memory(self, items: Iterable[Document | str | Mapping[str, object]]) -> Iterator[Document]:
         seen: dict[str, int] = {}
+        limits, is_cut = Limits.of_environment(), self._cutting.passages is not None
         for number, item in enumerate(items):
             if isinstance(item, Document):
                 document = replace(item, metadata=checked_metadata(item.metadata, f"document {number}"))
@@ -259,6 +261,7 @@ class Corpus:
                 record = dict(item) if isinstance(item, Mapping) else item
                 document = document_from_record(record, f"document {number}")
             _check_text(document, number)
+            limits.check_text(document.length, f"document {number}", cut=is_cut)
             earlier = seen.setdefault(document.id, number)
             if earlier != number:
                 raise DatasetError(

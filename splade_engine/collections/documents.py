@@ -38,6 +38,12 @@ class Document:
         """What the encoder reads: title, a space, text (the convention of BEIR), without space around it."""
         return f"{self.title} {self.text}".strip()
 
+    @property
+    def length(self) -> int:
+        """Characters of title and text, and of what is long in the fields: what bounds are held against."""
+        fields = sum(len(value) for value in self.metadata.values() if isinstance(value, str | list | dict))
+        return len(self.title) + len(self.text) + fields
+
 
 def json_lines(path: Path) -> Iterator[tuple[int, object]]:
     """(line number, value) of a file with one JSON value a line.

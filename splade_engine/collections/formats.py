@@ -136,11 +136,7 @@ def _rows(batches: Iterable[Any], path: Path) -> Numbered:
             here = f"{path}: row {number}"
             names.note(row, number)
             document = document_from_record({k: v for k, v in row.items() if v is not None}, here)
-            if len(document.text) > longest.document_bytes:
-                raise DatasetError(
-                    f"{here}: a text of more than {longest.document_bytes:,} characters "
-                    f"({longest.hint('document_bytes')})"
-                )
+            longest.check_text(document.length, here)
             yield number, document
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.documents import json_lines, take_id, text_field
 from splade_engine.collections.formats import saved_dataset
+from splade_engine.collections.limits import check_query
 from splade_engine.collections.reading import Cutting, holds_files, read_documents
 from splade_engine.collections.standard_input import is_standard_input
 from splade_engine.errors import DatasetError
@@ -24,6 +25,7 @@ def read_queries(path: str | Path) -> dict[str, str]:
         query_id, text = _query(record, f"{path}:{number}")
         if query_id in queries:
             raise DatasetError(f"{path}:{number}: duplicate query id {query_id!r}")
+        check_query(text, f"{path}:{number}")
         queries[query_id] = text
     if not queries:
         raise DatasetError(f"{path}: no queries")
@@ -39,7 +41,10 @@ def query_texts(source: str | Path, *, allow_empty: bool = False) -> dict[str, s
     check_holds_queries(source)
     as_written = Cutting(columns=ColumnTypes(find=False))
     found = read_documents(source, allow_empty=allow_empty, cutting=as_written)
-    return {query.id: query.indexed_text for query in found}
+    queries = {query.id: query.indexed_text for query in found}
+    for query_id, text in queries.items():
+        check_query(text, f"{source}: query {query_id!r:.80}")
+    return queries
 
 
 def check_holds_queries(source: str | Path) -> None:

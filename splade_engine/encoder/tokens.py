@@ -25,6 +25,7 @@ CHARACTERS = 64
 # more: ten million spaces would take half a minute
 MORE = 8
 _FEWEST = 1 << 16  # characters that are looked at however few tokens are kept
+_AT_ONCE = 1 << 18  # characters whose places are asked for together
 _PROBES = ("", "a b", "Zz9 \u6771\u4eac \U0001f600 \u0130\u0301\n")
 
 
@@ -193,9 +194,16 @@ class TextTokenizer:
         lowered = text.lower() if self.lowercase else text
         if len(lowered) != len(text):  # a few letters change their length, and with it all places after them
             lowered = "".join(c if len(c.lower()) != 1 else c.lower() for c in text)
+        found: list[NDArray[np.int64]] = []
+        at = 0
         with refusing(self._folder, "the tokenizer"):
-            offsets = self._uncut.encode(lowered, add_special_tokens=False).offsets
-        return np.array([start for start, _ in offsets], dtype=np.int64)
+            # the tokenizer's own objects take some 400 bytes a token: a long text is not given to it at once
+            while at < len(lowered) or not found:
+                part = beginning(lowered[at : at + _AT_ONCE + 1], _AT_ONCE)
+                offsets = self._uncut.encode(part, add_special_tokens=False).offsets
+                found.append(at + np.array([start for start, _ in offsets], dtype=np.int64))
+                at += len(part)
+        return np.concatenate(found)
 
     def room(self, prompt: str = "") -> int:
         """How many tokens of a text are read, beside the special ones and the prompt's."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from splade_engine.arguments import check_many, flag, path_of, shown
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.collections.documents import Document
+from splade_engine.collections.limits import check_query
 from splade_engine.collections.metadata import document_parts
 from splade_engine.collections.passages import Passages
 from splade_engine.engine import changes
@@ -232,6 +233,9 @@ class SearchEngine:
         They are the encoder's, weighed for this collection where queries are inference-free.
         """
         check_many("texts", texts, "texts")
+        for number, text in enumerate(texts):
+            if isinstance(text, str):  # anything else the encoder refuses
+                check_query(text, f"texts: row {number}")
         return self._queries(texts, self.index.reader)
 
     def search_vectors(

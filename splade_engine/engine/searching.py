@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.collections.limits import check_query
 from splade_engine.engine.certainty import counted_terms, covered, weak_below
 from splade_engine.engine.feedback import Feedback, fed_back
 from splade_engine.engine.fusion import Hybrid, HybridRanking, Side, Sided, as_written, hybrid_of
@@ -70,6 +71,8 @@ class Search:
 
     def _texts(self, queries: Sequence[str]) -> list[Hits]:
         options = self.options
+        for number, query in enumerate(queries):
+            check_query(query, f"query {number + 1}" if len(queries) > 1 else "query")
         if options is PLAIN and not any(has_signs(query) or as_written(query) for query in queries):
             return self._answered(queries, self.encode(queries, self.reader))
         read = [read_query(query) for query in queries] if options.operators else []

@@ -79,6 +79,16 @@ class _Server(MCPServer):
         unknown = next((given for given in arguments if given not in known), None)
         if tool is not None and unknown is not None:
             raise ToolError(f"{name}: no argument {unknown!r:.60}; there are {', '.join(known)}")
+        for given, value in arguments.items():
+            # the library reads texts as JSON where something other than a text may stand: a filter would be
+            # dropped without a word
+            if (
+                tool is not None
+                and isinstance(value, str)
+                and value.strip() == "null"
+                and _may_be_null(known[given])
+            ):
+                raise ToolError(f"{name}: {given}: the text 'null'; leave the argument out if none is meant")
         try:
             return await super().call_tool(name, arguments, context)
         except ToolError as error:
@@ -86,6 +96,10 @@ class _Server(MCPServer):
                 raise ToolError(f"{name}: {told_of(error.__cause__)}") from None
             error.args = (shortened(str(error), LONGEST),)
             raise
+
+
+def _may_be_null(schema: Mapping[str, Any]) -> bool:
+    return any(kind.get("type") == "null" for kind in schema.get("anyOf", ()))
 
 
 def agent_server(

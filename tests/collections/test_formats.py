@@ -654,3 +654,20 @@ def test_file_names_that_are_not_utf8(tmp_path: Path):
         "caf\\xe9",
         "caf\\xe9.md",
     )
+
+
+def test_a_document_in_memory_has_the_bounds_of_files(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_DOCUMENT_BYTES", "100")
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_FILE_BYTES", "1000")
+    small, large = Document("a", "tea"), Document("b", "tea " * 30)
+    titled, fielded = Document("c", "tea", "x" * 100), {"_id": "d", "text": "tea", "note": "x" * 100}
+    for corpus in ([small, large], [small, titled], [small, fielded]):
+        with pytest.raises(DatasetError) as error:
+            Corpus(corpus).survey()
+        assert str(error.value) == (
+            "document 1: a text of more than 100 characters "
+            "(SPLADE_ENGINE_MAX_DOCUMENT_BYTES sets another bound)"
+        )
+    assert Corpus([small, large], passages=16).survey().n_docs > 2  # is cut, as a text file is
+    with pytest.raises(DatasetError, match=r"document 0: .* more than 1,000 characters .*MAX_FILE_BYTES"):
+        Corpus([Document("b", "tea " * 300)], passages=16).survey()

@@ -153,3 +153,14 @@ def test_batches_hold_every_row_once_within_the_budget() -> None:
             assert len(batch) == 1 or len(batch) * lengths[batch].max() <= tokens
         assert (np.diff([lengths[b].max() for b in batches]) <= 0).all()
     assert list(length_sorted_batches([], 10)) == []
+
+
+def test_the_places_of_tokens_do_not_depend_on_how_much_is_read_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tokens = TextTokenizer(BUNDLED, 64)
+    text = "The café  near\nthe harbour, ﬁnally; " * 40 + "x" * 90 + " 東京 " + "tea-leaf\t" * 30
+    whole = tokens.starts(text)
+    monkeypatch.setattr("splade_engine.encoder.tokens._AT_ONCE", 100)
+    assert tokens.starts(text).tolist() == whole.tolist()
+    assert tokens.starts("").tolist() == []

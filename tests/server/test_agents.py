@@ -137,6 +137,8 @@ def test_what_cannot_be_answered_says_why(connect):
         ("search", {"query": "a", "must": ["b"] * 40}, "must: list should have at most 32 items"),
         ("search", {"query": "a", "offset": 2**31}, "offset: input should be less than or equal"),
         ("search", {"query": "a", "where": "x" * 100_000}, "where: "),
+        ("search", {"query": "a", "where": "null"}, "search: where: the text 'null'; leave the argument out"),
+        ("search", {"query": "a", "must": " null"}, "search: must: the text 'null'; leave the argument out"),
         ("get", {"id": "x" * 100_000}, "no document with id 'xxx"),
         ("info", {"more": 1}, "info: no argument 'more'; there are index"),
     ],
