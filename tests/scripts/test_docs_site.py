@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from scripts.docs_links import dead_links
 from scripts.docs_pages import DOORS, REQUESTS, USAGE, commands, public_names, raised, root_page
 from splade_engine import errors
 from splade_engine.cli.commands import COMMANDS
+from splade_engine.collections.limits import Limits
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -66,7 +68,7 @@ def test_the_page_of_environment_variables_is_complete() -> None:
     source = "\n".join(p.read_text(encoding="utf-8") for p in ROOT.glob("splade_engine/**/*.py"))
     used = set(re.findall(r"SPLADE_ENGINE_[A-Z_]*[A-Z]", source))
     used |= set(re.findall(r"environ(?:\.get\(|\[)\"(\w+)\"", source))
-    used |= {f"SPLADE_ENGINE_MAX_{name}" for name in ("DOCUMENT_BYTES", "FILE_BYTES", "BLANK_LINES")}
+    used |= {f"SPLADE_ENGINE_MAX_{field.name.upper()}" for field in fields(Limits)}
     used.discard("SPLADE_ENGINE_MAX")
     page = (DOCS / "environment.md").read_text(encoding="utf-8")
     listed = {name for row in re.findall(r"(?m)^\| (`.*?`) \|", page) for name in re.findall(r"`(\w+)`", row)}
