@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain
 
 from splade_engine.collections.columns import Cells
 from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, FieldNames, shown
@@ -41,14 +42,14 @@ def comma_separated(lines: Lines, place: str) -> Cells:
     """Rows of a CSV file as spreadsheets and pandas write it (RFC 4180), with a header of id and text.
 
     The header may have semicolons or tabs in place of commas, as spreadsheets write them in many countries.
-    Blank lines within quotes belong to the text, so `lines` must hold them.
+    A line `sep=;` before it, which spreadsheets write for one another, says so. Blank lines within quotes
+    belong to the text, so `lines` must hold them.
     """
     at = [0]
     csv.field_size_limit(Limits.of_environment().document_bytes)
 
     lines = iter(lines)
-    first = list(islice(lines, 1))
-    between = separator(first[0][1]) if first else ""
+    first, between = _beginning(lines)
 
     def texts() -> Iterator[str]:
         for number, line in chain(first, lines):
@@ -61,7 +62,8 @@ def comma_separated(lines: Lines, place: str) -> Cells:
         try:
             values = next(rows, None)
         except csv.Error as error:
-            raise DatasetError(f"{place}:{at[0]}: not CSV ({error})") from None
+            reason = "lines end in CR alone, save it with LF" if "new-line" in str(error) else str(error)
+            raise DatasetError(f"{place}:{at[0]}: not CSV ({reason})") from None
         if values is None:
             return
         if not values:
@@ -113,6 +115,23 @@ def _header(values: list[str], place: str) -> list[str] | None:
 
 
 SEPARATORS = (",", ";")
+_SAID = re.compile(r'"?sep=[,;|\t]"?', re.IGNORECASE)
+
+
+def _beginning(lines: Iterator[tuple[int, str]]) -> tuple[list[tuple[int, str]], str]:
+    """The header's line, and what stands between its columns; a line that says so is passed over."""
+    said = ""
+    for number, line in lines:
+        if not said and says_separator(line):
+            said = line.strip(' \r\n"')[-1]
+        elif line.strip():
+            return [(number, line)], said or separator(line)
+    return [], said
+
+
+def says_separator(line: str) -> bool:
+    """Whether a line is `sep=;` or its like."""
+    return _SAID.fullmatch(line.strip(" \r\n")) is not None
 
 
 def separator(line: str) -> str:

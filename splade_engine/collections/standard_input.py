@@ -14,7 +14,7 @@ from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.documents import Document
 from splade_engine.collections.formats import CSV, JSON, JSONL, TSV
 from splade_engine.collections.limits import Limits
-from splade_engine.collections.separated import SEPARATORS, separator
+from splade_engine.collections.separated import SEPARATORS, says_separator, separator
 from splade_engine.collections.spool import FromTheStart, unnamed_file
 from splade_engine.collections.text_lines import decoded_lines
 from splade_engine.errors import DatasetError
@@ -69,12 +69,12 @@ class StandardInput:
         for mark, what in _NO_LINES:
             if first.startswith(mark):
                 raise DatasetError(f"{PLACE}: {what}")
-        kind = TSV
+        kind, line = TSV, first.partition(b"\n")[0].decode("utf-8", "replace")
         if first.startswith(b"{"):
             kind = JSONL
         elif first.startswith(b"["):
             kind = JSON
-        elif separator(first.partition(b"\n")[0].decode("utf-8", "replace")) in SEPARATORS:
+        elif says_separator(line) or separator(line) in SEPARATORS:
             kind = CSV
         lines = partial(decoded_lines, keep_blank=kind.keeps_blank, encoding=encoding, advice=advice)
         yield from kind.documents(lambda: lines(_stream(copy), PLACE), PLACE, types)

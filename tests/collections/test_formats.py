@@ -671,3 +671,22 @@ def test_a_document_in_memory_has_the_bounds_of_files(monkeypatch: pytest.Monkey
     assert Corpus([small, large], passages=16).survey().n_docs > 2  # is cut, as a text file is
     with pytest.raises(DatasetError, match=r"document 0: .* more than 1,000 characters .*MAX_FILE_BYTES"):
         Corpus([Document("b", "tea " * 300)], passages=16).survey()
+
+
+@pytest.mark.parametrize("name", ["c.csv", "-"])
+@pytest.mark.parametrize(
+    ("before", "sign"), [("sep=;\n", ";"), ('"sep=,"\r\n\n', ","), ("SEP=|\n", "|"), ("sep=\t\n", "\t")]
+)
+def test_a_line_says_what_stands_between_columns(tmp_path: Path, name: str, before: str, sign: str):
+    content = before + f'_id{sign}text{sign}"year"\nd1{sign}"green{sign} tea, 1,5"{sign}1990\n'
+    if name == "-":
+        piped = StandardInput(io.BytesIO(content.encode()))
+        documents = [document for _, document in piped.numbered(ColumnTypes({"year": "int"}))]
+    else:
+        documents = list(Corpus(write(tmp_path / name, content)))
+    assert documents == [Document("d1", f"green{sign} tea, 1,5", "", {"year": 1990})]
+
+
+def test_lines_that_end_in_cr_alone(tmp_path: Path):
+    told = ":1: not CSV (lines end in CR alone, save it with LF)"
+    assert refusal(write(tmp_path / "c.csv", "id,text\rd1,tea\r")).endswith(told)
