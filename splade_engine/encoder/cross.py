@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.folders import hub
+from splade_engine.encoder.quiet import without_bars
 from splade_engine.errors import CheckpointError
 from splade_engine.extras import needed
 
 BATCH = 32  # pairs at a time
+_SCORES = "ForSequenceClassification"  # ends the names of models of transformers that score pairs
 
 
 class CrossEncoder:
@@ -67,15 +69,25 @@ def load_cross(source: str | Path, *, device: str | None = "cpu", raw: bool = Fa
         raw: see `CrossEncoder`; distillation wants the scores before a sigmoid flattens them.
 
     Raises:
-        CheckpointError: if it cannot be loaded.
+        CheckpointError: if it cannot be loaded, or was saved without the layer that scores, whose weights
+            would be random.
         MissingExtraError: without sentence-transformers.
     """
     with needed("running a cross-encoder"):
         import sentence_transformers
     folder, name = hub.resolve(str(source))
     try:
-        model = sentence_transformers.CrossEncoder(str(folder), device=device)
+        with without_bars():
+            model = sentence_transformers.CrossEncoder(str(folder), device=device)
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0]
         raise CheckpointError(f"{name}: no CrossEncoder ({reason})") from error
+    _refuse_without_head(model, name)
     return CrossEncoder(model, name, raw)
+
+
+def _refuse_without_head(model: Any, name: str) -> None:
+    made = type(getattr(model, "model", None)).__name__
+    saved = getattr(getattr(model, "config", None), "architectures", None) or []
+    if saved and made.endswith(_SCORES) and not any(one.endswith(_SCORES) for one in saved):
+        raise CheckpointError(f"{name}: no CrossEncoder (a {saved[0]} has no layer that scores a pair)")

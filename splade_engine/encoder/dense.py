@@ -26,6 +26,7 @@ from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import lowercases, max_length_of, positions_of, read_json
 from splade_engine.encoder.folders.modules import dense_modules
+from splade_engine.encoder.quiet import without_bars
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
 from splade_engine.extras import needed
@@ -115,9 +116,10 @@ class SentenceTransformerDense:
         self.dtype = str(place.dtype).removeprefix("torch.")
         options = {"dtype": place.dtype}
         try:
-            self._model: Any = SentenceTransformer(
-                str(folder), device=str(place.device), model_kwargs=options
-            )
+            with without_bars():
+                self._model: Any = SentenceTransformer(
+                    str(folder), device=str(place.device), model_kwargs=options
+                )
         except Exception as error:  # whatever its modules raise
             reason = (str(error).splitlines() or [""])[0]
             raise CheckpointError(f"{folder}: no sentence-transformers model ({reason:.200})") from error

@@ -13,12 +13,25 @@ def quiet_transformers() -> Iterator[None]:
     from transformers.utils import logging
 
     hf_logging: Any = logging  # its functions carry no types
-    verbosity, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
+    verbosity = hf_logging.get_verbosity()
     hf_logging.set_verbosity_error()
+    try:
+        with without_bars():
+            yield
+    finally:
+        hf_logging.set_verbosity(verbosity)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """No bars of transformers in the block, but its warnings: for models that we do not check ourselves."""
+    from transformers.utils import logging
+
+    hf_logging: Any = logging
+    bars = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
     try:
         yield
     finally:
-        hf_logging.set_verbosity(verbosity)
         if bars:
             hf_logging.enable_progress_bar()

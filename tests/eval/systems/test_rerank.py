@@ -7,6 +7,7 @@ from types import SimpleNamespace as Invented
 import numpy as np
 import pytest
 
+from splade_engine.encoder.cross import load_cross
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.eval import Settings, evaluate
 from splade_engine.eval.systems.base import parse_system
@@ -53,11 +54,14 @@ def cross_encoder(invented: Invented, tmp_path: Path) -> Path:
     )
 
 
-def test_a_cross_encoder_reranks(collection: Path, invented: Invented, cross_encoder: Path):
+def test_a_cross_encoder_reranks(
+    collection: Path, invented: Invented, cross_encoder: Path, capfd: pytest.CaptureFixture[str]
+):
     """Its own scores of the same pairs give the same order."""
     from sentence_transformers import CrossEncoder
 
     result = evaluate(f'rerank(bm25, model="{cross_encoder}", depth=3)', collection)
+    assert "Loading weights" not in capfd.readouterr().err
     plain = evaluate("bm25", collection)
     assert result.run is not None
     assert plain.run is not None
@@ -74,6 +78,13 @@ def test_a_cross_encoder_reranks(collection: Path, invented: Invented, cross_enc
         np.testing.assert_allclose(result.run[query].scores, np.sort(scores)[::-1], atol=1e-5)
         moved += result.run[query].ids != first
     assert moved  # else any order would pass
+
+
+def test_a_model_without_the_layer_that_scores_is_refused(invented: Invented, tmp_path: Path):
+    """Transformers gives it random weights, and says so in a report."""
+    folder = write_bert(tmp_path / "bare", invented.vocabulary, "BertModel", hidden_size=16)
+    with pytest.raises(CheckpointError, match=r"bare: no CrossEncoder .a BertModel has no layer that scores"):
+        load_cross(folder)
 
 
 def test_a_folder_that_is_no_cross_encoder_is_named(collection: Path, tmp_path: Path):
