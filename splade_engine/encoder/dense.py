@@ -13,7 +13,8 @@ The vectors are the same (tests compare them); `CsrStudent` takes the pooling of
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -232,8 +233,21 @@ def dense_fingerprint(source: str | Path) -> str:
     """xxh3-128 of the files of a model folder or hub id, as 32 hexadecimal digits."""
     folder, _ = hub.resolve(source)
     total = Digest()
-    for file in sorted(folder.rglob("*")):
-        if file.suffix in DENSE_FILES:
-            total.update(file.name.encode())
-            total.update_from(file)
+    for file in model_files(folder, DENSE_FILES):
+        total.update(file.name.encode())
+        total.update_from(file)
     return total.text()
+
+
+def model_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files below a folder that end so, in order; below folders that are links too, each of them once."""
+    seen: set[str] = set()
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders.sort()
+        if (real := os.path.realpath(place)) in seen:  # perhaps a link to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [path for name in names if (path := Path(place, name)).suffix in suffixes and path.is_file()]
+    return sorted(found)

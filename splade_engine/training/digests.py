@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from splade_engine.encoder.dense import DENSE_FILES
+from splade_engine.encoder.dense import DENSE_FILES, model_files
 from splade_engine.files import digest_of_file, digest_of_json
 
 _OF_A_MODEL = (*DENSE_FILES, ".tiktoken")  # suffixes of what any kind of model loads
@@ -25,7 +25,7 @@ def digests_of_models(names: Iterable[str]) -> dict[str, str]:
         if not name:
             continue
         folder = hub.resolve(name)[0]
-        files = sorted(path for path in folder.rglob("*") if path.suffix in _OF_A_MODEL and path.is_file())
+        files = model_files(folder, _OF_A_MODEL)
         out[name] = digest_of_json({str(path.relative_to(folder)): digest_of_file(path) for path in files})
     return out
 
