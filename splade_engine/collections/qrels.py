@@ -25,9 +25,9 @@ _DOCUMENT_NAMES = (
     *("corpus-id", "doc-id", "docid", "docno", "document-id", "document", "doc", "did", "corpusid"),
     *("pid", "passage-id", "passageid"),
 )
-_GRADE_NAMES = ("score", "relevance", "rel", "grade", "label", "relevancy", "rating", "judgment", "judgement")
+GRADE_NAMES = ("score", "relevance", "rel", "grade", "label", "relevancy", "rating", "judgment", "judgement")
 _NAMES = dict.fromkeys(_QUERY_NAMES, "query") | dict.fromkeys(_DOCUMENT_NAMES, "document")
-_NAMES |= dict.fromkeys(_GRADE_NAMES, "grade")
+_NAMES |= dict.fromkeys(GRADE_NAMES, "grade")
 _GRADE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DOCUMENTS_PER_ITERATION = 4
 _LARGEST = 2**31 - 1  # trec_eval's grades are C's long, ir_measures' an int

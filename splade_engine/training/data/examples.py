@@ -3,8 +3,9 @@
 - pairs: `{"query": ..., "positive": ...}`; also `anchor`, `document`, `passage`;
 - triples: `{"query": ..., "positive": ..., "negative": ...}`; also `"negatives": [...]`, `"negative_1": ...`;
 - scored lists: `{"query": ..., "documents": [...], "scores": [...]}`, the best score is the positive's;
-- labelled documents: `{"query", "document", "label"}` (also `relevance`, `rel`, `grade`), or `documents` with
-  `labels` of 0 and 1: a document with label 0 is no answer;
+- labelled documents: `{"query", "document", "label"}` (also `relevance`, `rel`, `grade`, `relevant`,
+  `is_relevant`, `judgment`, `rating`), or `documents` with `labels` of 0 and 1: a document with label 0 is no
+  answer;
 - triples with a margin: a triple whose one `label` is a teacher's `score(positive) - score(negative)`;
 - ids in place of texts: `query_id`, `positive_id(s)`, `negative_ids`, `document_ids`, looked up in a corpus
   and a queries file; also `qid`, `pos` and `"neg": {system: [ids]}`, the layout of the MS MARCO hard
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from splade_engine.collections.qrels import GRADE_NAMES
 from splade_engine.errors import DatasetError
 from splade_engine.training.data.line_file import checked_text
 
@@ -33,7 +35,9 @@ _POSITIVE_ID = ("positive_id", "positive_ids", "document_id", "pos")
 _NEGATIVE = ("negative", "negatives")
 _NEGATIVE_ID = ("negative_id", "negative_ids", "neg")
 _SCORES = ("scores", "score")  # a teacher's
-_LABELS = ("labels", "label", "relevance", "rel", "grade")  # judgments, or a teacher's as well
+# judgments, or a teacher's as well; of a name that is not here the document would be taken for an answer
+_GRADES = (name for name in GRADE_NAMES if name not in ("score", "label"))
+_LABELS = ("labels", "label", *_GRADES, "relevant", "is_relevant")
 _NUMBERS = ("scores", "labels", "score", *_LABELS[1:])
 
 
