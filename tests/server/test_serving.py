@@ -126,7 +126,7 @@ def workers(tmp_path, log):
     def start(*options):
         command = [sys.executable, "-m", "splade_engine", "serve", str(tmp_path / "real"), "--port", "0"]
         command += ["--workers", "2", *options]
-        return begun(command, log, started, r"(http://\S+) serves real .*2 workers\n")
+        return begun(command, log, started, r"(http://\S+) serves real .*2 workers\b")
 
     yield start
     for child in started:
