@@ -129,11 +129,13 @@ class Search:
         if query.must_not and not query.text.strip():
             notes.append("nothing to look for: the query only says what must not be there; add a word")
         if query.must and not len(page.ordinals) and not page.first:
-            other = self._ranking(replace(query, must=()), vector)
+            without = replace(query, must=())
+            other = self._ranking(without, vector)
             relaxed = page_of(self.reader, other, self.k, self.options)
             if len(relaxed.ordinals):
                 page, ranking = relaxed, other
                 notes.append(without_demand(query.must))
+                query = without
         told: list[str] = []
         if not len(page.ordinals) or self.options.related == WEAK:
             page, ranking, vector, told = self._related(query, page, ranking, vector)

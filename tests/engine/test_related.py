@@ -214,6 +214,15 @@ def test_what_a_query_means_counts_beside_its_words_where_the_best_hit_is_weak(t
     assert engine.search(WEAK_QUERY, related="weak", min_score=0.01).notes == ()
 
 
+def test_a_demand_that_was_let_go_does_not_empty_a_weak_answer(engine):
+    let_go = "no document holds xyzzy: searched without that"
+    hits = engine.search(f"{WEAK_QUERY} +xyzzy", related="weak")
+    assert ids(hits) == ["sleep", "oven"]
+    assert hits.notes[0] == let_go and len(hits.notes) == 2
+    assert ids(engine.search(f"{WEAK_QUERY} +xyzzy -salt", related="weak")) == ["sleep"], "what is left stays"
+    assert ids(engine.search(f"{WEAK_QUERY} +salt", related="weak")) == ["oven"], "a demand that is met stays"
+
+
 def test_the_model_is_not_asked_while_hits_are_not_weak(engine, monkeypatch):
     monkeypatch.setattr(FakeEncoder, "encode_documents", None)
     assert ids(engine.search("cold", related="weak")) == ["sleep"]
