@@ -128,12 +128,11 @@ class Search:
         notes = [f"without {shown(part)}" for part in query.must_not]
         if query.must_not and not query.text.strip():
             notes.append("nothing to look for: the query only says what must not be there; add a word")
-        if query.must and not len(page.ordinals) and not page.first:
+        if query.must and not len(page.ordinals) and not len(ranking.top(1)[0]):  # a later page is empty too
             without = replace(query, must=())
             other = self._ranking(without, vector)
-            relaxed = page_of(self.reader, other, self.k, self.options)
-            if len(relaxed.ordinals):
-                page, ranking = relaxed, other
+            if len(other.top(1)[0]):
+                page, ranking = page_of(self.reader, other, self.k, self.options), other
                 notes.append(without_demand(query.must))
                 query = without
         told: list[str] = []
