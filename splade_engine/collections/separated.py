@@ -62,7 +62,7 @@ def comma_separated(lines: Lines, place: str) -> Cells:
         try:
             values = next(rows, None)
         except csv.Error as error:
-            reason = "lines end in CR alone, save it with LF" if "new-line" in str(error) else str(error)
+            reason = "a line ends in CR alone, save it with LF" if "new-line" in str(error) else str(error)
             raise DatasetError(f"{place}:{at[0]}: not CSV ({reason})") from None
         if values is None:
             return

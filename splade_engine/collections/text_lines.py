@@ -86,13 +86,16 @@ def decoded_lines(
     """The same of an open stream; `place` begins the messages.
 
     Raises:
-        DatasetError: for a byte that cannot be decoded, or beyond one of the `Limits`.
+        DatasetError: for a byte that cannot be decoded, lines that end in CR alone, or beyond one of the
+            `Limits`.
     """
     limits = Limits.of_environment()
     longest = limits.document_bytes
     number = blank = 0
     while raw := stream.readline(longest + 1):
         number += 1
+        if number == 1 and b"\r" in raw.rstrip() and not raw.endswith(b"\n"):
+            raise DatasetError(f"{place}: lines end in CR alone, save it with LF")
         if len(raw) > longest:
             raise DatasetError(
                 f"{place}:{number}: a line of more than {longest:,} bytes ({limits.hint('document_bytes')})"

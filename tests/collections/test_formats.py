@@ -687,6 +687,19 @@ def test_a_line_says_what_stands_between_columns(tmp_path: Path, name: str, befo
     assert documents == [Document("d1", f"green{sign} tea, 1,5", "", {"year": 1990})]
 
 
-def test_lines_that_end_in_cr_alone(tmp_path: Path):
-    told = ":1: not CSV (lines end in CR alone, save it with LF)"
-    assert refusal(write(tmp_path / "c.csv", "id,text\rd1,tea\r")).endswith(told)
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.csv", "id,text\rd1,tea\r"),
+        ("c.jsonl", '{"_id": "1", "text": "tea"}\r{"_id": "2", "text": "salt"}'),
+        ("c.tsv", "1\ttea\r2\tsalt\r"),
+    ],
+)
+def test_lines_that_end_in_cr_alone(tmp_path: Path, name: str, content: str):
+    path = write(tmp_path / name, content)
+    assert refusal(path) == f"{path}: lines end in CR alone, save it with LF"
+
+
+def test_one_line_that_ends_in_cr_alone(tmp_path: Path):
+    path = write(tmp_path / "c.csv", "id,text\nd1,tea\rd2,salt\n")
+    assert refusal(path) == f"{path}:2: not CSV (a line ends in CR alone, save it with LF)"

@@ -163,7 +163,9 @@ def test_a_demand_that_no_document_meets_is_told_and_let_go(engine):
     later = engine.search('moon "sea of green cheese"', 5, offset=5)
     assert ids(later) == [id for id, _ in brute(engine, "moon sea of green cheese")][5:10]
     assert later.notes == hits.notes
-    assert engine.search("moon +refund", min_score=1e6).notes == (), "a document holds it, if with a low score"
+    assert engine.search("moon +refund", min_score=1e6).notes == (), (
+        "a document holds it, if with a low score"
+    )
     assert engine.search("moon", must=["sea of green cheese"]) == [], "an option is meant"
     left_out = engine.search("moon -moon", 5, related=False)
     assert left_out == []
