@@ -58,7 +58,7 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
             )
             for t in info.tuned
         ]
-        for line in output.table_lines(("  accuracy", "k", "recall", "us a query", "of documents"), rows):
+        for line in output.table_lines(("  accuracy", "k", "recall", "us per query", "of documents"), rows):
             output.write(line)
         if not all(t.current for t in info.tuned):
             output.note(

@@ -83,7 +83,7 @@ def run(
         )
         for setting in tuned
     ]
-    for line in output.table_lines((f"recall@{k}", "held out", "us a query", "  settings"), rows):
+    for line in output.table_lines((f"recall@{k}", "held out", "us per query", "  settings"), rows):
         output.write(line)
     output.write(f"Further queries like these reach the recall with {CONFIDENCE:.0%} confidence.")
 

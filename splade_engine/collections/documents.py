@@ -94,7 +94,7 @@ def document_from_record(record: object, place: str) -> Document:
     doc_id = take_id(fields, id_field, place, required="_id (or id)")
     check_id(doc_id, place, id_field)
     fields.pop("id", None) if id_field == "_id" and str(fields.get("id")) == doc_id else None
-    text = text_field(fields, text_name, place, required="text")
+    text = text_field(fields, text_name, place, required=text_name)
     title = text_field(fields, "title", place)
     nested = fields.pop("metadata", None)
     if isinstance(nested, dict):
@@ -189,12 +189,17 @@ def text_field(fields: dict[str, Any], name: str, place: str, required: str = ""
         required: how messages name a field that must be there.
 
     Raises:
-        DatasetError: where it is required and missing, not a string, or no valid text.
+        DatasetError: where it is required and missing or null, not a string, or no valid text.
     """
+    is_there = name in fields
     value = fields.pop(name, None)
     if value is None:
         if required:
-            raise DatasetError(f"{place}: the field {required} is missing")
+            raise DatasetError(
+                f"{place}: the field {name} is null"
+                if is_there
+                else f"{place}: the field {required} is missing"
+            )
         return ""
     if not isinstance(value, str):
         raise DatasetError(f"{place}: the field {name} must be a string, got {shown(value)}")

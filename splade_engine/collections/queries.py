@@ -68,8 +68,9 @@ def check_holds_queries(source: str | Path) -> None:
 def _query(record: object, place: str) -> tuple[str, str]:
     if not isinstance(record, dict):
         raise DatasetError(f"{place}: an object with _id and text is needed")
-    fields = {"_id": record.get("_id", record.get("id")), "text": record.get("text")}
-    query_id = take_id(fields, "_id", place, required="_id")
+    name = "id" if "id" in record and "_id" not in record else "_id"
+    fields = {field: record[field] for field in (name, "text") if field in record}
+    query_id = take_id(fields, name, place, required="_id")
     if not query_id:
-        raise DatasetError(f"{place}: the _id is empty")
+        raise DatasetError(f"{place}: the {name} is empty")
     return query_id, text_field(fields, "text", place, required="text")

@@ -73,7 +73,8 @@ def comma_separated(lines: Lines, place: str) -> Cells:
             columns = _header(values, here)
             if columns is None:
                 raise DatasetError(
-                    f"{here}: a CSV file needs a header that names id and text; it begins {shown(values)}"
+                    f"{here}: a CSV file needs a header that names id ({', '.join(ID_NAMES)}) and text "
+                    f"({', '.join(TEXT_NAMES)}); it begins {shown(values)}"
                 )
             FieldNames(place).note(columns, at[0])
         elif len(values) != len(columns):

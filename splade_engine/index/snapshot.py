@@ -177,7 +177,9 @@ class Snapshot:
         if self.nested_kinds.of(name) is not None:
             return
         there = ", ".join(sorted(name for name in known if not name.startswith("_"))[:20]) or "none"
-        raise InvalidInputError(f"{what}: no column {name!r:.80}; the index has: {there}")
+        twin = next((known_name for known_name in sorted(known) if known_name.lower() == name.lower()), None)
+        meant = "" if twin is None else f"; did you mean {twin!r:.80}?"
+        raise InvalidInputError(f"{what}: no column {name!r:.80}; the index has: {there}{meant}")
 
     @cached_property
     def nested_kinds(self) -> NestedKinds:

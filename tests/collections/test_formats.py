@@ -75,7 +75,12 @@ def test_other_names_are_read_and_said(
         (
             "c.csv",
             "1,green tea\n",
-            ':1: a CSV file needs a header that names id and text; it begins ["1", "green tea"]',
+            ' and text (text, contents, content, passage, body); it begins ["1", "green tea"]',
+        ),
+        (
+            "c.csv",
+            "Ticket Id;Description\n1;tea\n",
+            ":1: a CSV file needs a header that names id (_id, id, docid, ",
         ),
         ("c.csv", "id,text\n1,a,b\n", ":2: 3 columns where 2 were expected"),
         ("c.csv", 'id,text\n1,"a\n', "not CSV (unexpected end of data)"),
@@ -85,6 +90,8 @@ def test_other_names_are_read_and_said(
             ":1: the field text is missing, and it could be",
         ),
         ("c.jsonl", '{"id": "1", "story": "a"}', ":1: the field text is missing"),
+        ("c.jsonl", '{"id": "1", "body": null}', ":1: the field body is null"),
+        ("c.jsonl", '{"id": null, "body": "a"}', ":1: the field id is null"),
         ("c.jsonl", '{"id": 1.5, "contents": "a"}', ":1: the field id must be a string, got 1.5"),
         ("c.jsonl", '{"id": true, "contents": "a"}', ":1: the field id must be a string, got true"),
         ("c.jsonl", '{"id": "\\ud800", "text": "a"}', ":1: the field id holds half a surrogate pair"),

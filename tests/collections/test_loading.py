@@ -136,6 +136,8 @@ def test_an_unknown_dataset():
         ("{", r"queries\.jsonl:2: not JSON"),
         ("[1]", r"queries\.jsonl:2: an object with _id and text"),
         ('{"_id": "x"}', r"queries\.jsonl:2: the field text is missing"),
+        ('{"_id": "x", "text": null}', r"queries\.jsonl:2: the field text is null"),
+        ('{"id": null, "text": "x"}', r"queries\.jsonl:2: the field id is null"),
         ('{"_id": 7.5, "text": "x"}', r"queries\.jsonl:2: the field _id must be a string, got 7.5"),
         ('{"_id": "q1", "text": "x"}', r"queries\.jsonl:2: duplicate query id 'q1'"),
     ],

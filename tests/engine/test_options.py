@@ -245,6 +245,7 @@ def test_get(engine):
         ({"group_by": "yeer"}, "group_by: no column 'yeer'; the index has: "),
         ({"sort": "-"}, "sort must be the name of a metadata field, got '-'"),
         ({"sort": "by.nobody"}, "sort: no column 'by.nobody'; the index has: "),
+        ({"sort": "Year"}, r"sort: no column 'Year'; the index has: .*; did you mean 'year'\?"),
         ({"sort": "tags"}, "sort: 'tags' holds lists, which have no order"),
         ({"facets": ["yeer"]}, "facets: no column 'yeer'"),
         ({"facets": "year"}, "facets: a list of strings is expected, got one string"),
