@@ -98,7 +98,7 @@ def write_ciff(
     order = np.argsort(terms, kind="stable")
     docs, numbers = docs[order], numbers[order]
     found, starts = np.unique(terms[order], return_index=True)
-    ends = [*starts[1:].tolist(), len(order)]
+    ends = [*starts.tolist(), len(order)][1:]  # none where no entry is left
     lists = sorted(zip(found.tolist(), starts.tolist(), ends, strict=True), key=lambda part: names[part[0]])
     total = int(lengths.sum())
     with path.open("wb") as file:

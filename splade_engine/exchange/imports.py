@@ -15,6 +15,7 @@ from splade_engine.exchange.record import RECORD, origin_of
 from splade_engine.exchange.rounding import factor
 from splade_engine.exchange.source import Imported, Options
 from splade_engine.exchange.sources import SOURCES
+from splade_engine.exchange.target import safe_names
 from splade_engine.vectors.checks import MAX_TERMS
 
 
@@ -33,7 +34,8 @@ def import_vectors(
         path: a file, or an embedding folder of lsr-benchmark.
         format: a name of `SOURCES`; None: by the name of the file and, for JSON lines, by its first line.
         vocabulary: token of each term, of the encoder that the vectors are of. Files that name tokens are
-            read with it; None: with the tokens that occur, sorted.
+            read with it, those of an export of ours by the names that it gave them; None: with the tokens
+            that occur, sorted.
         n_terms: size of the vocabulary, where terms are numbers; None: as the file says, or the export of
             ours that it lies in, or one more than the largest.
         scale: what weights were multiplied by, where the format or the file does not say.
@@ -58,8 +60,13 @@ def import_vectors(
         raise InvalidInputError(f"{path}: a pipe or a device, expected a file or a folder")
     origin = origin_of(path)
     said = n_terms if n_terms is not None or origin is None else origin.n_terms
-    options = Options(vocabulary, said, scale, None if ids is None else path_of("ids", ids))
+    tokens = vocabulary
+    if vocabulary is not None and origin is not None:  # exports name the token "." by its number
+        tokens = safe_names(vocabulary, len(vocabulary))
+    options = Options(tokens, said, scale, None if ids is None else path_of("ids", ids))
     found = source.read(path, options)
+    if vocabulary is not None and found.vocabulary is not None:
+        found = replace(found, vocabulary=list(vocabulary))
     if n_terms is not None and found.vectors.n_terms != n_terms:
         raise InvalidInputError(f"{path}: vectors over {found.vectors.n_terms} terms, not {n_terms}")
     own = vocabulary is None and found.vocabulary is not None  # the tokens that occur, not the encoder's

@@ -361,3 +361,12 @@ def test_what_is_exported_comes_back(index: SparseIndex, tmp_path: Path, target:
         assert again.payload([0, 2])[0]["year"] == 1990
         assert again.payload([0])[0]["text"] == "first\nline"
         assert again.payload([0])[0]["tags"] == ["x", "y"]
+
+
+@pytest.mark.parametrize("target", ["ciff", "anserini", "seismic"])
+def test_documents_without_any_term_are_exported(tmp_path: Path, target: str) -> None:
+    index = SparseIndex.build(tmp_path / "ix", SparseVectors.from_dicts([{}, {}], len(TOKENS)), ["a", "b"])
+    export(index, target, tmp_path / "out")
+    (file,) = (f for f in (tmp_path / "out").rglob("*") if f.name in ("index.ciff", "documents.jsonl"))
+    found = import_vectors(file, format=target, vocabulary=TOKENS)
+    assert (found.ids, found.vectors.nnz) == (["a", "b"], 0)

@@ -395,3 +395,17 @@ def test_a_record_of_somebody_else_says_nothing(tmp_path: Path, record: str) -> 
     write_vectors(tmp_path / "v.csr", VECTORS)
     (tmp_path / "record.json").write_text(record)
     assert import_vectors(tmp_path / "v.csr").vectors == VECTORS
+
+
+@pytest.mark.parametrize("target", ["ciff", "anserini", "seismic"])
+def test_tokens_that_an_export_renames_come_back(tmp_path: Path, target: str) -> None:
+    """The "." of every BERT vocabulary among them."""
+    tokens = ["alpha", ".", "", "_3", "a.b"]
+    index = SparseIndex.build(tmp_path / "ix", VECTORS, IDS)
+    export_index(index, target, tmp_path / "out", vocabulary=tokens)
+    (file,) = (f for f in (tmp_path / "out").rglob("*") if f.stem in ("index", "documents"))
+    found = import_vectors(file, format=target, vocabulary=tokens)
+    kept = dict(zip(found.ids or [], found.vectors, strict=True))
+    for id, (terms, weights) in zip(IDS, VECTORS, strict=True):
+        assert kept[id][0].tolist() == terms.tolist()
+        assert kept[id][1].tolist() == weights.tolist()
