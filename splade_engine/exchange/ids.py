@@ -10,7 +10,7 @@ from splade_engine.files import disk_errors
 
 
 def line_of(id: str) -> str:
-    """An id as one line: as it is, or as a JSON string where a reader would see several lines or quotes."""
+    """An id as one line: as it is, or as a JSON string where a reader would take it for something else."""
     return json.dumps(id) if _needs_quotes(id) else id
 
 
@@ -37,7 +37,8 @@ def listed_ids(path: Path, count: int) -> list[str]:
 
 
 def _needs_quotes(id: str) -> bool:
-    return id.startswith('"') or len(id.splitlines()) != 1 or id != id.strip("\r\n")
+    # a reader takes U+FEFF at the beginning of a file for its byte order mark
+    return id.startswith(('"', "\ufeff")) or len(id.splitlines()) != 1 or id != id.strip("\r\n")
 
 
 def _id_of(line: str) -> str:

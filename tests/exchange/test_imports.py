@@ -409,3 +409,9 @@ def test_tokens_that_an_export_renames_come_back(tmp_path: Path, target: str) ->
     for id, (terms, weights) in zip(IDS, VECTORS, strict=True):
         assert kept[id][0].tolist() == terms.tolist()
         assert kept[id][1].tolist() == weights.tolist()
+
+
+def test_an_id_that_begins_like_a_byte_order_mark_comes_back(tmp_path: Path) -> None:
+    ids = ["\ufeffa", "b", "c"]
+    export_index(SparseIndex.build(tmp_path / "ix", VECTORS, ids), "lsr-benchmark", tmp_path / "out")
+    assert import_vectors(tmp_path / "out").ids == ids
