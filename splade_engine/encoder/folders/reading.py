@@ -40,6 +40,7 @@ def read_checkpoint(folder: Path, name: str | None = None, *, hub_id: str | None
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder")
+    _refuse_hub_cache(folder)
     name = name or folder.resolve().name
     if pair := _pair(folder):
         document, query = (_one(half, name, None) for half in pair)
@@ -58,6 +59,17 @@ def is_encoder(folder: Path) -> bool:
         return True
     found = PlainFolder(folder, folder.name, None, read_config(folder, optional=True))
     return SECTION in found.config or read_checkpoint(folder).query is not None
+
+
+def _refuse_hub_cache(folder: Path) -> None:
+    """A folder of the hub's cache, `models--OWNER--NAME`, holds a model folder for each revision."""
+    revisions = folder / "snapshots"
+    if (folder / "config.json").exists() or not revisions.is_dir():
+        return
+    found = sorted(str(each) for each in revisions.iterdir() if each.is_dir())
+    if found:
+        told = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        raise CheckpointError(f"{folder}: the hub's cache of a model; give a revision of it: {told}")
 
 
 def _pair(folder: Path) -> tuple[Path, Path] | None:

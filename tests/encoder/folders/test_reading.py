@@ -298,3 +298,12 @@ loaded = [m for m in ("torch", "transformers", "numba", "pyarrow", "scipy") if m
 assert not loaded, loaded
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_model_in_the_cache_of_the_hub_is_named_by_its_revision(tmp_path: Path) -> None:
+    cache = tmp_path / "models--owner--splade"
+    revision = write_model(cache / "snapshots" / "1f0e")
+    assert read_checkpoint(revision).kind == MaskedLm()
+    with pytest.raises(CheckpointError) as refused:
+        read_checkpoint(cache)
+    assert str(refused.value) == f"{cache}: the hub's cache of a model; give a revision of it: {revision}"
