@@ -231,7 +231,7 @@ def test_passages_whose_names_are_taken(tmp_path):
         ('{"text": "x"}', "2: the field _id (or id) is missing"),
         ('{"_id": "", "text": "x"}', "2: the _id is empty"),
         ('{"_id": "b"}', "2: the field text is missing"),
-        ('{"_id": "b", "text": null}', "2: the field text is missing"),
+        ('{"_id": "b", "text": null}', "2: the field text is null"),
         ('{"_id": "b", "text": ["x"]}', '2: the field text must be a string, got ["x"]'),
         ('{"_id": "b", "text": "x", "title": 3}', "2: the field title must be a string, got 3"),
         ('{"_id": "b", "text": " ", "title": ""}', "2: document 'b' has neither title nor text"),
