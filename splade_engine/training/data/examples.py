@@ -36,7 +36,7 @@ _NEGATIVE = ("negative", "negatives")
 _NEGATIVE_ID = ("negative_id", "negative_ids", "neg")
 _SCORES = ("scores", "score")  # a teacher's
 # judgments, or a teacher's as well; of a name that is not here the document would be taken for an answer
-_GRADES = (name for name in GRADE_NAMES if name not in ("score", "label"))
+_GRADES = tuple(name for name in GRADE_NAMES if name not in ("score", "label"))
 _LABELS = ("labels", "label", *_GRADES, "relevant", "is_relevant")
 _NUMBERS = ("scores", "labels", "score", *_LABELS[1:])
 

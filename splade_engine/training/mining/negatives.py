@@ -95,9 +95,8 @@ def _mined(
     output: Path, work: Path, task: MiningTask, config: MiningConfig, device: str, progress: Progress
 ) -> int:
     done = _continued(output, work, config, task)
-    score = open_teacher(
-        config, task, device
-    )  # first: one that does not load is told before an hour of encoding
+    # first: a teacher that does not load is told before an hour of encoding
+    score = open_teacher(config, task, device)
     retriever = open_retriever(config, task, work, device, progress)
     found = 0
     with (
