@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.encoder.folders import hub
+from splade_engine.encoder.forks import claim_process
 from splade_engine.encoder.quiet import without_bars
 from splade_engine.errors import CheckpointError
 from splade_engine.extras import needed
@@ -72,9 +73,11 @@ def load_cross(source: str | Path, *, device: str | None = "cpu", raw: bool = Fa
         CheckpointError: if it cannot be loaded, or was saved without the layer that scores, whose weights
             would be random.
         MissingExtraError: without sentence-transformers.
+        SpladeEngineError: as `claim_process`.
     """
     with needed("running a cross-encoder"):
         import sentence_transformers
+    claim_process()
     folder, name = hub.resolve(str(source))
     try:
         with without_bars():

@@ -27,6 +27,7 @@ from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import lowercases, max_length_of, positions_of, read_json
 from splade_engine.encoder.folders.modules import dense_modules
+from splade_engine.encoder.forks import claim_process
 from splade_engine.encoder.quiet import without_bars
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError, MissingExtraError
@@ -164,9 +165,11 @@ def load_dense(
         MissingExtraError: naming the package that has to be installed.
         CheckpointError: if it is no model.
         InvalidInputError: for a device or dtype that is not known.
+        SpladeEngineError: as `claim_process`.
     """
     with needed("dense retrieval"):
         from splade_engine.encoder.place import choose_place
+    claim_process()
     place = choose_place(device, dtype)
     if place.int8:
         raise InvalidInputError("dtype 'int8': dense encoders have no int8 layers")

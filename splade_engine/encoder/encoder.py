@@ -43,6 +43,9 @@ logger = logging.getLogger(__name__)
 # cache.
 BATCH_TOKENS = 4096
 
+# what `load` decided: set afterwards, it would be told of vectors that were made without it
+_FIXED = frozenset({"checkpoint", "max_length", "n_terms", "name"})
+
 
 class SparseEncoder:
     """A learned sparse encoder: documents and queries to weighted vocabulary terms.
@@ -53,7 +56,7 @@ class SparseEncoder:
     move by up to 0.07, which is also that precision's distance to float32 (cosine of the vectors: 0.9999). A
     term whose weight is that close to zero, or to the checkpoint's `min_weight`, may come or go.
 
-    Attributes:
+    Attributes (`truncated` alone can be set):
         n_terms: size of the vocabulary, with the phrase terms behind it (`phrase_terms`).
         max_length: tokens per text; longer texts are cut, with one warning in the log per call that counts
             them, or encoded in windows where the checkpoint says so.
@@ -86,7 +89,7 @@ class SparseEncoder:
         self._queries = query_side(checkpoint, self._documents)
         # the documents that lend their terms to what is encoded, where it was adapted to a collection
         self.neighbours = _neighbours(checkpoint, self.n_terms)
-        self._vocabulary: list[str] | None = None
+        self._vocabulary: tuple[str, ...] | None = None
         self._spans: TermSpans | None = None
         self._hash: str | None = None
 
@@ -132,18 +135,23 @@ class SparseEncoder:
             checkpoint = replace(checkpoint, query=read_checkpoint(half))
         return cls(checkpoint, device=device, dtype=dtype, max_length=max_length)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in _FIXED and name in vars(self):
+            raise AttributeError(f"{name} of a loaded encoder cannot be set: load it again with another one")
+        super().__setattr__(name, value)
+
     @property
     def inference_free(self) -> bool:
         """Whether queries need no model."""
         return self.query_table is not None
 
     @property
-    def vocabulary(self) -> list[str]:
+    def vocabulary(self) -> tuple[str, ...]:
         """The token of every term id: `vocabulary[term]`, n_terms entries."""
         if self._vocabulary is None:
             n_tokens = self.checkpoint.n_terms
             names = self.checkpoint.kind.term_names(n_tokens) or self._queries.tokenizer.vocabulary(n_tokens)
-            self._vocabulary = names + phrase_names(n_tokens, self.n_terms - n_tokens)
+            self._vocabulary = (*names, *phrase_names(n_tokens, self.n_terms - n_tokens))
         return self._vocabulary
 
     @property

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.forks import claim_process
 from splade_engine.encoder.settings import EncoderSettings, is_integer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.extras import needed
@@ -107,10 +108,12 @@ class Kind:
         Raises:
             CheckpointError: if the model cannot be built, or does not fit the checkpoint.
             InvalidInputError: for a device that is not there, or int8 where the model has no such layers.
+            SpladeEngineError: as `claim_process`.
         """
         with needed("encoding with a model"):
             from splade_engine.encoder.place import choose_place
 
+        claim_process()
         place = choose_place(device, dtype)
         if place.int8 and not self.takes_int8:
             raise InvalidInputError(f"dtype 'int8': encoders of the kind {self.name!r} have no int8 layers")

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.folders.checking import check_tokenizer, rows_of
+from splade_engine.encoder.forks import after_fork
 from splade_engine.encoder.phrases import PhraseTerms
 from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids, TextTokenizer
-from splade_engine.errors import CheckpointError, SpladeEngineError
+from splade_engine.errors import CheckpointError
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
@@ -94,10 +95,7 @@ class NeuralSide:
         """
         runner = self._runner
         if self._pid not in (None, os.getpid()):
-            raise SpladeEngineError(
-                "this process was forked after its parent had encoded, and a model does not survive that: "
-                "start it with multiprocessing's spawn, or encode in the parent only after the fork"
-            )
+            raise after_fork()
         self._pid = os.getpid()
         return runner
 

@@ -205,8 +205,16 @@ def test_fingerprint(mlm_folder: Path, tmp_path: Path) -> None:
 
 
 def test_vocabulary_names_every_term(encoder: SparseEncoder) -> None:
-    assert encoder.vocabulary == VOCABULARY
+    assert encoder.vocabulary == tuple(VOCABULARY)
     assert "200 terms" in repr(encoder)
+
+
+@pytest.mark.parametrize("name", ["max_length", "name", "n_terms", "checkpoint"])
+def test_what_load_decided_cannot_be_set(encoder: SparseEncoder, name: str) -> None:
+    """A length that is set would be shown, and the texts cut at the old one."""
+    with pytest.raises(AttributeError, match=f"{name} of a loaded encoder cannot be set"):
+        setattr(encoder, name, getattr(encoder, name))
+    encoder.truncated = 0
 
 
 def test_windows_of_a_long_text(mlm_folder: Path, texts: list[str]) -> None:

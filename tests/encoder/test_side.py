@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from splade_engine import SearchEngine, SparseEncoder
 from splade_engine.errors import SpladeEngineError
@@ -40,13 +41,15 @@ def test_an_engine_that_has_encoded_can_be_pickled(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
-def test_a_forked_process_is_told_instead_of_waiting_for_ever(mlm_folder: Path) -> None:
+@pytest.mark.parametrize("again", [lambda encoder: encoder, pickled, lambda _: SparseEncoder.load()])
+def test_a_forked_process_is_told_instead_of_waiting_for_ever(mlm_folder: Path, again) -> None:
+    """Of the encoder itself, of a copy as a pool of processes makes it, and of another one."""
     encoder = SparseEncoder.load(mlm_folder)
     context = multiprocessing.get_context("fork")
 
     def encode(answers) -> None:
         try:
-            answers.put(len(encoder.encode_documents(TEXTS)))
+            answers.put(len(again(encoder).encode_documents(TEXTS)))
         except SpladeEngineError as error:
             answers.put(str(error))
 
@@ -61,5 +64,6 @@ def test_a_forked_process_is_told_instead_of_waiting_for_ever(mlm_folder: Path) 
         return answers.get()
 
     encoder.encode_documents(TEXTS)
+    torch.set_num_threads(2)  # with one thread nothing hangs
     assert "was forked after its parent had encoded" in str(forked())
     assert len(encoder.encode_documents(TEXTS)) == 2
