@@ -12,6 +12,7 @@ from splade_engine.arguments import flag
 from splade_engine.encoder.folders.files import copy_model
 from splade_engine.encoder.folders.hub import PATTERNS
 from splade_engine.encoder.neighbours import SETTINGS, VECTORS
+from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError
 from splade_engine.files import read_text
 from splade_engine.hub import LIBRARY, HubName, hub_name, upload
@@ -43,7 +44,10 @@ def push_encoder(
     with tempfile.TemporaryDirectory(prefix="splade-engine-push-") as home:
         folder = Path(home) / "encoder"
         save_whole(encoder, folder)
-        card = _card(read_text(folder / "README.md"), name) if (folder / "README.md").is_file() else ""
+        card = ""
+        if (folder / "README.md").is_file():
+            with refusing(encoder.checkpoint.folder / "README.md", "its metadata cannot be read"):
+                card = _card(read_text(folder / "README.md"), name)
         return upload(folder, name, card=card, replaced=PATTERNS, private=private, message=message)
 
 
@@ -76,7 +80,7 @@ def _card(text: str, name: HubName) -> str:
     """The card that the checkpoint has, with our tags and how to load it."""
     from huggingface_hub import ModelCard
 
-    card = ModelCard(text)
+    card = ModelCard(text.removeprefix("\ufeff"))
     data: Any = card.data
     data.library_name = data.library_name or LIBRARY
     data.tags = [*dict.fromkeys([*(data.tags or []), *_TAGS])]
