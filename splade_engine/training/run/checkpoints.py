@@ -66,7 +66,7 @@ def _fault(checkpoint: Path) -> str | None:
         record: Any = read_json(path)
         files, run = record["files"], record["run"]
         noted = {str(name): (int(of["bytes"]), str(of["digest"])) for name, of in files.items()}
-    except (SpladeEngineError, ValueError, KeyError, TypeError, AttributeError):
+    except (SpladeEngineError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return f"its {COMPLETE} is damaged"
     if run != digest_of_run(_run_of(checkpoint)):
         return "it belongs to another run"

@@ -24,7 +24,7 @@ from splade_engine.errors import InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, expanded
 from splade_engine.locks import take_lock
 from splade_engine.training.recipe import Recipe, load_recipe
-from splade_engine.training.run.inputs import RUN, write_inputs
+from splade_engine.training.run.inputs import RUN, check_recipe, write_inputs
 
 RECIPE, CACHE, MODEL, LOCK = "recipe.toml", "cache", "model", ".lock"
 
@@ -33,13 +33,19 @@ def stored_recipe(folder: Path) -> Recipe:
     """The recipe of the run that is resumed.
 
     Raises:
-        InvalidInputError: if there is no run, or it is finished.
+        InvalidInputError: if there is no run, it is finished, or its recipe is not as the run wrote it.
     """
     if not (folder / RECIPE).is_file():
         raise InvalidInputError(f"{folder}: no {RECIPE}, so no run to resume")
     if (folder / MODEL).is_dir() and not is_closing(folder):
         raise InvalidInputError(f"{folder}: this run is finished, its model is in {folder / MODEL}")
-    return load_recipe(folder / RECIPE)
+    check_recipe(folder, folder / RECIPE)
+    try:
+        return load_recipe(folder / RECIPE)
+    except InvalidInputError as error:  # a run without a record, so that only its content can tell
+        raise InvalidInputError(
+            f"{folder / RECIPE}: damaged, so the run cannot be resumed ({error})"
+        ) from None
 
 
 def is_closing(folder: Path) -> bool:

@@ -69,7 +69,7 @@ def run_steps(folder: Path) -> int:
     """Optimiser steps of the run in `folder`; 0 where that is not noted."""
     noted: Any = read_json(folder / RUN) if (folder / RUN).is_file() else None
     steps = noted.get("steps") if isinstance(noted, dict) else None
-    return steps if isinstance(steps, int) else 0
+    return steps if type(steps) is int else 0
 
 
 def check_inputs(folder: Path, inputs: dict[str, str]) -> None:
@@ -78,19 +78,54 @@ def check_inputs(folder: Path, inputs: dict[str, str]) -> None:
     Raises:
         InvalidInputError: naming what has changed since.
     """
-    path = folder / RUN
-    if not path.is_file():
+    begun = _begun(folder)
+    if begun is None:
         logger.warning("%s: no %s, so it cannot be checked whether the data is as it was", folder, RUN)
         return
-    noted: Any = read_json(path)
-    begun = noted.get("inputs") if isinstance(noted, dict) else None
-    if not isinstance(begun, dict):
-        raise InvalidInputError(f"{path}: damaged; a run without it cannot be resumed safely")
     if (what := changed(begun, inputs)) is not None:
         raise InvalidInputError(
             f"{what}: changed since the run in {folder} began, whose steps so far were made from the old "
             "content; restore it to resume, or start a new run in another folder"
         )
+
+
+def check_recipe(folder: Path, recipe: Path) -> None:
+    """Compare the recipe's bytes with what was noted when the run began, before they are understood.
+
+    A file that was cut short can still be TOML, and what it lacks would be asked for.
+
+    Raises:
+        InvalidInputError: they are others.
+    """
+    begun = _begun(folder)
+    if begun is not None and begun.get(recipe.name) != digest_of_file(recipe):
+        raise InvalidInputError(
+            f"{recipe}: changed since the run in {folder} began, or damaged ({recipe.stat().st_size:,} bytes "
+            f"that have not the digest in {RUN}); restore it to resume, or start a new run in another folder"
+        )
+
+
+def _begun(folder: Path) -> dict[str, str] | None:
+    """The digests that were noted when the run began; None where it has no record.
+
+    Raises:
+        InvalidInputError: the record is damaged.
+    """
+    path = folder / RUN
+    if not path.is_file():
+        return None
+    try:
+        noted: Any = read_json(path)
+        reason = "no digests in it"
+    except InvalidInputError as error:
+        noted, reason = None, str(error).removeprefix(f"{path}: ")
+    begun = noted.get("inputs") if isinstance(noted, dict) else None
+    if not isinstance(begun, dict):
+        raise InvalidInputError(
+            f"{path}: damaged ({reason}); without it nobody can tell whether the data is as it was; restore "
+            "it to resume, or start a new run in another folder"
+        )
+    return begun
 
 
 def digest_of_run(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from splade_engine.training.objective.parts import PARTS
 from splade_engine.training.objective.regularizers import flops_metric
 from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.student.csr import LOSSES as CSR_LOSSES
+
+logger = logging.getLogger(__name__)
 
 DEAD_AFTER = 100  # steps without an active document after which a term counts as dead
 COLLAPSE_WINDOW = 20  # steps whose mean number of terms decides
@@ -122,17 +125,42 @@ class Monitor:
 class RunLog:
     """`log.jsonl`: one object per log line, in step order.
 
-    A resumed run continues after its checkpoint's step.
+    Every checkpoint holds a copy. A resumed run continues after its checkpoint's step, with that copy where
+    the log is not what the run has written: what it has measured decides which model is the best one.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def cut(self, step: int) -> None:
-        """Forget what was logged after `step`: the resumed run logs it again."""
-        if not self.path.is_file():
+    def keep_in(self, checkpoint: Path) -> None:
+        """Copy the log as it is now into a checkpoint."""
+        with atomic_file(checkpoint / self.path.name) as file:
+            file.write(self.path.read_bytes() if self.path.is_file() else b"")
+
+    def cut(self, step: int, checkpoint: Path | None = None) -> None:
+        """Forget what was logged after `step`: the resumed run logs it again.
+
+        Args:
+            step: of the checkpoint, 0 where the run begins again.
+            checkpoint: whose copy takes the place of a log that is damaged or has lost lines.
+        """
+        kept = [row for row in self.rows() if row["step"] <= step]
+        copy = None if checkpoint is None else RunLog(checkpoint / self.path.name)
+        if checkpoint is not None and copy is not None and copy.path.is_file():
+            written = copy.rows()
+            if kept[: len(written)] != written:
+                logger.warning(
+                    "%s: damaged or changed since the run wrote it (%d of its %d lines up to step %d are as "
+                    "they were); restored from %s",
+                    self.path,
+                    sum(row in kept for row in written),
+                    len(written),
+                    step,
+                    checkpoint,
+                )
+                kept = written
+        elif not self.path.is_file():
             return
-        kept = [row for row in self.rows() if row.get("step", 0) <= step]
         text = "".join(json.dumps(row) + "\n" for row in kept)
         with atomic_file(self.path) as file:
             file.write(text.encode("utf-8"))
@@ -143,16 +171,33 @@ class RunLog:
             file.write(json.dumps(row) + "\n")
 
     def rows(self) -> list[dict[str, Any]]:
-        """All lines; a last line that a kill cut short is left out."""
+        """All lines up to the first that the run cannot have written, such as one that a kill cut short."""
         rows: list[dict[str, Any]] = []
         if not self.path.is_file():
             return rows
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_bytes().splitlines():
             try:
-                rows.append(parsed_json(line))
-            except ValueError:
+                row = parsed_json(line)
+            except (ValueError, RecursionError):
                 break
+            if not _is_row(row):
+                break
+            rows.append(row)
         return rows
+
+    def lacks(self, step: int, every: int) -> bool:
+        """Whether the last losses up to `step`, of which every `every` steps are logged, are gone."""
+        last = step - step % every
+        return last > 0 and not any(row["step"] == last and "loss" in row for row in self.rows())
+
+
+def _is_row(row: object) -> bool:
+    """Whether a value is a line of the log: numbers by name, and among them the step."""
+    return (
+        isinstance(row, dict)
+        and type(row.get("step")) is int
+        and all(type(value) in (int, float) for value in row.values())
+    )
 
 
 def progress_line(row: dict[str, Any], steps: int) -> str:

@@ -208,7 +208,7 @@ def _run_steps(trainer: SparseTrainer, watch: Watch, folder: Path, resume: bool,
         logger.warning("%s: %s, so the run starts with its first step again", folder, why)
     elif resume:
         announce(f"resuming after step {done} of {watch.steps}", progress)
-    watch.log.cut(done)
+    watch.log.cut(done, checkpoint)
     try:
         with stopping(watch):
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -220,6 +220,13 @@ def _closed(folder: Path, recipe: Recipe, steps: int) -> TrainingResult:
     """Draw the curves of a run whose model is written, and close its folder."""
     log = RunLog(folder / LOG)
     rows = log.rows()
+    if log.lacks(steps, recipe.train.log_steps):
+        logger.warning(
+            "%s: damaged, its lines up to step %d are no longer whole; the curves and figures lack some, "
+            "the model is whole",
+            log.path,
+            steps,
+        )
     check_learnt(rows, LOSSES)
     _draw(rows, folder, recipe)
     close(folder)

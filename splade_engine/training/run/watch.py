@@ -128,6 +128,7 @@ class Watch(TrainerCallback):
         """Mark the checkpoint complete."""
         checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         if state.is_world_process_zero and checkpoint.is_dir():
+            self.log.keep_in(checkpoint)
             mark_complete(checkpoint)
         self._saved = time.monotonic()
 

@@ -101,7 +101,7 @@ DAMAGES = {
     ),
 }
 FILES = ("model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth", "trainer_state.json")
-FILES = (*FILES, "splade_state.json", "splade_state.safetensors", COMPLETE)
+FILES = (*FILES, "splade_state.json", "splade_state.safetensors", "log.jsonl", COMPLETE)
 
 
 def test_every_file_of_a_checkpoint_is_in_the_list(cut):
@@ -121,7 +121,12 @@ def test_damage_of_any_file_is_seen(name, damage, cut):
         assert (COMPLETE if name == COMPLETE else name) in said[0]
 
 
-@pytest.mark.parametrize("text", ["[]", "{", '{"files": 3, "run": ""}', '{"run": "x"}', "[" * 9999, "\udcff"])
+HUGE = '{"files": {"a": {"bytes": 1e999, "digest": ""}}, "run": ""}'
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{", '{"files": 3, "run": ""}', '{"run": "x"}', "[" * 9999, "\udcff", HUGE]
+)
 def test_a_nonsense_mark_is_damage(text, cut):
     file = cut / "checkpoints" / "checkpoint-8" / COMPLETE
     file.write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -260,11 +265,73 @@ def test_a_run_without_its_record_goes_on_with_a_warning(cut, recipe, caplog):
     assert "no run.json, so it cannot be checked whether the data is as it was" in caplog.text
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"inputs": 3}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"inputs": 3}', "[" * 9999])
 def test_a_damaged_record_is_one_line(text, cut, recipe):
     (cut / RUN).write_text(text)
-    with pytest.raises(InvalidInputError, match=r"run.json: "):
+    with pytest.raises(InvalidInputError, match=r"run.json: damaged \(.+\); .* restore it to resume, or"):
         train(recipe, cut, resume=True)
+
+
+@pytest.mark.parametrize("part", [0, 0.1, 0.5, "whole lines"])
+@pytest.mark.parametrize("record", [True, False])
+def test_a_recipe_that_was_cut_short_is_called_so(part, record, cut, recipe):
+    """Half of it may still be TOML; what it lacks is not the reason."""
+    file = cut / "recipe.toml"
+    text = file.read_text()
+    file.write_text(text[: text.index("[loss]")] if part == "whole lines" else text[: int(part * len(text))])
+    if not record:
+        (cut / RUN).unlink()
+    with pytest.raises(InvalidInputError, match=r"recipe.toml: (changed since .*, or )?damaged"):
+        train(recipe, cut, resume=True)
+
+
+# ---- the log -------------------------------------------------------------------------------------------
+
+
+def test_lines_that_a_run_cannot_have_written_end_the_log(tmp_path):
+    good = {"step": 3, "loss": 0.5}
+    for bad in ("[]", "3", "null", '"x"', "{}", '{"step": "4"}', '{"step": true}', '{"step": 4, "loss": []}'):
+        made.write_jsonl(tmp_path / "log.jsonl", [good, bad, good])
+        assert RunLog(tmp_path / "log.jsonl").rows() == [good]
+    for bad in (b"[" * 99_999, b"\xff\xfe", b"\0\0", b'{"step": 4, "lo'):
+        (tmp_path / "log.jsonl").write_bytes(json.dumps(good).encode() + b"\n" + bad)
+        assert RunLog(tmp_path / "log.jsonl").rows() == [good]
+
+
+def test_a_log_that_lost_lines_is_restored_and_told(cut, recipe, straight, caplog):
+    log = cut / "log.jsonl"
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 4])
+    train(recipe, cut, resume=True)
+    assert (
+        "log.jsonl: damaged or changed since the run wrote it (0 of its 2 lines up to step 8" in caplog.text
+    )
+    assert log_of(cut) == log_of(straight)
+
+
+def test_a_log_that_is_whole_is_taken_without_a_word(cut, tmp_path, caplog):
+    log, checkpoint = RunLog(cut / "log.jsonl"), cut / "checkpoints" / "checkpoint-8"
+    before = log.rows()
+    log.append({"step": 8, "ndcg@10": 0.5})  # measured after the checkpoint was written
+    log.cut(8, checkpoint)
+    assert log.rows() == [*(row for row in before if row["step"] <= 8), {"step": 8, "ndcg@10": 0.5}]
+    assert not caplog.text
+    log.path.unlink()
+    (checkpoint / "log.jsonl").unlink()  # of an earlier release
+    log.cut(8, checkpoint)
+    assert not log.path.exists()
+
+
+def test_a_finished_run_says_that_its_log_lost_lines(recipe, tmp_path, monkeypatch, caplog):
+    def deadly(*args):
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("splade_engine.training.run.curves.draw_curves", deadly)
+        train(recipe, tmp_path / "run")
+    log = tmp_path / "run" / "log.jsonl"
+    log.write_bytes(log.read_bytes()[: log.stat().st_size // 2])
+    assert train(recipe, tmp_path / "run", resume=True).steps == 12
+    assert "log.jsonl: damaged, its lines up to step 12 are no longer whole" in caplog.text
 
 
 # ---- the very end --------------------------------------------------------------------------------------
