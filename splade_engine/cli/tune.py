@@ -41,9 +41,9 @@ def run(
     """Find the cheapest settings that find a given share of the exact top k, and store them in the index.
 
     `search --accuracy 0.95` uses them. A fifth of the queries decides what is tried, the others whether it
-    reaches the share: further queries like these get it with 90 % confidence. The fewer queries, the more
-    must be left to spare, so give a few hundred. Without queries, documents stand in for them, which is
-    rougher. Small indexes are searched exactly anyway, which is fastest there.
+    reaches the share: further queries like these get it with 90 % confidence, which is said of 30 queries or
+    more. The fewer, the more must be left to spare, so give a few hundred. Without queries, documents stand
+    in for them, which is rougher. Small indexes are searched exactly anyway, which is fastest there.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def run(
     from splade_engine.collections.queries import query_texts
     from splade_engine.engine import SearchEngine
     from splade_engine.index import SparseIndex
-    from splade_engine.index.tuning import CONFIDENCE
+    from splade_engine.index.tuning import CONFIDENCE, doubted
     from splade_engine.progress import heartbeat
 
     if queries is None:
@@ -85,7 +85,8 @@ def run(
     ]
     for line in output.table_lines((f"recall@{k}", "held out", "us per query", "  settings"), rows):
         output.write(line)
-    output.write(f"Further queries like these reach the recall with {CONFIDENCE:.0%} confidence.")
+    if not doubted(tuned):  # else a warning has said so
+        output.write(f"Further queries like these reach the recall with {CONFIDENCE:.0%} confidence.")
 
 
 def _compare_lists(

@@ -286,7 +286,8 @@ class SparseIndex:
         """Find the cheapest settings that reach each recall@k, and store them in the index.
 
         Further queries like these reach it with 90 % confidence (`splade_engine.index.tuning` says how): the
-        fewer there are, the more must be left to spare.
+        fewer there are, the more must be left to spare. Of fewer than 30 that cannot be said, and a warning
+        tells.
 
         Args:
             queries: what users will ask, 300 or more; without any, made from `sample` documents (their

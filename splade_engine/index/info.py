@@ -27,8 +27,8 @@ NAMED = 20  # documents that stand in no list whose ids are told
 class TunedSetting:
     """Measured search settings.
 
-    At this k they reach `target` with 90 % confidence (`tuning.py`): `recall` of the exact hits were found on
-    queries that had no part in choosing them, in `microseconds` per query.
+    At this k they reach `target` with 90 % confidence, if `n_queries` is 30 or more (`tuning.py`): `recall`
+    of the exact hits were found on queries that had no part in choosing them, in `microseconds` per query.
     """
 
     k: int

@@ -52,6 +52,24 @@ def test_tuned_settings_reach_their_recall_and_are_kept(tmp_path: Path, approxim
     assert search.tuned_work(snapshot, 11, 0.99) == Budget()
 
 
+@pytest.mark.parametrize("count", [3, tuning.FEWEST])
+def test_too_few_queries_for_the_confidence_are_told(
+    count: int, tmp_path: Path, approximate: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 1500, 300, 20))
+    queries = SparseVectors.concat([made.vectors(2, count, 300, 15), SparseVectors.empty(300, 40)])
+    tuned = ix.tune(queries, k=100, targets=(0.2,))
+    assert not tuned[0].settings["exact"] and tuned[0].n_queries == count  # those that have hits
+    told = f"queries that have hits: {count}, too few to say"
+    assert (told in caplog.text) == tuning.doubted(tuned) == (count < tuning.FEWEST)
+
+
+def test_exact_search_is_sure_whatever_was_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ix = made.index(tmp_path / "ix")
+    tuned = ix.tune(made.vectors(2, 3, ix.n_terms, 5), k=5, targets=(0.9,))
+    assert tuned[0].settings["exact"] and not tuning.doubted(tuned) and not caplog.text
+
+
 def test_tuning_again_replaces_and_changes_keep_it(tmp_path: Path) -> None:
     ix = made.index(tmp_path / "ix")
     ix.tune(k=5, targets=(0.9,))

@@ -41,7 +41,10 @@ def stored_recipe(folder: Path) -> Recipe:
         raise InvalidInputError(f"{folder}: this run is finished, its model is in {folder / MODEL}")
     check_recipe(folder, folder / RECIPE)
     try:
-        return load_recipe(folder / RECIPE)
+        recipe = load_recipe(folder / RECIPE)
+        if not recipe.data.sources:  # which stand at its end
+            raise InvalidInputError("it names no training data")
+        return recipe
     except InvalidInputError as error:  # a run without a record, so that only its content can tell
         raise InvalidInputError(
             f"{folder / RECIPE}: damaged, so the run cannot be resumed ({error})"
