@@ -19,6 +19,14 @@ def test_a_block_comes_back(tmp_path: Path) -> None:
     assert read_block(tmp_path / "c", 3) is None
 
 
+def test_a_block_of_something_else_is_none(tmp_path: Path) -> None:
+    write_block(tmp_path / "b", VECTORS, b"texts")
+    found = read_block(tmp_path / "b", 3, b"texts")
+    assert found is not None and np.array_equal(found, VECTORS)
+    assert read_block(tmp_path / "b", 3, b"others") is None
+    assert read_block(tmp_path / "b", 3) is None
+
+
 def test_a_damaged_block_is_none(tmp_path: Path) -> None:
     file = tmp_path / "b"
     write_block(file, VECTORS)

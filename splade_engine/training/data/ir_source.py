@@ -13,6 +13,7 @@ from splade_engine.errors import DatasetError
 from splade_engine.files import Digest, atomic_file, digest, digest_of_json
 from splade_engine.training.data.examples import Example
 from splade_engine.training.data.line_file import LineFile
+from splade_engine.training.kept import keep, kept
 
 LOOKED_AT = 1000  # examples whose documents are compared when a run is resumed
 SCORED_NEGATIVES = 50  # of a query's scored documents kept as hard negatives
@@ -45,12 +46,13 @@ class IrDatasetsSource:
 
     def _written(self, cache: Path) -> Path:
         target = cache / f"ir-{digest(self.name.encode())[:16]}.tsv"
-        if target.is_file():
+        if kept(target, self.name):
             return target
         cache.mkdir(parents=True, exist_ok=True)
         with atomic_file(target) as out:
             rows = self._triples() if self._dataset.has_docpairs() else self._judged()
             out.writelines(("\t".join(row) + "\n").encode("utf-8") for row in rows)
+        keep(target, self.name)
         return target
 
     def _triples(self) -> Iterator[list[str]]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, parsed_json
+from splade_engine.training.kept import keep, kept
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
 
@@ -109,13 +110,15 @@ def _read_at(handle: int, size: int, start: int) -> bytes:
 def _unpacked(path: Path, cache: Path) -> Path:
     if path.suffix.lower() not in COMPRESSED_SUFFIXES:
         return path
-    target = cache / f"{digest_of_file(path)[:16]}.lines"
-    if target.is_file():
+    packed = digest_of_file(path)
+    target = cache / f"{packed[:16]}.lines"
+    if kept(target, packed):
         return target
     cache.mkdir(parents=True, exist_ok=True)
     with atomic_file(target) as out:
         for _, line in read_lines(path, keep_blank=True):  # so that lines keep their numbers
             out.write(b"\n" if line.isspace() else line.encode("utf-8") + b"\n")
+    keep(target, packed)
     return target
 
 

@@ -50,10 +50,12 @@ def pages_file(folder: Path, cache: Path) -> Path:
             record = {"_id": file.path, "text": text, "links": [name for name in found if name != file.path]}
             out.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
             written += 1
-    for warning in report.warnings():
-        logger.warning("%s: %s", folder, warning)
-    if not written:
-        raise DatasetError(f"{folder}: neither a collection (corpus.jsonl) nor a folder of files with text")
+        for warning in report.warnings():
+            logger.warning("%s: %s", folder, warning)
+        if not written:  # told before there is a file
+            raise DatasetError(
+                f"{folder}: neither a collection (corpus.jsonl) nor a folder of files with text"
+            )
     return target
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import TrainingError
 from splade_engine.files import atomic_file, read_json, write_json
+from splade_engine.training.kept import keep, kept
 from splade_engine.training.mining.hunt import Hunt, found_in
 from splade_engine.training.student.saving import save_student
 from splade_engine.training.student.student import Student
@@ -34,10 +35,11 @@ class Beside:
 
     Args:
         folder: holds one folder for each.
+        run: tells this run from others, whose hunts are not taken for its own.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, run: str = "") -> None:
+        self.folder, self.run = folder, run
         self._running: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(
@@ -48,20 +50,22 @@ class Beside:
         shutil.rmtree(folder, ignore_errors=True)  # of a run that got further and was resumed from before
         folder.mkdir(parents=True)
         save_student(student, folder / MODEL, documents, queries)
+        keep(folder / MODEL, [self.run, step])
         write_json(folder / HUNT, asdict(hunt), indent=None)
+        keep(folder / HUNT, [self.run, step])
         self._launch(step)
 
     def negatives(self, step: int) -> dict[int, tuple[str, ...]]:
         """What the hunt that began after `step` has found; waits for it.
 
         Raises:
-            TrainingError: if its process failed, or its folder is gone.
+            TrainingError: if its process failed, or its folder is gone or damaged.
         """
-        folder = self._of(step)
-        if step not in self._running and not (folder / FOUND).is_file():
-            if not (folder / HUNT).is_file():
+        folder, own = self._of(step), [self.run, step]
+        if step not in self._running and not kept(folder / FOUND, own):
+            if not (kept(folder / HUNT, own) and kept(folder / MODEL, own)):
                 raise TrainingError(
-                    f"{folder}: gone, and with it the negatives of step {step}; start a new run"
+                    f"{folder}: gone or damaged, and with it the negatives of step {step}; start a new run"
                 )
             self._launch(step)
         if (process := self._running.pop(step, None)) is not None:
@@ -71,6 +75,7 @@ class Beside:
                 told = (folder / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 why = told[-1][:300] if told else f"exit {failed}"
                 raise TrainingError(f"renewing the negatives of step {step} failed ({why})")
+            keep(folder / FOUND, own)
         found: dict[str, list[str]] = read_json(folder / FOUND, most=_LARGEST)
         shutil.rmtree(folder / MODEL, ignore_errors=True)
         (folder / HUNT).unlink(missing_ok=True)

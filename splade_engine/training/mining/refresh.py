@@ -34,13 +34,14 @@ class NegativeRefresh:
     Args:
         trainer: whose model and examples.
         folder: of the run; index and hunts lie in its cache.
+        run: tells this run from others.
     """
 
-    def __init__(self, trainer: Run, folder: Path) -> None:
+    def __init__(self, trainer: Run, folder: Path, run: str = "") -> None:
         self.trainer, self.folder = trainer, folder / "cache" / "refresh"
         self.every = trainer.recipe.data.refresh_steps
         self.window = Window(trainer, self.every, "data.refresh_steps")
-        self.beside = Beside(self.folder) if trainer.recipe.data.refresh_beside else None
+        self.beside = Beside(self.folder, run) if trainer.recipe.data.refresh_beside else None
 
     def __call__(self, step: int) -> None:
         """Called after every step (and with 0 before the first one)."""

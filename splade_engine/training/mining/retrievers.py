@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.dense_blocks import read_block, write_block
 from splade_engine.errors import DatasetError
+from splade_engine.files import digest_of_json
 from splade_engine.progress import Progress, ProgressBar
+from splade_engine.training.digests import digests_of_models
+from splade_engine.training.kept import keep, kept
 from splade_engine.training.machine import choose_device
 from splade_engine.training.mining.config import GIVEN, MiningConfig
 from splade_engine.training.mining.task import MiningTask
@@ -144,12 +147,17 @@ class SparseRetriever:
         from splade_engine.engine import SearchEngine
 
         encoder = SparseEncoder.load(model, device=device)
-        if (folder / "manifest.json").is_file():
+        # the manifest holds the digests of all other files, and the index that of its encoder
+        made_from, manifest = task.digests, folder / "manifest.json"
+        if folder.exists() and not kept(manifest, made_from):
+            shutil.rmtree(folder)
+        if folder.exists():
             self._engine = SearchEngine.open(folder, encoder)
         else:
             self._engine = SearchEngine.build(
                 folder, task.corpus, encoder, allow_empty=True, progress=progress
             )
+            keep(manifest, made_from)
         self._numbers = np.array([task.numbers[i] for i in self._engine.index.ids()], np.int64)
 
     def search(self, queries: Sequence[str], k: int) -> NDArray[np.int64]:
@@ -173,6 +181,7 @@ class DenseRetriever:
         from splade_engine.training.teachers.dense import DenseTeacher
 
         self._teacher = DenseTeacher(model, device=choose_device(device), max_length=max_length)
+        self._model = [*digests_of_models([model]).values(), max_length]
         folder = work / "dense"
         folder.mkdir(parents=True, exist_ok=True)
         self._index: Any = None
@@ -188,11 +197,12 @@ class DenseRetriever:
                 bar.advance(size)
 
     def _block(self, path: Path, texts: list[str]) -> NDArray[np.float32]:
-        stored = read_block(path, len(texts))
+        made_from = digest_of_json([self._model, texts]).encode()
+        stored = read_block(path, len(texts), made_from)
         if stored is not None:
             return stored
         vectors: NDArray[np.float32] = self._teacher.embed(texts).float().cpu().numpy()
-        write_block(path, vectors)
+        write_block(path, vectors, made_from)
         return vectors
 
     def search(self, queries: Sequence[str], k: int) -> NDArray[np.int64]:

@@ -26,7 +26,8 @@ from splade_engine.locks import take_lock
 from splade_engine.training.recipe import Recipe, load_recipe
 from splade_engine.training.run.inputs import RUN, check_recipe, write_inputs
 
-RECIPE, CACHE, MODEL, LOCK = "recipe.toml", "cache", "model", ".lock"
+RECIPE, LOG, CACHE, MODEL, LOCK = "recipe.toml", "log.jsonl", "cache", "model", ".lock"
+CHECKPOINTS = "checkpoints"
 
 
 def stored_recipe(folder: Path) -> Recipe:
@@ -86,6 +87,27 @@ def begin(folder: Path, recipe: Recipe, inputs: dict[str, str], steps: int) -> N
     write_inputs(folder, inputs, steps)
     with atomic_file(folder / RECIPE) as file:
         file.write(recipe.to_toml().encode())
+
+
+@contextmanager
+def unless_refused(folder: Path) -> Iterator[None]:
+    """A new run that is refused before it has logged a step leaves nothing: the next command has the folder.
+
+    Args:
+        folder: that `check_new` has looked at.
+    """
+    made = not folder.exists()
+    try:
+        yield
+    except InvalidInputError:
+        if not (folder / LOG).exists() and not int(os.environ.get("RANK", "0")):
+            for name in (CACHE, CHECKPOINTS):
+                shutil.rmtree(folder / name, ignore_errors=True)
+            for name in (RECIPE, RUN, LOCK):
+                (folder / name).unlink(missing_ok=True)
+            if made and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from splade_engine.training.recipe.recipe import Recipe
 from splade_engine.training.run.checkpoints import checkpoints, last_checkpoint, step_of
 from splade_engine.training.run.folder import (
     CACHE,
+    LOG,
     MODEL,
     RECIPE,
     begin,
@@ -32,6 +34,7 @@ from splade_engine.training.run.folder import (
     held,
     is_closing,
     stored_recipe,
+    unless_refused,
     with_absolute_paths,
 )
 from splade_engine.training.run.health import check_learnt, check_weights, told
@@ -50,7 +53,6 @@ from splade_engine.training.teachers.opening import load_teachers, query_bank
 
 logger = logging.getLogger(__name__)
 
-LOG = "log.jsonl"
 _LOOK = 64  # examples looked at to see whether the data has the negatives and scores that the losses need
 
 
@@ -104,6 +106,12 @@ def train(
     if resume and is_closing(folder):
         with held(folder), told(folder):
             return _closed(folder, recipe, run_steps(folder))
+    with nullcontext() if resume else unless_refused(folder):
+        return _trained(recipe, folder, resume, progress)
+
+
+def _trained(recipe: Recipe, folder: Path, resume: bool, progress: Progress) -> TrainingResult:
+    """All of a run, from its data to its model."""
     set_seed(recipe.train.seed)
     announce(f"reading {_counted(len(recipe.data.sources), 'source')}", progress)
     sources = open_sources(recipe, folder / CACHE)

@@ -13,6 +13,7 @@ from splade_engine.progress import Progress, ProgressBar, shows_bar, write_above
 from splade_engine.training.machine import trim_heap
 from splade_engine.training.run.checkpoints import mark_complete
 from splade_engine.training.run.health import check_fall, check_weights
+from splade_engine.training.run.inputs import digest_of_run
 from splade_engine.training.run.monitor import RunLog, progress_line
 from splade_engine.training.run.probe import Probe
 from splade_engine.training.run.trainer import SparseTrainer
@@ -188,5 +189,5 @@ def refreshers(trainer: SparseTrainer, folder: Path) -> list[Refresher]:
     if data.refresh_steps:
         from splade_engine.training.mining.refresh import NegativeRefresh
 
-        out.append(NegativeRefresh(trainer, folder))
+        out.append(NegativeRefresh(trainer, folder, digest_of_run(folder)))
     return out

@@ -28,6 +28,7 @@ from splade_engine.training.data.idf import bm25_idf, document_frequencies
 from splade_engine.training.data.opening import interleaved
 from splade_engine.training.data.sources import Source
 from splade_engine.training.digests import digests_of_models
+from splade_engine.training.kept import keep, kept
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.student import preflight
 from splade_engine.training.student.csr import build_csr
@@ -166,8 +167,10 @@ def _read(base: str, config: ModelConfig, length: int, sources: Sequence[Source]
         preflight.check_length(folder, name, length)
         base_digest = digest_of_json(list(digests_of_models([base]).values()))
         aligned = cache / f"aligned-{base_digest[:16]}"
-        if not aligned.is_dir():
+        made_from = [base_digest, *(source.digests() for source in sources)]
+        if not kept(aligned, made_from):
             aligned_checkpoint(folder, interleaved(sources), aligned)
+            keep(aligned, made_from)
         folder = aligned
     elif (
         config.kind == "mlm"

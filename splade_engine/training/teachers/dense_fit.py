@@ -23,6 +23,8 @@ from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.training.data.collate import pad
 from splade_engine.training.data.opening import interleaved
 from splade_engine.training.data.sources import Source
+from splade_engine.training.digests import digests_of_models
+from splade_engine.training.kept import keep, kept
 from splade_engine.training.objective.vectors import Teacher
 from splade_engine.training.recipe.recipe import Recipe
 from splade_engine.training.student.build import Start
@@ -76,7 +78,10 @@ def attach_dense_head(
             f"recipe {recipe.name}: model.dense_head: the base has one already, or no masked-LM head"
         )
     file = cache / "dense-head.safetensors"
-    if not file.is_file():
+    models = [recipe.model.base, *(name.partition(":")[2] for name in recipe.loss.teachers)]
+    digests = [source.digests() for source in sources]
+    made_from = [recipe.to_toml(), list(digests_of_models(models).values()), *digests]
+    if not kept(file, made_from):
         documents = interleaved(sources)
         first = list(islice(documents, _DOCUMENTS))
         if not first:
@@ -89,6 +94,7 @@ def attach_dense_head(
         head = assembled(vectors, embeddings.mean(0).numpy(), projection, recipe.model.dense_head)
         cache.mkdir(parents=True, exist_ok=True)
         save_dense_head(head, file)
+        keep(file, made_from)
     head = load_dense_head(file)
     head.project.requires_grad_(True)
     student.documents.dense_head = head

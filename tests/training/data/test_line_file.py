@@ -27,10 +27,12 @@ def test_compressed_files_are_unpacked_once(tmp_path):
     cache = tmp_path / "cache"
     assert [LineFile(path, cache).record(i)["a"] for i in range(2)] == [1, 2]
     assert LineFile(path, cache).place(1) == f"{path}:3"
-    (unpacked,) = cache.iterdir()
+    (unpacked,) = cache.glob("*.lines")
     stamp = unpacked.stat().st_mtime_ns
     LineFile(path, cache)
     assert unpacked.stat().st_mtime_ns == stamp
+    unpacked.write_bytes(b'{"a": 1}\n')  # cut short, or of other lines: unpacked again
+    assert [LineFile(path, cache).record(i)["a"] for i in range(2)] == [1, 2]
     before = path.stat()
     path.write_bytes(gzip.compress(b'{"a": 3}\n\n{"a": 4}\n'))  # of the same size
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))

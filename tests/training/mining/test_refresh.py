@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 
 from splade_engine.errors import TrainingError
 from splade_engine.training.data.opening import build_training_set, open_sources
-from splade_engine.training.mining.beside import HUNT, Beside
+from splade_engine.training.mining.beside import FOUND, HUNT, Beside
 from splade_engine.training.mining.hunt import Hunt
 from splade_engine.training.mining.refresh import NegativeRefresh
 from splade_engine.training.student.build import build_student
@@ -75,7 +76,17 @@ def test_a_process_beside_finds_the_same(run, tmp_path):
     beside.start(0, hunt, run.student, run.collator.documents, run.collator.queries)
     assert beside.negatives(0) == want
     assert beside.negatives(0) == want  # a run that is resumed asks again
-    assert not (tmp_path / "beside" / "step-0" / "model").exists()
+    folder = tmp_path / "beside" / "step-0"
+    assert not (folder / "model").exists()
+    # what was found is taken neither damaged nor from another run or step
+    with pytest.raises(TrainingError, match=r"step-0: gone or damaged, and with it the negatives of step 0"):
+        Beside(tmp_path / "beside", "another run").negatives(0)
+    shutil.copytree(folder, tmp_path / "beside" / "step-4")
+    with pytest.raises(TrainingError, match=r"step-4: gone or damaged"):
+        beside.negatives(4)
+    (folder / FOUND).write_text((folder / FOUND).read_text() + " ")
+    with pytest.raises(TrainingError, match=r"step-0: gone or damaged"):
+        beside.negatives(0)
 
 
 def test_negatives_beside_come_one_renewal_later(run, tmp_path):
@@ -104,7 +115,7 @@ def test_hits_that_answer_are_passed_over():
 
 def test_a_hunt_that_fails_or_is_gone_is_told(run, tmp_path):
     beside = Beside(tmp_path)
-    with pytest.raises(TrainingError, match=r"step-4: gone, and with it the negatives of step 4"):
+    with pytest.raises(TrainingError, match=r"step-4: gone or damaged, and with it the negatives of step 4"):
         beside.negatives(4)
     hunt = NegativeRefresh(run, tmp_path / "here")._hunt(range(2), 0)
     beside.start(0, replace(hunt, pool=[]), run.student, run.collator.documents, run.collator.queries)

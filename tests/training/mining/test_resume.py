@@ -45,7 +45,7 @@ def config(bert_folder, tmp_path):
 def begun(tmp_path, config, monkeypatch):
     """A function that mines `data` into out.jsonl and is killed after 10 queries."""
 
-    def begin(data):
+    def begin(data, config=config):
         monkeypatch.setattr(negatives, "CHUNK", 5)
         calls, original = [], negatives.mined_rows
 
@@ -233,3 +233,27 @@ def test_what_was_refused_leaves_nothing_in_the_way(tmp_path, config):
     mine(data, tmp_path / "whole.jsonl", config)
     assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert sorted(path.name for path in tmp_path.glob("*.mining")) == []
+
+
+@pytest.mark.parametrize("retriever", ["sparse", "dense"])
+def test_vectors_of_other_texts_are_not_taken(retriever, tmp_path, begun, config, bert_folder):
+    """What lies in the working folder is of another corpus with the same ids: it is made again."""
+    data = beir(tmp_path / "data")
+    if retriever == "dense":
+        config = dataclasses.replace(config, retriever=f"dense:{bert_folder}")
+    mine(data, tmp_path / "whole.jsonl", config)
+    other = shutil.copytree(data, tmp_path / "else")
+    lines = [json.loads(line) for line in (other / "corpus.jsonl").read_text().splitlines()]
+    texts = [line["text"] for line in lines][::-1]
+    made.write_jsonl(other / "corpus.jsonl", [r | {"text": t} for r, t in zip(lines, texts, strict=True)])
+    output = begun(other, config)
+    kept = shutil.copytree(tmp_path / "out.jsonl.mining", tmp_path / "kept")
+    output.unlink()
+    shutil.rmtree(tmp_path / "out.jsonl.mining")
+    begun(data, config)
+    for path in kept.iterdir():
+        if path.is_dir() and path.name != "cache":
+            shutil.rmtree(tmp_path / "out.jsonl.mining" / path.name)
+            shutil.copytree(path, tmp_path / "out.jsonl.mining" / path.name)
+    mine(data, output, config)
+    assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

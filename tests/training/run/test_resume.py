@@ -414,6 +414,29 @@ def test_what_a_killed_start_leaves_is_no_run(recipe, tmp_path, monkeypatch):
     assert train(recipe, tmp_path / "run").steps == 12
 
 
+def test_a_start_that_is_refused_leaves_nothing(recipe, tmp_path, rows_file, monkeypatch):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.bin").write_bytes(b"\0")
+    no_text = {"data.sources": [{"path": str(tmp_path / "notes"), "kind": "ict"}]}
+    apart = {"loss.teachers": ["bm25"], "loss.embed": 1.0}
+    for bad, why in ((no_text, "nor a folder of files with text"), (apart, "loss.embed is of a dense head")):
+        with pytest.raises(InvalidInputError, match=why):
+            train(recipe.override(bad), tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+    (tmp_path / "run").mkdir()  # made by the user, and stays
+    with pytest.raises(InvalidInputError, match=why):
+        train(recipe.override(bad), tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
+
+    def refused(*args):
+        raise InvalidInputError("row 100")
+
+    with monkeypatch.context() as patch, pytest.raises(InvalidInputError, match="row 100"):
+        patch.setattr(run, "check_weights", refused)
+        train(recipe, tmp_path / "run")
+    assert last_checkpoint(tmp_path / "run").name == "checkpoint-12"  # steps are never thrown away
+
+
 def test_the_last_checkpoint_is_enough_to_finish(recipe, tmp_path, monkeypatch):
     """All steps are done; none is done again."""
 

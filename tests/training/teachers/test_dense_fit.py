@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from splade_engine import SparseEncoder
 from splade_engine.encoder.checkpoint import DENSE_HEAD
@@ -14,6 +16,7 @@ from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.data.collate import pad
 from splade_engine.training.data.opening import open_sources
+from splade_engine.training.kept import keep
 from splade_engine.training.recipe.sections import ModelConfig
 from splade_engine.training.run.run import train
 from splade_engine.training.run.trainer import SparseTrainer
@@ -114,7 +117,7 @@ def test_a_run_trains_the_projection_and_keeps_the_matrix(
     assert not torch.equal(before.project.weight, after.project.weight)
 
 
-def test_a_resumed_run_is_the_same_run(tmp_path, bert_folder, rows_file, no_curves, monkeypatch):
+def test_a_resumed_run_is_the_same_run(tmp_path, bert_folder, rows_file, no_curves, monkeypatch, caplog):
     torch.set_num_threads(1)
     recipe = recipe_with(bert_folder, rows_file, train__steps=8, train__save_steps=4)
     straight = train(recipe, tmp_path / "straight")
@@ -129,14 +132,24 @@ def test_a_resumed_run_is_the_same_run(tmp_path, bert_folder, rows_file, no_curv
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(SparseTrainer, "training_step", killed)
         train(recipe, tmp_path / "run")
+    other = shutil.copytree(tmp_path / "run", tmp_path / "other")
     # the fit is not made a second time
-    monkeypatch.setattr(
-        "splade_engine.training.teachers.dense_fit.static_vectors", lambda *a: pytest.fail("again")
-    )
-    resumed = train(recipe, tmp_path / "run", resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "splade_engine.training.teachers.dense_fit.static_vectors", lambda *a: pytest.fail("again")
+        )
+        resumed = train(recipe, tmp_path / "run", resume=True)
+    # unless it is another run's: the head of other weights, marked as it was there
+    shutil.rmtree(other / "checkpoints")
+    cache = other / "cache"
+    head = {name: tensor + 1 for name, tensor in load_file(cache / "dense-head.safetensors").items()}
+    save_file(head, cache / "dense-head.safetensors")
+    keep(cache / "dense-head.safetensors", "another run")
+    again = train(recipe, other, resume=True)
+    assert "dense-head.safetensors: damaged, or made for something else" in caplog.text
     for name in ("model.safetensors", DENSE_HEAD):
-        a, b = load_file(resumed.model / name), load_file(straight.model / name)
-        assert all(torch.equal(a[key], b[key]) for key in a)
+        a, b, c = (load_file(run.model / name) for run in (resumed, straight, again))
+        assert all(torch.equal(a[key], b[key]) and torch.equal(a[key], c[key]) for key in a)
 
 
 def test_what_a_head_needs_is_said(tmp_path, bert_folder, rows_file, no_curves):
