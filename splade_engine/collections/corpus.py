@@ -24,6 +24,7 @@ from splade_engine.collections.documents import (
     check_id,
     document_from_record,
     shown,
+    without_nulls,
 )
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
 from splade_engine.collections.limits import Limits
@@ -313,8 +314,7 @@ def _table_rows(table: Any) -> Iterator[Mapping[str, object]]:
     Raises:
         DatasetError: two columns have one name, and a record would hold only one of them.
     """
-    if getattr(getattr(table, "index", None), "name", None) in ID_NAMES:  # pandas, after `set_index("id")`
-        table = table if not set(ID_NAMES).isdisjoint(table.columns) else table.reset_index()
+    table = _with_its_index(table)
     names = getattr(table, "column_names", None) or list(getattr(table, "columns", ()))
     twice = first_twice(names)
     if twice is not None:
@@ -338,7 +338,26 @@ def _table_rows(table: Any) -> Iterator[Mapping[str, object]]:
         reader = pa.RecordBatchReader.from_stream(table)
         rows = itertools.chain.from_iterable(batch.to_pylist() for batch in reader)
     for row in rows:
-        yield {str(name): value for name, value in row.items() if value is not None}
+        yield without_nulls(row)
+
+
+def _with_its_index(table: Any) -> Any:
+    """A table of pandas whose ids are its index, as `set_index("id")` leaves it, with them as a column.
+
+    Raises:
+        DatasetError: there is no column of ids, and the index has another name.
+    """
+    named = [name for name in getattr(getattr(table, "index", None), "names", ()) if name is not None]
+    if not named or not set(ID_NAMES).isdisjoint(table.columns):
+        return table
+    if named[0] in ID_NAMES and len(named) == 1:
+        return table.reset_index()
+    way = "table.reset_index(names='id') makes a column of it, if these are the ids"
+    if len(named) > 1:
+        way = "reset_index() makes columns of its levels, of which one has to be called id"
+    raise DatasetError(
+        f"no column of the corpus is called id; its index is {shown(', '.join(map(str, named)))}: {way}"
+    )
 
 
 def _refuse_other_containers(source: object) -> None:

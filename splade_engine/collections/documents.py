@@ -104,6 +104,15 @@ def document_from_record(record: object, place: str) -> Document:
     return Document(doc_id, text, title, checked_metadata(fields, place))
 
 
+def without_nulls(row: Mapping[Any, object]) -> dict[str, object]:
+    """A row of a table without what is missing; a null id or text stays, to be called so."""
+    kept = {str(name): value for name, value in row.items() if value is not None}
+    for names in (ID_NAMES, TEXT_NAMES):
+        if kept.keys().isdisjoint(names):
+            kept |= dict.fromkeys([name for name in names if name in row][:1])
+    return kept
+
+
 _said: set[str] = set()  # a corpus is read twice, and this is told once
 
 

@@ -22,6 +22,7 @@ from splade_engine.collections.documents import (
     FieldNames,
     document_from_record,
     json_values,
+    without_nulls,
 )
 from splade_engine.collections.json_array import json_array
 from splade_engine.collections.limits import Limits
@@ -135,7 +136,7 @@ def _rows(batches: Iterable[Any], path: Path) -> Numbered:
             number += 1
             here = f"{path}: row {number}"
             names.note(row, number)
-            document = document_from_record({k: v for k, v in row.items() if v is not None}, here)
+            document = document_from_record(without_nulls(row), here)
             longest.check_text(document.length, here)
             yield number, document
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import check_many, flag, path_of, whole
 from splade_engine.errors import IndexExistsError, InvalidInputError
-from splade_engine.exchange.record import RECORD, digests_of_export
+from splade_engine.exchange.record import NUMBERS, RECORD, TOKENS, digests_of_export
 from splade_engine.exchange.rounding import Rounding, factor
 from splade_engine.exchange.target import BATCH, Export, Largest, Target, safe_names
 from splade_engine.exchange.targets import TARGETS
@@ -59,6 +59,8 @@ class ExportRecord:
     documents: int
     entries: int
     n_terms: int
+    # what they are called where a file names them: `tokens`, or `numbers` without a vocabulary
+    terms: str
     queries: int
     # how weights are kept, and what they are multiplied by
     document_weights: str
@@ -160,6 +162,7 @@ def export_index(
             documents=len(reader) - export.lost["documents without terms"],
             entries=_entries(reader) - export.lost_entries,
             n_terms=reader.n_terms,
+            terms=NUMBERS if names is None else TOKENS,
             queries=len(export.query_ids),
             document_weights=documents.name,
             document_scale=documents.scale,

@@ -11,7 +11,7 @@ from splade_engine.arguments import check_many, path_of, whole
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.exchange.ids import listed_ids
-from splade_engine.exchange.record import RECORD, origin_of
+from splade_engine.exchange.record import RECORD, Origin, origin_of
 from splade_engine.exchange.rounding import factor
 from splade_engine.exchange.source import Imported, Options
 from splade_engine.exchange.sources import SOURCES
@@ -60,13 +60,11 @@ def import_vectors(
         raise InvalidInputError(f"{path}: a pipe or a device, expected a file or a folder")
     origin = origin_of(path)
     said = n_terms if n_terms is not None or origin is None else origin.n_terms
-    tokens = vocabulary
-    if vocabulary is not None and origin is not None:  # exports name the token "." by its number
-        tokens = safe_names(vocabulary, len(vocabulary))
+    tokens, numbered = _names(path, vocabulary, origin), origin is not None and origin.numbered
     options = Options(tokens, said, scale, None if ids is None else path_of("ids", ids))
     found = source.read(path, options)
-    if vocabulary is not None and found.vocabulary is not None:
-        found = replace(found, vocabulary=list(vocabulary))
+    if found.vocabulary is not None and (vocabulary is not None or numbered):
+        found = replace(found, vocabulary=None if vocabulary is None else list(vocabulary))
     if n_terms is not None and found.vectors.n_terms != n_terms:
         raise InvalidInputError(f"{path}: vectors over {found.vectors.n_terms} terms, not {n_terms}")
     own = vocabulary is None and found.vocabulary is not None  # the tokens that occur, not the encoder's
@@ -82,6 +80,20 @@ def import_vectors(
     if found.ids is not None:
         raise InvalidInputError(f"import: ids {ids}: the ids of {path} are in the file itself")
     return replace(found, ids=listed_ids(options.ids, len(found.vectors)))
+
+
+def _names(path: Path, vocabulary: Sequence[str] | None, origin: Origin | None) -> Sequence[str] | None:
+    """What a file may call its terms, by their number; None: nothing is known of it."""
+    if origin is None or (vocabulary is None and not origin.numbered):
+        return vocabulary
+    if not origin.numbered:  # exports name the token "." by its number
+        return safe_names(vocabulary, len(vocabulary or ()))
+    if vocabulary is not None and len(vocabulary) != origin.n_terms:
+        raise EncoderMismatchError(
+            f"{path}: a vocabulary of {len(vocabulary)} tokens, but vectors over {origin.n_terms} terms, as "
+            f"the {RECORD} of their export says"
+        )
+    return safe_names(None, origin.n_terms or 0)  # "10" is term 10, whatever token is called so
 
 
 def format_of_source(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import digest_of_file, read_json
 
+NUMBERS, TOKENS = "numbers", "tokens"  # what terms are called
 RECORD = "record.json"  # what was exported, and what was lost; by it a folder is known to be an export
 
 
@@ -20,6 +21,8 @@ class Origin:
     encoder: dict[str, str | int] | None
     # size of its vocabulary
     n_terms: int | None
+    # whether its files call terms by their numbers; earlier exports do not say
+    numbered: bool = False
 
 
 def digests_of_export(folder: Path) -> dict[str, str]:
@@ -71,4 +74,8 @@ def _record_in(folder: Path) -> dict[str, Any] | None:
 def _origin(record: dict[str, Any]) -> Origin:
     encoder, n_terms = record.get("encoder"), record.get("n_terms")
     known = isinstance(encoder, dict) and all(isinstance(v, str) or type(v) is int for v in encoder.values())
-    return Origin(encoder if known and encoder else None, n_terms if type(n_terms) is int else None)
+    return Origin(
+        encoder if known and encoder else None,
+        n_terms if type(n_terms) is int else None,
+        type(n_terms) is int and record.get("terms") == NUMBERS,
+    )

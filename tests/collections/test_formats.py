@@ -131,12 +131,40 @@ def test_several_saved_datasets_in_one_folder(tmp_path: Path):
     assert refusal(tmp_path) == f"{tmp_path}: holds several datasets; give one of {tmp_path / 'train'}"
 
 
+def test_an_index_of_pandas_of_another_name_is_told_the_way_on():
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"sku": ["a", "b"], "lot": [1, 2], "text": ["tea", "coffee"]})
+    with pytest.raises(DatasetError, match=r"called id; its index is .sku.: table.reset_index\(names=.id"):
+        list(Corpus(table.set_index("sku")))
+    with pytest.raises(
+        DatasetError, match=r"called id; its index is .sku, lot.: reset_index\(\) makes columns"
+    ):
+        list(Corpus(table.set_index(["sku", "lot"])))
+    documents = list(Corpus(table.set_index("sku").reset_index(names="id")))
+    assert [document.id for document in documents] == ["a", "b"]
+    assert len(list(Corpus(table.rename(columns={"lot": "id"}).set_index("sku")))) == 2
+
+
+@pytest.mark.parametrize("name", ["id", "docid", "text", "body"])
+def test_a_null_id_or_text_of_a_table_is_called_so(name, tmp_path):
+    other = {"text": ["a", "b"]} if name in ("id", "docid") else {"id": ["1", "2"]}
+    table = pa.table({name: pa.array(["x", None]), **other, "year": [None, 1999]})
+    pq.write_table(table, tmp_path / "t.parquet")
+    for source, place in ((tmp_path / "t.parquet", "row 2"), (table, "document 1")):
+        with pytest.raises(DatasetError, match=rf"{place}: the field {name} is null"):
+            list(Corpus(source))
+    # the other of two names is not null
+    if name == "body":
+        both = pa.table({"id": ["1", "2"], "body": ["x", None], "contents": [None, "y"]})
+        assert [document.text for document in Corpus(both)] == ["x", "y"]
+
+
 def test_an_index_of_pandas_that_is_called_id():
     pd = pytest.importorskip("pandas")
     table = pd.DataFrame({"id": ["a", "b"], "text": ["tea", "coffee"]}).set_index("id")
     assert [d.id for d in Corpus(table)] == ["a", "b"]
     with pytest.raises(DatasetError, match="the field _id"):
-        list(Corpus(table.rename_axis("number")))
+        list(Corpus(table.reset_index(drop=True)))
 
 
 @pytest.mark.parametrize(

@@ -415,3 +415,24 @@ def test_an_id_that_begins_like_a_byte_order_mark_comes_back(tmp_path: Path) -> 
     ids = ["\ufeffa", "b", "c"]
     export_index(SparseIndex.build(tmp_path / "ix", VECTORS, ids), "lsr-benchmark", tmp_path / "out")
     assert import_vectors(tmp_path / "out").ids == ids
+
+
+@pytest.mark.parametrize("target", ["seismic", "anserini"])
+def test_numbers_of_an_export_without_a_vocabulary_stay_numbers(tmp_path: Path, target: str) -> None:
+    """The tokens of this vocabulary are numbers too, other ones."""
+    vectors = SparseVectors.from_dicts([{2: 1.0, 0: 2.0}, {1: 3.0}], n_terms=4)
+    index = SparseIndex.build(tmp_path / "ix", vectors, ["a", "b"])
+    export_index(index, target, tmp_path / "out")
+    file = next(path for path in (tmp_path / "out").rglob("*.jsonl*") if "quer" not in path.name)
+    vocabulary = ["2", "1", "0", "3"]
+    for given in (vocabulary, None):
+        found = import_vectors(file, format=target, vocabulary=given)
+        assert found.vocabulary == given and found.vectors.n_terms == 4
+        assert [sorted(found.vectors[i].terms.tolist()) for i in range(2)] == [[0, 2], [1]]
+    with pytest.raises(EncoderMismatchError, match=r"a vocabulary of 3 tokens, but vectors over 4 terms"):
+        import_vectors(file, format=target, vocabulary=vocabulary[:3])
+    export_index(index, target, tmp_path / "named", vocabulary=vocabulary)
+    found = import_vectors(
+        tmp_path / "named" / file.relative_to(tmp_path / "out"), format=target, vocabulary=vocabulary
+    )
+    assert [sorted(found.vectors[i].terms.tolist()) for i in range(2)] == [[0, 2], [1]]

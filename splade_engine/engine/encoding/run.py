@@ -172,11 +172,11 @@ def _encode(
 ) -> EncodedCounts:
     finished = [Shard(folder, number).counts() for number in range(plan.n_shards)]
     n_finished = sum(counts is not None for counts in finished)
-    if n_finished:
-        logger.info("%d of %d shards are encoded already", n_finished, len(finished))
     digest, total = CorpusDigest(), EncodedCounts()
     # the last shard is shorter, hence min
     done = min(n_finished * plan.shard_docs, plan.n_docs)
+    if done:
+        logger.info("%s of %s documents were encoded before", f"{done:,}", f"{plan.n_docs:,}")
     with ProgressBar(progress, plan.n_docs, label="encode", unit="doc", done=done) as bar:
         for number, documents in cut(corpus, plan.shard_docs, digest):
             if number >= plan.n_shards:

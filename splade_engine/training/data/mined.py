@@ -6,11 +6,15 @@ weeks later and in a corpus that was corrected meanwhile; negatives and scores w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import DatasetError
 from splade_engine.files import digest_of_json
+
+logger = logging.getLogger(__name__)
 
 MINED_FROM = "mined_from"  # the field of a row
 
@@ -42,4 +46,14 @@ def check_mined_from(
         raise DatasetError(
             f"{place}: was mined from other texts than its ids stand for now; restore the corpus and the "
             "queries, or mine again"
+        )
+
+
+def tell_unmarked(path: Path, record: Mapping[str, Any]) -> None:
+    """Say of a file whose ids are looked up if its first row does not say what it was mined from."""
+    if "negative_ids" in record and MINED_FROM not in record:
+        logger.warning(
+            "%s: its rows do not say what they were mined from, as those of `mine` do since 0.2, so it is "
+            "not noticed if texts changed since; mining again notes it",
+            path,
         )

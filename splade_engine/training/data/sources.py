@@ -22,7 +22,7 @@ from splade_engine.files import digest_of_file, expanded
 from splade_engine.training.data import generation
 from splade_engine.training.data.examples import Example, Row, row_from_record
 from splade_engine.training.data.line_file import LineFile, TextsById, checked_text, key_of
-from splade_engine.training.data.mined import MINED_FROM, check_mined_from
+from splade_engine.training.data.mined import MINED_FROM, check_mined_from, tell_unmarked
 from splade_engine.training.data.pages import pages_file
 from splade_engine.training.recipe.sections import SourceConfig, SourceKind
 
@@ -94,6 +94,8 @@ class JsonlSource:
         self._documents = TextsById(corpus, cache) if corpus else None
         self._queries = TextsById(queries, cache) if queries else None
         self.row(0)  # the wrong kind of file is reported at once
+        if corpus and queries and "query" not in (first := self.lines.record(0)):
+            tell_unmarked(path, first)
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -257,6 +259,7 @@ class NegativesById:
             if (scores := record.get("scores")) is not None and not _are_numbers(scores):
                 raise DatasetError(f"{self.lines.place(i)}: scores is not a list of numbers")
             self._rows.setdefault(key_of(str(record["query_id"])), []).append(i)
+        tell_unmarked(path, self.lines.record(0))
 
     def row(self, query_id: str, positive_id: str) -> int | None:
         """The line of a query, where there is one that of this positive; None where there is none."""

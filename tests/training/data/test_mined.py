@@ -102,10 +102,17 @@ def test_numbers_of_pairs_are_no_ids_of_a_collection(tmp_path, folder):
         examples(by_ids(tmp_path, numbered, tmp_path / "mined.jsonl"))
 
 
-def test_rows_of_others_are_taken_as_they_are(tmp_path, folder, mined):
+def test_rows_of_others_are_taken_as_they_are_and_told(tmp_path, folder, mined, caplog):
+    for opened in (by_ids, looked_up):
+        examples(opened(tmp_path, folder, mined))
+    assert not caplog.text
     rows = [json.loads(line) for line in mined.read_text().splitlines()]
     for row in rows:
         del row["mined_from"]
     made.write_jsonl(mined, rows)
     reword(folder / "corpus.jsonl", "tea coffee tide", "something else")
     assert any("something else" in e.negatives for e in examples(by_ids(tmp_path, folder, mined)))
+    told = f"{mined}: its rows do not say what they were mined from"
+    assert caplog.text.count(told) == 1
+    examples(looked_up(tmp_path, folder, mined))
+    assert caplog.text.count(told) == (1 if "query" in rows[0] else 2)  # texts of its own need no ids
