@@ -40,7 +40,16 @@ class CheckpointError(InvalidInputError):
 
 
 class DatasetError(InvalidInputError):
-    """A collection, qrels or run file that cannot be read."""
+    """A collection, qrels or run file that cannot be read.
+
+    Args:
+        reason: what is wrong, and where.
+        advice: what would help; the message ends with it.
+    """
+
+    def __init__(self, reason: str = "", advice: str = "") -> None:
+        super().__init__(f"{reason}; {advice}" if advice else reason)
+        self.reason, self.advice = reason, advice
 
 
 class IndexExistsError(InvalidInputError):

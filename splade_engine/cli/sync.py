@@ -128,17 +128,15 @@ def _watch(source: Path, once: Callable[[], None]) -> None:
 
 
 def _write(report: SyncReport, folder: Path, as_json: bool, *, line: bool) -> None:
-    from splade_engine.collections.text_lines import DECODES
-
     if as_json:
         output.write_json({"path": str(folder), **report.to_dict()}, indent=None if line else 2)
         return
     for what in ("added", "changed", "removed", "missing", "empty"):
         _named(what, list(getattr(report, what)))
     for path, why in report.failed:  # each of them: what is not told here is told nowhere
-        output.write(f"  failed   {path}: {why.removesuffix(DECODES)}")
-    if any(why.endswith(DECODES) for _, why in report.failed):
-        output.note("--encoding latin-1 decodes texts that are not UTF-8")
+        output.write(f"  failed   {path}: {why}")
+    for advice in report.advice:
+        output.note(advice)
     counts = [f"{len(getattr(report, what)):,} {what}" for what in ("added", "changed", "removed", "failed")]
     counts.insert(2, f"{report.unchanged:,} unchanged")
     would = "would be: " if report.dry_run else ""

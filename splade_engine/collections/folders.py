@@ -23,7 +23,7 @@ from splade_engine.collections.metadata import FILE_STATE
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers import FileKind, FileName, kind_of_file
 from splade_engine.collections.readers.decoding import is_unicode
-from splade_engine.collections.text_lines import DECODES, check_regular
+from splade_engine.collections.text_lines import check_regular
 from splade_engine.errors import DatasetError, MissingExtraError, SpladeEngineError, reason_of
 from splade_engine.files import digest, digest_64
 
@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 _NEVER = {"node_modules", "__pycache__"}
 _MARKED = ("CACHEDIR.TAG", "pyvenv.cfg")  # a folder with one of them is a program's own
+_LONGEST = 300  # characters of a problem
 _SHOWN = 20  # problems that are told one by one, and files of one problem that are named
 _READERS = 1  # counts up when the same file is read or cut in another way: then `sync` reads it again
 
@@ -52,6 +53,8 @@ class FolderReport:
     n_files: int = 0
     # (path, why) of files and folders that could not be read
     failed: list[tuple[str, str]] = field(default_factory=list)
+    # what would help some of them, each once
+    advice: list[str] = field(default_factory=list)
     # paths of files without text
     empty: list[str] = field(default_factory=list)
     # paths of folders that are links: they are not followed, as they may lead in a circle
@@ -59,20 +62,27 @@ class FolderReport:
     # suffix -> (how many, the first one) of files of other kinds
     skipped: dict[str, tuple[int, str]] = field(default_factory=dict)
 
+    def fail(self, file: SourceFile, error: SpladeEngineError) -> None:
+        """Note a file that could not be read, and what would help."""
+        reason, advice = (error.reason, error.advice) if isinstance(error, DatasetError) else (str(error), "")
+        reason = reason.removeprefix(readable(str(file.file))).lstrip(": ")
+        self.failed.append((file.path, reason[:_LONGEST]))
+        if advice and advice not in self.advice:
+            self.advice.append(advice)
+
     def warnings(self) -> list[str]:
         """One line for each thing that a reader would want to know; files with one problem share a line."""
         lines = []
         reasons: dict[str, list[str]] = {}
         for path, why in self.failed:
-            reasons.setdefault(why.removesuffix(DECODES), []).append(path)
+            reasons.setdefault(why, []).append(path)
         for why, paths in list(reasons.items())[:_SHOWN]:
             others = f" and {len(paths) - _SHOWN:,} more" if len(paths) > _SHOWN else ""
             lines.append(f"left out: {', '.join(paths[:_SHOWN])}{others}: {why}")
         if len(reasons) > _SHOWN:
             rest = sum(map(len, list(reasons.values())[_SHOWN:]))
             lines.append(f"left out: {rest:,} more that cannot be read; --verbose names all")
-        if any(why.endswith(DECODES) for _, why in self.failed):
-            lines.append(DECODES.removeprefix("; "))
+        lines += self.advice
         if self.empty:
             lines.append(f"{_files(len(self.empty))} without text ({_listed(self.empty)})")
         if self.linked:
@@ -97,7 +107,7 @@ class FolderReport:
         """A line for each file that `warnings` may not name."""
         if len(self.failed) <= _SHOWN:
             return []
-        return [f"left out: {path}: {why.removesuffix(DECODES)}" for path, why in self.failed]
+        return [f"left out: {path}: {why}" for path, why in self.failed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,17 +216,10 @@ def read_files(
     for file in files:
         try:
             documents = file_documents(file, read_bytes(file), reading, origin)
-        except MissingExtraError as error:
+        except (DatasetError, MissingExtraError) as error:
             if strict:
                 raise
-            report.failed.append((file.path, str(error)))
-            continue
-        except DatasetError as error:
-            if strict:
-                raise
-            report.failed.append(
-                (file.path, str(error).removeprefix(f"{readable(str(file.file))}")[:300].lstrip(": "))
-            )
+            report.fail(file, error)
             continue
         report.n_files += 1
         if not documents:

@@ -209,7 +209,8 @@ def _files(path: Path, cutting: Cutting, told: FolderReport | None) -> Iterator[
         yield document
     if not found and report.failed:
         name, why = report.failed[0]
-        raise DatasetError(f"{path}: empty corpus, no file can be read; {name}: {why}")
+        reason = f"{path}: empty corpus, no file can be read; {name}: {why}"
+        raise DatasetError(reason, "; ".join(report.advice))
     if not found:
         kinds = ", ".join(kind.name for kind in FILE_KINDS)
         raise DatasetError(f"{path}: empty corpus, no text in any file of {kinds}, and no corpus.jsonl")

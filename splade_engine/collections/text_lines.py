@@ -21,7 +21,7 @@ from splade_engine.errors import DatasetError, reason_of
 COMPRESSED_SUFFIXES = (".gz", ".zst")
 Lines = Iterable[tuple[int, str]]  # numbered from 1
 # behind the message on a text of a corpus that is not UTF-8
-DECODES = "; --encoding latin-1, or Corpus(..., encoding='latin-1'), decodes such text"
+DECODES = "--encoding latin-1, or Corpus(..., encoding='latin-1'), decodes such text"
 _BUFFER = 1 << 20  # bytes; gzip in Python is twice as slow with the default 8 KiB
 
 
@@ -108,9 +108,8 @@ def decoded_lines(
             what = f"byte 0x{raw[error.start]:02x} at column {error.start + 1}"
             other = next((told for mark, told in _MARKS if number == 1 and raw.startswith(mark)), "")
             if encoding is None or other:
-                raise DatasetError(
-                    f"{place}:{number}: invalid UTF-8 ({what}{other}){'' if other else advice}"
-                ) from None
+                problem = f"{place}:{number}: invalid UTF-8 ({what}{other})"
+                raise DatasetError(problem, "" if other else advice) from None
             line = _in_other_encoding(raw, encoding, f"{place}:{number}")
         line = line.rstrip("\r\n")
         if line and not line.isspace():

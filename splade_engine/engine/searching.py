@@ -25,7 +25,7 @@ from splade_engine.engine.query_text import (
     without_demand,
 )
 from splade_engine.engine.query_weights import QueryEncoder
-from splade_engine.engine.related import WEAK, attempts, found_nothing, widened
+from splade_engine.engine.related import WEAK, Attempt, attempts, found_nothing, widened
 from splade_engine.engine.rerank import Reranked, rerank_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.effort import DEFAULT, EXACT, Effort, Exact
@@ -149,7 +149,13 @@ class Search:
             if not hits:
                 found[row] = self._found_otherwise(queries[row], SparseVectors.empty(self.reader.n_terms, 1))
             elif related == WEAK and hits.weak:
-                found[row] = self._found_otherwise(queries[row], vectors[row])
+                attempt = widened(self.encoder, vectors[row], queries[row])
+                if attempt is not None:
+                    query = QueryText(queries[row])
+                    page, ranking = self._attempted(query, attempt)
+                    found[row] = self._shown(
+                        query, attempt.vector, ranking, page, [attempt.note], guessed=True
+                    )
         return found
 
     def _found_otherwise(self, text: str, vector: SparseVectors) -> Hits:
@@ -171,8 +177,7 @@ class Search:
             attempt = widened(self.encoder, vector, query.text) if self._is_weak(vector, best) else None
             if attempt is None:
                 return page, ranking, vector, []
-            other = self._ranking(query, attempt.vector)
-            return page_of(self.reader, other, self.k, options), other, attempt.vector, [attempt.note]
+            return *self._attempted(query, attempt), attempt.vector, [attempt.note]
         for attempt in attempts(self.encoder, self.encode, self.reader, query.text):
             other = self._ranking(replace(query, text=attempt.text), attempt.vector)
             best = other.top(1)[0]
@@ -181,6 +186,11 @@ class Search:
                 return page, other, attempt.vector, [attempt.note]
         told = [found_nothing(self.encoder, query.text)] if self._where(query) is None else []
         return page, ranking, vector, told
+
+    def _attempted(self, query: QueryText, attempt: Attempt) -> tuple[Page, SidedRanking]:
+        """What another query finds."""
+        ranking = self._ranking(query, attempt.vector)
+        return page_of(self.reader, ranking, self.k, self.options), ranking
 
     def _is_weak(self, vector: SparseVectors, best: NDArray[np.int64]) -> bool:
         """Whether the best document holds so little of a query that the hit is weak, if that is asked."""

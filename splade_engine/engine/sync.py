@@ -59,6 +59,8 @@ class SyncReport:
     missing: Sequence[str] = ()
     # (path, why) of what could not be read; the index keeps what it had
     failed: Sequence[tuple[str, str]] = ()
+    # what would help some of them
+    advice: Sequence[str] = ()
     # files without text
     empty: Sequence[str] = ()
     # suffix -> number of files of kinds that are not read
@@ -155,6 +157,7 @@ def sync(
         removed=plan.gone if prune else [],
         missing=[] if prune else plan.gone,
         failed=scanned.failed,
+        advice=scanned.advice,
         skipped={suffix: count for suffix, (count, _) in scanned.skipped.items()},
         linked=scanned.linked,
         dry_run=dry_run,
@@ -191,6 +194,7 @@ def build(
     report = SyncReport(
         added=list(added),
         failed=found.failed,
+        advice=found.advice,
         empty=found.empty,
         skipped={suffix: count for suffix, (count, _) in found.skipped.items()},
         linked=found.linked,
@@ -227,6 +231,7 @@ def _applied(
             "added": [path for path in report.added if path not in failed and path not in empty],
             "changed": [path for path in report.changed if path not in failed],
             "failed": [*report.failed, *corpus.report.failed],
+            "advice": list(dict.fromkeys((*report.advice, *corpus.report.advice))),
             "empty": corpus.report.empty,
             "written": written,
             "deleted": len(drop),
@@ -257,7 +262,7 @@ def _plan(
             try:
                 state = reading.state(read_bytes(file), origin)
             except DatasetError as error:
-                scanned.failed.append((file.path, str(error).removeprefix(f"{file.file}: ")))
+                scanned.fail(file, error)
                 continue
             if there is None:
                 new.append(file)

@@ -115,6 +115,8 @@ def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_is_read(tmp_path,
     report = corpus.report
     assert (report.n_files, report.empty, list(report.skipped)) == (2, ["empty.md"], [".png", ".csv"])
     assert [path for path, _ in report.failed] == ["broken.docx", "latin.txt"]
+    assert report.failed[1][1] == "2: invalid UTF-8 (byte 0xe9)"
+    assert report.advice == ["--encoding latin-1, or Corpus(..., encoding='latin-1'), decodes such text"]
     said = "\n".join(record.getMessage() for record in caplog.records)
     assert "left out: latin.txt: 2: invalid UTF-8 (byte 0xe9)\n" in said
     assert said.count("--encoding latin-1, or Corpus(..., encoding='latin-1'), decodes such text") == 1

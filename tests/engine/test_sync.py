@@ -100,7 +100,9 @@ def test_a_file_that_cannot_be_read_keeps_its_entry(engine: SearchEngine, notes:
         "a.md",
         "d.docx",
     ]
-    assert all("\n" not in why for _, why in report.failed)
+    assert all("\n" not in why and "--encoding" not in why for _, why in report.failed)
+    assert len(report.advice) == 1 and report.advice[0].startswith("--encoding latin-1")
+    assert report.to_dict()["advice"] == report.advice
     assert (report.added, report.changed) == (["e.md"], [])
     assert texts(engine) == {**before, "e.md": "New."}
     report, *_ = counted(engine, notes, encoding="latin-1")

@@ -36,7 +36,7 @@ def decoded(data: bytes, place: str, encoding: str | None = None) -> str:
         name = marked.removesuffix("-sig").upper()
         problem = f"{place}:{line}: invalid {name} (byte 0x{data[error.start]:02x})"
         if encoding is None:
-            raise DatasetError(problem + DECODES) from None
+            raise DatasetError(problem, DECODES) from None
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError as other:

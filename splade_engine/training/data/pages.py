@@ -41,7 +41,7 @@ def pages_file(folder: Path, cache: Path) -> Path:
             try:
                 text, links = _page(file)
             except (DatasetError, MissingExtraError) as error:
-                report.failed.append((file.path, str(error)))
+                report.fail(file, error)
                 continue
             if not text.strip():
                 report.empty.append(file.path)
