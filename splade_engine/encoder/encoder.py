@@ -91,7 +91,6 @@ class SparseEncoder:
         self.neighbours = _neighbours(checkpoint, self.n_terms)
         self._vocabulary: tuple[str, ...] | None = None
         self._spans: TermSpans | None = None
-        self._hash: str | None = None
 
     @classmethod
     def load(
@@ -323,10 +322,12 @@ class SparseEncoder:
 
         `hash` covers weights, tokenizers and settings, and is the same on every machine that holds the same
         files. Where and in which precision the encoder runs is not part of it.
+
+        Raises:
+            CheckpointError: the files have changed since the encoder was loaded.
         """
-        if self._hash is None:
-            self._hash = checkpoint_hash(self.checkpoint)
-        return {**described(self.checkpoint, self.name), "hash": self._hash, "version": VERSION}
+        described_so = described(self.checkpoint, self.name)
+        return {**described_so, "hash": self._documents.files.hash, "version": VERSION}
 
     def fingerprint_1(self) -> dict[str, str | int]:
         """The fingerprint that earlier releases wrote, for comparison with what they have left.

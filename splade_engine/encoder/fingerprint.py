@@ -8,8 +8,9 @@ nothing are. Where and in which precision an encoder runs is no part of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from splade_engine.encoder.folders.safetensors_file import SHARDS
 from splade_engine.encoder.folders.tokenizer import tokenizer_files, truncation_side
 from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings
 from splade_engine.files import Digest, digest_of_file
+
+Look = Callable[[Path], str]
 
 VERSION = 2
 """Of the hash. Version 1 saw neither lower-casing nor the truncation side, nor all files."""
@@ -36,25 +39,42 @@ def checkpoint_hash(checkpoint: Checkpoint) -> str:
     Files are read at some 30 GB/s: 1 ms for the bundled model. The same on every machine that holds the same
     files, wherever they lie.
     """
+    return _walked(checkpoint, cache(digest_of_file))
+
+
+def checkpoint_stamp(checkpoint: Checkpoint) -> str:
+    """The same over the places, sizes and dates of the files, which are not read.
+
+    Raises:
+        OSError: one of them is gone.
+    """
+    return _walked(checkpoint, _stamp)
+
+
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+
+
+def _walked(checkpoint: Checkpoint, look: Look) -> str:
     total = Digest()
-    known: dict[Path, str] = {}
-    for label, value in _parts("", checkpoint, known):
+    for label, value in _parts("", checkpoint, look):
         total.update(f"{label}={value}\n".encode())
     return total.text()
 
 
-def _parts(label: str, value: Any, known: dict[Path, str]) -> Iterator[tuple[str, str]]:
-    """Every value below `value` with the fields that lead to it."""
+def _parts(label: str, value: Any, look: Look) -> Iterator[tuple[str, str]]:
+    """Every value below `value` with the fields that lead to it; `look` says what a file is."""
     if is_dataclass(value) and not isinstance(value, type):
         yield f"{label}.type", getattr(value, "name", "") if hasattr(type(value), "name") else ""
         for field in fields(value):
             if not _decides_nothing(value, field.name):
-                yield from _parts(f"{label}.{field.name}", getattr(value, field.name), known)
+                yield from _parts(f"{label}.{field.name}", getattr(value, field.name), look)
     elif isinstance(value, Path) and value.is_dir():
-        for name, digest in _folder(value, known):
+        for name, digest in _folder(value, look):
             yield f"{label}/{name}", digest
     elif isinstance(value, Path):
-        yield label, _file(value, known)
+        yield label, look(value)
     else:
         yield label, json.dumps(value, sort_keys=True)
 
@@ -70,24 +90,18 @@ def _decides_nothing(value: Any, name: str) -> bool:
     return isinstance(value, Checkpoint) and name in _DECIDES_NOTHING
 
 
-def _folder(folder: Path, known: dict[Path, str]) -> Iterator[tuple[str, str]]:
+def _folder(folder: Path, look: Look) -> Iterator[tuple[str, str]]:
     """What decides vectors in a folder: weights and how they are put together, config, tokenizer."""
     named = [folder / name for name in _HOW_PUT_TOGETHER if present(folder / name)]
     tokenizer = tokenizer_files(folder)
     for path in sorted({*folder.glob("*.safetensors"), *named, *tokenizer}):
-        yield path.name, _file(path, known)
+        yield path.name, look(path)
     if tokenizer:
         yield "truncation_side", truncation_side(folder)
     if present(folder / "config.json"):
         config = read_json(folder / "config.json")
         kept = {k: v for k, v in config.items() if k not in _CONFIG_DECIDES_NOTHING}
         yield "config.json", json.dumps(kept, sort_keys=True)
-
-
-def _file(path: Path, known: dict[Path, str]) -> str:
-    if path not in known:
-        known[path] = digest_of_file(path)
-    return known[path]
 
 
 def described(checkpoint: Checkpoint, name: str) -> dict[str, str | int]:

@@ -17,6 +17,7 @@ from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.folders.checking import check_tokenizer, rows_of
 from splade_engine.encoder.forks import after_fork
+from splade_engine.encoder.loaded_files import LoadedFiles
 from splade_engine.encoder.phrases import PhraseTerms
 from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids, TextTokenizer
@@ -49,6 +50,9 @@ class EncodedTexts:
 class NeuralSide:
     """One tower of an encoder. Tokenizer and model are loaded when the first text arrives.
 
+    Attributes:
+        files: what was loaded.
+
     Args:
         checkpoint: of this tower.
         prompt: put before every text.
@@ -66,6 +70,7 @@ class NeuralSide:
         self.device = device
         self.dtype = dtype
         self.min_weight = min_weight
+        self.files = LoadedFiles(checkpoint)
         self._pid: int | None = None  # of the process that has used the model
 
     @cached_property
@@ -110,6 +115,7 @@ class NeuralSide:
             # one short text: what cannot be run is known now, and what makes no numbers too
             (ids,), _ = made.prepare(tokenizer, [self.prompt + "a"])
             ((_, weights),) = made.run([ids], None) if len(ids) else (((), np.zeros(0)),)
+        self.files.check()
         if not np.isfinite(weights).all():
             raise CheckpointError(f"{folder}: gives weights that are not finite for a text of one letter")
         return made
