@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -131,14 +132,24 @@ def _plain(score: Any) -> Any:
     return score.tolist() if hasattr(score, "tolist") else score
 
 
-@lru_cache(maxsize=2)
 def cross_encoder(source: str) -> Scorer:
-    """A sentence-transformers CrossEncoder as a scorer; the last ones stay loaded.
+    """A sentence-transformers CrossEncoder as a scorer; the last ones stay loaded until their files change.
 
     Raises:
         MissingExtraError: sentence-transformers is not installed.
         CheckpointError: it cannot be loaded.
     """
+    from splade_engine.encoder.dense import DENSE_FILES, model_files
+
+    folder = Path(source).resolve()
+    found = [(path, path.stat()) for path in model_files(folder, DENSE_FILES)] if folder.is_dir() else []
+    files = tuple((path, of.st_ino, of.st_size, of.st_mtime_ns) for path, of in found)
+    return _loaded(str(folder) if found else source, files)
+
+
+@lru_cache(maxsize=2)
+def _loaded(source: str, files: tuple[tuple[Path, int, int, int], ...]) -> Scorer:
+    """The model of a folder while it holds these files, or of a name on the Hub."""
     from splade_engine.encoder.cross import load_cross
 
     model = load_cross(source, device=None)
