@@ -76,7 +76,7 @@ class ModelConfig:
     max_length: int = bounded(0, low=0)
     # Rate of every dropout layer; -1 keeps the base's own. On a CPU 0 is also about 1.5 times as fast: random
     # numbers are drawn by one core, and attention has its fast path.
-    dropout: float = bounded(-1.0, low=-1)
+    dropout: float = bounded(-1.0, low=-1, high=1)
     # Look at the base model's outputs before training (`student/preflight.py`).
     preflight: bool = True
     # Replace the vocabulary head by a closed-form alignment first, for encoders without a masked-LM head.

@@ -204,3 +204,10 @@ def test_sections_that_python_code_makes_are_checked_as_those_of_a_file() -> Non
                 continue
             with pytest.raises(InvalidInputError):
                 MiningConfig(**{field.name: odd})
+
+
+@pytest.mark.parametrize("field", ["model.dropout", "model.lora_dropout"])
+def test_a_rate_above_one_is_refused_by_name(field):
+    with pytest.raises(InvalidInputError, match=field):
+        Recipe().override({field: 1.5})
+    Recipe().override({field: 1.0})
