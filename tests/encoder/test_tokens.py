@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from splade_engine.encoder.batching import length_sorted_batches
-from splade_engine.encoder.folders.hub import BUNDLED
+from splade_engine.encoder.folders.hub import DEFAULT, MODELS
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from tests.encoder.made import VOCABULARY
@@ -71,7 +71,7 @@ def test_of_a_long_text_only_the_beginning_is_tokenized(mlm_folder: Path, name: 
 
 
 def test_the_bundled_tokenizer_reads_long_texts_alike() -> None:
-    tokenizer = TextTokenizer(BUNDLED, 64)
+    tokenizer = TextTokenizer(MODELS / DEFAULT, 64)
     rng = np.random.default_rng(3)
     words = [
         "harbour",
@@ -158,7 +158,7 @@ def test_batches_hold_every_row_once_within_the_budget() -> None:
 def test_the_places_of_tokens_do_not_depend_on_how_much_is_read_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tokens = TextTokenizer(BUNDLED, 64)
+    tokens = TextTokenizer(MODELS / DEFAULT, 64)
     text = "The café  near\nthe harbour, ﬁnally; " * 40 + "x" * 90 + " 東京 " + "tea-leaf\t" * 6
     whole = tokens.starts(text)
     monkeypatch.setattr("splade_engine.encoder.tokens._AT_ONCE", 100)

@@ -13,9 +13,19 @@ from splade_engine.hub import hub_name, is_hub_name, offline
 
 logger = logging.getLogger(__name__)
 
-BUNDLED = Path(__file__).parents[2] / "models" / "default"
-BUNDLED_NAMES = ("bundled", "default", "sparse:default")
-"""What the bundled encoder is called wherever a model can be named; `./default` is a folder of that name."""
+MODELS = Path(__file__).parents[2] / "models"
+DEFAULT = "default"
+BUNDLED_NAMES = {
+    "bundled": DEFAULT,
+    DEFAULT: DEFAULT,
+    "sparse:default": DEFAULT,
+    "tiny": "tiny",
+    "sparse:tiny": "tiny",
+}
+"""The folder of `MODELS` behind every name that a bundled encoder has wherever a model can be named.
+
+`./default` is a folder of that name.
+"""
 
 # Never the pickled weights, nor the other frameworks' copies of them; BGE-M3's head is read without running
 # it (`torch_file.py`). Of ONNX the graph that is a model of its own, not the copies in folders below
@@ -35,18 +45,19 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
     """The folder and the name of a checkpoint; downloads it only if it is not a folder here.
 
     Args:
-        source: None or one of `BUNDLED_NAMES` for the bundled model, an existing folder, or a hub id
+        source: None for the bundled model, one of `BUNDLED_NAMES`, an existing folder, or a hub id
             (`owner/name`, `hf://owner/name`, `hf://owner/name@revision`).
         revision: branch, tag or commit of a hub id.
 
     Raises:
         CheckpointError: if there is no such folder, or the hub id cannot be had (offline, unknown).
     """
-    if is_bundled(source):
-        if not (BUNDLED / "config.json").is_file():
-            raise CheckpointError(f"{BUNDLED}: this installation holds no bundled model")
-        return BUNDLED, "splade-engine-default"
-    assert source is not None
+    if source is None or is_bundled(source):
+        size = DEFAULT if source is None else BUNDLED_NAMES[str(source)]
+        folder = MODELS / size
+        if not (folder / "config.json").is_file():
+            raise CheckpointError(f"{folder}: this installation holds no bundled model of this name")
+        return folder, f"splade-engine-{size}"
     if is_hub_name(source):
         try:
             named = hub_name(str(source))
@@ -87,8 +98,14 @@ def _download(name: str, revision: str | None) -> Path:
 
 
 def is_bundled(source: str | Path | None) -> bool:
-    """Whether it names the bundled model."""
+    """Whether it names a bundled model."""
     return source is None or (isinstance(source, str) and source in BUNDLED_NAMES)
+
+
+def bundled_size(folder: Path) -> str | None:
+    """The folder's name among the bundled models (`default`, `tiny`), None where it is none of them."""
+    folder = folder.resolve()
+    return folder.name if folder.parent == MODELS.resolve() else None
 
 
 def is_hub_id(source: str | Path | None) -> bool:

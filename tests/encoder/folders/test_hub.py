@@ -59,7 +59,7 @@ def test_neither_folder_nor_hub_id(source: str | Path) -> None:
 
 
 def test_no_bundled_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(hub, "BUNDLED", tmp_path)
+    monkeypatch.setattr(hub, "MODELS", tmp_path)
     with pytest.raises(CheckpointError, match="no bundled model"):
         hub.resolve(None)
 
@@ -72,11 +72,14 @@ def test_query_half_of_an_efficient_splade_id(monkeypatch: pytest.MonkeyPatch) -
     assert hub.query_half("opensearch-project/opensearch-neural-sparse-encoding-doc-v1") is None
 
 
-@pytest.mark.parametrize("name", ["bundled", "default", "sparse:default"])
-def test_names_of_the_bundled_encoder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", sorted(hub.BUNDLED_NAMES))
+def test_names_of_the_bundled_encoders(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = "tiny" if "tiny" in name else "default"
     (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
-    assert hub.resolve(name) == hub.resolve(None) == (hub.BUNDLED, "splade-engine-default")
+    assert hub.resolve(name) == (hub.MODELS / size, f"splade-engine-{size}")
+    assert (hub.resolve(None) == hub.resolve(name)) == (size == "default")
     assert not hub.is_hub_id(name)
     assert hub.resolve(f"./{name}") == (Path(f"./{name}"), name)  # a folder of that name
     assert hub.resolve(Path(name)) == (Path(name), name)
+    assert hub.bundled_size(hub.MODELS / size) == size and hub.bundled_size(tmp_path / name) is None
