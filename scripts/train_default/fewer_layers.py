@@ -16,18 +16,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from splade_engine.encoder.backbone import load_backbone
-from splade_engine.encoder.checkpoint import QueryTable
+from splade_engine.encoder.checkpoint import DENSE_HEAD, QueryTable
 from splade_engine.encoder.fast.dense_head import load_dense_head
 from splade_engine.encoder.folders.compact import save_quantized
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.hub import DEFAULT, MODELS
+from splade_engine.encoder.folders.ours import QUERY_WEIGHTS, SECTION
 from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.encoder.folders.weights import is_of_a_layer
 from splade_engine.encoder.query_table import read_table
 from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.files import write_json
 
 KEPT = (0, 1, 4, 5)  # of all choices of four the best or second best by cosine, on two sets of texts
 LENGTH = 256  # tokens of a text
@@ -129,3 +134,24 @@ def make(sources: Path, out: Path, steps: int, seed: int = 5) -> None:
         readme=card.read_text(encoding="utf-8") if card.is_file() else "",
         overwrite=True,
     )
+    lean(out, whole.model_folder)
+
+
+def lean(folder: Path, base: Path) -> None:
+    """Leave out of a compact folder what its base holds as well, see `folders/compact.py`."""
+    from safetensors.numpy import load_file, save_file
+
+    path = folder / "model.safetensors"
+    lent = load_file(base / path.name)
+    own = {
+        name: tensor
+        for name, tensor in load_file(path).items()
+        if is_of_a_layer(name) or name not in lent or not np.array_equal(tensor, lent[name])
+    }
+    save_file(own, path, metadata={"format": "pt"})
+    config = read_json(folder / "config.json")
+    config[SECTION]["base"] = DEFAULT
+    for name in (QUERY_WEIGHTS, DENSE_HEAD):
+        assert (folder / name).read_bytes() == (base / name).read_bytes()
+        (folder / name).unlink()
+    write_json(folder / "config.json", config)

@@ -179,7 +179,7 @@ def _bundled_model(checkpoint: Checkpoint, dtype: torch.dtype) -> Any:
 
     from splade_engine.encoder.folders.compact import read_state
 
-    state = read_state(checkpoint.model_folder, dtype)
+    state = read_state(checkpoint.model_folder, dtype, checkpoint.base)
     with refusing(checkpoint.model_folder, "cannot build the model"):
         config = BertConfig(**hf_config(checkpoint))
         with torch.device("meta"):

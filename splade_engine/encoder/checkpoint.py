@@ -52,6 +52,8 @@ class Checkpoint:
     query: QueryTable | Checkpoint | None = None
     # weights in the compact format of `folders/compact.py`
     quantized: bool = False
+    # the compact folder that lends the tensors which this one lacks, but for those of layers
+    base: Path | None = None
     # file of the document side's second head, see `fast/dense_head.py`
     dense_head: Path | None = None
     # documents of a collection that lend their terms, where the encoder was adapted to one

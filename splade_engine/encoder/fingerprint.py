@@ -85,8 +85,8 @@ def _decides_nothing(value: Any, name: str) -> bool:
             return value.activation != "sparsemax"
         looked_at = {"none": (), "words": PHRASE_SETTINGS[:2], "pairs": PHRASE_SETTINGS}[value.phrase_terms]
         return name in PHRASE_SETTINGS and name not in looked_at
-    if isinstance(value, Checkpoint) and name == "neighbours":  # earlier releases had none either
-        return value.neighbours is None
+    if isinstance(value, Checkpoint) and name in ("neighbours", "base"):  # earlier releases had none either
+        return getattr(value, name) is None
     return isinstance(value, Checkpoint) and name in _DECIDES_NOTHING
 
 

@@ -8,6 +8,9 @@
     dense_head.safetensors      optional, the second head in its compact form (`dense_head.py`)
     README.md                   the model card
 
+A folder whose section says `"base": "default"` holds its own layers and what else differs from the bundled
+encoder; the other tensors, the query table and the second head are those of the bundled encoder.
+
 A MiniLM-L6 size BERT (22.7 M parameters) takes 24 MB this way. The vocabulary decoder is not stored: it is
 the input embedding (tied). One scale per row keeps the rounding error below 0.4 % of the row's largest
 weight.
@@ -184,30 +187,28 @@ def quantize_rows(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArra
     return codes, scale.astype(np.float16)
 
 
-def read_state(folder: Path, dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
+def read_state(
+    folder: Path, dtype: torch.dtype | None = None, base: Path | None = None
+) -> dict[str, torch.Tensor]:
     """The state of a compact folder, every tensor widened once.
 
     Args:
         folder: written by `save_quantized`.
         dtype: of the tensors returned; None is float32.
+        base: a compact folder that lends the tensors that `folder` lacks, but for those of layers.
 
     Raises:
         CheckpointError: if the file cannot be read or a matrix lacks its scale.
     """
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
-    from splade_engine.encoder.folders.safetensors_file import read_header
-    from splade_engine.encoder.folders.weights import check_finite
+    from splade_engine.encoder.folders.weights import is_of_a_layer
 
     path = folder / "model.safetensors"
-    try:
-        read_header(path)
-        stored = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not readable: {error}") from error
-    check_finite(stored, path)
+    stored = _stored(path)
+    if base is not None:
+        lent = _stored(base / path.name)
+        stored = {name: tensor for name, tensor in lent.items() if not is_of_a_layer(name)} | stored
     wanted = dtype or torch.float32
     state = {}
     for name, tensor in stored.items():
@@ -221,3 +222,20 @@ def read_state(folder: Path, dtype: torch.dtype | None = None) -> dict[str, torc
         else:
             state[name] = tensor.to(wanted)
     return state
+
+
+def _stored(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a file as they are."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from splade_engine.encoder.folders.safetensors_file import read_header
+    from splade_engine.encoder.folders.weights import check_finite
+
+    try:
+        read_header(path)
+        stored = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: not readable: {error}") from error
+    check_finite(stored, path)
+    return stored

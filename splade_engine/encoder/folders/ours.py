@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from splade_engine.encoder.checkpoint import DENSE_HEAD, Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import existing, inside, max_length_of, positions_of, read_json
+from splade_engine.encoder.folders.hub import DEFAULT, MODELS
 from splade_engine.encoder.folders.tokenizer import save_tokenizer
 from splade_engine.encoder.kind import Kind
 from splade_engine.encoder.kinds import KINDS
@@ -77,9 +78,11 @@ def read_ours(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         if positions is not None and (not is_integer(positions) or positions < 3):
             raise CheckpointError(f"positions is {positions!r:.80}, not a number of tokens")
         query, head = section.pop("query_weights", None), section.pop("dense_head", None)
+        base = _base(section.pop("base", None), quantized)
         settings = EncoderSettings.from_section(section, max_length=max_length_of(folder, config))
         if unknown := sorted(set(section) - set(SETTING_NAMES)):
             raise CheckpointError(f"unknown splade_engine setting {unknown[0]!r:.80}")
+    own = base or folder
     checkpoint = Checkpoint(
         folder=folder,
         name=named,
@@ -87,11 +90,21 @@ def read_ours(folder: Path, name: str, config: dict[str, Any]) -> Checkpoint:
         model_folder=folder,
         settings=settings,
         positions=positions,
-        query=QueryTable(folder, existing(inside(folder, query, path))) if query else None,
+        query=QueryTable(own, existing(inside(own, query, path))) if query else None,
         quantized=quantized,
-        dense_head=existing(inside(folder, head, path)) if head else None,
+        base=base,
+        dense_head=existing(inside(own, head, path)) if head else None,
     )
     return kind.with_queries(checkpoint)
+
+
+def _base(name: Any, quantized: bool) -> Path | None:
+    """The folder that lends what a compact one lacks: the larger bundled encoder, and no other."""
+    if name is None:
+        return None
+    if name != DEFAULT or not quantized:
+        raise CheckpointError(f"base is {name!r:.80}: only {DEFAULT} can be one, of a compact folder")
+    return MODELS / DEFAULT
 
 
 def _kind(folder: Path, section: dict[str, Any]) -> Kind:

@@ -29,7 +29,7 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     if checkpoint.quantized:
         from splade_engine.encoder.folders.compact import read_state
 
-        return read_state(checkpoint.model_folder)
+        return read_state(checkpoint.model_folder, base=checkpoint.base)
     return read_tensors(checkpoint.model_folder)
 
 
