@@ -20,6 +20,7 @@ DOCS = [
     *ROOT.glob("*.md"),
     *ROOT.glob("docs/*.md"),
     ROOT / "splade_engine" / "models" / "default" / "README.md",
+    ROOT / "splade_engine" / "models" / "tiny" / "README.md",
 ]
 FENCED = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
