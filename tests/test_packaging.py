@@ -103,4 +103,5 @@ def test_both_wheels_hold_the_same_modules_and_nothing_else(tmp_path):
     sources = {p.relative_to(ROOT).as_posix() for p in (ROOT / "splade_engine").rglob("*.py")}
     assert sources == {name for name in contents[0] if name.endswith(".py")}
     assert {name.partition("/")[0] for name in contents[0]} == {"splade_engine"}
-    assert "splade_engine/models/default/model.safetensors" in contents[0]
+    for size in ("default", "tiny"):
+        assert f"splade_engine/models/{size}/model.safetensors" in contents[0]
