@@ -57,6 +57,8 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
         folder = MODELS / size
         if not (folder / "config.json").is_file():
             raise CheckpointError(f"{folder}: this installation holds no bundled model of this name")
+        if source is not None and Path(source).is_dir():
+            logger.warning("%s: the bundled encoder, not the folder, which is ./%s", source, source)
         return folder, f"splade-engine-{size}"
     if is_hub_name(source):
         try:

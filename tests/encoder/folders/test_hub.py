@@ -73,11 +73,16 @@ def test_query_half_of_an_efficient_splade_id(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", sorted(hub.BUNDLED_NAMES))
-def test_names_of_the_bundled_encoders(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_of_the_bundled_encoders(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     size = "tiny" if "tiny" in name else "default"
-    (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     assert hub.resolve(name) == (hub.MODELS / size, f"splade-engine-{size}")
+    assert not caplog.messages
+    (tmp_path / name).mkdir()
+    assert hub.resolve(name) == (hub.MODELS / size, f"splade-engine-{size}")
+    assert caplog.messages == [f"{name}: the bundled encoder, not the folder, which is ./{name}"]
     assert (hub.resolve(None) == hub.resolve(name)) == (size == "default")
     assert not hub.is_hub_id(name)
     assert hub.resolve(f"./{name}") == (Path(f"./{name}"), name)  # a folder of that name
