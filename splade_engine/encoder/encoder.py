@@ -54,9 +54,10 @@ class SparseEncoder:
     models on the processor see every text alone in attention and give the same bits for any `batch_tokens`
     (as measured, not promised). Padded models and GPUs agree within 1e-5 in float32; in bfloat16 weights
     move by up to 0.07, which is also that precision's distance to float32 (cosine of the vectors: 0.9999). A
-    term whose weight is that close to zero, or to the checkpoint's `min_weight`, may come or go.
+    term whose weight is that close to zero, or to the checkpoint's `min_weight`, may come or go. Of the
+    attributes `truncated` alone can be set.
 
-    Attributes (`truncated` alone can be set):
+    Attributes:
         n_terms: size of the vocabulary, with the phrase terms behind it (`phrase_terms`).
         max_length: tokens per text; longer texts are cut, with one warning in the log per call that counts
             them, or encoded in windows where the checkpoint says so.
