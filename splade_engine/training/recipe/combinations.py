@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.objective.parts import PARTS
 from splade_engine.training.recipe.acting import idle
@@ -37,7 +38,7 @@ def _kind(recipe: Recipe) -> Iterator[str]:
     if model.kind == "deepimpact" and (model.query != "table" or model.idf != "uniform"):
         yield (
             "model.kind = deepimpact gives the words of a query the weight 1, so it needs model.query = table"
-            f" and model.idf = uniform, not {model.query} and {model.idf}"
+            f" and model.idf = uniform, not {model.query} and {shown(model.idf)[1:-1]}"
         )
     if model.kind == "deepimpact" and model.learn_idf:
         yield "model.learn_idf means nothing with model.kind = deepimpact, whose queries' words all weigh 1"

@@ -24,6 +24,7 @@ IDF = {"regularizer.idf_in_flops": True}
         ("l0", {"data.refresh_beside": True}, "refresh_beside needs data.refresh_steps"),
         ("ncl", {"data.refresh_steps": 5}, "refresh_steps renews negatives, and data.negatives = 0 wants"),
         ("deepimpact", {"model.query": "shared"}, "needs model.query = table .*, not shared and uniform"),
+        ("deepimpact", {"model.idf": "\x1b[31mred"}, r"not table and \\x1b\[31mred$"),
         ("deepimpact", {"model.learn_idf": True}, "learn_idf means nothing with model.kind = deepimpact"),
         ("deepimpact", {"loss.term": 1.0}, "loss.term gives documents terms.* weighs the words"),
         ("unicoil", {"model.phrase_terms": "words"}, "words needs model.kind = deepimpact, not scalar"),
