@@ -135,8 +135,6 @@ def _write(report: SyncReport, folder: Path, as_json: bool, *, line: bool) -> No
         _named(what, list(getattr(report, what)))
     for path, why in report.failed:  # each of them: what is not told here is told nowhere
         output.write(f"  failed   {path}: {why}")
-    for advice in report.advice:
-        output.note(advice)
     counts = [f"{len(getattr(report, what)):,} {what}" for what in ("added", "changed", "removed", "failed")]
     counts.insert(2, f"{report.unchanged:,} unchanged")
     would = "would be: " if report.dry_run else ""
