@@ -15,6 +15,7 @@ from splade_engine.arguments import check_many, shown, whole
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import READ
 from splade_engine.errors import InvalidInputError
+from splade_engine.files import file_stamp
 
 if TYPE_CHECKING:
     from splade_engine.engine.searching import SidedRanking
@@ -142,13 +143,12 @@ def cross_encoder(source: str) -> Scorer:
     from splade_engine.encoder.dense import DENSE_FILES, model_files
 
     folder = Path(source).resolve()
-    found = [(path, path.stat()) for path in model_files(folder, DENSE_FILES)] if folder.is_dir() else []
-    files = tuple((path, of.st_ino, of.st_size, of.st_mtime_ns) for path, of in found)
-    return _loaded(str(folder) if found else source, files)
+    found = model_files(folder, DENSE_FILES) if folder.is_dir() else []
+    return _loaded(str(folder) if found else source, tuple((path, file_stamp(path)) for path in found))
 
 
 @lru_cache(maxsize=2)
-def _loaded(source: str, files: tuple[tuple[Path, int, int, int], ...]) -> Scorer:
+def _loaded(source: str, files: tuple[tuple[Path, tuple[int, int, int] | None], ...]) -> Scorer:
     """The model of a folder while it holds these files, or of a name on the Hub."""
     from splade_engine.encoder.cross import load_cross
 
