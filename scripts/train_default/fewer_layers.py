@@ -18,21 +18,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from splade_engine.encoder.backbone import load_backbone
-from splade_engine.encoder.checkpoint import DENSE_HEAD, QueryTable
-from splade_engine.encoder.fast.dense_head import load_dense_head
+from splade_engine.encoder.checkpoint import DENSE_HEAD
 from splade_engine.encoder.folders.compact import save_quantized
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.hub import DEFAULT, MODELS
 from splade_engine.encoder.folders.ours import QUERY_WEIGHTS, SECTION
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.folders.weights import is_of_a_layer
-from splade_engine.encoder.query_table import read_table
-from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.files import write_json
+from splade_engine.training.data.collate import pad
 
 KEPT = (0, 1, 4, 5)  # of all choices of four the best or second best by cosine, on two sets of texts
 LENGTH = 256  # tokens of a text
@@ -56,21 +54,14 @@ def texts_of(folder: Path, seed: int) -> list[str]:
 
 
 def batches(texts: Sequence[str], tokenizer: Tokenizer, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Token ids and masks, int64[BATCH, tokens], without end."""
+    """Token ids int64[BATCH, tokens] and their masks, without end; see `pad`."""
     rng = random.Random(seed)
     while True:
         for first in range(0, len(texts) - AT_A_TIME + 1, AT_A_TIME):
             found = sorted(tokenizer.encode_batch(texts[first : first + AT_A_TIME]), key=len)
             groups = [found[i : i + BATCH] for i in range(0, AT_A_TIME, BATCH)]
             rng.shuffle(groups)
-            yield from map(_padded, groups)
-
-
-def _padded(group: Sequence[Encoding]) -> tuple[Tensor, Tensor]:
-    longest = max(map(len, group))
-    ids = torch.tensor([each.ids + [0] * (longest - len(each)) for each in group])
-    mask = torch.tensor([[1] * len(each) + [0] * (longest - len(each)) for each in group])
-    return ids, mask
+            yield from (pad([np.array(each.ids) for each in group]) for group in groups)
 
 
 def with_layers(body: Any, kept: Sequence[int]) -> Any:
@@ -109,10 +100,7 @@ def fit(student: Any, teacher: Any, source: Iterator[tuple[Tensor, Tensor]], ste
 def make(sources: Path, out: Path, steps: int, seed: int = 5) -> None:
     """Train on the documents of `sources`, and write the compact folder; a README.md that is there stays."""
     whole = read_checkpoint(MODELS / DEFAULT)
-    query = whole.query
-    assert isinstance(query, QueryTable) and query.weights is not None and whole.dense_head is not None
-    backbone = load_backbone(whole, "cpu", torch.float32)
-    model: Any = backbone.model
+    model: Any = load_backbone(whole, "cpu", torch.float32).model
     tokenizer = Tokenizer.from_file(str(whole.model_folder / "tokenizer.json"))
     tokenizer.enable_truncation(LENGTH)
     student = with_layers(model.bert, KEPT).eval()
@@ -125,10 +113,6 @@ def make(sources: Path, out: Path, steps: int, seed: int = 5) -> None:
         state=model.state_dict(),
         config=model.config.to_dict(),
         tokenizer=whole.model_folder / "tokenizer.json",
-        query_weights=read_table(
-            query.weights, TextTokenizer(whole.model_folder, LENGTH), backbone.n_terms, query.missing
-        ),
-        dense_head=load_dense_head(whole.dense_head),
         name="splade-engine-tiny",
         settings=whole.settings,
         readme=card.read_text(encoding="utf-8") if card.is_file() else "",
@@ -138,7 +122,7 @@ def make(sources: Path, out: Path, steps: int, seed: int = 5) -> None:
 
 
 def lean(folder: Path, base: Path) -> None:
-    """Leave out of a compact folder what its base holds as well, see `folders/compact.py`."""
+    """Let a compact folder borrow from its base what they have in common, see `folders/compact.py`."""
     from safetensors.numpy import load_file, save_file
 
     path = folder / "model.safetensors"
@@ -150,8 +134,5 @@ def lean(folder: Path, base: Path) -> None:
     }
     save_file(own, path, metadata={"format": "pt"})
     config = read_json(folder / "config.json")
-    config[SECTION]["base"] = DEFAULT
-    for name in (QUERY_WEIGHTS, DENSE_HEAD):
-        assert (folder / name).read_bytes() == (base / name).read_bytes()
-        (folder / name).unlink()
+    config[SECTION] |= {"base": DEFAULT, "query_weights": QUERY_WEIGHTS, "dense_head": DENSE_HEAD}
     write_json(folder / "config.json", config)

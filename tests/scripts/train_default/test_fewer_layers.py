@@ -80,5 +80,7 @@ def test_the_folder_holds_what_differs(tmp_path: Path) -> None:
     assert (
         made.checkpoint.base == kept.checkpoint.base and made.checkpoint.settings == kept.checkpoint.settings
     )
+    assert made.checkpoint.query == kept.checkpoint.query
+    assert made.checkpoint.dense_head == kept.checkpoint.dense_head
     found, wanted = (e.encode_documents(["tides of the moon"]).to_scipy().toarray()[0] for e in (made, kept))
     assert found @ wanted > 0.8 * np.linalg.norm(found) * np.linalg.norm(wanted)
