@@ -7,57 +7,33 @@ interrupted encoding belongs to this corpus.
 
 from __future__ import annotations
 
-import io
-import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from splade_engine.arguments import first_twice, flag
+from splade_engine.arguments import flag
 from splade_engine.collections.columns import ColumnTypes
-from splade_engine.collections.documents import (
-    ID_NAMES,
-    Document,
-    check_id,
-    document_from_record,
-    shown,
-    without_nulls,
-)
+from splade_engine.collections.containers import is_table, refuse_other_containers, table_rows
+from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
 from splade_engine.collections.limits import Limits
-from splade_engine.collections.metadata import FieldKinds, FieldSurvey, checked_metadata, metadata_json
+from splade_engine.collections.metadata import checked_metadata
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers.decoding import checked_encoding
 from splade_engine.collections.reading import Cutting, checked_input, holds_files, read_documents
 from splade_engine.collections.spool import Spool
 from splade_engine.collections.standard_input import StandardInput, is_standard_input
+from splade_engine.collections.summary import CorpusDigest, CorpusSummary
 from splade_engine.collections.text_lines import DECODES
 from splade_engine.errors import DatasetError
-from splade_engine.files import Digest
 from splade_engine.progress import Progress, ProgressBar
 
 logger = logging.getLogger(__name__)
 
 CorpusSource = str | Path | Iterable[Document | str | Mapping[str, object]]
-
-
-@dataclass(frozen=True)
-class CorpusSummary:
-    """What reading a whole corpus tells."""
-
-    # number of documents
-    n_docs: int
-    # of which have neither title nor text
-    n_empty: int
-    # xxh3 of every id, title, text and metadata in order: two corpora with one digest are one
-    digest: str
-    # the kind of each metadata field (see `metadata.py`)
-    fields: FieldKinds = field(default_factory=dict)
-    # every value that decided about it
-    survey: FieldSurvey = field(default_factory=FieldSurvey, repr=False, compare=False)
 
 
 class Corpus:
@@ -114,9 +90,9 @@ class Corpus:
                 "the corpus is an empty path, which would be the working folder: give '.' for that"
             )
         if not isinstance(source, str | Path):
-            _refuse_other_containers(source)
+            refuse_other_containers(source)
             self._cutting.columns.refuse("a corpus in memory")
-            if not _is_table(source) and iter(source) is source:
+            if not is_table(source) and iter(source) is source:
                 self._source = list(source)
         self._summary: CorpusSummary | None = None
         self._spool: Spool | None = None
@@ -236,7 +212,7 @@ class Corpus:
             return read_documents(
                 self._source, allow_empty=self.allow_empty, cutting=self._cutting, report=report
             )
-        documents = self._in_memory(_table_rows(self._source) if _is_table(self._source) else self._source)
+        documents = self._in_memory(table_rows(self._source) if is_table(self._source) else self._source)
         return documents if self._cutting.passages is None else self._cut(documents)
 
     def _cut(self, documents: Iterator[Document]) -> Iterator[Document]:
@@ -294,100 +270,6 @@ class FileCorpus(Corpus):
         return read_files(self._files, self._cutting.of_files(), origin, report, strict=False)
 
 
-def _is_table(source: object) -> bool:
-    """Whether it has rows and named columns: pyarrow, pandas, polars, duckdb, Hugging Face `datasets`."""
-    if hasattr(source, "columns") or hasattr(source, "column_names"):
-        return any(hasattr(source, n) for n in ("__arrow_c_stream__", "to_pylist", "to_dict", "iter_rows"))
-    return hasattr(source, "__arrow_c_stream__") and not _is_column(source)
-
-
-def _is_column(source: object) -> bool:
-    """Whether it is one column of a table, with one type: pandas' and polars' Series, arrays of pyarrow."""
-    return any(hasattr(source, name) for name in ("__arrow_c_stream__", "__arrow_c_array__")) and (
-        hasattr(source, "dtype") or hasattr(source, "type")
-    )
-
-
-def _table_rows(table: Any) -> Iterator[Mapping[str, object]]:
-    """The rows of a table as records, without what is missing.
-
-    Raises:
-        DatasetError: two columns have one name, and a record would hold only one of them.
-    """
-    table = _with_its_index(table)
-    names = getattr(table, "column_names", None) or list(getattr(table, "columns", ()))
-    twice = first_twice(names)
-    if twice is not None:
-        raise DatasetError(f"the corpus has two columns {str(twice)!r:.60}")
-    if hasattr(table, "iter_rows"):  # polars
-        rows = table.iter_rows(named=True)
-    elif hasattr(table, "to_batches"):  # pyarrow
-        rows = itertools.chain.from_iterable(
-            batch.to_pylist() for batch in table.to_batches(max_chunksize=1024)
-        )
-    elif hasattr(table, "to_pylist"):  # a record batch
-        rows = iter(table.to_pylist())
-    elif hasattr(table, "iloc"):  # pandas
-        blocks = (table.iloc[at : at + 1024] for at in range(0, len(table), 1024))
-        rows = itertools.chain.from_iterable(block.to_dict("records") for block in blocks)
-    elif hasattr(table, "column_names"):  # datasets
-        rows = iter(table)
-    else:
-        import pyarrow as pa
-
-        reader = pa.RecordBatchReader.from_stream(table)
-        rows = itertools.chain.from_iterable(batch.to_pylist() for batch in reader)
-    for row in rows:
-        yield without_nulls(row)
-
-
-def _with_its_index(table: Any) -> Any:
-    """A table of pandas whose ids are its index, as `set_index("id")` leaves it, with them as a column.
-
-    Raises:
-        DatasetError: there is no column of ids, and the index has another name.
-    """
-    named = [name for name in getattr(getattr(table, "index", None), "names", ()) if name is not None]
-    if not named or not set(ID_NAMES).isdisjoint(table.columns):
-        return table
-    if named[0] in ID_NAMES and len(named) == 1:
-        return table.reset_index()
-    way = "table.reset_index(names='id') makes a column of it, if these are the ids"
-    if len(named) > 1:
-        way = "reset_index() makes columns of its levels, of which one has to be called id"
-    raise DatasetError(
-        f"no column of the corpus is called id; its index is {shown(', '.join(map(str, named)))}: {way}"
-    )
-
-
-def _refuse_other_containers(source: object) -> None:
-    """Refuse what Python iterates over and is no sequence of documents.
-
-    Of a mapping the names would be indexed, and of a set the order is another in every process.
-    """
-    if isinstance(source, Mapping) and all(_is_table(split) for split in source.values()) and source:
-        advice = f"several tables: give one of {', '.join(map(repr, source))}"
-    elif isinstance(source, Mapping):
-        advice = 'a mapping: give records, [{"_id": id, "text": text} for id, text in corpus.items()]'
-    elif isinstance(source, set | frozenset):
-        advice = "a set, whose order is another in every process: give a list"
-    elif isinstance(source, Document):
-        advice = "one document: give a list, [document]"
-    elif isinstance(source, bytes | bytearray | memoryview):
-        advice = "bytes: give texts, or a path"
-    elif _is_table(source):
-        return
-    elif isinstance(source, io.IOBase):
-        advice = "an open file, whose lines would be texts: give its path"
-    elif _is_column(source):
-        advice = "one column of a table: give the table, or a list of its texts"
-    elif source is None or not isinstance(source, Iterable) or getattr(source, "ndim", 1) == 0:
-        advice = f"{type(source).__name__}: give a path, or a list of texts, records or documents"
-    else:
-        return
-    raise DatasetError(f"the corpus is {advice}")
-
-
 def _check_text(document: Document, number: int) -> None:
     for name in ("id", "title", "text"):
         value: object = getattr(document, name)
@@ -399,30 +281,3 @@ def _check_text(document: Document, number: int) -> None:
             except UnicodeEncodeError:
                 raise DatasetError(f"document {number}: its {name} holds half a surrogate pair") from None
     check_id(document.id, f"document {number}")
-
-
-class CorpusDigest:
-    """Count and hash of the documents given to it, in order."""
-
-    def __init__(self) -> None:
-        self._hash = Digest()
-        self._n_docs = 0
-        self._n_empty = 0
-        self._fields = FieldSurvey()
-
-    def update(self, document: Document) -> None:
-        """Take one document in."""
-        # with the lengths before the fields, so that none can flow into the next
-        metadata = metadata_json(document.metadata)
-        parts = [part.encode() for part in (document.id, document.title, document.text, metadata)]
-        self._hash.update(b"%d %d %d %d;" % tuple(map(len, parts)))
-        self._hash.update(b"".join(parts))
-        self._n_docs += 1
-        self._n_empty += not document.indexed_text
-        self._fields.note(document.id, document.metadata)
-
-    def summary(self) -> CorpusSummary:
-        """Of everything taken in so far."""
-        return CorpusSummary(
-            self._n_docs, self._n_empty, self._hash.text(), self._fields.kinds(), self._fields
-        )

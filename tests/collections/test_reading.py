@@ -9,9 +9,10 @@ import pyarrow as pa
 import pytest
 
 from splade_engine.collections import Document, read_documents
-from splade_engine.collections.corpus import Corpus, CorpusDigest
+from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.id_register import IdRegister
 from splade_engine.collections.passages import Passages
+from splade_engine.collections.summary import CorpusDigest
 from splade_engine.errors import DatasetError, InvalidInputError
 
 CORPUS = (

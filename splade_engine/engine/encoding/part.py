@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from splade_engine.collections.corpus import CorpusDigest
+from splade_engine.collections.summary import CorpusDigest
 from splade_engine.engine.encoding.folder import agreed_plan, locked_folder, locked_shard, remove_remains
 from splade_engine.engine.encoding.plan import EncodingPlan
 from splade_engine.engine.encoding.run import Steps, checked_digest, cut, encoded_texts, report

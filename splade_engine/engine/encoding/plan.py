@@ -19,7 +19,7 @@ from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.files import digest_of_json, read_json, write_json
 
 if TYPE_CHECKING:
-    from splade_engine.collections.corpus import CorpusSummary
+    from splade_engine.collections.summary import CorpusSummary
     from splade_engine.engine.encoding.run import DocumentEncoder
 
 PLAN_FORMAT = 2

@@ -14,7 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from splade_engine.collections.corpus import Corpus, CorpusDigest
+from splade_engine.collections.corpus import Corpus
+from splade_engine.collections.summary import CorpusDigest
 from splade_engine.engine.encoding.folder import (
     agreed_plan,
     locked_folder,

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from splade_engine.collections.metadata import metadata_json, payload_table
+from splade_engine.collections.fields import payload_table
+from splade_engine.collections.metadata import metadata_json
 from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.files import atomic_file, digest_of_file, digest_of_json, read_json, write_json
 from splade_engine.vectors import SparseVectors, read_vectors, write_vectors

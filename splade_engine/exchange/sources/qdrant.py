@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from splade_engine.collections.documents import check_id, json_lines
-from splade_engine.collections.metadata import FieldSurvey, checked_metadata, metadata_json, payload_table
+from splade_engine.collections.fields import FieldSurvey, payload_table
+from splade_engine.collections.metadata import checked_metadata, metadata_json
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.exchange.rows import sorted_rows
 from splade_engine.exchange.source import Imported, Options, Source

@@ -1,0 +1,109 @@
+"""Corpora in memory: tables, which are read row by row, and containers that are no sequence of documents."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from splade_engine.arguments import first_twice
+from splade_engine.collections.documents import ID_NAMES, Document, shown, without_nulls
+from splade_engine.errors import DatasetError
+
+
+def refuse_other_containers(source: object) -> None:
+    """Refuse what Python iterates over and is no sequence of documents.
+
+    Of a mapping the names would be indexed, and of a set the order is another in every process.
+
+    Raises:
+        DatasetError: with the way to make a corpus of it.
+    """
+    if isinstance(source, Mapping) and all(is_table(split) for split in source.values()) and source:
+        advice = f"several tables: give one of {', '.join(map(repr, source))}"
+    elif isinstance(source, Mapping):
+        advice = 'a mapping: give records, [{"_id": id, "text": text} for id, text in corpus.items()]'
+    elif isinstance(source, set | frozenset):
+        advice = "a set, whose order is another in every process: give a list"
+    elif isinstance(source, Document):
+        advice = "one document: give a list, [document]"
+    elif isinstance(source, bytes | bytearray | memoryview):
+        advice = "bytes: give texts, or a path"
+    elif is_table(source):
+        return
+    elif isinstance(source, io.IOBase):
+        advice = "an open file, whose lines would be texts: give its path"
+    elif _is_column(source):
+        advice = "one column of a table: give the table, or a list of its texts"
+    elif source is None or not isinstance(source, Iterable) or getattr(source, "ndim", 1) == 0:
+        advice = f"{type(source).__name__}: give a path, or a list of texts, records or documents"
+    else:
+        return
+    raise DatasetError(f"the corpus is {advice}")
+
+
+def is_table(source: object) -> bool:
+    """Whether it has rows and named columns: pyarrow, pandas, polars, duckdb, Hugging Face `datasets`."""
+    if hasattr(source, "columns") or hasattr(source, "column_names"):
+        return any(hasattr(source, n) for n in ("__arrow_c_stream__", "to_pylist", "to_dict", "iter_rows"))
+    return hasattr(source, "__arrow_c_stream__") and not _is_column(source)
+
+
+def _is_column(source: object) -> bool:
+    """Whether it is one column of a table, with one type: pandas' and polars' Series, arrays of pyarrow."""
+    return any(hasattr(source, name) for name in ("__arrow_c_stream__", "__arrow_c_array__")) and (
+        hasattr(source, "dtype") or hasattr(source, "type")
+    )
+
+
+def table_rows(table: Any) -> Iterator[Mapping[str, object]]:
+    """The rows of a table as records, without what is missing.
+
+    Raises:
+        DatasetError: two columns have one name, and a record would hold only one of them.
+    """
+    table = _with_its_index(table)
+    names = getattr(table, "column_names", None) or list(getattr(table, "columns", ()))
+    twice = first_twice(names)
+    if twice is not None:
+        raise DatasetError(f"the corpus has two columns {str(twice)!r:.60}")
+    if hasattr(table, "iter_rows"):  # polars
+        rows = table.iter_rows(named=True)
+    elif hasattr(table, "to_batches"):  # pyarrow
+        rows = itertools.chain.from_iterable(
+            batch.to_pylist() for batch in table.to_batches(max_chunksize=1024)
+        )
+    elif hasattr(table, "to_pylist"):  # a record batch
+        rows = iter(table.to_pylist())
+    elif hasattr(table, "iloc"):  # pandas
+        blocks = (table.iloc[at : at + 1024] for at in range(0, len(table), 1024))
+        rows = itertools.chain.from_iterable(block.to_dict("records") for block in blocks)
+    elif hasattr(table, "column_names"):  # datasets
+        rows = iter(table)
+    else:
+        import pyarrow as pa
+
+        reader = pa.RecordBatchReader.from_stream(table)
+        rows = itertools.chain.from_iterable(batch.to_pylist() for batch in reader)
+    for row in rows:
+        yield without_nulls(row)
+
+
+def _with_its_index(table: Any) -> Any:
+    """A table of pandas whose ids are its index, as `set_index("id")` leaves it, with them as a column.
+
+    Raises:
+        DatasetError: there is no column of ids, and the index has another name.
+    """
+    named = [name for name in getattr(getattr(table, "index", None), "names", ()) if name is not None]
+    if not named or not set(ID_NAMES).isdisjoint(table.columns):
+        return table
+    if named[0] in ID_NAMES and len(named) == 1:
+        return table.reset_index()
+    way = "table.reset_index(names='id') makes a column of it, if these are the ids"
+    if len(named) > 1:
+        way = "reset_index() makes columns of its levels, of which one has to be called id"
+    raise DatasetError(
+        f"no column of the corpus is called id; its index is {shown(', '.join(map(str, named)))}: {way}"
+    )
