@@ -11,20 +11,22 @@ import errno
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, KeysView, Mapping, Set
+from collections.abc import Iterable, KeysView, Mapping, Sequence, Set
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from splade_engine.errors import InvalidInputError
+from splade_engine.plain_text import one_line
 
 T = TypeVar("T")
 
 
 def shown(value: Any) -> str:
-    """A value for a message, in at most 60 characters."""
+    """A value for a message, in one line of at most 60 characters."""
     try:
-        return f"{value!r:.60}"
+        text = repr(value)
+        return (text if text.isprintable() else one_line(text))[:60]  # a table's has lines
     except Exception:  # a number of thousands of digits, or an object that cannot be shown
         return f"a value of type {type(value).__name__}"
 
@@ -60,6 +62,17 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
     else:
         return
     raise InvalidInputError(f"{name}: a list of {of} is expected, got {got}")
+
+
+def many(name: str, value: Iterable[T], of: str = "strings", *, ordered: bool = True) -> Sequence[T]:
+    """What `check_many` takes, as something that can be read more than once: of an iterator a list.
+
+    Raises:
+        InvalidInputError: as `check_many`.
+    """
+    check_many(name, value, of, ordered=ordered)
+    is_kept = hasattr(value, "__len__") and hasattr(value, "__getitem__")
+    return cast("Sequence[T]", value) if is_kept else list(value)
 
 
 def first_twice(values: Iterable[T]) -> T | None:

@@ -533,6 +533,20 @@ def test_whatever_is_many_is_taken() -> None:
     check_many("ids", range(3))
 
 
+def test_an_iterator_is_as_good_as_a_list(world: SimpleNamespace) -> None:
+    """It was read by the checks, and then there was nothing left: no query, so no hits."""
+    assert [len(hits) for hits in world.engine.search_many(iter(["moon", "tide"]), exact=True)] == [4, 0]
+    assert len(world.engine.encode_queries(text for text in ["moon", "tide"])) == 2
+    assert len(SparseVectors.concat(iter([world.two, world.two]))) == 4
+    assert SparseVectors.from_dicts([{1: 2.0}], 2).to_token_dicts(iter("ab")) == [{"b": 2.0}]
+    assert Ranking.in_order(iter("ab"), [2.0, 1.0]).ids == ("a", "b")
+    assert Ranking.by_trec_eval(iter("ab"), [1.0, 2.0]).ids == ("b", "a")
+    assert SparseIndex.build(world.folder / "iterated", world.two, iter(["x", "y"])).ids() == ["x", "y"]
+    path = world.folder / "iterated.jsonl"
+    write_vectors(path, SparseVectors.from_dicts([{1: 2.0}], 2), iter("x"), iter("ab"))
+    assert read_vectors(path, iter("ab")).ids == ["x"]
+
+
 def test_a_filter_for_one_language_finds_it(world: SimpleNamespace) -> None:
     """`in` with one string found nothing and said nothing."""
     table = pa.table({"lang": pa.array(["en", "e", "n"], pa.large_string())})

@@ -1,8 +1,8 @@
 """Metadata of documents: the values that JSON has, a line of JSON, and what a payload row holds of it.
 
-None, NaN and NaT (as pandas writes what is missing) and a field that is not there are the same. Dates and
-times become text (ISO 8601), numpy's scalars and arrays what Python has in their place. Infinity is refused:
-JSON has no such number.
+None, NaN and NaT (as pandas writes what is missing) and a field that is not there are the same. Dates, times
+and decimal numbers become text, numpy's scalars and arrays what Python has in their place. Infinity is
+refused: JSON has no such number.
 """
 
 from __future__ import annotations
@@ -114,6 +114,8 @@ def _of_a_class(value: Any) -> Any:
         return value.isoformat() if value == value else None
     if isinstance(value, timedelta):
         return value.total_seconds() if value == value else None
+    if isinstance(value, Decimal) and not value.is_finite():
+        return _number(math.inf) if value.is_infinite() else None
     if isinstance(value, Decimal | UUID):
         return str(value)
     if type(value).__name__ == "NAType":  # pandas.NA

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from splade_engine.arguments import check_many, flag, path_of, shown
+from splade_engine.arguments import check_many, flag, many, path_of, shown
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.collections.documents import Document
 from splade_engine.collections.limits import check_query
@@ -221,7 +221,7 @@ class SearchEngine:
         **options: Unpack[SearchKeywords],
     ) -> list[Hits]:
         """`search` for every query, in the order given."""
-        check_many("queries", queries, "texts")
+        queries = many("queries", queries, "texts")
         for number, query in enumerate(queries):
             if not isinstance(query, str):
                 raise InvalidInputError(f"queries: number {number} is {shown(query)}, a string is expected")
@@ -232,7 +232,7 @@ class SearchEngine:
 
         They are the encoder's, weighed for this collection where queries are inference-free.
         """
-        check_many("texts", texts, "texts")
+        texts = many("texts", texts, "texts")
         for number, text in enumerate(texts):
             if isinstance(text, str):  # anything else the encoder refuses
                 check_query(text, f"texts: row {number}")

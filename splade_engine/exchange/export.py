@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, flag, path_of, whole
+from splade_engine.arguments import flag, many, path_of, whole
 from splade_engine.errors import IndexExistsError, InvalidInputError
 from splade_engine.exchange.record import NUMBERS, RECORD, TOKENS, digests_of_export
 from splade_engine.exchange.rounding import Rounding, factor
@@ -221,7 +221,7 @@ def target_named(name: str) -> Target:
 def _checked_vocabulary(vocabulary: Sequence[str] | None, reader: IndexReader) -> Sequence[str] | None:
     if vocabulary is None:
         return None
-    check_many("vocabulary", vocabulary, "tokens")
+    vocabulary = many("vocabulary", vocabulary, "tokens")
     if len(vocabulary) != reader.n_terms:
         raise InvalidInputError(
             f"vocabulary: {len(vocabulary)} tokens, but the index has {reader.n_terms} terms"
@@ -238,8 +238,7 @@ def _checked_queries(
         raise InvalidInputError(f"queries: vectors over the {reader.n_terms} terms of the index are expected")
     if ids is None:
         return queries, [str(i) for i in range(len(queries))]
-    check_many("query_ids", ids)
-    named = list(ids)
+    named = list(many("query_ids", ids))
     if len(named) != len(queries) or len(set(named)) != len(named):
         raise InvalidInputError(f"query_ids: {len(set(named))} different ids for {len(queries)} queries")
     return queries, named

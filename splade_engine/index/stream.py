@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, many
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.config import BuildConfig
@@ -62,7 +62,7 @@ def batches_of(
         vectors = [vectors]
     check_many("vectors", vectors, "SparseVectors")
     if ids is not None:
-        check_many("ids", ids)
+        ids = many("ids", ids)
     if payload is not None and not isinstance(payload, pa.Table):
         raise InvalidInputError(f"payload: expected a pyarrow.Table, got {type(payload).__name__}")
     done = 0
@@ -87,7 +87,7 @@ def _as_batch(batch: Any) -> IndexBatch:
     if isinstance(batch, tuple) and batch and isinstance(batch[0], SparseVectors):
         made = IndexBatch(*batch)
         if made.ids is not None:
-            check_many("ids", made.ids)
+            return made._replace(ids=many("ids", made.ids))
         return made
     raise InvalidInputError(f"build: expected SparseVectors or IndexBatch, got {type(batch).__name__}")
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, real, whole
+from splade_engine.arguments import many, real, whole
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.arguments import MOST_THREADS, check_queries
 from splade_engine.index.disk.records import TuningRecord
@@ -131,7 +131,7 @@ def measure(
     check_k(k, int(snapshot.bases[-1]))
     k, threads = int(k), whole("threads", threads, 1, MOST_THREADS)
     sample, seed = whole("sample", sample, 1), whole("seed", seed)
-    check_many("targets", targets, "numbers", ordered=False)
+    targets = many("targets", targets, "numbers", ordered=False)
     wanted = sorted({_target(t) for t in targets})
     if not wanted or not 0.0 < wanted[0] <= wanted[-1] <= 1.0:
         raise InvalidInputError(f"tune: targets must be above 0 and at most 1, got {list(targets)}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, whole
+from splade_engine.arguments import many, whole
 from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.extras import needed
 from splade_engine.vectors.checks import check_entries, check_shapes, checked_integers, checked_n_terms
@@ -227,7 +227,7 @@ class SparseVectors:
         Raises:
             InvalidInputError: if there is no batch, or the vocabularies differ in size.
         """
-        check_many("batches", batches, "SparseVectors")
+        batches = many("batches", batches, "SparseVectors")
         for i, batch in enumerate(batches):
             if not isinstance(batch, SparseVectors):
                 raise InvalidInputError(f"concat: batch {i} is {type(batch).__name__}, not SparseVectors")
@@ -279,7 +279,7 @@ class SparseVectors:
 
     def to_token_dicts(self, vocabulary: Sequence[str]) -> list[dict[str, float]]:
         """One {token: weight} per row, heaviest first; `vocabulary[term]` is the token of a term id."""
-        self._check_vocabulary(vocabulary)
+        vocabulary = self._checked_vocabulary(vocabulary)
         out = []
         for terms, weights in self:
             order = np.argsort(-weights, kind="stable")
@@ -325,12 +325,13 @@ class SparseVectors:
         ptr = np.concatenate(([0], np.cumsum(counts)))
         return cls(ptr, columns, coo.values().float().numpy(), tensor.shape[1])
 
-    def _check_vocabulary(self, vocabulary: Sequence[str]) -> None:
-        check_many("vocabulary", vocabulary, "tokens")
+    def _checked_vocabulary(self, vocabulary: Sequence[str]) -> Sequence[str]:
+        vocabulary = many("vocabulary", vocabulary, "tokens")
         if len(vocabulary) != self.n_terms:
             raise InvalidInputError(
                 f"vocabulary of {len(vocabulary)} tokens for vectors over {self.n_terms} terms"
             )
+        return vocabulary
 
 
 def _copied(name: str, values: ArrayLike) -> NDArray[Any]:

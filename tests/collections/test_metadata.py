@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ def test_infinity_is_refused_and_nan_is_missing(tmp_path: Path) -> None:
         (np.timedelta64(1500, "ms"), 1.5),
         (np.array([1_500_000_000, "NaT"], "m8[ns]"), [1.5, None]),
         (np.timedelta64("NaT", "M"), None),
+        (Decimal("1.10"), "1.10"),
+        (Decimal("NaN"), None),
         (np.array([["2020-01-01", "NaT"]], "M8[D]"), [["2020-01-01", None]]),
         (np.longdouble(1.5), 1.5),  # was "nested too deeply"
         (np.array([np.longdouble("nan")]), [None]),
@@ -47,6 +50,7 @@ def test_numbers_and_times_of_numpy_are_python_s(value: Any, kept: Any) -> None:
     [
         (np.timedelta64(5, "M"), "a duration of no certain length"),  # was 5
         (np.clongdouble(1), "complex"),
+        (Decimal("-Infinity"), "an infinite number"),  # was the text "-Infinity", as NaN was a text
         (np.longdouble("1e400") if np.finfo(np.longdouble).max > 1e308 else np.inf, "an infinite number"),
     ],
 )

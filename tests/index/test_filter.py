@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import date
+from functools import reduce
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import SparseIndex, search
 from splade_engine.index.filter.evaluate import matching
+from splade_engine.index.filter.nodes import HoldsWords, Like
 from splade_engine.index.filter.parse import (
     Compare,
     Every,
@@ -202,6 +205,44 @@ def test_what_is_not_understood_is_pointed_at(text: str, message: str) -> None:
 def test_bad_mappings(mapping: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         parse_where(mapping)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Every(()), "an empty filter"),
+        (lambda: Some(iter(())), "an empty filter"),
+        (lambda: Every(("year",)), "a filter is expected, got 'year'"),
+        (lambda: Not(5), "a filter is expected, got 5"),
+        (lambda: Compare("year", "~", 1), "'~' is none of =, !="),
+        (lambda: Compare(1, "=", 1), "the name of a column is expected, got 1"),
+        (lambda: Compare("year", "=", [1]), r"year: \[1\] is neither text, number nor bool"),
+        (lambda: Compare("day", "=", date(2024, 3, 1)), r"pass the text that it is kept as \(isoformat\)"),
+        (lambda: In("year", (None,)), "year: None is neither text"),
+        (lambda: IsNull(""), "the name of a column is expected, got ''"),
+        (lambda: Like("title", "suffix", "x"), "title: 'suffix' is none of contains, prefix"),
+        (lambda: HoldsWords("moon"), "words: a list of strings is expected, got one string"),
+        (lambda: HoldsWords(()), r"words: one word or several are expected, got \(\)"),
+        (
+            lambda: parse_where(reduce(lambda part, _: Not(part), range(999), IsNull("a"))),
+            "nested deeper than",
+        ),
+    ],
+)
+def test_nodes_check_what_they_are_made_of(make: Any, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        make()
+
+
+def test_nodes_keep_plain_values() -> None:
+    """Answers are kept under what a filter looks like, and two long arrays look alike."""
+    numbers = np.arange(2000)
+    assert In("year", numbers) == In("year", tuple(range(2000)))
+    assert repr(In("year", numbers)) != repr(In("year", np.where(numbers == 1000, 5, numbers)))
+    given = (np.int8(1), np.float32(2), np.bool_(True), np.str_("x"))
+    assert [type(Compare("a", "=", value).value) for value in given] == [int, float, bool, str]
+    assert HoldsWords(["Moon"]) == HoldsWords(("moon",))
+    assert parse_where({"year": np.int64(1999)}) == Compare("year", "=", 1999)
 
 
 def test_a_mapping_that_holds_itself() -> None:

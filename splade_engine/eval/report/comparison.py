@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from splade_engine.arguments import check_many, path_of, shown
+from splade_engine.arguments import many, path_of, shown
 from splade_engine.collections.dataset import Dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.measures.effectiveness import measure
@@ -98,7 +98,7 @@ def load_comparison(
         InvalidInputError: for a run of other queries, or two systems of one name.
     """
     out = Comparison([], {})
-    check_many("paths", paths, "paths")
+    paths = many("paths", paths, "paths")
     for path in [path_of("path", path) for path in paths]:
         if path.is_dir():
             _add_folder(out, path, measures)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, first_twice, flag, path_of, whole
+from splade_engine.arguments import check_many, first_twice, flag, many, path_of, whole
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
@@ -53,7 +53,7 @@ class Ranking:
         Raises:
             DatasetError: naming the document whose score is no number, or beyond float32.
         """
-        check_many("ids", ids)
+        ids = many("ids", ids)
         values = _single(ids, scores)
         return cls(tuple(ids), _single(ids, _strictly_decreasing(values)))
 
@@ -64,7 +64,7 @@ class Ranking:
         Raises:
             DatasetError: as `in_order`.
         """
-        check_many("ids", ids)
+        ids = many("ids", ids)
         values = _single(ids, scores)
         order = sorted(range(len(ids)), key=lambda i: (float(values[i]), ids[i]), reverse=True)
         return cls.in_order([ids[i] for i in order], values[order])

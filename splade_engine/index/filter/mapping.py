@@ -11,7 +11,7 @@ share. Haystack compares without an unknown: `!=` and `not in` are true where th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from splade_engine.arguments import check_many, shown
@@ -28,7 +28,6 @@ from splade_engine.index.filter.nodes import (
     Not,
     Some,
     Sure,
-    Value,
     all_of,
     between,
 )
@@ -123,7 +122,7 @@ def _llama_index_comparison(column: str, operator: Any, value: Any) -> Filter:
         return IsNull(column)
     if operator == "all":
         check_many(f"where: {column}: all", value, "values", ordered=False)
-        return all_of([Compare(column, "=", _plain(column, v)) for v in value])
+        return all_of([Compare(column, "=", v) for v in value])
     return _comparison(column, operator, value)
 
 
@@ -131,20 +130,20 @@ def _equal(column: str, value: Any) -> Filter:
     if value is None:
         return IsNull(column)
     if isinstance(value, list | tuple | set | frozenset):
-        return In(column, _all_plain(column, value))
-    return Compare(column, "=", _plain(column, value))
+        return In(column, tuple(value))
+    return Compare(column, "=", value)
 
 
 def _comparison(column: str, operator: Any, value: Any) -> Filter:
     name = _SYNONYMS.get(operator, operator) if isinstance(operator, str) else operator
     if name in ("in", "not in"):
         check_many(f"where: {column}: {operator}", value, "values", ordered=False)
-        found = In(column, _all_plain(column, value))
+        found = In(column, tuple(value))
         return found if name == "in" else Not(found)
     if name == "between":
         if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
             raise InvalidInputError(f"where: {column}: {operator} takes two values, got {shown(value)}")
-        return between(column, _plain(column, value[0]), _plain(column, value[1]))
+        return between(column, value[0], value[1])
     if name in ("contains", "icontains"):
         return Like(column, "contains", value, ignore_case=name == "icontains")
     if name == "prefix":
@@ -159,7 +158,7 @@ def _comparison(column: str, operator: Any, value: Any) -> Filter:
         return IsNull(column) if name == "=" else Not(IsNull(column))
     if name not in OPERATORS:
         raise InvalidInputError(f"where: {column}: {shown(operator)} is none of {', '.join(_OURS)}")
-    return Compare(column, name, _plain(column, value))
+    return Compare(column, name, value)
 
 
 def _like(column: str, operator: str, pattern: Any, *, ignore_case: bool) -> Filter:
@@ -186,18 +185,3 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise InvalidInputError(f"where: expected a mapping, got {shown(value)}")
     return value
-
-
-def _plain(column: str, value: Any) -> Value:
-    if not isinstance(value, str | int | float | bool):
-        raise InvalidInputError(f"where: {column}: {shown(value)} is neither text, number nor bool")
-    return value
-
-
-def _all_plain(column: str, values: Iterable[Any]) -> tuple[Value, ...]:
-    """Many values, by their types: a million take a moment."""
-    found = tuple(values)
-    if not set(map(type, found)) <= {str, int, float, bool}:
-        for value in found:
-            _plain(column, value)
-    return found

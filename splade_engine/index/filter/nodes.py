@@ -1,17 +1,25 @@
-"""What a filter is made of: a tree of frozen nodes, whichever way it was written."""
+"""What a filter is made of: a tree of frozen nodes, whichever way it was written.
+
+Each node checks what it is made of, and makes plain values of it: answers are kept under what a filter looks
+like, and a numpy array of a thousand values looks like its first and last three.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from splade_engine.arguments import check_many
+import numpy as np
+
+from splade_engine.arguments import check_many, shown
 from splade_engine.errors import InvalidInputError
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 MAX_DEPTH = 50  # nested parentheses or nots
+MAX_NODES = 4 * MAX_DEPTH  # one within the other: some forms make several of a level
 Value = str | int | float | bool
+_VALUES = {str, int, float, bool}
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,14 @@ class Compare:
     operator: str
     value: Value
 
+    def __post_init__(self) -> None:
+        _check_column(self.column)
+        if self.operator not in OPERATORS:
+            raise InvalidInputError(
+                f"where: {self.column}: {shown(self.operator)} is none of {', '.join(OPERATORS)}"
+            )
+        object.__setattr__(self, "value", plain_value(self.column, self.value))
+
 
 @dataclass(frozen=True)
 class In:
@@ -31,7 +47,9 @@ class In:
     values: tuple[Value, ...]
 
     def __post_init__(self) -> None:
+        _check_column(self.column)
         check_many(f"where: {self.column}: in", self.values, "values", ordered=False)
+        object.__setattr__(self, "values", _plain_values(self.column, self.values))
 
 
 @dataclass(frozen=True)
@@ -48,8 +66,11 @@ class Like:
     ignore_case: bool = False
 
     def __post_init__(self) -> None:
+        _check_column(self.column)
+        if self.how not in ("contains", "prefix"):
+            raise InvalidInputError(f"where: {self.column}: {shown(self.how)} is none of contains, prefix")
         if not isinstance(self.part, str):
-            raise InvalidInputError(f"where: {self.column}: {self.how} takes a text, got {self.part!r:.60}")
+            raise InvalidInputError(f"where: {self.column}: {self.how} takes a text, got {shown(self.part)}")
 
 
 @dataclass(frozen=True)
@@ -58,15 +79,25 @@ class IsNull:
 
     column: str
 
+    def __post_init__(self) -> None:
+        _check_column(self.column)
+
 
 @dataclass(frozen=True)
 class HoldsWords:
     """One of the text columns holds these words, one directly after the other (`filter/words.py`)."""
 
-    # lower case
+    # at least one; kept in lower case
     words: tuple[str, ...]
     # whether the last one may go on: "refund" stands for "refunds" too
     prefix: bool = False
+
+    def __post_init__(self) -> None:
+        check_many("where: words", self.words)
+        words = tuple(self.words)
+        if not words or not all(isinstance(word, str) and word for word in words):
+            raise InvalidInputError(f"where: words: one word or several are expected, got {shown(words)}")
+        object.__setattr__(self, "words", tuple(word.lower() for word in words))
 
 
 @dataclass(frozen=True)
@@ -75,12 +106,18 @@ class Not:
 
     part: Filter
 
+    def __post_init__(self) -> None:
+        _check_filters((self.part,))
+
 
 @dataclass(frozen=True)
 class Sure:
     """`part`, and false where it is neither true nor false: the logic of filters that know no unknown."""
 
     part: Filter
+
+    def __post_init__(self) -> None:
+        _check_filters((self.part,))
 
 
 @dataclass(frozen=True)
@@ -90,7 +127,7 @@ class Every:
     parts: tuple[Filter, ...]
 
     def __post_init__(self) -> None:
-        check_many("where: parts", self.parts, "filters")
+        object.__setattr__(self, "parts", _checked_parts(self.parts))
 
 
 @dataclass(frozen=True)
@@ -100,7 +137,7 @@ class Some:
     parts: tuple[Filter, ...]
 
     def __post_init__(self) -> None:
-        check_many("where: parts", self.parts, "filters")
+        object.__setattr__(self, "parts", _checked_parts(self.parts))
 
 
 Leaf = Compare | In | Like | IsNull
@@ -109,13 +146,61 @@ FILTERS = (Compare, In, Like, IsNull, HoldsWords, Not, Sure, Every, Some)
 Where = str | Mapping[str, Any] | Filter  # what callers may write
 
 
+def _check_column(name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"where: the name of a column is expected, got {shown(name)}")
+
+
+def _check_filters(parts: Iterable[object]) -> None:
+    for part in parts:
+        if not isinstance(part, FILTERS):
+            raise InvalidInputError(f"where: a filter is expected, got {shown(part)}")
+
+
+def _checked_parts(parts: Iterable[Filter]) -> tuple[Filter, ...]:
+    check_many("where: parts", parts, "filters")
+    kept = tuple(parts)
+    if not kept:
+        raise InvalidInputError("where: an empty filter")
+    _check_filters(kept)
+    return kept
+
+
+def plain_value(column: str, value: Any) -> Value:
+    """A value as columns hold it: of numpy's scalars and members of enumerations what they stand for.
+
+    Raises:
+        InvalidInputError: for anything else. A day is not a point in time, so neither is made a text here.
+    """
+    plain = value.item() if isinstance(value, np.generic) and value.dtype.kind in "biufU" else value
+    if type(plain) in _VALUES:
+        return plain  # type: ignore[no-any-return]
+    if isinstance(plain, str):  # a member of an enumeration looks like no other text
+        return str.__str__(plain)
+    if isinstance(plain, int | float):
+        return int(plain) if isinstance(plain, int) else float(plain)
+    advice = "; pass the text that it is kept as (isoformat)" if hasattr(plain, "isoformat") else ""
+    raise InvalidInputError(f"where: {column}: {shown(value)} is neither text, number nor bool{advice}")
+
+
+def _plain_values(column: str, values: Iterable[Any]) -> tuple[Value, ...]:
+    """Many values, by their types: a million take a moment."""
+    found = tuple(values)
+    return found if set(map(type, found)) <= _VALUES else tuple(plain_value(column, v) for v in found)
+
+
 def columns_of(part: Filter) -> set[str]:
     """The names of the columns that a filter asks about; the text columns of words are not among them."""
+    if isinstance(part, Leaf):
+        return {part.column}
+    return set().union(*(columns_of(inner) for inner in parts_of(part)))
+
+
+def parts_of(part: Filter) -> tuple[Filter, ...]:
+    """The filters that a filter is made of; none of a comparison."""
     if isinstance(part, Not | Sure):
-        return columns_of(part.part)
-    if isinstance(part, Every | Some):
-        return set().union(*(columns_of(p) for p in part.parts))
-    return set() if isinstance(part, HoldsWords) else {part.column}
+        return (part.part,)
+    return part.parts if isinstance(part, Every | Some) else ()
 
 
 def between(column: str, low: Value, high: Value) -> Filter:

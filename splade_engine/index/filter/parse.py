@@ -22,6 +22,7 @@ from splade_engine.index.filter.expression import ExpressionParser
 from splade_engine.index.filter.mapping import from_mapping
 from splade_engine.index.filter.nodes import (
     FILTERS,
+    MAX_NODES,
     Compare,
     Every,
     Filter,
@@ -31,6 +32,7 @@ from splade_engine.index.filter.nodes import (
     Some,
     Where,
     columns_of,
+    parts_of,
 )
 
 __all__ = ["Compare", "Every", "Filter", "In", "IsNull", "Not", "Some", "Where", "columns_of", "parse_where"]
@@ -47,5 +49,16 @@ def parse_where(where: Where) -> Filter:
     if isinstance(where, Mapping):
         return from_mapping(where)
     if isinstance(where, FILTERS):
+        _check_depth(where)
         return where
     raise InvalidInputError(f"where: expected an expression or a mapping, got {type(where).__name__}")
+
+
+def _check_depth(part: Filter) -> None:
+    """Raises InvalidInputError for nodes nested so deeply that reading them would exhaust the stack."""
+    level: list[Filter] = [part]
+    for _ in range(MAX_NODES):
+        level = [inner for outer in level for inner in parts_of(outer)]
+        if not level:
+            return
+    raise InvalidInputError(f"where: nested deeper than {MAX_NODES}")

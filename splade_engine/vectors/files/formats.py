@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from splade_engine.arguments import check_many, path_of, shown
+from splade_engine.arguments import many, path_of, shown
 from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.files import atomic_file
 from splade_engine.vectors.files.csr import read_csr, write_csr
@@ -81,8 +81,7 @@ def write_vectors(
     path = path_of("path", path)
     kind = _known(format) or format_of(path)
     layout = LAYOUTS[kind]
-    _check_names(ids, vocabulary)
-    names = [str(i) for i in range(len(vectors))] if ids is None else list(ids)
+    names = [str(i) for i in range(len(vectors))] if ids is None else list(many("ids", ids))
     if len(names) != len(vectors):
         raise InvalidInputError(f"{path}: {len(names)} ids for {len(vectors)} vectors")
     if layout.is_text and vocabulary is None:
@@ -90,7 +89,7 @@ def write_vectors(
     content = VectorFile(
         vectors,
         names,
-        None if vocabulary is None else list(vocabulary),
+        None if vocabulary is None else list(many("vocabulary", vocabulary, "tokens")),
         None if encoder is None else dict(encoder),
     )
     with atomic_file(path) as file:
@@ -120,7 +119,7 @@ def read_vectors(
     """
     path = path_of("path", path)
     layout = LAYOUTS[_known(format) or format_of(path)]
-    _check_names(None, vocabulary)
+    vocabulary = None if vocabulary is None else many("vocabulary", vocabulary, "tokens")
     if not layout.has_checksum and path.suffix != ".gz":
         logger.info("%s: %s", path, NO_CHECKSUM)
     with _reading(path):
@@ -131,13 +130,6 @@ def _known(format: Format | None) -> Format | None:
     if format is not None and format not in LAYOUTS:
         raise InvalidInputError(f"format: {shown(format)} is not one of {', '.join(LAYOUTS)}")
     return format
-
-
-def _check_names(ids: Sequence[str] | None, vocabulary: Sequence[str] | None) -> None:
-    if ids is not None:
-        check_many("ids", ids)
-    if vocabulary is not None:
-        check_many("vocabulary", vocabulary, "tokens")
 
 
 @contextmanager
