@@ -10,6 +10,7 @@ CVE-2021-42574 (Trojan Source).
 from __future__ import annotations
 
 import re
+import unicodedata
 
 # C0 without the line feed, DEL, C1, and Unicode's own separators of lines and paragraphs: shown as a space
 _CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029]")
@@ -22,6 +23,17 @@ _INVISIBLE = re.compile(
 # half of a surrogate pair: how Python reads a file name that is not UTF-8, and no encoding can write it
 _HALF = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"\s+")
+_JOINER = "\u200d"  # between the parts of an emoji
+# joiners, skin tones, and the tags that spell the flags of regions
+_STAYS = frozenset(
+    ["\u200c", _JOINER, *map(chr, range(0x1F3FB, 0x1F400)), *map(chr, range(0xE0020, 0xE0080))]
+)
+_FLAGS = "".join(map(chr, range(0x1F1E6, 0x1F200)))  # letters, two of which are a flag
+_VIRAMA = 9  # the combining class of marks that join two consonants of India
+# two Korean letters, or a syllable and a letter, of one syllable
+_SYLLABLE = re.compile(
+    "[\u1100-\u115f][\u1100-\u11a7\uac00-\ud7a3]|[\u1160-\u11ff\uac00-\ud7a3][\u1160-\u11ff]"
+)
 
 
 def without_controls(text: str) -> str:
@@ -41,7 +53,39 @@ def shortened(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     end = (length - 5) // 3
-    return f"{text[: length - 5 - end]} ... {text[len(text) - end :]}"
+    return f"{text[: whole_before(text, length - 5 - end)]} ... {text[whole_behind(text, len(text) - end) :]}"
+
+
+def splits(text: str, at: int) -> bool:
+    """Whether a cut at `at` takes apart what is shown as one character: a letter and its accents, an emoji.
+
+    The rules of Unicode Standard Annex 29 (extended grapheme clusters) that scripts of today and emoji need:
+    marks, joiners and skin tones stay with what stands before them, flags are pairs, and so are CR and LF;
+    Korean letters make syllables.
+    """
+    if not 0 < at < len(text):
+        return False
+    before, after = text[at - 1], text[at]
+    if before < "\u0300" and after < "\u0300":
+        return before == "\r" and after == "\n"
+    if before == _JOINER or after in _STAYS or unicodedata.category(after)[0] == "M":
+        return after.isprintable() or after in _STAYS
+    if before in _FLAGS and after in _FLAGS:
+        return (at - len(text[:at].rstrip(_FLAGS))) % 2 == 1
+    if unicodedata.combining(before) == _VIRAMA:
+        return unicodedata.category(after) == "Lo"
+    return bool(_SYLLABLE.fullmatch(before + after))
+
+
+def whole_before(text: str, at: int, least: int = 0) -> int:
+    """The last place up to `at` that takes no character apart; `at` where there is none behind `least`."""
+    return next((place for place in range(at, least, -1) if not splits(text, place)), at)
+
+
+def whole_behind(text: str, at: int, most: int | None = None) -> int:
+    """The first place from `at` on that takes no character apart; `at` where there is none up to `most`."""
+    most = len(text) if most is None else most
+    return next((place for place in range(at, most + 1) if not splits(text, place)), at)
 
 
 def columns(text: str) -> int:
@@ -67,10 +111,9 @@ def cut(text: str, width: int) -> str:
     """`text` within `width` columns (at least 1); "…" stands for what was cut off."""
     if columns(text) <= width:
         return text
-    kept, used = [], 1
-    for character in text:
+    used = 1
+    for place, character in enumerate(text):
         used += columns(character)
         if used > width:
-            break
-        kept.append(character)
-    return "".join(kept) + "…"
+            return text[: whole_before(text, place)] + "…"
+    return text + "…"

@@ -8,9 +8,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splade_engine.plain_text import columns, cut, left, one_line, right, shortened, without_controls
+from splade_engine.plain_text import columns, cut, left, one_line, right, shortened, splits, without_controls
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("e\u0301a", [2]),
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467!", [5]),
+        ("\U0001f44d\U0001f3fd!", [2]),
+        ("\U0001f1e9\U0001f1ea\U0001f1eb\U0001f1f7", [2]),
+        ("1\ufe0f\u20e3 \r\n", [3, 4]),
+        ("\u1112\u1161\u11ab\ud55c\uae00", [3, 4]),
+        ("\u0928\u093f\u0915\u094d\u0937", [2]),
+        ("\u05e9\u05c1\u6f22\uff41", [2, 3]),
+    ],
+)
+def test_where_a_text_may_be_cut(text: str, places: list[int]) -> None:
+    assert [at for at in range(1, len(text)) if not splits(text, at)] == places
+
+
+def test_what_is_too_long_is_cut_between_signs() -> None:
+    family = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+    assert cut(f"ab{family}cdefghijkl", 5) == "ab…"
+    assert shortened("e\u0301" * 20, 17) == "e\u0301" * 4 + " ... " + "e\u0301" * 2
 
 
 @given(st.text())

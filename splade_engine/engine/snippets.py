@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from typing import Any
 
+from splade_engine.plain_text import whole_before, whole_behind
+
 Span = tuple[int, int]
 LENGTH = 300  # characters, where nothing else is asked for
 LEAD = 40  # characters before the first match
@@ -66,7 +68,7 @@ def best_window(text: str, spans: Sequence[Span], length: int) -> Span:
     """(start, stop) of the stretch of `length` characters with most spans; the beginning if it is as good.
 
     It begins and ends between words where a space is near, but cuts no matching word off for that: Chinese
-    and Japanese have no spaces.
+    and Japanese have no spaces. What is shown as one character, as an emoji of several, is not cut.
     """
     if len(text) <= length:
         return 0, len(text)
@@ -80,9 +82,10 @@ def best_window(text: str, spans: Sequence[Span], length: int) -> Span:
             start, shown, keep = max(0, first - lead), last - i, ends[last - 1]
     if start:
         space = text.find(" ", start, start + lead)
-        start = space + 1 if space >= 0 else start
+        start = space + 1 if space >= 0 else whole_behind(text, start, start + lead)
     stop = min(start + length, len(text))
     if stop < len(text):
-        space = text.rfind(" ", start + length // 2, stop + 1)
-        stop = max(space, keep) if space >= 0 else stop
+        space, most = text.rfind(" ", start + length // 2, stop + 1), stop
+        stop = whole_before(text, max(space, keep) if space >= 0 else stop, max(start, keep - 1))
+        stop = whole_behind(text, stop, most)
     return start, stop

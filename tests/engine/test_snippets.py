@@ -51,6 +51,35 @@ def test_the_window_reaches_a_match_in_a_text_without_spaces():
     assert stop - start == 300
 
 
+WOMAN = "\U0001f469\u200d\U0001f680"  # an astronaut, of three characters
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        WOMAN,
+        "e\u0301",
+        "\U0001f44d\U0001f3fd",
+        "\U0001f1e9\U0001f1ea",
+        "\u0915\u094d\u0937\u093f",
+        "\u1112\u1161\u11ab",
+    ],
+)
+def test_what_is_shown_as_one_character_is_not_cut(sign):
+    text = sign * 1200
+    for match in range(1000 // len(sign), 1020 // len(sign)):
+        for length in range(50, 62):
+            first = match * len(sign)
+            start, stop = best_window(text, [(first, first + len(sign))], length)
+            assert start % len(sign) == stop % len(sign) == 0
+            assert length - 2 * len(sign) < stop - start <= length
+            assert start <= first < stop
+
+
+def test_a_sign_longer_than_the_window_is_cut():
+    assert best_window("e" + "\u0301" * 50, [], 9) == (0, 9)
+
+
 def test_a_window_among_many_matches_is_found_quickly():
     text = "sea " * 300_000
     spans = [(place, place + 3) for place in range(0, len(text), 4)]
