@@ -18,7 +18,7 @@ from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.files import present, read_json
 from splade_engine.encoder.folders.ours import SECTION
 from splade_engine.encoder.folders.safetensors_file import SHARDS
-from splade_engine.encoder.folders.tokenizer import tokenizer_files, truncation_side
+from splade_engine.encoder.folders.tokenizer import overridden, tokenizer_files, truncation_side
 from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings
 from splade_engine.files import Digest, digest_of_file
 
@@ -98,6 +98,8 @@ def _folder(folder: Path, look: Look) -> Iterator[tuple[str, str]]:
         yield path.name, look(path)
     if tokenizer:
         yield "truncation_side", truncation_side(folder)
+        if other := overridden(folder):
+            yield "letters", json.dumps(other, sort_keys=True)
     if present(folder / "config.json"):
         config = read_json(folder / "config.json")
         kept = {k: v for k, v in config.items() if k not in _CONFIG_DECIDES_NOTHING}

@@ -4,12 +4,14 @@ import json
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from splade_engine.encoder.batching import length_sorted_batches
 from splade_engine.encoder.folders.hub import DEFAULT, MODELS
+from splade_engine.encoder.folders.tokenizer import overridden, truncation_side
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from tests.encoder.made import VOCABULARY
@@ -37,6 +39,67 @@ def test_truncation_side(mlm_folder: Path, tmp_path: Path) -> None:
     assert (cut, none) == (1, 0)
     assert right.tolist() == [2, *whole[1:3], 3]
     assert left.tolist() == [2, *whole[3:5], 3]
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_the_truncation_side_of_tokenizer_json(mlm_folder: Path, tmp_path: Path, spread: bool) -> None:
+    """It decides where tokenizer_config.json says nothing, as in transformers; it was not looked at."""
+    saved = json.loads((mlm_folder / "tokenizer.json").read_text())
+    cut = {"direction": "Left", "max_length": 9, "strategy": "LongestFirst", "stride": 0}
+    saved.pop("truncation")
+    content = {**saved, "truncation": cut} if spread else {"version": "1.0", "truncation": cut, **saved}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    before = truncation_side(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"truncation_side": "right"}))
+    assert (before, truncation_side(tmp_path), truncation_side(mlm_folder)) == ("left", "right", "right")
+
+
+@pytest.mark.parametrize(
+    ("stored", "said", "ids"),
+    [
+        ({"lowercase": True}, {"do_lower_case": False}, ["[UNK]", "kime", "[UNK]"]),
+        ({"lowercase": False}, {"do_lower_case": True}, ["bado", "kime", "bado"]),
+        ({"lowercase": True}, {"strip_accents": False}, ["bado", "kime", "[UNK]"]),
+        ({"lowercase": True}, {"do_lower_case": True}, ["bado", "kime", "bado"]),
+        (
+            {"lowercase": True, "strip_accents": False},
+            {"do_lower_case": True, "strip_accents": None},
+            ["bado", "kime", "bado"],
+        ),
+    ],
+)
+def test_what_the_config_says_of_letters(
+    mlm_folder: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    stored: dict[str, bool],
+    said: dict[str, Any],
+    ids: list[str],
+) -> None:
+    """Classes of BERT follow tokenizer_config.json, the generic one tokenizer.json, as in transformers."""
+    content = json.loads((mlm_folder / "tokenizer.json").read_text())
+    normalizer = {
+        "type": "BertNormalizer",
+        "clean_text": True,
+        "handle_chinese_chars": True,
+        "strip_accents": None,
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**content, "normalizer": {**normalizer, **stored}}))
+    for name, follows in (("BertTokenizer", True), ("PreTrainedTokenizerFast", False)):
+        config = {"tokenizer_class": name, "unk_token": "[UNK]", "pad_token": "[PAD]", **said}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+        caplog.clear()
+        tokenizer = TextTokenizer(tmp_path, 48)
+        read = tokenizer.encode_one("Bado kime BÁDO")[0]
+        assert bool(caplog.records) == bool(overridden(tmp_path))
+        if follows:
+            assert read == [tokenizer.token_id(token) for token in ids]
+        else:
+            assert not caplog.records
+        transformers = pytest.importorskip("transformers")
+        reference = transformers.AutoTokenizer.from_pretrained(tmp_path)
+        if "do_lower_case" in said:  # without it transformers takes its own default
+            assert read == reference("Bado kime BÁDO", add_special_tokens=False)["input_ids"]
 
 
 def test_lowercase_first(mlm_folder: Path) -> None:

@@ -3,15 +3,19 @@
 Needs `tokenizers` only.
 
 A tokenizer is `tokenizer.json`; or a `vocab.txt` of WordPiece tokens, as older checkpoints ship it; or what
-transformers can convert. Beside tokenizer.json only one entry of tokenizer_config.json decides anything:
-`truncation_side`. Of the other forms all files do.
+transformers can convert. Beside tokenizer.json only two things in tokenizer_config.json decide anything:
+`truncation_side`, and what a class of BERT's says of letters (`overridden`). Of the other forms all files do.
 """
 
 from __future__ import annotations
 
 import base64
+import json
+import logging
+import re
 import struct
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -23,7 +27,14 @@ from splade_engine.files import parsed_json, write_json
 if TYPE_CHECKING:
     from splade_engine.encoder.tokens import TextTokenizer
 
+logger = logging.getLogger(__name__)
+
 _CONFIG = "tokenizer_config.json"
+# how the library begins a tokenizer.json: all of one is up to 30 MB
+_HEAD = re.compile(r'\s*\{\s*"version"\s*:\s*"[^"]*"\s*,\s*"truncation"\s*:\s*(null|\{[^{}]*\})')
+# classes of transformers that read these entries of tokenizer_config.json
+_BERT_LIKE = {"Bert", "DistilBert", "Electra", "MobileBert", "MPNet", "SqueezeBert", "ConvBert"}
+_OF_LETTERS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
 # what transformers reads where there is no tokenizer.json
 _OTHER_FORMS = (
     "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "dict.txt", "sentencepiece.bpe.model",
@@ -63,17 +74,86 @@ def tokenizer_files(folder: Path) -> list[Path]:
 
 
 def truncation_side(folder: Path) -> Literal["left", "right"]:
-    """The end at which long texts are cut.
+    """The end at which long texts are cut: as tokenizer_config.json says, else tokenizer.json, else right.
 
     Raises:
         CheckpointError: if tokenizer_config.json names none of the two.
     """
-    side = read_json(folder / _CONFIG, optional=True).get("truncation_side", "right")
+    config = read_json(folder / _CONFIG, optional=True)
+    side = config["truncation_side"] if "truncation_side" in config else _direction(folder)
     if side == "left":
         return "left"
     if side == "right":
         return "right"
     raise CheckpointError(f"{folder / _CONFIG}: truncation_side is {side!r:.80}, not left or right")
+
+
+def _direction(folder: Path) -> str:
+    """The end at which tokenizer.json says that texts are cut; "right" where it says nothing."""
+    path = folder / "tokenizer.json"
+    if not present(path):
+        return "right"
+    with path.open(encoding="utf-8", errors="replace") as file:
+        head = _HEAD.match(file.read(4096))
+    try:
+        cut = parsed_json(_text(path)).get("truncation") if head is None else json.loads(head[1])
+    except (ValueError, AttributeError, RecursionError):
+        return "right"  # loading it says what is wrong
+    return str(cut.get("direction", "right")).lower() if isinstance(cut, dict) else "right"
+
+
+def overridden(folder: Path) -> dict[str, bool]:
+    """How BERT's normaliser treats letters where tokenizer_config.json says it otherwise than tokenizer.json.
+
+    transformers' classes for BERT follow the config, so a model was trained with what that says; its generic
+    class follows tokenizer.json.
+
+    Returns:
+        `lowercase`, `strip_accents` and `handle_chinese_chars`; nothing where both files say the same.
+
+    Raises:
+        CheckpointError: if one of the entries is neither true nor false.
+    """
+    config, path = read_json(folder / _CONFIG, optional=True), folder / "tokenizer.json"
+    name = str(config.get("tokenizer_class")).removesuffix("Fast").removesuffix("Tokenizer")
+    if name not in _BERT_LIKE or config.keys().isdisjoint(_OF_LETTERS) or not present(path):
+        return {}
+    found = path.stat()
+    normalizer = _normalizer(path, found.st_mtime_ns, found.st_size)
+    if not isinstance(normalizer, dict) or normalizer.get("type") != "BertNormalizer":
+        return {}
+    before, place = _letters(normalizer), folder / _CONFIG
+    lowercase = truth(config, "do_lower_case", before["lowercase"], place)
+    follows = "strip_accents" in config or lowercase != before["lowercase"]  # null: as it lowercases
+    said = {
+        "lowercase": lowercase,
+        "strip_accents": truth(
+            config, "strip_accents", lowercase if follows else before["strip_accents"], place
+        ),
+        "handle_chinese_chars": truth(
+            config, "tokenize_chinese_chars", before["handle_chinese_chars"], place
+        ),
+    }
+    return {} if said == before else said
+
+
+@lru_cache(maxsize=8)
+def _normalizer(path: Path, changed: int, size: int) -> Any:
+    """The normaliser of a tokenizer.json of that date and size; None where it cannot be read."""
+    try:
+        return parsed_json(_text(path)).get("normalizer")
+    except (ValueError, AttributeError, RecursionError):
+        return None  # loading it says what is wrong
+
+
+def _letters(normalizer: dict[str, Any]) -> dict[str, bool]:
+    """What a BertNormalizer does; it takes accents away where it lowercases, unless it is told."""
+    lowercase, strip = bool(normalizer.get("lowercase", True)), normalizer.get("strip_accents")
+    return {
+        "lowercase": lowercase,
+        "strip_accents": lowercase if strip is None else bool(strip),
+        "handle_chinese_chars": bool(normalizer.get("handle_chinese_chars", True)),
+    }
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -90,6 +170,13 @@ def load_tokenizer(folder: Path) -> Any:
         _check_growth(path, text)
         with refusing(path, "not a tokenizer file"):
             tokenizer = _filled(Tokenizer.from_str(text), path)
+        if other := overridden(folder):
+            from tokenizers import normalizers
+
+            told = ", ".join(f"{name} {value}".lower() for name, value in sorted(other.items()))
+            logger.warning("%s: %s, as %s says and tokenizer.json does not", folder, told, _CONFIG)
+            clean = parsed_json(text)["normalizer"].get("clean_text", True) is not False
+            tokenizer.normalizer = normalizers.BertNormalizer(clean_text=clean, **other)
         if '"Regex"' in text:
             _check_patience(tokenizer, path)
         return tokenizer
