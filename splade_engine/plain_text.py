@@ -36,6 +36,11 @@ _SYLLABLE = re.compile(
 )
 
 
+def is_text(text: str) -> bool:
+    """Whether `text` holds no half of a surrogate pair."""
+    return text.isascii() or _HALF.search(text) is None
+
+
 def without_controls(text: str) -> str:
     """`text` with its line feeds and spaces, but no other control character, direction mark or half pair."""
     if text.isascii() and text.isprintable():

@@ -28,6 +28,7 @@ from splade_engine.index import BuildConfig, IndexReader, SparseIndex
 from splade_engine.index.tuning import queries_from_documents
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
+from splade_engine.vectors.checks import checked_vocabulary
 
 SCALE = 100.0  # of whole numbers: two decimals of a weight
 SAMPLE = 200  # queries made from documents, where none are given, to measure what is lost
@@ -221,7 +222,7 @@ def target_named(name: str) -> Target:
 def _checked_vocabulary(vocabulary: Sequence[str] | None, reader: IndexReader) -> Sequence[str] | None:
     if vocabulary is None:
         return None
-    vocabulary = many("vocabulary", vocabulary, "tokens")
+    vocabulary = checked_vocabulary(vocabulary)
     if len(vocabulary) != reader.n_terms:
         raise InvalidInputError(
             f"vocabulary: {len(vocabulary)} tokens, but the index has {reader.n_terms} terms"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from splade_engine.arguments import many, path_of, whole
+from splade_engine.arguments import path_of, whole
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.exchange.ids import listed_ids
@@ -16,7 +16,7 @@ from splade_engine.exchange.rounding import factor
 from splade_engine.exchange.source import Imported, Options
 from splade_engine.exchange.sources import SOURCES
 from splade_engine.exchange.target import safe_names
-from splade_engine.vectors.checks import MAX_TERMS
+from splade_engine.vectors.checks import MAX_TERMS, checked_vocabulary
 
 
 def import_vectors(
@@ -50,7 +50,7 @@ def import_vectors(
     path = path_of("path", path)
     scale = None if scale is None else factor(scale)
     n_terms = None if n_terms is None else whole("n_terms", n_terms, 1, MAX_TERMS)
-    vocabulary = None if vocabulary is None else many("vocabulary", vocabulary, "tokens")
+    vocabulary = None if vocabulary is None else checked_vocabulary(vocabulary)
     name = format or format_of_source(path)
     source = SOURCES.get(name)
     if source is None:

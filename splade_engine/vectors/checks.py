@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import shown
+from splade_engine.arguments import first_twice, many, shown
 from splade_engine.errors import InvalidInputError
 
 MAX_TERMS = 2**31 - 1  # term ids are int32
@@ -29,6 +30,21 @@ def checked_integers(name: str, values: ArrayLike) -> NDArray[np.int64]:
     if not np.issubdtype(array.dtype, np.integer):
         raise InvalidInputError(f"{name} must be integers, got {array.dtype}")
     return array.astype(np.int64, copy=False)
+
+
+def checked_vocabulary(vocabulary: Iterable[str]) -> Sequence[str]:
+    """The token of each term, as often as they are wanted.
+
+    Raises:
+        InvalidInputError: for a token that is no text, or given twice: weights of one would be the other's.
+    """
+    tokens = many("vocabulary", vocabulary, "tokens")
+    if not all(isinstance(token, str) for token in tokens):
+        odd = next(token for token in tokens if not isinstance(token, str))
+        raise InvalidInputError(f"vocabulary: a token is a string, got {shown(odd)}")
+    if len(set(tokens)) < len(tokens):
+        raise InvalidInputError(f"vocabulary: the token {shown(first_twice(tokens))} is given twice")
+    return tokens
 
 
 def check_shapes(ptr: NDArray[np.int64], terms: NDArray[Any], weights: NDArray[Any]) -> None:

@@ -14,7 +14,7 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.plain_text import shortened
 from splade_engine.vectors.checks import checked_n_terms
 
-_LARGEST = 1e308  # that becomes a float at all; what a weight may be is checked afterwards
+LARGEST = 1e308  # that becomes a float at all; what a weight may be is checked afterwards
 
 
 def entries_of(
@@ -44,7 +44,7 @@ def entries_of(
     for entry, weight in enumerate(weights):
         if isinstance(weight, float):  # nearly always
             continue
-        if not isinstance(weight, Real) or isinstance(weight, bool | np.bool_) or abs(weight) > _LARGEST:
+        if not isinstance(weight, Real) or isinstance(weight, bool | np.bool_) or abs(weight) > LARGEST:
             number = int(np.searchsorted(ptr, entry, side="right")) - 1
             raise InvalidInputError(
                 f"row {number}, term {terms[entry]}: weight {shown(weight)} is not a number"
@@ -70,7 +70,6 @@ def numbered(rows: Iterable[Mapping[str, float]], vocabulary: Sequence[str]) -> 
         InvalidInputError: naming the row and the token that is not in the vocabulary.
     """
     check_many("rows", rows, "mappings")
-    check_many("vocabulary", vocabulary, "tokens")
     term_of = {token: term for term, token in enumerate(vocabulary)}
     return (_numbered(number, row, term_of) for number, row in enumerate(rows))
 

@@ -17,7 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from splade_engine.arguments import many, whole
 from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.extras import needed
-from splade_engine.vectors.checks import check_entries, check_shapes, checked_integers, checked_n_terms
+from splade_engine.vectors.checks import (
+    check_entries,
+    check_shapes,
+    checked_integers,
+    checked_n_terms,
+    checked_vocabulary,
+)
 from splade_engine.vectors.dicts import entries_of, numbered
 
 if TYPE_CHECKING:
@@ -295,7 +301,8 @@ class SparseVectors:
         Raises:
             InvalidInputError: naming the row and the token that is not in the vocabulary.
         """
-        return cls.from_dicts(numbered(rows, vocabulary), len(vocabulary))
+        tokens = checked_vocabulary(vocabulary)
+        return cls.from_dicts(numbered(rows, tokens), len(tokens))
 
     def to_torch(self) -> torch.Tensor:
         """torch.sparse_coo tensor of shape (n, n_terms), float32, on the CPU."""
@@ -326,7 +333,7 @@ class SparseVectors:
         return cls(ptr, columns, coo.values().float().numpy(), tensor.shape[1])
 
     def _checked_vocabulary(self, vocabulary: Sequence[str]) -> Sequence[str]:
-        vocabulary = many("vocabulary", vocabulary, "tokens")
+        vocabulary = checked_vocabulary(vocabulary)
         if len(vocabulary) != self.n_terms:
             raise InvalidInputError(
                 f"vocabulary of {len(vocabulary)} tokens for vectors over {self.n_terms} terms"

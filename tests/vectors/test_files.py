@@ -5,6 +5,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -178,6 +179,51 @@ def test_wrong_calls_are_refused(tmp_path: Path, vectors: SparseVectors) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["a", 5, "c"], "row 1: the id 5 is not a string"),
+        (["a", "b", b"c"], "row 2: the id b'c' is not a string"),
+        (["\ud800", "b", "c"], r"row 0: the id '.ud800' holds half a surrogate pair"),
+        (["a", "b", "a"], "the id 'a' is given twice"),
+    ],
+)
+@pytest.mark.parametrize("name", ["v.arrow", "v.parquet", "v.jsonl", "v.csr"])
+def test_ids_that_no_file_holds(
+    tmp_path: Path, vectors: SparseVectors, name: str, ids: list[Any], message: str
+) -> None:
+    """They were tracebacks of Arrow or of JSON; one that was given twice could not be read back."""
+    with pytest.raises(InvalidInputError, match=message):
+        write_vectors(tmp_path / name, vectors, ids, TOKENS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_id_twice_in_a_foreign_table(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    table = pa.table({"id": ["a", "a"], "terms": [[1], [2]], "weights": [[1.0], [2.0]]})
+    table = table.replace_schema_metadata({b"splade_engine.n_terms": b"3"})
+    with pa.ipc.new_file(str(tmp_path / "v.arrow"), table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(InvalidInputError, match=r"v\.arrow: the id 'a' is given twice"):
+        read_vectors(tmp_path / "v.arrow")
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "message"), [(["x", "x"], "the token 'x' is given twice"), ([None, "x"], "got None")]
+)
+def test_a_vocabulary_that_names_no_terms(tmp_path: Path, vocabulary: list[Any], message: str) -> None:
+    """Weights went to the last of two tokens of one name."""
+    (tmp_path / "v.jsonl").write_text('{"id": "a", "vector": {"x": 1}}\n')
+    for call in (
+        lambda: read_vectors(tmp_path / "v.jsonl", vocabulary),
+        lambda: SparseVectors.from_token_dicts([{"x": 1.0}], vocabulary),
+        lambda: SparseVectors.empty(2).to_token_dicts(vocabulary),
+    ):
+        with pytest.raises(InvalidInputError, match=f"vocabulary: .*{message}"):
+            call()
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, vectors: SparseVectors) -> None:
     path = tmp_path / "v.jsonl"
     write_vectors(path, vectors, IDS, TOKENS)
@@ -264,15 +310,17 @@ def test_formats_without_a_checksum_say_so(
     ("line", "message"),
     [
         ('{"id": "a", "vector": {"x": ' + "9" * 5000 + "}}", "a number is too large"),
+        ('{"id": "a", "vector": {"x": ' + "9" * 400 + "}}", "has the weight 9999"),
         ('{"id": ' + "[" * 20_000, "nested too deeply"),
         ('{"id": "b", "vector": {}}\n{"id": "b", "vector": {}}', "line 2: duplicate id 'b', first on line 1"),
         ('{"id": "a", "vector": {"' + "x" * 9000 + '": -1}}', "has the weight -1"),
     ],
 )
-def test_odd_lines_are_one_short_line(tmp_path: Path, line: str, message: str) -> None:
+@pytest.mark.parametrize("format", ["seismic", "anserini"])
+def test_odd_lines_are_one_short_line(tmp_path: Path, line: str, message: str, format: Any) -> None:
     (tmp_path / "v.jsonl").write_text(line + "\n")
     with pytest.raises(InvalidInputError, match=message) as error:
-        read_vectors(tmp_path / "v.jsonl")
+        read_vectors(tmp_path / "v.jsonl", format=format)
     assert len(str(error.value)) < 500
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from splade_engine.arguments import many, path_of, shown
+from splade_engine.arguments import first_twice, many, path_of, shown
 from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.files import atomic_file
+from splade_engine.plain_text import is_text
+from splade_engine.vectors.checks import checked_vocabulary
 from splade_engine.vectors.files.csr import read_csr, write_csr
 from splade_engine.vectors.files.json_lines import (
     read_anserini,
@@ -75,13 +77,16 @@ def write_vectors(
         encoder: record of the encoder that made them (`encoder_record`), kept in our own layouts.
 
     Raises:
-        InvalidInputError: wrong number of ids, no vocabulary for JSONL, unknown suffix.
+        InvalidInputError: wrong number of ids, one that is no text or given twice, no vocabulary for JSONL,
+            unknown suffix.
         StorageError: the disk refused.
     """
     path = path_of("path", path)
     kind = _known(format) or format_of(path)
     layout = LAYOUTS[kind]
     names = [str(i) for i in range(len(vectors))] if ids is None else list(many("ids", ids))
+    if ids is not None:
+        _check_ids(path, names)
     if len(names) != len(vectors):
         raise InvalidInputError(f"{path}: {len(names)} ids for {len(vectors)} vectors")
     if layout.is_text and vocabulary is None:
@@ -89,7 +94,7 @@ def write_vectors(
     content = VectorFile(
         vectors,
         names,
-        None if vocabulary is None else list(many("vocabulary", vocabulary, "tokens")),
+        None if vocabulary is None else list(checked_vocabulary(vocabulary)),
         None if encoder is None else dict(encoder),
     )
     with atomic_file(path) as file:
@@ -119,11 +124,24 @@ def read_vectors(
     """
     path = path_of("path", path)
     layout = LAYOUTS[_known(format) or format_of(path)]
-    vocabulary = None if vocabulary is None else many("vocabulary", vocabulary, "tokens")
+    vocabulary = None if vocabulary is None else checked_vocabulary(vocabulary)
     if not layout.has_checksum and path.suffix != ".gz":
         logger.info("%s: %s", path, NO_CHECKSUM)
     with _reading(path):
-        return layout.read(path, vocabulary)
+        found = layout.read(path, vocabulary)
+        _check_ids(path, found.ids or [])
+    return found
+
+
+def _check_ids(path: Path, ids: Sequence[str]) -> None:
+    """Raises InvalidInputError for an id that is no text, holds half a surrogate pair, or is there twice."""
+    for row, name in enumerate(ids):
+        if not isinstance(name, str):
+            raise InvalidInputError(f"{path}: row {row}: the id {shown(name)} is not a string")
+        if not is_text(name):
+            raise InvalidInputError(f"{path}: row {row}: the id {shown(name)} holds half a surrogate pair")
+    if len(set(ids)) < len(ids):
+        raise InvalidInputError(f"{path}: the id {shown(first_twice(ids))} is given twice")
 
 
 def _known(format: Format | None) -> Format | None:

@@ -12,6 +12,7 @@ from typing import IO, Any
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import parsed_json
 from splade_engine.plain_text import shortened
+from splade_engine.vectors.dicts import LARGEST
 from splade_engine.vectors.files.vector_file import VectorFile
 from splade_engine.vectors.sparse_vectors import SparseVectors
 
@@ -109,7 +110,7 @@ def _parsed(path: Path, number: int, line: bytes) -> tuple[str, dict[str, float]
     if not isinstance(name, str):
         raise InvalidInputError(f"{place}: id {_quoted(name)} is not a string")
     for token, weight in record["vector"].items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < LARGEST:
             raise InvalidInputError(f"{place}: token {_quoted(token)} has the weight {_quoted(weight)}")
     return name, record["vector"]
 
