@@ -68,7 +68,7 @@ def table_rows(table: Any) -> Iterator[Mapping[str, object]]:
     twice = first_twice(names)
     if twice is not None:
         raise DatasetError(f"the corpus has two columns {str(twice)!r:.60}")
-    if hasattr(table, "iter_rows"):  # polars
+    if hasattr(table, "iter_rows") and hasattr(table, "height"):  # polars
         rows = table.iter_rows(named=True)
     elif hasattr(table, "to_batches"):  # pyarrow
         rows = itertools.chain.from_iterable(

@@ -98,19 +98,41 @@ def document_from_record(record: object, place: str) -> Document:
     title = text_field(fields, "title", place)
     nested = fields.pop("metadata", None)
     if isinstance(nested, dict):
-        fields = {**nested, **fields}
+        fields = _joined(fields, nested, place)
     elif nested is not None:
         fields["metadata"] = nested
     return Document(doc_id, text, title, checked_metadata(fields, place))
 
 
+def _joined(fields: dict[str, Any], nested: dict[str, Any], place: str) -> dict[str, Any]:
+    """The fields of a record and those of its object `metadata`, none of which may be lost."""
+    for name in [name for name in nested if name in fields]:
+        here, there = (checked_metadata({name: values[name]}, place) for values in (fields, nested))
+        if not here:
+            del fields[name]
+        elif there and here != there:
+            raise DatasetError(
+                f"{place}: the field {shown(name)} is {shown(here[name])}, and {shown(there[name])} in "
+                "metadata; keep one of them"
+            )
+    return {**nested, **fields}
+
+
 def without_nulls(row: Mapping[Any, object]) -> dict[str, object]:
-    """A row of a table without what is missing; a null id or text stays, to be called so."""
-    kept = {str(name): value for name, value in row.items() if value is not None}
+    """A row of a table without what is missing; a null id or text stays, to be called so.
+
+    pandas has NaN, NaT and NA in place of None.
+    """
+    kept = {str(name): value for name, value in row.items() if not _is_missing(value)}
     for names in (ID_NAMES, TEXT_NAMES):
         if kept.keys().isdisjoint(names):
             kept |= dict.fromkeys([name for name in names if name in row][:1])
     return kept
+
+
+def _is_missing(value: object) -> bool:
+    kind = type(value).__name__
+    return value is None or (isinstance(value, float) and value != value) or kind in ("NaTType", "NAType")
 
 
 _said: set[str] = set()  # a corpus is read twice, and this is told once

@@ -155,6 +155,9 @@ def _header(values: list[str], place: str) -> _Columns | None:
                 "corpus-id and score"
             )
         return None
+    # of a query that may be called "query" and a document called "doc"; `without_header` looks at it
+    if not found["grade"] and any(_GRADE.fullmatch(value) for value in values):
+        return None
     if not found["grade"] and len(values) == 3:
         found["grade"] = [i for i in range(3) if i not in (*found["query"], *found["document"])]
     for what, places in found.items():

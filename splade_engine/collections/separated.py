@@ -29,6 +29,8 @@ def tsv(lines: Lines, place: str) -> Cells:
             if columns is not None:
                 FieldNames(place).note(columns, number)
                 continue
+            if all(len(v) > 1 and v[0] == v[-1] == '"' for v in values) and separator(line):
+                raise DatasetError(f"{here}: the header is quoted, and TSV has no quotes; rename it .csv")
             if len(values) not in (2, 3):
                 rule = "id and text, or id, title and text, or a header that names id and text"
                 raise DatasetError(f"{here}: {len(values)} columns; needed are {rule}")

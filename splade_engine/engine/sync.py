@@ -162,9 +162,13 @@ def sync(
         linked=scanned.linked,
         dry_run=dry_run,
     )
-    if dry_run or not (plan.new or plan.changed or report.removed):
+    corpus = FileCorpus(folder, [*plan.new, *plan.changed], plan.how, encoding=encoding, name=name)
+    if dry_run:
+        corpus.survey(progress)
+        return _timed(_as_read(report, corpus), start)
+    if not (plan.new or plan.changed or report.removed):
         return _timed(report, start)
-    return _timed(_applied(report, plan, engine(), folder, encoding, name, progress, encode_options), start)
+    return _timed(_applied(report, plan, engine(), corpus, progress, encode_options), start)
 
 
 def build(
@@ -207,35 +211,33 @@ def _applied(
     report: SyncReport,
     plan: _Plan,
     engine: SearchEngine,
-    folder: Path,
-    encoding: str | None,
-    name: str | None,
+    corpus: FileCorpus,
     progress: Progress,
     options: Mapping[str, Any],
 ) -> SyncReport:
-    corpus = FileCorpus(folder, [*plan.new, *plan.changed], plan.how, encoding=encoding, name=name)
     measure(corpus, engine.encoder)
     corpus.survey(progress)
-    failed = {path for path, _ in corpus.report.failed}
-    going = [*report.removed, *(path for path in report.changed if path not in failed)]
+    report = _as_read(report, corpus)
+    going = [*report.removed, *report.changed]
     drop = [id for path in going for id in plan.held[path].ids]
     written = corpus.survey().n_docs
     if written:
         engine.update(corpus, drop=drop, progress=progress, **options)
     elif drop:
         engine.index.update([], drop=drop)
-    empty = set(corpus.report.empty)
-    return SyncReport(
-        **{
-            **vars(report),
-            "added": [path for path in report.added if path not in failed and path not in empty],
-            "changed": [path for path in report.changed if path not in failed],
-            "failed": [*report.failed, *corpus.report.failed],
-            "advice": list(dict.fromkeys((*report.advice, *corpus.report.advice))),
-            "empty": corpus.report.empty,
-            "written": written,
-            "deleted": len(drop),
-        }
+    return replace(report, written=written, deleted=len(drop))
+
+
+def _as_read(report: SyncReport, corpus: FileCorpus) -> SyncReport:
+    """The report, when the texts of new and changed files have been read: of some there is none."""
+    failed, empty = {path for path, _ in corpus.report.failed}, set(corpus.report.empty)
+    return replace(
+        report,
+        added=[path for path in report.added if path not in failed and path not in empty],
+        changed=[path for path in report.changed if path not in failed],
+        failed=[*report.failed, *corpus.report.failed],
+        advice=list(dict.fromkeys((*report.advice, *corpus.report.advice))),
+        empty=corpus.report.empty,
     )
 
 

@@ -44,6 +44,22 @@ def test_a_null_id_or_text_of_a_table_is_called_so(name, tmp_path):
         assert [document.text for document in Corpus(both)] == ["x", "y"]
 
 
+def test_what_is_missing_in_a_table_of_pandas():
+    """As strings it has NaN there, which is no title; of a text it is called null."""
+    pd = pytest.importorskip("pandas")
+    missing = [None, float("nan"), pd.NA, pd.NaT]
+    for value in missing:
+        table = pd.DataFrame({"id": ["1", "2"], "title": pd.Series(["t", value], dtype=object), "text": "x"})
+        assert [document.title for document in Corpus(table)] == ["t", ""]
+        assert "the field text is null" in refusal(table.rename(columns={"title": "text", "text": "year"}))
+
+
+def test_a_relation_of_duckdb_is_a_table():
+    duckdb = pytest.importorskip("duckdb")
+    relation = duckdb.connect(":memory:").sql("select 'a' as id, 'tea' as text, 1999 as year")
+    assert list(Corpus(relation)) == [Document("a", "tea", "", {"year": 1999})]
+
+
 def test_an_index_of_pandas_that_is_called_id():
     pd = pytest.importorskip("pandas")
     table = pd.DataFrame({"id": ["a", "b"], "text": ["tea", "coffee"]}).set_index("id")

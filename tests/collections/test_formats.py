@@ -78,11 +78,23 @@ def test_other_names_are_read_and_said(
         ("c.jsonl", '{"id": 1.5, "contents": "a"}', ":1: the field id must be a string, got 1.5"),
         ("c.jsonl", '{"id": true, "contents": "a"}', ":1: the field id must be a string, got true"),
         ("c.jsonl", '{"id": "\\ud800", "text": "a"}', ":1: the field id holds half a surrogate pair"),
+        (
+            "c.jsonl",
+            '{"id": "1", "text": "a", "year": 1999, "metadata": {"year": 2001}}',
+            ':1: the field "year" is 1999, and 2001 in metadata; keep one of them',
+        ),
+        ("c.tsv", '"id"\t"text"\n"1"\t"a"\n', ":1: the header is quoted, and TSV has no quotes; rename it"),
         ("c.xlsx", "x", "the format .xlsx is not known; readable are JSONL, JSON, TSV, CSV, Parquet"),
     ],
 )
 def test_what_is_ambiguous_is_refused(tmp_path: Path, name: str, text: str, message: str):
     assert message in refusal(write(tmp_path / name, text))
+
+
+def test_a_field_that_stands_in_metadata_too(tmp_path: Path):
+    same = '{"id": "1", "text": "a", "year": 1999, "lang": null, "metadata": {"year": 1999, "lang": "en"}}\n'
+    (document,) = read_documents(write(tmp_path / "c.jsonl", same))
+    assert document.metadata == {"year": 1999, "lang": "en"}
 
 
 def test_a_tsv_document_of_one_word_is_no_header(tmp_path: Path):

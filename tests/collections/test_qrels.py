@@ -109,6 +109,11 @@ def test_what_could_be_read_in_two_ways_is_refused(tmp_path: Path, text: str, me
         read_qrels(write(tmp_path / "x", text))
 
 
+def test_ids_that_are_named_as_columns_are_no_header(tmp_path: Path):
+    judged = read_qrels(write(tmp_path / "q.tsv", "query\tdoc\t1\nq2\td2\t0\n"))
+    assert judged == {"query": {"doc": 1}, "q2": {"d2": 0}}
+
+
 def test_a_judgment_knows_its_line(tmp_path: Path):
     path = write(tmp_path / "x.tsv", "query-id\tcorpus-id\tscore\n\nq1\ta b\t2\nq1\td\t0\n")
     assert [(j.line, j.query_id, j.doc_id, j.grade) for j in read_judgments(path)] == [

@@ -164,6 +164,16 @@ def test_a_dry_run_tells_and_does_nothing(engine: SearchEngine, notes: Path):
     assert none.added == ["a.md", "b.txt", "new.md"]
 
 
+def test_a_dry_run_reads_what_it_counts(engine: SearchEngine, notes: Path):
+    write(notes, {"blank.md": " \n", "broken.pdf": b"%PDF-1.7 nothing", "a.md": "\n", "new.md": "New."})
+    would, encoded, _ = counted(engine, notes, dry_run=True)
+    assert (would.added, would.changed, encoded) == (["new.md"], ["a.md"], 0)
+    assert (would.empty, [path for path, _ in would.failed]) == (["blank.md", "a.md"], ["broken.pdf"])
+    did = engine.sync(notes)
+    for what in ("added", "changed", "empty", "failed"):
+        assert getattr(did, what) == getattr(would, what)
+
+
 def test_files_of_two_folders_with_one_path(engine: SearchEngine, notes: Path, tmp_path: Path):
     write(tmp_path / "other", {"a.md": "Another."})
     with pytest.raises(InvalidInputError, match=r"other: the index holds 'a\.md' from another folder"):

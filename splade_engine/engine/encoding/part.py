@@ -147,7 +147,7 @@ def _encode(
         for number, documents in cut(corpus, plan.shard_docs, digest):
             if number not in mine:
                 continue
-            shard = Shard(folder, number)
+            shard = Shard(folder, number, plan)
             counts = shard.counts()
             if counts is None:
                 step = Steps(bar, len(documents))
@@ -163,7 +163,7 @@ def _encode(
                 held.enter_context(following)
     checked_digest(folder, plan, digest)
     report(total, plan)
-    missing = sum(not Shard(folder, number).record_file.exists() for number in range(plan.n_shards))
+    missing = sum(not Shard(folder, number, plan).record_file.exists() for number in range(plan.n_shards))
     return EncodedPart(part, len(mine), n_docs, plan.n_shards, missing, total)
 
 

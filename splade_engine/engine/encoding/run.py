@@ -72,7 +72,7 @@ class EncodedCorpus:
         self.fields = plan.fields
         self.encoder = plan.encoder
         self.counts = counts
-        self._shards = [Shard(folder, number) for number in range(plan.n_shards)]
+        self._shards = [Shard(folder, number, plan) for number in range(plan.n_shards)]
         self._lock = lock
 
     def __len__(self) -> int:
@@ -171,7 +171,7 @@ def encode_corpus(
 def _encode(
     folder: Path, plan: EncodingPlan, corpus: Corpus, encoder: DocumentEncoder, progress: Progress
 ) -> EncodedCounts:
-    finished = [Shard(folder, number).counts() for number in range(plan.n_shards)]
+    finished = [Shard(folder, number, plan).counts() for number in range(plan.n_shards)]
     n_finished = sum(counts is not None for counts in finished)
     digest, total = CorpusDigest(), EncodedCounts()
     # the last shard is shorter, hence min
@@ -186,7 +186,7 @@ def _encode(
             if counts is None:
                 step = Steps(bar, len(documents))
                 vectors, counts = encoded_texts(encoder, documents, plan.options, step)
-                Shard(folder, number).write(documents, vectors, counts)
+                Shard(folder, number, plan).write(documents, vectors, counts)
                 step.finish()
             total += counts
     checked_digest(folder, plan, digest)

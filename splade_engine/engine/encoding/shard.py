@@ -1,8 +1,8 @@
 """`Shard`: a part of a corpus that is encoded and written at once.
 
 `vectors-00007.arrow` and `documents-00007.arrow` hold it; `shard-00007.json`, written last, holds their
-checksums and what was counted. Every file appears whole or not at all. A shard without its record, or whose
-files do not match it, is encoded again.
+checksums, what was counted, and which shard of which plan it is. Every file appears whole or not at all. A
+shard without its record, or whose files do not match it, is encoded again, and so is one of another plan.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from splade_engine.collections import Document
+    from splade_engine.engine.encoding.plan import EncodingPlan
     from splade_engine.index import IndexBatch
 
 
@@ -52,9 +53,10 @@ class EncodedCounts:
 
 
 class Shard:
-    """Shard `number` of the work folder `folder`."""
+    """Shard `number` of the work folder `folder`, under this plan."""
 
-    def __init__(self, folder: Path, number: int) -> None:
+    def __init__(self, folder: Path, number: int, plan: EncodingPlan) -> None:
+        self._part_of = [plan.name, plan.shard_docs, number]
         self.vectors_file = folder / f"vectors-{number:05d}.arrow"
         self.documents_file = folder / f"documents-{number:05d}.arrow"
         self.record_file = folder / f"shard-{number:05d}.json"
@@ -73,16 +75,16 @@ class Shard:
         write_vectors(self.vectors_file, vectors, [document.id for document in documents])
         self._write_documents(documents)
         digests = {file.name: digest_of_file(file) for file in self.files[:2]}
-        record = {"files": digests, "counts": asdict(counts)}
+        record = {"part_of": self._part_of, "files": digests, "counts": asdict(counts)}
         write_json(self.record_file, {**record, "digest": digest_of_json(record)}, indent=1)
 
     def counts(self) -> EncodedCounts | None:
-        """What was counted when it was written; None where it is not there, or damaged."""
+        """What was counted when it was written; None where it is not there, damaged, or of another plan."""
         try:
             record = read_json(self.record_file)
-            if record.pop("digest") != digest_of_json(record) or not all(
-                digest_of_file(file) == record["files"][file.name] for file in self.files[:2]
-            ):
+            if record.pop("digest") != digest_of_json(record) or record["part_of"] != self._part_of:
+                return None
+            if any(digest_of_file(file) != record["files"][file.name] for file in self.files[:2]):
                 return None
             counts = record["counts"]
             lists = {name: tuple(counts.get(name, ())) for name in ("unknown", "cut")}

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.arguments import many, path_of, shown
-from splade_engine.collections.dataset import Dataset
+from splade_engine.collections.dataset import DEV_SPLITS, Dataset
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.eval.measures.effectiveness import measure
+from splade_engine.eval.measures.effectiveness import largest_cutoff, measure
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import Run, read_run
 from splade_engine.eval.run.store import ResultFolder, Topics
@@ -50,6 +50,17 @@ class Comparison:
     def columns(self) -> list[str]:
         """Collections and groups of collections, as the columns of a table."""
         return list(dict.fromkeys(self.groups.get(dataset) or dataset for dataset in self.datasets))
+
+    @property
+    def published(self) -> list[str]:
+        """The columns that may be what was published: a development split of it is not."""
+        other = {
+            r.dataset for r in self.results if r.split in DEV_SPLITS and r.split not in r.dataset.split()
+        }
+        return [column for column in self.columns if not {column, *self._members(column)} & other]
+
+    def _members(self, column: str) -> list[str]:
+        return [name for name, group in self.groups.items() if group == column]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -125,8 +136,10 @@ def _add_folder(out: Comparison, path: Path, measures: Sequence[str]) -> None:
         topics = folder.topics(result.dataset)
         _check_same_topics(out, topics, str(path))
         _check_same_corpus(out, result, str(path))
+        _check_same_own_ids(out, result, str(path))
         missing = [name for name in measures if name not in result.effectiveness.mean]
         if missing and result.run is not None:
+            _check_deep_enough(result, missing, str(path))
             found = measure(result.run, topics.qrels, missing)
             both = replace(
                 result.effectiveness,
@@ -157,24 +170,25 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
     if own:
         run = run.without_own_ids()
     name = path.name.removesuffix(".gz").removesuffix(".run").removesuffix(".txt")
-    out.results.append(
-        Result(
-            system=name,
-            spec=f"run {path.name} (tag {run.name})",
-            dataset=dataset.name,
-            split=dataset.test.name,
-            n_documents=dataset.n_documents,
-            n_queries=len(run),
-            n_judged=len(dataset.qrels),
-            n_own_ids_dropped=len(own),
-            n_without_hits=sum(query not in run.rankings for query in dataset.qrels),
-            n_without_relevant=sum(max(judged.values()) <= 0 for judged in dataset.qrels.values()),
-            mode="as given",
-            k=max(len(run[query]) for query in run),
-            effectiveness=measure(Run(name, run.rankings), dataset.qrels, measures),
-            run=Run(name, run.rankings),
-        )
+    result = Result(
+        system=name,
+        spec=f"run {path.name} (tag {run.name})",
+        dataset=dataset.name,
+        split=dataset.test.name,
+        n_documents=dataset.n_documents,
+        n_queries=len(run),
+        n_judged=len(dataset.qrels),
+        n_own_ids_dropped=len(own),
+        drop_own_id=dataset.drop_own_id,
+        n_without_hits=sum(query not in run.rankings for query in dataset.qrels),
+        n_without_relevant=sum(max(judged.values()) <= 0 for judged in dataset.qrels.values()),
+        mode="as given",
+        k=max(len(run[query]) for query in run),
+        effectiveness=measure(Run(name, run.rankings), dataset.qrels, measures),
+        run=Run(name, run.rankings),
     )
+    _check_same_own_ids(out, result, str(path))
+    out.results.append(result)
     qrels = {q: dict(judged) for q, judged in dataset.qrels.items()}
     topics = Topics(dataset.name, dataset.test.name, dict(dataset.queries), qrels)
     _check_same_topics(out, topics, str(path))
@@ -194,6 +208,29 @@ def _check_same_corpus(out: Comparison, result: Result, place: str) -> None:
     }
     if corpora and "corpus" in result.hashes and result.hashes["corpus"] not in corpora:
         raise DatasetError(f"{place}: {result.dataset} is another corpus here than in an earlier argument")
+
+
+def _check_same_own_ids(out: Comparison, result: Result, place: str) -> None:
+    """Dropping the query's own document lifts every measure."""
+    others = {r.drop_own_id: r.system for r in out.results if r.dataset == result.dataset}
+    other = others.get(not result.drop_own_id) if result.drop_own_id is not None else None
+    if other is not None:
+        does = ("drops", "keeps") if result.drop_own_id else ("keeps", "drops")
+        raise DatasetError(
+            f"{place}: on {result.dataset} {result.system} {does[0]} hits with the query's own id, and "
+            f"{other} {does[1]} them; evaluate both alike"
+        )
+
+
+def _check_deep_enough(result: Result, measures: Sequence[str], place: str) -> None:
+    """A run that was cut at ten hits says nothing of the hundredth."""
+    for name in measures:
+        cutoff = largest_cutoff([name])
+        if cutoff > result.k:
+            raise DatasetError(
+                f"{place}: {result.system} was evaluated on {result.dataset} with k = {result.k}, and {name} "
+                f"looks at {cutoff} hits; evaluate it again with a larger k"
+            )
 
 
 def _known_ids(qrels: Mapping[str, Mapping[str, int]], queries: Mapping[str, str]) -> list[str]:

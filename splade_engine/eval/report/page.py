@@ -120,7 +120,7 @@ def _measures(c: Comparison) -> list[tuple[str, Table]]:
 
     Numbers from the literature are about one measure each: where there are any, measures have tables.
     """
-    literature = any(published(measure, c.columns, c.sizes) for measure in c.measures)
+    literature = any(published(measure, c.published, c.sizes) for measure in c.measures)
     if len(c.datasets) == 1 and not literature and not c.groups:
         return [(f"{c.datasets[0]}: mean and 95 % interval", measures_table(c.results, c.baseline))]
     return [(measure, _measure_table(c, measure, i)) for i, measure in enumerate(c.measures)]
@@ -133,7 +133,7 @@ def _measure_table(c: Comparison, measure: str, number: int) -> Table:
         letters(c.results, measure),
         c.groups,
         c.means,
-        published=published(measure, c.columns, c.sizes),
+        published=published(measure, c.published, c.sizes),
         baseline=c.baseline,
         means_first=True,
     )

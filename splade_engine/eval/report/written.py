@@ -80,7 +80,7 @@ def _measure_tables(c: Comparison, measures: Sequence[str]) -> list[Table]:
     out = []
     for measure in measures:
         found = marks(against_baseline(c.results, c.baseline, measure, c.seed)) if c.is_tested else {}
-        rows = published(measure, c.columns, c.sizes)
+        rows = published(measure, c.published, c.sizes)
         out.append(effectiveness_table(c.results, measure, found, c.groups, c.means, published=rows))
     return out
 

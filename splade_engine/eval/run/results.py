@@ -111,6 +111,7 @@ class Result:
         notes: choices made on the way, such as the weight chosen on a dev split.
         hashes: of documents, queries, judgments, models, and the index where there is one.
         n_own_ids_dropped: queries whose own document was a hit, and was dropped (`Dataset.drop_own_id`).
+        drop_own_id: whether it would have been; None where that is not known, as in folders of before.
     """
 
     system: str
@@ -134,6 +135,7 @@ class Result:
     hashes: Mapping[str, str | int] = field(default_factory=dict)
     n_distractors: int = 0
     n_own_ids_dropped: int = 0
+    drop_own_id: bool | None = None
     run: Run | None = field(default=None, compare=False, repr=False)
 
     def to_dict(self) -> dict[str, Any]:

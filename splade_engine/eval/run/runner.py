@@ -102,6 +102,7 @@ def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int
         n_queries=len(run),
         n_judged=len(data.qrels),
         n_own_ids_dropped=_own_ids(system, bench, run),
+        drop_own_id=data.drop_own_id,
         n_without_hits=sum(not len(run[query]) for query in run),
         n_without_relevant=sum(max(judged.values(), default=0) <= 0 for judged in data.qrels.values()),
         mode=answer.mode,

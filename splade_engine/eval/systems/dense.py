@@ -22,6 +22,7 @@ from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, one_of, within
 from splade_engine.eval.systems.bench import asked
+from splade_engine.files import digest_of_json
 from splade_engine.progress import Progress, ProgressBar
 
 if TYPE_CHECKING:
@@ -61,13 +62,14 @@ class DenseCollection:
         with ProgressBar(progress, encodings.n_docs, label="encode (dense)", unit="doc") as bar:
             for number, texts in enumerate(_batches(corpus)):
                 file = encodings.folder / f"{number:05d}.vectors"
-                vectors = read_block(file, len(texts))
+                made_from = digest_of_json([self.model.fingerprint, texts]).encode()
+                vectors = read_block(file, len(texts), made_from)
                 if vectors is None:
                     self.encode_cached = False
                     started = time.perf_counter()
                     vectors = self.model.encode(texts)
                     encodings.add_seconds(time.perf_counter() - started)
-                    write_block(file, vectors)
+                    write_block(file, vectors, made_from)
                 shards.append(vectors)
                 bar.advance(len(texts))
         return np.concatenate(shards)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -41,13 +42,22 @@ class Function(System):
         seconds = np.empty(len(split.queries))
         for i, query_id, text in asked(bench, split):
             started = time.perf_counter()
-            hits = list(self.search(text, k))
+            hits = self.search(text, k)
+            hits = hits if isinstance(hits, Mapping) else list(hits)
             seconds[i] = time.perf_counter() - started
             rankings[query_id] = _checked(self.title, query_id, hits, k)
         return Answer(Run(self.title, rankings), seconds, mode="as given")
 
 
-def _checked(name: str, query_id: str, hits: list[tuple[str, float]], k: int) -> Ranking:
+def _checked(name: str, query_id: str, hits: Any, k: int) -> Ranking:
+    # two letters or the key of a mapping would be taken apart into an id and a score
+    odd = hits if isinstance(hits, Mapping) else next((hit for hit in hits if not _is_pair(hit)), None)
+    if odd is not None:
+        advice = "; give list(hits.items()), best first" if isinstance(hits, Mapping) else ""
+        raise InvalidInputError(
+            f"system {name!r}, query {query_id!r}: pairs of a document id and a score are expected, "
+            f"got {shown(odd)}{advice}"
+        )
     ids = [str(doc_id) for doc_id, _ in hits]
     if len(set(ids)) != len(ids):
         twice = first_twice(ids)
@@ -56,6 +66,15 @@ def _checked(name: str, query_id: str, hits: list[tuple[str, float]], k: int) ->
     if not np.isfinite(scores).all():
         raise InvalidInputError(f"system {name!r}, query {query_id!r}: a score is not finite")
     return Ranking.in_order(ids, scores).top(k)
+
+
+def _is_pair(hit: Any) -> bool:
+    """An id, which is a text or a whole number, and a number."""
+    if not isinstance(hit, tuple | list) or len(hit) != 2:
+        return False
+    doc_id, score = hit
+    is_number = hasattr(score, "__float__") and not isinstance(score, bool)
+    return isinstance(doc_id, str | Integral) and is_number
 
 
 def as_system(system: Any, name: str = "") -> System:

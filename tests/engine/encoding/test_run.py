@@ -101,6 +101,21 @@ def test_a_damaged_shard_is_encoded_again(tmp_path, name, damage):
     assert contents(tmp_path / "w") == whole
 
 
+def test_a_shard_of_other_work_is_encoded_again(tmp_path):
+    """Whole as it is, it holds vectors of another encoder, other documents, or those of another place."""
+    corpus, turned = Corpus(documents()), Corpus(documents()[::-1])
+    encode_corpus(corpus, FakeEncoder(max_length=32), tmp_path / "encoder", shard_docs=8)
+    encode_corpus(turned, FakeEncoder(), tmp_path / "corpus", shard_docs=8)
+    encode_corpus(corpus, FakeEncoder(), tmp_path / "w", shard_docs=8)
+    before = contents(tmp_path / "w")
+    for source, number, place in (("encoder", 1, 1), ("corpus", 2, 2), ("w", 3, 4)):
+        for file in (tmp_path / source).glob(f"*-0000{number}.*"):
+            (tmp_path / "w" / file.name.replace(str(number), str(place))).write_bytes(file.read_bytes())
+    encoder = FakeEncoder()
+    encode_corpus(corpus, encoder, tmp_path / "w")
+    assert (encoder.encoded, contents(tmp_path / "w")) == (24, before)
+
+
 def test_another_encoder_is_refused_by_what_differs(tmp_path):
     encode_corpus(Corpus(documents()), FakeEncoder(), tmp_path / "w", shard_docs=8)
     with pytest.raises(EncoderMismatchError, match=r"another encoder \(max_length 64, now 128\); remove"):

@@ -83,6 +83,16 @@ def test_published_rows_are_marked(results: Path):
     assert "SPLADE-v3 (published" in latex_tables(comparison)
 
 
+def test_a_development_split_gets_no_published_numbers(results: Path):
+    small = load_comparison([results], None, ())
+    sized = [replace(r, n_documents=5183) if r.dataset == "SciFact" else r for r in small.results]
+    assert "0.710" in markdown_tables(replace(small, results=sized))
+    train = replace(small, results=[replace(r, split="train") for r in sized])
+    assert "published" not in markdown_tables(train)
+    named = replace(small, results=[replace(sized[0], dataset="MS MARCO dev", split="dev")])
+    assert named.published == ["MS MARCO dev"]
+
+
 def test_another_corpus_of_the_name_gets_no_published_numbers():
     names = ["scifact", "quora"]
     assert {tuple(row.values) for row in published("nDCG@10", names, {"scifact": 5183, "quora": 17})} == {

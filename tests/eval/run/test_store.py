@@ -120,6 +120,28 @@ def test_another_corpus_is_not_mixed_in(invented: Invented, folder: Path, tmp_pa
     assert len(load_comparison([tmp_path / "one", tmp_path / "two"], None, ()).results) == 2
 
 
+def test_own_ids_that_one_system_kept_and_another_dropped_are_not_mixed(
+    invented: Invented, folder: Path, tmp_path: Path
+):
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    (folder / "collection.toml").write_text("drop_own_id = true")
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact")
+    told = r"out: on c bm25 keeps hits with the query's own id, and sparse-exact drops them; evaluate both"
+    with pytest.raises(DatasetError, match=told):
+        load_comparison([tmp_path / "out"], None, ())
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    assert len(load_comparison([tmp_path / "out"], None, ()).results) == 2
+
+
+def test_a_run_that_is_too_short_for_a_measure_is_not_measured(
+    invented: Invented, folder: Path, tmp_path: Path
+):
+    evaluate(invented, folder, tmp_path / "out", "bm25", k=10)
+    with pytest.raises(DatasetError, match=r"bm25 was evaluated on c with k = 10, and R@11 looks at 11 hits"):
+        load_comparison([tmp_path / "out"], None, ("R@10", "R@11"))
+    assert load_comparison([tmp_path / "out"], None, ("R@10", "AP")).measures == ["RR@10", "R@10", "AP"]
+
+
 def test_two_folders_over_two_corpora_are_not_one_table(invented: Invented, folder: Path, tmp_path: Path):
     evaluate(invented, folder, tmp_path / "one", "bm25")
     with (folder / "corpus.jsonl").open("a") as file:

@@ -78,6 +78,21 @@ def test_an_interruption_costs_a_shard_and_damage_too(
     assert third.effectiveness == first.effectiveness
 
 
+def test_blocks_of_other_texts_or_another_model_are_made_again(
+    collection: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("splade_engine.eval.systems.dense._SHARD", 4)
+    first = evaluate("dense", collection, settings=settings)
+    assert settings.cache is not None
+    one, two = sorted(settings.cache.rglob("*.vectors"))
+    one_bytes = one.read_bytes()
+    one.write_bytes(two.read_bytes())  # whole, of four texts, and of others
+    two.write_bytes(one_bytes)
+    again = evaluate("dense", collection, settings=settings)
+    assert settings.models["dense", None].encoded == 8 + 8
+    assert again.effectiveness == first.effectiveness
+
+
 def test_hnsw_is_measured_against_flat(collection: Path, settings: Settings):
     result = evaluate("dense-hnsw", collection, settings=settings)
     assert result.mode == "approximate (HNSW, ef 100)"
