@@ -11,20 +11,23 @@
   and a queries file; also `qid`, `pos` and `"neg": {system: [ids]}`, the layout of the MS MARCO hard
   negatives that sentence-transformers publishes.
 
-A text is a string or an object with `title` and `text`.
+A text is a string or an object with `title` and `text`. Names are read whatever their case. Where a row has
+labels and scores, the labels say what answers and the scores are a teacher's.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from splade_engine.arguments import first_twice
 from splade_engine.collections.qrels import GRADE_NAMES
 from splade_engine.errors import DatasetError
 from splade_engine.training.data.line_file import checked_text
+from splade_engine.training.data.mined import MINED_FROM
 
 Lookup = Callable[[str, str, str], str]  # (id, place, what) -> text
 
@@ -39,6 +42,9 @@ _SCORES = ("scores", "score")  # a teacher's
 _GRADES = tuple(name for name in GRADE_NAMES if name not in ("score", "label"))
 _LABELS = ("labels", "label", *_GRADES, "relevant", "is_relevant")
 _NUMBERS = ("scores", "labels", "score", *_LABELS[1:])
+_LOWEST, _HIGHEST = -2, 10  # grades of judgments; a teacher's scores are hardly ever whole
+_READ = frozenset((*_QUERY, *_QUERY_ID, *_POSITIVE, *_POSITIVE_ID, *_NEGATIVE, *_NEGATIVE_ID, *_NUMBERS))
+_READ |= {"documents", "document_ids", MINED_FROM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +98,13 @@ def row_from_record(
     """
     row = _Reader(record, place, query_text, document_text)
     query = row.one("query", _QUERY, _QUERY_ID, query_text)
-    if any(key in record for key in ("documents", "document_ids")):
+    if any(key in row.record for key in ("documents", "document_ids")):
         return row.scored_list(query)
     positives = row.many(_POSITIVE, _POSITIVE_ID)
     if not positives:
         raise DatasetError(f"{place}: the field positive is missing (or document, passage, positive_id)")
     negatives = row.many(_NEGATIVE, _NEGATIVE_ID)
-    numbered = sorted(key for key in record if key.startswith("negative_") and key[9:].isdigit())
-    negatives += tuple(row.text(record[key], key) for key in numbered)
+    negatives += tuple(row.text(row.record[key], key) for key in row.numbered())
     if not negatives and (judged := row.judged(query, positives)) is not None:
         return judged
     return Row(query, positives, negatives, row.scores(len(positives), len(negatives)))
@@ -121,10 +126,23 @@ class _Reader:
     def __init__(
         self, record: dict[str, Any], place: str, query_text: Lookup | None, document_text: Lookup | None
     ) -> None:
-        self.record, self.place = record, place
+        self.record, self.place = _folded(record, place), place
         self.query_text, self.document_text = query_text, document_text
 
+    def numbered(self) -> list[str]:
+        """`negative_1`, `negative_2` and so on, in the order of their numbers, which is that of scores."""
+        return sorted(filter(_is_numbered, self.record), key=lambda name: int(name[9:]))
+
+    def check_alone(self, names: tuple[str, ...]) -> None:
+        """Refuse two fields of which only one would be read; `query` and `positive` are meant in any case."""
+        there = [name for name in names if name in self.record]
+        if len({str(self.record[name]) for name in there}) < 2:
+            return
+        if there[0] not in ("query", "positive") or there[1] == "positives":
+            raise DatasetError(f"{self.place}: holds {there[0]} and {there[1]}; keep one of them")
+
     def one(self, what: str, names: tuple[str, ...], ids: tuple[str, ...], lookup: Lookup | None) -> str:
+        self.check_alone(names)
         for name in names:
             if name in self.record:
                 return self.text(self.record[name], name)
@@ -134,6 +152,7 @@ class _Reader:
         raise DatasetError(f"{self.place}: the field {what} is missing (or {', '.join(names[1:] + ids)})")
 
     def many(self, names: tuple[str, ...], ids: tuple[str, ...]) -> tuple[str, ...]:
+        self.check_alone(names)
         for name in names:
             if name in self.record:
                 value = self.record[name]
@@ -150,29 +169,34 @@ class _Reader:
 
         With a label above 0 a document answers the query, at 0 or below it does not.
         """
-        labels = self.numbers(len(texts))
-        if labels is None:
+        self.check_alone(_LABELS)
+        labels, scores = self.numbers(_LABELS, len(texts)), self.numbers(_SCORES, len(texts))
+        if labels is not None:
+            relevant = [label > 0 for label in labels]
+        elif scores is not None:
+            # a teacher's may well be negative; exactly 0 is the label of a document that is no answer
+            relevant = [score != 0 for score in scores]
+        else:
             return None
-        name = next(name for name in _NUMBERS if name in self.record)
-        # a teacher's score may well be negative; exactly 0 is the label of a document that is no answer
-        relevant = [label != 0 if name in _SCORES else label > 0 for label in labels]
+        values = scores or labels or ()
         order = sorted(range(len(texts)), key=lambda i: not relevant[i])
         return Row(
             query,
             tuple(texts[i] for i in order if relevant[i]),
             tuple(texts[i] for i in order if not relevant[i]),
-            tuple(labels[i] for i in order),
+            tuple(values[i] for i in order),
         )
 
     def scored_list(self, query: str) -> Row:
         texts = self.many(("documents",), ("document_ids",))
-        scores = self.numbers(len(texts))
-        if not texts or scores is None:
+        labels, scores = self.numbers(_LABELS, len(texts)), self.numbers(_SCORES, len(texts))
+        if not texts or (labels is None and scores is None):
             raise DatasetError(f"{self.place}: a list of documents needs scores, one for each")
-        if not {name for name in _SCORES if name in self.record} and set(scores) <= {-1.0, 0.0, 1.0}:
+        if labels is not None and (scores is not None or _are_grades(labels)):
             judged = self.judged(query, texts)
             assert judged is not None
             return judged
+        scores = scores or labels or ()
         order = sorted(range(len(texts)), key=lambda i: -scores[i])
         best, *rest = order
         return Row(query, (texts[best],), tuple(texts[i] for i in rest), tuple(scores[i] for i in order))
@@ -182,10 +206,10 @@ class _Reader:
         value = next((self.record[k] for k in _NUMBERS if k in self.record), None)
         if value is not None and not isinstance(value, list) and n == 2 and n_negatives == 1:
             return (self.number(value, "label"), 0.0)  # a margin: only differences count
-        return self.numbers(n)
+        return self.numbers(_NUMBERS, n)
 
-    def numbers(self, n: int) -> tuple[float, ...] | None:
-        for name in _NUMBERS:
+    def numbers(self, names: tuple[str, ...], n: int) -> tuple[float, ...] | None:
+        for name in names:
             if name in self.record:
                 value = self.record[name]
                 values = value if isinstance(value, list) else [value]
@@ -217,6 +241,42 @@ class _Reader:
             which = "queries" if what == "query" else "corpus"
             raise DatasetError(f"{self.place}: {name} {value!r} is an id, but no {which} file was given")
         return lookup(str(value), self.place, what)
+
+
+def unread(record: Mapping[str, Any]) -> list[str]:
+    """The fields of a row that have no meaning here, as they are written."""
+    names = {_plain(name): name for name in record}
+    beside = {name for role in (_QUERY, _POSITIVE) for name in [n for n in role if n in names][1:]}
+    return [
+        written
+        for name, written in names.items()
+        if name in beside or not (name in _READ or _is_numbered(name))
+    ]
+
+
+def _folded(record: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """A row with its fields' names in lower case, `_` for `-` and space.
+
+    Raises:
+        DatasetError: two names are one then.
+    """
+    folded = {_plain(name): value for name, value in record.items()}
+    if len(folded) < len(record):
+        name = first_twice(_plain(name) for name in record)
+        raise DatasetError(f"{place}: two fields are named {name!r:.60} but for their case")
+    return folded
+
+
+def _plain(name: str) -> str:
+    return name if name in _READ else name.casefold().replace("-", "_").replace(" ", "_")
+
+
+def _is_numbered(name: str) -> bool:
+    return name.startswith("negative_") and name[9:].isascii() and name[9:].isdigit()
+
+
+def _are_grades(labels: Sequence[float]) -> bool:
+    return all(label.is_integer() and _LOWEST <= label <= _HIGHEST for label in labels)
 
 
 def _flat(value: Any) -> list[Any]:

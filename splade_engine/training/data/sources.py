@@ -15,12 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.collections.beir import corpus_file, has_corpus, qrels_file, queries_file
 from splade_engine.collections.qrels import Judgment, read_judgments
 from splade_engine.errors import DatasetError
 from splade_engine.files import digest_of_file, expanded
 from splade_engine.training.data import generation
-from splade_engine.training.data.examples import Example, Row, row_from_record
+from splade_engine.training.data.examples import Example, Row, row_from_record, unread
 from splade_engine.training.data.line_file import LineFile, TextsById, checked_text, key_of
 from splade_engine.training.data.mined import MINED_FROM, check_mined_from, tell_unmarked
 from splade_engine.training.data.pages import pages_file
@@ -94,6 +95,12 @@ class JsonlSource:
         self._documents = TextsById(corpus, cache) if corpus else None
         self._queries = TextsById(queries, cache) if queries else None
         self.row(0)  # the wrong kind of file is reported at once
+        if names := unread(self.lines.record(0)):
+            logger.warning(
+                "%s: fields that are not read: %.300s (a label is read as label, a teacher's score as score, "
+                "further negatives as negatives or negative_1)",
+                *(path, ", ".join(map(shown, names))),
+            )
         if corpus and queries and "query" not in (first := self.lines.record(0)):
             tell_unmarked(path, first)
 

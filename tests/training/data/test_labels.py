@@ -77,6 +77,57 @@ def test_labels_sort_documents_into_answers_and_others():
     assert (row.positives, row.negatives) == (("a",), ("b",))
 
 
+@pytest.mark.parametrize(
+    ("record", "positives", "negatives", "scores"),
+    [
+        ({"document": "d", "Label": 0}, (), ("d",), (0.0,)),
+        ({"Document": "d", "Is-Relevant": True}, ("d",), (), (1.0,)),
+        ({"document": "d", "score": 0.9, "label": 0}, (), ("d",), (0.9,)),
+        ({"documents": ["a", "b"], "scores": [0.9, 0.1], "labels": [0, 1]}, ("b",), ("a",), (0.1, 0.9)),
+        ({"documents": ["a", "b", "c"], "labels": [0, 1, 2]}, ("b", "c"), ("a",), (1.0, 2.0, 0.0)),
+        ({"documents": ["a", "b"], "label": [0, 3]}, ("b",), ("a",), (3.0, 0.0)),
+        ({"document": "d", "label": 1, "relevance": 1}, ("d",), (), (1.0,)),
+    ],
+)
+def test_labels_decide_whatever_stands_beside_them(record, positives, negatives, scores):
+    row = row_from_record({"query": "q", **record}, "row")
+    assert (row.positives, row.negatives, row.scores) == (positives, negatives, scores)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"document": "d", "label": 1, "relevance": 0}, "row: holds label and relevance; keep one of them"),
+        ({"positive": "a", "positives": ["b"]}, "row: holds positive and positives; keep one of them"),
+        ({"document": "a", "passage": "b"}, "row: holds document and passage; keep one of them"),
+        ({"positive": "a", "negative": "b", "negatives": ["c"]}, "row: holds negative and negatives"),
+        ({"positive": "a", "Positive": "b"}, "row: two fields are named 'positive' but for their case"),
+    ],
+)
+def test_of_two_fields_none_is_dropped(record, message):
+    with pytest.raises(DatasetError, match=message):
+        row_from_record({"query": "q", **record}, "row")
+
+
+def test_numbered_negatives_keep_the_order_of_their_scores():
+    negatives = {f"negative_{n}": f"n{n}" for n in range(11, 0, -1)}
+    record = {"query": "q", "positive": "p", **negatives, "scores": [20.0, *map(float, range(1, 12))]}
+    row = row_from_record(record, "row")
+    assert row.negatives == tuple(f"n{n}" for n in range(1, 12))
+    assert row.scores == (20.0, *map(float, range(1, 12)))
+
+
+def test_fields_that_are_not_read_are_told(tmp_path, caplog):
+    row = {"query": "q", "positive": "p", "answer": "a", "gold_label": 0, "negative_1": "n", "url": "u"}
+    JsonlSource(made.write_jsonl(tmp_path / "rows.jsonl", [row]), tmp_path / "cache")
+    assert "rows.jsonl: fields that are not read: 'answer', 'gold_label', 'url' (a label is" in caplog.text
+    caplog.clear()
+    mined = {"query_id": "1", "positive_id": "2", "negative_ids": ["3"], "mined_from": "x", "scores": [1, 2]}
+    texts = {"query": "q", "positive": "p", "negatives": ["n"]}
+    JsonlSource(made.write_jsonl(tmp_path / "mined.jsonl", [mined | texts]), tmp_path / "cache")
+    assert not caplog.text
+
+
 def test_scores_of_a_teacher_stay_scores():
     """Lists and triples: the best is the positive, whatever its sign; a triple's one label is a margin."""
     scored = {"query": "q", "documents": ["a", "b"], "scores": [-7.0, -2.5]}
