@@ -34,7 +34,7 @@ from splade_engine.arguments import flag, path_of
 from splade_engine.collections.beir import BEIR_CORPUS
 from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.cutting import cut_document, is_passage
-from splade_engine.collections.documents import Document
+from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, Document
 from splade_engine.collections.folders import FileReading, FolderReport, origin_of, read_files, scan
 from splade_engine.collections.formats import RECORD_KINDS, Source, record_source, saved_dataset, typed_source
 from splade_engine.collections.id_register import IdRegister
@@ -43,8 +43,11 @@ from splade_engine.collections.readers import FILE_KINDS, kind_of_file
 from splade_engine.collections.standard_input import PLACE, StandardInput, is_standard_input
 from splade_engine.collections.text_lines import check_regular, plain_suffix
 from splade_engine.errors import DatasetError
+from splade_engine.files import parsed_json
 
 logger = logging.getLogger(__name__)
+
+_FIRST_LINE = 1 << 20  # bytes of a file's first line that are looked at
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ def read_documents(
     if records is not None:
         return _records(str(path), records, bool(allow_empty), cutting)
     if kind_of_file(path.suffix.lower()) is not None:
+        _refuse_records(path)
         return _files(path, cutting, report)
     known = ", ".join(kind.name for kind in (*RECORD_KINDS, *FILE_KINDS))
     suffix = plain_suffix(path)
@@ -128,6 +132,25 @@ def read_documents(
         f"{path}: the format {suffix or 'without a suffix'} is not known; readable are {known}, "
         "a BEIR folder, a folder of files, - (standard input)"
     )
+
+
+def _refuse_records(path: Path) -> None:
+    """Refuse a file that is given by itself, is called a text, and holds JSON records on its lines."""
+    try:
+        with path.open("rb") as file:
+            line = file.readline(_FIRST_LINE).removeprefix(b"\xef\xbb\xbf").strip()
+    except OSError:  # whoever reads it says so
+        return
+    if not line.startswith(b"{") or not line.endswith(b"}"):
+        return
+    try:
+        names = set(parsed_json(line))
+    except (ValueError, RecursionError):
+        return
+    if not names.isdisjoint(ID_NAMES) and not names.isdisjoint(TEXT_NAMES):
+        raise DatasetError(
+            f"{path}:1: holds a record, and {path.suffix} would be read as one text; rename it .jsonl"
+        )
 
 
 def holds_files(path: Path) -> bool:

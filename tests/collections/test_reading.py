@@ -385,3 +385,17 @@ def test_the_digest_sees_every_field_and_the_order():
     ]
     assert digest(a, b) == digest(a, b)
     assert digest(a, b) not in [digest(*other) for other in others]
+
+
+@pytest.mark.parametrize("name", ["corpus.txt", "corpus.jl"])
+def test_records_that_are_called_a_text(tmp_path, name):
+    path = tmp_path / name
+    path.write_text('{"_id": "a", "text": "tea"}\n{"_id": "b", "text": "bread"}\n')
+    told = rf"{name}:1: holds a record, and \.{name[7:]} would be read as one text; rename it .jsonl"
+    with pytest.raises(DatasetError, match=told):
+        list(read_documents(path))
+    path.write_text('{"level": "info", "text": "no record"}\n')
+    assert len(list(read_documents(path))) == 1
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / name).write_text('{"_id": "a", "text": "tea"}\n')
+    assert len(list(read_documents(tmp_path / "notes"))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,17 @@ from splade_engine.eval.measures.effectiveness import largest_cutoff, measure
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import Run, read_run
 from splade_engine.eval.run.store import ResultFolder, Topics
+
+logger = logging.getLogger(__name__)
+
+# of a result's hashes those of its collection, and what pages call them; the others are of models
+OF_DATA: Mapping[str, str] = {
+    "documents": "documents",
+    "corpus": "corpus",
+    "queries": "queries",
+    "qrels": "judgments",
+    "index": "index",
+}
 
 
 @dataclass(frozen=True)
@@ -118,6 +130,8 @@ def load_comparison(
     if not out.results:
         raise InvalidInputError("nothing to compare: no results in " + ", ".join(map(str, paths)))
     _check_names(out, paths)
+    _check_one_system(out)
+    _tell_depths(out)
     chosen = baseline if baseline is not None else next((e["baseline"] for e in out.experiments), "")
     if chosen and chosen not in out.systems:
         if baseline is not None:
@@ -220,6 +234,36 @@ def _check_same_own_ids(out: Comparison, result: Result, place: str) -> None:
             f"{place}: on {result.dataset} {result.system} {does[0]} hits with the query's own id, and "
             f"{other} {does[1]} them; evaluate both alike"
         )
+
+
+def _check_one_system(out: Comparison) -> None:
+    """A row of the table is one system: of the same options and models on every collection."""
+    first: dict[str, Result] = {}
+    for result in out.results:
+        other = first.setdefault(result.system, result)
+        models = {name: value for name, value in result.hashes.items() if name not in OF_DATA}
+        names = [name for name, value in models.items() if other.hashes.get(name, value) != value]
+        if result.spec != other.spec and result.mode != "as given":
+            names.insert(0, "system")
+            models["system"] = result.spec
+        if names:
+            was = other.spec if names[0] == "system" else other.hashes[names[0]]
+            raise DatasetError(
+                f"{result.system} is another {names[0]} on {result.dataset} ({models[names[0]]}) than on "
+                f"{other.dataset} ({was}); evaluate both alike, or name them apart with -s 'name: system'"
+            )
+
+
+def _tell_depths(out: Comparison) -> None:
+    """A measure without a cutoff looks at every hit: a shallow run is at a disadvantage."""
+    names = [name for name in out.measures if not largest_cutoff([name])]
+    for dataset in out.datasets if names else ():
+        depths = {r.system: r.k for r in out.results if r.dataset == dataset and r.mode != "as given"}
+        if len(set(depths.values())) > 1:
+            told = ", ".join(f"{system} {k:,}" for system, k in depths.items())
+            logger.warning(
+                "%s: hits per query differ (%.200s), and %s looks at all of them", dataset, told, names[0]
+            )
 
 
 def _check_deep_enough(result: Result, measures: Sequence[str], place: str) -> None:

@@ -7,7 +7,6 @@ markup is ours: the style sheet, the script, and the charts, which escape their 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +21,7 @@ from splade_engine.eval.measures.significance import (
     letter,
     letters,
 )
-from splade_engine.eval.report.comparison import Comparison
+from splade_engine.eval.report.comparison import OF_DATA, Comparison
 from splade_engine.eval.report.headline import headlines
 from splade_engine.eval.report.page_data import page_data
 from splade_engine.eval.report.published import published
@@ -184,22 +183,13 @@ def _about(c: Comparison) -> list[tuple[str, Any]]:
     hashes: dict[str, dict[str, None]] = {}
     for r in c.results:
         for name, value in r.hashes.items():
-            if name not in _OF_DATA:
+            if name not in OF_DATA:
                 hashes.setdefault(name, {})[str(value)] = None
     entries += [(name, ", ".join(values)) for name, values in hashes.items()]
     return entries + [(f"data {dataset}", _data_hashes(c, dataset)) for dataset in c.datasets]
 
 
-_OF_DATA: Mapping[str, str] = {
-    "documents": "documents",
-    "corpus": "corpus",
-    "queries": "queries",
-    "qrels": "judgments",
-    "index": "index",
-}
-
-
 def _data_hashes(c: Comparison, dataset: str) -> str:
     """Hashes of one collection and of the indexes over it; "" where only runs were given."""
     found = {name: value for r in c.results if r.dataset == dataset for name, value in r.hashes.items()}
-    return ", ".join(f"{label} {found[name]}" for name, label in _OF_DATA.items() if name in found)
+    return ", ".join(f"{label} {found[name]}" for name, label in OF_DATA.items() if name in found)

@@ -128,6 +128,7 @@ def run_experiment(
     systems = experiment.systems()
     depth = needed_depth(experiment.suite.measures, experiment.suite.k)
     check_computable(experiment.suite.measures)
+    _tell_unusable(systems, experiment.settings)
     if folder is not None:
         folder.write_experiment(experiment.record())
     results: list[Result] = []
@@ -150,6 +151,23 @@ def run_experiment(
             state[collection.name] = f"skipped: {error}"
         _write_state(folder, state)
     return Outcome(results, {name: text for name, text in state.items() if text != DONE})
+
+
+def _tell_unusable(systems: Sequence[System], settings: Settings) -> None:
+    """Say before hours of work which of several systems will be skipped, because its model is not there.
+
+    Raises:
+        SpladeEngineError: none can be used.
+    """
+    failed = 0
+    for system in systems:
+        try:
+            system.models(settings)
+        except SpladeEngineError as error:
+            failed += 1
+            if failed == len(systems):
+                raise
+            logger.warning("%s will be skipped: %s", system.title, error)
 
 
 def _collection(

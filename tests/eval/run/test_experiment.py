@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from splade_engine.errors import DatasetError, InvalidInputError
+from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError
 from splade_engine.eval.run.experiment import Experiment, run_experiment
 from splade_engine.eval.run.repeat import repeat
 from splade_engine.eval.run.runs import read_run
@@ -183,6 +183,22 @@ def test_a_system_that_cannot_run_is_skipped(experiment: Experiment, tmp_path: P
     outcome = run_experiment(replace(experiment, suite=suite))
     assert [r.system for r in outcome.results] == ["bm25", "bm25"]
     assert len(outcome.skipped) == 2
+
+
+def test_a_system_that_cannot_run_is_told_before_the_first_collection(
+    experiment: Experiment, tmp_path: Path, monkeypatch: Any, caplog: Any
+):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Experiment, "load", stop)
+    missing = f"sparse(encoder={tmp_path}/none)"
+    with pytest.raises(KeyboardInterrupt):
+        suite = replace(experiment.suite, systems=("bm25", missing), baseline="")
+        run_experiment(replace(experiment, suite=suite))
+    assert f"{missing} will be skipped: {tmp_path}/none" in caplog.text
+    with pytest.raises(SpladeEngineError, match="none"):
+        run_experiment(replace(experiment, suite=replace(experiment.suite, systems=(missing,), baseline="")))
 
 
 def test_systems_and_baseline_are_checked_first(experiment: Experiment):

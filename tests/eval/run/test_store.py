@@ -21,9 +21,18 @@ from splade_engine.eval.systems.bench import Settings
 WRONG = {"q1": {"owl": 1}, "q2": {"tea": 1}, "q3": {"bread": 1}, "q4": {"wind": 1}, "q5": {"owl": 1}}
 
 
-def evaluate(invented: Invented, folder: Path, out: Path, *systems: str, split: str | None = None, **changes):
-    suite = Suite("mine", (Collection("c", str(folder), split=split),), systems, ("RR@10",), **changes)
-    settings = Settings(encoder=invented.WordEncoder())
+def evaluate(
+    invented: Invented,
+    folder: Path,
+    out: Path,
+    *systems: str,
+    split: str | None = None,
+    name: str = "c",
+    encoder: object = None,
+    **changes,
+):
+    suite = Suite("mine", (Collection(name, str(folder), split=split),), systems, ("RR@10",), **changes)
+    settings = Settings(encoder=encoder or invented.WordEncoder())
     return run_experiment(Experiment(suite, settings, command=("x",)), ResultFolder.create(out)).results
 
 
@@ -140,6 +149,37 @@ def test_a_run_that_is_too_short_for_a_measure_is_not_measured(
     with pytest.raises(DatasetError, match=r"bm25 was evaluated on c with k = 10, and R@11 looks at 11 hits"):
         load_comparison([tmp_path / "out"], None, ("R@10", "R@11"))
     assert load_comparison([tmp_path / "out"], None, ("R@10", "AP")).measures == ["RR@10", "R@10", "AP"]
+
+
+def test_one_row_is_one_system(invented: Invented, folder: Path, tmp_path: Path):
+    """The mean over collections of two systems of one name is nobody's."""
+    evaluate(invented, folder, tmp_path / "out", "mine: bm25")
+    evaluate(invented, folder, tmp_path / "out", "mine: bm25(k1=2.0)", name="d")
+    told = r"mine is another system on c \(bm25\) than on d \(bm25\(k1=2\)\); evaluate both alike"
+    with pytest.raises(DatasetError, match=told):
+        load_comparison([tmp_path / "out"], None, ())
+    evaluate(invented, folder, tmp_path / "out", "mine: bm25", name="d")
+    assert len(load_comparison([tmp_path / "out"], None, ()).results) == 2
+
+
+def test_one_row_is_of_one_encoder(invented: Invented, folder: Path, tmp_path: Path):
+    class Other(invented.WordEncoder):
+        def fingerprint(self) -> dict[str, str | int]:
+            return {**super().fingerprint(), "hash": "other"}
+
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact")
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact", name="d", encoder=Other())
+    with pytest.raises(DatasetError, match=r"sparse-exact is another encoder on [cd] .+ than on"):
+        load_comparison([tmp_path / "out"], None, ())
+
+
+def test_depths_that_differ_are_told(invented: Invented, folder: Path, tmp_path: Path, caplog):
+    evaluate(invented, folder, tmp_path / "out", "bm25", k=10)
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact", k=20)
+    load_comparison([tmp_path / "out"], None, ("R@5",))
+    assert not caplog.text
+    load_comparison([tmp_path / "out"], None, ("AP",))
+    assert "c: hits per query differ (sparse-exact 20, bm25 10), and AP looks at all of them" in caplog.text
 
 
 def test_two_folders_over_two_corpora_are_not_one_table(invented: Invented, folder: Path, tmp_path: Path):
