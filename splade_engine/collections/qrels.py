@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from splade_engine.collections.text_lines import read_lines
+from splade_engine.collections.text_lines import read_lines, trec_columns
 from splade_engine.errors import DatasetError
 
 Qrels = Mapping[str, Mapping[str, int]]
@@ -53,7 +53,7 @@ def read_judgments(path: str | Path) -> Iterator[Judgment]:
     columns: _Columns | None = None
     for number, line in read_lines(path):
         place = f"{path}:{number}"
-        values = [value.strip() for value in (line.split("\t") if line.count("\t") >= 2 else line.split())]
+        values = trec_columns(line, tabs=2)
         if columns is None:
             columns = _header(values, place)
             if columns is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
@@ -22,6 +23,8 @@ COMPRESSED_SUFFIXES = (".gz", ".zst")
 Lines = Iterable[tuple[int, str]]  # numbered from 1
 # behind the message on a text of a corpus that is not UTF-8
 DECODES = "--encoding latin-1, or Corpus(..., encoding='latin-1'), decodes such text"
+_BLANK = " \t\n\r\x0b\x0c"
+_SPACE = re.compile(f"[{_BLANK}]+")
 _BUFFER = 1 << 20  # bytes; gzip in Python is twice as slow with the default 8 KiB
 
 
@@ -78,6 +81,16 @@ def read_lines(
                 f"{path}:{number + 1}: truncated or damaged zstd file ({reason_of(error)})"
             ) from None
         raise DatasetError(f"{path}:{number + 1}: cannot be read ({error.strerror or error})") from None
+
+
+def trec_columns(line: str, tabs: int) -> list[str]:
+    """The columns of a line of judgments or of a run: between tabs where there are at least so many.
+
+    Elsewhere they are between white space of ASCII, as trec_eval reads them. A no-break space belongs to an
+    id.
+    """
+    found = line.split("\t") if line.count("\t") >= tabs else _SPACE.split(line.strip(_BLANK))
+    return [value.strip(_BLANK) for value in found]
 
 
 def decoded_lines(

@@ -114,6 +114,10 @@ def test_ids_that_are_named_as_columns_are_no_header(tmp_path: Path):
     assert judged == {"query": {"doc": 1}, "q2": {"d2": 0}}
 
 
+def test_a_no_break_space_belongs_to_an_id(tmp_path: Path):
+    assert read_qrels(write(tmp_path / "q.txt", "q1 0 d\u00a01 1\n")) == {"q1": {"d\u00a01": 1}}
+
+
 def test_a_judgment_knows_its_line(tmp_path: Path):
     path = write(tmp_path / "x.tsv", "query-id\tcorpus-id\tscore\n\nq1\ta b\t2\nq1\td\t0\n")
     assert [(j.line, j.query_id, j.doc_id, j.grade) for j in read_judgments(path)] == [

@@ -10,6 +10,7 @@ for the file we write.
 from __future__ import annotations
 
 import gzip
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -19,10 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import check_many, first_twice, flag, many, path_of, whole
-from splade_engine.collections.text_lines import read_lines
+from splade_engine.arguments import check_many, first_twice, flag, many, path_of, shown, whole
+from splade_engine.collections.text_lines import read_lines, trec_columns
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file
+
+logger = logging.getLogger(__name__)
 
 _BEYOND = 2.0**128 - 2.0**103  # from here on single precision rounds to infinity
 _COLUMNS = "qid Q0 docid rank score tag"
@@ -227,7 +230,8 @@ def write_run(run: Run, path: str | Path) -> None:
 def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
     """Read a TREC run; the ranking is trec_eval's: by score, ties by document id descending.
 
-    Ids are as they stand in the file; see `Run.unescaped` and `Run.with_known_ids`.
+    Columns stand between tabs where there are five or more, else between white space. Ids are as they stand
+    in the file; see `Run.unescaped` and `Run.with_known_ids`.
 
     Raises:
         DatasetError: naming the file and line of a malformed line, a score that is no number, or a
@@ -237,14 +241,17 @@ def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
     ids: dict[str, list[str]] = {}
     scores: dict[str, list[float]] = {}
     seen: set[tuple[str, str]] = set()
-    tag = ""
+    tags: dict[str, None] = {}
     for number, line in read_lines(path):
-        columns = line.split()
+        columns = trec_columns(line, tabs=5)
         if len(columns) != 6:
             raise DatasetError(
                 f"{path}:{number}: a run line has 6 columns ({_COLUMNS}), this one {len(columns)}"
             )
         query_id, _, doc_id, _, text, tag = columns
+        if not query_id or not doc_id:
+            raise DatasetError(f"{path}:{number}: the {'query' if not query_id else 'document'} id is empty")
+        tags[tag] = None
         score = _score(text, f"{path}:{number}")
         if (query_id, doc_id) in seen:
             raise DatasetError(f"{path}:{number}: document {doc_id!r} appears twice for query {query_id!r}")
@@ -253,12 +260,15 @@ def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
         scores.setdefault(query_id, []).append(score)
     if not ids and not may_be_empty:
         raise DatasetError(f"{path}: no run lines")
-    return Run(tag, {q: Ranking.by_trec_eval(ids[q], scores[q]) for q in ids})
+    if len(tags) > 1:
+        told = ", ".join(map(shown, [*tags][:3])) + (", ..." if len(tags) > 3 else "")
+        logger.warning("%s: holds %d runs (%s), which are read as one", path, len(tags), told)
+    return Run(next(iter(tags), ""), {q: Ranking.by_trec_eval(ids[q], scores[q]) for q in ids})
 
 
 def _score(text: str, place: str) -> float:
     try:
-        score = float(text)
+        score = float(text if text.isascii() and "_" not in text else "")
     except ValueError:
         raise DatasetError(f"{place}: score {text!r} is not a number") from None
     if not abs(score) < _BEYOND:  # NaN neither

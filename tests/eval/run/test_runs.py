@@ -151,6 +151,8 @@ def test_own_ids_are_dropped():
     [
         ("q1 Q0 d1 1 0.5 tag\nq1 Q0 d2 2 0.4\n", r"x\.run:2: a run line has 6 columns .*, this one 5"),
         ("q1 Q0 d1 1 high tag\n", r"x\.run:1: score 'high' is not a number"),
+        ("q1 Q0 d1 1 1_000 tag\n", r"x\.run:1: score '1_000' is not a number"),
+        ("q1\tQ0\t\t1\t2\tt\n", r"x\.run:1: the document id is empty"),
         ("q1 Q0 d1 1 nan tag\n", r"x\.run:1: score 'nan' is not finite"),
         ("q1 Q0 d1 1 2 t\nq1 Q0 d2 2 1e39 t\n", r"x\.run:2: score '1e39' is not finite in single precision"),
         (
@@ -164,6 +166,19 @@ def test_bad_run_files_name_the_line(tmp_path: Path, text: str, message: str):
     (tmp_path / "x.run").write_text(text)
     with pytest.raises(DatasetError, match=message):
         read_run(tmp_path / "x.run")
+
+
+def test_columns_between_tabs_and_ids_that_are_no_columns(tmp_path: Path):
+    """A no-break space belongs to the id, for trec_eval too; between tabs any space does."""
+    (tmp_path / "x.run").write_text("q 1\tQ0\td 1\t1\t3.0\tmy run\nq2 Q0 d\u00a02 1 2.0 my\n")
+    run = read_run(tmp_path / "x.run")
+    assert {query: run[query].ids for query in run} == {"q 1": ("d 1",), "q2": ("d\u00a02",)}
+
+
+def test_two_runs_in_one_file_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    (tmp_path / "x.run").write_text("q1 Q0 d1 1 3.0 a\nq1 Q0 d2 2 2.0 b\n")
+    assert read_run(tmp_path / "x.run").name == "a"
+    assert "x.run: holds 2 runs ('a', 'b'), which are read as one" in caplog.text
 
 
 @pytest.mark.parametrize("make", [Ranking.in_order, Ranking.by_trec_eval])
