@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from splade_engine.arguments import flag
+from splade_engine.arguments import flag, shown
 from splade_engine.collections.corpus import Corpus
-from splade_engine.collections.qrels import Qrels, line_of
+from splade_engine.collections.qrels import Qrels, checked_mapping, checked_qrels, line_of
 from splade_engine.errors import DatasetError
 from splade_engine.files import digest
 
@@ -22,11 +22,24 @@ DEV_SPLITS = ("dev", "validation", "val", "train")
 
 @dataclass(frozen=True)
 class Split:
-    """Queries with their judgments. `queries` holds the text of every judged query, and of unjudged ones."""
+    """Queries with their judgments. `queries` holds the text of every judged query, and of unjudged ones.
+
+    Raises:
+        DatasetError: for a query whose text is none or missing, and as `checked_qrels`.
+    """
 
     name: str
     queries: Mapping[str, str]
     qrels: Qrels
+
+    def __post_init__(self) -> None:
+        for query, text in checked_mapping("queries", self.queries).items():
+            if not isinstance(text, str):
+                raise DatasetError(f"queries: the text of {shown(query)} is {shown(text)}, not a string")
+        object.__setattr__(self, "qrels", checked_qrels(self.qrels))
+        missing = next((query for query in self.qrels if query not in self.queries), None)
+        if missing is not None:
+            raise DatasetError(f"judgments: query {shown(missing)} is not among the queries")
 
     @property
     def unjudged(self) -> list[str]:

@@ -11,8 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
+from splade_engine.arguments import shown
 from splade_engine.collections.text_lines import read_lines, trec_columns
 from splade_engine.errors import DatasetError
 
@@ -82,6 +85,44 @@ def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     if not out:
         raise DatasetError(f"{path}: no judgments")
     return out
+
+
+def checked_qrels(qrels: Any) -> dict[str, dict[str, int]]:
+    """Judgments that a program gives, as those of a file: a grade is a whole number.
+
+    Args:
+        qrels: grades by query id and document id; numbers of numpy and `1.0` are read too.
+
+    Raises:
+        DatasetError: naming the query and document of what is none. An evaluator would cut 0.5 to 0.
+    """
+    out: dict[str, dict[str, int]] = {}
+    for query, judged in checked_mapping("judgments", qrels).items():
+        at = f"judgments: query {shown(query)}"
+        grades = out[query] = {}
+        for document, grade in checked_mapping(at, judged).items():
+            # a whole number is an integer of any type, or a float without a fraction
+            is_whole = isinstance(grade, Real) and not isinstance(grade, bool) and grade == grade // 1
+            if not is_whole or abs(grade) > _LARGEST:
+                raise DatasetError(
+                    f"{at}, document {shown(document)}: grade {shown(grade)} is not an integer of 32 bits"
+                )
+            grades[document] = int(grade)
+    return out
+
+
+def checked_mapping(what: str, given: Any) -> Mapping[str, Any]:
+    """A mapping whose keys are ids.
+
+    Raises:
+        DatasetError: beginning with `what`, for anything else.
+    """
+    if not isinstance(given, Mapping):
+        raise DatasetError(f"{what}: a mapping by id is expected, got {shown(given)}")
+    odd = next((name for name in given if not isinstance(name, str)), None)
+    if odd is not None:
+        raise DatasetError(f"{what}: the id {shown(odd)} is {type(odd).__name__}, a text is expected")
+    return given
 
 
 # ---- which column is which ------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ _HEADER_WORDS = {
     *TEXT_NAMES,
     *("title", "name", "key", "doc", "document", "description", "summary", "abstract", "label", "category"),
     *("url", "link", "date", "author", "language", "lang", "number", "#", "query", "answer"),
+    *("qid", "query_id", "query-id", "topic", "topic_id", "question"),
 }
 
 

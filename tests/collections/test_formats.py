@@ -362,7 +362,9 @@ def test_a_value_that_json_does_not_have_names_its_document_and_field(value: obj
     assert "name of a field must be a text" in refusal([{"id": "a", "text": "x", 5: 1}])
 
 
-@pytest.mark.parametrize("header", ["name\tdescription", "document\tsummary", "Key\tTitle\tAnswer"])
+@pytest.mark.parametrize(
+    "header", ["name\tdescription", "document\tsummary", "Key\tTitle\tAnswer", "qid\tquery"]
+)
 def test_a_header_without_id_and_text_is_no_document(tmp_path: Path, header: str):
     (tmp_path / "c.tsv").write_text(f"{header}\nd1\tgreen tea\n")
     told = "c.tsv:1: looks like a header, and names no columns for id and text: "

@@ -5,11 +5,13 @@ from __future__ import annotations
 from itertools import permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from splade_engine.collections.qrels import line_of, read_judgments, read_qrels
+from splade_engine.collections.dataset import Split
+from splade_engine.collections.qrels import checked_qrels, line_of, read_judgments, read_qrels
 from splade_engine.errors import DatasetError
 
 TRUTH = {"6": {"1": 1}, "5": {"2": 1}, "4": {"3": 1, "5": 0}}
@@ -142,3 +144,36 @@ def test_any_id_without_a_tab_survives(tmp_path_factory: pytest.TempPathFactory,
             read_qrels(path)
     else:
         assert read_qrels(path) == qrels
+
+
+@pytest.mark.parametrize(
+    ("qrels", "message"),
+    [
+        ({"q": {"d": 0.5}}, "judgments: query 'q', document 'd': grade 0.5 is not an integer"),
+        ({"q": {"d": float("nan")}}, "grade nan is not an integer"),
+        ({"q": {"d": True}}, "grade True is not an integer"),
+        ({"q": {"d": "1"}}, "grade '1' is not an integer"),
+        ({"q": {"d": 2**40}}, "grade 1099511627776 is not an integer of 32 bits"),
+        ({"q": ["d"]}, r"judgments: query 'q': a mapping by id is expected, got \['d'\]"),
+        ({"q": {3: 1}}, "judgments: query 'q': the id 3 is int, a text is expected"),
+        ([("q", "d", 1)], "judgments: a mapping by id is expected"),
+    ],
+)
+def test_judgments_of_a_program_are_those_of_a_file(qrels: object, message: str):
+    with pytest.raises(DatasetError, match=message):
+        checked_qrels(qrels)
+    with pytest.raises(DatasetError, match=message):
+        Split("test", {"q": "text"}, qrels)
+
+
+def test_numbers_of_numpy_are_grades():
+    found = checked_qrels({"q": {"a": np.int64(2), "b": np.float32(1.0), "c": -1}})
+    assert found == {"q": {"a": 2, "b": 1, "c": -1}}
+    assert all(type(grade) is int for grade in found["q"].values())
+
+
+def test_every_judged_query_has_a_text():
+    with pytest.raises(DatasetError, match="judgments: query 'z' is not among the queries"):
+        Split("test", {"q": "text"}, {"z": {"d": 1}})
+    with pytest.raises(DatasetError, match="queries: the text of 'q' is None, not a string"):
+        Split("test", {"q": None}, {})

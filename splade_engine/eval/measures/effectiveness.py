@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from splade_engine.arguments import check_many
-from splade_engine.collections.qrels import Qrels
+from splade_engine.collections.qrels import Qrels, checked_qrels
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 
@@ -122,16 +122,17 @@ def measure(run: Run, qrels: Qrels, measures: Sequence[str]) -> Effectiveness:
     """Compute measures of a run; every query of `qrels` counts, those of the run alone do not.
 
     Raises:
-        InvalidInputError: if no query of the run is judged, or a measure cannot be computed here.
+        InvalidInputError: if no query of the run is judged, a grade is not a whole number, or a measure
+            cannot be computed here.
     """
     import ir_measures
 
-    names = parse_measures(measures)
+    names, qrels = parse_measures(measures), checked_qrels(qrels)
     if not any(query in qrels for query in run):
         raise InvalidInputError(f"run {run.name!r}: none of its {len(run)} queries is judged")
     asked = [ir_measures.parse_measure(name) for name in names]
     scored: dict[str, dict[str, float]] = {q: dict(run[q]) for q in run if q in qrels and len(run[q])}
-    grades: dict[str, dict[str, int]] = {q: dict(judged) for q, judged in qrels.items()}
+    grades = qrels
     per_query: dict[str, dict[str, float]] = {name: {} for name in names}
     for metric in _computed(asked, grades, scored):
         per_query[str(metric.measure)][metric.query_id] = float(metric.value)

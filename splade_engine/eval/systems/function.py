@@ -43,7 +43,7 @@ class Function(System):
         for i, query_id, text in asked(bench, split):
             started = time.perf_counter()
             hits = self.search(text, k)
-            hits = hits if isinstance(hits, Mapping) else list(hits)
+            hits = list(hits) if isinstance(hits, Iterable) and not isinstance(hits, Mapping) else hits
             seconds[i] = time.perf_counter() - started
             rankings[query_id] = _checked(self.title, query_id, hits, k)
         return Answer(Run(self.title, rankings), seconds, mode="as given")
@@ -51,18 +51,19 @@ class Function(System):
 
 def _checked(name: str, query_id: str, hits: Any, k: int) -> Ranking:
     # two letters or the key of a mapping would be taken apart into an id and a score
-    odd = hits if isinstance(hits, Mapping) else next((hit for hit in hits if not _is_pair(hit)), None)
-    if odd is not None:
+    odd = [hit for hit in hits if not _is_pair(hit)] if isinstance(hits, list) else [hits]
+    if odd:
         advice = "; give list(hits.items()), best first" if isinstance(hits, Mapping) else ""
         raise InvalidInputError(
             f"system {name!r}, query {query_id!r}: pairs of a document id and a score are expected, "
-            f"got {shown(odd)}{advice}"
+            f"got {shown(odd[0])}{advice}"
         )
     ids = [str(doc_id) for doc_id, _ in hits]
     if len(set(ids)) != len(ids):
         twice = first_twice(ids)
         raise InvalidInputError(f"system {name!r}, query {query_id!r}: document {twice!r} is returned twice")
-    scores = np.array([score for _, score in hits], dtype=np.float32)
+    with np.errstate(over="ignore"):
+        scores = np.array([score for _, score in hits], dtype=np.float32)
     if not np.isfinite(scores).all():
         raise InvalidInputError(f"system {name!r}, query {query_id!r}: a score is not finite")
     return Ranking.in_order(ids, scores).top(k)
