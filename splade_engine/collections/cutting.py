@@ -83,6 +83,12 @@ def passage_id(parent: str, number: int, count: int) -> str:
     return parent if count == 1 else f"{parent}#{number}"
 
 
+def is_passage_of(id: str, parent: str) -> bool:
+    """Whether an id is one that `passage_id` gives; a record may have a field `parent` of its own."""
+    number = id.removeprefix(f"{parent}#")
+    return id == parent or (number != id and number.isascii() and number.isdigit())
+
+
 def _place(parent: str, number: int, start: int, end: int) -> dict[str, object]:
     return {PARENT: parent, PASSAGE: number, START: start, END: end}
 

@@ -2,9 +2,9 @@
 
 A document is cut into passages, whose ids are its own with a number (`collections/cutting.py`). When it
 changes, it may have fewer passages or only one, which has no number: then the ids of the new passages do not
-meet all of the old ones. What passages a document has is told by their column `parent`; indexes of earlier
-releases have `path` in its place. And a file that was added with its folder has another path when it is added
-alone.
+meet all of the old ones. What passages a document has is told by their column `parent`, or `path` in indexes
+of earlier releases, and by their ids: records may have fields of these names too. And a file that was added
+with its folder has another path when it is added alone.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from splade_engine.collections.cutting import is_passage_of
 from splade_engine.collections.folders import FileState, origin_of
 from splade_engine.collections.metadata import FILE_STATE
 from splade_engine.collections.passages import PARENT, Passages
@@ -40,8 +41,9 @@ def earlier_passages(reader: IndexReader, corpus: Corpus) -> list[str]:
     now: dict[str, set[str]] = {path: set() for path in corpus.report.empty}  # has no passage now
     for document in corpus:
         # one that came as a passage replaces itself alone: its siblings are not in the corpus
-        made = FILE_STATE in document.metadata
-        now.setdefault(str(document.metadata[PARENT]) if made else document.id, set()).add(document.id)
+        parent = str(document.metadata.get(PARENT, "")) if FILE_STATE in document.metadata else ""
+        of = parent if is_passage_of(document.id, parent) else document.id
+        now.setdefault(of, set()).add(document.id)
     old = [] if held is None else _of_parents(held, now)
     gone = [id for parent, id in old if id not in now[parent]]
     if corpus.is_cut and not corpus.report.n_files:  # records that were not cut before
@@ -66,7 +68,7 @@ def with_passages(reader: IndexReader, ids: Iterable[str]) -> dict[str, list[str
     if absent and PARENT in reader.info().columns:
         table = reader.text_columns(PARENT)
         rows = table.filter(pc.is_in(table[PARENT], value_set=pa.array(absent, pa.large_string())))
-        for parent, id in zip(rows[PARENT].to_pylist(), rows["id"].to_pylist(), strict=True):
+        for parent, id in _passages_among(rows):
             found[parent].append(id)
     return found
 
@@ -86,7 +88,13 @@ def _of_parents(held: pa.Table, parents: Iterable[str]) -> list[tuple[str, str]]
     """(parent, id) of every passage of these documents."""
     wanted = pa.array(list(parents), pa.large_string())
     rows = held.filter(pc.is_in(held[PARENT], value_set=wanted))
-    return list(zip(rows[PARENT].to_pylist(), rows["id"].to_pylist(), strict=True))
+    return _passages_among(rows)
+
+
+def _passages_among(rows: pa.Table) -> list[tuple[str, str]]:
+    """(parent, id) of the rows that are passages, and not records with a field of that name."""
+    pairs = zip(rows[PARENT].to_pylist(), rows["id"].to_pylist(), strict=True)
+    return [(parent, id) for parent, id in pairs if is_passage_of(id, parent)]
 
 
 # ---- cut as before --------------------------------------------------------------------------------------

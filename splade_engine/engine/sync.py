@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from splade_engine.arguments import flag, shown
 from splade_engine.collections.beir import BEIR_CORPUS
 from splade_engine.collections.corpus import Corpus, FileCorpus
+from splade_engine.collections.cutting import is_passage_of
 from splade_engine.collections.folders import (
     FileReading,
     FileState,
@@ -165,10 +166,11 @@ def sync(
     corpus = FileCorpus(folder, [*plan.new, *plan.changed], plan.how, encoding=encoding, name=name)
     if dry_run:
         corpus.survey(progress)
+        _check_ids(reader, corpus, plan)
         return _timed(_as_read(report, corpus), start)
     if not (plan.new or plan.changed or report.removed):
         return _timed(report, start)
-    return _timed(_applied(report, plan, engine(), corpus, progress, encode_options), start)
+    return _timed(_applied(report, plan, reader, engine(), corpus, progress, encode_options), start)
 
 
 def build(
@@ -210,6 +212,7 @@ def build(
 def _applied(
     report: SyncReport,
     plan: _Plan,
+    reader: IndexReader | None,
     engine: SearchEngine,
     corpus: FileCorpus,
     progress: Progress,
@@ -217,6 +220,7 @@ def _applied(
 ) -> SyncReport:
     measure(corpus, engine.encoder)
     corpus.survey(progress)
+    _check_ids(reader, corpus, plan)
     report = _as_read(report, corpus)
     going = [*report.removed, *report.changed]
     drop = [id for path in going for id in plan.held[path].ids]
@@ -286,8 +290,8 @@ def _held(reader: IndexReader) -> dict[str, _Held]:
     known: dict[str, FileState | None] = {}
     rows = zip(*(table[name].to_pylist() for name in ("id", PARENT, "path", FILE_STATE)), strict=True)
     for id, parent, path, state in rows:
-        if path is None or (parent or path) != path:
-            continue
+        if path is None or (parent or path) != path or not is_passage_of(id, path):
+            continue  # a record, whatever its fields are called
         there = held.setdefault(path, _Held())
         there.ids.append(id)
         if state not in known:
@@ -315,6 +319,19 @@ def _check_origin(folder: Path, path: str, there: _Held, origin: str) -> None:
             f"{folder}: the index holds {path!r} from another folder, or this one has moved; give the "
             "--name that it was synced by, an index of its own, or take the files over with add --replace"
         )
+
+
+def _check_ids(reader: IndexReader | None, corpus: FileCorpus, plan: _Plan) -> None:
+    """Refuse to replace a record that happens to have the id of a file or of its passage."""
+    if reader is None:
+        return
+    ours = {id for there in plan.held.values() for id in there.ids}
+    for document in corpus:
+        if document.id in reader and document.id not in ours:
+            raise InvalidInputError(
+                f"{reader.path}: holds a record {document.id!r:.200}, which is the id of a file in the "
+                "folder; give the folder an index of its own, or the record another id"
+            )
 
 
 def _checked_folder(folder: Path) -> Path:

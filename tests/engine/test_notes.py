@@ -85,6 +85,21 @@ def test_adding_a_changed_file_without_replacing_is_refused(
     assert {h.id for h in engine.search("ferry", k=10)} == {"plan.md"}
 
 
+@pytest.mark.parametrize("field", ["parent", "path"])
+def test_a_record_with_a_field_of_that_name_is_no_passage(tmp_path: Path, field: str):
+    """A tree of categories lost every child of the one that was updated."""
+    tree = [{"id": "a", "text": "ferry"}, {"id": "b", "text": "hut", field: "a"}]
+    tree += [{"id": "a#x", "text": "pier", field: "a"}, {"id": "c", "text": "island", field: "z"}]
+    engine = SearchEngine.build(tmp_path / "index", tree, AnyWords())
+    engine.update([{"id": "a", "text": "ferry morning"}])
+    engine.add([{"id": "z", "text": "seven"}])
+    assert sorted(engine.index.ids()) == ["a", "a#x", "b", "c", "z"]
+    engine.delete(["z"])
+    with pytest.raises(InvalidInputError, match="no document with id 'z'"):
+        engine.delete(["z"])
+    assert sorted(engine.index.ids()) == ["a", "a#x", "b", "c"]
+
+
 def test_one_file_does_not_get_two_ids(engine: SearchEngine, notes: Path, monkeypatch: pytest.MonkeyPatch):
     """Alone it has the path that it has below its folder: the other files of the index lie there too."""
     (notes / "trips" / "alps.md").write_text("# Alps\n\nThe hut is closed.\n")

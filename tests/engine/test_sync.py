@@ -279,6 +279,21 @@ def test_kill_9_at_any_time_leaves_the_index_before_or_after(
     assert killed
 
 
+def test_records_beside_files_stay(notes: Path, tmp_path: Path):
+    record = {"id": "r", "text": "hut", "path": "a.md"}
+    engine = SearchEngine.build(tmp_path / "mixed", [record], AnyWords())  # type: ignore[arg-type]
+    report = engine.sync(notes, prune=True)
+    assert (report.added, report.changed, report.removed) == (["a.md", "b.txt", "sub/c.md"], [], [])
+    assert "r" in engine.index.ids() and len(engine) > 3
+    taken = SearchEngine.build(tmp_path / "taken", [{"id": "a.md", "text": "hut"}], AnyWords())  # type: ignore
+    for dry_run in (True, False):
+        with pytest.raises(
+            InvalidInputError, match=r"taken: holds a record 'a\.md', which is the id of a file"
+        ):
+            taken.sync(notes, dry_run=dry_run)
+    assert list(taken.index.ids()) == ["a.md"]
+
+
 def test_the_state_is_stored_but_not_shown(engine: SearchEngine):
     hit = engine.search("hut", k=1)[0]
     assert FILE_STATE not in hit.metadata and hit.metadata["path"] == "a.md"
