@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from splade_engine import __version__
-from splade_engine.cli import guard
+from splade_engine.cli import guard, streams
 from splade_engine.cli.idle import idle_option
 from splade_engine.cli.interrupts import interrupts
 from splade_engine.cli.renamed import by_new_names
@@ -66,6 +66,11 @@ COMMANDS = (
     Command("pull", "Share", "Take a copy of an index or an encoder from the Hugging Face Hub."),
 )
 _BY_NAME = {command.name: command for command in COMMANDS}
+# commands whose result is what they print and nothing else, unless one of these parameters is given
+_PRINTED: dict[str, tuple[str, ...]] = {
+    "search": ("run_file",), "explain": (), "get": (), "info": (), "bench": (), "mcp": (),
+    "eval": ("output_folder", "run_file", "again"),
+}  # fmt: skip
 
 
 def _same_command() -> str:
@@ -120,7 +125,14 @@ class CheckedCommand(TyperCommand):
         left = super().parse_args(ctx, by_new_names(self.name or "", args))
         if not ctx.resilient_parsing:
             self._refuse_idle(ctx)
+            self._refuse_unheard(ctx)
         return left
+
+    def _refuse_unheard(self, ctx: Any) -> None:
+        """Nothing is worked out that nobody could read."""
+        files = _PRINTED.get(self.name or "")
+        if files is not None and not streams.has_output and not any(map(ctx.params.get, files)):
+            guard.fail(f"{self.name}: standard output is closed, and the result has no other place", 1)
 
     def _refuse_idle(self, ctx: Any) -> None:
         found = idle_option(

@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from splade_engine.cli import options, output
+from splade_engine.cli import options, output, texts
 
 
 def run(
     folder: options.IndexFolder,
     ids: Annotated[
-        list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of the documents to remove.")
+        list[str] | None, texts.argument("[ID...]", help="Ids of the documents to remove.")
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option("--file", "-f", help="A file with one id a line; - reads standard input."),
     ] = None,
     where: Annotated[
-        str | None, typer.Option("--where", "-w", help='Documents whose metadata match: "year < 1990".')
+        str | None, texts.option("--where", "-w", help='Documents whose metadata match: "year < 1990".')
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go; change nothing.")] = False,
     as_json: options.Json = False,

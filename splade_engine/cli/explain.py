@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from splade_engine.cli import options, output
+from splade_engine.cli import options, output, texts
 
 if TYPE_CHECKING:
     from splade_engine.index.explain import Placement
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 def run(
     folder: options.IndexFolder,
-    query: Annotated[str, typer.Argument(metavar="QUERY", help="What is searched for, in quotes.")],
-    id: Annotated[str, typer.Argument(metavar="ID", help="Id of the document.")],
+    query: Annotated[str, texts.argument("QUERY", help="What is searched for, in quotes.")],
+    id: Annotated[str, texts.argument("ID", help="Id of the document.")],
     k: options.K = 10,
     where: Annotated[
-        str | None, typer.Option("--where", "-w", help="Filter on metadata, as for search.")
+        str | None, texts.option("--where", "-w", help="Filter on metadata, as for search.")
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Ask about an exact search.")] = False,
     accuracy: options.Accuracy = None,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from splade_engine.cli import options, output
+from splade_engine.cli import options, output, texts
 
 
 def run(
     folder: options.IndexFolder,
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of the documents to show.")],
+    ids: Annotated[list[str], texts.argument("ID...", help="Ids of the documents to show.")],
     as_json: options.Json = False,
 ) -> None:
     """Show documents as they are stored: title, metadata and text, in the order asked for.

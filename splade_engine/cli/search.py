@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from splade_engine.cli import options, output
+from splade_engine.cli import options, output, texts
 from splade_engine.cli.hit_formats import FORMATS, Answered, doubts, write_answers
 from splade_engine.cli.hit_lines import SNIPPET, write_hit
 from splade_engine.cli.numbers import real, whole
@@ -23,21 +23,19 @@ _SHOWN_VALUES = 10  # of a facet
 
 def run(
     folder: options.IndexFolder,
-    query: Annotated[
-        str | None, typer.Argument(metavar="[QUERY]", help="What to look for, in plain words.")
-    ] = None,
+    query: Annotated[str | None, texts.argument("[QUERY]", help="What to look for, in plain words.")] = None,
     k: options.K = 10,
     exact: Annotated[bool, typer.Option("--exact", help="The true top k, whatever it costs.")] = False,
     accuracy: options.Accuracy = None,
     where: Annotated[
         str | None,
-        typer.Option("--where", "-w", help="Filter on metadata: \"year >= 1990 and lang = 'en'\"."),
+        texts.option("--where", "-w", help="Filter on metadata: \"year >= 1990 and lang = 'en'\"."),
     ] = None,
     must: Annotated[
-        list[str] | None, typer.Option("--must", help="A word or phrase that a hit holds; may be repeated.")
+        list[str] | None, texts.option("--must", help="A word or phrase that a hit holds; may be repeated.")
     ] = None,
     must_not: Annotated[
-        list[str] | None, typer.Option("--must-not", help="One that it does not hold; may be repeated.")
+        list[str] | None, texts.option("--must-not", help="One that it does not hold; may be repeated.")
     ] = None,
     plain: options.Plain = False,
     offset: Annotated[
@@ -48,14 +46,14 @@ def run(
     ] = None,
     group_by: Annotated[
         str | None,
-        typer.Option("--group-by", help='Only the best hit of each value of a field; "parent": a document.'),
+        texts.option("--group-by", help='Only the best hit of each value of a field; "parent": a document.'),
     ] = None,
     sort: Annotated[
-        str | None, typer.Option("--sort", help="All matches by a metadata field; -FIELD: largest first.")
+        str | None, texts.option("--sort", help="All matches by a metadata field; -FIELD: largest first.")
     ] = None,
     total: Annotated[bool, typer.Option("--total", help="Count all matches.")] = False,
     facets: Annotated[
-        list[str] | None, typer.Option("--facet", help="Count the values of a field; may be repeated.")
+        list[str] | None, texts.option("--facet", help="Count the values of a field; may be repeated.")
     ] = None,
     facets_over: Annotated[
         str, typer.Option("--facets-over", help="Count over the hits that are shown, or over all matches.")
@@ -134,12 +132,12 @@ def run(
         # of a file of queries only those without a match take the model: they may be thousands
         "related": WEAK if related and query is not None else related,
     }  # fmt: skip
-    texts = {"": query or ""} if queries is None else _read_queries(queries)
+    asked_for = {"": query or ""} if queries is None else _read_queries(queries)
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     if query is not None and engine.encode_queries([query]).nnz == 0:
         raise InvalidInputError(f"query {query!r:.80}: holds no term that the encoder knows")
-    found = engine.search_many(list(texts.values()), k, **asked)
-    answers = [Answered(id, text, hits) for (id, text), hits in zip(texts.items(), found, strict=True)]
+    found = engine.search_many(list(asked_for.values()), k, **asked)
+    answers = [Answered(id, text, hits) for (id, text), hits in zip(asked_for.items(), found, strict=True)]
     if run_file is not None:
         _write_run(run_file, answers, engine)
     elif form == "text":

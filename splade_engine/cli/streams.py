@@ -6,6 +6,9 @@ import io
 import os
 import sys
 
+# whether standard output was open when the process was started
+has_output = True
+
 
 def prepare() -> None:
     """Make the three streams fit to use, whoever started the process.
@@ -14,11 +17,13 @@ def prepare() -> None:
     would take its number, and what is meant for the terminal would be written into it. Characters that the
     terminal's encoding lacks are replaced.
     """
+    global has_output
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+            has_output = has_output and number != 1
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115

@@ -65,8 +65,15 @@ def check_query(text: str, place: str) -> None:
         place: begins the message.
 
     Raises:
-        InvalidInputError: naming the bound and how to set another.
+        InvalidInputError: naming the bound and how to set another; or for half of a surrogate pair, which
+            no encoding writes.
     """
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            message = f"{place}: holds a lone surrogate at character {error.start}: {text!a:.80}"
+            raise InvalidInputError(message) from None
     if len(text) <= _SHORT:
         return
     limits = Limits.of_environment()

@@ -9,6 +9,8 @@ import json
 import pytest
 
 from splade_engine import SearchEngine
+from splade_engine.cli.texts import Text
+from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import read_run
 from splade_engine.index import SparseIndex
 
@@ -243,3 +245,23 @@ def test_ids_in_csv_are_those_of_the_index(cli, tmp_path, encoder):
     assert {row["id"] for row in rows} == {row["title"] for row in rows} == set(ids)
     hits = json.loads(cli("search", folder, "sea", "--json", "-k", 20).stdout)["hits"]
     assert [hit["id"] for hit in hits] == [row["id"] for row in rows]
+
+
+def test_text_is_utf8_whatever_the_locale(cli, refused, index_folder):
+    assert Text()("caf\u00e9") == "caf\u00e9"
+    # as Python reads the bytes of "sea \u00e9" in C's locale
+    assert found(cli("search", index_folder, "sea \udcc3\udca9", "--must", "sea", "--json"))
+    for arguments in (
+        ["search", index_folder, "caf\udce9"],
+        ["search", index_folder, "sea", "--must", "caf\udce9"],
+        ["search", index_folder, "sea", "--where", "lang = 'caf\udce9'"],
+        ["explain", index_folder, "caf\udce9", "tides"],
+        ["get", index_folder, "caf\udce9"],
+        ["delete", index_folder, "caf\udce9"],
+    ):
+        assert "caf\\udce9" in (message := refused(*arguments))
+        assert "neither UTF-8 nor text of this locale" in message
+    with pytest.raises(
+        InvalidInputError, match=r"query 2: holds a lone surrogate at character 3: 'sea\\udce9'"
+    ):
+        SearchEngine.open(index_folder).search_many(["sea", "sea\udce9"])

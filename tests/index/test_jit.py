@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from splade_engine.index.kernels import cache, dtypes, jit
+from splade_engine.errors import InvalidInputError
+from splade_engine.index.kernels import cache, compiler, dtypes, jit
 
 PROGRAM = """
 import numpy as np
@@ -127,3 +129,31 @@ def test_a_kernel_compiles_the_variant_that_it_meets():
     double(values=np.array([1.0, 2.0]), out=out)
     assert out.tolist() == [2.0, 4.0]
     assert len(double._variants) == 1
+
+
+def test_settings_with_which_numba_cannot_be_loaded_are_named(monkeypatch):
+    def refusing(name):
+        raise ValueError("Number of threads specified must be > 0.")
+
+    monkeypatch.setattr(compiler.importlib, "import_module", refusing)
+    for name in compiler.settings():
+        monkeypatch.delenv(name)
+    with pytest.raises(InvalidInputError, match=r"must be > 0\. \(look at \.numba_config\.yaml\)"):
+        compiler.load()
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "0")
+    with pytest.raises(InvalidInputError, match=r"must be > 0\. \(its settings are NUMBA_NUM_THREADS='0'\)"):
+        compiler.load()
+
+
+def test_settings_that_numba_passes_over_are_told_in_a_line(monkeypatch, caplog):
+    message = "Environment variable 'NUMBA_OPT' could not be parsed.\nTraceback (most recent call last):\n x"
+
+    def warning(name):
+        warnings.warn(message, RuntimeWarning, stacklevel=1)
+        warnings.warn("another", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr(compiler.importlib, "import_module", warning)
+    with pytest.warns(UserWarning, match="another") as others:
+        compiler.load()
+    assert len(others) == 1
+    assert caplog.messages == ["Environment variable 'NUMBA_OPT' could not be parsed."]

@@ -30,10 +30,9 @@ from llvmlite import binding
 
 from splade_engine.errors import StorageError
 from splade_engine.files import cache_root
+from splade_engine.index.kernels.compiler import numba
 from splade_engine.locks import lock_holder, take_lock
 
-# numba is typed in parts only: as a module of its own typing, every line below would need an exception
-numba: Any = importlib.import_module("numba")
 caching: Any = importlib.import_module("numba.core.caching")
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,9 @@ import inspect
 from typing import Annotated, Any, TypeAlias, TypeVar, get_args, get_type_hints
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
+
+from splade_engine.index.kernels.compiler import types
 
 
 def _read(item: Any) -> Any:
@@ -124,7 +125,7 @@ def numba_type(value: Any, hint: Any) -> Any:
     """The numba type of an argument that was checked."""
     if is_group(hint):
         fields = [numba_type(part, field) for part, field in zip(value, hints(hint).values(), strict=True)]
-        return types.NamedTuple(fields, hint)  # type: ignore[no-untyped-call]
+        return types.NamedTuple(fields, hint)
     kind = admitted(hint)
     return kind.chosen("", value) if kind else choices(hint)[0]
 

@@ -16,11 +16,9 @@ from types import NoneType
 from typing import Any, Generic, ParamSpec, TypeVar, get_type_hints
 
 from llvmlite import ir
-from numba import types
-from numba.core.errors import TypingError
-from numba.extending import overload
 
-from splade_engine.index.kernels.cache import compiled, numba
+from splade_engine.index.kernels.cache import compiled
+from splade_engine.index.kernels.compiler import numba, types
 from splade_engine.index.kernels.dtypes import (
     Arrays,
     admitted,
@@ -34,6 +32,7 @@ from splade_engine.index.kernels.dtypes import (
     varied_fields,
 )
 
+extending: Any = importlib.import_module("numba.extending")
 cgutils: Any = importlib.import_module("numba.core.cgutils")
 templates: Any = importlib.import_module("numba.core.typing.templates")
 
@@ -129,11 +128,11 @@ def helper(function: Callable[P, R]) -> Callable[P, R]:
         given = inspect.signature(function).bind(*args, **kwargs).arguments
         for (name, hint), value in zip(hints(function).items(), given.values(), strict=True):
             if not fits(value, hint):
-                raise TypingError(f"{function.__name__}({name}): must be {hint}, got {value}")
+                raise numba.TypingError(f"{function.__name__}({name}): must be {hint}, got {value}")
         return function
 
     implementation.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
-    overload(function)(implementation)
+    extending.overload(function)(implementation)
     return function
 
 
