@@ -24,7 +24,10 @@ from splade_engine.errors import InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, expanded
 from splade_engine.locks import take_lock
 from splade_engine.training.recipe import Recipe, load_recipe
+from splade_engine.training.run.checkpoints import checkpoints
+from splade_engine.training.run.health import DivergedError
 from splade_engine.training.run.inputs import RUN, check_recipe, write_inputs
+from splade_engine.training.run.monitor import RunLog
 
 RECIPE, LOG, CACHE, MODEL, LOCK = "recipe.toml", "log.jsonl", "cache", "model", ".lock"
 CHECKPOINTS = "checkpoints"
@@ -91,7 +94,9 @@ def begin(folder: Path, recipe: Recipe, inputs: dict[str, str], steps: int) -> N
 
 @contextmanager
 def unless_refused(folder: Path) -> Iterator[None]:
-    """A new run that is refused before it has logged a step leaves nothing: the next command has the folder.
+    """A new run that is refused, or lost, before it has logged or kept a step leaves nothing.
+
+    The corrected command has the folder then.
 
     Args:
         folder: that `check_new` has looked at.
@@ -99,15 +104,20 @@ def unless_refused(folder: Path) -> Iterator[None]:
     made = not folder.exists()
     try:
         yield
-    except InvalidInputError:
-        if not (folder / LOG).exists() and not int(os.environ.get("RANK", "0")):
+    except (InvalidInputError, DivergedError):
+        if not _has_begun(folder) and not int(os.environ.get("RANK", "0")):
             for name in (CACHE, CHECKPOINTS):
                 shutil.rmtree(folder / name, ignore_errors=True)
-            for name in (RECIPE, RUN, LOCK):
+            for name in (RECIPE, RUN, LOG, LOCK):
                 (folder / name).unlink(missing_ok=True)
             if made and folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         raise
+
+
+def _has_begun(folder: Path) -> bool:
+    """Whether a step of the run was logged, or kept in a checkpoint."""
+    return any(row["step"] > 0 for row in RunLog(folder / LOG).rows()) or bool(checkpoints(folder))
 
 
 @contextmanager

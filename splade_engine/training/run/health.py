@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 _REFUSED = ("inline_container", "basic_ios", "file write failed", "No space left", "I/O error")
 
 
+class DivergedError(TrainingError):
+    """A run that is lost: begun again from its first step, it would come to the same."""
+
+
 def check_loss(
     loss: Tensor, parts: Mapping[str, Tensor], vectors: Vectors, student: nn.Module, recipe: Recipe, step: int
 ) -> None:
@@ -38,21 +42,21 @@ def check_loss(
         step: optimiser step, from 1.
 
     Raises:
-        TrainingError: naming the likely cause and what to change.
+        DivergedError: naming the likely cause and what to change.
     """
     if math.isfinite(float(loss)):
         return
     found = f"step {step}: the loss is {float(loss)}"
     if (broken := _broken(student)) is not None:
-        raise TrainingError(f"{found}: {_exploded(broken, recipe)}")
+        raise DivergedError(f"{found}: {_exploded(broken, recipe)}")
     if not (torch.isfinite(vectors.queries).all() and torch.isfinite(vectors.documents).all()):
-        raise TrainingError(
+        raise DivergedError(
             f"{found}: the weights are finite and the vectors are not{_precision(recipe)}; "
             f"lower train.lr (now {recipe.train.lr:g}; a tenth is a good next try), or "
             "start from another base; no model was written"
         )
     bad = [name for name, value in parts.items() if not math.isfinite(float(value))]
-    raise TrainingError(
+    raise DivergedError(
         f"{found}: the weights and vectors are finite, {', '.join(bad) or 'the sum'} is not; look at the "
         "scores of the teachers or the data, and at the temperatures and weights of the recipe; no model was "
         "written"
@@ -63,10 +67,10 @@ def check_weights(student: nn.Module, recipe: Recipe, step: int) -> None:
     """Refuse to write or measure a model that is no model any more.
 
     Raises:
-        TrainingError: if a weight is NaN or infinite.
+        DivergedError: if a weight is NaN or infinite.
     """
     if (broken := _broken(student)) is not None:
-        raise TrainingError(f"step {step}: {_exploded(broken, recipe)}")
+        raise DivergedError(f"step {step}: {_exploded(broken, recipe)}")
 
 
 def check_fall(start: float, now: float, recipe: Recipe, step: int) -> None:

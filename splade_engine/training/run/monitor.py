@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from splade_engine.errors import TrainingError
 from splade_engine.files import atomic_file, parsed_json
 from splade_engine.training.objective.parts import PARTS
 from splade_engine.training.objective.regularizers import flops_metric
 from splade_engine.training.objective.vectors import Vectors
+from splade_engine.training.run.health import DivergedError
 from splade_engine.training.student.csr import LOSSES as CSR_LOSSES
 
 logger = logging.getLogger(__name__)
@@ -83,14 +83,14 @@ class Monitor:
         """Stop a run whose documents have become empty.
 
         Raises:
-            TrainingError: with what to change.
+            DivergedError: with what to change.
         """
         if not self.collapse_below or len(self._recent) < COLLAPSE_WINDOW:
             return
         mean = sum(self._recent) / len(self._recent)
         if mean < self.collapse_below:
             now = f"{lambdas.get('document', 0.0):.3g}"
-            raise TrainingError(
+            raise DivergedError(
                 f"step {step}: the encoder has collapsed, {mean:.1f} terms a document over the last "
                 f"{COLLAPSE_WINDOW} batches (limit {self.collapse_below:g}); set regularizer.document_terms "
                 f"to the number that you want, lower regularizer.document_lambda (now at {now}; a tenth is a "
