@@ -130,7 +130,7 @@ def flag(name: str, value: Any) -> bool:
 
 
 def path_of(name: str, value: Any) -> Path:
-    """A path, from a string or a path.
+    """A path, from a string or a path, with the home folder in place of a `~` at its beginning.
 
     Raises:
         InvalidInputError: for anything else, an empty string, which would be the working folder, or what the
@@ -139,7 +139,15 @@ def path_of(name: str, value: Any) -> Path:
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str) or text == "" or not _is_name(text):
         raise InvalidInputError(f"{name}: a path is expected, got {shown(value)}")
-    return Path(text)
+    return expanded(text)
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with the home folder in place of `~`; as it is where that is not known (an unknown user)."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _is_name(text: str) -> bool:

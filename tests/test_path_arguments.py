@@ -136,6 +136,13 @@ def test_a_path_is_a_string_or_a_path(tmp_path: Path) -> None:
     assert path_of("path", os.fsdecode(b"caf\xe9")).name == "caf\udce9", "a name that is not UTF-8"
 
 
+def test_a_path_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_of("path", "~/a") == path_of("path", Path("~/a")) == tmp_path / "a"
+    assert path_of("path", "a/~/b") == Path("a/~/b")
+    assert path_of("path", "~nobody-known/a") == Path("~nobody-known/a")
+
+
 def test_the_name_of_a_recipe_is_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError) as refused:
         train("l0", tmp_path / "run")

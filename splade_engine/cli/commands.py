@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from splade_engine import __version__
+from splade_engine.arguments import expanded
 from splade_engine.cli import guard, streams
 from splade_engine.cli.idle import idle_option
 from splade_engine.cli.interrupts import interrupts
@@ -123,6 +125,9 @@ class CheckedCommand(TyperCommand):
             if option.startswith("--") and sign and not value:
                 raise guard.UsageError(f"{option} is empty", ctx)
         left = super().parse_args(ctx, by_new_names(self.name or "", args))
+        for name, value in ctx.params.items():  # a shell expands no ~ behind --output=
+            if isinstance(value, Path):
+                ctx.params[name] = expanded(value)
         if not ctx.resilient_parsing:
             self._refuse_idle(ctx)
             self._refuse_unheard(ctx)

@@ -107,13 +107,12 @@ def run(
 
     from splade_engine.cli.log import shows_progress
     from splade_engine.errors import InvalidInputError
-    from splade_engine.eval.run.workbench import default_cache
     from splade_engine.eval.systems.bench import Settings
 
     settings = Settings(
         encoder=encoder,
         dense_model=dense_model,
-        cache=None if no_cache else (cache or default_cache()),
+        cache=None if no_cache else cache or _default_cache(),
         max_length=max_length,
         threads=threads,
         seed=seed,
@@ -247,6 +246,18 @@ def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | No
 
 def _print_json(outcome: Outcome) -> None:
     output.write_json({"results": [r.to_dict() for r in outcome.results], "skipped": outcome.skipped})
+
+
+def _default_cache() -> Path | None:
+    """Where encoded texts are kept; nowhere where no home folder is known."""
+    from splade_engine.errors import StorageError
+    from splade_engine.eval.run.workbench import default_cache
+
+    try:
+        return default_cache()
+    except StorageError as error:
+        output.note(f"encoded texts are not kept: {error.strerror}")
+        return None
 
 
 def _repeat(folder: Path, settings: Settings, json_output: bool) -> None:

@@ -25,7 +25,7 @@ from splade_engine.engine.intake import corpus_of, surveyed_corpus
 from splade_engine.engine.opening import loaded_encoder
 from splade_engine.engine.query_weights import CollectionIdf
 from splade_engine.errors import InvalidInputError, TrainingError
-from splade_engine.files import atomic_folder, beside, check_replaceable, expanded
+from splade_engine.files import atomic_folder, beside, check_replaceable
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
@@ -98,7 +98,7 @@ def adapt(
         StorageError: the disk refuses.
     """
     start = time.perf_counter()
-    target = expanded(path_of("folder", folder))
+    target = path_of("folder", folder)
     check_replaceable(target, SETTINGS, folder)
     if not flag("overwrite", overwrite) and target.is_dir() and any(target.iterdir()):
         raise InvalidInputError(

@@ -23,7 +23,7 @@ from splade_engine.exchange.record import NUMBERS, RECORD, TOKENS, digests_of_ex
 from splade_engine.exchange.rounding import Rounding, factor
 from splade_engine.exchange.target import BATCH, Export, Largest, Target, safe_names
 from splade_engine.exchange.targets import TARGETS
-from splade_engine.files import atomic_folder, check_replaceable, expanded
+from splade_engine.files import atomic_folder, check_replaceable
 from splade_engine.index import BuildConfig, IndexReader, SparseIndex
 from splade_engine.index.tuning import queries_from_documents
 from splade_engine.progress import Progress, ProgressBar
@@ -128,7 +128,7 @@ def export_index(
         limits = replace(limits, document_terms=min(top_k, limits.document_terms or top_k))
     largest = Largest(_largest(reader), float(asked.weights.max(initial=0.0)), scale)
     documents, rounded = chosen.roundings(largest)
-    path = expanded(path_of("folder", folder))
+    path = path_of("folder", folder)
     if path.exists() and not overwrite and (not path.is_dir() or any(path.iterdir())):
         raise IndexExistsError(f"{path}: exists already; choose another name or overwrite it")
     check_replaceable(path, RECORD)

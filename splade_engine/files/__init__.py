@@ -4,11 +4,12 @@ Whatever is written is written beside what it replaces, flushed, and renamed int
 state or the new one, never half of it. Whatever is read is a regular file of a size that can be meant.
 """
 
+from splade_engine.arguments import expanded
 from splade_engine.files.digests import Digest, digest, digest_64, digest_of_file, digest_of_json
 from splade_engine.files.disk import disk_errors, file_stamp, sync_folder
 from splade_engine.files.ends import check_one_table, check_one_zip
 from splade_engine.files.leftovers import neighbour, runs
-from splade_engine.files.places import beside, cache_root, expanded, named
+from splade_engine.files.places import beside, cache_root, named
 from splade_engine.files.texts import (
     parsed_json,
     parsed_toml,

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
-from splade_engine.errors import InvalidInputError
-
-
-def expanded(path: str | Path) -> Path:
-    """`path` with the home folder in place of `~`; as it is where that is not known (an unknown user)."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        return Path(path)
+from splade_engine.arguments import expanded
+from splade_engine.errors import InvalidInputError, StorageError
 
 
 def named(path: Path) -> Path:
@@ -33,10 +27,22 @@ def beside(path: Path, ending: str) -> Path:
     return whole.with_name(whole.name + ending)
 
 
-def cache_root() -> Path:
-    """The folder for compiled kernels and downloads: `SPLADE_ENGINE_CACHE`, else `~/.cache/splade-engine`."""
-    given = os.environ.get("SPLADE_ENGINE_CACHE")
+def cache_root(variable: str = "SPLADE_ENGINE_CACHE") -> Path:
+    """The folder of what is kept for later: what `variable` says, else `~/.cache/splade-engine`.
+
+    `XDG_CACHE_HOME` stands for `~/.cache`, unless it is relative: its specification has that passed over.
+
+    Raises:
+        StorageError: nobody knows the home folder, and nothing else is said.
+    """
+    given = os.environ.get(variable)
     if given:
-        return Path(given)
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "splade-engine"
+        return expanded(given)
+    caches = expanded(os.environ.get("XDG_CACHE_HOME") or "")
+    if not caches.is_absolute():
+        try:
+            caches = Path.home() / ".cache"
+        except RuntimeError:
+            message = f"the home folder is not known; {variable} names another for what is kept"
+            raise StorageError(errno.ENOENT, message) from None
+    return caches / "splade-engine"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from splade_engine.arguments import flag
+from splade_engine.arguments import expanded, flag
 from splade_engine.errors import InvalidInputError
 from splade_engine.files.disk import disk_errors, sync_folder
 from splade_engine.files.leftovers import neighbour
-from splade_engine.files.places import expanded, named
+from splade_engine.files.places import named
 
 
 @contextmanager

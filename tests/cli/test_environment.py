@@ -137,6 +137,13 @@ def test_a_user_that_nobody_knows_may_search(open_folder, as_nobody):
     assert message.startswith("~/corpus.jsonl: ")
 
 
+def test_a_home_folder_behind_an_option(cli, corpus_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    cli("index", "~/corpus.jsonl", "--output=~/ix")  # a shell leaves the second as it is
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus.jsonl", "ix"]
+
+
 NOT_ENCODED = "encoder.encode_documents = lambda texts, **options: os._exit(77)"
 
 

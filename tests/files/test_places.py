@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from splade_engine.errors import InvalidInputError
-from splade_engine.files import beside, named
+from splade_engine.errors import InvalidInputError, StorageError
+from splade_engine.files import beside, cache_root, named
 
 
 def test_what_is_kept_beside_a_folder_that_is_named_by_dots(tmp_path, monkeypatch):
@@ -19,3 +19,32 @@ def test_what_is_kept_beside_a_folder_that_is_named_by_dots(tmp_path, monkeypatc
     assert named(Path("..")) == tmp_path.resolve() / "ix" and named(Path("a")) == Path("a")
     with pytest.raises(InvalidInputError, match="/: the root folder has no name"):
         beside(Path("/"), ".encoding")
+
+
+def test_where_caches_are_kept(tmp_path, monkeypatch):
+    for name in ("SPLADE_ENGINE_CACHE", "SPLADE_ENGINE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_root() == tmp_path / ".cache" / "splade-engine"
+    for given, root in (
+        ("/kept", Path("/kept/splade-engine")),
+        ("~/kept", tmp_path / "kept" / "splade-engine"),
+        ("kept", cache_root()),  # a relative one would lie in another place for every working folder
+        ("", cache_root()),
+    ):
+        monkeypatch.setenv("XDG_CACHE_HOME", given)
+        assert cache_root() == root
+    monkeypatch.setenv("SPLADE_ENGINE_CACHE", "~/ours")
+    assert cache_root() == tmp_path / "ours"
+    assert cache_root("SPLADE_ENGINE_HOME") == tmp_path / ".cache" / "splade-engine"
+
+
+def test_nobody_knows_the_home_folder(monkeypatch):
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", unknown)
+    for name in ("SPLADE_ENGINE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(StorageError, match="the home folder is not known; SPLADE_ENGINE_HOME names another"):
+        cache_root("SPLADE_ENGINE_HOME")

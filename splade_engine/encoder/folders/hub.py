@@ -67,7 +67,7 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
             raise CheckpointError(str(error)) from None
         return _download(named.repo, named.revision or revision), named.repo
     if source != "":
-        folder = expanded(path_of("source", source))
+        folder = path_of("source", source)
         if folder.is_dir():
             return folder, folder.resolve().name
     name = str(source)

@@ -8,7 +8,6 @@ the same encoder.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -21,7 +20,7 @@ from splade_engine.collections.dataset import Dataset, Split
 from splade_engine.eval.run.scratch import Scratch
 from splade_engine.eval.systems.base import Answer, System
 from splade_engine.eval.systems.bench import Encodings, Settings
-from splade_engine.files import digest_of_json, expanded
+from splade_engine.files import cache_root, digest_of_json
 
 if TYPE_CHECKING:
     from splade_engine.collections import Document
@@ -32,12 +31,12 @@ T = TypeVar("T")
 
 
 def default_cache() -> Path:
-    """`$SPLADE_ENGINE_HOME/eval`, by default `~/.cache/splade-engine/eval`."""
-    home = (
-        os.environ.get("SPLADE_ENGINE_HOME")
-        or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "splade-engine"
-    )
-    return expanded(home) / "eval"
+    """`$SPLADE_ENGINE_HOME/eval`, by default `~/.cache/splade-engine/eval`.
+
+    Raises:
+        StorageError: nobody knows the home folder, and nothing else is said.
+    """
+    return cache_root("SPLADE_ENGINE_HOME") / "eval"
 
 
 class Workbench(AbstractContextManager["Workbench"]):

@@ -58,10 +58,10 @@ def cache_key() -> str:
 def cache_folder() -> Path | None:
     """The folder for this key, or None where none is safe to use."""
     try:
-        folder = cache_root() / f"kernels-{cache_key()}"  # RuntimeError: a user whose home nobody knows
+        folder = cache_root() / f"kernels-{cache_key()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.lstat()
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         logger.info("kernels are compiled in memory: %s", error)
         return None
     mine = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
