@@ -40,7 +40,7 @@ def run(
     from splade_engine.engine.notes import with_passages
     from splade_engine.index import SparseIndex
 
-    given = [*(ids or []), *([] if file is None else _listed(file))]
+    given = list(dict.fromkeys([*(ids or []), *([] if file is None else _listed(file))]))
     if not given and where is None and file is None:
         raise typer.BadParameter("give ids, --file or --where")
     index = SparseIndex.open(folder)
@@ -50,7 +50,7 @@ def run(
         matching = index.ids(index.reader.ordinals(where))
         given += [id for id in matching if id not in known]
     meant = with_passages(index.reader, given)
-    given = [there for id in given for there in meant[id] or [id]]
+    given = list(dict.fromkeys(there for id in given for there in meant[id] or [id]))
     if dry_run:
         for id in given:
             index.ordinal(id)

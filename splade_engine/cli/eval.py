@@ -129,6 +129,12 @@ def run(
         )
     check_files([run_file], [*sources, data, *(distractors or [])])
     check_like(run_file, "TREC run")
+    if run_file is not None and output_folder is not None:
+        folder = output_folder.resolve()
+        if run_file.resolve() in (folder, *folder.parents):
+            raise InvalidInputError(
+                f"{run_file}: --run writes a file, and --output needs a folder of that name"
+            )
     experiment = _experiment(sources, system, exact, accuracy, measures, k, split, baseline, settings)
     experiment = _with_files(experiment, data, distractors or [], n_distractors)
     if drop_own_id is not None:
@@ -200,6 +206,7 @@ def _with_files(
 
 def _run(experiment: Experiment, target: Path | None, run_file: Path | None, json_output: bool) -> None:
     from splade_engine.errors import InvalidInputError
+    from splade_engine.eval.measures.effectiveness import check_computable
     from splade_engine.eval.run.experiment import run_experiment
     from splade_engine.eval.run.runs import write_run
     from splade_engine.eval.run.store import ResultFolder
@@ -207,6 +214,7 @@ def _run(experiment: Experiment, target: Path | None, run_file: Path | None, jso
     if run_file is not None and len(experiment.suite.collections) != 1:
         raise InvalidInputError("--run FILE is for a single collection; --output FOLDER keeps every run")
     experiment.systems()
+    check_computable(experiment.suite.measures)
     folder = ResultFolder.create(target) if target is not None else None
     outcome = run_experiment(experiment, folder, None if json_output else _show)
     if run_file is not None and outcome.results:

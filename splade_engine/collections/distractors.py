@@ -7,6 +7,7 @@ the distractors and the encoder, and is the same for every collection that they 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -18,6 +19,9 @@ from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.documents import Document
 from splade_engine.collections.reading import read_documents
 from splade_engine.errors import DatasetError
+from splade_engine.files import digest_64
+
+logger = logging.getLogger(__name__)
 
 DISTRACTOR_PREFIX = "distractor/"
 
@@ -65,13 +69,44 @@ def with_distractors(dataset: Dataset, extra: Corpus | str | Path, limit: int | 
         limit: None for all.
 
     Raises:
-        DatasetError: as `distractor_corpus`, or if an id of the collection looks like a distractor's.
+        DatasetError: as `distractor_corpus`; if an id of the collection looks like a distractor's; or if the
+            distractors are the collection's own documents.
     """
-    own = next((d.id for part in dataset.parts for d in part if d.id.startswith(DISTRACTOR_PREFIX)), None)
-    if own is not None:
-        raise DatasetError(f"{dataset.name}: document {own!r} has the prefix of distractors")
     added = extra if isinstance(extra, Corpus) else distractor_corpus(extra, limit)
+    relevant: set[int] = set()
+    wanted = {id for judged in dataset.qrels.values() for id, grade in judged.items() if grade > 0}
+    for document in chain.from_iterable(dataset.parts):
+        if document.id.startswith(DISTRACTOR_PREFIX):
+            raise DatasetError(f"{dataset.name}: document {document.id!r} has the prefix of distractors")
+        if document.id in wanted and document.indexed_text:
+            relevant.add(_text(document))
+    _check_wrong(dataset, added, relevant)
     parts = (*dataset.parts, added)
     n_distractors = dataset.n_distractors + added.survey().n_docs
     corpus = Corpus(_Chain(parts), allow_empty=True)
     return replace(dataset, corpus=corpus, parts=parts, n_distractors=n_distractors)
+
+
+def _check_wrong(dataset: Dataset, added: Corpus, relevant: set[int]) -> None:
+    """Distractors are wrong answers; one with the text of a relevant document is none.
+
+    Raises:
+        DatasetError: that is so of half of the relevant documents.
+    """
+    there = relevant.intersection(map(_text, added)) if relevant else set()
+    if there and 2 * len(there) >= len(relevant):
+        raise DatasetError(
+            f"{dataset.name}: {len(there):,} of {len(relevant):,} relevant documents are among the "
+            "distractors, where they count as wrong answers; take another corpus"
+        )
+    if there:
+        logger.warning(
+            "%s: %d of %d relevant documents are among the distractors too, and count as wrong answers there",
+            dataset.name,
+            len(there),
+            len(relevant),
+        )
+
+
+def _text(document: Document) -> int:
+    return digest_64(document.indexed_text.encode(errors="replace"))

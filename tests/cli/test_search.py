@@ -178,6 +178,8 @@ def test_delete_from_a_file_from_standard_input_and_by_a_filter(
     dry = cli("delete", index_folder, "--file", tmp_path / "gone.txt", "--where", "year > 2000", "--dry-run")
     assert dry.stdout == "tides\nbread\n"
     assert dry.stderr.endswith(": 2 of 4 documents would be deleted\n")
+    again = cli("delete", index_folder, "tides", "tides", "--dry-run", "--json").stdout
+    assert (json.loads(again)["deleted"], json.loads(again)["ids"]) == (1, ["tides"])
     assert len(SparseIndex.open(index_folder)) == 4
     assert cli("delete", index_folder, "--file", tmp_path / "gone.txt").stdout.endswith(
         "3 documents, 1 deleted\n"

@@ -177,6 +177,21 @@ def test_distractors(collection: Path, tmp_path: Path):
         with_distractors(data, tmp_path / "more.jsonl")
 
 
+def test_distractors_that_are_relevant(collection: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    """Each is a wrong answer beside the right one: with the collection's own documents nDCG was .64 for 1."""
+    with pytest.raises(
+        DatasetError, match=r"^invented: \d of \d relevant documents are among the distractors, "
+    ):
+        with_distractors(load_dataset(collection), collection / "corpus.jsonl")
+    own = [json.loads(line) for line in (collection / "corpus.jsonl").read_text().splitlines()]
+    data = load_dataset(collection)
+    relevant = {id for judged in data.qrels.values() for id, grade in judged.items() if grade > 0}
+    (one,) = [record for record in own if record["_id"] in relevant][:1]
+    (tmp_path / "one.jsonl").write_text(json.dumps({**one, "_id": "other"}))
+    assert with_distractors(data, tmp_path / "one.jsonl").n_distractors == 1
+    assert f"invented: 1 of {len(relevant)} relevant documents are among the distractors too" in caplog.text
+
+
 def test_hashes_change_with_the_content(collection: Path):
     before = load_dataset(collection).hashes()
     (collection / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq1\ttea\t1\n")

@@ -137,6 +137,11 @@ def test_a_folder_of_collections_and_distractors(invented: Invented, tmp_path: P
     assert "| nDCG@10 | a | b | mean |" in found.stdout
 
 
+def test_a_measure_that_cannot_be_computed_leaves_no_folder(collection: Path, tmp_path: Path):
+    found = _call("eval", collection, "-m", "SDCG@5", "-o", tmp_path / "out")
+    assert (found.exit_code, (tmp_path / "out").exists()) == (2, False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -164,6 +169,7 @@ def test_a_folder_of_collections_and_distractors(invented: Invented, tmp_path: P
         (["{c}", "--from", "{c}"], "--from repeats a result folder"),
         (["--from", "{c}"], "experiment.json: no such file"),
         (["{c}", "-o", "{c}"], "holds other files"),
+        (["{c}", "-o", "{c}/x/y", "--run", "{c}/x"], "x: --run writes a file, and --output needs a folder"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(collection: Path, arguments: list[str], message: str):

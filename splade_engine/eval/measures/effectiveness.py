@@ -41,6 +41,10 @@ _ALIASES = {
     "AP": "AP",
 }
 _NAME = re.compile(r"([A-Za-z_-]+)(\(.*\))?(?:@(\d+))?")
+# computed by TREC's gdeval, which takes the queries' numbers, and of an id with a space the first word alone
+_BY_COLUMNS = re.compile(r"ERR@|nDCG\(dcg='exp-log2'\)@")
+# how ir_measures says that a parameter has no default
+_NOT_GIVEN = re.compile(r"invalid param (\w+)=<object object.*")
 
 
 @dataclass(frozen=True)
@@ -87,12 +91,15 @@ def _canonical(name: str) -> str:
     for parse in (ir_measures.parse_measure, lambda text: ir_measures.parse_trec_measure(text)[0]):
         try:
             parsed = parse(spelled)
-        except Exception:  # ir_measures raises NameError, ValueError, SyntaxError, AssertionError alike
+            written = str(parsed)
+        except Exception:  # ir_measures raises NameError, ValueError, KeyError, AssertionError alike
             continue
-        cutoff = parsed.params.get("cutoff")
+        cutoff, persistence = parsed.params.get("cutoff"), parsed.params.get("p")
         if cutoff is not None and not 1 <= cutoff <= DEEPEST:
             raise InvalidInputError(f"measure {name!r}: the cutoff must be between 1 and {DEEPEST:,}")
-        return str(parsed)
+        if persistence is not None and not 0 < persistence < 1:
+            raise InvalidInputError(f"measure {name!r}: p must be above 0 and below 1")
+        return written
     raise InvalidInputError(
         f"unknown measure {name!r:.60} (ir_measures names, for example nDCG@10, RR@10, R@100, AP, P@5, "
         "Judged@10)"
@@ -155,9 +162,33 @@ def _computed(asked: list[Any], grades: Any, scored: Any) -> list[Any]:
 
     if not scored:
         return []
+    queries: list[str] = []
+    if any(_BY_COLUMNS.match(str(measure)) for measure in asked):
+        queries, grades, scored = _numbered(grades, scored)
     try:
-        return list(ir_measures.iter_calc(asked, grades, scored))
+        found = list(ir_measures.iter_calc(asked, grades, scored))
+        return (
+            [metric._replace(query_id=queries[int(metric.query_id)]) for metric in found]
+            if queries
+            else found
+        )
     except Exception as error:
         names = ", ".join(map(str, asked))
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = _NOT_GIVEN.sub("needs \\1", (str(error).splitlines() or [type(error).__name__])[0])
         raise InvalidInputError(f"measure {names} cannot be computed: {reason:.200}") from error
+
+
+def _numbered(grades: Any, scored: Any) -> tuple[list[str], Any, Any]:
+    """Queries, and the same judgments and scores with numbers for ids."""
+    queries = list(grades)
+    documents: dict[str, str] = {}
+
+    def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {documents.setdefault(id, str(len(documents))): value for id, value in values.items()}
+
+    places = {query: str(place) for place, query in enumerate(queries)}
+    return (
+        queries,
+        {places[query]: renamed(judged) for query, judged in grades.items()},
+        {places[query]: renamed(found) for query, found in scored.items()},
+    )

@@ -11,7 +11,7 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.eval.measures import recall
 from splade_engine.eval.measures.sparsity import TermCounts, sparsity
 from splade_engine.eval.run.runs import Run
-from splade_engine.eval.systems.base import Answer, System, one_of, within
+from splade_engine.eval.systems.base import Answer, System, one_of
 from splade_engine.eval.systems.bench import asked
 from splade_engine.eval.systems.sparse_collection import SparseCollection, encoder_hash, sparse_collection
 
@@ -49,7 +49,8 @@ class Sparse(System):
         super().__post_init__()
         one_of("idf", self.idf, ("collection", "model"))
         if self.accuracy is not None:
-            within("accuracy", self.accuracy, 0, 1)
+            if not 0 < self.accuracy <= 1:
+                raise InvalidInputError(f"accuracy must be above 0 and at most 1, got {self.accuracy}")
             if self.exact:
                 raise InvalidInputError("accuracy and exact exclude each other")
 

@@ -36,6 +36,7 @@ from splade_engine.hub import hub_source
 from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
 from splade_engine.index.disk.records import Manifest
 from splade_engine.index.disk.storage import (
+    LINK,
     FileRecord,
     describe,
     disk_errors,
@@ -104,6 +105,8 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
         )
     with disk_errors(folder):
         _refuse_read_only(folder)
+    if os.path.lexists(folder / LOCK):
+        _refuse_lock(folder / LOCK)
 
 
 def prepare_folder(folder: Path, *, overwrite: bool) -> bool:
@@ -246,6 +249,16 @@ def _refuse_read_only(folder: Path) -> None:
         raise PermissionError(errno.EACCES, "this process may not write into the folder")
 
 
+def _refuse_lock(path: Path) -> None:
+    with disk_errors(path):
+        try:
+            os.close(os.open(path, _LOCK_FLAGS, 0o644))
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise StorageError(errno.ELOOP, LINK.format(path)) from None
+            raise
+
+
 def refuse_unwritable(folder: Path) -> None:
     """Check, before any work, that the index in `folder` could be changed. Takes no lock: it may be busy now.
 
@@ -259,8 +272,7 @@ def refuse_unwritable(folder: Path) -> None:
         _refuse_read_only(folder)
         if shutil.disk_usage(folder).free < _LEAST_FREE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    with disk_errors(folder / LOCK):
-        os.close(os.open(folder / LOCK, _LOCK_FLAGS, 0o644))
+    _refuse_lock(folder / LOCK)
 
 
 @contextlib.contextmanager

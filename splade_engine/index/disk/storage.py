@@ -181,7 +181,7 @@ def sync_folder(path: Path) -> None:
 
 
 # hub snapshots and DVC keep folders of links; what a link leads to may be changed by whoever owns that
-_LINK = "{}: a symbolic link, not a regular file; cp -rL makes a folder of files out of a folder of links"
+LINK = "{}: a symbolic link, not a regular file; cp -rL makes a folder of files out of a folder of links"
 
 
 @contextlib.contextmanager
@@ -199,11 +199,11 @@ def opened_regular(path: Path) -> Iterator[tuple[int, int]]:
             raise IndexCorruptError(f"{path}: the file is missing") from None
         except OSError as error:
             if path.is_symlink():
-                raise IndexCorruptError(_LINK.format(path)) from error
+                raise IndexCorruptError(LINK.format(path)) from error
             raise
         try:
             if sys.platform == "win32" and path.is_symlink():
-                raise IndexCorruptError(_LINK.format(path))
+                raise IndexCorruptError(LINK.format(path))
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
                 raise IndexCorruptError(f"{path}: not a regular file")

@@ -3,7 +3,9 @@ from __future__ import annotations
 import math
 import random
 import re
+import shutil
 
+import numpy as np
 import pytest
 import pytrec_eval
 
@@ -137,12 +139,43 @@ def test_a_cutoff_that_cannot_be_meant_is_refused(name: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["P(rel=0)@1", "RBP(p=2)", "IPrec@2", "SetF(beta=0)", "SDCG@5", "AP(rel=99999999999)"]
+    "name", ["P(rel=0)@1", "RBP", "IPrec@2", "SetF(beta=0)", "SDCG@5", "AP(rel=99999999999)"]
 )
 def test_what_cannot_be_computed_is_known_before_anything_is_searched(name: str):
     with pytest.raises(InvalidInputError, match=re.escape(f"measure {name} cannot be computed: ")) as caught:
         evaluate(lambda text, k: pytest.fail("searched"), "no/such/collection", [name])
     assert "\n" not in str(caught.value)
+
+
+def test_a_parameter_without_a_default_is_named():
+    with pytest.raises(InvalidInputError, match=r"^measure SDCG@5 cannot be computed: needs max_rel$"):
+        check_computable(["SDCG@5"])
+
+
+@pytest.mark.parametrize("name", ["RBP(p=2)", "Compat(p=1.5)", "Compat(p=0)", "BPM(cap=0)"])
+def test_options_that_cannot_be_meant_are_refused(name: str):
+    with pytest.raises(InvalidInputError, match=r"p must be above 0 and below 1|unknown measure 'BPM"):
+        parse_measures(name)
+
+
+def test_gdeval_takes_any_id():
+    """It reads columns: an id with a space gave an nDCG of 1.63, a query that is no number an error."""
+    names = ("ERR@10", "nDCG(dcg='exp-log2')@10")
+    judged = {"one": {"d 1": 1, "d 2": 0}, "two": {"d 1": 0, "d 3": 2}, "three": {"a": 1}}
+    run = Run(
+        "r",
+        {
+            "one": Ranking(("d 1", "d 2"), np.array([2.0, 1.0], np.float32)),
+            "two": Ranking(("d 1", "d 3"), np.array([2.0, 1.0], np.float32)),
+        },
+    )
+    if shutil.which("perl") is None:
+        pytest.skip("gdeval is a script of Perl's")
+    found = measure(run, judged, names).per_query
+    # by hand: a grade g satisfies with (2**g - 1) / 16, and gains 2**g - 1
+    assert found["ERR@10"] == pytest.approx({"one": 1 / 16, "two": 3 / 16 / 2, "three": 0.0}, abs=1e-5)
+    gain = {"one": 1.0, "two": 1 / math.log2(3), "three": 0.0}
+    assert found["nDCG(dcg='exp-log2')@10"] == pytest.approx(gain, abs=1e-5)
 
 
 def test_what_can_be_computed():

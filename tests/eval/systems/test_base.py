@@ -64,6 +64,7 @@ def test_hybrid_is_short_for_its_parts():
         ("bm25(k2=1)", r"bm25 has no option 'k2' \(it has name, k1, b\)"),
         ("bm25(k1=lots)", "option k1 must be a number, got 'lots'"),
         ("bm25(b=2)", "b must be between 0 and 1, got 2"),
+        ("sparse(accuracy=0)", "accuracy must be above 0 and at most 1, got 0"),
         ("sparse(exact=maybe)", "must be true or false"),
         ("sparse(exact=true, accuracy=0.9)", "exclude each other"),
         ("rrf(bm25)", "'rrf' is made of 2 or more systems, got 1"),

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,17 @@ def test_a_full_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IndexExistsError, match="not a folder"):
         SparseIndex.build(tmp_path / "file", made.vectors(1, 2), overwrite=True)
     assert (tmp_path / "full" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_folder_of_links_is_refused_before_anything_is_encoded(tmp_path: Path) -> None:
+    """DVC makes such folders: the lock is a link too, and the system calls that a loop."""
+    made.index(tmp_path / "cached")
+    (tmp_path / "ix").mkdir()
+    for path in (tmp_path / "cached").iterdir():
+        (tmp_path / "ix" / path.name).symlink_to(path)
+    for refuse in (publish.refuse_unwritable, partial(publish.refuse_occupied, overwrite=True)):
+        with pytest.raises(StorageError, match=r"write\.lock: a symbolic link, .*; cp -rL makes a folder"):
+            refuse(tmp_path / "ix")
 
 
 def test_strangers_in_an_index_folder_survive_every_change(tmp_path: Path) -> None:
