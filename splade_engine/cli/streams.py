@@ -24,8 +24,8 @@ def prepare() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
             has_output = has_output and number != 1
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # standard error writes them as escapes by itself
         sys.stdout.reconfigure(errors="replace")
