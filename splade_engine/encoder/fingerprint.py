@@ -20,7 +20,7 @@ from splade_engine.encoder.folders.ours import SECTION
 from splade_engine.encoder.folders.safetensors_file import SHARDS
 from splade_engine.encoder.folders.tokenizer import overridden, tokenizer_files, truncation_side
 from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings
-from splade_engine.files import Digest, digest_of_file
+from splade_engine.files import Digest, digest_of_file, file_stamp
 
 Look = Callable[[Path], str]
 
@@ -52,8 +52,10 @@ def checkpoint_stamp(checkpoint: Checkpoint) -> str:
 
 
 def _stamp(path: Path) -> str:
-    found = path.stat()
-    return f"{found.st_dev} {found.st_ino} {found.st_size} {found.st_mtime_ns}"
+    stamp = file_stamp(path)
+    if stamp is None:
+        raise FileNotFoundError(path)
+    return " ".join(map(str, stamp))
 
 
 def _walked(checkpoint: Checkpoint, look: Look) -> str:

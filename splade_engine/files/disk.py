@@ -41,10 +41,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def file_stamp(path: Path) -> tuple[int, int, int] | None:
-    """What changes whenever a file is replaced; None where there is none, as amid a swap of folders."""
+def file_stamp(path: Path) -> tuple[int, ...] | None:
+    """What changes whenever a file is written or replaced; None where there is none.
+
+    The date of modification can be set, as `cp -p` does: of two models out of one archive it is the same.
+    That of the last change of anything cannot.
+    """
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_ino, status.st_mtime_ns, status.st_size
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size

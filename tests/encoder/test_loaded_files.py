@@ -47,6 +47,22 @@ def test_weights_that_are_not_those_of_the_fingerprint_make_no_vectors(folder: P
     assert encoder.fingerprint() == told
 
 
+def test_weights_that_were_copied_over_with_their_date(folder: Path) -> None:
+    """As `cp -p` of a model out of the same archive does: one size, one date, other bytes."""
+    encoder = SparseEncoder.load(folder, dtype="float32")
+    before = (folder / "model.safetensors").stat()
+    train_again(folder)
+    os.utime(folder / "model.safetensors", ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = (folder / "model.safetensors").stat()
+    assert (after.st_ino, after.st_size, after.st_mtime_ns) == (
+        before.st_ino,
+        before.st_size,
+        before.st_mtime_ns,
+    )
+    with pytest.raises(CheckpointError, match=CHANGED):
+        encoder.encode_documents(TEXTS)
+
+
 def test_the_same_files_with_other_dates(folder: Path) -> None:
     """A copy on another machine, for one, to which a pickled encoder is sent."""
     encoder = SparseEncoder.load(folder, dtype="float32")

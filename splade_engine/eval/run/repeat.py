@@ -68,6 +68,8 @@ def _differences(old: Result, new: Result) -> list[str]:
         # another version may store the same vectors in other bytes; that alone is no disagreement
         if name != "index" and old.hashes.get(name) != new.hashes.get(name)
     ]
+    if old.drop_own_id is not None and old.drop_own_id != new.drop_own_id:
+        out.append("own ids were dropped, now kept" if old.drop_own_id else "own ids were kept, now dropped")
     for name, value in old.effectiveness.mean.items():
         again = new.effectiveness.mean.get(name)
         if again is None or abs(again - value) > TOLERANCE:

@@ -196,6 +196,12 @@ class ResultFolder:
                     raise DatasetError(
                         reason if reason.startswith(str(file.parent)) else f"{file}: {reason}"
                     ) from None
+                place = self.path / slug(result.dataset) / slug(result.system)
+                if _result_file(place) != file or topics.dataset != result.dataset:
+                    raise DatasetError(
+                        f"{file}: holds {result.system} on {result.dataset}, beside the queries of "
+                        f"{topics.dataset}: a copy from another place; remove it"
+                    )
                 found[result.dataset, result.system] = result
         record = self.experiment()
         datasets, systems = record.get("collections", []), record.get("titles", [])

@@ -249,6 +249,9 @@ def test_repeating_says_whether_the_numbers_agree(experiment: Experiment, invent
     changed = next(line for line in report.lines if line.startswith("two / bm25"))
     assert "corpus was" in changed
     assert "documents was 8, now 9" in changed
+    (tmp_path / "one" / "collection.toml").write_text("drop_own_id = true")
+    report = repeat(tmp_path / "out", Settings())
+    assert report.lines[-3] == "one / bm25: own ids were kept, now dropped"
 
 
 def test_stored_runs_are_trec_runs(experiment: Experiment, tmp_path: Path):

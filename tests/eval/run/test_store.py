@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import shutil
 from pathlib import Path
 from types import SimpleNamespace as Invented
 
@@ -149,6 +150,22 @@ def test_a_run_that_is_too_short_for_a_measure_is_not_measured(
     with pytest.raises(DatasetError, match=r"bm25 was evaluated on c with k = 10, and R@11 looks at 11 hits"):
         load_comparison([tmp_path / "out"], None, ("R@10", "R@11"))
     assert load_comparison([tmp_path / "out"], None, ("R@10", "AP")).measures == ["RR@10", "R@10", "AP"]
+
+
+@pytest.mark.parametrize("what", ["a folder", "a result", "queries"])
+def test_copies_at_another_place_are_named(invented: Invented, folder: Path, tmp_path: Path, what: str):
+    out = tmp_path / "out"
+    evaluate(invented, folder, out, "bm25", "sparse-exact")
+    evaluate(invented, folder, out, "bm25", name="d")
+    if what == "a folder":  # of last week: its results would be shown in place of the new ones
+        shutil.copytree(out / "c", out / "z")
+    elif what == "a result":
+        for file in ("bm25.json", "bm25.run.gz"):
+            shutil.copy(out / "c" / file, out / "d" / file.replace("bm25", "sparse-exact"))
+    else:
+        shutil.copy(out / "c" / "topics.json", out / "d" / "topics.json")
+    with pytest.raises(DatasetError, match=r"json: holds bm25 on [cd], beside the queries of [cd]: a copy"):
+        load_comparison([out], None, ())
 
 
 def test_one_row_is_one_system(invented: Invented, folder: Path, tmp_path: Path):
