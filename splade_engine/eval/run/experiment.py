@@ -129,6 +129,7 @@ def run_experiment(
     depth = needed_depth(experiment.suite.measures, experiment.suite.k)
     check_computable(experiment.suite.measures)
     _tell_unusable(systems, experiment.settings)
+    _tell_unreadable(experiment)
     if folder is not None:
         folder.write_experiment(experiment.record())
     results: list[Result] = []
@@ -168,6 +169,16 @@ def _tell_unusable(systems: Sequence[System], settings: Settings) -> None:
             if failed == len(systems):
                 raise
             logger.warning("%s will be skipped: %s", system.title, error)
+
+
+def _tell_unreadable(experiment: Experiment) -> None:
+    """Say before hours of work which of several folders has queries or judgments that are damaged."""
+    here = [each for each in experiment.suite.collections if each.is_here(experiment.data)]
+    for collection in here if len(experiment.suite.collections) > 1 else ():
+        try:
+            collection.load(experiment.data)
+        except SpladeEngineError as error:
+            logger.warning("%s will be skipped: %s", collection.name, error)
 
 
 def _collection(

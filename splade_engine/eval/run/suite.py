@@ -67,6 +67,11 @@ class Collection:
     distractors: str = ""
     n_distractors: int | None = None
 
+    def is_here(self, data: Path | None) -> bool:
+        """Whether it is a folder, and nothing has to be fetched."""
+        folder = data / self.folder if data and self.folder else None
+        return (folder is not None and is_collection(folder)) or Path(self.source or "-").is_dir()
+
     def load(self, data: Path | None) -> Dataset:
         """Load it from `data / folder` where that is a collection, else from its source.
 

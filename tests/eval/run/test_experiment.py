@@ -201,6 +201,21 @@ def test_a_system_that_cannot_run_is_told_before_the_first_collection(
         run_experiment(replace(experiment, suite=replace(experiment.suite, systems=(missing,), baseline="")))
 
 
+def test_a_collection_that_is_damaged_is_told_before_the_first_is_searched(
+    experiment: Experiment, tmp_path: Path, monkeypatch: Any, caplog: Any
+):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Experiment, "load", stop)
+    with (tmp_path / "two" / "qrels" / "test.tsv").open("a") as file:
+        file.write("q1\ttea\thigh\n")
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(experiment)
+    assert "two will be skipped:" in caplog.text and "grade 'high' is not an integer" in caplog.text
+    assert "one will be skipped" not in caplog.text
+
+
 def test_systems_and_baseline_are_checked_first(experiment: Experiment):
     suite = experiment.suite
     with pytest.raises(InvalidInputError, match="two systems are named 'x'"):
