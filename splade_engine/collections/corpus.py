@@ -23,9 +23,9 @@ from splade_engine.collections.limits import Limits
 from splade_engine.collections.metadata import checked_metadata
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers.decoding import checked_encoding
-from splade_engine.collections.reading import Cutting, checked_input, holds_files, read_documents
+from splade_engine.collections.reading import Cutting, checked_input, holds_files, place_of, read_documents
 from splade_engine.collections.spool import Spool
-from splade_engine.collections.standard_input import StandardInput, is_standard_input
+from splade_engine.collections.standard_input import PLACE, StandardInput, is_standard_input
 from splade_engine.collections.summary import CorpusDigest, CorpusSummary
 from splade_engine.collections.text_lines import DECODES
 from splade_engine.errors import DatasetError
@@ -197,13 +197,19 @@ class Corpus:
             DatasetError: where no value of a field is of the kind that its column holds.
         """
         summary = self.survey()
-        try:
-            kinds = summary.survey.kinds(columns)
-        except DatasetError as error:
-            place = f"{self._source}: " if isinstance(self._source, str | Path) else ""
-            raise DatasetError(f"{place}{error}") from None
+        misfit = summary.survey.misfit(columns)
+        if misfit is not None:
+            doc_id, reason = misfit
+            raise DatasetError(f"{self.place_of(doc_id)}: {reason}".removeprefix(": "))
+        kinds = summary.survey.kinds(columns)
         self._summary = replace(summary, fields=kinds)
         return self._summary
+
+    def place_of(self, doc_id: str) -> str:
+        """Where a document of the corpus stands: file and line, or the source as far as it has a name."""
+        if self._input is not None:
+            return PLACE
+        return place_of(self._source, doc_id, self._cutting) if isinstance(self._source, str | Path) else ""
 
     def _read(self, report: FolderReport) -> Iterator[Document]:
         if self._input is not None:

@@ -101,21 +101,30 @@ class FieldSurvey:
             DatasetError: where no value of a field is of the kind of its column, naming one of them.
         """
         columns = columns or {}
+        misfit = self.misfit(columns)
+        if misfit is not None:
+            raise DatasetError(misfit[1])
         room = MAX_COLUMNS - len([name for name in columns if name not in RESERVED])
         kinds: FieldKinds = {}
+        for name, values in self._fields.items():
+            kind = values.kind(columns.get(name))
+            if kind != "json" and name not in columns:
+                kind, room = (kind, room - 1) if room > 0 else ("json", room)
+            kinds[name] = kind
+        return kinds
+
+    def misfit(self, columns: Mapping[str, str]) -> tuple[str, str] | None:
+        """The id of a document with a field of which no value fits the column of an index, and what it is."""
         for name, values in self._fields.items():
             column = columns.get(name)
             kind = values.kind(column)
             if kind != "json" and column in KINDS and kind != column and not {kind, column} <= _NUMBERS:
                 doc_id, shown = next(v for k, v in values.first.items() if k != "json")
-                raise DatasetError(
+                return doc_id, (
                     f"document {doc_id!r:.80}: field {name!r:.80} is {shown}, but in the index it holds "
                     f"{_PLURAL[column]}"
                 )
-            if kind != "json" and name not in columns:
-                kind, room = (kind, room - 1) if room > 0 else ("json", room)
-            kinds[name] = kind
-        return kinds
+        return None
 
     def warnings(self, kinds: FieldKinds) -> list[str]:
         """One line for each field with values that cannot be filtered if the fields are of these kinds.

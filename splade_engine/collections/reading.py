@@ -33,7 +33,7 @@ from pathlib import Path
 from splade_engine.arguments import flag, path_of
 from splade_engine.collections.beir import BEIR_CORPUS
 from splade_engine.collections.columns import ColumnTypes
-from splade_engine.collections.cutting import cut_document, is_passage
+from splade_engine.collections.cutting import cut_document, is_passage, is_passage_of
 from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, Document
 from splade_engine.collections.folders import FileReading, FolderReport, origin_of, read_files, scan
 from splade_engine.collections.formats import RECORD_KINDS, Source, record_source, saved_dataset, typed_source
@@ -151,6 +151,17 @@ def _refuse_records(path: Path) -> None:
         raise DatasetError(
             f"{path}:1: holds a record, and {path.suffix} would be read as one text; rename it .jsonl"
         )
+
+
+def place_of(source: str | Path, doc_id: str, cutting: Cutting) -> str:
+    """The file and line of a document that was read, or the source where that has no lines of records."""
+    path = Path(source)
+    file = next((path / name for name in BEIR_CORPUS if (path / name).is_file()), path)
+    records = None if file.is_dir() else record_source(file, cutting.encoding, cutting.advice)
+    for line, document in () if records is None else records(cutting.columns):
+        if is_passage_of(doc_id, document.id):
+            return f"{file}:{line}"
+    return str(source)
 
 
 def holds_files(path: Path) -> bool:

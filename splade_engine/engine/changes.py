@@ -140,8 +140,10 @@ def add(
     corpus = _measured(_as_before(reader, corpus), encoder, progress)
     known = next((document.id for document in corpus if document.id in reader), None)
     if known is not None:  # before hours of encoding
+        place = corpus.place_of(known)
         raise InvalidInputError(
-            f"{index.path}: holds a document {known!r} already; update (add --replace) replaces it"
+            f"{index.path}: holds a document {known!r} already{f' ({place})' if place else ''}; update (add "
+            "--replace) replaces it"
         )
     earlier = earlier_passages(reader, corpus)
     if earlier:

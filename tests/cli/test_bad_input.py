@@ -261,11 +261,11 @@ def test_a_name_that_ends_like_a_weight_is_a_name(cli, tmp_path):
     assert "weight = 3.0" in told
 
 
-def test_a_field_of_another_type_names_the_file(refused, index_folder, tmp_path):
+def test_a_field_of_another_type_names_the_line(refused, index_folder, tmp_path):
     more = tmp_path / "more.jsonl"
-    more.write_text('{"_id": "new", "text": "moon", "year": "n.d."}\n')
+    more.write_text('{"_id": "x", "text": "sea"}\n\n{"_id": "new", "text": "moon", "year": "n.d."}\n')
     message = refused("add", index_folder, more)
     assert (
         message
-        == f"{more}: document 'new': field 'year' is \"n.d.\", but in the index it holds whole numbers"
+        == f"{more}:3: document 'new': field 'year' is \"n.d.\", but in the index it holds whole numbers"
     )

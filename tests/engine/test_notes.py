@@ -100,6 +100,21 @@ def test_a_record_with_a_field_of_that_name_is_no_passage(tmp_path: Path, field:
     assert sorted(engine.index.ids()) == ["a", "a#x", "b", "c"]
 
 
+@pytest.mark.parametrize("name", ["c.jsonl", "c.tsv", "beir/corpus.jsonl"])
+def test_a_document_that_is_there_already_is_named_by_its_line(tmp_path: Path, name: str):
+    engine = SearchEngine.build(tmp_path / "index", [{"id": "b", "text": "ferry"}], AnyWords())
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    rows = ['{"id": "a", "text": "hut"}', '{"id": "b", "text": "pier"}']
+    file.write_text("id\ttext\na\thut\nb\tpier\n" if name == "c.tsv" else "\n".join(rows))
+    line = 3 if name == "c.tsv" else 2
+    with pytest.raises(InvalidInputError, match=rf"holds a document 'b' already \({file}:{line}\); update"):
+        engine.add(file.parent if name.startswith("beir") else file)
+    with pytest.raises(InvalidInputError, match="holds a document 'b' already; update"):
+        engine.add([{"id": "b", "text": "pier"}])
+    assert engine.encoder.encoded == 1
+
+
 def test_one_file_does_not_get_two_ids(engine: SearchEngine, notes: Path, monkeypatch: pytest.MonkeyPatch):
     """Alone it has the path that it has below its folder: the other files of the index lie there too."""
     (notes / "trips" / "alps.md").write_text("# Alps\n\nThe hut is closed.\n")
