@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from splade_engine.engine.explain import Explanation, explain, term_names
 from splade_engine.engine.query_text import QueryText, read_query, shown, without_demand
 from splade_engine.engine.searching import narrowed
+from splade_engine.engine.snippets import READ
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ def explain_document(
         return replace(place, reason="hit", found_rank=hit.rank, last_score=last), hit.explain(), notes
     if place.reason == "hit":  # by its terms; words as they are written put others before it
         place = replace(place, reason="score too low", found_rank=0, last_score=last)
-    row = reader.payload([ordinal])[0]
+    row = reader.payload([ordinal], without=("text",))[0]
     why = explain(
         id,
         vector,
         reader.vectors([ordinal]),
         term_names(encoder, read.text),
         row.get("title") or "",
-        row.get("text") or "",
+        reader.beginnings("text", [ordinal], READ)[0][0],
         encoder.word_spans,
     )
     return place, why, notes

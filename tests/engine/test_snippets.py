@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from splade_engine import SearchEngine
 from splade_engine.engine.snippets import READ, Snippet, best_window, snippet
+from splade_engine.engine.standing import explain_document
 from tests.fake_encoder import FakeEncoder
 
 TEXTS = st.text("ab \n\t.é漢", max_size=120)
@@ -148,4 +149,14 @@ def test_of_a_text_of_100_megabytes_only_the_beginning_is_read(long_engine):
     assert shown.cut == (False, True)
     assert len(shown.text) <= 200
     assert spent < 1
+    assert peak < 20 * READ
+
+
+def test_of_a_text_of_100_megabytes_that_is_no_hit_the_beginning_is_explained(long_engine):
+    tracemalloc.start()
+    place, why, _ = explain_document(long_engine, "moon", "long", where="year = 1999")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (place.reason, why.matches[0].words[:2]) == ("filtered", ("moon",))
+    assert why.text_spans[-1][1] <= READ
     assert peak < 20 * READ
