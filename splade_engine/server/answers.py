@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splade_engine import __version__
-from splade_engine.collections.metadata import HIDDEN, METADATA_JSON, metadata_of
+from splade_engine.collections.metadata import HIDDEN, METADATA_JSON, RESERVED, metadata_of
 from splade_engine.engine.standing import explain_document
 from splade_engine.server.problems import Problem, invalid, not_found, too_large
 from splade_engine.server.requests import ExplainRequest, SearchRequest
@@ -209,7 +209,7 @@ def fields(name: str, engine: SearchEngine) -> dict[str, Any]:
     if columns:
         live = index.reader.snapshot.live_ordinals()
         places = np.unique(np.linspace(0, max(0, len(live) - 1), min(len(live), SAMPLED)).astype(np.int64))
-        rows = index.payload(live[places]) if len(live) else []
+        rows = index.payload(live[places], without=RESERVED) if len(live) else []
     described = [_field(column, kind, [row.get(column) for row in rows]) for column, kind in columns.items()]
     return {**stamp(name, engine), "documents": len(index), "sampled": len(rows), "fields": described}
 
@@ -260,5 +260,5 @@ def _around(
 def _titles(engine: SearchEngine, ordinals: Sequence[int]) -> list[dict[str, Any]]:
     if not ordinals:
         return []
-    ids, rows = engine.index.ids(ordinals), engine.index.payload(ordinals)
+    ids, rows = engine.index.ids(ordinals), engine.index.payload(ordinals, without=("text",))
     return [{"id": id, "title": row.get("title") or ""} for id, row in zip(ids, rows, strict=True)]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from splade_engine import SearchEngine
 from splade_engine.engine.snippets import READ, Snippet, best_window, snippet
 from splade_engine.engine.standing import explain_document
+from splade_engine.server import answers
 from tests.fake_encoder import FakeEncoder
 
 TEXTS = st.text("ab \n\t.é漢", max_size=120)
@@ -159,4 +160,15 @@ def test_of_a_text_of_100_megabytes_that_is_no_hit_the_beginning_is_explained(lo
     tracemalloc.stop()
     assert (place.reason, why.matches[0].words[:2]) == ("filtered", ("moon",))
     assert why.text_spans[-1][1] <= READ
+    assert peak < 20 * READ
+
+
+def test_what_the_server_says_of_fields_and_neighbours_reads_no_text(long_engine):
+    tracemalloc.start()
+    described = answers.fields("ix", long_engine)["fields"]
+    beside = answers.document("ix", long_engine, "short", neighbours=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert described == [{"name": "year", "type": "int", "least": 1999, "most": 1999}]
+    assert beside["before"] == [{"id": "long", "title": "Long"}]
     assert peak < 20 * READ
