@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from splade_engine.engine.fusion import Side
+from splade_engine.engine.snippets import READ
 from splade_engine.index.words.rank import WordMatch
 from splade_engine.index.words.text import word_pattern
 from splade_engine.plain_text import one_line
@@ -165,8 +166,8 @@ def explain(
         query: one row.
         document: one row over the same vocabulary, as stored.
         vocabulary: token of each term id.
-        title: title of the document, for the words.
-        text: its text.
+        title: title of the document, for the words; no more than 262,144 characters of it are looked at.
+        text: its text, likewise.
         word_spans: finds the words of a text; None: every term is listed without its words.
         sides: of a fusion, see `Explanation`.
         words: that count as they are written, see `Explanation`.
@@ -179,8 +180,8 @@ def explain(
     score = float(products.sum())
     wanted = set(shared.tolist())
     written = {match.word for match in words}
-    title_words, title_spans = _words(title, wanted, word_spans, written)
-    text_words, text_spans = _words(text, wanted, word_spans, written)
+    title_words, title_spans = _words(title[:READ], wanted, word_spans, written)
+    text_words, text_spans = _words(text[:READ], wanted, word_spans, written)
     matches = []
     for i in np.argsort(-products, kind="stable"):
         term = int(shared[i])

@@ -153,7 +153,7 @@ class Hit:
     def explain(self) -> Explanation:
         """Why it was found: each shared term with its weights and its share of the score.
 
-        Words are looked for in the first 262,144 characters of the text.
+        Words are looked for in the first 262,144 characters of title and text.
         """
         encoder = self._page.encoder
         return explain(

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.engine.explain import explain
+from splade_engine.engine.snippets import READ
 from splade_engine.vectors import SparseVectors
 
 VOCABULARY = [f"t{i}" for i in range(12)]
@@ -40,6 +41,18 @@ def test_words_come_from_the_spans_once_each_and_in_order():
     assert {m.term: m.words for m in why.matches} == {"t2": ("t2",), "t1": ("t1",), "t3": ("t3",)}
     assert why.title_spans == ((0, 2),)
     assert why.text_spans == ((0, 2), (3, 5), (6, 8))
+
+
+def test_of_a_long_title_and_text_the_beginning_is_looked_at():
+    seen = []
+
+    def word_spans(text):
+        seen.append(len(text))
+        return [(1, 0, 2)]
+
+    row = SparseVectors.from_dicts([{1: 1.0}], 12)
+    why = explain("x", row, row, VOCABULARY, "t1 " * 1_000_000, "t1 " * 1_000_000, word_spans)
+    assert (seen, why.title_spans, why.text_spans) == ([READ, READ], ((0, 2),), ((0, 2),))
 
 
 def test_to_dict_is_json(tmp_path):
