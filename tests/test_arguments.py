@@ -162,6 +162,7 @@ UNORDERED: dict[str, Callable[[SimpleNamespace, Any], object]] = {
     "ShardedIndex.delete(ids)": lambda w, v: ShardedIndex.open([w.index.path]).delete(v),
     "SearchEngine.update(drop)": lambda w, v: w.engine.update(["a text"], drop=v),
     "SparseIndex.delete(ids)": lambda w, v: w.index.delete(v),
+    "SparseIndex.add(drop)": lambda w, v: w.index.add(w.two, ["a", "b"], drop=v),
     "SparseIndex.update(drop)": lambda w, v: w.index.update(w.two, ["a", "b"], drop=v),
     "SparseIndex.payload(without)": lambda w, v: w.index.payload([0], without=v),
     "IndexReader.payload(without)": lambda w, v: w.reader.payload([0], without=v),

@@ -161,10 +161,16 @@ def update(
     drop: Sequence[str],
     progress: Progress,
     encode_options: Mapping[str, Any],
+    *,
+    alone: bool = False,
 ) -> None:
     """Put documents in the place of those with the same ids; see `SearchEngine.update`.
 
+    With `alone` nothing goes but `drop`: where another process has put in a document with one of the ids
+    meanwhile, that stays, and nothing is changed.
+
     Raises:
+        InvalidInputError: with `alone`, for such a document.
         DatasetError: there is no text, and nothing to delete either.
         IndexLockedError: as `add`.
     """
@@ -179,8 +185,10 @@ def update(
             raise
         _when_free(index.path, lambda: index.update([], drop=gone))
         return
-    drop = [*drop, *earlier_passages(reader, corpus)]
-    _put(index, encoder, corpus, progress, encode_options, partial(index.update, drop=drop))
+    if not alone:
+        drop = [*drop, *earlier_passages(reader, corpus)]
+    publish = partial(index.add if alone else index.update, drop=drop)
+    _put(index, encoder, corpus, progress, encode_options, publish)
 
 
 def delete(index: SparseIndex, ids: Iterable[str]) -> None:

@@ -37,6 +37,7 @@ from splade_engine.collections.folders import (
 from splade_engine.collections.metadata import FILE_STATE
 from splade_engine.collections.passages import PARENT, Passages
 from splade_engine.collections.readers.decoding import checked_encoding
+from splade_engine.engine import changes
 from splade_engine.engine.measure import measure
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.progress import Progress, ProgressBar, check_progress
@@ -170,7 +171,25 @@ def sync(
         return _timed(_as_read(report, corpus), start)
     if not (plan.new or plan.changed or report.removed):
         return _timed(report, start)
-    return _timed(_applied(report, plan, reader, engine(), corpus, progress, encode_options), start)
+    opened = engine()
+    try:
+        return _timed(_applied(report, plan, reader, opened, corpus, progress, encode_options), start)
+    except InvalidInputError:
+        newest = opened.index.refresh().reader
+        if reader is None or newest.generation == reader.generation:
+            raise
+    # another process has put in one of these files meanwhile, so that something else is to be done
+    return sync(
+        newest,
+        engine,
+        folder,
+        passages=how,
+        encoding=encoding,
+        name=name,
+        prune=prune,
+        progress=progress,
+        **encode_options,
+    )
 
 
 def build(
@@ -218,6 +237,7 @@ def _applied(
     progress: Progress,
     options: Mapping[str, Any],
 ) -> SyncReport:
+    engine._refuse_shared()
     measure(corpus, engine.encoder)
     corpus.survey(progress)
     _check_ids(reader, corpus, plan)
@@ -226,7 +246,7 @@ def _applied(
     drop = [id for path in going for id in plan.held[path].ids]
     written = corpus.survey().n_docs
     if written:
-        engine.update(corpus, drop=drop, progress=progress, **options)
+        changes.update(engine.index, engine.encoder, corpus, drop, progress, options, alone=True)
     elif drop:
         engine.index.update([], drop=drop)
     return replace(report, written=written, deleted=len(drop))

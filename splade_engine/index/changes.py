@@ -119,9 +119,10 @@ def add(
             return 0
         _check_columns(snapshot, writer, records)
         twins = _twins(snapshot, writer, records)
-        if not replace and len(twins):
-            row, ordinal = _first_twin(writer, records, snapshot, twins)
-            raise InvalidInputError(f"document {row}: id {ordinal!r} is in the index already")
+        known = np.setdiff1d(twins, dropped)
+        if not replace and len(known):
+            row, id = _first_twin(writer, records, snapshot, known)
+            raise InvalidInputError(f"document {row}: id {id!r} is in the index already")
         kept = _without(writer, snapshot, np.union1d(twins, dropped))
         segments = [*kept, *records]
         if sum(s.n_docs for s in segments) > MAX_DOCS:

@@ -330,16 +330,18 @@ class SparseIndex:
         threads: int | None = None,
         memory: int | None = None,
         progress: Progress = False,
+        drop: Sequence[str] = (),
     ) -> int:
         """Add documents whose ids are new; returns their number. All of them, or with an error none.
 
         They become a new segment behind the others; small segments at the end are merged (see `changes.add`).
+        Documents with the ids of `drop` are deleted by the same commit, so that new ones may have their ids.
 
         Raises:
             InvalidInputError: as `build`, and if an id is in the index already (`update` replaces).
             IndexLockedError, StorageError: nothing has changed then.
         """
-        return self._put(batches_of(vectors, ids, payload), False, threads, memory, progress)
+        return self._put(batches_of(vectors, ids, payload), False, threads, memory, progress, drop)
 
     def update(
         self,

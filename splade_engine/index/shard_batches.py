@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +24,23 @@ def named(batches: Iterable[IndexBatch], reader: IndexReader) -> Iterator[IndexB
         first += len(batch.vectors)
 
 
-def refusing_known(batches: Iterable[IndexBatch], others: Sequence[IndexReader]) -> Iterator[IndexBatch]:
-    """The batches, as long as no other shard holds one of their ids.
+def refuse_known(
+    batches: Iterable[IndexBatch], shards: Sequence[IndexReader], going: Collection[str]
+) -> None:
+    """Refuse an id that a shard holds, unless it is among those that go.
+
+    Raises:
+        InvalidInputError: naming the document and its id.
+    """
+    going = set(going)
+    for _ in refusing_known(batches, shards, going):
+        pass
+
+
+def refusing_known(
+    batches: Iterable[IndexBatch], others: Sequence[IndexReader], going: Collection[str] = ()
+) -> Iterator[IndexBatch]:
+    """The batches, as long as no other shard holds one of their ids that is not among those that go.
 
     Raises:
         InvalidInputError: naming the document and its id.
@@ -34,9 +49,9 @@ def refusing_known(batches: Iterable[IndexBatch], others: Sequence[IndexReader])
     for batch in batches:
         ids = list(batch.ids or ())
         for shard in others:
-            known = shard.snapshot.find(ids) >= 0
-            if known.any():
-                row = int(np.argmax(known))
+            for row in np.flatnonzero(shard.snapshot.find(ids) >= 0).tolist():
+                if ids[row] in going:
+                    continue
                 raise InvalidInputError(f"document {first + row}: id {ids[row]!r} is in the index already")
         first += len(ids)
         yield batch

@@ -35,7 +35,7 @@ from splade_engine.index.index import SparseIndex
 from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
-from splade_engine.index.shard_batches import named, refuse_twins, refusing_known, selected
+from splade_engine.index.shard_batches import named, refuse_known, refuse_twins, refusing_known, selected
 from splade_engine.index.sharded_reader import ShardedReader, open_shard
 from splade_engine.index.stream import IndexBatch
 from splade_engine.locks import lock_holder, take_lock
@@ -162,11 +162,16 @@ class ShardedIndex(SparseIndex):
         check_many("drop", drop, ordered=False)
         with self._writing():
             emptiest = min(range(len(self.shards)), key=lambda number: len(self.shards[number]))
-            if not replace:
+            if not replace and not drop:
                 others = [shard for number, shard in enumerate(self.shards) if number != emptiest]
                 fresh = refusing_known(named(batches, self._reader), others)
                 return SparseIndex(self.shards[emptiest]).add(fresh, **how)
-            return self._replace(list(named(batches, self._reader)), emptiest, list(drop), how)
+            given, going = list(named(batches, self._reader)), list(drop)
+            if replace:
+                return self._replace(given, emptiest, going, how)
+            refuse_known(given, self.shards, going)
+            self._replace(given, emptiest, going, how)
+            return sum(len(batch.vectors) for batch in given)
 
     def _replace(
         self, batches: list[IndexBatch], emptiest: int, drop: list[str], how: Mapping[str, Any]

@@ -9,8 +9,9 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -174,6 +175,45 @@ def test_a_dry_run_reads_what_it_counts(engine: SearchEngine, notes: Path):
         assert getattr(did, what) == getattr(would, what)
 
 
+class Meanwhile(AnyWords):
+    """While the first text is encoded, something else happens."""
+
+    def __init__(self, what: Callable[[], object]) -> None:
+        super().__init__()
+        self.what: Callable[[], object] | None = what
+
+    def encode_documents(self, texts: Sequence[str], **options: object) -> Any:
+        what, self.what = self.what, None
+        if what is not None:
+            what()
+        return super().encode_documents(texts, **options)
+
+
+def test_two_that_sync_at_the_same_time_lose_nothing(engine: SearchEngine, notes: Path, tmp_path: Path):
+    """Both had found that the index lacks the file, and the later one put its own in the other's place."""
+    write(tmp_path / "other", {"new.md": "Of the other folder."})
+    write(notes, {"new.md": "Of this folder.", "a.md": "# Alps\n\nThe hut is closed."})
+    slow = SearchEngine.open(engine.path, Meanwhile(lambda: engine.sync(tmp_path / "other")))  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match=r"notes: the index holds 'new\.md' from another folder"):
+        slow.sync(notes)
+    held = texts(engine)
+    assert "Of the other folder." in held["new.md"]
+    assert "closed" not in held["a.md"], "one commit, or none"
+
+
+def test_the_same_sync_twice_at_the_same_time(engine: SearchEngine, notes: Path):
+    write(notes, {"new.md": "New.", "a.md": "# Alps\n\nThe hut is closed."})
+
+    def other() -> None:
+        write(notes, {"more.md": "More."})
+        engine.sync(notes)
+
+    slow = SearchEngine.open(engine.path, Meanwhile(other))  # type: ignore[arg-type]
+    report = slow.sync(notes)
+    assert (report.added, report.changed, report.unchanged) == ([], [], 5)
+    assert "closed" in texts(engine)["a.md"]
+
+
 def test_files_of_two_folders_with_one_path(engine: SearchEngine, notes: Path, tmp_path: Path):
     write(tmp_path / "other", {"a.md": "Another."})
     with pytest.raises(InvalidInputError, match=r"other: the index holds 'a\.md' from another folder"):
@@ -239,7 +279,7 @@ def test_an_interrupted_sync_changes_nothing_and_the_next_one_does_all(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine.index, "update", killed)
+        patched.setattr(engine.index, "add", killed)
         with pytest.raises(KeyboardInterrupt):
             engine.sync(notes)
     assert texts(engine) == before

@@ -323,6 +323,19 @@ def test_new_documents_go_to_the_smallest_shard_in_one_commit(many: ShardedIndex
     assert CollectionRecord.read(many.path).is_of(many.shards)
 
 
+@pytest.mark.parametrize("kind", ["one", "many"])
+def test_new_documents_may_have_the_ids_of_those_that_go(kind: str, request: pytest.FixtureRequest) -> None:
+    index: SparseIndex = request.getfixturevalue(kind)
+    n, new = len(index), made.vectors(9, 3, index.n_terms)
+    with pytest.raises(InvalidInputError, match="id 'd100' is in the index already"):
+        index.add(new, ["d1", "d100", "new"], payload=made.payload(3), drop=["d1", "d2", "none"])
+    assert (len(index), "new" in index, "d2" in index) == (n, False, True)
+    added = index.add(new, ["d1", "d100", "new"], payload=made.payload(3), drop=["d1", "d2", "d100", "none"])
+    assert (added, len(index), "d2" in index) == (3, n, False)
+    for row, id in enumerate(["d1", "d100", "new"]):
+        assert index.vectors([index.ordinal(id)]) == new[[row]]
+
+
 def test_documents_are_replaced_where_they_lie(many: ShardedIndex) -> None:
     new = made.vectors(6, 4)
     replaced = many.update(new, ["d1", "d100", "d31", "new"], payload=made.payload(4), drop=["d2", "none"])
