@@ -99,8 +99,9 @@ def _csv(answers: Sequence[Answered], several: bool) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     fields = list(dict.fromkeys(name for answer in answers for hit in answer.hits for name in hit.metadata))
-    named = ["query_id"] if several else []
-    writer.writerow([*named, "rank", "id", "score", "title", "text", *fields])
+    named = [*(["query_id"] if several else []), "rank", "id", "score", "title", "text"]
+    # no two columns of one name: a reader keeps the last
+    writer.writerow([*named, *(f"document.{name}" if name in named else name for name in fields)])
     for answer in answers:
         for hit in answer.hits:
             values = (value_text(hit.metadata.get(name)) for name in fields)

@@ -17,8 +17,8 @@ def opened(index: SearchEngine | str | Path) -> SearchEngine:
 def fields_of(hit: Hit, **ours: Any) -> dict[str, Any]:
     """The title and metadata of a hit, with what a framework wants beside them.
 
-    A field of the document that has a name of ours, such as `score`, is called `document.score`.
+    A field of the document that has a name of ours, such as `score` or `title`, is called `document.score`.
     """
     own: Mapping[str, Any] = hit.metadata
-    title = {"title": hit.title} if hit.title else {}
-    return {**title, **{f"document.{name}" if name in ours else name: own[name] for name in own}, **ours}
+    ours = {**({"title": hit.title} if hit.title else {}), **ours}
+    return {**{f"document.{name}" if name in ours else name: own[name] for name in own}, **ours}

@@ -51,7 +51,8 @@ class SpladeEngineRetriever(pt.Transformer):
         Args:
             index: an engine, or what `SearchEngine.open` takes.
             num_results: documents for each query, at least 1.
-            fields: columns to add, out of `title`, `text` and the metadata fields of the documents.
+            fields: columns to add, out of `title`, `text` and the metadata fields of the documents. One with
+                the name of a column that is there, such as `score`, becomes `document.score`.
             search_options: of `SearchEngine.search`: `exact`, `hybrid`, `where`, ... Signs in a query
                 (`+word`, `-word`, quotes) are plain text unless `operators=True`.
 
@@ -76,7 +77,8 @@ class SpladeEngineRetriever(pt.Transformer):
         result["score"] = pd.Series([hit.score for hit in hits], dtype=float)
         result["rank"] = pd.Series([hit.rank - 1 for hit in hits], dtype=int)
         for field in self.fields:
-            result[field] = pd.Series([_field(hit, field) for hit in hits], dtype=object)
+            name = f"document.{field}" if field in result else field
+            result[name] = pd.Series([_field(hit, field) for hit in hits], dtype=object)
         return result
 
     def fuse_rank_cutoff(self, k: int) -> SpladeEngineRetriever | None:

@@ -226,6 +226,15 @@ def test_only_a_terminal_gets_colours(cli, index_folder, monkeypatch):
         assert ("\x1b" in "".join(lines)) == coloured, form
 
 
+def test_fields_in_csv_with_the_names_of_columns(cli, tmp_path, encoder):
+    folder = tmp_path / "named"
+    record = {"_id": "a", "text": "the sea", "id": 7, "score": 8, "metadata": {"title": "t", "rank": 9}}
+    SearchEngine.build(folder, [record], encoder)
+    (row,) = csv.DictReader(io.StringIO(cli("search", folder, "sea", "--format", "csv").stdout))
+    assert (row["id"], row["rank"], row["title"]) == ("a", "1", "")
+    assert [row[f"document.{name}"] for name in ("id", "score", "title", "rank")] == ["7", "8", "t", "9"]
+
+
 def test_ids_in_csv_are_those_of_the_index(cli, tmp_path, encoder):
     """Marks without a width were left out and tabs became spaces: other ids, perhaps of other documents."""
     ids = [

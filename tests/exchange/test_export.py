@@ -214,6 +214,20 @@ def test_a_zero_byte_in_a_text_is_removed_and_counted(tmp_path: Path) -> None:
     assert '"note": "c"' in (tmp_path / "out" / "documents.tsv").read_text()
 
 
+@pytest.mark.parametrize(("target", "file"), [("pinecone", "vectors.jsonl"), ("turbopuffer", "rows.jsonl")])
+def test_fields_that_a_flat_record_has_no_place_for_are_counted(
+    tmp_path: Path, target: str, file: str
+) -> None:
+    table = pa.table({"title": ["T"], "text": ["x"], "_json": ['{"title":"other"}'], "year": [1999]})
+    vectors = SparseVectors.from_dicts([{0: 1.0}], 1)
+    index = SparseIndex.build(tmp_path / "ix", vectors, ["a"], payload=table)
+    record = export_index(index, target, tmp_path / "out")
+    assert [n for what, n in record.lost.items() if what.startswith("metadata values that are called")] == [1]
+    row = json.loads((tmp_path / "out" / file).read_text().splitlines()[0])
+    flat = row.get("metadata", row)
+    assert (flat["title"], flat["year"]) == ("T", 1999)
+
+
 @pytest.mark.parametrize(("target", "most"), [("pgvector", 1000), ("pinecone", 1000), ("turbopuffer", 1024)])
 def test_vectors_beyond_the_limit_are_cut_counted_and_measured(
     tmp_path: Path, target: str, most: int

@@ -44,6 +44,12 @@ def test_fields_filters_and_cutoffs(engine):
     assert best(TOPICS[:1]).docno.tolist() == retriever(TOPICS[:1]).docno.tolist()[:1]
 
 
+def test_a_field_that_is_called_score_does_not_rank(engine, ranking):
+    found = SpladeEngineRetriever(engine, fields=["score"])(TOPICS[:1]).set_index("docno")
+    assert list(found.score.items()) == ranking
+    assert found.loc["storm", "document.score"] == 7
+
+
 def test_what_pyterrier_finds_out_about_a_transformer(engine):
     retriever = SpladeEngineRetriever(engine, fields=["text"])
     assert pt.inspect.transformer_inputs(retriever) == [["qid", "query"]]

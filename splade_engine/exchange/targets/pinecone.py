@@ -35,8 +35,10 @@ def _flat(fields: dict[str, Any], export: Export) -> dict[str, Any]:
     flat: dict[str, Any] = {name: fields[name] for name in ("title", "text") if name in fields}
     for name, value in fields.get("metadata", {}).items():
         texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
-        if isinstance(value, str | int | float | bool) or texts:
-            flat.setdefault(name, value)
+        if name in flat:
+            export.lost["metadata values that are called title or text"] += 1
+        elif isinstance(value, str | int | float | bool) or texts:
+            flat[name] = value
         else:
             export.lost["metadata values that Pinecone cannot hold"] += 1
     beyond = len(json.dumps(flat, ensure_ascii=False).encode()) - MOST_METADATA

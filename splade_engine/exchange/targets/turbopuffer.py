@@ -38,8 +38,10 @@ def write(export: Export) -> None:
                 for name, value in fields.get("metadata", {}).items():
                     if isinstance(value, dict):
                         export.lost["metadata values that turbopuffer cannot hold"] += 1
-                    elif name not in ("id", FIELD):
-                        flat.setdefault(name, value)
+                    elif name in ("id", FIELD) or name in fields:
+                        export.lost["metadata values that are called as ours are"] += 1
+                    else:
+                        flat[name] = value
                 line({"id": id, FIELD: export.named(terms, weights), **flat})
     export.query_lines(
         lambda terms, weights: {
