@@ -67,21 +67,34 @@ def read_judgments(path: str | Path) -> Iterator[Judgment]:
         columns.check_iteration(path)
 
 
+def unique_judgments(path: str | Path) -> Iterator[Judgment]:
+    """The judgments of a file, each pair of query and document once.
+
+    Raises:
+        DatasetError: as `read_judgments`; for a pair that is judged twice with different grades.
+    """
+    grades: dict[tuple[str, str], int] = {}
+    for found in read_judgments(path):
+        earlier = grades.get((found.query_id, found.doc_id))
+        if earlier is None:
+            grades[found.query_id, found.doc_id] = found.grade
+            yield found
+        elif earlier != found.grade:
+            raise DatasetError(
+                f"{path}:{found.line}: query {found.query_id!r}, document {found.doc_id!r} is judged "
+                f"{found.grade} here and {earlier} above"
+            )
+
+
 def read_qrels(path: str | Path) -> dict[str, dict[str, int]]:
     """All judgments of a file.
 
     Raises:
-        DatasetError: as `read_judgments`; for a pair that is judged twice with different grades; for no
-            judgment at all.
+        DatasetError: as `unique_judgments`; for no judgment at all.
     """
     out: dict[str, dict[str, int]] = {}
-    for found in read_judgments(path):
-        judged = out.setdefault(found.query_id, {})
-        if judged.setdefault(found.doc_id, found.grade) != found.grade:
-            raise DatasetError(
-                f"{path}:{found.line}: query {found.query_id!r}, document {found.doc_id!r} is judged "
-                f"{found.grade} here and {judged[found.doc_id]} above"
-            )
+    for found in unique_judgments(path):
+        out.setdefault(found.query_id, {})[found.doc_id] = found.grade
     if not out:
         raise DatasetError(f"{path}: no judgments")
     return out

@@ -7,7 +7,6 @@ outside (see `mixture.py`). Nothing is held in memory but line offsets and ids.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,13 +16,14 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import shown
 from splade_engine.collections.beir import corpus_file, has_corpus, qrels_file, queries_file
-from splade_engine.collections.qrels import Judgment, read_judgments
+from splade_engine.collections.qrels import Judgment, unique_judgments
 from splade_engine.errors import DatasetError
 from splade_engine.files import digest_of_file, expanded
 from splade_engine.training.data import generation
 from splade_engine.training.data.examples import Example, Row, row_from_record, unread
-from splade_engine.training.data.line_file import LineFile, TextsById, checked_text, key_of
+from splade_engine.training.data.line_file import LineFile, TextsById, checked_text
 from splade_engine.training.data.mined import MINED_FROM, check_mined_from, tell_unmarked
+from splade_engine.training.data.mined_rows import NegativesById
 from splade_engine.training.data.pages import pages_file
 from splade_engine.training.recipe.sections import SourceConfig, SourceKind
 
@@ -163,12 +163,14 @@ class BeirSource:
         self._query_rows, self._document_rows = self._pairs()
         self._by_query = np.argsort(self._query_rows, kind="stable")
         self.negatives = NegativesById(Path(negatives), cache) if negatives else None
+        if self.negatives is not None and not self._any_negatives():
+            raise DatasetError(f"{negatives}: has negatives of no query that {self._qrels} judges")
 
     def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         queries: list[int] = []
         documents: list[int] = []
         missing: list[Judgment] = []
-        for judgment in read_judgments(self._qrels):
+        for judgment in unique_judgments(self._qrels):
             if judgment.grade <= 0:
                 continue
             place = f"{self._qrels}:{judgment.line}"
@@ -193,6 +195,11 @@ class BeirSource:
             raise DatasetError(f"{self._qrels}: no pair with a score above 0")
         return np.array(queries, np.int64), np.array(documents, np.int64)
 
+    def _any_negatives(self) -> bool:
+        assert self.negatives is not None
+        queries = np.unique(self._query_rows).tolist()
+        return any(self.negatives.rows_of(self.queries._id(query)) for query in queries)
+
     def __len__(self) -> int:
         return len(self._query_rows)
 
@@ -200,11 +207,13 @@ class BeirSource:
         """Query id and document id of pair i."""
         return self.queries._id(int(self._query_rows[i])), self.corpus._id(int(self._document_rows[i]))
 
-    def example(self, i: int, rng: np.random.Generator) -> Example:
-        """See `Source`."""
+    def example(self, i: int, rng: np.random.Generator) -> Example | None:
+        """See `Source`; None where query or document has no text."""
         del rng
         query = self.queries.text(int(self._query_rows[i]))
         positive = self.corpus.text(int(self._document_rows[i]))
+        if not query or not positive:
+            return None
         negatives, scores = self._mined(i, query) if self.negatives is not None else ((), None)
         return Example(query, (positive,), negatives, scores)
 
@@ -225,11 +234,12 @@ class BeirSource:
             except DatasetError as error:  # as above
                 raise DatasetError(f"{self.negatives.lines.place(row)}{error}") from None
         relevant = self._relevant(int(self._query_rows[i]))  # perhaps judged since
-        negatives = tuple(text for d, text in zip(ids, texts, strict=True) if d not in relevant)
+        kept = [place for place, d in enumerate(ids) if d not in relevant and texts[place]]
+        negatives = tuple(texts[place] for place in kept)
         scores = record.get("scores")
-        if of != positive_id or scores is None or len(scores) != len(negatives) + 1:
+        if of != positive_id or scores is None:
             return negatives, None
-        return negatives, tuple(float(s) for s in scores)
+        return negatives, (float(scores[0]), *(float(scores[place + 1]) for place in kept))
 
     def _relevant(self, query: int) -> set[str]:
         """The ids of all relevant documents of a row of the queries."""
@@ -248,38 +258,6 @@ class BeirSource:
         return {str(lines.path): lines.digest for lines in parts} | {
             str(self._qrels): digest_of_file(self._qrels)
         }
-
-
-class NegativesById:
-    """A mined-negatives file, by query id.
-
-    Its lines are {"query_id", "negative_ids": [...], perhaps "positive_id", "scores"}.
-    """
-
-    def __init__(self, path: Path, cache: Path) -> None:
-        self.lines = LineFile(path, cache)
-        self._rows: dict[int, list[int]] = {}
-        for i in range(len(self.lines)):
-            record = self.lines.record(i)
-            if "query_id" not in record or not isinstance(record.get("negative_ids"), list):
-                raise DatasetError(f"{self.lines.place(i)}: query_id and negative_ids are needed")
-            if (scores := record.get("scores")) is not None and not _are_numbers(scores):
-                raise DatasetError(f"{self.lines.place(i)}: scores is not a list of numbers")
-            self._rows.setdefault(key_of(str(record["query_id"])), []).append(i)
-        tell_unmarked(path, self.lines.record(0))
-
-    def row(self, query_id: str, positive_id: str) -> int | None:
-        """The line of a query, where there is one that of this positive; None where there is none."""
-        records = {i: self.lines.record(i) for i in self._rows.get(key_of(query_id), [])}
-        rows = [i for i, record in records.items() if str(record["query_id"]) == query_id]
-        exact = [i for i in rows if str(records[i].get("positive_id", "")) == positive_id]
-        return next(iter(exact or rows), None)
-
-
-def _are_numbers(values: object) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
-    )
 
 
 class GeneratedSource:

@@ -149,7 +149,30 @@ def test_beir_folder_with_mined_negatives(tmp_path):
     )  # scores of another positive
     (folder / "qrels" / "train.tsv").write_text(HEADER + "q0\td1\t1\nq0\td2\t1\n")  # judged since
     got = source(tmp_path, path=str(folder), negatives=str(mined))
-    assert got.example(0, RNG) == Example("query 0", ("text 1",), ("text 4",))
+    assert got.example(0, RNG) == Example("query 0", ("text 1",), ("text 4",), (9.0, 1.0))
+
+
+def test_scores_are_one_for_each_document(tmp_path):
+    folder = beir(tmp_path / "set", HEADER + "q0\td1\t1\n")
+    row = {"query_id": "q0", "positive_id": "d1", "negative_ids": ["d2", "d3"], "scores": [9, 2]}
+    mined = write_jsonl(tmp_path / "mined.jsonl", [row])
+    with pytest.raises(DatasetError, match=r"mined.jsonl:1: 2 scores for a positive and 2 negatives"):
+        source(tmp_path, path=str(folder), negatives=str(mined))
+
+
+def test_mined_negatives_of_other_queries_are_refused(tmp_path):
+    folder = beir(tmp_path / "set", HEADER + "q0\td1\t1\n")
+    mined = write_jsonl(tmp_path / "mined.jsonl", [{"query_id": 0, "negative_ids": ["d2"]}])
+    with pytest.raises(DatasetError, match=r"mined.jsonl: has negatives of no query that .*train.tsv judges"):
+        source(tmp_path, path=str(folder), negatives=str(mined))
+
+
+def test_a_positive_without_text_is_no_pair(tmp_path):
+    folder = beir(tmp_path / "set", HEADER + "q0\td1\t1\nq0\tempty\t1\n")
+    with (folder / "corpus.jsonl").open("a") as file:
+        file.write('{"_id": "empty", "title": "", "text": " "}\n')
+    got = source(tmp_path, path=str(folder))
+    assert [got.example(i, RNG) for i in range(len(got))] == [Example("query 0", ("text 1",)), None]
 
 
 @pytest.mark.parametrize("scores", [3, ["9", "2"], [1, float("nan")], [True, 1]])
@@ -169,6 +192,7 @@ def test_mined_scores_are_numbers(tmp_path, scores):
         ("q0\td1\tgood\n", r"train.tsv:2: grade 'good' is not an integer"),
         ("q0 d1\n", r"train.tsv:2: a judgment has 3 columns \(query-id, corpus-id, score\)"),
         ("q0\td1\t0\n", r"train.tsv: no pair with a score above 0"),
+        ("q0\td1\t1\nq0\td1\t0\n", r"train.tsv:3: query 'q0', document 'd1' is judged 0 here and 1 above"),
     ],
 )
 def test_bad_qrels(tmp_path, qrels, message):
@@ -186,6 +210,7 @@ def test_bad_qrels(tmp_path, qrels, message):
         "score\tcorpus-id\tquery-id\n1\td1\tq0\n",
         "query-id corpus-id score\nq0 d1 1\n",
         HEADER + "q0\td1\t1\nq0\td99\t1\n",
+        HEADER + "q0\td1\t1\nq0\td1\t1\n",
     ],
 )
 def test_judgments_are_read_as_evaluation_reads_them(tmp_path, qrels):
