@@ -134,8 +134,11 @@ class _Reader:
         return sorted(filter(_is_numbered, self.record), key=lambda name: int(name[9:]))
 
     def check_alone(self, names: tuple[str, ...]) -> None:
-        """Refuse two fields of which only one would be read; `query` and `positive` are meant in any case."""
-        there = [name for name in names if name in self.record]
+        """Refuse two fields of which only one would be read.
+
+        `query` and `positive` are meant in any case; an `answer` beside a document is what it was found for.
+        """
+        there = [name for name in names if name in self.record and name != "answer"]
         if len({str(self.record[name]) for name in there}) < 2:
             return
         if there[0] not in ("query", "positive") or there[1] == "positives":

@@ -109,6 +109,12 @@ def test_of_two_fields_none_is_dropped(record, message):
         row_from_record({"query": "q", **record}, "row")
 
 
+def test_an_answer_beside_a_document_is_not_read():
+    row = row_from_record({"query": "q", "answer": "42", "document": "d"}, "row")
+    assert row.positives == ("d",)
+    assert row_from_record({"query": "q", "answer": "42"}, "row").positives == ("42",)
+
+
 def test_numbered_negatives_keep_the_order_of_their_scores():
     negatives = {f"negative_{n}": f"n{n}" for n in range(11, 0, -1)}
     record = {"query": "q", "positive": "p", **negatives, "scores": [20.0, *map(float, range(1, 12))]}
