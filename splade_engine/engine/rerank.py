@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, shown, whole
+from splade_engine.arguments import check_many, path_of, shown, whole
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import READ
 from splade_engine.errors import InvalidInputError
@@ -142,7 +142,7 @@ def cross_encoder(source: str) -> Scorer:
     """
     from splade_engine.encoder.dense import DENSE_FILES, model_files
 
-    folder = Path(source).resolve()
+    folder = path_of("rerank", source).resolve()
     found = model_files(folder, DENSE_FILES) if folder.is_dir() else []
     return _loaded(str(folder) if found else source, tuple((path, file_stamp(path)) for path in found))
 

@@ -78,5 +78,5 @@ def checked_fingerprint(encoder: Mapping[str, str | int]) -> dict[str, str | int
             or not isinstance(value, str | int)
             or value == ""
         ):
-            raise InvalidInputError(f"encoder: {key!r}: {value!r} is neither text nor an integer")
+            raise InvalidInputError(f"encoder: {shown(key)}: {shown(value)} is neither text nor an integer")
     return dict(encoder)

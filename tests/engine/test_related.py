@@ -131,6 +131,7 @@ def test_what_may_have_been_meant(engine):
         ("necessary", None),
         ("quintessence", None),
         ("nurse", None),
+        ("", None),
     ],
 )
 def test_words_that_share_most_pairs_of_letters(tmp_path, written, meant):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from splade_engine.engine.rerank import cross_encoder
+from splade_engine.errors import InvalidInputError
 
 
 @pytest.fixture
@@ -43,3 +44,14 @@ def test_a_model_that_was_written_anew_is_loaded_again(loads, tmp_path, monkeypa
     monkeypatch.chdir(other.parent)
     assert cross_encoder("model")("q", ["d"]) == [3.0]  # the same name
     assert loads == [str(folder), str(folder), str(other)]
+
+
+def test_the_name_of_a_model_is_a_path(loads, tmp_path, monkeypatch):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"model")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cross_encoder("~/model")
+    assert loads == [str(tmp_path / "model")]
+    for name in ("x" * 5000, "a\0b", "\ud800"):
+        with pytest.raises(InvalidInputError, match="rerank: a path is expected, got "):
+            cross_encoder(name)

@@ -118,6 +118,8 @@ def near_word(snapshot: Snapshot, word: str, alike: float = ALIKE) -> str | None
     places (Damerau, CACM 1964). Where there is none, the word that shares most pairs of letters with it, if
     that is the share `alike` of them. The first letter is right in both.
     """
+    if not word:
+        return None
     slips: Counter[str] = Counter()
     shares: dict[str, float] = {}
     pairs = _pairs(word)
