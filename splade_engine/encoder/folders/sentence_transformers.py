@@ -83,8 +83,10 @@ def _prompts(root: dict[str, Any]) -> dict[str, Any]:
     prompts = root.get("prompts") or {}
     if not isinstance(prompts, dict):
         raise CheckpointError("prompts is not a JSON object")
-    named = root.get("default_prompt_name") or ""
-    default = prompts.get(named, "") if isinstance(named, str) else ""
+    named = root.get("default_prompt_name")
+    if named is not None and (not isinstance(named, str) or named not in prompts):
+        raise CheckpointError(f"default_prompt_name is {named!r:.80}, which is none of its prompts")
+    default = "" if named is None else prompts[named]
     document = next((prompts[k] for k in ("document", "passage", "corpus") if k in prompts), default)
     return {"document_prompt": document or "", "query_prompt": prompts.get("query", default) or ""}
 

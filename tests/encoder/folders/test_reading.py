@@ -251,6 +251,17 @@ def test_prompts_and_top_k(tmp_path: Path) -> None:
     (folder / "config_sentence_transformers.json").write_text(json.dumps(root))
     c = read_checkpoint(folder)
     assert (c.settings.query_prompt, c.settings.document_prompt, c.settings.top_k) == ("q: ", "p: ", 9)
+    (folder / "config_sentence_transformers.json").write_text(
+        json.dumps({"prompts": {"a": "x: "}, "default_prompt_name": "a"})
+    )
+    settings = read_checkpoint(folder).settings
+    assert (settings.query_prompt, settings.document_prompt) == ("x: ", "x: ")
+    for name in ("b", 5):  # sentence-transformers refuses these; they meant no prompt here
+        (folder / "config_sentence_transformers.json").write_text(
+            json.dumps({"prompts": {"a": "x: "}, "default_prompt_name": name})
+        )
+        with pytest.raises(CheckpointError, match=r"default_prompt_name is .*, which is none of its prompts"):
+            read_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
