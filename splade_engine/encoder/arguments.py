@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from splade_engine.arguments import check_many, shown
+from splade_engine.arguments import check_many, path_of, shown
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.settings import EncoderSettings, is_integer
 from splade_engine.errors import CheckpointError, InvalidInputError
@@ -45,6 +46,21 @@ def checked_devices(devices: Sequence[str]) -> list[str]:
             raise InvalidInputError(f"device {device!r:.60}: expected auto, cpu, cuda, cuda:<n> or mps")
         choose_place(device, "auto")
     return named
+
+
+def model_folder(name: str, value: Any) -> Path:
+    """A path to write a model to.
+
+    Raises:
+        InvalidInputError: for what is no path, or one that is not UTF-8: the libraries that read and write
+            weights take no other, and the model could not be loaded.
+    """
+    path = path_of(name, value)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"{path}: a name that is not UTF-8, from which no model is loaded") from None
+    return path
 
 
 def with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:

@@ -15,6 +15,7 @@ from splade_engine.arguments import path_of, whole
 from splade_engine.encoder.arguments import (
     check_place,
     checked_devices,
+    model_folder,
     phrase_settings,
     with_length,
 )
@@ -355,7 +356,7 @@ class SparseEncoder:
         """
         from splade_engine.encoder.folders.export import save_encoder
 
-        save_encoder(self.checkpoint, path_of("folder", folder), table=self.query_table)
+        save_encoder(self.checkpoint, model_folder("folder", folder), table=self.query_table)
 
     def save_with_phrases(
         self,
@@ -386,7 +387,7 @@ class SparseEncoder:
         """
         from splade_engine.encoder.folders.phrases import write_with_phrases
 
-        folder = path_of("folder", folder)
+        folder = model_folder("folder", folder)
         settings = phrase_settings(phrases, buckets, factor)
         with atomic_folder(folder) as out:
             write_with_phrases(self.checkpoint, out, settings, self.query_table)
@@ -428,7 +429,7 @@ class SparseEncoder:
             InvalidInputError: if the folder is not empty.
             StorageError: if the disk refuses.
         """
-        folder = path_of("folder", folder)
+        folder = model_folder("folder", folder)
         with needed("exporting to ONNX"):
             from splade_engine.encoder.folders.onnx import export_onnx
 

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import flag, path_of, shown, whole
+from splade_engine.arguments import flag, shown, whole
+from splade_engine.encoder.arguments import model_folder
 from splade_engine.encoder.neighbours import SETTINGS, Neighbours, NeighbourSettings, write_neighbours
 from splade_engine.engine.encoding import check_options, encode_corpus
 from splade_engine.engine.intake import corpus_of, surveyed_corpus
@@ -98,7 +99,7 @@ def adapt(
         StorageError: the disk refuses.
     """
     start = time.perf_counter()
-    target = path_of("folder", folder)
+    target = model_folder("folder", folder)
     check_replaceable(target, SETTINGS, folder)
     if not flag("overwrite", overwrite) and target.is_dir() and any(target.iterdir()):
         raise InvalidInputError(

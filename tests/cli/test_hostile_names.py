@@ -9,12 +9,15 @@ import json
 import os
 import re
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
+from splade_engine import SparseEncoder
 from splade_engine.cli import app
 from splade_engine.cli.commands import COMMANDS
+from splade_engine.errors import InvalidInputError
 
 # clear the screen, set the window's title, overwrite the line, C1's CSI, turn the direction, begin a line
 EVIL = "x\x1b[2J\x1b]0;owned\x07\r\x9b31m\u202egnp\u2066.\u2028\nsplade-engine: all is well\x7f\u200f"
@@ -204,6 +207,19 @@ def test_a_name_that_is_not_utf8(shown, corpus_file, tmp_path):
     shown("delete", folder / "ix", name, code=2)
     shown("export", folder / "ix", folder / f"{name}.arrow", code=0)
     shown("encode", folder / "c.jsonl", "-o", folder / f"{name}2.arrow", code=0)
+
+
+def test_no_model_is_written_where_none_could_be_loaded(shown, corpus_file, tmp_path):
+    """The libraries that read weights take names in UTF-8 alone."""
+    name = os.fsdecode(b"caf\xe9")
+    (tmp_path / "pairs.jsonl").write_text('{"query": "a", "positive": "b"}\n')
+    said = "a name that is not UTF-8, from which no model is loaded"
+    assert said in shown("adapt", corpus_file, "-o", name, code=2)
+    assert said in shown("train", "-r", "splade", "-d", "pairs.jsonl", "-o", f"{name}/run", code=2)
+    for write in (SparseEncoder.save, SparseEncoder.export_onnx, SparseEncoder.save_with_phrases):
+        with pytest.raises(InvalidInputError, match=said):
+            write(SimpleNamespace(checkpoint=None, query_table=None), tmp_path / name)
+    assert not (tmp_path / name).exists()
 
 
 def test_every_way_to_ask(shown, evil_index, tmp_path):

@@ -14,6 +14,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from transformers.trainer_utils import set_seed
 
 from splade_engine.arguments import flag, path_of, shown
+from splade_engine.encoder.arguments import model_folder
 from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.progress import Progress, check_progress
 from splade_engine.training.data.mixture import TrainingSet
@@ -100,7 +101,7 @@ def train(
     if resume:
         recipe = stored_recipe(folder)
     else:
-        check_new(folder)
+        check_new(model_folder("output", folder))
         recipe = with_absolute_paths(recipe)
     _check_installed()
     if resume and is_closing(folder):
