@@ -37,19 +37,27 @@ def guarded() -> Iterator[None]:
         sys.stdout.flush()  # a closed pipe or a full disk shows here, not while the interpreter shuts down
     except (typer.Exit, SystemExit):
         raise
-    except BrokenPipeError:
-        _forget_output()
-        raise typer.Exit(BROKEN_PIPE) from None
-    except (KeyboardInterrupt, typer.Abort):
-        interrupts.told = True
-        fail(interrupts.message(), INTERRUPTED)
-    except BaseException as error:  # a panic of Rust's is no Exception
+    except BaseException as raised:  # a panic of Rust's is no Exception
+        error = _alone(raised)
+        if isinstance(error, BrokenPipeError):
+            _forget_output()
+            raise typer.Exit(BROKEN_PIPE) from None
+        if isinstance(error, KeyboardInterrupt | typer.Abort):
+            interrupts.told = True
+            fail(interrupts.message(), INTERRUPTED)
         text, code = told(error)
         if logging.getLogger("splade_engine").isEnabledFor(logging.DEBUG):
             with suppress(Exception):
                 for line in "".join(traceback.format_exception(error)).splitlines():
                     output.complain(line, indented=True)
         fail(text, code)
+
+
+def _alone(error: BaseException) -> BaseException:
+    """The error within the groups that tasks of a server raise: one of them, where they hold several."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def fail(text: str, code: int) -> None:

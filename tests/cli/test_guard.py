@@ -10,7 +10,9 @@ import sys
 import time
 
 import pytest
+import typer
 
+from splade_engine.cli.guard import guarded
 from splade_engine.errors import IndexCorruptError, InvalidInputError, StorageError
 
 
@@ -33,6 +35,11 @@ class Panic(BaseException):
         (RuntimeError("can't start new thread"), 1, "out of memory: can't start new thread"),
         (RecursionError("maximum recursion depth exceeded"), 2, "the input is nested too deeply"),
         (OverflowError("int too large to convert to float"), 2, "a number is too large: int too large"),
+        (
+            ExceptionGroup("tasks", [ExceptionGroup("", [OSError(28, "No space left on device")])]),
+            1,
+            "No space",
+        ),
         ("\ud800", 2, "a text that is no Unicode: 'utf-8' codec can't encode"),
         (
             TypeError("unhashable type: 'list'"),
@@ -57,6 +64,15 @@ def test_an_error_is_one_line(cli, monkeypatch, error, code, line):
     assert result.stderr.startswith(f"splade-engine: {line}")
     assert result.stderr.count("\n") == 1
     assert len(result.stderr) <= 2100
+
+
+def test_a_pipe_that_nobody_reads_within_a_server(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    with pytest.raises(typer.Exit) as ended, guarded():
+        raise ExceptionGroup("unhandled errors in a TaskGroup", [BrokenPipeError(32, "Broken pipe")])
+    sys.stdout.close()  # what stands in for it
+    assert ended.value.exit_code == 141
+    assert capsys.readouterr().err == ""
 
 
 def test_verbose_shows_where_an_error_came_from(cli, monkeypatch):
