@@ -101,10 +101,7 @@ def run(
     from splade_engine.server.settings import check_exposure, cores, read_keys
 
     mode = _mode(verify)
-    if device not in ("auto", "cpu"):  # clients are not to find out with their first document
-        from splade_engine.encoder.arguments import checked_devices
-
-        checked_devices([device])
+    _check_device(device)
     root = _root(root_path)
     style = log_format or ("text" if sys.stderr.isatty() else "json")
     if style not in ("text", "json"):
@@ -226,6 +223,7 @@ def open_indexes(named: list[str], verify: str, device: str) -> list[ServedIndex
     from splade_engine.server import ServedIndex
 
     mode = _mode(verify)
+    _check_device(device)
     opened: list[ServedIndex] = []
     for name, (folder, index) in _found(named).items():
         same = (s.current.encoder for s in opened if s.current.index.encoder == index.encoder)
@@ -258,6 +256,14 @@ def _root(path: str) -> str:
     if not re.fullmatch(r"[\w.~%-]+(/[\w.~%-]+)*", kept):
         raise InvalidInputError(f"--root-path: a path like /search is expected, got {path!r:.60}")
     return f"/{kept}"
+
+
+def _check_device(device: str) -> None:
+    """Clients are not to find out with their first document that it is not there."""
+    if device not in ("auto", "cpu"):  # which every machine has: torch takes a second to load
+        from splade_engine.encoder.arguments import checked_devices
+
+        checked_devices([device])
 
 
 def _mode(verify: str) -> Verify:

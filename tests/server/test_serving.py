@@ -250,6 +250,13 @@ def test_bad_arguments_are_one_line(folder, tmp_path, monkeypatch, arguments, to
     assert result.stderr.count("\n") == 1
 
 
+def test_a_device_that_is_not_there_is_told_before_an_agent_asks(folder, monkeypatch):
+    monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", lambda *a, **o: FakeEncoder())
+    result = CliRunner().invoke(app, ["mcp", str(folder), "--device", "cuda:99"])
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
+    assert "device 'cuda:99': " in result.stderr
+
+
 @pytest.mark.parametrize(("command", "module"), [("serve", "uvicorn"), ("mcp", "mcp.server.mcpserver")])
 def test_the_extra_is_named_where_it_is_missing(folder, command, module):
     """In a process of its own, since this one has imported everything already."""
