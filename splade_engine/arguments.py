@@ -7,6 +7,7 @@ number that cannot be meant (NaN, -1, True for 1) would otherwise fail somewhere
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import math
 import os
@@ -14,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, KeysView, Mapping, Sequence, Set
 from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar, cast
 
 from splade_engine.errors import InvalidInputError
@@ -108,6 +110,37 @@ def real(name: str, value: Any, least: float, most: float) -> float:
             f"{name}: a number from {least:g} to {most:g} is expected, got {shown(value)}"
         )
     return float(value)
+
+
+def check_declared(instance: Any) -> None:
+    """Check that fields of a dataclass are what they are declared as, where that is bool, int, float or str.
+
+    Raises:
+        InvalidInputError: naming the first field that is not, or that is no finite number.
+    """
+    for field in dataclasses.fields(instance):
+        kinds = str(field.type).split(" | ")
+        if not all(kind in _KINDS for kind in kinds):
+            continue
+        value = getattr(instance, field.name)
+        if not any(_is(value, kind) for kind in kinds):
+            what = " or ".join(_KINDS[kind] for kind in kinds)
+            raise InvalidInputError(f"{field.name} must be {what}, got {shown(value)}")
+
+
+# as annotations are written
+_KINDS = {
+    "bool": "True or False", "int": "a whole number", "float": "a finite number", "str": "a string",
+    "None": "None",
+}  # fmt: skip
+
+
+def _is(value: Any, kind: str) -> bool:
+    if value is None or isinstance(value, bool | str):
+        return kind == {NoneType: "None", bool: "bool"}.get(type(value), "str")
+    if kind == "int":
+        return isinstance(value, Integral)
+    return kind == "float" and isinstance(value, Real) and math.isfinite(double(value))
 
 
 def double(value: Any) -> float:

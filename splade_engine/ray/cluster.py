@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from splade_engine.arguments import check_declared
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
 from splade_engine.progress import ProgressBar
@@ -21,6 +22,9 @@ class Pool:
     cpus: float = 0.5
     # for each
     gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_declared(self)
 
     def size(self) -> int:
         """The number of actors.

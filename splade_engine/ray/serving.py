@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from splade_engine.arguments import path_of
+from splade_engine.arguments import check_declared, path_of
 from splade_engine.errors import InvalidInputError
 from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.collection import is_collection
@@ -51,9 +51,10 @@ class Deployed:
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
+        check_declared(self)
         for name in ("replicas", "routers"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if value < 1:
                 raise InvalidInputError(f"ray: {name} must be at least 1, got {value!r}")
         for name in ("cpus", "seconds"):
             value = getattr(self, name)

@@ -6,12 +6,35 @@ import ctypes
 import os
 import sys
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 
 
 def world_size() -> int:
-    """Processes of this run, as torchrun sets them."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """Processes of this run, as torchrun sets them.
+
+    Raises:
+        InvalidInputError: the variable is no number of at least 1.
+    """
+    return _number(os.environ.get("WORLD_SIZE", ""), "WORLD_SIZE", 1)
+
+
+def rank() -> int:
+    """This process among them, from 0.
+
+    Raises:
+        InvalidInputError: the variable is no number.
+    """
+    return _number(os.environ.get("RANK", ""), "RANK", 0)
+
+
+def _number(text: str, variable: str, least: int) -> int:
+    text = text.strip() or str(least)
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) >= least):
+        raise InvalidInputError(
+            f"{variable}: a whole number of at least {least} is expected, got {shown(text)}; torchrun sets it"
+        )
+    return int(text)
 
 
 def choose_device(name: str) -> str:

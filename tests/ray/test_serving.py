@@ -184,6 +184,13 @@ def test_what_cannot_be_served_is_refused(cluster: Any, served: Served, tmp_path
         application(served.folder, settings=Settings(access=Access(write=True)))
     with pytest.raises(InvalidInputError, match=r"4 shards with 2 replicas each and 1 routers, 0\.5 CPUs"):
         application(served.folder, how=Deployed(replicas=2, cpus=0.5))
-    for wrong in ({"replicas": 0}, {"routers": True}, {"cpus": 0}, {"missing": "maybe"}):
+    for wrong in (
+        {"replicas": 0},
+        {"routers": True},
+        {"cpus": 0},
+        {"cpus": "1"},
+        {"seconds": None},
+        {"missing": "maybe"},
+    ):
         with pytest.raises(InvalidInputError, match=next(iter(wrong))):
             Deployed(**wrong)  # type: ignore[arg-type]

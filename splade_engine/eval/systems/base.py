@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import shown
+from splade_engine.arguments import check_declared, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.results import Cost, RecallPoint, Sparsity
 from splade_engine.eval.run.runs import Run
@@ -104,10 +104,7 @@ class System(ABC):
             low, high = self.needs.start, self.needs.stop - 1
             count = str(low) if low == high else f"{low} or more" if high > 9 else f"{low} to {high}"
             raise InvalidInputError(f"system {self.kind!r} is made of {count} systems, got {len(self.parts)}")
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, float) and not math.isfinite(value):
-                raise InvalidInputError(f"{f.name} must be a finite number, got {value}")
+        check_declared(self)
 
     @property
     def spec(self) -> str:

@@ -23,6 +23,7 @@ from splade_engine.encoder.folders.hub import is_bundled
 from splade_engine.errors import InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, expanded
 from splade_engine.locks import take_lock
+from splade_engine.training.machine import rank
 from splade_engine.training.recipe import Recipe, load_recipe
 from splade_engine.training.run.checkpoints import checkpoints
 from splade_engine.training.run.health import DivergedError
@@ -105,7 +106,7 @@ def unless_refused(folder: Path) -> Iterator[None]:
     try:
         yield
     except (InvalidInputError, DivergedError):
-        if not _has_begun(folder) and not int(os.environ.get("RANK", "0")):
+        if not _has_begun(folder) and not rank():
             for name in (CACHE, CHECKPOINTS):
                 shutil.rmtree(folder / name, ignore_errors=True)
             for name in (RECIPE, RUN, LOG, LOCK):
@@ -130,7 +131,7 @@ def held(folder: Path) -> Iterator[None]:
     """
     with disk_errors(folder):
         (folder / CACHE).mkdir(parents=True, exist_ok=True)
-    if int(os.environ.get("RANK", "0")):
+    if rank():
         yield
         return
     lock = take_lock(folder / LOCK)

@@ -19,7 +19,7 @@ from splade_engine.errors import InvalidInputError, MissingExtraError
 from splade_engine.progress import Progress, check_progress
 from splade_engine.training.data.mixture import TrainingSet
 from splade_engine.training.data.opening import build_training_set, open_sources
-from splade_engine.training.machine import choose_device, world_size
+from splade_engine.training.machine import choose_device, rank, world_size
 from splade_engine.training.objective.parts import PARTS, Need
 from splade_engine.training.recipe.combinations import check_reached
 from splade_engine.training.recipe.recipe import Recipe
@@ -104,6 +104,7 @@ def train(
         check_new(model_folder("output", folder))
         recipe = with_absolute_paths(recipe)
     _check_installed()
+    rank(), world_size()  # what is no number is told before any work
     if resume and is_closing(folder):
         with held(folder), told(folder):
             return _closed(folder, recipe, run_steps(folder))

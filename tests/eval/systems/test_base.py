@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from splade_engine.errors import InvalidInputError
@@ -120,6 +121,20 @@ def test_no_option_is_less_than_a_number(value: float):
     ):
         with pytest.raises(InvalidInputError, match="must be"):
             make()
+
+
+def test_options_are_of_the_declared_type():
+    for option in (
+        {"k1": "5"}, {"k1": None}, {"k1": True}, {"b": []}, {"b": 10**400}, {"name": 5}, {"name": None},
+    ):  # fmt: skip
+        with pytest.raises(
+            InvalidInputError, match=f"^{next(iter(option))} must be a (finite number|string), got "
+        ):
+            Bm25(**option)
+    for option in ({"exact": 1}, {"accuracy": "0.9"}, {"accuracy": True}):
+        with pytest.raises(InvalidInputError, match=f"^{next(iter(option))} must be "):
+            Sparse(**option)
+    assert Bm25(k1=1, b=np.float32(0.5)).k1 == Sparse(accuracy=1).accuracy == 1
 
 
 def test_systems_that_differ_are_written_differently():
