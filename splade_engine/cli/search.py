@@ -112,6 +112,7 @@ def run(
       splade-engine search my-index "ERR_INVALID_ARG_TYPE in a stream" --hybrid sum --explain
       splade-engine search my-index --queries queries.tsv -k 1000 --run out.trec
     """
+    from splade_engine.collections.limits import check_query
     from splade_engine.engine import SearchEngine
     from splade_engine.engine.related import WEAK
     from splade_engine.errors import InvalidInputError
@@ -133,6 +134,8 @@ def run(
         "related": WEAK if related and query is not None else related,
     }  # fmt: skip
     asked_for = {"": query or ""} if queries is None else _read_queries(queries)
+    if query is not None:
+        check_query(query, "query")
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     if query is not None and engine.encode_queries([query]).nnz == 0:
         raise InvalidInputError(f"query {query!r:.80}: holds no term that the encoder knows")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.collections.limits import check_query
 from splade_engine.engine.explain import Explanation, explain, term_names
 from splade_engine.engine.query_text import QueryText, read_query, shown, without_demand
 from splade_engine.engine.searching import narrowed
@@ -47,6 +48,8 @@ def explain_document(
         InvalidInputError: the document is not in the index.
     """
     reader, encoder = engine.index.reader, engine.encoder
+    if isinstance(query, str):  # anything else is refused below
+        check_query(query, "query")
     read = read_query(query) if operators else QueryText(query)
     vector = engine.encode_queries([read.text])
     ordinal = reader.ordinal(id)

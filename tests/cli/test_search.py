@@ -276,3 +276,12 @@ def test_text_is_utf8_whatever_the_locale(cli, refused, index_folder):
         InvalidInputError, match=r"query 2: holds a lone surrogate at character 3: 'sea\\udce9'"
     ):
         SearchEngine.open(index_folder).search_many(["sea", "sea\udce9"])
+
+
+def test_a_query_that_is_too_long_is_called_a_query(refused, index_folder, monkeypatch):
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_QUERY_BYTES", "1000")
+    for arguments in (
+        ["search", index_folder, "sea " * 400],
+        ["explain", index_folder, "sea " * 400, "tides"],
+    ):
+        assert refused(*arguments).startswith("query: a text of 1,600 characters, more than 1,000 (SPLADE_")
