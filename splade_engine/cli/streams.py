@@ -27,5 +27,7 @@ def prepare() -> None:
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+    # numba colours its errors, those too that nobody sees, and has a terminal reset at the end for it
+    os.environ.setdefault("NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING", "1")
     if isinstance(sys.stdout, io.TextIOWrapper):  # standard error writes them as escapes by itself
         sys.stdout.reconfigure(errors="replace")

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -137,6 +138,27 @@ def test_outputs_of_other_encodings_and_streams_that_are_closed_or_full(real_ind
     assert full.returncode == 1
     assert full.stderr.splitlines()[-1].decode() == "splade-engine: No space left on device"
     assert b"Traceback" not in full.stderr
+
+
+def test_a_terminal_that_wants_no_colours_gets_no_escape_sequence(index_folder):
+    """The kernels' compiler made one at the end of every search."""
+    command = [sys.executable, "-c", "from splade_engine.cli import main; main()", "tune", str(index_folder)]
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=os.environ | {"NO_COLOR": "1", "TERM": "dumb"},
+    ) as running:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # how Linux says that the other end is closed
+            while block := os.read(ours, 1 << 16):
+                shown += block
+    os.close(ours)
+    assert running.returncode == 0, shown
+    assert b"recall" in shown and b"\x1b" not in shown
 
 
 def test_data_is_cleaned_on_a_terminal_only(monkeypatch):
