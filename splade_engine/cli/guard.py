@@ -37,8 +37,10 @@ def guarded() -> Iterator[None]:
         sys.stdout.flush()  # a closed pipe or a full disk shows here, not while the interpreter shuts down
     except (typer.Exit, SystemExit):
         raise
-    except BaseException as raised:  # a panic of Rust's is no Exception
-        error = _alone(raised)
+    except BaseException as error:  # a panic of Rust's is no Exception
+        # under the same name, which goes with this clause: kept by another, the error and its frames would be
+        # a cycle, and without memory nothing of it could be freed in peace while the process ends
+        error = _alone(error)
         if isinstance(error, BrokenPipeError):
             _forget_output()
             raise typer.Exit(BROKEN_PIPE) from None
