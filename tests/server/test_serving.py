@@ -155,10 +155,11 @@ def test_what_one_worker_has_written_the_others_find_at_once(workers):
             assert {hit["id"] for hit in found["hits"]} >= {f"d{n}" for n in range(number + 1)}
     pids = processes_of(child.pid)
     assert len(pids) == 2
-    with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
-    counted = re.findall(r'splade_engine_requests_total{.*route="/search".*} (\S+)', text)
-    assert sum(map(float, counted)) == 16  # over both
+    # over both; a request is counted when its answer has left, which is a moment after it came here
+    deadline = time.monotonic() + 10
+    while (searches := counted(text := metrics(address))) < 16 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert searches == 16
     assert len(set(re.findall(r"# TYPE (\w+)", text))) == text.count("# TYPE")
 
     os.kill(pids[0], signal.SIGKILL)  # a worker that dies is replaced, and nobody is turned away for long
@@ -169,6 +170,17 @@ def test_what_one_worker_has_written_the_others_find_at_once(workers):
     assert ask(address, {"query": "lighthouse", "k": 50})["hits"]
     child.send_signal(signal.SIGTERM)
     assert child.wait(60) == 0
+
+
+def metrics(address):
+    """What the server counts, in Prometheus' text."""
+    with urllib.request.urlopen(f"{address}/metrics", timeout=30) as answer:
+        return answer.read().decode()
+
+
+def counted(text):
+    """How many searches that says."""
+    return sum(map(float, re.findall(r'splade_engine_requests_total{.*route="/search".*} (\S+)', text)))
 
 
 def processes_of(parent):
