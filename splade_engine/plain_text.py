@@ -37,8 +37,14 @@ _SYLLABLE = re.compile(
 
 
 def is_text(text: str) -> bool:
-    """Whether `text` holds no half of a surrogate pair."""
-    return text.isascii() or _HALF.search(text) is None
+    """Whether it can be written: no half of a surrogate pair, which JSON can hold and Arrow cannot."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def without_controls(text: str) -> str:

@@ -29,6 +29,7 @@ from splade_engine.collections.standard_input import PLACE, StandardInput, is_st
 from splade_engine.collections.summary import CorpusDigest, CorpusSummary
 from splade_engine.collections.text_lines import DECODES
 from splade_engine.errors import DatasetError
+from splade_engine.plain_text import is_text
 from splade_engine.progress import Progress, ProgressBar
 
 logger = logging.getLogger(__name__)
@@ -281,9 +282,6 @@ def _check_text(document: Document, number: int) -> None:
         value: object = getattr(document, name)
         if not isinstance(value, str) or (name == "id" and not value):
             raise DatasetError(f"document {number}: its {name} must be a text, got {shown(value)}")
-        if not value.isascii():
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise DatasetError(f"document {number}: its {name} holds half a surrogate pair") from None
+        if not is_text(value):
+            raise DatasetError(f"document {number}: its {name} holds half a surrogate pair")
     check_id(document.id, f"document {number}")

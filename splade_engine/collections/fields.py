@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from splade_engine.collections.metadata import METADATA_JSON, RESERVED, is_utf8, metadata_json
+from splade_engine.collections.metadata import METADATA_JSON, RESERVED, metadata_json
 from splade_engine.errors import DatasetError
+from splade_engine.plain_text import is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,7 +165,7 @@ _PLURAL = {
 
 def _kind(name: str, value: object) -> str:
     """The kind of one value: of KINDS, "large" for a whole number beyond 2^53, or "json"."""
-    if not name or name in RESERVED or len(name) > 256 or not is_utf8(name):
+    if not name or name in RESERVED or len(name) > 256 or not is_text(name):
         return "json"
     if isinstance(value, bool):
         return "bool"
@@ -175,8 +176,8 @@ def _kind(name: str, value: object) -> str:
     if isinstance(value, float):
         return "float"
     if isinstance(value, str):
-        return "text" if is_utf8(value) else "json"
-    if isinstance(value, list) and all(isinstance(item, str) and is_utf8(item) for item in value):
+        return "text" if is_text(value) else "json"
+    if isinstance(value, list) and all(isinstance(item, str) and is_text(item) for item in value):
         return "texts"
     return "json"
 

@@ -18,6 +18,7 @@ from uuid import UUID
 import numpy as np
 
 from splade_engine.errors import DatasetError
+from splade_engine.plain_text import is_text
 
 METADATA_JSON = "_json"
 RESERVED = ("title", "text", METADATA_JSON)
@@ -61,7 +62,7 @@ def checked_metadata(metadata: Mapping[str, Any], place: str) -> Mapping[str, An
     for name, value in metadata.items():
         if not isinstance(name, str):
             raise DatasetError(f"{place}: the name of a field must be a text, got {type(name).__name__}")
-        if not is_utf8(name):
+        if not is_text(name):
             raise DatasetError(f"{place}: the field name {name!a:.60} holds half a surrogate pair, not text")
         try:
             kept[name] = _finite(value)
@@ -89,7 +90,7 @@ def _finite(value: Any) -> Any:
     if isinstance(value, dict):
         if not all(isinstance(name, str) for name in value):
             raise _Foreign("an object with a name that is no text")
-        if not all(map(is_utf8, value)):
+        if not all(map(is_text, value)):
             raise _Foreign("an object with half a surrogate pair in a name")
         return {name: _finite(item) for name, item in value.items()}
     if isinstance(value, np.generic | np.ndarray):
@@ -142,17 +143,6 @@ def _of_numpy(value: Any) -> Any:
     elif value.dtype.kind == "c":
         raise _Foreign("complex")
     return _finite(value.tolist())
-
-
-def is_utf8(text: str) -> bool:
-    """Whether it can be written: no half of a surrogate pair, which JSON can hold and Arrow cannot."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def value_text(value: object) -> str:

@@ -12,6 +12,7 @@ from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.settings import EncoderSettings, is_integer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.extras import needed
+from splade_engine.plain_text import is_text
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 
@@ -56,10 +57,8 @@ def model_folder(name: str, value: Any) -> Path:
             weights take no other, and the model could not be loaded.
     """
     path = path_of(name, value)
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise InvalidInputError(f"{path}: a name that is not UTF-8, from which no model is loaded") from None
+    if not is_text(str(path)):
+        raise InvalidInputError(f"{path}: a name that is not UTF-8, from which no model is loaded")
     return path
 
 

@@ -7,7 +7,6 @@ reads that column once; its answer is kept like that of any other filter (`searc
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
@@ -15,7 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+from splade_engine.plain_text import is_text
+
 JSON_COLUMN = "_json"  # holds one JSON object per document, or null
 _TYPES: dict[str, pa.DataType] = {
     "text": pa.large_string(),
@@ -120,10 +120,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, float):
         return "float"
     if isinstance(value, str):
-        return "text" if _is_utf8(value) else ""
-    is_texts = isinstance(value, list) and all(isinstance(item, str) and _is_utf8(item) for item in value)
+        return "text" if is_text(value) else ""
+    is_texts = isinstance(value, list) and all(isinstance(item, str) and is_text(item) for item in value)
     return "texts" if is_texts else ""
-
-
-def _is_utf8(text: str) -> bool:
-    return text.isascii() or not _SURROGATE.search(text)  # JSON can hold half a pair, Arrow cannot
