@@ -35,7 +35,7 @@ def run(
     Documents are cut into passages as those of the index were, unless --passages says otherwise. Without
     --replace, an id that the index holds already is refused before anything is encoded. Of a
     document that is cut into passages and read again, those that it no longer has are deleted. Whoever
-    searches meanwhile sees the index as it was. `sync` keeps an index up with a folder.
+    searches meanwhile sees the index as it was. `sync` keeps an index up to date with a folder.
 
     \b
     Examples:

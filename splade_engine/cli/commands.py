@@ -42,7 +42,7 @@ COMMANDS = (
     Command("get", "Search your text", "Show stored documents by id."),
     Command("add", "Search your text", "Encode more documents into an index.", True),
     Command(
-        "sync", "Search your text", "Keep an index up with a folder: only what changed is encoded.", True
+        "sync", "Search your text", "Keep an index up to date with a folder; only changes are encoded.", True
     ),
     Command("delete", "Search your text", "Remove documents from an index by id or by a filter."),
     Command("compact", "Search your text", "Merge an index's segments; drop what was deleted."),

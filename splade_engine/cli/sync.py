@@ -1,4 +1,4 @@
-"""`splade-engine sync`: an index kept up with a folder of files."""
+"""`splade-engine sync`: an index kept up to date with a folder of files."""
 
 from __future__ import annotations
 

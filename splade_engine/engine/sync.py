@@ -1,4 +1,4 @@
-"""`sync`: an index kept up with a folder of files, in one commit and with as little encoding as possible.
+"""`sync`: an index kept up to date with a folder, in one commit and with as little encoding as possible.
 
 Each passage remembers where its file was and a hash of the content (`collections.folders.FileState`), in the
 index itself: there is no second file that could disagree with it, and a process that is killed leaves the
