@@ -67,14 +67,19 @@ def check_many(name: str, value: Any, of: str = "strings", *, ordered: bool = Tr
 
 
 def many(name: str, value: Iterable[T], of: str = "strings", *, ordered: bool = True) -> Sequence[T]:
-    """What `check_many` takes, as something that can be read more than once: of an iterator a list.
+    """What `check_many` takes, as a sequence: of an iterator or an array a list.
+
+    An array of numpy has no truth value and compares element by element, and the items of one of Arrow's are
+    objects of its own.
 
     Raises:
         InvalidInputError: as `check_many`.
     """
     check_many(name, value, of, ordered=ordered)
-    is_kept = hasattr(value, "__len__") and hasattr(value, "__getitem__")
-    return cast("Sequence[T]", value) if is_kept else list(value)
+    if isinstance(value, Sequence):
+        return value
+    as_list = getattr(value, "tolist", None)
+    return list(value) if as_list is None else cast("list[T]", as_list())
 
 
 def first_twice(values: Iterable[T]) -> T | None:

@@ -620,3 +620,19 @@ class Lazy:
 
     def __iter__(self) -> Iterator[Any]:
         return self._make()
+
+
+def test_an_array_is_as_good_as_a_list(world: SimpleNamespace) -> None:
+    """Of numpy's the truth value was asked for, and of Arrow's the items were taken for no strings."""
+    import pyarrow as pa
+
+    for array in (np.array, pa.array):
+        assert [len(hits) for hits in world.engine.search_many(array(["moon", "tide"]), exact=True)] == [4, 0]
+        assert len(world.engine.encode_queries(array(["moon", "tide"]))) == 2
+        found = world.engine.get(array(world.engine.index.ids()[:2]))
+        assert [document.id for document in found] == world.engine.index.ids()[:2]
+        assert all(type(document.id) is str for document in found)
+        name = world.folder / f"ids of {array.__module__}"
+        assert SparseIndex.build(name, world.two, array(["x", "y"])).ids() == ["x", "y"]
+        with pytest.raises(InvalidInputError, match="no document with id 'none'"):
+            world.engine.delete(array(["none"]))

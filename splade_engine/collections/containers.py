@@ -50,6 +50,11 @@ def is_table(source: object) -> bool:
     return hasattr(source, "__arrow_c_stream__") and not _is_column(source)
 
 
+def is_stream(table: object) -> bool:
+    """Whether a table can perhaps be read only once, as a RecordBatchReader: it does not have its columns."""
+    return not hasattr(table, "columns") and not hasattr(table, "column_names")
+
+
 def _is_column(source: object) -> bool:
     """Whether it is one column of a table, with one type: pandas' and polars' Series, arrays of pyarrow."""
     return any(hasattr(source, name) for name in ("__arrow_c_stream__", "__arrow_c_array__")) and (
@@ -61,13 +66,26 @@ def table_rows(table: Any) -> Iterator[Mapping[str, object]]:
     """The rows of a table as records, without what is missing.
 
     Raises:
-        DatasetError: two columns have one name, and a record would hold only one of them.
+        DatasetError: two columns have one name, 7 and "7" included, and a record would hold only one of them;
+            or a text is not UTF-8, which Arrow does not look at.
     """
     table = _with_its_index(table)
     names = getattr(table, "column_names", None) or list(getattr(table, "columns", ()))
-    twice = first_twice(names)
+    twice = first_twice(map(str, names))
     if twice is not None:
-        raise DatasetError(f"the corpus has two columns {str(twice)!r:.60}")
+        raise DatasetError(f"the corpus has two columns {twice!r:.60}")
+    count = 0
+    try:
+        for row in _rows(table):
+            yield without_nulls(row)
+            count += 1
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"a text of the corpus behind {count} documents is not UTF-8 ({error})") from None
+
+
+def _rows(table: Any) -> Iterator[Mapping[Any, object]]:
+    """The rows as they are, a thousand at a time where the table is held in another form than rows."""
+    rows: Iterator[Mapping[Any, object]]
     if hasattr(table, "iter_rows") and hasattr(table, "height"):  # polars
         rows = table.iter_rows(named=True)
     elif hasattr(table, "to_batches"):  # pyarrow
@@ -86,8 +104,7 @@ def table_rows(table: Any) -> Iterator[Mapping[str, object]]:
 
         reader = pa.RecordBatchReader.from_stream(table)
         rows = itertools.chain.from_iterable(batch.to_pylist() for batch in reader)
-    for row in rows:
-        yield without_nulls(row)
+    return rows
 
 
 def _with_its_index(table: Any) -> Any:

@@ -8,6 +8,7 @@ interrupted encoding belongs to this corpus.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import Any
 
 from splade_engine.arguments import flag
 from splade_engine.collections.columns import ColumnTypes
-from splade_engine.collections.containers import is_table, refuse_other_containers, table_rows
+from splade_engine.collections.containers import is_stream, is_table, refuse_other_containers, table_rows
 from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
 from splade_engine.collections.limits import Limits
@@ -90,10 +91,14 @@ class Corpus:
             raise DatasetError(
                 "the corpus is an empty path, which would be the working folder: give '.' for that"
             )
-        if not isinstance(source, str | Path):
+        if isinstance(source, os.PathLike):
+            self._source = Path(source)
+        elif not isinstance(source, str):
             refuse_other_containers(source)
             self._cutting.columns.refuse("a corpus in memory")
-            if not is_table(source) and iter(source) is source:
+            if is_table(source):
+                self._source = list(table_rows(source)) if is_stream(source) else source
+            elif iter(source) is source:
                 self._source = list(source)
         self._summary: CorpusSummary | None = None
         self._spool: Spool | None = None

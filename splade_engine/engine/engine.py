@@ -6,12 +6,13 @@ encoder made its vectors and is not searched with another one, because that give
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from splade_engine.arguments import check_many, flag, many, path_of, shown
+from splade_engine.arguments import flag, many, path_of, shown
 from splade_engine.collections.corpus import Corpus, CorpusSource
 from splade_engine.collections.documents import Document
 from splade_engine.collections.limits import check_query
@@ -168,7 +169,7 @@ class SearchEngine:
         shared = hub_source(path)
         if shared is not None:
             path = download(hub_name(shared), INDEX_FILES, SparseIndex.open)
-        if isinstance(path, str | Path):
+        if isinstance(path, str | os.PathLike):
             index = SparseIndex.open(path, verify=verify)
         else:
             index = ShardedIndex.open(path, verify=verify)
@@ -266,8 +267,7 @@ class SearchEngine:
         Raises:
             InvalidInputError: an id is not in the index, or `ids` is one string.
         """
-        check_many("ids", ids)
-        reader, wanted = self.index.reader, list(ids)
+        reader, wanted = self.index.reader, many("ids", ids)
         rows = reader.payload([reader.ordinal(id) for id in wanted])
         return [Document(id, *document_parts(row)) for id, row in zip(wanted, rows, strict=True)]
 
@@ -315,7 +315,7 @@ class SearchEngine:
             IndexLockedError: as `add`.
         """
         self._refuse_shared()
-        check_many("drop", drop, ordered=False)
+        drop = many("drop", drop, ordered=False)
         corpus = corpus_of(corpus, None, passages)
         changes.update(self.index, self.encoder, corpus, drop, progress, encode_options)
 
@@ -367,8 +367,7 @@ class SearchEngine:
             InvalidInputError: an id is not in the index, or `ids` is one string.
         """
         self._refuse_shared()
-        check_many("ids", ids, ordered=False)
-        changes.delete(self.index, ids)
+        changes.delete(self.index, many("ids", ids, ordered=False))
 
     def compact(self) -> None:
         """Merge segments and drop what was deleted."""

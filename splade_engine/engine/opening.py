@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +25,7 @@ def loaded_encoder(encoder: SparseEncoder | str | Path | None, device: str = "au
         CheckpointError: it cannot be loaded.
         InvalidInputError: what is given is no encoder and names none.
     """
-    if encoder is not None and not isinstance(encoder, str | Path):
+    if encoder is not None and not isinstance(encoder, str | os.PathLike):
         if isinstance(encoder, type) or not hasattr(encoder, "fingerprint"):
             raise InvalidInputError(
                 f"encoder: an encoder, or the folder or hub id of one, is expected, got {shown(encoder)}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import many, whole
+from splade_engine.arguments import many, shown, whole
 from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.extras import needed
 from splade_engine.vectors.checks import (
@@ -175,7 +175,7 @@ class SparseVectors:
     def __getitem__(self, rows: int | slice | ArrayLike) -> SparseVectors:
         """Rows as a new batch: one (`v[3]`), a range (`v[10:20]`, no copy), a selection or a boolean mask."""
         if isinstance(rows, int | np.integer):
-            i = self._row_number(int(rows))
+            i = self._row_number(rows)
             return self[i : i + 1]
         if isinstance(rows, slice):
             start, stop, step = rows.indices(len(self))
@@ -187,10 +187,12 @@ class SparseVectors:
             rows = np.arange(start, stop, step)
         return self._take(np.asarray(rows))
 
-    def _row_number(self, i: int) -> int:
+    def _row_number(self, i: int | np.integer[Any]) -> int:
+        if isinstance(i, bool | np.bool_):  # a mask to numpy, and 0 or 1 to Python
+            raise IndexError(f"a row is selected by its number, got {i}")
         if not -len(self) <= i < len(self):
             raise IndexError(f"row {i} of a batch of {len(self)}")
-        return i % len(self)
+        return int(i) % len(self)
 
     def _take(self, rows: NDArray[Any]) -> SparseVectors:
         if rows.dtype == bool:
@@ -269,7 +271,15 @@ class SparseVectors:
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> SparseVectors:
-        """From any scipy.sparse matrix or array; duplicate entries are summed, as scipy defines them."""
+        """From any scipy.sparse matrix or array; duplicate entries are summed, as scipy defines them.
+
+        Raises:
+            InvalidInputError: for anything else, or for a sparse array of one dimension.
+        """
+        if not hasattr(matrix, "tocsr") or matrix.ndim != 2:
+            raise InvalidInputError(
+                f"from_scipy: a scipy.sparse array of two dimensions is expected, got {shown(matrix)}"
+            )
         m = matrix.tocsr(copy=True)
         m.sum_duplicates()  # sorts the indices as well
         return cls.adopt(m.indptr, m.indices, m.data, m.shape[1])
@@ -318,11 +328,19 @@ class SparseVectors:
 
     @classmethod
     def from_torch(cls, tensor: torch.Tensor) -> SparseVectors:
-        """From a two-dimensional dense, COO or CSR tensor on any device."""
+        """From a two-dimensional dense, COO or CSR tensor on any device.
+
+        Raises:
+            InvalidInputError: for anything else, or for complex numbers.
+        """
         import torch
 
+        if not isinstance(tensor, torch.Tensor):
+            raise InvalidInputError(f"from_torch: a tensor is expected, got {shown(tensor)}")
         if tensor.ndim != 2:
             raise InvalidInputError(f"from_torch: a tensor of shape (n, n_terms), got {tuple(tensor.shape)}")
+        if tensor.is_complex():  # of which a cast drops the imaginary part
+            raise InvalidInputError(f"from_torch: weights must be real numbers, got {tensor.dtype}")
         tensor = tensor.detach()
         if tensor.layout is not torch.sparse_coo:
             tensor = tensor.to_sparse(layout=torch.sparse_coo)
@@ -342,6 +360,8 @@ class SparseVectors:
 
 
 def _copied(name: str, values: ArrayLike) -> NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():  # a copy would have what the mask hides
+        raise InvalidInputError(f"{name}: entry {int(np.argmax(values.mask))} is masked")
     try:
         return np.array(values)
     except (ValueError, TypeError, OverflowError) as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -200,3 +201,30 @@ def test_other_containers_are_refused(source: object, message: str):
 def test_what_the_messages_advise_works():
     corpus = {"d1": "green tea"}
     assert list(Corpus([{"_id": i, "text": t} for i, t in corpus.items()])) == [Document("d1", "green tea")]
+
+
+def test_a_reader_of_batches_is_read_once_and_kept():
+    table = pa.table({"id": ["a", "b"], "text": ["tea", "coffee"]})
+    corpus = Corpus(pa.RecordBatchReader.from_batches(table.schema, table.to_batches()))
+    assert [[document.id for document in corpus] for _ in range(2)] == [["a", "b"]] * 2
+
+
+def test_two_columns_that_differ_in_type_alone_have_one_name():
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"id": ["a"], "text": ["tea"], 7: [1], "7": [2]})
+    assert "the corpus has two columns '7'" in refusal(table)
+
+
+def test_a_text_of_arrow_that_is_not_utf8_is_one_line():
+    ends = pa.py_buffer(np.array([0, 3, 5], np.int32))
+    texts = pa.StringArray.from_buffers(2, ends, pa.py_buffer(b"tea\xff\xfe"))
+    message = refusal(pa.table({"id": ["a", "b"], "text": texts}))
+    assert message.startswith("a text of the corpus behind 0 documents is not UTF-8 (")
+
+
+def test_any_path_is_a_path(tmp_path: Path):
+    (tmp_path / "c.jsonl").write_text('{"_id": "a", "text": "tea"}\n')
+    with os.scandir(tmp_path) as found:
+        (entry,) = found
+    for path in (entry, PurePosixPath(tmp_path / "c.jsonl")):
+        assert [document.id for document in Corpus(path)] == ["a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import PurePosixPath
 
 import pytest
 
@@ -171,6 +172,10 @@ def test_open_loads_the_recorded_encoder(engine, monkeypatch):
     monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", load)
     assert ids(SearchEngine.open(engine.path).search("bread")) == ["bread"]
     assert loaded == [(None, 64)]
+
+
+def test_any_path_opens(engine):
+    assert len(SearchEngine.open(PurePosixPath(engine.path), engine.encoder)) == len(engine)
 
 
 def test_another_encoder_is_refused_by_what_differs(engine):

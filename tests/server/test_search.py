@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from splade_engine.collections import Document
 from splade_engine.engine import SearchEngine
 from splade_engine.engine.fusion import Hybrid
 from splade_engine.index import IndexReader, Miss, Placement, SparseIndex
@@ -138,6 +139,17 @@ def test_fields_for_filters(client):
     assert (described["year"]["least"], described["year"]["most"]) == (1999, 2005)
     assert "title" not in described and "text" not in described
     assert (answer["sampled"], answer["documents"]) == (4, 4)
+
+
+def test_fields_where_documents_without_any_were_added(serving, served):
+    """Of the second segment nothing is left beside title and text."""
+    served.write([Document("plain", "Salt and water.")])
+    with serving() as client:
+        answer = client.get("/fields").json()
+    assert {field["name"]: field["least"] for field in answer["fields"] if field["type"] == "int"} == {
+        "year": 1999
+    }
+    assert (answer["sampled"], answer["documents"]) == (5, 5)
 
 
 def test_several_indexes_by_name(serving, served, tmp_path, encoder):

@@ -314,3 +314,31 @@ def test_adopt_checks_as_the_constructor_does_and_copies_nothing():
     bad[2][1] = np.nan
     with pytest.raises(InvalidInputError, match="row 0, term 3, weight nan"):
         SparseVectors.adopt(*bad, 5)
+
+
+def test_what_is_no_matrix_of_real_numbers_is_refused():
+    import scipy.sparse
+    import torch
+
+    for value in (np.eye(2), [[1.0]], scipy.sparse.coo_array(np.ones(2))):
+        with pytest.raises(InvalidInputError, match=r"from_scipy: a scipy\.sparse array of two dimensions"):
+            SparseVectors.from_scipy(value)
+    with pytest.raises(InvalidInputError, match="from_torch: a tensor is expected, got array"):
+        SparseVectors.from_torch(np.eye(2))
+    with pytest.raises(InvalidInputError, match=r"weights must be real numbers, got torch\.complex64"):
+        SparseVectors.from_torch(torch.tensor([[1 + 1j]]))
+
+
+def test_what_a_mask_hides_is_no_weight():
+    ptr, terms, weights = arrays()
+    with pytest.raises(InvalidInputError, match="weights: entry 1 is masked"):
+        SparseVectors(ptr, terms, np.ma.array(weights, mask=np.arange(len(weights)) == 1), 5)
+    whole = np.ma.array(weights, mask=False)
+    assert SparseVectors(ptr, terms, whole, 5) == SparseVectors(ptr, terms, weights, 5)
+
+
+def test_true_is_no_number_of_a_row():
+    vectors = SparseVectors(*arrays(), 5)
+    for ask in (vectors.row, vectors.__getitem__):
+        with pytest.raises(IndexError):
+            ask(True)

@@ -186,6 +186,8 @@ class Payload:
         table = self.table
         if without:
             table = table.select([name for name in table.column_names if name not in without])
+        if not table.column_names:  # Arrow counts no rows where no column is left
+            return [{} for _ in ordinals]
         rows: list[dict[str, Any]] = table.take(pa.array(ordinals)).to_pylist()
         return rows
 

@@ -163,3 +163,10 @@ def test_joining_fills_gaps_and_widens() -> None:
         join_tables(
             [(checked_table(pa.table({"a": [1]}), 1), 1), (checked_table(pa.table({"a": ["x"]}), 1), 1)]
         )
+
+
+def test_rows_without_any_column_left_are_empty_and_as_many() -> None:
+    found = stored(pa.table({"title": ["a", "b", "c"], "text": ["x", "y", "z"]}))
+    assert found.rows(np.array([2, 0])) == [{"title": "c", "text": "z"}, {"title": "a", "text": "x"}]
+    assert found.rows(np.array([2, 0]), without=("text",)) == [{"title": "c"}, {"title": "a"}]
+    assert found.rows(np.array([2, 0]), without=("title", "text")) == [{}, {}]
