@@ -60,10 +60,9 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
         ]
         for line in output.table_lines(("  accuracy", "k", "recall", "us per query", "of documents"), rows):
             output.write(line)
-        if not all(t.current for t in info.tuned):
-            output.note(
-                f"the index has {info.n_docs:,} documents now: tune it again, its recall may be another"
-            )
+        doubt = next((t.doubt for t in info.tuned if t.doubt), None)
+        if doubt is not None:
+            output.note(f"{folder}: {doubt}: tune it again, its recall may be another")
 
 
 def _lists(info: IndexInfo) -> str:

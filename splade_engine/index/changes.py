@@ -129,7 +129,7 @@ def add(
             raise InvalidInputError(f"more than {MAX_DOCS} documents")
         if records:
             segments = _merge_tail(writer, snapshot, segments, threads, memory)
-        _commit(writer, manifest, segments)
+        _commit(writer, snapshot, segments)
         return len(twins) if replace else sum(r.n_docs for r in records)
 
 
@@ -161,7 +161,7 @@ def delete(folder: Path, opened: Snapshot, ids: Sequence[str]) -> int:
         if len(distinct) != len(ids):
             twice = first_twice(ids)
             raise InvalidInputError(f"delete: id {twice!r} is given twice")
-        _commit(writer, snapshot.manifest, _without(writer, snapshot, distinct))
+        _commit(writer, snapshot, _without(writer, snapshot, distinct))
     return len(ids)
 
 
@@ -225,18 +225,16 @@ def _chosen(config: BuildConfig, n_docs: int) -> BuildConfig:
     return changed(config, lists=chosen_lists(config.lists, n_docs))
 
 
-def _commit(writer: IndexWriter, before: Manifest, segments: Sequence[SegmentRecord]) -> None:
-    """Publish other documents; the log tells when the tuned settings were measured on far fewer, or more."""
-    after = before.next(segments=tuple(segments))
-    writer.commit(after)
-    outgrown = [t for t in after.tuning if t.fits(before.live) and not t.fits(after.live)]
-    if outgrown:
-        logger.warning(
-            "%s: was tuned with %d documents and has %d now: tune it again, its recall may be another",
-            writer.folder,
-            outgrown[0].n_docs,
-            after.live,
-        )
+def _commit(writer: IndexWriter, before: Snapshot, segments: Sequence[SegmentRecord]) -> None:
+    """Publish other documents; the log tells when the tuned settings were measured on others, or on fewer."""
+    writer.commit(before.manifest.next(segments=tuple(segments)))
+    if not before.manifest.tuning:
+        return
+    after = open_snapshot(writer.folder, "offsets", before)
+    new = [told for was, told in zip(before.tuning_doubts, after.tuning_doubts, strict=True) if not was]
+    told = next(filter(None, new), None)
+    if told is not None:
+        logger.warning("%s: %s: tune it again, its recall may be another", writer.folder, told)
 
 
 def _open(writer: IndexWriter, opened: Snapshot) -> Snapshot:

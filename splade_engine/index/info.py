@@ -39,8 +39,10 @@ class TunedSetting:
     settings: Mapping[str, object]
     # live documents of the index then; None where an earlier release measured
     n_docs: int | None = None
-    # whether the index is still about as large
+    # whether the index still holds most of them, and not many others
     current: bool = True
+    # what speaks against that, for a person; "" for nothing
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,10 @@ def index_info(path: Path, snapshot: Snapshot) -> IndexInfo:
                 t.n_queries,
                 t.settings,
                 t.n_docs,
-                t.fits(manifest.live),
+                doubt is None,
+                doubt or "",
             )
-            for t in manifest.tuning
+            for t, doubt in zip(manifest.tuning, snapshot.tuning_doubts, strict=True)
         ),
         fingerprint=snapshot.fingerprint,
         lists=chosen_lists(stored_build_config(manifest.config).lists, manifest.n_docs),

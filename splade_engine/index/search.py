@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import digest
-from splade_engine.index.effort import DEFAULT_BUDGET, EXACT, Effort, Exact, Recall, Work, stored_work
+from splade_engine.index.effort import DEFAULT_BUDGET, EXACT, Budget, Effort, Exact, Recall, Work, stored_work
 from splade_engine.index.segment.threads import map_threads
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from splade_engine.index.filter.parse import Where
     from splade_engine.index.segment.search import SegmentHits
     from splade_engine.index.segment.segment import Segment
+
+logger = logging.getLogger(__name__)
 
 # Up to this many documents an index is searched exactly when nothing else is asked for: approximation is no
 # faster there. Measured with queries of 8, 43 and 80 Zipfian terms, microseconds exact / approximate: 50,000
@@ -139,12 +142,28 @@ def check_k(k: int, n_docs: int) -> None:
 def tuned_work(snapshot: Snapshot, k: int, target: float) -> Work:
     """What was measured to reach this recall at this k or the next larger one.
 
-    The default budget where nothing was measured.
+    The default budget where nothing was measured, and no less than it where what was measured is doubted: it
+    was of other documents. The log tells that once per generation.
     """
-    fitting = [t for t in snapshot.manifest.tuning if t.k >= k and t.target >= target]
+    tuned = zip(snapshot.manifest.tuning, snapshot.tuning_doubts, strict=True)
+    fitting = [(t, doubt) for t, doubt in tuned if t.k >= k and t.target >= target]
     if not fitting:
         return DEFAULT_BUDGET
-    return stored_work(min(fitting, key=lambda t: (t.k, t.target)).settings)
+    record, doubt = min(fitting, key=lambda one: (one[0].k, one[0].target))
+    work = stored_work(record.settings)
+    if doubt is None or isinstance(work, Exact):
+        return work
+    _tell_doubt(snapshot.fingerprint, doubt)
+    return Budget(
+        max(work.max_postings, DEFAULT_BUDGET.max_postings),
+        max(work.n_candidates, DEFAULT_BUDGET.n_candidates),
+    )
+
+
+@lru_cache(maxsize=64)
+def _tell_doubt(fingerprint: str, doubt: str) -> None:
+    """Say it once for the generation of this fingerprint."""
+    logger.warning("the index %s: tune it again, its recall may be another", doubt)
 
 
 def search(

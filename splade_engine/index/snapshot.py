@@ -214,6 +214,13 @@ class Snapshot:
         ]
         return (sum(lengths) / max(1, self.manifest.live)) or 1.0
 
+    @cached_property
+    def tuning_doubts(self) -> tuple[str | None, ...]:
+        """Of each tuned setting what speaks against its recall by now (`measured_on.doubts`)."""
+        from splade_engine.index.measured_on import doubts
+
+        return doubts(self)
+
     def check_columns(self, added: Sequence[pa.Table]) -> None:
         """Raises InvalidInputError if documents with these payloads cannot be added, naming the column."""
         there = [segment.payload.table for segment in self.segments if segment.payload is not None]
@@ -259,9 +266,16 @@ def _common_tuning(manifests: Sequence[Manifest]) -> tuple[TuningRecord, ...]:
                     recall=min(t.recall for t in there),
                     microseconds=sum(t.microseconds for t in there),
                     n_queries=min(t.n_queries for t in there),
+                    n_docs=_sum_known([t.n_docs for t in there]),
+                    documents=(),  # each shard remembers its own
                 )
             )
     return tuple(found)
+
+
+def _sum_known(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _beginning(cell: pa.ChunkedArray, length: int) -> tuple[str, bool]:

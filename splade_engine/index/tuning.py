@@ -27,6 +27,7 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.index.arguments import MOST_THREADS, check_queries
 from splade_engine.index.disk.records import TuningRecord
 from splade_engine.index.effort import DEFAULT_BUDGET, Budget, Exact, Work, settings_of
+from splade_engine.index.measured_on import drawn_documents
 from splade_engine.index.search import Plan, check_k, search
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.progress import Progress, ProgressBar
@@ -145,6 +146,7 @@ def measure(
     exact = Measurement(Exact(), asked.hits, microseconds)
     ladders = _ladders(k, int(snapshot.bases[-1]))
     asked.measured(DEFAULT_BUDGET)  # tells something of how hits are missed together
+    documents = drawn_documents(snapshot)
     records = []
     with ProgressBar(progress, len(wanted), label="tuning", unit=" recalls") as bar:
         for target in wanted:
@@ -152,7 +154,7 @@ def measure(
             # a budget that large is answered exactly, in the same time but for noise
             if best is None or best.microseconds >= 0.95 * exact.microseconds:
                 best = exact
-            records.append(_record(asked, best, target))
+            records.append(_record(asked, best, target, documents))
             bar.advance()
     if doubted(records):
         logger.warning(
@@ -170,10 +172,10 @@ def doubted(measured: Iterable[TuningRecord | TunedSetting]) -> bool:
     return any(one.n_queries < FEWEST and not one.settings.get("exact") for one in measured)
 
 
-def _record(asked: Sample, best: Measurement, target: float) -> TuningRecord:
+def _record(asked: Sample, best: Measurement, target: float, documents: tuple[str, ...]) -> TuningRecord:
     reached, settings = asked.share(best, asked.held_out), settings_of(best.work)
     n_queries, live = int((asked.hits > 0).sum()), asked.snapshot.manifest.live
-    return TuningRecord(asked.k, target, reached, best.microseconds, n_queries, settings, live)
+    return TuningRecord(asked.k, target, reached, best.microseconds, n_queries, settings, live, documents)
 
 
 def _target(value: object) -> float:

@@ -166,6 +166,10 @@ def test_recall_is_no_lower_than_that_of_one_index(tmp_path: Path, monkeypatch: 
         assert setting.recall == min(
             t.recall for s in index.shards for t in s.info().tuned if t.target == setting.target
         )
+        assert (setting.n_docs, setting.current) == (4000, True)
+    SparseIndex.open(paths[0]).update(made.vectors(9, 1000, 400, 20), [str(n) for n in range(1000)])
+    told = "holds about 0% of the 1,000 documents that it was tuned with"
+    assert [t.doubt for t in index.refresh().info().tuned] == [told] * 3
 
 
 # ---- opening ----------------------------------------------------------------------------------------------

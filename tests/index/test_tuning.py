@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import IndexLockedError, InvalidInputError
-from splade_engine.index import SparseIndex, search, tuning
+from splade_engine.index import BuildConfig, SparseIndex, search, tuning
 from splade_engine.index.effort import Budget, Exact, Work
+from splade_engine.index.measured_on import drawn_documents
 from splade_engine.index.tuning import Measurement, Sample, design_effect, lower_bound
 from splade_engine.vectors import SparseVectors
 from tests.index import made
@@ -100,12 +101,62 @@ def test_what_was_measured_on_far_fewer_documents_is_doubted(
     ]
     ix.add(made.vectors(4, 1), ["c"])
     assert len(caplog.messages) == 1  # once, when it is crossed
-    ix.delete(ix.ids()[:22])
+    ix.delete(ix.ids()[40:])
     assert ix.info().tuned[0].current
     ix.delete(ix.ids()[:14])
     assert (len(ix), ix.info().tuned[0].current) == (26, False)
     assert len(caplog.messages) == 2
     assert ix.tune(k=5, targets=(0.9,))[0].current
+
+
+def test_what_was_measured_on_other_documents_is_doubted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As many as before, under the same ids."""
+    path = tmp_path / "ix"
+    ix = SparseIndex.build(path, made.vectors(1, 60))
+    ix.tune(k=5, targets=(0.9, 1.0))
+    ix.update(made.vectors(1, 60)[:20], [str(i) for i in range(20)])  # as they were
+    ix.update(made.vectors(2, 20), [str(i) for i in range(20)])
+    ix.compact()  # other segments, the same vectors
+    assert ix.info().tuned[0].current and not caplog.messages
+    ix.update(made.vectors(3, 1), ["20"])
+    told = "holds about 65% of the 60 documents that it was tuned with"
+    assert caplog.messages == [f"{path}: {told}: tune it again, its recall may be another"]
+    assert [(t.current, t.doubt) for t in ix.info().tuned] == [(False, told)] * 2
+    ix.update(made.vectors(4, 60), [str(i) for i in range(60)])
+    assert ix.info().tuned[0].doubt == "holds about 0% of the 60 documents that it was tuned with"
+    assert SparseIndex.open(path).tune(k=5, targets=(0.9,))[0].current
+
+
+def test_a_doubted_setting_searches_no_less_than_an_untuned_index(
+    tmp_path: Path, approximate: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    ix = SparseIndex.build(tmp_path / "ix", made.vectors(1, 1500, 300, 20))
+    queries = made.vectors(2, 60, 300, 15)
+    ix.tune(queries, k=10, targets=(0.5,))
+    assert search.tuned_work(ix.reader.snapshot, 10, 0.5) != Budget()
+    ix.update(made.vectors(3, 1500, 300, 20), ix.ids())
+    caplog.clear()
+    work = search.tuned_work(ix.reader.snapshot, 10, 0.5)
+    assert isinstance(work, Budget)
+    assert work.max_postings >= Budget().max_postings and work.n_candidates >= Budget().n_candidates
+    for _ in range(2):
+        ix.search(queries, 10, accuracy=0.5)
+    assert [message[:20] for message in caplog.messages] == ["the index holds abou"]
+
+
+@pytest.mark.parametrize("weights", ["float32", "uint8"])
+def test_merging_keeps_what_documents_are_known_by(weights: str, tmp_path: Path) -> None:
+    rows = made.vectors(1, 50)
+    third = SparseVectors(rows.indptr, rows.terms, rows.weights / 3, rows.n_terms)
+    ix = SparseIndex.build(tmp_path / "ix", third, config=BuildConfig(weights=weights))
+    ix.add(third[:20], [f"a{i}" for i in range(20)])
+    ix.delete(["7", "a3"])
+    known = drawn_documents(ix.reader.snapshot)
+    assert len(set(known)) == 64
+    ix.compact()
+    assert drawn_documents(ix.reader.snapshot) == known
 
 
 def test_without_queries_documents_are_asked_for(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ MAX_DOCS = 2**32 - 1  # of the whole index, deleted ones included
 MAX_SEGMENTS = 128
 _MAX_COUNT = 2**62
 _MAX_COLUMNS = 512
+_MAX_DRAWN = 1024  # documents that a tuned setting may remember
 _HEAD = b'{"body":'
 _TAIL = re.compile(rb',"xxh3_128":"([0-9a-f]{32})"}\n\Z')
 _TAIL_LENGTH = len(b',"xxh3_128":"') + 32 + len(b'"}\n')
@@ -97,6 +98,7 @@ def _tuning_out(t: TuningRecord) -> dict[str, Any]:
         "n_queries": t.n_queries,
         "settings": dict(t.settings),
         **({} if t.n_docs is None else {"n_docs": t.n_docs}),
+        **({"documents": list(t.documents)} if t.documents else {}),
     }
 
 
@@ -242,8 +244,8 @@ def _column(value: Any, at: str) -> ColumnRecord:
 
 def _tuning(value: Any, at: str) -> TuningRecord:
     keys = "k target recall microseconds n_queries settings"
-    noted = isinstance(value, dict) and "n_docs" in value
-    value = _object(value, keys + " n_docs" * noted, at)
+    noted = [key for key in ("n_docs", "documents") if isinstance(value, dict) and key in value]
+    value = _object(value, " ".join([keys, *noted]), at)
     settings = value["settings"]
     if not isinstance(settings, dict) or any(isinstance(v, list | dict) for v in settings.values()):
         _refuse(f"{at}: settings are not plain values")
@@ -254,8 +256,14 @@ def _tuning(value: Any, at: str) -> TuningRecord:
         microseconds=_number(value["microseconds"], 0.0, 1e12, f"{at}: microseconds"),
         n_queries=_integer(value["n_queries"], 1, _MAX_COUNT, f"{at}: n_queries"),
         settings=settings,
-        n_docs=_integer(value["n_docs"], 1, _MAX_COUNT, f"{at}: n_docs") if noted else None,
+        n_docs=_integer(value["n_docs"], 1, _MAX_COUNT, f"{at}: n_docs") if "n_docs" in noted else None,
+        documents=_documents(value["documents"], f"{at}: documents") if "documents" in noted else (),
     )
+
+
+def _documents(value: Any, at: str) -> tuple[str, ...]:
+    hashes = tuple(_hex(one, at) for one in _list(value, at))
+    return hashes if 1 <= len(hashes) <= _MAX_DRAWN else _refuse(f"{at}: not 1 to {_MAX_DRAWN} of them")
 
 
 def _encoder(value: Any) -> dict[str, str | int]:

@@ -61,9 +61,6 @@ class SegmentRecord:
         return found
 
 
-MOST_CHANGE = 1.5  # factor by which an index may grow or shrink before what was measured on it is doubted
-
-
 @dataclass(frozen=True, slots=True)
 class TuningRecord:
     """Search settings measured to reach `target` recall@k, with what was measured."""
@@ -76,10 +73,8 @@ class TuningRecord:
     settings: Mapping[str, Scalar]
     # live documents that the index had then; None where an earlier release measured, which did not note it
     n_docs: int | None = None
-
-    def fits(self, live: int) -> bool:
-        """Whether an index of `live` documents is still about as large as the one that was measured."""
-        return self.n_docs is None or self.n_docs / MOST_CHANGE <= live <= self.n_docs * MOST_CHANGE
+    # hashes of some of those documents, as `measured_on` draws them; none where an earlier release measured
+    documents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

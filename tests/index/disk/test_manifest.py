@@ -41,7 +41,7 @@ def example() -> Manifest:
         encoder={"name": "model", "max_length": 256},
         config={"weights": "auto"},
         tuning=(
-            TuningRecord(10, 0.95, 0.961, 84.5, 200, {"exact": False, "query_cut": 8}, 15),
+            TuningRecord(10, 0.95, 0.961, 84.5, 200, {"exact": False, "query_cut": 8}, 15, (HEX, HEX)),
             TuningRecord(20, 0.95, 0.961, 84.5, 200, {"exact": True}),  # of an earlier release
         ),
     )
@@ -117,6 +117,8 @@ BAD = {
     "tuning n_docs 0": change(tuning=[body()["tuning"][0] | {"n_docs": 0}]),
     "tuning n_docs null": change(tuning=[body()["tuning"][0] | {"n_docs": None}]),
     "tuning key unknown": change(tuning=[body()["tuning"][0] | {"documents": 9}]),
+    "tuning documents none": change(tuning=[body()["tuning"][0] | {"documents": []}]),
+    "tuning documents no hash": change(tuning=[body()["tuning"][0] | {"documents": [HEX, "../x"]}]),
     "tuning k 0": change(tuning=[body()["tuning"][0] | {"k": 0}]),
     "tuning settings nested": change(tuning=[body()["tuning"][0] | {"settings": {"a": {}}}]),
     "n_docs 0": segment(n_docs=0),
