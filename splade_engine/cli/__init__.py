@@ -9,6 +9,7 @@ output, progress and logs to standard error (`output.py`, `log.py`). An error is
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from splade_engine.cli.garbage import look_seldom
@@ -39,7 +40,8 @@ def main() -> None:
     except (MemoryError, SystemError):
         # Too little memory even for the one line of an error. Python then loses the MemoryError now and then,
         # and says that a function failed without saying why: SystemError.
-        os.write(2, b"splade-engine: out of memory\n")
+        with suppress(OSError):
+            os.write(2, b"splade-engine: out of memory\n")
         raise SystemExit(1) from None
     finally:
         interrupts.at_once = True

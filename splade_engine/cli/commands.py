@@ -1,12 +1,13 @@
 """The table of commands, and the typer application that imports each when it is called.
 
 `--help` reads the table and loads no command. `CommandGroup` checks what all commands have in common:
-numbers are finite, names and paths are not empty.
+numbers are finite, names and paths are not empty, and what takes one value is given once.
 """
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -108,6 +109,25 @@ def _spoken_options() -> list[Any]:
     return options
 
 
+def _refuse_twice(command: Any, ctx: Any, args: list[str]) -> None:
+    """Refuse an option of one value that is given twice: only the last would act.
+
+    A switch may be given twice, but not both ways.
+    """
+    _, _, order = command.make_parser(ctx).parse_args(args=list(args))
+    words = set(args[: args.index("--")] if "--" in args else args)
+    for param, times in Counter(param for param in order if param.param_type_name == "option").items():
+        if times == 1 or param.multiple or param.count:
+            continue
+        if not param.is_flag:
+            raise guard.UsageError(
+                f"{max(param.opts, key=len)} is given {times} times, and takes one value", ctx
+            )
+        if words & set(param.opts) and words & set(param.secondary_opts):
+            both = f"{max(param.opts, key=len)} and {max(param.secondary_opts, key=len)}"
+            raise guard.UsageError(f"{both} do not go together", ctx)
+
+
 class CheckedCommand(TyperCommand):
     """A command whose arguments are checked before it is called, all in the same way."""
 
@@ -116,7 +136,7 @@ class CheckedCommand(TyperCommand):
         self.params = [*self.params, *_spoken_options()]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse an argument that is empty: as a path it would mean the working folder."""
+        """Refuse an argument that is empty (as a path it would mean the working folder) or given twice."""
         for place, text in enumerate(args):
             option, sign, value = text.partition("=")
             if text == "":
@@ -124,7 +144,10 @@ class CheckedCommand(TyperCommand):
                 raise guard.UsageError(f"{before or 'an argument'} is empty", ctx)
             if option.startswith("--") and sign and not value:
                 raise guard.UsageError(f"{option} is empty", ctx)
-        left = super().parse_args(ctx, by_new_names(self.name or "", args))
+        args = by_new_names(self.name or "", args)
+        if not ctx.resilient_parsing:
+            _refuse_twice(self, ctx, args)
+        left = super().parse_args(ctx, args)
         for name, value in ctx.params.items():  # a shell expands no ~ behind --output=
             if isinstance(value, Path):
                 ctx.params[name] = expanded(value)
@@ -194,6 +217,8 @@ class CommandGroup(TyperGroup):
         if not args and not ctx.resilient_parsing:  # a shell that completes has none
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(guard.BAD_INPUT)
+        if not ctx.resilient_parsing:
+            _refuse_twice(self, ctx, args)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:

@@ -17,6 +17,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 INTERRUPTED = 130  # 128 + SIGINT
@@ -64,7 +65,8 @@ class Interrupts:
 
     def end(self) -> None:
         """Print the line and end the process, without cleaning up."""
-        os.write(2, f"splade-engine: {self.message()}\n".encode(errors="replace"))
+        with suppress(OSError):  # nobody reads standard error
+            os.write(2, f"splade-engine: {self.message()}\n".encode(errors="replace"))
         os._exit(INTERRUPTED)
 
 

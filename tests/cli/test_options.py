@@ -126,5 +126,29 @@ def test_an_unknown_choice_a_missing_argument_and_an_unknown_option(refused):
     assert "requires an argument" in refused("search", "ix", "moon", "-k")
 
 
+def takes_one(option, kind):
+    return "/" not in option and list not in [get_origin(k) for k in (kind, *get_args(kind))]
+
+
+@pytest.mark.parametrize(("command", "option"), [(c, o) for c, o, k, _ in OPTIONS if takes_one(o, k)])
+def test_an_option_of_one_value_given_twice(refused, command, option, tmp_path, monkeypatch):
+    """Only the last would act."""
+    monkeypatch.chdir(tmp_path)
+    message = refused(command, *NEEDED.get(command, ()), option, "1", option, "2")
+    assert f"{option} is given " in message and " times, and takes one value" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_given_twice_in_their_other_ways(refused, cli):
+    assert "--top-k is given 3 times" in refused("search", "ix", "moon", "-k", "5", "--top-k=6", "-k7")
+    both = "--words and --no-words do not go together"
+    assert both in refused("index", "docs", "-o", "ix", "--words", "--no-words")
+    assert "do not go together" in refused("--progress", "--no-progress", "info", "ix")
+    assert "--max-terms is given 2 times" in refused("add", "ix", "docs", "--top-k", "5", "--max-terms", "5")
+    # a query, a switch and an option that takes several
+    assert "given" not in refused("search", "no-index", "--json", "--json", "-k", "5", "--", "-k")
+    assert "given" not in refused("tune", "no-index", "--target", "0.9", "--target", "0.95")
+
+
 def test_without_arguments_the_help_is_the_error(cli):
     assert cli(code=2).stderr.startswith("Usage: ")

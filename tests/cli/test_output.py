@@ -134,6 +134,11 @@ def test_outputs_of_other_encodings_and_streams_that_are_closed_or_full(real_ind
     )
     assert search(real_index, shell="2>&-").returncode == 0
     assert search(real_index, shell="<&-").returncode == 0
+    whole = search(real_index)
+    for shell in ("2>/dev/full", "2> >(exec true)"):  # the answer stands on standard output
+        unheard = search(real_index, "--verbose", shell=shell)
+        assert (unheard.returncode, unheard.stdout) == (0, whole.stdout)
+    assert search(real_index, "--no-such-option", shell="2>/dev/full").returncode == 2
     full = search(real_index, shell=">/dev/full")
     assert full.returncode == 1
     assert full.stderr.splitlines()[-1].decode() == "splade-engine: No space left on device"
