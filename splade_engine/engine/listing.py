@@ -114,14 +114,16 @@ def _deep_enough(
 
 
 def _firsts(reader: IndexReader, ordinals: NDArray[np.int64], column: str) -> NDArray[np.int64]:
-    """The places of the first document of each group, in order."""
+    """The places of the first document of each group, in order; one that has nothing there is alone."""
     seen: set[Any] = set()
     places = []
     for place, value in enumerate(_values(reader, column, ordinals)):
-        key = tuple(value) if isinstance(value, list) else value
-        if key is None or key not in seen:
+        if isinstance(value, list):
+            value = tuple(item for item in value if item is not None)
+        nothing = value is None or value == "" or value == ()
+        if nothing or value not in seen:
             places.append(place)
-            seen.add(key)
+            seen.add(value)
     return np.array(places, np.int64)
 
 
@@ -134,7 +136,9 @@ def _check_column(reader: IndexReader, option: str, column: str) -> None:
 def _values(reader: IndexReader, column: str, ordinals: NDArray[np.int64]) -> Sequence[Any]:
     if column == PARENT and PARENT not in reader.info().columns:
         return [None] * len(ordinals)
-    return reader.column(column, ordinals)
+    values = reader.column(column, ordinals)
+    # a document without a title, or text, is stored with an empty one
+    return [value or None for value in values] if column in ("title", "text") else values
 
 
 def _told(option: str, read: Callable[[], Any]) -> Any:
@@ -150,7 +154,7 @@ def _told(option: str, read: Callable[[], Any]) -> Any:
 def _sorted(reader: IndexReader, ordinals: NDArray[np.int64], sort: str) -> list[int]:
     """The places in the order of a field; equal values stay in the order of the scores."""
     column, falling = sort.removeprefix("-"), sort.startswith("-")
-    values = _told("sort", lambda: reader.column(column, ordinals))
+    values = _told("sort", lambda: _values(reader, column, ordinals))
     there = [i for i, value in enumerate(values) if value is not None]
     if any(isinstance(values[i], list) for i in there[:1]):
         raise InvalidInputError(f"sort: {column!r:.60} holds lists, which have no order")
@@ -161,7 +165,7 @@ def _sorted(reader: IndexReader, ordinals: NDArray[np.int64], sort: str) -> list
 def _facets(
     reader: IndexReader, ordinals: NDArray[np.int64], fields: Sequence[str]
 ) -> dict[str, list[tuple[Any, int]]]:
-    return {field: _counted(reader.column(field, ordinals)) for field in fields}
+    return {field: _counted(_values(reader, field, ordinals)) for field in fields}
 
 
 def _counted(values: Sequence[Any]) -> list[tuple[Any, int]]:

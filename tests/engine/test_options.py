@@ -94,7 +94,7 @@ def test_groups(engine, field, k, offset):
     def value(record):
         for step in field.split("."):
             record = (record or {}).get(step)
-        return record
+        return record or None
 
     best, seen = [], set()
     for id, _ in brute(engine, "night sky star ship wind"):
@@ -107,6 +107,32 @@ def test_groups(engine, field, k, offset):
     assert ids(hits) == best[first : first + k]
     counted = engine.search("night sky star ship wind", k, group_by=field, offset=offset, total=True)
     assert (ids(counted), counted.total) == (ids(hits), len(best))
+
+
+@pytest.fixture
+def untitled(tmp_path):
+    """Two documents with a title, two without one, and two each of other fields that hold nothing."""
+    records = [
+        {"id": "a", "title": "Moon", "text": "moon", "tags": []},
+        {"id": "b", "title": "", "text": "moon", "tags": ["x"], "lang": ""},
+        {"id": "c", "text": "moon", "tags": ["x"], "lang": ""},
+        {"id": "d", "title": "Moon", "text": "moon", "tags": [], "lang": "en"},
+    ]
+    return SearchEngine.build(tmp_path / "ix", records, FakeEncoder())
+
+
+def test_what_is_missing_is_no_value_that_documents_share(untitled):
+    def groups(field):
+        hits = untitled.search("moon", group_by=field, total=True)
+        assert hits.total == len(hits)
+        return sorted(ids(hits))
+
+    assert groups("title") == ["a", "b", "c"]
+    assert groups("lang") == ["a", "b", "c", "d"]
+    assert groups("tags") == ["a", "b", "d"]
+    assert untitled.search("moon", facets=["title"]).facets == {"title": [("Moon", 2)]}
+    for sort in ("title", "-title"):  # those without one last, as of every field
+        assert ids(untitled.search("moon", sort=sort)) == ["a", "d", "b", "c"]
 
 
 def holds(*words):
@@ -179,7 +205,7 @@ def test_sort(engine, sort):
 
     def value(id):
         record = RECORDS[id]
-        return record.get("by", {}).get("name") if field == "by.name" else record.get(field)
+        return record.get("by", {}).get("name") if field == "by.name" else record.get(field) or None
 
     found = [id for id, _ in brute(engine, "moon sea")]
     there = [id for id in found if value(id) is not None]
