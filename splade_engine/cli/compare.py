@@ -48,7 +48,7 @@ def run(
     for path in paths:
         if not path.exists():
             raise output_error(path)
-    check_files([page, latex, markdown], [*paths, dataset])
+    check_files([page, latex, markdown], [*paths, dataset], reports=True)
     check_like(page, "page of compare")
     check_like(latex, "file of LaTeX tables")
     check_like(markdown, "file of Markdown tables")

@@ -127,7 +127,7 @@ def run(
         raise InvalidInputError(
             "name a collection: a BEIR folder, an ir_datasets id or a suite (beir-13, classic)"
         )
-    check_files([run_file], [*sources, data, *(distractors or [])])
+    check_files([run_file], [*sources, data, *(distractors or [])], reports=True)
     check_like(run_file, "TREC run")
     if run_file is not None and output_folder is not None:
         folder = output_folder.resolve()

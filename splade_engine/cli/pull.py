@@ -30,12 +30,13 @@ def run(
     from splade_engine.encoder.folders.hub import PATTERNS
     from splade_engine.engine.sharing import INDEX_FILES
     from splade_engine.errors import HubError
-    from splade_engine.files import atomic_folder
+    from splade_engine.files import atomic_folder, refuse_ours
     from splade_engine.hub import check_download, fetch, hub_name
     from splade_engine.index import SparseIndex
     from splade_engine.index.disk.publish import MANIFEST
 
     name = hub_name(repo)
+    refuse_ours(folder)
     with atomic_folder(folder) as temporary:
         fetch(name, temporary, (*INDEX_FILES, *PATTERNS))
         is_index = (temporary / MANIFEST).is_file()

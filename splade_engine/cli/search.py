@@ -121,7 +121,7 @@ def run(
         raise typer.BadParameter("give a QUERY, or --queries FILE")
     if run_file is not None and queries is None:
         raise typer.BadParameter("--run needs --queries")
-    check_files([run_file], [queries, folder])
+    check_files([run_file], [queries, folder], reports=True)
     check_like(run_file, "TREC run")
     form = _format(form, as_json)
     asked: dict[str, Any] = {

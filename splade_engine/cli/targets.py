@@ -1,8 +1,8 @@
 """What a command may write over: asked before any work, so that a slip costs seconds and no data.
 
 A file that the command reads is never replaced, whatever options are given, nor one inside a folder that it
-reads. With --overwrite a folder is replaced only by its like; so is a run, a page or a table, which need no
---overwrite.
+reads. Nothing new is written into a folder of ours, such as an index. With --overwrite a folder is replaced
+only by its like; so is a run, a page or a table, which need no --overwrite.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ def refuse_existing(path: Path, overwrite: bool, mark: str = "") -> None:
 
     Raises:
         IndexExistsError: if there is something at `path`, and not `overwrite`.
-        InvalidInputError: if it is a folder of another kind.
+        InvalidInputError: if it is a folder of another kind, or lies in a folder of ours.
     """
-    from splade_engine.files import check_replaceable
+    from splade_engine.files import check_replaceable, refuse_ours
 
+    refuse_ours(path)
     if overwrite and mark:
         check_replaceable(path, mark)
     taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
@@ -43,17 +44,23 @@ def refuse_existing(path: Path, overwrite: bool, mark: str = "") -> None:
         raise IndexExistsError(f"{path}: exists already; choose another name or give --overwrite")
 
 
-def check_files(outputs: Iterable[Path | None], inputs: Iterable[str | Path | None] = ()) -> None:
+def check_files(
+    outputs: Iterable[Path | None], inputs: Iterable[str | Path | None] = (), *, reports: bool = False
+) -> None:
     """Check that files can be written, before the work that fills them.
 
     Args:
         outputs: the files; None is passed over.
         inputs: what the command reads; names that are no path here (hub ids, ir_datasets) are passed over.
+        reports: the files are runs, tables or pages, which may lie in a folder of results.
 
     Raises:
-        InvalidInputError: one is a folder or -, is named twice, is an input or lies in one.
+        InvalidInputError: one is a folder or -, is named twice, is an input or lies in one, or in a folder of
+            ours (`files.ours`).
         StorageError: its folder is not there or cannot be written to.
     """
+    from splade_engine.files import refuse_ours
+
     read = [path for name in inputs if name is not None and _exists(path := Path(name))]
     written: list[Path] = []
     for file in outputs:
@@ -74,6 +81,7 @@ def check_files(outputs: Iterable[Path | None], inputs: Iterable[str | Path | No
                 raise InvalidInputError(
                     f"{file}: belongs to {path}, which this command reads; choose another name to write to"
                 )
+        refuse_ours(file, report=reports)
         _check_folder(file)
 
 

@@ -12,6 +12,7 @@ from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.settings import EncoderSettings, is_integer
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.extras import needed
+from splade_engine.files import refuse_ours
 from splade_engine.plain_text import is_text
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
@@ -54,11 +55,12 @@ def model_folder(name: str, value: Any) -> Path:
 
     Raises:
         InvalidInputError: for what is no path, or one that is not UTF-8: the libraries that read and write
-            weights take no other, and the model could not be loaded.
+            weights take no other, and the model could not be loaded. Or it lies in a folder of ours.
     """
     path = path_of(name, value)
     if not is_text(str(path)):
         raise InvalidInputError(f"{path}: a name that is not UTF-8, from which no model is loaded")
+    refuse_ours(path)
     return path
 
 

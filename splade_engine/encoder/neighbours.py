@@ -25,7 +25,8 @@ from splade_engine.arguments import real, whole
 from splade_engine.encoder.folders.files import present, read_json
 from splade_engine.errors import CheckpointError, InvalidInputError
 from splade_engine.files import write_json
-from splade_engine.vectors import SparseVectors, VectorFile, read_vectors, write_vectors
+from splade_engine.vectors import SparseVectors, VectorFile, read_vectors
+from splade_engine.vectors.files.formats import store_vectors
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -223,7 +224,7 @@ def write_neighbours(
         StorageError: the disk refuses.
     """
     record = {name: value for name, value in encoder.items() if name != "name"}  # which decides nothing
-    write_vectors(folder / VECTORS, vectors, ids, encoder=record)
+    store_vectors(folder / VECTORS, vectors, ids, encoder=record)
     write_json(folder / SETTINGS, {"format": FORMAT, **asdict(settings)})
 
 

@@ -23,7 +23,7 @@ from splade_engine.exchange.record import NUMBERS, RECORD, TOKENS, digests_of_ex
 from splade_engine.exchange.rounding import Rounding, factor
 from splade_engine.exchange.target import BATCH, Export, Largest, Target, safe_names
 from splade_engine.exchange.targets import TARGETS
-from splade_engine.files import atomic_folder, check_replaceable
+from splade_engine.files import atomic_folder, check_replaceable, refuse_ours
 from splade_engine.index import BuildConfig, IndexReader, SparseIndex
 from splade_engine.index.tuning import queries_from_documents
 from splade_engine.progress import Progress, ProgressBar
@@ -131,6 +131,7 @@ def export_index(
     path = path_of("folder", folder)
     if path.exists() and not overwrite and (not path.is_dir() or any(path.iterdir())):
         raise IndexExistsError(f"{path}: exists already; choose another name or overwrite it")
+    refuse_ours(path)
     check_replaceable(path, RECORD)
     with (
         ProgressBar(progress, len(reader), label="export", unit=" docs") as bar,

@@ -9,6 +9,7 @@ from splade_engine.files.digests import Digest, digest, digest_64, digest_of_fil
 from splade_engine.files.disk import disk_errors, file_stamp, sync_folder
 from splade_engine.files.ends import check_one_table, check_one_zip
 from splade_engine.files.leftovers import neighbour, runs
+from splade_engine.files.ours import refuse_ours
 from splade_engine.files.places import beside, cache_root, named
 from splade_engine.files.texts import (
     parsed_json,
@@ -47,6 +48,7 @@ __all__ = [
     "read_json",
     "read_text",
     "read_toml",
+    "refuse_ours",
     "runs",
     "sync_folder",
     "unique_keys",

@@ -25,7 +25,7 @@ from splade_engine.errors import (
     InvalidInputError,
     SpladeEngineError,
 )
-from splade_engine.files import disk_errors, file_stamp
+from splade_engine.files import disk_errors, file_stamp, refuse_ours
 from splade_engine.index import change_mark
 from splade_engine.index.arguments import checked_threads
 from splade_engine.index.collection import COLLECTION, MAX_SHARDS, CollectionRecord, is_collection
@@ -108,11 +108,12 @@ class ShardedIndex(SparseIndex):
 
         Raises:
             IndexExistsError: something is there.
-            InvalidInputError, EncoderMismatchError: as `open`.
+            InvalidInputError, EncoderMismatchError: as `open`; or `path` lies in a folder of ours.
         """
         folder = path_of("path", path)
         check_many("shards", shards, "index folders")
         folders = [path_of("shard", shard) for shard in shards]
+        refuse_ours(folder)
         before = _occupied(folder, folders, overwrite)
         readers = [open_shard(folder, shard, "full") for shard in folders]
         check_together(readers)

@@ -59,7 +59,9 @@ def test_no_option_makes_a_command_write_over_what_it_reads(
         ),
     ):
         before = content(written)
-        assert "which this command reads" in (text := refused(*command)) or "is read by this command" in text
+        text = refused(*command)
+        told = "which this command reads", "is read by this command", "which is an index; choose another"
+        assert any(part in text for part in told)
         assert content(written) == before
     assert not (tmp_path / "p.html").exists()
 
@@ -141,6 +143,46 @@ def test_names_that_are_no_path_are_passed_over(tmp_path):
     (tmp_path / "a").touch()
     with pytest.raises(InvalidInputError, match="belongs to"):
         check_files([tmp_path / "a"], [tmp_path])
+
+
+def test_nothing_is_written_into_a_folder_of_ours(
+    refused, cli, index_folder, queries, collection, corpus_file, tmp_path
+):
+    run, results, export = tmp_path / "a.run", tmp_path / "results", tmp_path / "export"
+    cli("search", index_folder, "--queries", queries, "--run", run)
+    cli("eval", collection, "-s", "bm25", "--no-cache", "-o", results)
+    cli("export", index_folder, "--to", "qdrant", "-o", export)
+    (index_folder / "sub").mkdir()
+    index, sub = index_folder, index_folder / "sub"
+    for made in (index, results, export):
+        before = content(made)
+        for command in (
+            ["export", index, made / "new.arrow"],
+            ["export", index, "--to", "qdrant", "-o", made / "new"],
+            ["encode", corpus_file, "-o", made / "new.arrow"],
+            ["index", corpus_file, "-o", made / "new"],
+            ["merge", index, "-o", made / "new"],
+            ["collect", index, "-o", made / "new"],
+            ["onnx", "-o", made / "new"],
+            ["phrases", "-o", made / "new"],
+            ["adapt", corpus_file, "-o", made / "new"],
+            ["mine", corpus_file, "-o", made / "new.jsonl"],
+            ["pull", "someone/notes", made / "new"],
+            ["eval", collection, "-s", "bm25", "-o", made / "new"],
+            ["train", "-m", "bundled", "-d", corpus_file, "-o", made / "new"],
+        ):
+            message = refused(*command)
+            assert "new" in message and f"lies in {made}, which is " in message, command
+        assert content(made) == before
+    for command in (
+        ["search", index, "--queries", queries, "--run", sub / "new.run"],
+        ["eval", collection, "-s", "bm25", "--run", index / "new.run"],
+        ["compare", run, "--dataset", collection, "-o", export / "new.html"],
+    ):
+        assert "choose another place" in refused(*command)
+    # reports may lie with what they report
+    cli("eval", collection, "-s", "bm25", "--no-cache", "--run", results / "new.run")
+    cli("compare", results, "-o", results / "new.html", "--markdown", results / "new.md")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with a name")

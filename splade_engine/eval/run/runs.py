@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from splade_engine.arguments import check_many, first_twice, flag, many, path_of, shown, whole
 from splade_engine.collections.text_lines import read_lines, trec_columns
 from splade_engine.errors import DatasetError
-from splade_engine.files import atomic_file
+from splade_engine.files import atomic_file, refuse_ours
 
 logger = logging.getLogger(__name__)
 
@@ -214,9 +214,11 @@ def write_run(run: Run, path: str | Path) -> None:
     """Write a run as TREC text, gzipped when the name ends in .gz; nine digits a score keep float32.
 
     Raises:
+        InvalidInputError: the file would lie in a folder of ours, other than one of results.
         StorageError: if the disk refuses.
     """
     path = path_of("path", path)
+    refuse_ours(path, report=True)
     with atomic_file(path) as raw, ExitStack() as stack:
         # mtime 0: the same run gives the same bytes
         file = stack.enter_context(gzip.GzipFile("", "wb", 6, raw, 0)) if path.suffix == ".gz" else raw

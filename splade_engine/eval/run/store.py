@@ -33,7 +33,7 @@ from splade_engine.eval.measures.effectiveness import measure
 from splade_engine.eval.run.machine import versions
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import read_run, write_run
-from splade_engine.files import digest_64, digest_of_file, digest_of_json, read_json, write_json
+from splade_engine.files import digest_64, digest_of_file, digest_of_json, read_json, refuse_ours, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +70,11 @@ class ResultFolder:
         """A folder to write to: a new one, an empty one, or one that holds results already.
 
         Raises:
-            InvalidInputError: if it is a file, or holds something else.
+            InvalidInputError: if it is a file, or holds something else, or lies in a folder of ours.
             StorageError: if it cannot be made.
         """
         folder = cls(path)
+        refuse_ours(folder.path)
         if folder.path.exists() and not folder.path.is_dir():
             raise InvalidInputError(f"{path}: is a file, a result folder is needed")
         if folder.path.is_dir() and not folder.is_results() and any(folder.path.iterdir()):

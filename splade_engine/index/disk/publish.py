@@ -32,6 +32,7 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
+from splade_engine.files import refuse_ours
 from splade_engine.hub import hub_source
 from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
 from splade_engine.index.disk.records import Manifest
@@ -84,11 +85,13 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
     where there is an index. Other people's files are never written between.
 
     Raises:
-        InvalidInputError: `overwrite` is neither True nor False: "no" would replace an index.
+        InvalidInputError: `overwrite` is neither True nor False: "no" would replace an index. Or the folder
+            lies in one of ours.
         IndexExistsError: if the folder holds something else.
         StorageError: if the disk refuses.
     """
     flag("overwrite", overwrite)
+    refuse_ours(folder)
     with disk_errors(folder):
         if not os.path.lexists(folder):
             return

@@ -21,7 +21,7 @@ import numpy as np
 from splade_engine.arguments import path_of, shown
 from splade_engine.encoder.arguments import checked_devices
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
-from splade_engine.files import atomic_file, beside, disk_errors, read_json, write_json
+from splade_engine.files import atomic_file, beside, disk_errors, read_json, refuse_ours, write_json
 from splade_engine.locks import take_lock
 from splade_engine.progress import Progress, ProgressBar, check_progress
 from splade_engine.training.data.mined import MINED_FROM, mined_from
@@ -63,6 +63,7 @@ def mine(
         StorageError: for a disk that is full or cannot be written to.
     """
     data, output = path_of("data", data), path_of("output", output)
+    refuse_ours(output)
     check_progress(progress)
     checked_devices([device])
     work = beside(output, ".mining")

@@ -13,7 +13,7 @@ from typing import IO, Any, Literal
 
 from splade_engine.arguments import first_twice, many, path_of, shown
 from splade_engine.errors import InvalidInputError, StorageError
-from splade_engine.files import atomic_file
+from splade_engine.files import atomic_file, refuse_ours
 from splade_engine.plain_text import is_text
 from splade_engine.vectors.checks import checked_vocabulary
 from splade_engine.vectors.files.csr import read_csr, write_csr
@@ -78,10 +78,24 @@ def write_vectors(
 
     Raises:
         InvalidInputError: wrong number of ids, one that is no text or given twice, no vocabulary for JSONL,
-            unknown suffix.
+            unknown suffix, a file within a folder of ours.
         StorageError: the disk refused.
     """
     path = path_of("path", path)
+    refuse_ours(path)
+    store_vectors(path, vectors, ids, vocabulary, format=format, encoder=encoder)
+
+
+def store_vectors(
+    path: Path,
+    vectors: SparseVectors,
+    ids: Sequence[str] | None = None,
+    vocabulary: Sequence[str] | None = None,
+    *,
+    format: Format | None = None,
+    encoder: Mapping[str, str | int] | None = None,
+) -> None:
+    """As `write_vectors`, in a folder of ours too: the file is a part of it."""
     kind = _known(format) or format_of(path)
     layout = LAYOUTS[kind]
     names = [str(i) for i in range(len(vectors))] if ids is None else list(many("ids", ids))

@@ -1,0 +1,69 @@
+"""Folders that this library made: what a command or a function writes for the user goes elsewhere.
+
+Such a folder is one thing. It is moved, shared, replaced and deleted whole, and what its owner did not write
+is in the way or lost with it. Each kind is known by a file that it always holds, and by what stands in it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from splade_engine.errors import InvalidInputError
+
+_BEGINNING = 1 << 16  # bytes of the file that are looked at
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of folder: its name in a message, its file, and what that file or another one beside it says."""
+
+    title: str
+    file: str
+    holds: bytes = b""
+    beside: tuple[str, ...] = ()
+    # whether folders within it are its own too: they are looked into
+    deep: bool = False
+    # whether reports about it may lie in it
+    reports: bool = False
+
+
+_KINDS = (
+    _Kind("an index", "manifest.json", b'"magic":"splade-engine index"', deep=True),
+    _Kind("an encoder", "config.json", beside=("tokenizer.json", "tokenizer_config.json", "modules.json")),
+    _Kind("a training run", "recipe.toml", beside=("run.json", "log.jsonl")),
+    _Kind("results", "experiment.json", b'"format"', reports=True),
+    _Kind("an encoding", "plan.json", b'"shard_docs"'),
+    _Kind("an export", "record.json", b'"target"'),
+)
+
+
+def refuse_ours(path: Path, *, report: bool = False) -> None:
+    """Refuse to write a file or a folder into a folder of ours, whether or not it is there already.
+
+    Args:
+        path: what is to be written.
+        report: it is a table, a page or a run, which may lie in a folder of results.
+
+    Raises:
+        InvalidInputError: naming both.
+    """
+    with suppress(OSError, RuntimeError):  # whoever writes there says what is wrong with the name
+        for depth, folder in enumerate(path.resolve().parents):
+            for kind in _KINDS:
+                if (depth and not kind.deep) or (report and kind.reports) or not _is(folder, kind):
+                    continue
+                raise InvalidInputError(
+                    f"{path}: lies in {folder}, which is {kind.title}; choose another place"
+                )
+
+
+def _is(folder: Path, kind: _Kind) -> bool:
+    file = folder / kind.file
+    if not file.is_file() or (kind.beside and not any((folder / name).is_file() for name in kind.beside)):
+        return False
+    if not kind.holds:
+        return True
+    with file.open("rb") as opened:
+        return kind.holds in opened.read(_BEGINNING)
