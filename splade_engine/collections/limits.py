@@ -22,6 +22,9 @@ class Limits:
     query_bytes: int = 1_000_000
     # blank lines in a row: a compressed file of a megabyte can hold a billion of them
     blank_lines: int = 1_000_000
+    # XML elements of a Word document, which mammoth reads at 20 to 40 us each; a thick book has some hundred
+    # thousand, and a file of 30 kB can hold millions
+    elements: int = 1_000_000
 
     @classmethod
     def of_environment(cls) -> Limits:

@@ -290,6 +290,23 @@ def test_an_archive_that_unpacks_to_too_much(suffix: str, name: str, monkeypatch
         read(suffix, archive({**files, name: "<p>" + "x" * 200_000}))
 
 
+def test_a_word_document_of_too_many_elements(monkeypatch: pytest.MonkeyPatch):
+    """One of two million paragraphs was read for minutes; it is 20 kB."""
+
+    def of(paragraphs: int) -> bytes:
+        body = f"<w:document {W}><w:body>" + "<w:p/>" * paragraphs + "</w:body></w:document>"
+        return archive({**DOCX, "word/document.xml": body})
+
+    with pytest.raises(DatasetError) as error:
+        read(".docx", of(1_000_000))
+    bound = "more than 1,000,000 (SPLADE_ENGINE_MAX_ELEMENTS sets another bound)"
+    assert str(error.value) == f"a.docx: 1,000,010 XML elements, {bound}"
+    monkeypatch.setenv("SPLADE_ENGINE_MAX_ELEMENTS", "1010")
+    assert read(".docx", of(1000)).text == ""
+    with pytest.raises(DatasetError, match="1,011 XML elements, more than 1,010"):
+        read(".docx", of(1001))
+
+
 # ---- notebooks, source code ------------------------------------------------------------------------------
 
 

@@ -26,7 +26,9 @@ def docx(data: bytes, file: FileName) -> FileText:
         import mammoth
     builder = TextBuilder()
     with _archive(data, file, "DOCX") as archive:
-        _check_sizes(archive, file, [info.filename for info in archive.infolist()])
+        names = [info.filename for info in archive.infolist()]
+        _check_sizes(archive, file, names)
+        _check_elements(archive, file, [name for name in names if name.endswith(".xml")])
         without_pictures = mammoth.images.img_element(lambda image: {})
         page = mammoth.convert_to_html(io.BytesIO(data), convert_image=without_pictures).value
         title = _core_title(archive)
@@ -87,6 +89,23 @@ def _check_sizes(archive: zipfile.ZipFile, file: FileName, names: list[str]) -> 
         raise DatasetError(
             f"{file.place}: unpacks to {size:,} bytes, more than {limits.file_bytes:,} "
             f"({limits.hint('file_bytes')})"
+        )
+
+
+def _check_elements(archive: zipfile.ZipFile, file: FileName, names: list[str]) -> None:
+    """Refuse a document that would be read for minutes.
+
+    Raises:
+        DatasetError: more than `Limits.elements` in all.
+    """
+    limits = Limits.of_environment()
+    count = 0
+    for name in names:
+        content = archive.read(name)
+        count += content.count(b"<") - content.count(b"</")
+    if count > limits.elements:
+        raise DatasetError(
+            f"{file.place}: {count:,} XML elements, more than {limits.elements:,} ({limits.hint('elements')})"
         )
 
 
