@@ -101,7 +101,7 @@ def _folder(folder: Path, look: Look) -> Iterator[tuple[str, str]]:
     if tokenizer:
         yield "truncation_side", truncation_side(folder)
         if other := overridden(folder):
-            yield "letters", json.dumps(other, sort_keys=True)
+            yield "letters", json.dumps(other, sort_keys=True)  # and tokens, under the name of before
     if present(folder / "config.json"):
         config = read_json(folder / "config.json")
         kept = {k: v for k, v in config.items() if k not in _CONFIG_DECIDES_NOTHING}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from splade_engine.encoder.folders.architecture import check_architectures
 from splade_engine.encoder.folders.files import positions_of, read_json
 from splade_engine.encoder.settings import blaming, is_integer, is_number
 from splade_engine.errors import CheckpointError
@@ -77,6 +78,7 @@ def read_config(folder: Path, *, optional: bool = False) -> dict[str, Any]:
     with blaming(path):
         _check_positions(config)
         _check_sight(config)
+        check_architectures(config, _ENCODERS)
     return config
 
 

@@ -3,8 +3,9 @@
 Needs `tokenizers` only.
 
 A tokenizer is `tokenizer.json`; or a `vocab.txt` of WordPiece tokens, as older checkpoints ship it; or what
-transformers can convert. Beside tokenizer.json only two things in tokenizer_config.json decide anything:
-`truncation_side`, and what a class of BERT's says of letters (`overridden`). Of the other forms all files do.
+transformers can convert. Beside tokenizer.json three things in tokenizer_config.json decide something:
+`truncation_side`, what a class of BERT's says of letters, and what is said of tokens (`told_tokens.py`). Of
+the other forms all files do.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.encoder.folders.files import present, read_json, truth
+from splade_engine.encoder.folders.told_tokens import content_of, follow, told
 from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError, reason_of
 from splade_engine.files import parsed_json, write_json
@@ -102,7 +104,21 @@ def _direction(folder: Path) -> str:
     return str(cut.get("direction", "right")).lower() if isinstance(cut, dict) else "right"
 
 
-def overridden(folder: Path) -> dict[str, bool]:
+def overridden(folder: Path) -> dict[str, Any]:
+    """What tokenizer_config.json says otherwise than tokenizer.json, and acts: of letters, and of tokens.
+
+    Raises:
+        CheckpointError: as `overridden_letters`.
+    """
+    path = folder / "tokenizer.json"
+    if not present(path):
+        return {}
+    found = path.stat()
+    config = read_json(folder / _CONFIG, optional=True)
+    return overridden_letters(folder) | told(config, _saved(path, found.st_mtime_ns, found.st_size))
+
+
+def overridden_letters(folder: Path) -> dict[str, bool]:
     """How BERT's normaliser treats letters where tokenizer_config.json says it otherwise than tokenizer.json.
 
     transformers' classes for BERT follow the config, so a model was trained with what that says; its generic
@@ -119,7 +135,7 @@ def overridden(folder: Path) -> dict[str, bool]:
     if name not in _BERT_LIKE or config.keys().isdisjoint(_OF_LETTERS) or not present(path):
         return {}
     found = path.stat()
-    normalizer = _normalizer(path, found.st_mtime_ns, found.st_size)
+    normalizer = (_saved(path, found.st_mtime_ns, found.st_size) or {}).get("normalizer")
     if not isinstance(normalizer, dict) or normalizer.get("type") != "BertNormalizer":
         return {}
     before, place = _letters(normalizer), folder / _CONFIG
@@ -138,10 +154,11 @@ def overridden(folder: Path) -> dict[str, bool]:
 
 
 @lru_cache(maxsize=8)
-def _normalizer(path: Path, changed: int, size: int) -> Any:
-    """The normaliser of a tokenizer.json of that date and size; None where it cannot be read."""
+def _saved(path: Path, changed: int, size: int) -> dict[str, Any] | None:
+    """What is looked at of a tokenizer.json of that date and size; None where it cannot be read."""
     try:
-        return parsed_json(_text(path)).get("normalizer")
+        saved = parsed_json(_text(path))
+        return {name: saved.get(name) for name in ("normalizer", "pre_tokenizer", "added_tokens")}
     except (ValueError, AttributeError, RecursionError):
         return None  # loading it says what is wrong
 
@@ -170,13 +187,15 @@ def load_tokenizer(folder: Path) -> Any:
         _check_growth(path, text)
         with refusing(path, "not a tokenizer file"):
             tokenizer = _filled(Tokenizer.from_str(text), path)
-        if other := overridden(folder):
+        if other := overridden_letters(folder):
             from tokenizers import normalizers
 
             told = ", ".join(f"{name} {value}".lower() for name, value in sorted(other.items()))
             logger.warning("%s: %s, as %s says and tokenizer.json does not", folder, told, _CONFIG)
             clean = parsed_json(text)["normalizer"].get("clean_text", True) is not False
             tokenizer.normalizer = normalizers.BertNormalizer(clean_text=clean, **other)
+        with refusing(folder / _CONFIG, "what it says of tokens"):
+            follow(tokenizer, read_json(folder / _CONFIG, optional=True), folder / _CONFIG)
         if '"Regex"' in text:
             _check_patience(tokenizer, path)
         return tokenizer
@@ -285,8 +304,12 @@ def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
 
     lines = _text(path).split("\n")
     vocabulary = {token.rstrip("\r"): i for i, token in enumerate(lines) if token.rstrip("\r")}
-    unknown = str(config.get("unk_token", "[UNK]"))
-    first, last = str(config.get("cls_token", "[CLS]")), str(config.get("sep_token", "[SEP]"))
+    unknown = content_of(config.get("unk_token"), "[UNK]")
+    first, last = content_of(config.get("cls_token"), "[CLS]"), content_of(config.get("sep_token"), "[SEP]")
+    padding, mask = (
+        content_of(config.get("pad_token"), "[PAD]"),
+        content_of(config.get("mask_token"), "[MASK]"),
+    )
     for token in (unknown, first, last):
         if token not in vocabulary:
             raise CheckpointError(f"{path}: no {token} among its {len(vocabulary)} tokens")
@@ -305,8 +328,9 @@ def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
         pair=f"{first} $A {last} $B:1 {last}:1",
         special_tokens=[(first, vocabulary[first]), (last, vocabulary[last])],
     )
-    special = ("[PAD]", unknown, first, last, "[MASK]")
+    special = (padding, unknown, first, last, mask)
     tokenizer.add_special_tokens([AddedToken(t, normalized=False) for t in special if t in vocabulary])
+    follow(tokenizer, config, beside)
     return tokenizer
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.folders.architecture import is_causal
 from splade_engine.encoder.kind import Kind
 from splade_engine.encoder.settings import DEFAULT_MAX_LENGTH
 from splade_engine.errors import CheckpointError
@@ -43,7 +44,7 @@ class Echo(Kind):
     @classmethod
     def recognise(cls, found: PlainFolder) -> Checkpoint | None:
         """A causal language model."""
-        if not any(a.endswith(("ForCausalLM", "LMHeadModel")) for a in found.architectures):
+        if not any(is_causal(name) for name in found.architectures):
             return None
         kind = cls()
         half = kind.positions(found.positions)

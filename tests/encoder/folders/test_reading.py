@@ -131,7 +131,13 @@ def test_scalar_heads(tmp_path: Path, tensor: str, prefix: str) -> None:
 
 def test_roberta_loses_two_positions(tmp_path: Path) -> None:
     c = read_checkpoint(
-        write_model(tmp_path / "m", model_type="roberta", pad_token_id=1, max_position_embeddings=514)
+        write_model(
+            tmp_path / "m",
+            model_type="roberta",
+            architectures=["RobertaForMaskedLM"],
+            pad_token_id=1,
+            max_position_embeddings=514,
+        )
     )
     assert c.settings.max_length == 512
 

@@ -1,0 +1,170 @@
+"""What tokenizer_config.json says of tokens and tokenizer.json does not, followed as transformers does.
+
+Tokens that only the config names are added: those of `added_tokens_decoder`, those with a role
+(`sep_token`), and further special ones. So they are found in texts. Byte-level classes follow
+`add_prefix_space`. What stands around a text is of tokenizer.json alone: releases of transformers differ in
+whether another `cls_token`, `sep_token` or `unk_token` of the config acts there, so such a pair is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from splade_engine.errors import CheckpointError
+from splade_engine.plain_text import shortened
+
+logger = logging.getLogger(__name__)
+
+_ROLES = ("cls_token", "sep_token", "mask_token", "pad_token", "unk_token")
+_FURTHER = ("additional_special_tokens", "extra_special_tokens")
+_FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
+# of no model: it takes tokenizer.json as it is
+_GENERIC = {"PreTrainedTokenizer", "TokenizersBackend"}
+_BYTE_LEVEL = {"GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"}
+
+
+@dataclass(frozen=True)
+class ToldToken:
+    """A token as the config describes it."""
+
+    content: str
+    # the id that the config gives it; None: it names none
+    id: int | None = None
+    lstrip: bool = False
+    rstrip: bool = False
+    normalized: bool = False
+    single_word: bool = False
+    special: bool = True
+
+
+def told(config: Mapping[str, Any], saved: Any) -> dict[str, Any]:
+    """What of a config acts beside this tokenizer.json: for the fingerprint. Nothing where both say the same.
+
+    Args:
+        config: of tokenizer_config.json.
+        saved: the parsed tokenizer.json.
+    """
+    if not config or not isinstance(saved, dict):
+        return {}
+    added = saved.get("added_tokens")
+    there = {entry.get("content") for entry in added or () if isinstance(entry, dict)}
+    missing = [asdict(token) for token in _tokens(config) if token.content not in there]
+    found: dict[str, Any] = {"tokens": missing} if missing else {}
+    before: Any = saved.get("pre_tokenizer")
+    prefix = _prefix_space(config)
+    byte_level = isinstance(before, dict) and before.get("type") == "ByteLevel"
+    if prefix is not None and byte_level and prefix != before.get("add_prefix_space"):
+        found["add_prefix_space"] = prefix
+    return found
+
+
+def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
+    """Make a `tokenizers.Tokenizer` do what the config says beside it.
+
+    Args:
+        tokenizer: as tokenizer.json describes it.
+        config: of tokenizer_config.json.
+        path: of the config, for messages.
+
+    Raises:
+        CheckpointError: the config gives a token another id than it would get, or names another token around
+            texts, or for unknown ones, than tokenizer.json has.
+    """
+    from tokenizers import AddedToken, pre_tokenizers
+
+    there = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+    missing = [token for token in _tokens(config) if token.content not in there]
+    for token in missing:
+        flags = asdict(token)
+        content, number = flags.pop("content"), flags.pop("id")
+        made = AddedToken(content, **flags)
+        (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([made])
+        given = tokenizer.token_to_id(content)
+        if number is not None and number != given:
+            raise CheckpointError(
+                f"{path}: {content!r:.60} has id {number} in added_tokens_decoder, and would get {given}: "
+                "tokenizer.json is of another model"
+            )
+    if missing:
+        names = shortened(", ".join(token.content for token in missing), 200)
+        logger.warning("%s: adds tokens that tokenizer.json does not have: %s", path, names)
+    prefix, before = _prefix_space(config), tokenizer.pre_tokenizer
+    if (
+        prefix is not None
+        and isinstance(before, pre_tokenizers.ByteLevel)
+        and before.add_prefix_space != prefix
+    ):
+        before.add_prefix_space = prefix
+        tokenizer.pre_tokenizer = before
+        logger.warning("%s: add_prefix_space is %s, tokenizer.json says otherwise", path, str(prefix).lower())
+    if _class_of(config) not in _GENERIC:
+        _check_around(tokenizer, config, path)
+
+
+def _check_around(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
+    around = tokenizer.encode("").tokens
+    has = {"unk_token": getattr(tokenizer.model, "unk_token", None)}
+    if len(around) > 1:
+        has |= {"cls_token": around[0], "sep_token": around[-1]}
+    for role, other in has.items():
+        said = _token(config.get(role))
+        if said is not None and isinstance(other, str) and said.content != other:
+            raise CheckpointError(
+                f"{path}: {role} is {said.content!r:.60}, and tokenizer.json has {other!r:.60} in its place: "
+                "make both say the same"
+            )
+
+
+def _tokens(config: Mapping[str, Any]) -> Iterator[ToldToken]:
+    """All tokens that a config names, each once, in the order in which they are added."""
+    seen = set()
+    for token in _named(config):
+        if token is not None and token.content and token.content not in seen:
+            seen.add(token.content)
+            yield token
+
+
+def _named(config: Mapping[str, Any]) -> Iterator[ToldToken | None]:
+    decoder = config.get("added_tokens_decoder")
+    numbered = decoder.items() if isinstance(decoder, dict) else ()
+    known = [(int(number), value) for number, value in numbered if number.isascii() and number.isdigit()]
+    for number, value in sorted(known, key=lambda pair: pair[0]):
+        yield _token(value, number)
+    for role in _ROLES:
+        yield _token(config.get(role))
+    for name in _FURTHER:
+        several = config.get(name)
+        for value in several.values() if isinstance(several, dict) else several or ():
+            yield _token(value)
+
+
+def _token(value: Any, number: int | None = None) -> ToldToken | None:
+    """A token that stands there as a text, or with its flags."""
+    if isinstance(value, str):
+        return ToldToken(value, number)
+    if not isinstance(value, dict) or not isinstance(value.get("content"), str):
+        return None
+    flags = {name: value[name] for name in _FLAGS if isinstance(value.get(name), bool)}
+    if number is None:  # it has a role
+        flags["special"] = True
+    return ToldToken(value["content"], number, **flags)
+
+
+def content_of(value: Any, default: str) -> str:
+    """The token that an entry of a config names, as a text or with its flags."""
+    found = _token(value)
+    return default if found is None else found.content
+
+
+def _class_of(config: Mapping[str, Any]) -> str:
+    return str(config.get("tokenizer_class")).removesuffix("Fast")
+
+
+def _prefix_space(config: Mapping[str, Any]) -> bool | None:
+    """What a config says of `add_prefix_space`, where its class follows it."""
+    said = config.get("add_prefix_space")
+    return said if isinstance(said, bool) and _class_of(config) in _BYTE_LEVEL else None

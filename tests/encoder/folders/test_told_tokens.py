@@ -1,0 +1,129 @@
+"""Tokens that tokenizer_config.json names beside a tokenizer.json, against transformers itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+from splade_engine.encoder.folders.tokenizer import overridden
+from splade_engine.encoder.tokens import TextTokenizer
+from splade_engine.errors import CheckpointError
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[S2]", "moon", "sea", "<x>", "[", "]", "<", ">"]
+NAMES = {name.lower() + "_token": f"[{name}]" for name in ("CLS", "SEP", "PAD", "UNK", "MASK")}
+TEXTS = ["moon", "moon [SEP] sea [S2]", "[MASK] <x> moon", "<new>moon <new2>"]
+
+
+def wordpiece() -> Tokenizer:
+    made = Tokenizer(models.WordPiece({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    made.add_special_tokens([AddedToken(word, normalized=False) for word in WORDS[:5]])
+    return made
+
+
+def byte_level() -> Tokenizer:
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    made = Tokenizer(models.BPE({word: i for i, word in enumerate([*special, *letters])}, []))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
+    made.add_special_tokens([AddedToken(word, normalized=False) for word in special])
+    return made
+
+
+def write(folder: Path, tokenizer: Tokenizer, kind: str, config: dict[str, Any]) -> Path:
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps({"model_type": kind}))
+    return folder
+
+
+def entry(content: str, **flags: bool) -> dict[str, Any]:
+    plain = dict.fromkeys(("lstrip", "rstrip", "normalized", "single_word"), False)
+    return {"__type": "AddedToken", "content": content, **plain, "special": True, **flags}
+
+
+FOLLOWED = [
+    ("BertTokenizer", {}),
+    ("BertTokenizer", {"mask_token": "<x>"}),
+    ("BertTokenizer", {"pad_token": "sea"}),
+    ("BertTokenizer", {"added_tokens_decoder": {"8": entry("<x>")}}),
+    (
+        "BertTokenizer",
+        {
+            "added_tokens_decoder": {
+                "14": entry("<new2>", special=False, normalized=True),
+                "13": entry("<new>", rstrip=True),
+            }
+        },
+    ),
+    ("BertTokenizer", {"extra_special_tokens": ["<new>"]}),
+    ("PreTrainedTokenizerFast", {"sep_token": "[S2]"}),
+    ("PreTrainedTokenizerFast", {"mask_token": entry("<x>", lstrip=True)}),
+    ("PreTrainedTokenizerFast", {"unk_token": "sea"}),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), FOLLOWED)
+def test_what_is_followed_is_what_transformers_does(tmp_path: Path, name: str, said: dict[str, Any]) -> None:
+    from transformers import AutoTokenizer
+
+    write(tmp_path, wordpiece(), "bert", {**NAMES, "tokenizer_class": name, **said})
+    theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    ours, _ = TextTokenizer(tmp_path, 64).encode(TEXTS)
+    assert [ids.tolist() for ids in ours] == [theirs(text)["input_ids"] for text in TEXTS]
+    assert bool(overridden(tmp_path)) == bool(said)  # another encoder
+
+
+@pytest.mark.parametrize("said", [True, False, None])
+def test_the_space_before_a_text_of_bytes(tmp_path: Path, said: bool | None) -> None:
+    from transformers import AutoTokenizer
+
+    roles = {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
+    for name in ("RobertaTokenizerFast", "GPT2Tokenizer", "PreTrainedTokenizerFast"):
+        config = {**roles, "pad_token": "<pad>", "tokenizer_class": name, "add_prefix_space": said}
+        kept = {key: value for key, value in config.items() if value is not None}
+        write(tmp_path, byte_level(), "roberta", kept)
+        theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+        ours, _ = TextTokenizer(tmp_path, 64).encode(["moon", " x"])
+        assert [ids.tolist() for ids in ours] == [theirs(text)["input_ids"] for text in ("moon", " x")]
+        assert overridden(tmp_path) == (
+            {"add_prefix_space": True} if said and not name.startswith("Pre") else {}
+        )
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"sep_token": "[S2]"}, "sep_token is '[S2]', and tokenizer.json has '[SEP]' in its place"),
+        ({"cls_token": entry("moon")}, "cls_token is 'moon', and tokenizer.json has '[CLS]' in its place"),
+        ({"unk_token": "sea"}, "unk_token is 'sea', and tokenizer.json has '[UNK]' in its place"),
+        (
+            {"added_tokens_decoder": {"99": entry("<new>")}},
+            "'<new>' has id 99 in added_tokens_decoder, and would get 13",
+        ),
+    ],
+)
+def test_files_that_contradict_each_other_are_refused(
+    tmp_path: Path, said: dict[str, Any], message: str
+) -> None:
+    write(tmp_path, wordpiece(), "bert", {**NAMES, "tokenizer_class": "BertTokenizer", **said})
+    with pytest.raises(CheckpointError) as error:
+        TextTokenizer(tmp_path, 64)
+    assert str(error.value).startswith(f"{tmp_path / 'tokenizer_config.json'}: {message}")
+
+
+def test_a_bare_vocabulary_has_the_tokens_of_its_config(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    config = {"sep_token": entry("[S2]"), "mask_token": "<x>", "added_tokens_decoder": {"13": entry("<new>")}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    tokenizer = TextTokenizer(tmp_path, 64)
+    (ids,), _ = tokenizer.encode(["moon <x> <new>"])
+    assert ids.tolist() == [2, 6, 8, 13, 5]
+    assert tokenizer.special_ids.tolist() == [0, 1, 2, 5, 8, 13]
