@@ -20,7 +20,7 @@ from typing import Any
 from splade_engine.arguments import shown
 from splade_engine.errors import HubError, InvalidInputError, SpladeEngineError, StorageError
 from splade_engine.files import cache_root, disk_errors, read_text, write_text
-from splade_engine.locks import take_lock
+from splade_engine.locks import lock_holder, take_lock
 from splade_engine.plain_text import one_line, shortened
 
 PREFIX = "hf://"
@@ -101,7 +101,8 @@ def download(name: HubName, patterns: Sequence[str], check: Callable[[Path], obj
         return folder
     lock = take_lock(home / "download.lock", timeout=_PATIENCE)
     if lock is None:
-        raise HubError(f"{name}: another process has been downloading it for an hour")
+        holder = lock_holder(home / "download.lock")
+        raise HubError(f"{name}: process {holder} has been downloading it for an hour")
     with lock:
         if not folder.is_dir():
             part = fetch(HubName(name.repo, commit), home / f"{commit}.part", patterns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from contextlib import suppress
@@ -15,6 +16,9 @@ from splade_engine.files import disk_errors, runs
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
+
+
+logger = logging.getLogger(__name__)
 
 
 class HeldLock:
@@ -43,7 +47,7 @@ def take_lock(path: Path, *, timeout: float = 0.0) -> HeldLock | None:
 
     Args:
         path: the lock file; the number of the holder's process is written into it, see `lock_holder`.
-        timeout: seconds to wait for it; 0 tries once.
+        timeout: seconds to wait for it; 0 tries once. A long wait says in the log whom it is for.
 
     Raises:
         StorageError: the file cannot be made, or the file system has no locks.
@@ -60,7 +64,14 @@ def take_lock(path: Path, *, timeout: float = 0.0) -> HeldLock | None:
     with disk_errors(path, "lock"):
         path.parent.stat()  # filelock would make the folder
     try:
-        lock.acquire(timeout=timeout, poll_interval=0.01)
+        try:
+            lock.acquire(timeout=min(timeout, _SILENT), poll_interval=0.01)
+        except Timeout:
+            if timeout <= _SILENT:
+                return None
+            holder = lock_holder(path)
+            logger.info("%s: locked by process %s; waiting %.0f s for it at most", path, holder, timeout)
+            lock.acquire(timeout=timeout - _SILENT, poll_interval=0.01)
     except Timeout:
         return None
     except (OSError, NotImplementedError) as error:
@@ -73,11 +84,30 @@ def take_lock(path: Path, *, timeout: float = 0.0) -> HeldLock | None:
     return HeldLock(lock)
 
 
+_SILENT = 5.0  # seconds of waiting that nobody is told of
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
 def lock_holder(path: Path) -> str:
-    """The number of the process that holds the lock, or held it last; "unknown" where that cannot be read."""
+    """Who holds the lock, or held it last, for a message: the number of a process, and whether it is stopped.
+
+    A process that was stopped (Ctrl-Z, a debugger) keeps its locks and gets no further. "unknown" where the
+    number cannot be read.
+    """
+    number = _holder(path)
+    return f"{number} (which is stopped)" if _is_stopped(number) else number
+
+
+def _is_stopped(number: str) -> bool:
+    """Whether a process is stopped; False where the system does not tell."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, ValueError, IndexError):
+        return False
+    return state in ("T", "t")
+
+
+def _holder(path: Path) -> str:
     with suppress(OSError):
         text = path.read_bytes()[:32].decode("ascii", "replace").strip()
         if text:
@@ -87,5 +117,5 @@ def lock_holder(path: Path) -> str:
 
 def holder_runs(path: Path) -> bool:
     """Whether the process that held the lock last runs on this machine; False where that is not known."""
-    holder = lock_holder(path)
+    holder = _holder(path)
     return holder.isascii() and holder.isdigit() and runs(int(holder))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import time
+from pathlib import Path
 
 import filelock
 import pytest
 
+from splade_engine import locks
 from splade_engine.errors import StorageError
-from splade_engine.locks import lock_holder, take_lock
+from splade_engine.locks import holder_runs, lock_holder, take_lock
 from tests.processes import in_another_process, killed
 
 
@@ -37,6 +40,30 @@ def test_the_lock_names_its_holder_and_goes_with_it(tmp_path):
     assert lock_holder(path) == str(os.getpid())
     mine.release()
     assert lock_holder(tmp_path / "absent") == "unknown"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system tells no states of processes")
+def test_a_stopped_holder_is_called_stopped(tmp_path):
+    path = tmp_path / "lock"
+    other = in_another_process("held = take_lock(Path(sys.argv[1]))", path)
+    other.send_signal(signal.SIGSTOP)
+    os.waitpid(other.pid, os.WUNTRACED)
+    assert lock_holder(path) == f"{other.pid} (which is stopped)"
+    assert holder_runs(path)
+    other.send_signal(signal.SIGCONT)
+    killed(other)
+
+
+def test_a_long_wait_says_whom_it_is_for(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(locks, "_SILENT", 0.05)
+    caplog.set_level("INFO", logger="splade_engine")
+    path = tmp_path / "lock"
+    with take_lock(path):
+        assert take_lock(path, timeout=0.05) is None
+        assert caplog.messages == []
+        assert take_lock(path, timeout=0.1) is None
+    told = f"{path}: locked by process {os.getpid()}; waiting 0 s for it at most"
+    assert caplog.messages == [told]
 
 
 def test_a_lock_is_waited_for_as_long_as_told(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import shutil
 import time
@@ -46,6 +47,7 @@ SHORT_QUERY = 7.0  # terms of a query that is made without a model: 6.5 to 7.0 o
 # seconds that a change waits while another process holds the index and gets no further. Several writers in
 # turn take longer on a busy machine, the first of which compiles its kernels: 33 s were seen
 PATIENCE = 60.0
+_SILENT = 5.0  # seconds of waiting that nobody is told of
 
 
 def build(
@@ -242,7 +244,7 @@ def _when_free(path: Path, change: Callable[[], object]) -> None:
     Raises:
         IndexLockedError: after `PATIENCE` seconds in which the index stayed as it was.
     """
-    seen, deadline = None, 0.0
+    seen, deadline, quiet_until = None, 0.0, time.monotonic() + _SILENT
     while True:
         try:
             change()
@@ -253,6 +255,9 @@ def _when_free(path: Path, change: Callable[[], object]) -> None:
                 seen, deadline = found, time.monotonic() + PATIENCE
             elif time.monotonic() > deadline:
                 raise IndexLockedError(f"{error}; what was encoded is kept for the same call") from None
+            elif time.monotonic() > quiet_until:
+                logger.info("%s; waiting for it", error)
+                quiet_until = math.inf
             # at odd moments: of several that wait, none is always the one that comes too late
             time.sleep(random.uniform(0.005, 0.03))
 

@@ -138,9 +138,11 @@ def test_a_change_waits_as_long_as_others_get_on(engine, tmp_path, monkeypatch, 
 
 def test_a_change_that_waited_in_vain_keeps_what_it_encoded(engine, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(changes_module, "PATIENCE", 0.1)
+    monkeypatch.setattr(changes_module, "_SILENT", 0.02)
     caplog.set_level("INFO")
     with IndexWriter(engine.path), pytest.raises(IndexLockedError, match="kept for the same call"):
         engine.add([Document("b", "sea")])
+    assert [m for m in caplog.messages if m.endswith("try again when it is done; waiting for it")]
     (left,) = tmp_path.glob("ix.encoding-*")
     assert caplog.messages[-1].startswith(f"{left} keeps what was encoded: the same call goes on from there")
     (left / "lock").write_text("999999999\n")  # as if its process had ended

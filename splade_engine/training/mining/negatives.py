@@ -22,7 +22,7 @@ from splade_engine.arguments import path_of, shown
 from splade_engine.encoder.arguments import checked_devices
 from splade_engine.errors import DatasetError, InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, beside, disk_errors, read_json, refuse_ours, write_json
-from splade_engine.locks import take_lock
+from splade_engine.locks import lock_holder, take_lock
 from splade_engine.progress import Progress, ProgressBar, check_progress
 from splade_engine.training.data.mined import MINED_FROM, mined_from
 from splade_engine.training.digests import changed, digests_of_models
@@ -77,7 +77,7 @@ def mine(
         work.mkdir(parents=True, exist_ok=True)
         lock = take_lock(work / ".lock")
     if lock is None:
-        raise TrainingError(f"{output}: another process is mining into it")
+        raise TrainingError(f"{output}: process {lock_holder(work / '.lock')} is mining into it")
     with lock, disk_errors(output):
         try:
             if not config.texts and not task.has_ids:

@@ -22,7 +22,7 @@ from pathlib import Path
 from splade_engine.encoder.folders.hub import is_bundled
 from splade_engine.errors import InvalidInputError, TrainingError
 from splade_engine.files import atomic_file, disk_errors, expanded
-from splade_engine.locks import take_lock
+from splade_engine.locks import lock_holder, take_lock
 from splade_engine.training.machine import rank
 from splade_engine.training.recipe import Recipe, load_recipe
 from splade_engine.training.run.checkpoints import checkpoints
@@ -136,7 +136,7 @@ def held(folder: Path) -> Iterator[None]:
         return
     lock = take_lock(folder / LOCK)
     if lock is None:
-        raise TrainingError(f"{folder}: another process is training in it")
+        raise TrainingError(f"{folder}: process {lock_holder(folder / LOCK)} is training in it")
     with lock:
         yield
 

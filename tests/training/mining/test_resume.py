@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -149,7 +150,7 @@ def test_two_processes_into_one_file(tmp_path, begun, config):
     folder = beir(tmp_path / "beir")
     output = begun(folder)
     lock = tmp_path / "out.jsonl.mining" / ".lock"
-    with take_lock(lock), pytest.raises(TrainingError, match="another process is mining into it"):
+    with take_lock(lock), pytest.raises(TrainingError, match=f"process {os.getpid()} is mining into it"):
         mine(folder, output, config)
     assert mine(folder, output, config) > 0
 

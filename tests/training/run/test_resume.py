@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -395,7 +396,10 @@ def test_no_line_of_the_log_twice(where, every, recipe, tmp_path, monkeypatch):
 
 
 def test_two_processes_in_one_folder(cut, recipe):
-    with take_lock(cut / LOCK), pytest.raises(TrainingError, match="another process is training in it"):
+    with (
+        take_lock(cut / LOCK),
+        pytest.raises(TrainingError, match=f"process {os.getpid()} is training in it"),
+    ):
         train(recipe, cut, resume=True)
     assert train(recipe, cut, resume=True).steps == 12
 
