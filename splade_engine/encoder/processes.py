@@ -8,17 +8,20 @@ own code under `if __name__ == "__main__":`.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from copy import copy
+from functools import partial
 from queue import Empty, SimpleQueue
 
 import numpy as np
 
 from splade_engine.encoder.side import EncodedTexts, NeuralSide
 from splade_engine.errors import SpladeEngineError
+from splade_engine.parents import end_with_parent
 from splade_engine.progress import Progress, ProgressBar
 from splade_engine.vectors import SparseVectors
 
@@ -114,6 +117,7 @@ def _start(side: NeuralSide, count: int) -> None:
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's, who ends this process
+    end_with_parent(partial(os._exit, 1))
     if side.device in ("auto", "cpu"):
         torch.set_num_threads(max(1, torch.get_num_threads() // count))
     _side = side

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from splade_engine.errors import (
+    DatasetError,
     IndexLockedError,
     InvalidInputError,
     ShardUnavailableError,
@@ -83,8 +84,8 @@ def of_error(error: SpladeEngineError, hidden: str, name: str) -> Problem:
         name: the index's name, put in its place.
     """
     message = " ".join(str(error).replace(hidden, name).split())
-    if isinstance(error, InvalidInputError):
-        return invalid(message)
+    if isinstance(error, DatasetError) or type(error) is InvalidInputError:
+        return invalid(message)  # the others are of what the server serves: no client is to blame
     if isinstance(error, IndexLockedError):
         busy = f"{name}: another process is changing the index"
         return Problem(409, "Overloaded", busy, {"retry-after": "1"})

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -19,6 +20,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
+from splade_engine.parents import end_with_parent
 from splade_engine.server.settings import Access, check_exposure
 
 if TYPE_CHECKING:
@@ -117,6 +119,7 @@ class _Made:
     make: Callable[[], ASGIApp]
 
     def __call__(self) -> ASGIApp:
+        end_with_parent(partial(os.kill, os.getpid(), signal.SIGTERM))  # requests that run are answered
         try:
             return self.make()
         except SpladeEngineError as error:

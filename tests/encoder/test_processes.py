@@ -6,6 +6,7 @@ import copy
 import multiprocessing
 import os
 import pickle  # noqa: TID251  what multiprocessing does with arguments
+import threading
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,13 @@ class Deadly(NeuralSide):
         os._exit(9)
 
 
+class Telling(NeuralSide):
+    """Names the threads of its process."""
+
+    def encode(self, *_: object, **__: object) -> EncodedTexts:
+        raise CheckpointError(" ".join(thread.name for thread in threading.enumerate()))
+
+
 class Refusing(NeuralSide):
     def encode(self, *_: object, **__: object) -> EncodedTexts:
         raise CheckpointError("no such model")
@@ -113,3 +121,10 @@ def test_what_a_process_raises_arrives(mlm_folder: Path, texts: list[str]) -> No
     side = Refusing(encoder.checkpoint, "", "cpu", "float32")
     with pytest.raises(CheckpointError, match="no such model"):
         encode_on(side, ["cpu", "cpu"], texts, batch_tokens=99, top_k=None, progress=False)
+
+
+def test_a_process_watches_for_the_end_of_its_parent(mlm_folder: Path, texts: list[str]) -> None:
+    encoder = SparseEncoder.load(mlm_folder, device="cpu", dtype="float32")
+    side = Telling(encoder.checkpoint, "", "cpu", "float32")
+    with pytest.raises(CheckpointError, match=r"\bparent\b"):  # the thread of `end_with_parent`
+        encode_on(side, ["cpu"], texts, batch_tokens=99, top_k=None, progress=False)

@@ -9,7 +9,7 @@ import time
 from splade_engine.engine import SearchEngine
 from splade_engine.server import ServedIndex
 from tests.fake_encoder import FakeEncoder
-from tests.server.conftest import ids
+from tests.server.conftest import ids, problem
 
 
 def wait_for(condition, seconds=20):
@@ -44,6 +44,16 @@ def test_a_broken_generation_is_not_taken(client, folder, served):
     wait_for(lambda: not served.is_stale())
     assert ids(client.post("/search", json={"query": "tide"})) == ["tides"]
     assert served.failures == 1  # looked at once per change, not at every poll
+
+
+def test_an_index_that_is_gone_is_no_fault_of_whoever_writes(serving, folder, served):
+    with serving(write=True) as client:
+        folder.rename(folder.with_name("away"))
+        wait_for(lambda: served.failures == 1)
+        answer = client.put("/documents", json={"documents": [{"_id": "new", "text": "star"}]})
+        told = "ix: the index could not be read or written; the log says why"
+        assert problem(answer, 500, "Backend") == told
+        assert ids(client.post("/search", json={"query": "tide"})) == ["tides"]
 
 
 def test_another_encoder_comes_with_the_index_that_names_it(folder, served, monkeypatch):

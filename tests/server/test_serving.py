@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from splade_engine.cli import app
 from splade_engine.engine import SearchEngine
+from splade_engine.server import run as serving
 from tests.fake_encoder import FakeEncoder
 
 SERVE = """
@@ -170,6 +171,14 @@ def test_what_one_worker_has_written_the_others_find_at_once(workers):
     assert ask(address, {"query": "lighthouse", "k": 50})["hits"]
     child.send_signal(signal.SIGTERM)
     assert child.wait(60) == 0
+
+
+def test_a_worker_stops_when_nobody_watches_it(monkeypatch):
+    watched = []
+    monkeypatch.setattr(serving, "end_with_parent", watched.append)
+    assert serving._Made(lambda: "app")() == "app"
+    (end,) = watched
+    assert (end.func, end.args) == (os.kill, (os.getpid(), signal.SIGTERM))
 
 
 def metrics(address):
