@@ -51,7 +51,17 @@ def unknown(line: str) -> list[str]:
         name = word.partition("=")[0]
         if name not in options()[command] | options()[""]:
             wrong.append(f"{command} {name}")
-    return wrong
+    return wrong or missing(command, words[words.index(command) + 1 :] if command else [])
+
+
+def missing(command: str, words: list[str]) -> list[str]:
+    """What a command needs and its line does not give. Options alone, and a line with `...`, need nothing."""
+    if all(word.startswith("-") for word in words) or any("..." in word for word in words):
+        return []
+    group = typer.main.get_command(app)
+    found = group.get_command(group.context_class(group, info_name="splade-engine"), command)
+    given, _, _ = found.make_parser(found.context_class(found)).parse_args(list(words))
+    return [f"{command}: {p.name} is missing" for p in found.params if p.required and not given.get(p.name)]
 
 
 def command_lines(text: str) -> list[str]:
@@ -92,6 +102,7 @@ def test_python_and_toml_can_be_read(path: Path) -> None:
 def test_an_option_that_is_not_there_is_noticed() -> None:
     assert unknown("splade-engine tune my-index --recall 0.95 -k 3") == ["tune --recall"]
     assert unknown("splade-engine nothing here") == ["nothing"]
+    assert unknown("splade-engine bench my-index") == ["bench: queries is missing"]
     assert command_lines("```sh\nx | splade-engine get a b   # why\n```\n") == ["splade-engine get a b"]
     assert len(command_lines((ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8"))) > 8
 

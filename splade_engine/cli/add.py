@@ -33,9 +33,9 @@ def run(
     """Encode documents and add them to an index, in one commit: all of them, or none.
 
     Documents are cut into passages as those of the index were, unless --passages says otherwise. Without
-    --replace, an id that the index holds already is refused before anything is encoded. Of a
-    document that is cut into passages and read again, those that it no longer has are deleted. Whoever
-    searches meanwhile sees the index as it was. `sync` keeps an index up to date with a folder.
+    --replace, an id that the index holds already is refused before anything is encoded. If a document that
+    was cut into passages comes again, passages that it no longer has are deleted. Searches meanwhile see the
+    index as it was. `sync` keeps an index up to date with a folder.
 
     \b
     Examples:

@@ -31,10 +31,10 @@ def run(
     ] = 3,
     as_json: options.Json = False,
 ) -> None:
-    """Time the search of an index, one query at a time on one thread: exact, as it comes, and as tuned.
+    """Time the search of an index, one query at a time on one thread: exact, by default, and as tuned.
 
     Recall is the share of the exact top k that is found. The time of a query is its median over the rounds;
-    encoding the query is timed apart. Percentiles are over queries.
+    encoding the query is timed separately. Percentiles are over queries.
 
     \b
     Examples:

@@ -18,11 +18,11 @@ def run(
     ] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Make a collection: a folder that names several indexes, and that every command takes for one index.
+    """Make a collection: a folder that names several indexes, and that every command takes as one index.
 
-    The indexes stay where they are. Ids and encoder must go together, as for `merge`; hits and scores are
-    those of the merged index. Queries are weighed by the document frequencies of all shards. `add` puts new
-    documents into the smallest shard, `delete` finds them wherever they lie.
+    The indexes stay where they are. They need one encoder, and no id twice, as for `merge`; hits and scores
+    are those of the merged index. Queries are weighted by the document frequencies of all shards. `add` puts
+    new documents into the smallest shard, `delete` finds them wherever they lie.
 
     \b
     Examples:

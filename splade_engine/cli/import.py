@@ -22,7 +22,7 @@ def run(
     ] = None,
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", "-e", help="The model that made the vectors: needed to ask in words."),
+        typer.Option("--encoder", "-e", help="The model that made the vectors: needed to search with text."),
     ] = None,
     n_terms: Annotated[
         int | None, whole("--n-terms", help="Size of the vocabulary, of numbered terms.")

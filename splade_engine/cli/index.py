@@ -95,7 +95,7 @@ def run(
     all of each is read; a hit then names document and passage.
 
     With --ray, on a disk that all nodes of the cluster share, DIR becomes a collection of shards, which every
-    command takes for an index (docs/scale.md).
+    command takes as an index (docs/scale.md).
 
     \b
     Examples:

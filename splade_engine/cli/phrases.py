@@ -27,7 +27,7 @@ def run(
         int, whole("--buckets", most=1 << 20, help="Phrase terms; a hash chooses one for a phrase.")
     ] = 1 << 16,
     factor: Annotated[
-        float, real("--factor", most=10.0, help="What a pair weighs of the lighter one of its words.")
+        float, real("--factor", most=10.0, help="Weight of a pair, as a share of its lighter word's.")
     ] = 0.75,
     as_json: options.Json = False,
 ) -> None:

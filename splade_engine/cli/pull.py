@@ -20,7 +20,8 @@ def run(
     """Take a copy of an index or an encoder that somebody shares.
 
     An index is checked byte by byte before the folder appears. Then it is an index like any other: it can be
-    searched, changed and served. To search one without a copy of your own, open `hf://OWNER/NAME` in Python.
+    searched, changed and served. To search one without a copy of your own, give
+    `hf://OWNER/NAME` in place of a folder.
 
     \b
     Examples:

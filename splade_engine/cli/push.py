@@ -22,7 +22,7 @@ def run(
 ) -> None:
     """Share an index or an encoder on the Hugging Face Hub, in one commit.
 
-    An index goes whole: vectors, texts, word lists, and its encoder where nobody else could load that. A
+    An index is shared whole: vectors, texts, word lists, and its encoder if nobody else could load that. A
     repository without a card gets one; a card that is there stays. Log in first: `hf auth login`.
 
     \b

@@ -45,9 +45,9 @@ def run(
 ) -> None:
     """Make an index of a folder, or bring it up to date: only what has changed is encoded.
 
-    Files are compared by their content. New and changed ones are encoded, all in one commit; one that cannot
-    be read keeps what the index has of it, and is named. A file that is gone stays in the index until --prune
-    deletes it. Only files of this folder are deleted: others, and records, stay.
+    Files are compared by their content. New and changed ones are encoded, all in one commit. If a file cannot
+    be read, it is named, and the index keeps what it has of it. A file that is gone stays in the index until
+    --prune deletes it. Only files of this folder are deleted: others, and records, stay.
 
     \b
     Examples:

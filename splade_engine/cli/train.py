@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from splade_engine.cli import guard
 from splade_engine.cli import output as terminal
 from splade_engine.cli.interrupts import interrupts
 from splade_engine.cli.log import shows_progress
@@ -16,7 +17,10 @@ from splade_engine.errors import InvalidInputError
 
 
 def run(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run, new or empty.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of the run, new or empty; --show needs none."),
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -68,7 +72,7 @@ def run(
             help="Tokens per document while training; the finished encoder reads as many as its base.",
         ),
     ] = None,
-    seed: Annotated[int | None, whole(least=0, help="Of everything that is random.")] = None,
+    seed: Annotated[int | None, whole(least=0, help="Seed of everything that is random.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Any field of the recipe: --set train.accumulation=4")
@@ -87,9 +91,9 @@ def run(
       splade-engine train -r l0 -d pairs.jsonl -m distilbert-base-uncased -o run
       splade-engine train -r idf-aware -d beir-folder --negatives mined.jsonl -o run --epochs 2
       splade-engine train -o run --resume
+      splade-engine train -r l0 --show
       splade-engine index corpus.jsonl -o my-index --encoder run/model
     """
-    interrupts.hint = lambda: _way_on(output)
     from splade_engine.training import load_recipe, recipe_names
     from splade_engine.training.recipe import parse_assignment
 
@@ -112,8 +116,9 @@ def run(
             raise typer.BadParameter(
                 "--resume continues with the recipe in the folder; nothing can be changed"
             )
-        _run(None, output)
+        _run(None, _folder(output))
         return
+    folder = None if show else _folder(output)  # told before a base model is looked at
     if recipe is None and model is not None and _is_encoder(model):
         recipe = "tune"
     if recipe is None:
@@ -140,10 +145,17 @@ def run(
         overrides["regularizer.document_terms"] = 0.0
     overrides |= dict(parse_assignment(text) for text in settings or [])
     chosen = load_recipe(recipe).override(overrides)
-    if show:
+    if folder is None:
         terminal.write_block(chosen.to_toml(explain=True))
         return
-    _run(chosen, output)
+    _run(chosen, folder)
+
+
+def _folder(output: Path | None) -> Path:
+    if output is None:
+        raise guard.UsageError("Missing option '--output' / '-o'")
+    interrupts.hint = lambda: _way_on(output)
+    return output
 
 
 def _run(recipe: Any, output: Path) -> None:

@@ -41,9 +41,9 @@ def run(
     """Find the cheapest settings that find a given share of the exact top k, and store them in the index.
 
     `search --accuracy 0.95` uses them. A fifth of the queries decides what is tried, the others whether it
-    reaches the share: further queries like these get it with 90 % confidence, which is said of 30 queries or
-    more. The fewer, the more must be left to spare, so give a few hundred. Without queries, documents stand
-    in for them, which is rougher. Small indexes are searched exactly anyway, which is fastest there.
+    reaches the share. With 30 queries or more, further queries like these reach it with 90 % confidence. With
+    few queries the margin has to be wide, so give a few hundred. Without queries, texts of documents are
+    used, which is less accurate. Small indexes are searched exactly anyway, which is fastest there.
 
     \b
     Examples:

@@ -342,13 +342,12 @@ class SparseEncoder:
     def save(self, folder: str | Path) -> None:
         """Write a folder in the sentence-transformers layout, atomically.
 
-        sentence-transformers loads it and encodes the same vectors (inference-free: a Router with a
-        SparseStaticEmbedding), but for a checkpoint's dense head, `min_weight`, windows, query counts and
-        `query_top_k`, which only we know and read from there again: its documents then are the first head's
-        alone and hold the lighter terms too, long ones are cut, and queries count a repeated word once and
-        keep all. Kinds that it has no modules for
-        (echo, scalar heads, DeepImpact) are written as the transformers folder they are, with a
-        `splade_engine` section in config.json.
+        `load` reads all of it again. sentence-transformers loads it and encodes the same vectors (an
+        inference-free encoder as a Router with a SparseStaticEmbedding), with these exceptions. It knows
+        neither a second head nor `min_weight`, windows, query counts and `query_top_k`. Documents are then
+        those of the first head with the lighter terms too, long ones are cut, and queries count a repeated
+        word once and keep all. Kinds that it has no modules for (echo, scalar heads, DeepImpact) are written
+        as the transformers folder they are, with a `splade_engine` section in config.json.
 
         Raises:
             InvalidInputError: if the folder exists and is not empty.
@@ -378,7 +377,7 @@ class SparseEncoder:
             phrases: `pairs`; or `words`, of a DeepImpact encoder.
             buckets: how many phrase terms there are, up to 1,048,576; phrases that share one cannot be told
                 apart.
-            factor: what a pair weighs of the lighter one of its tokens, in documents and in queries.
+            factor: weight of a pair, as a share of its lighter token's, in documents and in queries.
 
         Raises:
             CheckpointError: the encoder is of a kind that has no such terms.

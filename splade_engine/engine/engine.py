@@ -191,7 +191,7 @@ class SearchEngine:
     ) -> Hits:
         """The `k` best documents for a query, best first.
 
-        There are fewer where fewer match, and none for a query without terms.
+        There are fewer if fewer match, and none for a query without terms.
 
         Args:
             query: any text. `+word`, `-word` and "quoted phrases" in it say what the documents must and must
@@ -202,7 +202,8 @@ class SearchEngine:
                 `SparseIndex.search`.
             where: a filter on metadata, see `SparseIndex.search`.
             options: the fields of `SearchOptions`: `offset`, `min_score`, `group_by`, `must`, `must_not`,
-                `sort`, `total`, `facets`, `facets_over`, `hybrid`, `rerank`, `operators`, `feedback`.
+                `sort`, `total`, `facets`, `facets_over`, `hybrid`, `rerank`, `operators`, `feedback`,
+                `related` (docs/searching.md).
 
         Raises:
             InvalidInputError: for a value that cannot be accepted, naming it.
@@ -231,7 +232,7 @@ class SearchEngine:
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """The vectors that `search` uses.
 
-        They are the encoder's, weighed for this collection where queries are inference-free.
+        They are the encoder's, weighted for this collection if the encoder is inference-free.
         """
         texts = many("texts", texts, "texts")
         for number, text in enumerate(texts):
@@ -307,9 +308,9 @@ class SearchEngine:
     ) -> None:
         """Encode documents and put them in the place of those with the same id; new ids are added.
 
-        Documents are cut as `add` does. Of one that is cut into passages all old ones go, those too that it
-        no longer has: all of them where a file has no text any more. A passage that `get` returned replaces
-        itself alone. Documents with the ids of `drop` are deleted by the same commit.
+        Documents are cut as `add` does. All old passages of a document are deleted, also those that it no
+        longer has; if a file has no text any more, that is all of them. A passage that `get` returned
+        replaces itself alone. Documents with the ids of `drop` are deleted by the same commit.
 
         Raises:
             IndexLockedError: as `add`.
@@ -331,15 +332,15 @@ class SearchEngine:
         progress: Progress = False,
         **encode_options: Any,
     ) -> SyncReport:
-        """Bring the index up to a folder of files, in one commit; see `splade_engine.engine.sync.sync`.
+        """Bring the index up to date with a folder, in one commit; see `splade_engine.engine.sync.sync`.
 
         Args:
             folder: of files.
             passages: how files are cut; None: as they were before.
             encoding: how text files that are not UTF-8 are decoded; None: they count as failed.
-            name: what the folder is known by; None: its place.
+            name: what the folder is known by; None: its path.
             prune: delete what the index holds of files that are gone.
-            dry_run: change nothing, and tell what would be done.
+            dry_run: change nothing, and report what would be done.
             progress: see `Progress`.
             encode_options: for `SparseEncoder.encode_documents`.
         """

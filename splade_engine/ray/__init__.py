@@ -2,8 +2,8 @@
 
 Needs the extra `ray`.
 
-Ray pays where one machine is not enough: a job has ten seconds of start-up and more, so below some hundred
-thousand documents one process is faster.
+Ray pays where one machine is not enough. Starting a cluster takes seconds, and on a single machine one
+process always encodes faster; docs/scale.md has the figures.
 """
 
 from splade_engine.ray.building import build

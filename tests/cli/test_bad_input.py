@@ -261,6 +261,13 @@ def test_a_name_that_ends_like_a_weight_is_a_name(cli, tmp_path):
     assert "weight = 3.0" in told
 
 
+def test_a_recipe_is_shown_without_a_folder_and_trained_with_one(cli, refused):
+    """`train -r NAME --show` is what the documents say; it asked for -o."""
+    assert "\n[model]\n" in cli("train", "-r", "l0", "--show").stdout
+    for given in (("-r", "l0"), ("--resume",)):
+        assert refused("train", *given).startswith("Missing option '--output' / '-o';")
+
+
 def test_a_field_of_another_type_names_the_line(refused, index_folder, tmp_path):
     more = tmp_path / "more.jsonl"
     more.write_text('{"_id": "x", "text": "sea"}\n\n{"_id": "new", "text": "moon", "year": "n.d."}\n')

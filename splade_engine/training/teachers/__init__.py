@@ -5,8 +5,8 @@ a recipe (`loss.teachers`):
 
     dense:FOLDER-OR-HUB-ID    cosine of a sentence encoder (mean or [CLS] pooling, as its folder says)
     sparse:FOLDER-OR-HUB-ID   dot product of a sparse encoder, or of the bundled one: `sparse:default`
-    cross:FOLDER-OR-HUB-ID    a cross-encoder's score; where only a query's own documents count, of those
-    alone bm25                      BM25 over stemmed words, idf counted on the training documents
+    cross:FOLDER-OR-HUB-ID    a cross-encoder's score, of a query's own documents alone where only these count
+    bm25                      BM25 over stemmed words, idf counted on the training documents
 
 The scales differ; `distillation.ensemble` makes them comparable.
 """
