@@ -19,7 +19,8 @@ from splade_engine.encoder import SparseEncoder
 from splade_engine.encoder.settings import SETTING_NAMES
 from splade_engine.engine.encoder_record import check_encoder, encoder_record
 from splade_engine.errors import CheckpointError, EncoderMismatchError
-from splade_engine.vectors import read_vectors, write_vectors
+from splade_engine.vectors import read_vectors
+from splade_engine.vectors.files.formats import store_vectors
 from tests.encoder import zoo
 from tests.encoder.made import WORDS, random_texts
 from tests.encoder.zoo import ZOO, edit
@@ -81,7 +82,7 @@ def reweigh(path: Path) -> None:
 def fewer_neighbours(path: Path) -> None:
     found = read_vectors(path)
     assert found.ids is not None
-    write_vectors(path, found.vectors[:20], found.ids[:20], encoder=found.encoder)
+    store_vectors(path, found.vectors[:20], found.ids[:20], encoder=found.encoder)
 
 
 def setting(**values: Any) -> Callable[[Path], None]:
