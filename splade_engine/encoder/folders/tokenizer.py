@@ -4,15 +4,14 @@ Needs `tokenizers` only.
 
 A tokenizer is `tokenizer.json`; or a `vocab.txt` of WordPiece tokens, as older checkpoints ship it; or what
 transformers can convert. Beside tokenizer.json three things in tokenizer_config.json decide something:
-`truncation_side`, what a class of BERT's says of letters, and what is said of tokens (`told_tokens.py`). Of
-the other forms all files do.
+`truncation_side`, and what is said of letters (`told_letters.py`) and of tokens (`told_tokens.py`). Of the
+other forms all files do.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-import logging
 import re
 import struct
 import threading
@@ -20,8 +19,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from splade_engine.encoder.folders import told_letters, told_tokens
 from splade_engine.encoder.folders.files import present, read_json, truth
-from splade_engine.encoder.folders.told_tokens import content_of, follow, told
+from splade_engine.encoder.folders.told_tokens import content_of
 from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError, reason_of
 from splade_engine.files import parsed_json, write_json
@@ -29,14 +29,9 @@ from splade_engine.files import parsed_json, write_json
 if TYPE_CHECKING:
     from splade_engine.encoder.tokens import TextTokenizer
 
-logger = logging.getLogger(__name__)
-
 _CONFIG = "tokenizer_config.json"
 # how the library begins a tokenizer.json: all of one is up to 30 MB
 _HEAD = re.compile(r'\s*\{\s*"version"\s*:\s*"[^"]*"\s*,\s*"truncation"\s*:\s*(null|\{[^{}]*\})')
-# classes of transformers that read these entries of tokenizer_config.json
-_BERT_LIKE = {"Bert", "DistilBert", "Electra", "MobileBert", "MPNet", "SqueezeBert", "ConvBert"}
-_OF_LETTERS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
 # what transformers reads where there is no tokenizer.json
 _OTHER_FORMS = (
     "vocab.txt", "vocab.json", "merges.txt", "bpe.codes", "dict.txt", "sentencepiece.bpe.model",
@@ -108,49 +103,16 @@ def overridden(folder: Path) -> dict[str, Any]:
     """What tokenizer_config.json says otherwise than tokenizer.json, and acts: of letters, and of tokens.
 
     Raises:
-        CheckpointError: as `overridden_letters`.
+        CheckpointError: as `told_letters.told`.
     """
     path = folder / "tokenizer.json"
     if not present(path):
         return {}
-    found = path.stat()
-    config = read_json(folder / _CONFIG, optional=True)
-    return overridden_letters(folder) | told(config, _saved(path, found.st_mtime_ns, found.st_size))
-
-
-def overridden_letters(folder: Path) -> dict[str, bool]:
-    """How BERT's normaliser treats letters where tokenizer_config.json says it otherwise than tokenizer.json.
-
-    transformers' classes for BERT follow the config, so a model was trained with what that says; its generic
-    class follows tokenizer.json.
-
-    Returns:
-        `lowercase`, `strip_accents` and `handle_chinese_chars`; nothing where both files say the same.
-
-    Raises:
-        CheckpointError: if one of the entries is neither true nor false.
-    """
-    config, path = read_json(folder / _CONFIG, optional=True), folder / "tokenizer.json"
-    name = str(config.get("tokenizer_class")).removesuffix("Fast").removesuffix("Tokenizer")
-    if name not in _BERT_LIKE or config.keys().isdisjoint(_OF_LETTERS) or not present(path):
+    found, config = path.stat(), read_json(folder / _CONFIG, optional=True)
+    saved = _saved(path, found.st_mtime_ns, found.st_size)
+    if saved is None:
         return {}
-    found = path.stat()
-    normalizer = (_saved(path, found.st_mtime_ns, found.st_size) or {}).get("normalizer")
-    if not isinstance(normalizer, dict) or normalizer.get("type") != "BertNormalizer":
-        return {}
-    before, place = _letters(normalizer), folder / _CONFIG
-    lowercase = truth(config, "do_lower_case", before["lowercase"], place)
-    follows = "strip_accents" in config or lowercase != before["lowercase"]  # null: as it lowercases
-    said = {
-        "lowercase": lowercase,
-        "strip_accents": truth(
-            config, "strip_accents", lowercase if follows else before["strip_accents"], place
-        ),
-        "handle_chinese_chars": truth(
-            config, "tokenize_chinese_chars", before["handle_chinese_chars"], place
-        ),
-    }
-    return {} if said == before else said
+    return told_letters.told(config, saved["normalizer"], folder / _CONFIG) | told_tokens.told(config, saved)
 
 
 @lru_cache(maxsize=8)
@@ -161,16 +123,6 @@ def _saved(path: Path, changed: int, size: int) -> dict[str, Any] | None:
         return {name: saved.get(name) for name in ("normalizer", "pre_tokenizer", "added_tokens")}
     except (ValueError, AttributeError, RecursionError):
         return None  # loading it says what is wrong
-
-
-def _letters(normalizer: dict[str, Any]) -> dict[str, bool]:
-    """What a BertNormalizer does; it takes accents away where it lowercases, unless it is told."""
-    lowercase, strip = bool(normalizer.get("lowercase", True)), normalizer.get("strip_accents")
-    return {
-        "lowercase": lowercase,
-        "strip_accents": lowercase if strip is None else bool(strip),
-        "handle_chinese_chars": bool(normalizer.get("handle_chinese_chars", True)),
-    }
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -187,15 +139,11 @@ def load_tokenizer(folder: Path) -> Any:
         _check_growth(path, text)
         with refusing(path, "not a tokenizer file"):
             tokenizer = _filled(Tokenizer.from_str(text), path)
-        if other := overridden_letters(folder):
-            from tokenizers import normalizers
-
-            told = ", ".join(f"{name} {value}".lower() for name, value in sorted(other.items()))
-            logger.warning("%s: %s, as %s says and tokenizer.json does not", folder, told, _CONFIG)
-            clean = parsed_json(text)["normalizer"].get("clean_text", True) is not False
-            tokenizer.normalizer = normalizers.BertNormalizer(clean_text=clean, **other)
-        with refusing(folder / _CONFIG, "what it says of tokens"):
-            follow(tokenizer, read_json(folder / _CONFIG, optional=True), folder / _CONFIG)
+        beside = folder / _CONFIG
+        config = read_json(beside, optional=True)
+        told_letters.follow(tokenizer, config, beside)
+        with refusing(beside, "what it says of tokens"):
+            told_tokens.follow(tokenizer, config, beside)
         if '"Regex"' in text:
             _check_patience(tokenizer, path)
         return tokenizer
@@ -330,7 +278,7 @@ def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
     )
     special = (padding, unknown, first, last, mask)
     tokenizer.add_special_tokens([AddedToken(t, normalized=False) for t in special if t in vocabulary])
-    follow(tokenizer, config, beside)
+    told_tokens.follow(tokenizer, config, beside)
     return tokenizer
 
 
