@@ -371,8 +371,8 @@ def test_the_encoder_of_an_export_comes_back(tmp_path: Path, target: str) -> Non
         EncoderMismatchError, match=r"vectors of tides over 5 terms, .*record.json.*, not over 6"
     ):
         import_vectors(source, format=form, vocabulary=[*TOKENS, "zeta"], n_terms=6)
-    beside = tmp_path / "out" / "mine.csr"  # is none of the files of the export
-    write_vectors(beside, VECTORS)
+    write_vectors(tmp_path / "mine.csr", VECTORS)
+    beside = (tmp_path / "mine.csr").rename(tmp_path / "out" / "mine.csr")  # none of the files of the export
     assert import_vectors(beside).encoder is None
 
 

@@ -328,10 +328,11 @@ def test_bad_input_is_one_line(arguments, message, tmp_path, bert_folder, monkey
     (tmp_path / "weightless").mkdir()
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "weightless" / name).write_bytes((bert_folder / name).read_bytes())
-    defaults = ["-r", "splade-v2-max", "-m", str(bert_folder)]
+    defaults = [("-r", "splade-v2-max"), ("-m", str(bert_folder))]
+    options = [word for pair in defaults if pair[0] not in arguments for word in pair]
     result = CliRunner().invoke(
         app,
-        ["train", "-o", "run", "--max-length", "32", "--set", "model.query_length=16", *defaults, *arguments],
+        ["train", "-o", "run", "--max-length", "32", "--set", "model.query_length=16", *options, *arguments],
     )
     assert result.exit_code == 2
     (line,) = [line for line in result.output.splitlines() if line.startswith("splade-engine: ")]
