@@ -94,7 +94,7 @@ def test_groups(engine, field, k, offset):
     def value(record):
         for step in field.split("."):
             record = (record or {}).get(step)
-        return record or None
+        return None if record in ("", []) else record
 
     best, seen = [], set()
     for id, _ in brute(engine, "night sky star ship wind"):
@@ -205,7 +205,9 @@ def test_sort(engine, sort):
 
     def value(id):
         record = RECORDS[id]
-        return record.get("by", {}).get("name") if field == "by.name" else record.get(field) or None
+        if field == "by.name":
+            return record.get("by", {}).get("name")
+        return None if field == "title" and record["title"] == "" else record.get(field)
 
     found = [id for id, _ in brute(engine, "moon sea")]
     there = [id for id in found if value(id) is not None]
