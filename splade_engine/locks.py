@@ -65,13 +65,13 @@ def take_lock(path: Path, *, timeout: float = 0.0) -> HeldLock | None:
         path.parent.stat()  # filelock would make the folder
     try:
         try:
-            lock.acquire(timeout=min(timeout, _SILENT), poll_interval=0.01)
+            lock.acquire(timeout=min(timeout, SILENT), poll_interval=0.01)
         except Timeout:
-            if timeout <= _SILENT:
+            if timeout <= SILENT:
                 return None
             holder = lock_holder(path)
             logger.info("%s: locked by process %s; waiting %.0f s for it at most", path, holder, timeout)
-            lock.acquire(timeout=timeout - _SILENT, poll_interval=0.01)
+            lock.acquire(timeout=timeout - SILENT, poll_interval=0.01)
     except Timeout:
         return None
     except (OSError, NotImplementedError) as error:
@@ -84,7 +84,7 @@ def take_lock(path: Path, *, timeout: float = 0.0) -> HeldLock | None:
     return HeldLock(lock)
 
 
-_SILENT = 5.0  # seconds of waiting that nobody is told of
+SILENT = 5.0  # seconds of waiting that nobody is told of
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 

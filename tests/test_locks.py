@@ -55,7 +55,7 @@ def test_a_stopped_holder_is_called_stopped(tmp_path):
 
 
 def test_a_long_wait_says_whom_it_is_for(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(locks, "_SILENT", 0.05)
+    monkeypatch.setattr(locks, "SILENT", 0.05)
     caplog.set_level("INFO", logger="splade_engine")
     path = tmp_path / "lock"
     with take_lock(path):

@@ -60,9 +60,11 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
         ]
         for line in output.table_lines(("  accuracy", "k", "recall", "us per query", "of documents"), rows):
             output.write(line)
+        from splade_engine.index.measured_on import ADVICE
+
         doubt = next((t.doubt for t in info.tuned if t.doubt), None)
         if doubt is not None:
-            output.note(f"{folder}: {doubt}: tune it again, its recall may be another")
+            output.note(f"{folder}: {doubt}: {ADVICE}")
 
 
 def _lists(info: IndexInfo) -> str:

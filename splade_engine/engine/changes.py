@@ -32,7 +32,7 @@ from splade_engine.files import beside, disk_errors, named, neighbour
 from splade_engine.index import AutoLists, BuildConfig, SparseIndex
 from splade_engine.index.disk.publish import ENCODER, LOCK, refuse_unwritable
 from splade_engine.index.kernels.cache import cache_folder
-from splade_engine.locks import lock_holder
+from splade_engine.locks import SILENT, lock_holder
 from splade_engine.progress import Progress
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ SHORT_QUERY = 7.0  # terms of a query that is made without a model: 6.5 to 7.0 o
 # seconds that a change waits while another process holds the index and gets no further. Several writers in
 # turn take longer on a busy machine, the first of which compiles its kernels: 33 s were seen
 PATIENCE = 60.0
-_SILENT = 5.0  # seconds of waiting that nobody is told of
 
 
 def build(
@@ -244,7 +243,7 @@ def _when_free(path: Path, change: Callable[[], object]) -> None:
     Raises:
         IndexLockedError: after `PATIENCE` seconds in which the index stayed as it was.
     """
-    seen, deadline, quiet_until = None, 0.0, time.monotonic() + _SILENT
+    seen, deadline, quiet_until = None, 0.0, time.monotonic() + SILENT
     while True:
         try:
             change()

@@ -27,6 +27,7 @@ from splade_engine.index.disk.publish import IndexWriter, new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import map_container
 from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
+from splade_engine.index.measured_on import ADVICE
 from splade_engine.index.merge import cost_of, join_segments
 from splade_engine.index.segment.segment import open_segment, write_deleted
 from splade_engine.index.snapshot import Snapshot, open_snapshot
@@ -234,7 +235,7 @@ def _commit(writer: IndexWriter, before: Snapshot, segments: Sequence[SegmentRec
     new = [told for was, told in zip(before.tuning_doubts, after.tuning_doubts, strict=True) if not was]
     told = next(filter(None, new), None)
     if told is not None:
-        logger.warning("%s: %s: tune it again, its recall may be another", writer.folder, told)
+        logger.warning("%s: %s: %s", writer.folder, told, ADVICE)
 
 
 def _open(writer: IndexWriter, opened: Snapshot) -> Snapshot:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # of the documents that were measured a third may be gone, and of those there are now a third may be new,
 # before the recall is doubted
 MOST_CHANGE = 1.5
+ADVICE = "tune it again, its recall may be another"  # behind a doubt
 DRAWN = 64  # so that the share that is left is known to .06
 
 

@@ -16,6 +16,7 @@ from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import digest
 from splade_engine.index.effort import DEFAULT_BUDGET, EXACT, Budget, Effort, Exact, Recall, Work, stored_work
+from splade_engine.index.measured_on import ADVICE
 from splade_engine.index.segment.threads import map_threads
 from splade_engine.index.snapshot import Snapshot
 from splade_engine.vectors import SparseVectors
@@ -163,7 +164,7 @@ def tuned_work(snapshot: Snapshot, k: int, target: float) -> Work:
 @lru_cache(maxsize=64)
 def _tell_doubt(fingerprint: str, doubt: str) -> None:
     """Say it once for the generation of this fingerprint."""
-    logger.warning("the index %s: tune it again, its recall may be another", doubt)
+    logger.warning("the index %s: %s", doubt, ADVICE)
 
 
 def search(

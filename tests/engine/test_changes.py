@@ -138,7 +138,7 @@ def test_a_change_waits_as_long_as_others_get_on(engine, tmp_path, monkeypatch, 
 
 def test_a_change_that_waited_in_vain_keeps_what_it_encoded(engine, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(changes_module, "PATIENCE", 0.1)
-    monkeypatch.setattr(changes_module, "_SILENT", 0.02)
+    monkeypatch.setattr(changes_module, "SILENT", 0.02)
     caplog.set_level("INFO")
     with IndexWriter(engine.path), pytest.raises(IndexLockedError, match="kept for the same call"):
         engine.add([Document("b", "sea")])

@@ -252,11 +252,9 @@ def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
 
     lines = _text(path).split("\n")
     vocabulary = {token.rstrip("\r"): i for i, token in enumerate(lines) if token.rstrip("\r")}
-    unknown = content_of(config.get("unk_token"), "[UNK]")
-    first, last = content_of(config.get("cls_token"), "[CLS]"), content_of(config.get("sep_token"), "[SEP]")
-    padding, mask = (
-        content_of(config.get("pad_token"), "[PAD]"),
-        content_of(config.get("mask_token"), "[MASK]"),
+    unknown, first, last, padding, mask = (
+        content_of(config.get(f"{role}_token"), f"[{role.upper()}]")
+        for role in ("unk", "cls", "sep", "pad", "mask")
     )
     for token in (unknown, first, last):
         if token not in vocabulary:
