@@ -29,8 +29,9 @@ from splade_engine.index.disk.storage import map_container
 from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.measured_on import ADVICE
 from splade_engine.index.merge import cost_of, join_segments
+from splade_engine.index.opening import open_snapshot
 from splade_engine.index.segment.segment import open_segment, write_deleted
-from splade_engine.index.snapshot import Snapshot, open_snapshot
+from splade_engine.index.snapshot import Snapshot
 from splade_engine.index.stream import IndexBatch, SegmentStream
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors

@@ -8,7 +8,7 @@ import numpy as np
 
 from splade_engine.errors import IndexCorruptError
 from splade_engine.index.config import stored_build_config
-from splade_engine.index.snapshot import open_snapshot
+from splade_engine.index.opening import open_snapshot
 from splade_engine.index.words.build import build_words
 
 

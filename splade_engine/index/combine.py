@@ -17,9 +17,9 @@ from splade_engine.index.disk.payload import check_joined
 from splade_engine.index.disk.publish import ENCODER, new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.merge import groups, join_group
+from splade_engine.index.opening import live_twin
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import copy_segment
-from splade_engine.index.snapshot import live_twin
 from splade_engine.vectors.encoder_record import describe_difference, same_encoder
 
 _CONFIG = "config.json"  # that every folder of an encoder holds

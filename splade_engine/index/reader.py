@@ -19,9 +19,10 @@ from splade_engine.index.disk.payload import COLUMN_TYPES
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
 from splade_engine.index.explain import Placement, explain_placement
 from splade_engine.index.info import IndexInfo, index_info
+from splade_engine.index.opening import open_snapshot
 from splade_engine.index.search import Plan, SearchResult, allowed_documents, check_k, search
 from splade_engine.index.segment.segment import Verify
-from splade_engine.index.snapshot import Snapshot, open_snapshot
+from splade_engine.index.snapshot import Snapshot
 from splade_engine.index.words.rank import (
     ALIKE,
     WordMatch,

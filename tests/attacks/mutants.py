@@ -22,6 +22,7 @@ TESTS = {
     "disk/ids.py": ["index/disk/test_ids.py"],
     "disk/payload.py": ["index/disk/test_payload.py", "index/test_changes.py"],
     "segment/segment.py": ["index/segment/test_segment.py", "index/test_sparse_index.py"],
+    "opening.py": ["index/segment/test_segment.py", "index/disk/test_publish.py", "index/test_check.py"],
     "snapshot.py": ["index/segment/test_segment.py", "index/disk/test_publish.py", "index/test_check.py"],
     "config.py": ["index/test_check.py", "index/segment/test_build.py", "index/segment/test_list_kinds.py"],
     "effort.py": ["index/test_effort.py"],

@@ -199,7 +199,7 @@ def test_a_reader_follows_a_writer_that_publishes_while_it_opens(
     new = SparseIndex.build(tmp_path / "ix", made.vectors(2, 30), overwrite=True)
     answers = iter([stale])
     monkeypatch.setattr(
-        "splade_engine.index.snapshot.read_manifest",
+        "splade_engine.index.opening.read_manifest",
         lambda folder: next(answers, None) or publish.read_manifest(folder),
     )
     queries = made.vectors(9, 5)
