@@ -31,6 +31,15 @@ from torch import Tensor
 
 from splade_engine.encoder.backbone import hf_config
 from splade_engine.encoder.checkpoint import Checkpoint
+from splade_engine.encoder.fast.families import (
+    BERT,
+    DISTIL,
+    FAMILIES,
+    ROBERTA,
+    Names,
+    activation_of,
+    is_plain,
+)
 from splade_engine.encoder.fast.int8 import Int8Linear
 from splade_engine.encoder.fast.linear import Linear, PackedLinear
 from splade_engine.encoder.folders.config import read_config
@@ -40,72 +49,6 @@ from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids
 
 State = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class _Names:
-    """Where an architecture keeps its weights; `{i}` is the layer."""
-
-    prefix: str
-    query: str
-    key: str
-    value: str
-    attention_out: str
-    attention_norm: str
-    up: str
-    down: str
-    output_norm: str
-    head_dense: str
-    head_norm: str
-    decoder_bias: str
-
-
-_BERT = _Names(
-    prefix="bert.",
-    query="encoder.layer.{i}.attention.self.query",
-    key="encoder.layer.{i}.attention.self.key",
-    value="encoder.layer.{i}.attention.self.value",
-    attention_out="encoder.layer.{i}.attention.output.dense",
-    attention_norm="encoder.layer.{i}.attention.output.LayerNorm",
-    up="encoder.layer.{i}.intermediate.dense",
-    down="encoder.layer.{i}.output.dense",
-    output_norm="encoder.layer.{i}.output.LayerNorm",
-    head_dense="cls.predictions.transform.dense",
-    head_norm="cls.predictions.transform.LayerNorm",
-    decoder_bias="cls.predictions.bias",
-)
-_ROBERTA = _Names(
-    **{
-        **_BERT.__dict__,
-        "prefix": "roberta.",
-        "head_dense": "lm_head.dense",
-        "head_norm": "lm_head.layer_norm",
-        "decoder_bias": "lm_head.bias",
-    }
-)
-_DISTIL = _Names(
-    prefix="distilbert.",
-    query="transformer.layer.{i}.attention.q_lin",
-    key="transformer.layer.{i}.attention.k_lin",
-    value="transformer.layer.{i}.attention.v_lin",
-    attention_out="transformer.layer.{i}.attention.out_lin",
-    attention_norm="transformer.layer.{i}.sa_layer_norm",
-    up="transformer.layer.{i}.ffn.lin1",
-    down="transformer.layer.{i}.ffn.lin2",
-    output_norm="transformer.layer.{i}.output_layer_norm",
-    head_dense="vocab_transform",
-    head_norm="vocab_layer_norm",
-    decoder_bias="vocab_projector.bias",
-)
-_FAMILIES = {
-    "bert": _BERT,
-    "distilbert": _DISTIL,
-    "roberta": _ROBERTA,
-    "xlm-roberta": _ROBERTA,
-    "camembert": _ROBERTA,
-}
-_ACTIVATIONS = {"gelu": ("gelu", "none"), "gelu_new": ("gelu", "tanh"), "gelu_pytorch_tanh": ("gelu", "tanh"),
-                "relu": ("relu", "")}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -145,15 +88,15 @@ class PackedBody:
     def __init__(
         self, config: Mapping[str, Any], state: State, dtype: torch.dtype, *, int8: bool = False
     ) -> None:
-        names = _FAMILIES[str(config["model_type"])]
+        names = FAMILIES[str(config["model_type"])]
         self.dtype = dtype
         self._linear: type[Linear] = Int8Linear if int8 else PackedLinear
         self.heads = int(config.get("num_attention_heads") or config["n_heads"])
         # DistilBERT has no field for it
-        self.eps = 1e-12 if names is _DISTIL else float(config.get("layer_norm_eps", 1e-12))
+        self.eps = 1e-12 if names is DISTIL else float(config.get("layer_norm_eps", 1e-12))
         self._offset = position_offset(config)
-        activation = _activation(config)
-        body = _under(state, names.prefix)
+        activation = activation_of(config)
+        body = names.body(state)
         words = body["embeddings.word_embeddings.weight"].float()
         positions = body["embeddings.position_embeddings.weight"].float()
         types = body.get("embeddings.token_type_embeddings.weight")
@@ -171,7 +114,7 @@ class PackedBody:
             if is_of_a_layer(name) and name.rpartition(".")[0] not in known:
                 raise KeyError(name)
 
-    def _layer(self, body: State, names: _Names, i: int, activation: tuple[str, str]) -> _Layer:
+    def _layer(self, body: State, names: Names, i: int, activation: tuple[str, str]) -> _Layer:
         def both(name: str) -> tuple[Tensor, Tensor]:
             name = name.format(i=i)
             return body[name + ".weight"].float(), body[name + ".bias"].float()
@@ -249,19 +192,19 @@ class PackedBert(PackedBody):
         self, config: Mapping[str, Any], state: State, dtype: torch.dtype, *, int8: bool = False
     ) -> None:
         super().__init__(config, state, dtype, int8=int8)
-        names = _FAMILIES[str(config["model_type"])]
-        head_activation = ("gelu", "none") if names is _ROBERTA else _activation(config)
+        names = FAMILIES[str(config["model_type"])]
+        head_activation = ("gelu", "none") if names is ROBERTA else activation_of(config)
         self._head = PackedLinear(
             state[names.head_dense + ".weight"], state[names.head_dense + ".bias"], dtype, head_activation
         )
         self._head_norm = self._norm(state, names.head_norm)
         # a decoder of its own is in the file only if it is not tied to the embeddings and the head's bias
         decoder = (
-            names.decoder_bias.replace(".bias", ".decoder") if names is not _DISTIL else "vocab_projector"
+            names.decoder_bias.replace(".bias", ".decoder") if names is not DISTIL else "vocab_projector"
         )
         own = state.get(decoder + ".weight")
         bias = state.get(decoder + ".bias")
-        if config.get("tie_word_embeddings") is False and (own is None or (bias is None and names is _BERT)):
+        if config.get("tie_word_embeddings") is False and (own is None or (bias is None and names is BERT)):
             raise KeyError(decoder)  # the file lacks what is not tied
         self.decoder_weight = self._words if own is None else own.to(dtype)
         self.decoder_bias = (state[names.decoder_bias] if bias is None else bias).float()
@@ -304,24 +247,10 @@ def _equal_runs(lengths: Sequence[int], heads: int) -> list[tuple[int, int]]:
     return runs
 
 
-def _under(state: State, prefix: str) -> State:
-    """The body's tensors under their own names; a file that holds no head has them without the prefix."""
-    body = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    return body or state
-
-
-def _activation(config: Mapping[str, Any]) -> tuple[str, str]:
-    return _ACTIVATIONS[_activation_name(config)]
-
-
-def _activation_name(config: Mapping[str, Any]) -> str:
-    return str(config.get("activation" if config["model_type"] == "distilbert" else "hidden_act", "gelu"))
-
-
 def load_packed(checkpoint: Checkpoint, dtype: torch.dtype, *, int8: bool = False) -> PackedBert | None:
     """The checkpoint's model as a `PackedBert`, or None where its architecture is not one of those."""
     config = hf_config(checkpoint)
-    if not _is_plain(config):
+    if not is_plain(config):
         return None
     state = read_weights(checkpoint)
     with refusing(checkpoint.model_folder, "cannot build the model"):
@@ -334,7 +263,7 @@ def load_packed(checkpoint: Checkpoint, dtype: torch.dtype, *, int8: bool = Fals
 def load_packed_body(folder: Path, dtype: torch.dtype) -> PackedBody | None:
     """The model of a folder, with or without a head, as a `PackedBody`; None for another architecture."""
     config = read_config(folder)
-    if not _is_plain(config):
+    if not is_plain(config):
         return None
     state = read_tensors(folder)
     with refusing(folder, "cannot build the model"):
@@ -342,11 +271,3 @@ def load_packed_body(folder: Path, dtype: torch.dtype) -> PackedBody | None:
             return PackedBody(config, state, dtype)
         except KeyError:
             return None
-
-
-def _is_plain(config: Mapping[str, Any]) -> bool:
-    return (
-        str(config.get("model_type")) in _FAMILIES
-        and config.get("position_embedding_type", "absolute") == "absolute"
-        and _activation_name(config) in _ACTIVATIONS
-    )
