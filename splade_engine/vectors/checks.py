@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.arguments import first_twice, many, shown
-from splade_engine.errors import InvalidInputError
+from splade_engine.errors import InvalidInputError, reason_of
 
 MAX_TERMS = 2**31 - 1  # term ids are int32
 _CHECK_CHUNK = 1 << 24  # entries at a time: checking 1 G postings needs no second copy of them
@@ -22,6 +22,20 @@ def checked_n_terms(n_terms: int) -> int:
     if not 1 <= n_terms <= MAX_TERMS:
         raise InvalidInputError(f"n_terms must be between 1 and {MAX_TERMS}, got {shown(n_terms)}")
     return int(n_terms)
+
+
+def copied(name: str, values: ArrayLike) -> NDArray[Any]:
+    """A new array of what the caller gave.
+
+    Raises:
+        InvalidInputError: for what is no array of numbers, or hides some behind a mask.
+    """
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():  # a copy would have what the mask hides
+        raise InvalidInputError(f"{name}: entry {int(np.argmax(values.mask))} is masked")
+    try:
+        return np.array(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidInputError(f"{name}: no array of numbers ({reason_of(error):.200})") from None
 
 
 def checked_integers(name: str, values: ArrayLike) -> NDArray[np.int64]:

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from splade_engine.arguments import many, shown, whole
-from splade_engine.errors import InvalidInputError, reason_of
-from splade_engine.extras import needed
+from splade_engine.arguments import many, whole
+from splade_engine.errors import InvalidInputError
 from splade_engine.vectors.checks import (
     check_entries,
     check_shapes,
     checked_integers,
     checked_n_terms,
     checked_vocabulary,
+    copied,
 )
 from splade_engine.vectors.dicts import entries_of, numbered
+from splade_engine.vectors.matrices import entries_of_matrix, entries_of_tensor, matrix_of, tensor_of
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,7 @@ class SparseVectors:
 
     def __init__(self, indptr: ArrayLike, terms: ArrayLike, weights: ArrayLike, n_terms: int) -> None:
         # copied before they are checked: what the caller does with its arrays, now or later, is no matter
-        self._fill(_copied("indptr", indptr), _copied("terms", terms), _copied("weights", weights), n_terms)
+        self._fill(copied("indptr", indptr), copied("terms", terms), copied("weights", weights), n_terms)
 
     @classmethod
     def from_valid(
@@ -262,12 +263,7 @@ class SparseVectors:
 
     def to_scipy(self) -> csr_array:
         """scipy.sparse.csr_array of shape (n, n_terms), float32."""
-        with needed("to_scipy"):
-            from scipy.sparse import csr_array
-
-        return csr_array(
-            (self.weights.copy(), self.terms.copy(), self.indptr.copy()), (len(self), self.n_terms)
-        )
+        return matrix_of(self)
 
     @classmethod
     def from_scipy(cls, matrix: Any) -> SparseVectors:
@@ -276,13 +272,7 @@ class SparseVectors:
         Raises:
             InvalidInputError: for anything else, or for a sparse array of one dimension.
         """
-        if not hasattr(matrix, "tocsr") or matrix.ndim != 2:
-            raise InvalidInputError(
-                f"from_scipy: a scipy.sparse array of two dimensions is expected, got {shown(matrix)}"
-            )
-        m = matrix.tocsr(copy=True)
-        m.sum_duplicates()  # sorts the indices as well
-        return cls.adopt(m.indptr, m.indices, m.data, m.shape[1])
+        return cls.adopt(*entries_of_matrix(matrix))
 
     def to_dicts(self) -> list[dict[int, float]]:
         """One {term id: weight} per row, in term order."""
@@ -316,15 +306,7 @@ class SparseVectors:
 
     def to_torch(self) -> torch.Tensor:
         """torch.sparse_coo tensor of shape (n, n_terms), float32, on the CPU."""
-        with needed("to_torch"):
-            import torch
-
-        rows = np.repeat(np.arange(len(self)), self.row_nnz)
-        places = torch.from_numpy(np.stack((rows, self.terms.astype(np.int64))))
-        weights = torch.from_numpy(self.weights.copy())
-        return torch.sparse_coo_tensor(
-            places, weights, (len(self), self.n_terms), is_coalesced=True, check_invariants=False
-        )
+        return tensor_of(self)
 
     @classmethod
     def from_torch(cls, tensor: torch.Tensor) -> SparseVectors:
@@ -333,22 +315,7 @@ class SparseVectors:
         Raises:
             InvalidInputError: for anything else, or for complex numbers.
         """
-        import torch
-
-        if not isinstance(tensor, torch.Tensor):
-            raise InvalidInputError(f"from_torch: a tensor is expected, got {shown(tensor)}")
-        if tensor.ndim != 2:
-            raise InvalidInputError(f"from_torch: a tensor of shape (n, n_terms), got {tuple(tensor.shape)}")
-        if tensor.is_complex():  # of which a cast drops the imaginary part
-            raise InvalidInputError(f"from_torch: weights must be real numbers, got {tensor.dtype}")
-        tensor = tensor.detach()
-        if tensor.layout is not torch.sparse_coo:
-            tensor = tensor.to_sparse(layout=torch.sparse_coo)
-        coo = tensor.coalesce().cpu()
-        rows, columns = coo.indices().numpy()
-        counts = np.bincount(rows, minlength=tensor.shape[0])
-        ptr = np.concatenate(([0], np.cumsum(counts)))
-        return cls(ptr, columns, coo.values().float().numpy(), tensor.shape[1])
+        return cls(*entries_of_tensor(tensor))
 
     def _checked_vocabulary(self, vocabulary: Sequence[str]) -> Sequence[str]:
         vocabulary = checked_vocabulary(vocabulary)
@@ -357,15 +324,6 @@ class SparseVectors:
                 f"vocabulary of {len(vocabulary)} tokens for vectors over {self.n_terms} terms"
             )
         return vocabulary
-
-
-def _copied(name: str, values: ArrayLike) -> NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray) and values.mask.any():  # a copy would have what the mask hides
-        raise InvalidInputError(f"{name}: entry {int(np.argmax(values.mask))} is masked")
-    try:
-        return np.array(values)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InvalidInputError(f"{name}: no array of numbers ({reason_of(error):.200})") from None
 
 
 def _drop_zeros(
