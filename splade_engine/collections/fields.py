@@ -127,15 +127,24 @@ class FieldSurvey:
                 )
         return None
 
-    def warnings(self, kinds: FieldKinds) -> list[str]:
+    def warnings(self, kinds: FieldKinds, columns: Mapping[str, str] | None = None) -> list[str]:
         """One line for each field with values that cannot be filtered if the fields are of these kinds.
 
         Of many fields the first twenty, and how many more there are.
+
+        Args:
+            kinds: of every field.
+            columns: of the index that the corpus is added to: a field of which it has a column is filtered by
+                that, though no value fits.
         """
         lines: list[str] = []
         more = 0
+        columns = columns or {}
         for name, values in self._fields.items():
-            kind, misfits = kinds[name], values.misfits(kinds[name])
+            kind = kinds[name]
+            if kind == "json" and columns.get(name) in KINDS:
+                kind = columns[name]
+            misfits = values.misfits(kind)
             if not misfits:
                 continue
             if len(lines) == _MOST_WARNINGS:

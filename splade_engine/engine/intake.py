@@ -39,12 +39,13 @@ def surveyed_corpus(
     """The corpus, read once and fitted to the columns of the index that it is for; warnings are logged."""
     measure(corpus, encoder)
     corpus.survey(progress)
-    summary = corpus.fit_fields({} if reader is None else reader.info().columns)
+    columns = {} if reader is None else reader.info().columns
+    summary = corpus.fit_fields(columns)
     if reader is not None:
         reader.check_columns({name: kind for name, kind in summary.fields.items() if kind != "json"})
     if corpus.column_types:
         logger.info("%s", corpus.column_types)
-    for warning in summary.survey.warnings(summary.fields):
+    for warning in summary.survey.warnings(summary.fields, columns):
         logger.warning("%s", warning)
     if summary.n_empty:
         logger.warning("%d documents have neither title nor text: kept, but never found", summary.n_empty)

@@ -105,6 +105,17 @@ def test_what_does_not_fit_is_told_once() -> None:
     assert survey(1, None, 2).warnings({"f": "int"}) == []
 
 
+def test_a_column_that_takes_no_value_is_told() -> None:
+    """Lists of numbers were added to a column of whole numbers without a word."""
+    found = survey([1, 2], {"a": 1})
+    kinds = found.kinds({"f": "int"})
+    assert found.warnings(kinds, {"f": "int"}) == [
+        "field 'f': 2 of 2 values are not whole numbers ([1, 2] in document 'd0'); they are kept, but count "
+        "as missing in filters"
+    ]
+    assert found.warnings(kinds) == [], "there is no column that they are missing in"
+
+
 values = st.one_of(
     st.none(),
     st.booleans(),
@@ -200,6 +211,29 @@ def test_values_within_objects_are_found_by_what_they_hold(tmp_path: Path) -> No
     assert found(engine, f"a.n = {LARGE}") == {"0"}
     engine = built({"a": {"n": "x \ud800"}}, {"a": {"n": "y"}}, {"a": {"n": ["y", "\ud800"]}})
     assert found(engine, "a.n = 'y'") == {"1"}
+
+
+def test_a_name_with_dots_beside_a_path_into_an_object(tmp_path: Path) -> None:
+    """A field `by.name` hid what `{"by": {"name": ...}}` holds, also in other documents."""
+    documents: list[dict[str, Any]] = [
+        {"id": "0", "text": "moon", "by.name": "Bob"},
+        {"id": "1", "text": "moon", "by": {"name": "Ada"}},
+        {"id": "2", "text": "moon", "by": {"name": 7}},
+        {"id": "3", "text": "moon", "by.name": "Cy", "by": {"name": "Ada"}},
+        {"id": "4", "text": "moon", "at": {"x.y": {"z": 3}}},
+        {"id": "5", "text": "moon", "at": {"x": {"y": {"z": 4}}}},
+        {"id": "6", "text": "moon", "at.x": {"y.z": 5}},
+    ]
+    engine = SearchEngine.build(tmp_path / "ix", documents[:3], FakeEncoder())
+    engine.add(documents[3:])
+    for _ in range(2):
+        assert found(engine, "by.name = 'Ada'") == {"1"}
+        assert found(engine, "by.name in ['Bob', 'Cy']") == {"0", "3"}
+        assert found(engine, "by.name is null") == {"2", "4", "5", "6"}
+        assert found(engine, "at.x.y.z >= 3") == {"4", "5", "6"}
+        facets = engine.search("moon", facets=["by.name"]).facets["by.name"]
+        assert facets == [("Ada", 1), ("Bob", 1), ("Cy", 1)]
+        engine.compact()
 
 
 def test_a_path_is_of_one_kind_over_all_shards(tmp_path: Path) -> None:

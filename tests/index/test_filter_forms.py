@@ -178,6 +178,23 @@ def test_what_is_not_understood(where: Any, message: str) -> None:
         parse_where(where)
 
 
+def test_lists_that_hold_a_text_in_whatever_case() -> None:
+    """Lower case was Arrow's for one and Python's for the other: a text in Greek did not find itself."""
+    texts = ["ΟΔΟΣ", "οδος", "İzmir", "straße", "Big", "bigger", "ﬂ"]
+    table = pa.table({"tags": pa.array([[text] for text in texts], pa.large_list(pa.large_string()))})
+
+    def holding(part: str) -> list[int]:
+        return (
+            matching(Like("tags", "contains", part, ignore_case=True), table, len(texts))
+            .nonzero()[0]
+            .tolist()
+        )
+
+    assert holding("ΟΔΟΣ") == holding("οδος") == [0, 1]
+    assert holding("İzmir") == [2] and holding("STRASSE") == [] and holding("ﬂ") == [6]
+    assert holding("bIG") == [4] and holding("ig") == []
+
+
 def test_kinds_of_columns_are_checked() -> None:
     with pytest.raises(InvalidInputError, match="column 'year' is of type int64: no contains"):
         rows("year contains '1'")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.filter.nested import is_nested, nested_column, nested_kind
+from splade_engine.index.filter.nested import is_nested, kind_of_type, nested_column, nested_kind
 from splade_engine.index.filter.nodes import (
     Compare,
     Every,
@@ -100,12 +100,17 @@ def _truth(
 def stored_column(table: pa.Table | None, name: str, kind: str | None) -> pa.Array | None:
     """A column, or what stands at a path into objects (`nested.py`); None where the table has neither.
 
+    Where a document has a field `author.name` and another an object `author` with a `name`, both are found.
     `kind` is that of the path, None where the name is none.
     """
     if table is None or name not in table.column_names:
         return nested_column(table, name, kind)
     column = table.column(name)
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    column = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if not is_nested(name) or not column.null_count:
+        return column
+    within = nested_column(table, name, kind_of_type(column.type))
+    return column if within is None else pc.coalesce(column, within)
 
 
 def _column_truth(part: Leaf, column: pa.Array) -> pa.Array:
@@ -255,8 +260,9 @@ def _list_truth(part: Compare | In | Like, column: pa.Array) -> pa.Array:
         if part.how == "contains" and not part.ignore_case:
             return _list_truth(Compare(part.column, "=", part.part), column)
         items = column.flatten()
-        whole = pc.utf8_lower(items), part.part.lower()
-        hit = _text_truth(part, items) if part.how == "prefix" else pc.equal(*whole)
+        hit = _text_truth(part, items)
+        if part.how == "contains":  # an item that holds the part and is no longer is the part
+            hit = pc.and_(hit, pc.equal(pc.utf8_length(items), len(part.part)))
         return pc.if_else(column.is_valid(), _any_item(column, hit), None)
     if isinstance(part, Compare) and part.operator not in ("=", "!="):
         raise InvalidInputError(f"where: column {part.column!r} holds lists: it takes =, != and in only")

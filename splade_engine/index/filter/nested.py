@@ -31,6 +31,11 @@ def is_nested(name: str) -> bool:
     return "." in name.strip(".")
 
 
+def kind_of_type(arrow: pa.DataType) -> str | None:
+    """The kind of the values of a column of this type; None for one without values."""
+    return next((kind for kind, type_ in _TYPES.items() if type_ == arrow), None)
+
+
 class NestedKinds:
     """The kinds of the values at paths into objects, over all segments, remembered."""
 
@@ -90,7 +95,7 @@ def _values(table: pa.Table | None, path: str) -> list[Any]:
     steps = path.split(".")
     # A line without the name needs no parsing. In JSON a letter beyond ASCII or a quote is written otherwise.
     plain = json.dumps(steps[0]) == f'"{steps[0]}"'
-    first = f'"{steps[0]}"' if plain else ""
+    first = f'"{steps[0]}' if plain else ""
     return [
         _value(json.loads(line), steps) if line and first in line else None
         for line in table.column(JSON_COLUMN).to_pylist()
@@ -98,15 +103,23 @@ def _values(table: pa.Table | None, path: str) -> list[Any]:
 
 
 def _value(value: Any, steps: list[str]) -> Any:
-    """What stands at the end of a path; of a list, those ends of its items that are texts."""
-    for place, step in enumerate(steps):
-        if isinstance(value, list):
-            ends = [_value(item, steps[place:]) for item in value]
-            return [end for end in ends if isinstance(end, str)] or None
-        if not isinstance(value, dict):
-            return None
-        value = value.get(step)
-    return value
+    """What stands at the end of a path; of a list, those ends of its items that are texts.
+
+    A name may hold dots itself, as in `{"a.b": {"c": 1}}`.
+    """
+    if not steps:
+        return value
+    if isinstance(value, list):
+        ends = [_value(item, steps) for item in value]
+        return [end for end in ends if isinstance(end, str)] or None
+    if not isinstance(value, dict):
+        return None
+    most = 1 + max((name.count(".") for name in value), default=0)
+    for n in range(1, min(most, len(steps)) + 1):
+        found = _value(value.get(".".join(steps[:n])), steps[n:])
+        if found is not None:
+            return found
+    return None
 
 
 def _kind(value: Any) -> str:
