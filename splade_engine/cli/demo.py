@@ -60,7 +60,8 @@ def run(
         _answer(engine, number, query)
     _beside_bm25(device)
     output.write("Next, ask it something of your own:")
-    output.write(f'  splade-engine search {folder} "keep a log file from growing without limit" --explain')
+    question = "keep a log file from growing without limit"
+    output.write(f'  splade-engine search {output.argument(folder)} "{question}" --explain')
 
 
 def _existing(folder: Path, documents: list[Document]) -> SearchEngine | None:

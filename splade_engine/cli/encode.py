@@ -166,7 +166,7 @@ def _what_joins(file: Path) -> str:
     """The commands that make one thing of all parts."""
     from splade_engine.errors import InvalidInputError
 
-    index = f"splade-engine index with -o {file} makes an index of them"
+    index = f"splade-engine index with -o {output.argument(file)} makes an index of them"
     try:
         checked_format(file, None)
     except InvalidInputError:  # a name that is none of a file of vectors

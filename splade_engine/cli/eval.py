@@ -249,7 +249,9 @@ def _summary(experiment: Experiment, outcome: Outcome, folder: ResultFolder | No
     for name, reason in outcome.skipped.items():
         output.note(f"{name}: {reason}")
     if folder is not None:
-        output.note(f"results are in {folder.path}; next: splade-engine compare {folder.path}")
+        output.note(
+            f"results are in {folder.path}; next: splade-engine compare {output.argument(folder.path)}"
+        )
 
 
 def _print_json(outcome: Outcome) -> None:

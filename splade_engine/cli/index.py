@@ -253,4 +253,4 @@ def _report(index: SparseIndex, seconds: float, as_json: bool) -> None:
             ("time", f"{seconds:.1f} s"),
         ]
     )
-    output.note(f'Next: splade-engine search {info.path} "your question" --explain')
+    output.note(f'Next: splade-engine search {output.argument(info.path)} "your question" --explain')

@@ -12,9 +12,11 @@ import logging
 import math
 import os
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -67,6 +69,12 @@ def fitted(text: str, room: int) -> str:
 def cell(text: str) -> str:
     """Text of a table's cell: its spaces stay, its line breaks do not."""
     return without_controls(text).replace("\n", " ")
+
+
+def argument(path: str | Path) -> str:
+    """A path within a command that is shown, for a shell: no option, no home folder, one word."""
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith(("-", "~")) else text)
 
 
 def write(text: str = "") -> None:

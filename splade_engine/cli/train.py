@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -184,7 +183,7 @@ def _way_on(output: Path) -> str:
     whole = (output / "checkpoints").glob("checkpoint-*/complete.json")
     steps = [int(n) for path in whole if (n := path.parent.name.partition("-")[2]).isdecimal()]
     where = f"goes on after step {max(steps)}" if steps else "begins again, there is no checkpoint"
-    return f"splade-engine train -o {shlex.quote(str(output))} --resume {where}"
+    return f"splade-engine train -o {terminal.argument(output)} --resume {where}"
 
 
 def _source(text: str, negatives: Path | None, corpus: Path | None, queries: Path | None) -> dict[str, Any]:

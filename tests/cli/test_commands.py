@@ -20,6 +20,17 @@ def test_index_reports_what_it_made(cli, corpus_file, tmp_path, encoder):
     assert encoder.loads == [None]
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"), [("a b", "'a b'"), ("-x", "./-x"), ("~x", "'./~x'"), ("it's", "'it'\"'\"'s'")]
+)
+def test_the_command_to_go_on_with_names_the_folder_as_a_shell_takes_it(
+    cli, corpus_file, tmp_path, monkeypatch, name, shown
+):
+    monkeypatch.chdir(tmp_path)
+    result = cli("index", corpus_file, "-o", f"./{name}")
+    assert f'Next: splade-engine search {shown} "your question"' in result.stderr
+
+
 def test_index_json(cli, corpus_file, tmp_path):
     facts = json.loads(cli("index", corpus_file, "-o", tmp_path / "ix", "--json").stdout)
     assert facts["documents"] == 4
