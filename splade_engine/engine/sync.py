@@ -2,20 +2,12 @@
 
 Each passage remembers where its file was and a hash of the content (`collections.folders.FileState`), in the
 index itself: there is no second file that could disagree with it, and a process that is killed leaves the
-index as it was. What decides:
-
-* A file is changed where its content is another, or it was cut in another way. Times and sizes decide
-  nothing.
-* A file that cannot be read keeps what the index holds of it.
-* A file that is gone is deleted from the index with `prune` alone, and only if the scan covered its place:
-  files of other folders, documents that are no files, and what lies below a folder that could not be opened
-  stay.
+index as it was. What has to be done is found by `sync_plan`.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,23 +16,13 @@ from typing import TYPE_CHECKING, Any
 from splade_engine.arguments import flag, shown
 from splade_engine.collections.beir import BEIR_CORPUS
 from splade_engine.collections.corpus import Corpus, FileCorpus
-from splade_engine.collections.cutting import is_passage_of
-from splade_engine.collections.folders import (
-    FileReading,
-    FileState,
-    FolderReport,
-    SourceFile,
-    origin_of,
-    read_bytes,
-    scan,
-)
-from splade_engine.collections.metadata import FILE_STATE
-from splade_engine.collections.passages import PARENT, Passages
+from splade_engine.collections.passages import Passages
 from splade_engine.collections.readers.decoding import checked_encoding
 from splade_engine.engine import changes
 from splade_engine.engine.measure import measure
+from splade_engine.engine.sync_plan import SyncPlan, sync_plan
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.progress import Progress, ProgressBar, check_progress
+from splade_engine.progress import Progress, check_progress
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
@@ -79,28 +61,6 @@ class SyncReport:
         """For JSON."""
         facts = asdict(self)
         return {**facts, "failed": [{"path": path, "reason": why} for path, why in self.failed]}
-
-
-@dataclass
-class _Held:
-    """What the index holds of one file."""
-
-    ids: list[str] = field(default_factory=list)
-    states: set[FileState | None] = field(default_factory=set)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Which files are read, and whose old passages go."""
-
-    origin: str
-    how: Passages
-    new: list[SourceFile]
-    changed: list[SourceFile]
-    unchanged: int
-    gone: list[str]
-    held: dict[str, _Held]
-    scanned: FolderReport
 
 
 def sync(
@@ -145,7 +105,7 @@ def sync(
         raise InvalidInputError(f"name: a text is expected, got {shown(name)}")
     folder = Path(folder)
     how = passages if passages is None or isinstance(passages, Passages) else Passages(passages)
-    plan = _plan(reader, _checked_folder(folder), how, encoding, name, progress)
+    plan = sync_plan(reader, _checked_folder(folder), how, encoding, name, progress)
     if prune and plan.gone and not (plan.new or plan.changed or plan.unchanged):
         raise InvalidInputError(
             f"{folder}: none of its {len(plan.gone):,} files is there any more; if it is mounted and this "
@@ -230,7 +190,7 @@ def build(
 
 def _applied(
     report: SyncReport,
-    plan: _Plan,
+    plan: SyncPlan,
     reader: IndexReader | None,
     engine: SearchEngine,
     corpus: FileCorpus,
@@ -265,83 +225,7 @@ def _as_read(report: SyncReport, corpus: FileCorpus) -> SyncReport:
     )
 
 
-def _plan(
-    reader: IndexReader | None,
-    folder: Path,
-    how: Passages | None,
-    encoding: str | None,
-    name: str | None,
-    progress: Progress,
-) -> _Plan:
-    origin = origin_of(folder, name)
-    held = {} if reader is None else _held(reader)
-    reading = FileReading(how or _as_before(held, origin), encoding=checked_encoding(encoding), name=name)
-    scanned = FolderReport()
-    files = list(scan(folder, scanned))
-    unreadable = [f"{path}/" for path in (*(path for path, _ in scanned.failed), *scanned.linked)]
-    new, changed, unchanged, seen = [], [], 0, set()
-    with ProgressBar(progress, len(files), label="compare", unit="file") as bar:
-        for file in files:
-            seen.add(file.path)
-            bar.advance()
-            there = held.get(file.path)
-            try:
-                state = reading.state(read_bytes(file), origin)
-            except DatasetError as error:
-                scanned.fail(file, error)
-                continue
-            if there is None:
-                new.append(file)
-            elif {_comparable(s, encoding) for s in there.states} == {state}:
-                unchanged += 1
-            else:
-                _check_origin(folder, file.path, there, origin)
-                changed.append(file)
-    ours = (path for path, there in held.items() if any(s and s.origin == origin for s in there.states))
-    gone = [path for path in ours if path not in seen and not path.startswith(tuple(unreadable))]
-    gone = [] if "./" in unreadable else gone
-    return _Plan(origin, reading.passages, new, changed, unchanged, sorted(gone), held, scanned)
-
-
-def _held(reader: IndexReader) -> dict[str, _Held]:
-    """What the index holds of files, by path; indexes of earlier releases know no state of them."""
-    table = reader.text_columns(PARENT, "path", FILE_STATE)
-    held: dict[str, _Held] = {}
-    known: dict[str, FileState | None] = {}
-    rows = zip(*(table[name].to_pylist() for name in ("id", PARENT, "path", FILE_STATE)), strict=True)
-    for id, parent, path, state in rows:
-        if path is None or (parent or path) != path or not is_passage_of(id, path):
-            continue  # a record, whatever its fields are called
-        there = held.setdefault(path, _Held())
-        there.ids.append(id)
-        if state not in known:
-            known[state] = FileState.parse(state) if state else None
-        there.states.add(known[state])
-    return held
-
-
-def _comparable(state: FileState | None, encoding: str | None) -> FileState | None:
-    """A state as it is compared: how a file was decoded does not matter to whoever names no encoding."""
-    return state if state is None or encoding is not None else replace(state, encoding="")
-
-
-def _as_before(held: Mapping[str, _Held], origin: str) -> Passages:
-    """How most files of this folder were cut."""
-    states = (state for there in held.values() for state in there.states)
-    counts = Counter((s.tokens, s.overlap) for s in states if s is not None and s.origin == origin)
-    return Passages(*counts.most_common(1)[0][0]) if counts else Passages()
-
-
-def _check_origin(folder: Path, path: str, there: _Held, origin: str) -> None:
-    others = {state.origin for state in there.states if state is not None} - {origin}
-    if others:
-        raise InvalidInputError(
-            f"{folder}: the index holds {path!r} from another folder, or this one has moved; give the "
-            "--name that it was synced by, an index of its own, or take the files over with add --replace"
-        )
-
-
-def _check_ids(reader: IndexReader | None, corpus: FileCorpus, plan: _Plan) -> None:
+def _check_ids(reader: IndexReader | None, corpus: FileCorpus, plan: SyncPlan) -> None:
     """Refuse to replace a record that happens to have the id of a file or of its passage."""
     if reader is None:
         return
