@@ -10,7 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from splade_engine.collections.metadata import checked_metadata
+from splade_engine.collections.metadata import checked_metadata, is_missing
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import parsed_json
@@ -119,20 +119,12 @@ def _joined(fields: dict[str, Any], nested: dict[str, Any], place: str) -> dict[
 
 
 def without_nulls(row: Mapping[Any, object]) -> dict[str, object]:
-    """A row of a table without what is missing; a null id or text stays, to be called so.
-
-    pandas has NaN, NaT and NA in place of None.
-    """
-    kept = {str(name): value for name, value in row.items() if not _is_missing(value)}
+    """A row of a table without what is missing; a null id or text stays, to be called so."""
+    kept = {str(name): value for name, value in row.items() if not is_missing(value)}
     for names in (ID_NAMES, TEXT_NAMES):
         if kept.keys().isdisjoint(names):
             kept |= dict.fromkeys([name for name in names if name in row][:1])
     return kept
-
-
-def _is_missing(value: object) -> bool:
-    kind = type(value).__name__
-    return value is None or (isinstance(value, float) and value != value) or kind in ("NaTType", "NAType")
 
 
 _said: set[str] = set()  # a corpus is read twice, and this is told once

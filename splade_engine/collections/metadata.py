@@ -75,14 +75,23 @@ def checked_metadata(metadata: Mapping[str, Any], place: str) -> Mapping[str, An
     return {name: value for name, value in kept.items() if value is not None}
 
 
+def is_missing(value: object) -> bool:
+    """Whether it stands for no value: None, or what pandas has in its place, NaN, NaT and NA."""
+    if isinstance(value, float | datetime):  # NaT is a datetime
+        return value != value
+    return value is None or type(value).__name__ == "NAType"
+
+
 class _Foreign(Exception):
     """What a value is that JSON does not have."""
 
 
 def _finite(value: Any) -> Any:
     """A value as JSON has it: None for NaN, also within lists and objects; _Foreign where it has none."""
-    if value is None or isinstance(value, str | bool):
+    if isinstance(value, str | bool):
         return value if type(value) is not np.str_ else str(value)
+    if is_missing(value):
+        return None
     if isinstance(value, int | float):
         return _number(value)
     if isinstance(value, list | tuple):
@@ -98,29 +107,26 @@ def _finite(value: Any) -> Any:
     return _of_a_class(value)
 
 
-def _number(value: int | float) -> int | float | None:
+def _number(value: int | float) -> int | float:
     if isinstance(value, int):
         if value.bit_length() > _MOST_BITS:  # Python would not write its digits either
             raise _Foreign("a number of thousands of digits")
         return value
     if math.isinf(value):
         raise _Foreign("an infinite number")
-    return None if math.isnan(value) else float(value)
+    return float(value)
 
 
 def _of_a_class(value: Any) -> Any:
-    """Times, durations in seconds, decimal numbers, and what pandas writes where a value is missing."""
+    """Times, durations in seconds, decimal numbers."""
     if isinstance(value, datetime | date | time):
-        # pandas' NaT is a datetime that does not equal itself
-        return value.isoformat() if value == value else None
+        return value.isoformat()
     if isinstance(value, timedelta):
-        return value.total_seconds() if value == value else None
+        return value.total_seconds()
     if isinstance(value, Decimal) and not value.is_finite():
         return _number(math.inf) if value.is_infinite() else None
     if isinstance(value, Decimal | UUID):
         return str(value)
-    if type(value).__name__ == "NAType":  # pandas.NA
-        return None
     raise _Foreign(type(value).__name__)
 
 
