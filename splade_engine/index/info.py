@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +40,12 @@ class TunedSetting:
     # live documents of the index then; None where an earlier release measured
     n_docs: int | None = None
     # whether the index still holds most of them, and not many others
-    current: bool = True
+    current: bool = field(init=False)
     # what speaks against that, for a person; "" for nothing
     doubt: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "current", not self.doubt)
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,6 @@ def index_info(path: Path, snapshot: Snapshot) -> IndexInfo:
                 t.n_queries,
                 t.settings,
                 t.n_docs,
-                doubt is None,
                 doubt or "",
             )
             for t, doubt in zip(manifest.tuning, snapshot.tuning_doubts, strict=True)

@@ -317,7 +317,7 @@ def query_file(tmp_path):
 
 def test_tune_and_bench(cli, index_folder, query_file):
     tuned = json.loads(cli("tune", index_folder, query_file, "-k", 2, "--target", 0.9, "--json").stdout)
-    assert [(t["k"], t["target"], t["recall"] >= 0.9) for t in tuned] == [(2, 0.9, True)]
+    assert [(t["k"], t["target"], t["recall"] >= 0.9, t["current"]) for t in tuned] == [(2, 0.9, True, True)]
     assert cli("tune", index_folder, query_file, "-k", 2, "--target", 0.9).stdout.startswith("recall@2")
     assert "0.90" in cli("info", index_folder).stdout
     options = ("-k", 2, "--target", 0.9, "--compare-lists")
