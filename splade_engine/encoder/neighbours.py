@@ -224,7 +224,7 @@ def write_neighbours(
         StorageError: the disk refuses.
     """
     record = {name: value for name, value in encoder.items() if name != "name"}  # which decides nothing
-    store_vectors(folder / VECTORS, vectors, ids, encoder=record)
+    store_vectors(folder / VECTORS, VectorFile(vectors, ids, encoder=record))
     write_json(folder / SETTINGS, {"format": FORMAT, **asdict(settings)})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def reweigh(path: Path) -> None:
 def fewer_neighbours(path: Path) -> None:
     found = read_vectors(path)
     assert found.ids is not None
-    store_vectors(path, found.vectors[:20], found.ids[:20], encoder=found.encoder)
+    store_vectors(path, replace(found, vectors=found.vectors[:20], ids=found.ids[:20]))
 
 
 def setting(**values: Any) -> Callable[[Path], None]:

@@ -17,7 +17,7 @@ from splade_engine.collections.fields import payload_table
 from splade_engine.collections.metadata import metadata_json
 from splade_engine.errors import InvalidInputError, StorageError
 from splade_engine.files import atomic_file, digest_of_file, digest_of_json, read_json, write_json
-from splade_engine.vectors import SparseVectors, read_vectors
+from splade_engine.vectors import SparseVectors, VectorFile, read_vectors
 from splade_engine.vectors.files.formats import store_vectors
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Shard:
         Raises:
             StorageError: the disk refused.
         """
-        store_vectors(self.vectors_file, vectors, [document.id for document in documents])
+        store_vectors(self.vectors_file, VectorFile(vectors, [document.id for document in documents]))
         self._write_documents(documents)
         digests = {file.name: digest_of_file(file) for file in self.files[:2]}
         record = {"part_of": self._part_of, "files": digests, "counts": asdict(counts)}

@@ -83,34 +83,28 @@ def write_vectors(
     """
     path = path_of("path", path)
     refuse_ours(path)
-    store_vectors(path, vectors, ids, vocabulary, format=format, encoder=encoder)
-
-
-def store_vectors(
-    path: Path,
-    vectors: SparseVectors,
-    ids: Sequence[str] | None = None,
-    vocabulary: Sequence[str] | None = None,
-    *,
-    format: Format | None = None,
-    encoder: Mapping[str, str | int] | None = None,
-) -> None:
-    """As `write_vectors`, in a folder of ours too: the file is a part of it."""
     kind = _known(format) or format_of(path)
-    layout = LAYOUTS[kind]
-    names = [str(i) for i in range(len(vectors))] if ids is None else list(many("ids", ids))
-    if ids is not None:
-        _check_ids(path, names)
-    if len(names) != len(vectors):
-        raise InvalidInputError(f"{path}: {len(names)} ids for {len(vectors)} vectors")
-    if layout.is_text and vocabulary is None:
-        raise InvalidInputError(f"{path}: the {kind} format names tokens, so it needs the vocabulary")
     content = VectorFile(
         vectors,
-        names,
+        [str(i) for i in range(len(vectors))] if ids is None else list(many("ids", ids)),
         None if vocabulary is None else list(checked_vocabulary(vocabulary)),
         None if encoder is None else dict(encoder),
     )
+    store_vectors(path, content, kind)
+
+
+def store_vectors(path: Path, content: VectorFile, kind: Format = "arrow") -> None:
+    """Write a file of that format, in a folder of ours too: the file is a part of it.
+
+    Raises:
+        InvalidInputError, StorageError: as `write_vectors`.
+    """
+    layout, names = LAYOUTS[kind], content.ids or []
+    _check_ids(path, names)
+    if len(names) != len(content.vectors):
+        raise InvalidInputError(f"{path}: {len(names)} ids for {len(content.vectors)} vectors")
+    if layout.is_text and content.vocabulary is None:
+        raise InvalidInputError(f"{path}: the {kind} format names tokens, so it needs the vocabulary")
     with atomic_file(path) as file:
         if layout.is_text and path.suffix == ".gz":
             # without time and name of the file: the same vectors give the same bytes
