@@ -114,10 +114,11 @@ def _to_system(
     from splade_engine.collections.queries import query_texts
     from splade_engine.engine import SearchEngine
     from splade_engine.exchange import export_index, target_named
+    from splade_engine.exchange.record import RECORD
     from splade_engine.index import SparseIndex
 
     target = target_named(to)
-    refuse_existing(out, given["overwrite"], mark="record.json")
+    refuse_existing(out, given["overwrite"], mark=RECORD)
     index = SparseIndex.open(folder)
     texts = {} if queries is None else query_texts(queries, allow_empty=True)
     named = index.encoder is not None or encoder is not None

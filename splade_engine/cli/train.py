@@ -13,6 +13,7 @@ from splade_engine.cli.interrupts import interrupts
 from splade_engine.cli.log import shows_progress
 from splade_engine.cli.numbers import LONGEST, real, whole
 from splade_engine.errors import InvalidInputError
+from splade_engine.files.ours import TRAINING_RUN
 
 
 def run(
@@ -177,7 +178,7 @@ def _is_encoder(model: str) -> bool:
 
 def _way_on(output: Path) -> str:
     """How a run that was interrupted goes on."""
-    if not (output / "recipe.toml").is_file():
+    if not (output / TRAINING_RUN).is_file():
         return "nothing was trained yet"
     # asked within a signal handler: nothing is imported here
     whole = (output / "checkpoints").glob("checkpoint-*/complete.json")

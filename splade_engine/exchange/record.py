@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.files import digest_of_file, read_json
+from splade_engine.files import digest_of_file, ours, read_json
 
 NUMBERS, TOKENS = "numbers", "tokens"  # what terms are called
-RECORD = "record.json"  # what was exported, and what was lost; by it a folder is known to be an export
+RECORD = ours.EXPORT  # what was exported, and what was lost
 
 
 @dataclass(frozen=True)

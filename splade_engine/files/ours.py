@@ -2,6 +2,7 @@
 
 Such a folder is one thing. It is moved, shared, replaced and deleted whole, and what its owner did not write
 is in the way or lost with it. Each kind is known by a file that it always holds, and by what stands in it.
+The names of these files are decided here; the packages that write them import them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,11 @@ from pathlib import Path
 
 from splade_engine.errors import InvalidInputError
 
+INDEX, INDEX_MAGIC = "manifest.json", "splade-engine index"
+TRAINING_RUN, TRAINING_RUN_INPUTS, TRAINING_RUN_LOG = "recipe.toml", "run.json", "log.jsonl"
+RESULTS = "experiment.json"
+ENCODING = "plan.json"
+EXPORT = "record.json"
 _BEGINNING = 1 << 16  # bytes of the file that are looked at
 
 
@@ -30,12 +36,12 @@ class _Kind:
 
 
 _KINDS = (
-    _Kind("an index", "manifest.json", b'"magic":"splade-engine index"', deep=True),
+    _Kind("an index", INDEX, f'"magic":"{INDEX_MAGIC}"'.encode(), deep=True),
     _Kind("an encoder", "config.json", beside=("tokenizer.json", "tokenizer_config.json", "modules.json")),
-    _Kind("a training run", "recipe.toml", beside=("run.json", "log.jsonl")),
-    _Kind("results", "experiment.json", b'"format"', reports=True),
-    _Kind("an encoding", "plan.json", b'"shard_docs"'),
-    _Kind("an export", "record.json", b'"target"'),
+    _Kind("a training run", TRAINING_RUN, beside=(TRAINING_RUN_INPUTS, TRAINING_RUN_LOG)),
+    _Kind("results", RESULTS, b'"format"', reports=True),
+    _Kind("an encoding", ENCODING, b'"shard_docs"'),
+    _Kind("an export", EXPORT, b'"target"'),
 )
 
 

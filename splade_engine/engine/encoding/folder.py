@@ -15,11 +15,12 @@ from pathlib import Path
 from splade_engine.engine.encoding.plan import EncodingPlan
 from splade_engine.engine.encoding.shard import remove_shards, shard_files
 from splade_engine.errors import IndexLockedError, InvalidInputError, StorageError
+from splade_engine.files import ours
 from splade_engine.locks import HeldLock, holder_runs, lock_holder, take_lock
 
 logger = logging.getLogger(__name__)
 
-_PLAN, _LOCK = "plan.json", "lock"
+_PLAN, _LOCK = ours.ENCODING, "lock"
 
 
 def locked_folder(folder: Path, *, wait: float = 0.0) -> HeldLock:

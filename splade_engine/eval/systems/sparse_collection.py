@@ -25,6 +25,7 @@ from splade_engine.eval.measures.sparsity import TermCounts
 from splade_engine.eval.run.results import Cost
 from splade_engine.eval.run.runs import Ranking
 from splade_engine.files import digest_64
+from splade_engine.files.ours import ENCODING
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ def _shard_docs(encodings: Encodings) -> int | None:
     The encoder shares out a shard's batches among its threads, which wait for one another at its end: the
     fewer ends, the better.
     """
-    if (encodings.folder / "plan.json").exists():
+    if (encodings.folder / ENCODING).exists():
         return None
     return min(max(_SHARD, encodings.n_docs // 500), MAX_SHARD_DOCS)
 

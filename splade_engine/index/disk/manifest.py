@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from splade_engine.arguments import first_twice
 from splade_engine.errors import IndexCorruptError, IndexVersionError
+from splade_engine.files.ours import INDEX, INDEX_MAGIC
 from splade_engine.index.disk.records import (
     ColumnRecord,
     DeletedRecord,
@@ -23,7 +24,6 @@ from splade_engine.index.disk.records import (
 from splade_engine.index.disk.storage import FileRecord, SectionRecord, digest
 from splade_engine.vectors.checks import MAX_TERMS
 
-MAGIC = "splade-engine index"
 # 3 of an index whose posting lists are not in order of impact, 2 of another one with word lists, 1 without:
 # each is read by as many earlier releases as can be
 FORMAT_VERSION = 3
@@ -50,7 +50,7 @@ def encode(manifest: Manifest) -> bytes:
         IndexCorruptError: if they would not be accepted when read back (a bug, or more than 1 MiB).
     """
     body = {
-        "magic": MAGIC,
+        "magic": INDEX_MAGIC,
         "format_version": version_of(manifest),
         "generation": manifest.generation,
         "n_terms": manifest.n_terms,
@@ -61,7 +61,7 @@ def encode(manifest: Manifest) -> bytes:
     }
     text = json.dumps(body, separators=(",", ":"), allow_nan=False, ensure_ascii=True).encode()
     data = _HEAD + text + f',"xxh3_128":"{digest(text)}"}}\n'.encode()
-    decode(data, "manifest.json")
+    decode(data, INDEX)
     return data
 
 
@@ -162,7 +162,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _manifest(body: Any) -> Manifest:
-    if not isinstance(body, dict) or body.get("magic") != MAGIC:
+    if not isinstance(body, dict) or body.get("magic") != INDEX_MAGIC:
         _refuse("not the manifest of a splade-engine index")
     version = _integer(body.get("format_version"), 0, _MAX_COUNT, "format_version")
     if not 1 <= version <= FORMAT_VERSION:

@@ -32,7 +32,7 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
-from splade_engine.files import refuse_ours
+from splade_engine.files import ours, refuse_ours
 from splade_engine.hub import hub_source
 from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
 from splade_engine.index.disk.records import Manifest
@@ -50,7 +50,7 @@ from splade_engine.locks import HeldLock, lock_holder, take_lock
 
 logger = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
+MANIFEST = ours.INDEX
 _TEMPORARY = "manifest.json.tmp"
 LOCK = "write.lock"
 ENCODER = "encoder"  # folder of an encoder that belongs to the index: adapted to it, or shared with it

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from splade_engine.encoder.folders.hub import is_bundled
 from splade_engine.errors import InvalidInputError, TrainingError
-from splade_engine.files import atomic_file, disk_errors, expanded
+from splade_engine.files import atomic_file, disk_errors, expanded, ours
 from splade_engine.locks import lock_holder, take_lock
 from splade_engine.training.machine import rank
 from splade_engine.training.recipe import Recipe, load_recipe
@@ -30,7 +30,8 @@ from splade_engine.training.run.health import DivergedError
 from splade_engine.training.run.inputs import RUN, check_recipe, write_inputs
 from splade_engine.training.run.monitor import RunLog
 
-RECIPE, LOG, CACHE, MODEL, LOCK = "recipe.toml", "log.jsonl", "cache", "model", ".lock"
+RECIPE, LOG = ours.TRAINING_RUN, ours.TRAINING_RUN_LOG
+CACHE, MODEL, LOCK = "cache", "model", ".lock"
 CHECKPOINTS = "checkpoints"
 
 

@@ -14,14 +14,14 @@ from typing import Any
 
 from splade_engine.collections.beir import corpus_file, qrels_file, queries_file
 from splade_engine.errors import InvalidInputError
-from splade_engine.files import digest, digest_of_file, read_json, write_json
+from splade_engine.files import digest, digest_of_file, ours, read_json, write_json
 from splade_engine.training.data.sources import Source
 from splade_engine.training.digests import changed, digests_of_models
 from splade_engine.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
-RUN = "run.json"
+RUN = ours.TRAINING_RUN_INPUTS
 
 
 def run_inputs(recipe: Recipe, sources: Sequence[Source], stored: bytes | None = None) -> dict[str, str]:
