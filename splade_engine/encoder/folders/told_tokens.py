@@ -9,11 +9,13 @@ whether another `cls_token`, `sep_token` or `unk_token` of the config acts there
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from splade_engine.arguments import shown
 from splade_engine.errors import CheckpointError
 from splade_engine.plain_text import shortened
 
@@ -21,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _ROLES = ("cls_token", "sep_token", "mask_token", "pad_token", "unk_token")
 _FURTHER = ("additional_special_tokens", "extra_special_tokens")
+_NUMBER = re.compile("[0-9]{1,10}")  # of a token
 _FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
 # of no model: it takes tokenizer.json as it is
 _GENERIC = {"PreTrainedTokenizer", "TokenizersBackend"}
@@ -50,8 +53,7 @@ def told(config: Mapping[str, Any], saved: Any) -> dict[str, Any]:
     """
     if not config or not isinstance(saved, dict):
         return {}
-    added = saved.get("added_tokens")
-    there = {entry.get("content") for entry in added or () if isinstance(entry, dict)}
+    there = {token.content for token in map(_token, _several(saved.get("added_tokens"))) if token is not None}
     missing = [asdict(token) for token in _tokens(config) if token.content not in there]
     found: dict[str, Any] = {"tokens": missing} if missing else {}
     before: Any = saved.get("pre_tokenizer")
@@ -72,10 +74,11 @@ def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
 
     Raises:
         CheckpointError: the config gives a token another id than it would get, or names another token around
-            texts, or for unknown ones, than tokenizer.json has.
+            texts, or for unknown ones, than tokenizer.json has; or what should be several tokens is not.
     """
     from tokenizers import AddedToken, pre_tokenizers
 
+    _check_several(config, path)
     there = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
     missing = [token for token in _tokens(config) if token.content not in there]
     for token in missing:
@@ -131,15 +134,30 @@ def _tokens(config: Mapping[str, Any]) -> Iterator[ToldToken]:
 def _named(config: Mapping[str, Any]) -> Iterator[ToldToken | None]:
     decoder = config.get("added_tokens_decoder")
     numbered = decoder.items() if isinstance(decoder, dict) else ()
-    known = [(int(number), value) for number, value in numbered if number.isascii() and number.isdigit()]
+    known = [(int(number), value) for number, value in numbered if _NUMBER.fullmatch(number)]
     for number, value in sorted(known, key=lambda pair: pair[0]):
         yield _token(value, number)
     for role in _ROLES:
         yield _token(config.get(role))
     for name in _FURTHER:
-        several = config.get(name)
-        for value in several.values() if isinstance(several, dict) else several or ():
+        for value in _several(config.get(name)):
             yield _token(value)
+
+
+def _several(values: Any) -> Iterable[Any]:
+    """What stands there as a list, or as an object by its roles; nothing where it is neither."""
+    return values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
+
+
+def _check_several(config: Mapping[str, Any], path: Path) -> None:
+    """Refuse one text, whose letters would be tokens, and whatever else is no tokens."""
+    for name in (*_FURTHER, "added_tokens_decoder"):
+        values = config.get(name)
+        if values is not None and not isinstance(values, list | dict):
+            raise CheckpointError(f"{path}: {name} must be several tokens, got {shown(values)}")
+        odd = next((value for value in _several(values) if value is not None and _token(value) is None), None)
+        if odd is not None:
+            raise CheckpointError(f"{path}: {name} holds {shown(odd)}, which is no token")
 
 
 def _token(value: Any, number: int | None = None) -> ToldToken | None:

@@ -108,6 +108,14 @@ def test_the_space_before_a_text_of_bytes(tmp_path: Path, said: bool | None) -> 
             {"added_tokens_decoder": {"99": entry("<new>")}},
             "'<new>' has id 99 in added_tokens_decoder, and would get 13",
         ),
+        ({"extra_special_tokens": "sea"}, "extra_special_tokens must be several tokens, got 'sea'"),
+        ({"additional_special_tokens": 1.5}, "additional_special_tokens must be several tokens, got 1.5"),
+        ({"additional_special_tokens": [["sea"]]}, "additional_special_tokens holds ['sea'], which is no"),
+        ({"added_tokens_decoder": True}, "added_tokens_decoder must be several tokens, got True"),
+        (
+            {"added_tokens_decoder": {"13": {"content": 3}}},
+            "added_tokens_decoder holds {'content': 3}, which",
+        ),
     ],
 )
 def test_files_that_contradict_each_other_are_refused(
@@ -117,6 +125,17 @@ def test_files_that_contradict_each_other_are_refused(
     with pytest.raises(CheckpointError) as error:
         TextTokenizer(tmp_path, 64)
     assert str(error.value).startswith(f"{tmp_path / 'tokenizer_config.json'}: {message}")
+
+
+@pytest.mark.parametrize("added", [1.5, True, "sea", {"content": "sea"}, [{"content": ["sea"]}, 7, None]])
+def test_added_tokens_of_other_types_are_refused_as_a_tokenizer_file(tmp_path: Path, added: Any) -> None:
+    """The fingerprint looked at them first, and a number was a traceback."""
+    write(tmp_path, wordpiece(), "bert", {"tokenizer_class": "BertTokenizer", "mask_token": "<x>"})
+    saved = json.loads((tmp_path / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps({**saved, "added_tokens": added}))
+    assert [token["content"] for token in overridden(tmp_path)["tokens"]] == ["<x>"]
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a tokenizer file"):
+        TextTokenizer(tmp_path, 64)
 
 
 def test_a_bare_vocabulary_has_the_tokens_of_its_config(tmp_path: Path) -> None:
