@@ -22,7 +22,8 @@ def run(
     split: Annotated[str | None, typer.Option(help="Which qrels of that folder (default: test).")] = None,
     baseline: Annotated[str | None, typer.Option(help="Test significance against this system.")] = None,
     measures: Annotated[
-        str | None, typer.Option("--measures", "-m", help="For run files; also computed for results without.")
+        str | None,
+        typer.Option("--measures", "-m", help="Shown first; computed where a run or result lacks them."),
     ] = None,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Retrieval evaluation",
     latex: Annotated[Path | None, typer.Option(help="Also write the tables as LaTeX.")] = None,

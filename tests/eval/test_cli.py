@@ -93,6 +93,12 @@ def test_systems_baseline_and_output(collection: Path, tmp_path: Path):
     assert "| nDCG@10 | invented |" in shown
     assert "| RR@10 | invented |" in written
     assert "| RR@10 | invented |" not in shown  # the first measure's table alone
+    asked = _call(
+        "compare", out, "-o", tmp_path / "p.html", "-m", "RR@10 P@1", "--markdown", tmp_path / "t.md"
+    )
+    assert "| RR@10 | invented |" in asked.stdout and "nDCG@10" not in asked.stdout
+    tables = [line for line in (tmp_path / "t.md").read_text().splitlines() if line.endswith("| invented |")]
+    assert [line.split()[1] for line in tables[:3]] == ["RR@10", "P@1", "nDCG@10"]
 
 
 def test_numbers_that_no_longer_agree_are_a_failure(collection: Path, tmp_path: Path):

@@ -39,6 +39,7 @@ class Comparison:
         experiments: the configuration of each result folder.
         baseline: the system against which significance is tested; "" for none.
         seed: of the randomisation test.
+        wanted: measures that were asked for, and are shown before the others.
     """
 
     results: list[Result]
@@ -47,6 +48,7 @@ class Comparison:
     experiments: list[dict[str, Any]] = field(default_factory=list)
     baseline: str = ""
     seed: int = 42
+    wanted: Sequence[str] = ()
 
     @property
     def systems(self) -> list[str]:
@@ -96,8 +98,9 @@ class Comparison:
 
     @property
     def measures(self) -> list[str]:
-        """Names of the measures, those that every result has first."""
-        names = dict.fromkeys(name for r in self.results for name in r.effectiveness.mean)
+        """Names of the measures: those that every result has first, and of these what was asked for."""
+        found = [name for r in self.results for name in r.effectiveness.mean]
+        names = dict.fromkeys([name for name in self.wanted if name in found] + found)
         everywhere = [n for n in names if all(n in r.effectiveness.mean for r in self.results)]
         return everywhere + [n for n in names if n not in everywhere]
 
@@ -113,14 +116,15 @@ def load_comparison(
     Args:
         paths: result folders, or TREC runs.
         dataset: what runs are judged by; a run file alone has no judgments.
-        measures: of run files; result folders bring their own, and are measured again if one is missing.
+        measures: of run files; result folders bring their own, and are measured again if one is missing. They
+            are shown first.
         baseline: a system's name; None takes the first folder's own.
 
     Raises:
         DatasetError: naming the file that cannot be read.
         InvalidInputError: for a run of other queries, or two systems of one name.
     """
-    out = Comparison([], {})
+    out = Comparison([], {}, wanted=tuple(measures))
     paths = many("paths", paths, "paths")
     for path in [path_of("path", path) for path in paths]:
         if path.is_dir():
