@@ -7,6 +7,7 @@ reported the same way everywhere: the file and the line.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import re
@@ -116,7 +117,7 @@ def decoded_lines(
         if number == 1:
             raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, as some editors write it
         try:
-            line = raw.decode("utf-8")
+            line = shifted(raw, encoding) or raw.decode("utf-8")
         except UnicodeDecodeError as error:
             what = f"byte 0x{raw[error.start]:02x} at column {error.start + 1}"
             other = next((told for mark, told in _MARKS if number == 1 and raw.startswith(mark)), "")
@@ -136,6 +137,22 @@ def decoded_lines(
             raise DatasetError(
                 f"{place}:{number}: {blank:,} blank lines in a row ({limits.hint('blank_lines')})"
             )
+
+
+def shifted(data: bytes, encoding: str | None) -> str | None:
+    """Text of an encoding that writes other letters as ASCII between escape sequences; None where it is none.
+
+    Such bytes (ISO-2022-JP, HZ) are valid UTF-8 too, and would be read as other text.
+    """
+    if encoding is None or not data.isascii():
+        return None
+    name = codecs.lookup(encoding).name
+    if not (name.startswith("iso2022") and b"\x1b" in data) and not (name == "hz" and b"~{" in data):
+        return None
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
 
 
 def _in_other_encoding(raw: bytes, encoding: str, place: str) -> str:

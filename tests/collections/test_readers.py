@@ -14,7 +14,9 @@ import pytest
 from splade_engine.collections import read_documents
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.readers import _BY_SUFFIX, FILE_KINDS, FileName, kind_of_file
+from splade_engine.collections.readers.decoding import decoded
 from splade_engine.collections.readers.kind import FileText
+from splade_engine.collections.text_lines import decoded_lines
 from splade_engine.errors import DatasetError
 
 
@@ -437,6 +439,29 @@ def test_files_that_say_their_encoding(name: str):
     assert read(".txt", "moon öä €".encode(name)).text == "moon öä €"
     with pytest.raises(DatasetError, match=f"invalid {name.upper()}"):
         read(".txt", "moon".encode(name) + b"\x01\x02\x03")
+
+
+@pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark(name: str):
+    """It is valid UTF-8 with a zero byte behind each letter, which no query finds."""
+    assert read(".txt", "moon and öä €\n".encode(name)).text == "moon and öä €\n"
+    assert read(".txt", "mo\0on").text == "mo\0on"
+    for odd in ("moon".encode("utf-32-le"), "Ābols".encode("utf-16-le")):
+        with pytest.raises(DatasetError, match="full of zero bytes"):
+            read(".txt", odd)
+
+
+def test_letters_that_are_written_as_ascii():
+    """ISO-2022-JP and HZ are valid UTF-8 as well."""
+    page = '<meta charset="iso-2022-jp"><p>灯台 moon</p>'
+    assert read(".html", page.encode("iso-2022-jp")).text == "灯台 moon"
+    assert read(".html", '<?xml version="1.0" encoding="euc-jp"?><p>灯台</p>'.encode("euc-jp")).text == "灯台"
+    assert decoded("moon 灯台".encode("iso-2022-jp"), "x", "iso-2022-jp") == "moon 灯台"
+    assert decoded("moon 灯台".encode("hz"), "x", "hz") == "moon 灯台"
+    assert decoded(b"a ~{ b", "x", "hz") == "a ~{ b", "which is no such text"
+    assert decoded(b"\x1b[31mred", "x") == "\x1b[31mred"
+    lines = io.BytesIO("1\t灯台\n2\tsea\n".encode("iso-2022-jp"))
+    assert [line for _, line in decoded_lines(lines, "x", encoding="iso-2022-jp")] == ["1\t灯台", "2\tsea"]
 
 
 def test_an_epub_whose_spine_names_what_it_does_not_list():

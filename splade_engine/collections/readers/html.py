@@ -20,7 +20,9 @@ _BLOCKS = _HEADINGS | {
 }
 _CELLS = {"td", "th"}
 _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
-_CHARSET = re.compile(rb"<meta[^>]+charset\s*=\s*[\"']?\s*([\w.:-]+)", re.IGNORECASE)
+_CHARSET = re.compile(
+    rb"""(?:\A\s*<\?xml[^>]+encoding|<meta[^>]+charset)\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
+)
 _SPACE = re.compile(r"\s+")
 
 

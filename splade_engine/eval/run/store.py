@@ -193,6 +193,11 @@ class ResultFolder:
         found: dict[tuple[str, str], Result] = {}
         for topics_file in sorted(self.path.glob(f"*/{_TOPICS}")):
             topics = _topics(topics_file)
+            for run in sorted(topics_file.parent.glob("*.run.gz")):
+                if not _result_file(run.with_name(run.name.removesuffix(".run.gz"))).is_file():
+                    logger.warning(
+                        "%s: its result is not there any more, and is left out; evaluate again", run
+                    )
             for file in sorted(topics_file.parent.glob("*.json")):
                 if file.name == _TOPICS or file.name.endswith(".terms.json"):
                     continue

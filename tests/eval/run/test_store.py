@@ -149,7 +149,7 @@ def test_a_run_that_is_too_short_for_a_measure_is_not_measured(
     evaluate(invented, folder, tmp_path / "out", "bm25", k=10)
     with pytest.raises(DatasetError, match=r"bm25 was evaluated on c with k = 10, and R@11 looks at 11 hits"):
         load_comparison([tmp_path / "out"], None, ("R@10", "R@11"))
-    assert load_comparison([tmp_path / "out"], None, ("R@10", "AP")).measures == ["RR@10", "R@10", "AP"]
+    assert load_comparison([tmp_path / "out"], None, ("R@10", "AP")).measures == ["R@10", "AP", "RR@10"]
 
 
 @pytest.mark.parametrize("what", ["a folder", "a result", "queries"])
@@ -219,6 +219,13 @@ def test_a_run_that_was_exchanged_is_refused_and_computed_again(
     again = evaluate(invented, folder, tmp_path / "out", "bm25")
     assert again[0].effectiveness == first[0].effectiveness
     assert load_comparison([tmp_path / "out"], None, ()).results[0].effectiveness == first[0].effectiveness
+
+
+def test_a_run_without_its_result_is_told(invented: Invented, folder: Path, tmp_path: Path, caplog):
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    (tmp_path / "out" / "c" / "bm25.json").unlink()
+    assert not list(ResultFolder.open(tmp_path / "out").results())
+    assert "bm25.run.gz: its result is not there any more, and is left out" in caplog.text
 
 
 def test_terms_of_another_result_are_left_out(invented: Invented, folder: Path, tmp_path: Path, caplog):
