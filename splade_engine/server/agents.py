@@ -21,6 +21,7 @@ from splade_engine import __version__
 from splade_engine.errors import SpladeEngineError
 from splade_engine.plain_text import shortened
 from splade_engine.server import answers
+from splade_engine.server.agent_lines import serve_lines
 from splade_engine.server.agent_route import PATH, Made
 from splade_engine.server.bodies import told_of
 from splade_engine.server.problems import LONGEST, Problem, of_error
@@ -71,6 +72,10 @@ Exact = Annotated[bool, Field(strict=True, description="Find the true best, what
 
 class _Server(MCPServer):
     """Says in one line what is wrong with the arguments of a call, and guesses at none, as the routes do."""
+
+    async def run_stdio_async(self) -> None:
+        """As `MCPServer` does, but a line that cannot be read is answered too."""
+        await serve_lines(self._lowlevel_server)
 
     async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
         """See `MCPServer`; a message may hold what the agent sent, so its length is bounded."""

@@ -1,0 +1,77 @@
+"""MCP over standard input and output: every line that asks something is answered, under its own id."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import types
+
+import pytest
+
+pytest.importorskip("mcp", reason="the extra serve is not installed")
+
+from splade_engine.server import Limits
+from splade_engine.server.agents import agent_server
+
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+INVALID = "Invalid request: not a message of JSON-RPC 2.0"
+
+
+def asking(arguments, **changes):
+    """A line that calls `search`."""
+    asked = {"jsonrpc": "2.0", "id": 7, "method": "tools/call"}
+    asked |= {"params": {"name": "search", "arguments": arguments}}
+    return json.dumps(asked | changes).encode()
+
+
+async def _at_once(call):
+    return call()
+
+
+@pytest.fixture
+def answered(served, monkeypatch):
+    """The answers to these lines, by the server that `splade-engine mcp` runs."""
+
+    def speak(*lines):
+        hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO}
+        begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+        said = [json.dumps(hello).encode(), json.dumps(begun).encode(), *lines]
+        heard = io.BytesIO()
+        monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(b"\n".join(said) + b"\n")))
+        monkeypatch.setattr("sys.stdout", types.SimpleNamespace(buffer=heard))
+        server = agent_server({"ix": served}, Limits(), _at_once)
+        asyncio.run(asyncio.wait_for(server.run_stdio_async(), 30))
+        return [json.loads(line) for line in heard.getvalue().splitlines()][1:]
+
+    return speak
+
+
+@pytest.mark.parametrize(
+    ("line", "number", "code", "told"),
+    [
+        (asking({"query": "sea \ud800"}), 7, -32700, "(half a surrogate pair is no Unicode)"),
+        (asking({"query": "sea", "\udfff": 1}), 7, -32700, "Parse error: "),
+        (asking({"query": "sea"}, method="\ud800"), 7, -32700, "Parse error: "),
+        (asking({"query": "sea"}, id="\ud800"), None, -32700, "Parse error: "),
+        (asking({"query": "sea"}).replace(b"sea", b"\xff"), 7, -32700, "Parse error: invalid unicode"),
+        (asking({"query": "sea"})[:-40], 7, -32700, "Parse error: EOF while parsing"),
+        (b'{"params": ' + b"[" * 5000 + b"]" * 5000 + b', "id": "a"}', "a", -32700, "recursion limit"),
+        (b'{"params": {"id": 3, "k": 1' + b"0" * 5000 + b'}, "id": 4}', 4, -32700, "number out of range"),
+        (b"hello", None, -32700, "Parse error: "),
+        (b"[" + asking({"query": "sea"}) + b"]", None, -32600, INVALID),
+        (b'{"jsonrpc": "2.0", "id": 5, "method": 5}', 5, -32600, INVALID),
+        (b'{"jsonrpc": "2.0", "id": 5, "method": "tools/list", "params": [1]}', 5, -32600, INVALID),
+        (asking({"query": "sea"}, id=None), None, -32600, "Invalid request: id: a string or an integer"),
+        (asking({"query": "sea"}, id=1.5), None, -32600, "Invalid request: id: a string or an integer"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_answered(answered, line, number, code, told):
+    refused, found = answered(line, asking({"query": "sea"}, id=8))
+    assert (refused["id"], refused["error"]["code"]) == (number, code)
+    assert told in refused["error"]["message"]
+    assert found["id"] == 8 and found["result"]["structuredContent"]["hits"]  # and the next one is
+
+
+def test_what_asks_nothing_gets_no_answer(answered):
+    assert answered(b"", b" \r", b'{"jsonrpc": "2.0", "method": "notifications/roots/list_changed"}') == []
