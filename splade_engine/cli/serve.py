@@ -52,7 +52,9 @@ def run(
     max_k: Annotated[int, whole("--max-k", help="Hits per query.")] = 1000,
     max_batch: Annotated[int, whole("--max-batch", help="Queries or texts per request.")] = 32,
     max_body: Annotated[int, whole("--max-body", help="MiB of documents per request.")] = 32,
-    timeout: Annotated[float, real("--timeout", most=1e6, help="Seconds for a search.")] = 10.0,
+    timeout: Annotated[
+        float, real("--timeout", most=1e6, help="Seconds for a search, or for a request to arrive.")
+    ] = 10.0,
     verify: Annotated[
         str, typer.Option("--verify", help="full: check every byte of an index first; offsets: trust it.")
     ] = "full",
@@ -131,7 +133,7 @@ def run(
     reranker = None if rerank is None else Rerank(rerank, rerank_depth)
     settings = Settings(limits, access, workers=workers, rerank=reranker)
     application = Application(tuple(indexes), mode, device, settings, style == "json", level)
-    where: dict[str, Any] = {"host": host, "port": port, "root_path": root}
+    where: dict[str, Any] = {"host": host, "port": port, "root_path": root, "seconds": timeout}
     say: Callable[[str], None] = output.note
     if style == "json":  # a collector of logs reads every line alike
         say = logging.getLogger("splade_engine.server").info

@@ -11,10 +11,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
+from splade_engine.server.bodies import received
+from splade_engine.server.gate import problem_response
+from splade_engine.server.problems import Problem
+from splade_engine.server.settings import Limits
+
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATH = "/mcp"
 # what answers, and what has to run meanwhile
@@ -26,20 +32,26 @@ class AgentRoute:
 
     Args:
         make: makes it.
+        limits: a body has to arrive within; the package `mcp` would wait for it for ever.
     """
 
-    def __init__(self, make: Callable[[], Made]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[], Made], limits: Limits) -> None:
+        self._make, self._limits = make, limits
         self._asked, self._ended = asyncio.Event(), asyncio.Event()
         self._ready: asyncio.Future[ASGIApp] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         scope["state"]["route"] = PATH  # for metrics and log
+        try:
+            body = await received(Request(scope, receive), self._limits.body, self._limits.seconds)
+        except Problem as problem:
+            await problem_response(problem, scope["state"]["request_id"])(scope, receive, send)
+            return
         assert self._ready is not None, "outside the application's lifespan"
         self._asked.set()
         app = await asyncio.shield(self._ready)
-        await app(scope, receive, send)
+        await app(scope, _again(body, receive), send)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -69,3 +81,17 @@ class AgentRoute:
     def route(self) -> BaseRoute:
         """Where it is reached, whatever the method."""
         return Route(PATH, endpoint=self)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """What a request says whose body has been read; then whatever comes after it."""
+    said = False
+
+    async def heard() -> Message:
+        nonlocal said
+        if said:
+            return await receive()
+        said = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return heard

@@ -90,7 +90,7 @@ def create_app(indexes: Sequence[ServedIndex], settings: Settings | None = None)
     state = State(named, settings, threads, documents, metrics, Page())
     routes: list[BaseRoute] = [_mounted(state, route, path) for route in ROUTES for path in _paths(route)]
     if settings.mcp:
-        state.agents = AgentRoute(partial(_agents, state))
+        state.agents = AgentRoute(partial(_agents, state), settings.limits)
         routes.append(state.agents.route())
     app = Starlette(
         routes=routes,

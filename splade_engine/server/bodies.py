@@ -36,13 +36,7 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
     if coding not in ("", "identity"):  # a small body may unpack to a large one
         headers = {"accept-encoding": "identity"}
         raise Problem(415, "Validation", f"the body is sent as {coding!r:.40}; send it as it is", headers)
-    try:
-        async with asyncio.timeout(seconds):
-            data = await _bytes(request, limit)
-    except TimeoutError:
-        raise too_slow(f"the body did not arrive within {seconds:g} seconds") from None
-    except ClientDisconnect:
-        raise Problem(400, "Validation", "the connection was closed before the body was complete") from None
+    data = await received(request, limit, seconds)
     try:
         value = parsed_json(data, _refuse_constant)
     except RecursionError:
@@ -55,6 +49,21 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
         return model.model_validate(value)
     except ValidationError as error:
         raise invalid(told_of(error)) from None
+
+
+async def received(request: Request, limit: int, seconds: float) -> bytes:
+    """The body of a request as it was sent.
+
+    Raises:
+        Problem: 413 above `limit` bytes, 408 after `seconds`, 400 if the connection is closed before.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _bytes(request, limit)
+    except TimeoutError:
+        raise too_slow(f"the body did not arrive within {seconds:g} seconds") from None
+    except ClientDisconnect:
+        raise Problem(400, "Validation", "the connection was closed before the body was complete") from None
 
 
 async def _bytes(request: Request, limit: int) -> bytes:

@@ -21,6 +21,7 @@ from uvicorn.supervisors import Multiprocess
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.parents import end_with_parent
+from splade_engine.server.connections import BoundedConnections
 from splade_engine.server.settings import Access, check_exposure
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     root_path: str = "",
+    seconds: float = 10.0,
     on_start: Callable[[str], None] = lambda address: None,
 ) -> None:
     """Answer until SIGTERM or Ctrl-C; then finish what runs.
@@ -58,6 +60,7 @@ def serve(
         host: name or address.
         port: 0 takes a free one.
         root_path: what a proxy has cut off the path.
+        seconds: within which the head of a request has to arrive, and a client to read some of its answer.
         on_start: is told the address once the socket listens.
 
     Raises:
@@ -65,7 +68,7 @@ def serve(
     """
     check_exposure(host, access)
     bound = _bind(host, port)
-    config = uvicorn.Config(app, root_path=root_path, **_OPTIONS)
+    config = uvicorn.Config(app, root_path=root_path, http=_bounded(seconds), **_OPTIONS)
     on_start(_address(bound))
     with _stopping_is_success():
         uvicorn.Server(config).run(sockets=[bound])
@@ -79,6 +82,7 @@ def serve_in_processes(
     host: str = "127.0.0.1",
     port: int = 8000,
     root_path: str = "",
+    seconds: float = 10.0,
     on_start: Callable[[str], None] = lambda address: None,
 ) -> None:
     """As `serve`, by several processes at one address; one that dies is replaced.
@@ -91,6 +95,7 @@ def serve_in_processes(
         host: name or address.
         port: 0 takes a free one.
         root_path: what a proxy has cut off the path.
+        seconds: within which the head of a request has to arrive, and a client to read some of its answer.
         on_start: is told the address once the socket listens.
 
     Raises:
@@ -99,7 +104,8 @@ def serve_in_processes(
     """
     check_exposure(host, access)
     bound = _bind(host, port)
-    config = uvicorn.Config(_Made(make), factory=True, workers=workers, root_path=root_path, **_OPTIONS)
+    made: dict[str, Any] = {"factory": True, "workers": workers, "root_path": root_path}
+    config = uvicorn.Config(_Made(make), http=_bounded(seconds), **made, **_OPTIONS)
     with tempfile.TemporaryDirectory(prefix="splade-engine-") as counts:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # see `Metrics`
         try:
@@ -110,6 +116,11 @@ def serve_in_processes(
             del os.environ["PROMETHEUS_MULTIPROC_DIR"]
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise SpladeEngineError("a worker could not start; its line in the log says why")
+
+
+def _bounded(seconds: float) -> Any:
+    """What uvicorn asks for is a class; all that it does with one is to call it."""
+    return BoundedConnections(seconds)
 
 
 @dataclass(frozen=True, slots=True)

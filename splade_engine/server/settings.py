@@ -40,7 +40,7 @@ class Limits:
     documents: int = 10_000
     # characters of a query: four times what any encoder here reads
     query_length: int = 8192
-    # for a search, and for the arrival of a body; 408 beyond
+    # for a search, and for the arrival of a body; 408 beyond. `serve` takes its own for heads and for reading
     seconds: float = 10.0
     # queries that are worked on at a time: kernels release the GIL, more than cores only compete
     threads: int = field(default_factory=cores)
