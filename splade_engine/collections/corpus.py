@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
@@ -193,17 +193,21 @@ class Corpus:
         """What types the columns of a CSV or TSV file have, for people; "" for other sources."""
         return self._cutting.columns.told
 
-    def fit_fields(self, columns: Mapping[str, str]) -> CorpusSummary:
+    def fit_fields(
+        self, columns: Mapping[str, str], is_beyond_float: Callable[[str], bool] = lambda name: False
+    ) -> CorpusSummary:
         """Choose the kind of each field so that the corpus can be added to an index; the new summary.
 
         Args:
             columns: name and kind of the columns of the index; none for a new one.
+            is_beyond_float: whether a column of whole numbers holds some beyond 2^53.
 
         Raises:
-            DatasetError: where no value of a field is of the kind that its column holds.
+            DatasetError: where no value of a field is of the kind that its column holds, or where it has a
+                fraction and the column whole numbers beyond 2^53.
         """
         summary = self.survey()
-        misfit = summary.survey.misfit(columns)
+        misfit = summary.survey.misfit(columns, is_beyond_float)
         if misfit is not None:
             doc_id, reason = misfit
             raise DatasetError(f"{self.place_of(doc_id)}: {reason}".removeprefix(": "))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,11 +114,26 @@ class FieldSurvey:
             kinds[name] = kind
         return kinds
 
-    def misfit(self, columns: Mapping[str, str]) -> tuple[str, str] | None:
-        """The id of a document with a field of which no value fits the column of an index, and what it is."""
+    def misfit(
+        self, columns: Mapping[str, str], is_beyond_float: Callable[[str], bool] = lambda name: False
+    ) -> tuple[str, str] | None:
+        """The id of a document with a field that its column in an index cannot take in, and what it is.
+
+        That is a field of which no value fits the column, and a fraction for whole numbers beyond 2^53.
+
+        Args:
+            columns: see `kinds`.
+            is_beyond_float: whether a column of whole numbers holds such numbers; asked where it matters.
+        """
         for name, values in self._fields.items():
             column = columns.get(name)
             kind = values.kind(column)
+            if column == "int" and kind == "float" and is_beyond_float(name):
+                doc_id, shown = values.first["float"]
+                return doc_id, (
+                    f"document {doc_id!r:.80}: field {name!r:.80} is {shown}, but in the index it holds "
+                    "whole numbers beyond 2^53, which no column of fractions holds exactly"
+                )
             if kind != "json" and column in KINDS and kind != column and not {kind, column} <= _NUMBERS:
                 doc_id, shown = next(v for k, v in values.first.items() if k != "json")
                 return doc_id, (

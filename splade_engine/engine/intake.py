@@ -12,6 +12,8 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from splade_engine.encoder import SparseEncoder
     from splade_engine.index import IndexReader
 
@@ -39,9 +41,12 @@ def surveyed_corpus(
     """The corpus, read once and fitted to the columns of the index that it is for; warnings are logged."""
     measure(corpus, encoder)
     corpus.survey(progress)
-    columns = {} if reader is None else reader.info().columns
-    summary = corpus.fit_fields(columns)
-    if reader is not None:
+    if reader is None:
+        columns: Mapping[str, str] = {}
+        summary = corpus.fit_fields(columns)
+    else:
+        columns = reader.info().columns
+        summary = corpus.fit_fields(columns, reader.snapshot.is_beyond_float)
         reader.check_columns({name: kind for name, kind in summary.fields.items() if kind != "json"})
     if corpus.column_types:
         logger.info("%s", corpus.column_types)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.disk.ids import encode_ids, hash_ids
-from splade_engine.index.disk.payload import check_joined
+from splade_engine.index.disk.payload import beyond_float, check_joined
 from splade_engine.index.disk.records import Manifest, TuningRecord
 from splade_engine.index.disk.storage import digest
 from splade_engine.index.filter.nested import NestedKinds
@@ -212,6 +212,11 @@ class Snapshot:
         from splade_engine.index.measured_on import doubts
 
         return doubts(self)
+
+    def is_beyond_float(self, name: str) -> bool:
+        """Whether a column holds whole numbers beyond 2^53, which a float might change."""
+        tables = (segment.payload.table for segment in self.segments if segment.payload is not None)
+        return any(beyond_float(table.column(name)) for table in tables if name in table.column_names)
 
     def check_columns(self, added: Sequence[pa.Table]) -> None:
         """Raises InvalidInputError if documents with these payloads cannot be added, naming the column."""

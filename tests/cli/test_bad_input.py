@@ -276,3 +276,17 @@ def test_a_field_of_another_type_names_the_line(refused, index_folder, tmp_path)
         message
         == f"{more}:3: document 'new': field 'year' is \"n.d.\", but in the index it holds whole numbers"
     )
+
+
+def test_a_fraction_for_whole_numbers_beyond_2_to_53_names_the_line(cli, refused, index_folder, tmp_path):
+    more, numbers = tmp_path / "more.jsonl", tmp_path / "numbers.jsonl"
+    numbers.write_text('{"_id": "n", "text": "wind", "count": 9007199254740993}\n')
+    cli("add", index_folder, numbers)
+    more.write_text('{"_id": "x", "text": "sea", "count": 3}\n{"_id": "y", "text": "sea", "count": 0.5}\n')
+    assert refused("add", index_folder, more) == (
+        f"{more}:2: document 'y': field 'count' is 0.5, but in the index it holds whole numbers beyond 2^53, "
+        "which no column of fractions holds exactly"
+    )
+    year = tmp_path / "year.jsonl"
+    year.write_text('{"_id": "z", "text": "sea", "year": 2005.5}\n')
+    cli("add", index_folder, year)  # its whole numbers are small, and become numbers

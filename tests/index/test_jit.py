@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from pathlib import Path
 
@@ -158,3 +159,26 @@ def test_settings_that_numba_passes_over_are_told_in_a_line(monkeypatch, caplog)
         compiler.load()
     assert len(others) == 1
     assert caplog.messages == ["Environment variable 'NUMBA_OPT' could not be parsed."]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_waits_for_a_thread_that_compiles():
+    """Otherwise the lock would be held in the child for ever, by a thread that is not in it."""
+    begun, done = threading.Event(), threading.Event()
+
+    def compiling():
+        with jit._COMPILE:
+            begun.set()
+            done.wait(5)
+
+    thread = threading.Thread(target=compiling)
+    thread.start()
+    begun.wait()
+    threading.Timer(0.1, done.set).start()
+    with warnings.catch_warnings():  # newer Pythons warn of a fork beside threads
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        os._exit(0 if jit._COMPILE.acquire(timeout=3) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join()

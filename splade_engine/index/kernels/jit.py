@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 import threading
 from collections.abc import Callable
 from types import NoneType
@@ -42,6 +43,12 @@ R = TypeVar("R")
 Generate = Callable[[Any, Any, Any, Any], Any]
 
 _COMPILE = threading.RLock()  # LLVM is entered by one thread at a time
+if hasattr(os, "register_at_fork"):
+    # Never in the middle of compiling: the forked process has only the thread that forked, and would wait
+    # for ever for the one that holds the lock.
+    os.register_at_fork(
+        before=_COMPILE.acquire, after_in_parent=_COMPILE.release, after_in_child=_COMPILE.release
+    )
 
 
 class Kernel(Generic[P]):
