@@ -285,3 +285,10 @@ def test_a_query_that_is_too_long_is_called_a_query(refused, index_folder, monke
         ["explain", index_folder, "sea " * 400, "tides"],
     ):
         assert refused(*arguments).startswith("query: a text of 1,600 characters, more than 1,000 (SPLADE_")
+
+
+def test_documents_without_a_title_are_found_by_that(cli, index_folder):
+    shown = cli("search", index_folder, "sea wind", "--where", "title is null", "--format", "jsonl").stdout
+    assert [json.loads(line)["id"] for line in shown.splitlines()] == ["ship"]
+    gone = cli("delete", index_folder, "--where", "title is null", "--dry-run").stdout
+    assert "bread" in gone and "ship" in gone and "tides" not in gone

@@ -121,6 +121,22 @@ def untitled(tmp_path):
     return SearchEngine.build(tmp_path / "ix", records, FakeEncoder())
 
 
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        ("title is null", ["b", "c"]),
+        ("title is not null", ["a", "d"]),
+        ({"title": None}, ["b", "c"]),
+        ("title = ''", ["b", "c"]),
+        ("title != 'Moon'", ["b", "c"]),
+        ("text is null", []),
+        ("lang is null", ["a"]),
+    ],
+)
+def test_a_title_that_is_not_there_is_missing_in_filters(untitled, where, found):
+    assert sorted(ids(untitled.search("moon", where=where))) == found
+
+
 def test_what_is_missing_is_no_value_that_documents_share(untitled):
     def groups(field):
         hits = untitled.search("moon", group_by=field, total=True)

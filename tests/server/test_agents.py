@@ -93,6 +93,19 @@ def test_every_tool(connect, served):
     assert {field["name"] for field in about.structured_content["fields"]} == {"year", "lang"}
 
 
+def test_groups_pages_and_filters(connect):
+    grouped, second, untitled, wrong = run(
+        connect,
+        call("search", query="sea wind", group_by="lang"),
+        call("search", query="sea wind", group_by="lang", k=1, offset=1),
+        call("search", query="sea wind", where="title is null"),
+        call("search", query="sea wind", group_by="titel"),
+    )
+    found = [[hit["id"] for hit in a.structured_content["hits"]] for a in (grouped, second, untitled)]
+    assert found == [["a/b#1?x=1 ü", "tides"], ["tides"], ["ship"]]  # tides and ship are of one language
+    assert wrong.is_error and "group_by: no column 'titel'" in wrong.content[0].text
+
+
 def test_agents_get_related_terms_where_hits_are_weak_and_are_told(connect):
     [found] = run(connect, call("search", query="yeast rise salt star sky water warm"))
     answer = found.structured_content

@@ -177,10 +177,30 @@ def test_options_answer_as_the_engine_does(client, served):
         {"must": ["small wind"]},
         {"must_not": ["ship"]},
         {"sort": "-year"},
+        {"where": "title is null"},
         {"where": {"field": "meta.lang", "operator": "==", "value": "en"}},
     ):
         expected = [hit.id for hit in engine.search("sea wind", **options)]
         assert ids(client.post("/search", json={"query": "sea wind", **options})) == expected != []
+
+
+def test_groups_keep_the_best_hit_of_each(client):
+    def found(**options):
+        return client.post("/search", json={"query": "sea wind", **options})
+
+    everything = found().json()["hits"]
+    assert [hit["id"] for hit in everything] == ["a/b#1?x=1 ü", "tides", "ship"]
+    assert [hit["metadata"].get("lang") for hit in everything] == [None, "en", "en"]
+    grouped = found(group_by="lang", total=True)
+    assert ids(grouped) == ["a/b#1?x=1 ü", "tides"]
+    assert [hit["rank"] for hit in grouped.json()["hits"]] == [1, 2]
+    assert [hit["score"] for hit in grouped.json()["hits"]] == [hit["score"] for hit in everything[:2]]
+    assert ids(found(group_by="lang", k=1)) == ["a/b#1?x=1 ü"]
+    assert ids(found(group_by="lang", k=1, offset=1)) == ["tides"]
+    assert ids(found(group_by="lang", where="title is null")) == ["ship"]
+    assert ids(found(group_by="parent")) == [hit["id"] for hit in everything]  # none was cut into passages
+    several = client.post("/search", json={"query": ["sea wind", "bread"], "group_by": "lang"}).json()
+    assert [[hit["id"] for hit in hits] for hits in several["results"]] == [ids(grouped), ["bread"]]
 
 
 def test_counts_stand_beside_the_hits(client):

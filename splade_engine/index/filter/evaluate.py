@@ -32,6 +32,7 @@ from splade_engine.index.filter.nodes import (
 )
 from splade_engine.index.filter.words import holding
 from splade_engine.index.words.lists import WordLists
+from splade_engine.index.words.text import TEXT_COLUMNS
 
 _EXACT = 2**53  # whole numbers up to it are doubles too
 # types of values of which none needs a look before it is compared with a column; a float may be NaN
@@ -92,6 +93,10 @@ def _truth(
         column = stored_column(table, part.column, kinds.get(part.column))
         if column is None:
             return pa.repeat(pa.scalar(True), n) if isinstance(part, IsNull) else pa.nulls(n, pa.bool_())
+        if isinstance(part, IsNull) and part.column in TEXT_COLUMNS and pa.types.is_large_string(column.type):
+            return pc.equal(column, "").fill_null(
+                True
+            )  # a document without a title is stored with an empty one
         return _column_truth(part, column)
     join = pc.and_kleene if isinstance(part, Every) else pc.or_kleene
     return reduce(join, (_truth(p, table, n, lists, kinds) for p in part.parts))
