@@ -2,7 +2,8 @@
 
 corpus.jsonl[.gz, .zst]       {"_id", "title", "text"}
 queries.jsonl[.gz, .zst]      {"_id", "text"}
-qrels/SPLIT.tsv[.gz, .zst]    query-id, corpus-id, score (or TREC judgments, .txt and .qrels as well)
+qrels/SPLIT.tsv[.gz, .zst]    query-id, corpus-id, score (or TREC judgments, .txt and .qrels as well);
+                              where there is none of these, .csv, .json or .jsonl
 collection.toml               what the files cannot say: `drop_own_id = true`
 """
 
@@ -19,7 +20,8 @@ _PACKED = ("", ".gz", ".zst")
 BEIR_CORPUS = tuple(f"corpus.jsonl{packed}" for packed in _PACKED)
 BEIR_QUERIES = tuple(f"queries.jsonl{packed}" for packed in _PACKED)
 BEIR_SETTINGS = "collection.toml"
-_QRELS_SUFFIXES = tuple(f"{form}{packed}" for form in (".tsv", ".txt", ".qrels") for packed in _PACKED)
+# of judgments; the second where a folder has none of the first, beside which they may be anything
+_QRELS_FORMS = ((".tsv", ".txt", ".qrels"), (".csv", ".json", ".jsonl"))
 
 
 def is_collection(folder: Path) -> bool:
@@ -54,16 +56,23 @@ def qrels_files(folder: Path, wanted: str = "test") -> dict[str, Path]:
     """The files of judgments by split, in the order of their names; `wanted` is named where there is none.
 
     Raises:
-        DatasetError: if there is none.
+        DatasetError: if there is none, or two in CSV or JSON for a split.
     """
-    found: dict[str, Path] = {}
-    for file in sorted((folder / "qrels").glob("*")) if (folder / "qrels").is_dir() else []:
-        suffix = max((s for s in _QRELS_SUFFIXES if file.name.endswith(s)), key=len, default=None)
-        if suffix and file.is_file():
-            found.setdefault(file.name.removesuffix(suffix), file)
-    if not found:
-        raise DatasetError(f"{folder}: no judgments: qrels/{wanted}.tsv is missing")
-    return found
+    there = sorted((folder / "qrels").glob("*")) if (folder / "qrels").is_dir() else []
+    for forms in _QRELS_FORMS:
+        found: dict[str, Path] = {}
+        for file in there:
+            suffixes = [form + packed for form in forms for packed in _PACKED]
+            suffix = max((s for s in suffixes if file.name.endswith(s)), key=len, default=None)
+            if not suffix or not file.is_file():
+                continue
+            other = found.setdefault(file.name.removesuffix(suffix), file)
+            if other != file and forms is not _QRELS_FORMS[0]:
+                raise DatasetError(f"{file}: {other.name} beside it is of the same split; keep one of them")
+        if found:
+            return found
+    others = ", ".join(form for forms in _QRELS_FORMS for form in forms if form != ".tsv")
+    raise DatasetError(f"{folder}: no judgments: qrels/{wanted}.tsv is missing (or {others})")
 
 
 def qrels_file(folder: Path, split: str) -> Path:

@@ -3,7 +3,8 @@
 Two forms are told apart without a header: three columns are query, document, grade; four are TREC's query,
 iteration, document, grade. With a header the columns are read by their names, in any order, and columns of
 other names are left out. What could be either is refused: a file that is read wrongly gives numbers all the
-same.
+same. A name that ends in .csv, .json or .jsonl says how columns are divided, and changes none of these rules.
+JSON may also map queries to grades by document.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.arguments import shown
-from splade_engine.collections.text_lines import read_lines, trec_columns
+from splade_engine.collections.documents import json_values
+from splade_engine.collections.json_array import json_array
+from splade_engine.collections.separated import CommaSeparatedLines
+from splade_engine.collections.text_lines import plain_suffix, read_lines, trec_columns
 from splade_engine.errors import DatasetError
 
 Qrels = Mapping[str, Mapping[str, int]]
@@ -40,6 +44,7 @@ _LARGEST = 2**31 - 1  # trec_eval's grades are C's long, ir_measures' an int
 class Judgment:
     """One line of a file of judgments."""
 
+    # of an array in JSON the number of the object, of a mapping that of the query
     line: int
     query_id: str
     doc_id: str
@@ -53,11 +58,21 @@ def read_judgments(path: str | Path) -> Iterator[Judgment]:
         DatasetError: naming the file and line of what cannot be read one way only.
     """
     path = Path(path)
+    suffix = plain_suffix(path)
+    if suffix in (".json", ".jsonl"):
+        yield from _json_judgments(path, suffix)
+        return
     columns: _Columns | None = None
+    comma_separated = CommaSeparatedLines() if suffix == ".csv" else None
     for number, line in read_lines(path):
         place = f"{path}:{number}"
-        values = trec_columns(line, tabs=2)
+        if comma_separated is not None:
+            values = comma_separated.columns(line, place)
+        else:
+            values = trec_columns(line, tabs=2)
         if columns is None:
+            if not values:  # a line that says what stands between columns
+                continue
             columns = _header(values, place)
             if columns is not None:
                 continue
@@ -138,6 +153,58 @@ def checked_mapping(what: str, given: Any) -> Mapping[str, Any]:
     return given
 
 
+# ---- JSON --------------------------------------------------------------------------------------------------
+
+
+def _json_judgments(path: Path, suffix: str) -> Iterator[Judgment]:
+    """The judgments of objects that name query, document and grade, or of a mapping from queries."""
+    lines = read_lines(path, keep_blank=suffix == ".json")
+    values = json_array(lines, str(path)) if suffix == ".json" else json_values(lines, str(path))
+    known: dict[tuple[str, ...], _Columns] = {}
+    for number, value in values:
+        place = f"{path}:{number}"
+        if not isinstance(value, dict):
+            raise DatasetError(
+                f"{place}: an object with query-id, corpus-id and score is expected, got {shown(value)}"
+            )
+        if value and all(isinstance(judged, dict) for judged in value.values()):
+            yield from _mapped(value, number, path)
+            continue
+        keys = tuple(value)
+        columns = known.get(keys) or _header(list(keys), place)
+        if columns is None:
+            raise DatasetError(
+                f"{place}: the object must name query-id, corpus-id and score, it has {shown(keys)}"
+            )
+        known[keys] = columns
+        needed = (columns.query, columns.document, columns.grade)
+        cells = [_cell(cell, place) if i in needed else "" for i, cell in enumerate(value.values())]
+        yield columns.judgment(cells, number, place)
+
+
+def _mapped(value: Mapping[str, Mapping[str, Any]], number: int, path: Path) -> Iterator[Judgment]:
+    for query, judged in value.items():
+        place = f"{path}: query {shown(query)}"
+        for document, grade in judged.items():
+            if not query or not document:
+                raise DatasetError(f"{place}: the {'query' if not query else 'document'} id is empty")
+            here = f"{place}, document {shown(document)}"
+            yield Judgment(number, query, document, _grade(_cell(grade, here), here))
+
+
+def _cell(value: object, place: str) -> str:
+    """A text or a number of JSON, as a cell.
+
+    Raises:
+        DatasetError: for anything else, which is no id and no grade.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)
+    raise DatasetError(f"{place}: {shown(value)} is neither text nor number")
+
+
 # ---- which column is which ------------------------------------------------------------------------------
 
 
@@ -206,7 +273,7 @@ def _header(values: list[str], place: str) -> _Columns | None:
         if len(values) in (3, 4):
             raise DatasetError(
                 f"{place}: grade {values[-1]!r} is not an integer, nor is this a header that names query-id, "
-                "corpus-id and score"
+                f"corpus-id and score{_other_format(values)}"
             )
         return None
     # of a query that may be called "query" and a document called "doc"; `without_header` looks at it
@@ -226,8 +293,16 @@ def _wrong_count(values: list[str], place: str, wanted: int | None = None) -> Da
         return DatasetError(f"{place}: {len(values)} columns where the header has {wanted}")
     return DatasetError(
         f"{place}: a judgment has 3 columns (query-id, corpus-id, score) or 4 (qid 0 docid grade), "
-        f"this line {len(values)}" + (f", the first line {wanted}" if wanted else "")
+        f"this line {len(values)}" + (f", the first line {wanted}" if wanted else _other_format(values))
     )
+
+
+def _other_format(values: list[str]) -> str:
+    """Advice for a first line that looks like CSV or JSON in a file of another name."""
+    begin = " ".join(values)
+    if begin[:1] in ("{", "[") or any(begin.count(sign) > 1 for sign in ",;"):
+        return "; name the file .csv, .json or .jsonl if it is that"
+    return ""
 
 
 def _grade(text: str, place: str) -> int:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from splade_engine.collections.beir import qrels_files
 from splade_engine.collections.dataset import Split
 from splade_engine.collections.qrels import checked_qrels, line_of, read_judgments, read_qrels
 from splade_engine.errors import DatasetError
@@ -170,6 +171,89 @@ def test_numbers_of_numpy_are_grades():
     found = checked_qrels({"q": {"a": np.int64(2), "b": np.float32(1.0), "c": -1}})
     assert found == {"q": {"a": 2, "b": 1, "c": -1}}
     assert all(type(grade) is int for grade in found["q"].values())
+
+
+JUDGED = {"q1": {"d 1": 2, "d2": 0}, "2": {"d2": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.csv", 'query-id,corpus-id,score\nq1,"d 1",2\nq1,d2,0\n2,d2,1\n'),
+        ("x.csv", '\ufeff"score";"docid";"qid"\n2;"d 1";q1\n"0";d2;"q1"\n1;d2;2\n'),
+        ("x.csv", "sep=;\nquery_id;doc_id;iteration;relevance\nq1;d 1;0;2\nq1;d2;0;0\n2;d2;0;1\n"),
+        ("x.csv", "q1,d 1,2\nq1,d2,0\n2,d2,1\n"),
+        ("x.csv", "q1,0,d 1,2\nq1,0,d2,0\n2,Q0,d2,1\n"),
+        ("x.json", '{"q1": {"d 1": 2, "d2": 0},\n "2": {"d2": 1.0}}'),
+        (
+            "x.json",
+            '[{"query_id": "q1", "doc_id": "d 1", "relevance": 2, "by": ["ada"]},\n\n'
+            '{"relevance": "0", "doc_id": "d2", "query_id": "q1"}, {"qid": 2, "docid": "d2", "rel": 1}]',
+        ),
+        (
+            "x.jsonl",
+            '{"query-id": "q1", "corpus-id": "d 1", "score": 2}\n{"score": 0, "query-id": "q1", '
+            '"corpus-id": "d2"}\n{"query-id": 2, "corpus-id": "d2", "score": 1}\n',
+        ),
+    ],
+)
+def test_csv_and_json_say_what_they_are(tmp_path: Path, name: str, text: str):
+    assert read_qrels(write(tmp_path / name, text)) == JUDGED
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.csv", "query-id,corpus-id,score\nq,d\n", r"x\.csv:2: a judgment has 3 columns"),
+        ("x.csv", "query-id,corpus-id,score\nq,d,many\n", r"x\.csv:2: grade 'many' is not an integer"),
+        ("x.csv", 'query-id,corpus-id,score\nq,"d,1\n', r"x\.csv:2: not CSV \(unexpected end of data\)"),
+        ("x.csv", "q,d,e,f\n", r"x\.csv:1: grade 'f' is not an integer, nor is this a header"),
+        (
+            "x.json",
+            '{"q": {"d": true}}',
+            r"x\.json: query 'q', document 'd': True is neither text nor number",
+        ),
+        ("x.json", '{"q": {"d": 0.5}}', r"x\.json: query 'q', document 'd': grade '0\.5' is not an integer"),
+        ("x.json", '{"q": ["d"]}', r"x\.json:1: the object must name query-id, corpus-id and score"),
+        ("x.json", '{"q": {"d": 1, "d": 2}}', r"x\.json:1: .*'d'"),
+        ("x.json", "[3]", r"x\.json:1: an object with query-id, corpus-id and score is expected, got 3"),
+        ("x.json", '[{"qid": "q", "docid": null, "rel": 1}]', r"x\.json:1: None is neither text nor number"),
+        ("x.json", '[{"qid": "q", "query": "q", "docid": "d", "rel": 1}]', "must name one query column"),
+        ("x.jsonl", '{"qid": "q", "docid": "d", "rel": 1}\n{"qid"\n', r"x\.jsonl:2: not JSON"),
+        ("x.json", "{}", r"x\.json:1: the object must name"),
+        ("x.json", "", r"x\.json: no judgments"),
+        # in a file of another name
+        ("x.tsv", "q,d,1\n", r"x\.tsv:1: a judgment has 3 .* this line 1; name the file \.csv, \.json"),
+        (
+            "x.tsv",
+            '{"q": {"d": 1}}\n',
+            r"x\.tsv:1: grade '1}}' is not an integer.*; name the file \.csv, \.json",
+        ),
+        (
+            "x.txt",
+            '[{"qid": "q",\n',
+            r"x\.txt:1: a judgment has 3 .*; name the file \.csv, \.json or \.jsonl",
+        ),
+    ],
+)
+def test_what_csv_and_json_do_not_say_is_refused(tmp_path: Path, name: str, text: str, message: str):
+    with pytest.raises(DatasetError, match=message):
+        read_qrels(write(tmp_path / name, text))
+
+
+def test_csv_and_json_are_looked_for_where_there_is_nothing_else(tmp_path: Path):
+    (tmp_path / "qrels").mkdir()
+    write(tmp_path / "qrels" / "test.csv", "q,d,1\n")
+    write(tmp_path / "qrels" / "dev.jsonl", '{"qid": "q", "docid": "d", "rel": 1}\n')
+    assert {name: file.name for name, file in qrels_files(tmp_path).items()} == {
+        "dev": "dev.jsonl",
+        "test": "test.csv",
+    }
+    write(tmp_path / "qrels" / "test.json", "{}")
+    with pytest.raises(DatasetError, match=r"test\.json: test\.csv beside it is of the same split"):
+        qrels_files(tmp_path)
+    write(tmp_path / "qrels" / "test.tsv", "q\td\t1\n")
+    assert {name: file.name for name, file in qrels_files(tmp_path).items()} == {"test": "test.tsv"}
 
 
 def test_every_judged_query_has_a_text():

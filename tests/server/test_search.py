@@ -200,7 +200,7 @@ def test_groups_keep_the_best_hit_of_each(client):
     assert ids(found(group_by="lang", where="title is null")) == ["ship"]
     assert ids(found(group_by="parent")) == [hit["id"] for hit in everything]  # none was cut into passages
     several = client.post("/search", json={"query": ["sea wind", "bread"], "group_by": "lang"}).json()
-    assert [[hit["id"] for hit in hits] for hits in several["results"]] == [ids(grouped), ["bread"]]
+    assert [[hit["id"] for hit in hits] for hits in several["hits"]] == [ids(grouped), ["bread"]]
 
 
 def test_counts_stand_beside_the_hits(client):
