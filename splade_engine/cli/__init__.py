@@ -12,6 +12,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from splade_engine.cli.address_space import one_thread_if_small
 from splade_engine.cli.garbage import look_seldom
 from splade_engine.cli.interrupts import INTERRUPTED, interrupts
 
@@ -25,6 +26,7 @@ def main() -> None:
     """Entry point of the `splade-engine` script and of `python -m splade_engine`."""
     interrupts.install()  # before typer, which takes a while to import
     look_seldom()
+    one_thread_if_small()
     try:
         from splade_engine.cli.commands import app
         from splade_engine.cli.streams import prepare
