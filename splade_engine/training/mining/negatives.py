@@ -99,7 +99,6 @@ def _mined(
     # first: a teacher that does not load is told before an hour of encoding
     score = open_teacher(config, task, device)
     retriever = open_retriever(config, task, work, device, progress)
-    found = 0
     with (
         output.open("a", encoding="utf-8") as out,
         ProgressBar(progress, len(task.queries), label="mine", unit=" queries", done=done) as bar,
@@ -111,13 +110,11 @@ def _mined(
             lines = []
             for number, (query, row) in enumerate(zip(chunk, ranked, strict=True), start=first):
                 rows = mined_rows(query, [task.ids[d] for d in row if d >= 0], task, config, score, number)
-                found += any(r["negative_ids"] for r in rows)
                 lines.append(json.dumps({"n": number, "rows": rows}, ensure_ascii=False) + "\n")
             out.write("".join(lines))
             out.flush()
             bar.advance(len(chunk))
-    _finish(output, work)
-    return found
+    return _finish(output, work)
 
 
 def mined_rows(
@@ -249,20 +246,23 @@ def _is_finished(output: Path) -> bool:
     return bool(start) and not start.startswith(b'{"n": ')
 
 
-def _finish(output: Path, work: Path) -> None:
+def _finish(output: Path, work: Path) -> int:
     """Rows in place of the numbered lines, in one rename; then the working folder goes.
+
+    Returns:
+        How many queries have some, those of earlier calls included.
 
     Raises:
         DatasetError: if no query kept a negative; nothing stays then.
     """
-    written = 0
+    found = 0
     with output.open(encoding="utf-8") as lines, atomic_file(output) as out:
         for line in lines:
-            for row in json.loads(line)["rows"]:
-                if row["negative_ids"]:
-                    out.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
-                    written += 1
-        if not written:
+            rows = [row for row in json.loads(line)["rows"] if row["negative_ids"]]
+            for row in rows:
+                out.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
+            found += bool(rows)
+        if not found:
             output.unlink()
             shutil.rmtree(work, ignore_errors=True)
             raise DatasetError(
@@ -270,6 +270,7 @@ def _finish(output: Path, work: Path) -> None:
                 "depth or skip fewer"
             )
     shutil.rmtree(work, ignore_errors=True)
+    return found
 
 
 def _forget(work: Path) -> None:

@@ -218,7 +218,7 @@ def test_limit_is_below_the_positive_whatever_its_sign():
 def test_resumes_to_the_same_file(tmp_path, pairs, bert_folder, monkeypatch):
     monkeypatch.setattr(negatives, "CHUNK", 5)
     config = MiningConfig(retriever=f"sparse:{bert_folder}", negatives=2, depth=5, sampling="random")
-    mine(pairs, tmp_path / "whole.jsonl", config, device="cpu")
+    found = mine(pairs, tmp_path / "whole.jsonl", config, device="cpu")
     original, calls = negatives.mined_rows, []
 
     def interrupted(*arguments):
@@ -237,7 +237,7 @@ def test_resumes_to_the_same_file(tmp_path, pairs, bert_folder, monkeypatch):
         mine(pairs, output, MiningConfig(retriever=config.retriever, negatives=3, depth=5, sampling="random"))
     calls.clear()
     monkeypatch.setattr(negatives, "mined_rows", lambda *a: calls.append(1) or original(*a))
-    mine(pairs, output, config, device="cpu")
+    assert mine(pairs, output, config, device="cpu") == found > 30  # those of the first call included
     assert output.read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert len(calls) == 36 - 10  # two chunks were done
     with pytest.raises(InvalidInputError, match="exists already"):
