@@ -9,12 +9,16 @@ collection.toml               what the files cannot say: `drop_own_id = true`
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from splade_engine.arguments import shown
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.files import read_toml
+
+logger = logging.getLogger(__name__)
 
 _PACKED = ("", ".gz", ".zst")
 BEIR_CORPUS = tuple(f"corpus.jsonl{packed}" for packed in _PACKED)
@@ -29,9 +33,9 @@ def is_collection(folder: Path) -> bool:
     return _first(folder, BEIR_CORPUS) is not None and _first(folder, BEIR_QUERIES) is not None
 
 
-def has_corpus(folder: Path) -> bool:
-    """Whether the folder has documents in BEIR's layout."""
-    return _first(folder, BEIR_CORPUS) is not None
+def found_corpus(folder: Path) -> Path | None:
+    """The documents in BEIR's layout, None where there are none."""
+    return _first(folder, BEIR_CORPUS)
 
 
 def corpus_file(folder: Path) -> Path:
@@ -69,6 +73,8 @@ def qrels_files(folder: Path, wanted: str = "test") -> dict[str, Path]:
             other = found.setdefault(file.name.removesuffix(suffix), file)
             if other != file and forms is not _QRELS_FORMS[0]:
                 raise DatasetError(f"{file}: {other.name} beside it is of the same split; keep one of them")
+            if other != file:
+                _tell_two(other, file)
         if found:
             return found
     others = ", ".join(form for forms in _QRELS_FORMS for form in forms if form != ".tsv")
@@ -118,7 +124,16 @@ def collection_settings(folder: Path) -> CollectionSettings:
 
 
 def _first(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    there = [folder / name for name in names if (folder / name).is_file()]
+    for other in there[1:]:
+        _tell_two(there[0], other)
+    return there[0] if there else None
+
+
+@cache
+def _tell_two(taken: Path, other: Path) -> None:
+    """Say once that one of two files is read; unpacked and packed, they need not say the same."""
+    logger.warning("%s is read, and %s beside it is not", taken, other.name)
 
 
 def _needed(folder: Path, names: tuple[str, ...]) -> Path:

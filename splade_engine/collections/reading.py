@@ -31,7 +31,7 @@ from functools import partial
 from pathlib import Path
 
 from splade_engine.arguments import flag, path_of
-from splade_engine.collections.beir import BEIR_CORPUS
+from splade_engine.collections.beir import found_corpus
 from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.cutting import cut_document, is_passage, is_passage_of
 from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, Document
@@ -111,7 +111,7 @@ def read_documents(
     if not path.exists():
         raise DatasetError(f"{path}: no such file or folder")
     if path.is_dir():
-        beir = next((path / name for name in BEIR_CORPUS if (path / name).is_file()), None)
+        beir = found_corpus(path)
         saved = saved_dataset(path)
         if beir is None and saved is not None:
             return _records(str(path), typed_source(saved, str(path)), bool(allow_empty), cutting)
@@ -156,7 +156,7 @@ def _refuse_records(path: Path) -> None:
 def place_of(source: str | Path, doc_id: str, cutting: Cutting) -> str:
     """The file and line of a document that was read, or the source where that has no lines of records."""
     path = Path(source)
-    file = next((path / name for name in BEIR_CORPUS if (path / name).is_file()), path)
+    file = found_corpus(path) or path
     records = None if file.is_dir() else record_source(file, cutting.encoding, cutting.advice)
     for line, document in () if records is None else records(cutting.columns):
         if is_passage_of(doc_id, document.id):
@@ -167,7 +167,7 @@ def place_of(source: str | Path, doc_id: str, cutting: Cutting) -> str:
 def holds_files(path: Path) -> bool:
     """Whether `read_documents` reads files there that are documents, and not records."""
     if path.is_dir():
-        return not any((path / name).is_file() for name in BEIR_CORPUS) and saved_dataset(path) is None
+        return found_corpus(path) is None and saved_dataset(path) is None
     return kind_of_file(path.suffix.lower()) is not None
 
 

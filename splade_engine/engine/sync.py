@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.arguments import flag, shown
-from splade_engine.collections.beir import BEIR_CORPUS
+from splade_engine.collections.beir import found_corpus
 from splade_engine.collections.corpus import Corpus, FileCorpus
 from splade_engine.collections.passages import Passages
 from splade_engine.collections.readers.decoding import checked_encoding
@@ -242,9 +242,11 @@ def _checked_folder(folder: Path) -> Path:
     if not folder.is_dir():
         what = "is a file, a folder is needed" if folder.exists() else "no such folder"
         raise DatasetError(f"{folder}: {what}")
-    records = next((name for name in BEIR_CORPUS if (folder / name).is_file()), None)
+    records = found_corpus(folder)
     if records is not None:
-        raise DatasetError(f"{folder}: holds records ({records}) and not files; add --replace takes them in")
+        raise DatasetError(
+            f"{folder}: holds records ({records.name}) and not files; add --replace takes them in"
+        )
     return folder
 
 

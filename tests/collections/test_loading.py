@@ -39,6 +39,21 @@ def test_other_splits_and_compressed_files(tmp_path: Path, invented: Invented):
     assert load_dataset(folder, "dev").qrels == dev
 
 
+def test_two_files_of_one_kind_are_told(tmp_path: Path, invented: Invented, caplog):
+    """Which one is read was decided without a word."""
+    folder = invented.write(tmp_path / "c")
+    for name in ("corpus.jsonl", "queries.jsonl"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
+    (folder / "qrels" / "test.qrels").write_text("q1 0 tea 2\n")
+    for _ in range(2):
+        assert load_dataset(folder).qrels == {"q1": {"tea": 2}}
+    assert sorted(record.message for record in caplog.records) == [
+        f"{folder}/corpus.jsonl is read, and corpus.jsonl.gz beside it is not",
+        f"{folder}/qrels/test.qrels is read, and test.tsv beside it is not",
+        f"{folder}/queries.jsonl is read, and queries.jsonl.gz beside it is not",
+    ]
+
+
 def test_trec_qrels(tmp_path: Path, invented: Invented):
     folder = invented.write(tmp_path / "c")
     (folder / "qrels" / "test.tsv").unlink()

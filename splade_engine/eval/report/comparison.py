@@ -184,6 +184,9 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
         raise DatasetError(
             f"{path}:1: query {foreign!r} is not in {dataset.name}, nor is any other query of the run"
         )
+    pairs = ((run[query].ids, grades) for query, grades in dataset.qrels.items() if query in run.rankings)
+    if not any(id in grades for ids, grades in pairs for id in ids):
+        logger.warning("%s: none of its hits is judged in %s; are their ids those of it?", path, dataset.name)
     own = [query for query in run if query in run[query].ids] if dataset.drop_own_id else []
     if own:
         run = run.without_own_ids()

@@ -22,6 +22,7 @@ from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, 
 from splade_engine.training.kept import keep, kept
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
+_LONGEST_BLANK = 32  # bytes of a line of white space; hardly any row of JSON is so short
 
 
 class LineFile:
@@ -142,9 +143,9 @@ def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], str]
     start = np.concatenate((np.zeros(1, np.int64), stop[:-1] + 1))[: len(stop)]
     keep = stop > start
     with path.open("rb") as file:
-        for i in np.flatnonzero(stop - start == 1):  # a blank line of a file with \\r\\n ends
+        for i in np.flatnonzero(keep & (stop - start <= _LONGEST_BLANK)):
             file.seek(int(start[i]))
-            keep[i] = file.read(1) != b"\r"
+            keep[i] = bool(file.read(int(stop[i] - start[i])).strip())
     return start[keep], stop[keep], total.text()
 
 
@@ -154,13 +155,15 @@ class TextsById:
     Args:
         path: corpus or queries file in BEIR's layout, perhaps compressed.
         cache: folder for unpacked copies.
+        titled: a title stands before the text; of queries it is left out, as evaluations do.
 
     Raises:
         DatasetError: naming file and line of a row without an id, or with one that another has.
     """
 
-    def __init__(self, path: str | Path, cache: Path) -> None:
+    def __init__(self, path: str | Path, cache: Path, *, titled: bool = True) -> None:
         self.lines = LineFile(path, cache)
+        self._titled = titled
         hashes = np.empty(len(self.lines), np.uint64)
         for i in range(len(self.lines)):
             hashes[i] = key_of(self._id(i))
@@ -196,9 +199,9 @@ class TextsById:
         return None
 
     def text(self, row: int) -> str:
-        """`title text` of a row, stripped."""
+        """`title text` of a row, stripped; without `titled` the text alone."""
         record = self.lines.record(row)
-        title, text = record.get("title") or "", record.get("text")
+        title, text = (record.get("title") if self._titled else "") or "", record.get("text")
         if not isinstance(text, str) or not isinstance(title, str):
             raise DatasetError(f"{self.lines.place(row)}: the field text is missing or not a string")
         return checked_text(f"{title} {text}".strip(), self.lines.place, row, "text")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.arguments import shown
-from splade_engine.collections.beir import corpus_file, has_corpus, qrels_file, queries_file
+from splade_engine.collections.beir import corpus_file, found_corpus, qrels_file, queries_file
 from splade_engine.collections.qrels import Judgment, unique_judgments
 from splade_engine.errors import DatasetError
 from splade_engine.files import digest_of_file, expanded
@@ -93,7 +93,7 @@ class JsonlSource:
         self.name = path.name
         self.lines = LineFile(path, cache)
         self._documents = TextsById(corpus, cache) if corpus else None
-        self._queries = TextsById(queries, cache) if queries else None
+        self._queries = TextsById(queries, cache, titled=False) if queries else None
         self.row(0)  # the wrong kind of file is reported at once
         if names := unread(self.lines.record(0)):
             logger.warning(
@@ -158,7 +158,7 @@ class BeirSource:
     def __init__(self, folder: Path, cache: Path, negatives: str | None = None) -> None:
         self.name = folder.name
         self.corpus = TextsById(corpus_file(folder), cache)
-        self.queries = TextsById(queries_file(folder), cache)
+        self.queries = TextsById(queries_file(folder), cache, titled=False)
         self._qrels = qrels_file(folder, "train")
         self._query_rows, self._document_rows = self._pairs()
         self._by_query = np.argsort(self._query_rows, kind="stable")
@@ -281,7 +281,7 @@ class GeneratedSource:
         self.kind, self._links = kind, links
         file = path
         if path.is_dir():
-            file = corpus_file(path) if has_corpus(path) else pages_file(path, cache)
+            file = found_corpus(path) or pages_file(path, cache)
         self.lines = LineFile(file, cache)
         self._path = path if file.parent == cache else file
         self._pages = TextsById(self.lines.path, cache) if kind == "wlp" else None

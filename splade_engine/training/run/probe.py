@@ -100,7 +100,7 @@ def folder_probe(folder: Path, n_documents: int, n_queries: int, cache: Path) ->
     """
     judgments = qrels_file(folder, "test")
     qrels = read_qrels(judgments)
-    texts = TextsById(queries_file(folder), cache)
+    texts = TextsById(queries_file(folder), cache, titled=False)
     chosen = list(qrels)[: n_queries or None]
     judged = {d for q in chosen for d in qrels[q]}
     numbers: dict[str, int] = {}

@@ -136,6 +136,17 @@ def test_runs_are_compared_by_a_dataset(collection: Path, tmp_path: Path):
     assert '<h2 id="significance">' in page
 
 
+def test_a_run_of_ids_that_are_not_judged_is_told(collection: Path, tmp_path: Path, caplog):
+    data = load_dataset(collection)
+    for name, documents in (("a", ["TEA", "COFFEE"]), ("b", ["tea"])):
+        hits = Ranking.in_order(documents, [2.0, 1.0][: len(documents)])
+        write_run(Run(name, {"q1": hits}), tmp_path / f"{name}.run")
+        load_comparison([tmp_path / f"{name}.run"], data, ["RR@10"])
+    assert [record.message for record in caplog.records] == [
+        f"{tmp_path}/a.run: none of its hits is judged in invented; are their ids those of it?"
+    ]
+
+
 def test_bad_comparisons(collection: Path, results: Path, tmp_path: Path):
     write_run(Run("x", {"other": Ranking.in_order(["tea"], [1.0])}), tmp_path / "x.run")
     data = load_dataset(collection)
@@ -156,7 +167,7 @@ def test_bad_comparisons(collection: Path, results: Path, tmp_path: Path):
 
 def test_measures_that_a_folder_lacks_come_from_its_runs(results: Path):
     comparison = load_comparison([results], None, ("AP", "nDCG@10"))
-    assert comparison.measures == ["nDCG@10", "R@100", "AP"]
+    assert comparison.measures == ["AP", "nDCG@10", "R@100"]
 
 
 def test_an_empty_comparison_is_refused():

@@ -21,6 +21,14 @@ def test_line_file_finds_lines_across_buffers(tmp_path, monkeypatch):
     assert file.place(2) == f"{tmp_path / 'f.jsonl'}:4"
 
 
+def test_blank_lines_are_those_of_every_other_reader(tmp_path):
+    """A line of spaces was no JSON here, and nothing to an evaluation of the same file."""
+    (tmp_path / "f.jsonl").write_bytes(b'  \n\t\r\n{"a": 1}\n \n\n{"a": 2}\n   ')
+    file = LineFile(tmp_path / "f.jsonl", tmp_path)
+    assert [file.record(i)["a"] for i in range(len(file))] == [1, 2]
+    assert file.place(1) == f"{tmp_path / 'f.jsonl'}:6"
+
+
 def test_compressed_files_are_unpacked_once(tmp_path):
     path = tmp_path / "f.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"a": 1}\n\n{"a": 2}\n'))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import DatasetError
 from splade_engine.training.data.examples import Example, row_from_record
 from splade_engine.training.data.ir_source import IrDatasetsSource
@@ -217,6 +218,18 @@ def test_judgments_are_read_as_evaluation_reads_them(tmp_path, qrels):
     folder = beir(tmp_path / "set", qrels)
     source = BeirSource(folder, tmp_path / "cache")
     assert [source.pair_ids(i) for i in range(len(source))] == [("q0", "d1")]
+
+
+def test_a_query_is_the_text_that_evaluations_search_for(tmp_path):
+    """A title of a query stood before its text in training alone."""
+    folder = beir(tmp_path / "set", HEADER + "q0\td1\t1\n")
+    rows = [{"_id": "q0", "title": "Topic 7", "text": "query 0"}]
+    write_jsonl(folder / "queries.jsonl", rows)
+    assert dict(load_dataset(folder, "train").queries) == {"q0": "query 0"}
+    assert source(tmp_path, path=str(folder)).example(0, RNG).query == "query 0"
+    files = {name: str(folder / f"{name}.jsonl") for name in ("corpus", "queries")}
+    by_id = source(tmp_path, [{"query_id": "q0", "positive_id": "d1"}], **files)
+    assert by_id.example(0, RNG).query == "query 0"
 
 
 def test_beir_folder_without_training_judgments(tmp_path):
