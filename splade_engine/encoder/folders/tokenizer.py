@@ -4,8 +4,8 @@ Needs `tokenizers` only.
 
 A tokenizer is `tokenizer.json`; or a `vocab.txt` of WordPiece tokens, as older checkpoints ship it; or what
 transformers can convert. Beside tokenizer.json three things in tokenizer_config.json decide something:
-`truncation_side`, and what is said of letters (`told_letters.py`) and of tokens (`told_tokens.py`). Of the
-other forms all files do.
+`truncation_side`, and what is said of letters (`told_letters.py`) and of tokens (`told_tokens.py`, where two
+older files may say it too). Of the other forms all files do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from splade_engine.files import parsed_json, write_json
 if TYPE_CHECKING:
     from splade_engine.encoder.tokens import TextTokenizer
 
-_CONFIG = "tokenizer_config.json"
+_CONFIG = told_tokens.CONFIG
 # how the library begins a tokenizer.json: all of one is up to 30 MB
 _HEAD = re.compile(r'\s*\{\s*"version"\s*:\s*"[^"]*"\s*,\s*"truncation"\s*:\s*(null|\{[^{}]*\})')
 # what transformers reads where there is no tokenizer.json
@@ -100,19 +100,20 @@ def _direction(folder: Path) -> str:
 
 
 def overridden(folder: Path) -> dict[str, Any]:
-    """What tokenizer_config.json says otherwise than tokenizer.json, and acts: of letters, and of tokens.
+    """What other files than `tokenizer_files` say otherwise, and acts: of letters, and of tokens.
 
     Raises:
-        CheckpointError: as `told_letters.told`.
+        CheckpointError: as `told_letters.told` and `told_tokens.said`.
     """
     path = folder / "tokenizer.json"
     if not present(path):
-        return {}
+        return told_tokens.told_by_older_files(folder) if present(folder / "vocab.txt") else {}
     found, config = path.stat(), read_json(folder / _CONFIG, optional=True)
     saved = _saved(path, found.st_mtime_ns, found.st_size)
     if saved is None:
         return {}
-    return told_letters.told(config, saved["normalizer"], folder / _CONFIG) | told_tokens.told(config, saved)
+    letters = told_letters.told(config, saved["normalizer"], folder / _CONFIG)
+    return letters | told_tokens.told(told_tokens.said(folder)[0], saved)
 
 
 @lru_cache(maxsize=8)
@@ -142,14 +143,14 @@ def load_tokenizer(folder: Path) -> Any:
         beside = folder / _CONFIG
         config = read_json(beside, optional=True)
         told_letters.follow(tokenizer, config, beside)
-        with refusing(beside, "what it says of tokens"):
-            told_tokens.follow(tokenizer, config, beside)
+        of_tokens, place = told_tokens.said(folder)
+        with refusing(place, "what it says of tokens"):
+            told_tokens.follow(tokenizer, of_tokens, place)
         if '"Regex"' in text:
             _check_patience(tokenizer, path)
         return tokenizer
     if present(folder / "vocab.txt"):
-        config = read_json(folder / _CONFIG, optional=True)
-        return _wordpiece(folder / "vocab.txt", config)
+        return _wordpiece(folder / "vocab.txt", *told_tokens.said(folder))
     if not any(present(folder / name) for name in _VOCABULARIES):
         raise CheckpointError(f"{folder}: no tokenizer: neither tokenizer.json nor a vocabulary")
     return _filled(_converted(folder), folder)
@@ -246,7 +247,7 @@ def _growth(step: dict[str, Any]) -> float:
     return 1.0
 
 
-def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
+def _wordpiece(path: Path, config: dict[str, Any], beside: Path) -> Any:
     """BERT's tokenizer from its vocabulary alone, as older checkpoints ship it."""
     from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
@@ -260,7 +261,6 @@ def _wordpiece(path: Path, config: dict[str, Any]) -> Any:
         if token not in vocabulary:
             raise CheckpointError(f"{path}: no {token} among its {len(vocabulary)} tokens")
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
-    beside = path.parent / _CONFIG
     lowercase = truth(config, "do_lower_case", True, beside)
     tokenizer.normalizer = normalizers.BertNormalizer(
         lowercase=lowercase,

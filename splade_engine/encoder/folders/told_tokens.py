@@ -1,5 +1,7 @@
 """What tokenizer_config.json says of tokens and tokenizer.json does not, followed as transformers does.
 
+Older folders say some of it in special_tokens_map.json and added_tokens.json (`said`).
+
 Tokens that only the config names are added: those of `added_tokens_decoder`, those with a role
 (`sep_token`), and further special ones. So they are found in texts. Byte-level classes follow
 `add_prefix_space`. What stands around a text is of tokenizer.json alone: releases of transformers differ in
@@ -15,13 +17,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from splade_engine.arguments import shown
+from splade_engine.arguments import first_twice, shown
+from splade_engine.encoder.folders.files import read_json
 from splade_engine.errors import CheckpointError
 from splade_engine.plain_text import shortened
 
 logger = logging.getLogger(__name__)
 
-_ROLES = ("cls_token", "sep_token", "mask_token", "pad_token", "unk_token")
+CONFIG = "tokenizer_config.json"
+OLDER_FILES = ("special_tokens_map.json", "added_tokens.json")
+# in the order in which transformers adds tokens of which tokenizer.json has none
+_ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _FURTHER = ("additional_special_tokens", "extra_special_tokens")
 _NUMBER = re.compile("[0-9]{1,10}")  # of a token
 _FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
@@ -44,11 +50,58 @@ class ToldToken:
     special: bool = True
 
 
+def said(folder: Path) -> tuple[dict[str, Any], Path]:
+    """What a folder's config says, and the two older files where they count; the place for messages.
+
+    transformers reads the older ones where the config has no `added_tokens_decoder`. special_tokens_map.json
+    goes before the config, and added_tokens.json names further tokens with their ids.
+
+    Raises:
+        CheckpointError: added_tokens.json holds something else, or gives two tokens one id.
+    """
+    config, place = read_json(folder / CONFIG, optional=True), folder / CONFIG
+    if "added_tokens_decoder" in config:
+        return config, place
+    roles, added = (read_json(folder / name, optional=True) for name in OLDER_FILES)
+    if not roles and not added:
+        return config, place
+    merged = {**config, **roles}
+    further = "extra_special_tokens"
+    if isinstance(roles.get(further), list):
+        merged[further] = [*_several(config.get(further)), *roles[further]]
+    if added:
+        numbers = [number for number in added.values() if isinstance(number, int) and number >= 0]
+        twice = first_twice(numbers)
+        if len(numbers) < len(added) or twice is not None:
+            raise CheckpointError(f"{folder / OLDER_FILES[1]}: an id for each token is expected, of its own")
+        named = (
+            *(merged.get(role) for role in (*_ROLES, "bos_token", "eos_token")),
+            *_several(merged.get(further)),
+        )
+        special = {token.content for token in map(_token, named) if token is not None}
+        merged["added_tokens_decoder"] = {
+            str(number): {"content": text, "special": text in special, "normalized": text not in special}
+            for text, number in added.items()
+        }
+    return merged, folder
+
+
+def told_by_older_files(folder: Path) -> dict[str, Any]:
+    """The same beside a vocab.txt: what of the older files acts there and the config does not say."""
+    ways = []
+    for config in (read_json(folder / CONFIG, optional=True), said(folder)[0]):
+        names = {role: f"[{role.removesuffix('_token').upper()}]" for role in _ROLES}
+        roles = [content_of(config.get(role), name) for role, name in names.items()]
+        ways.append((roles, [asdict(token) for token in _tokens(config) if token.content not in roles]))
+    roles, tokens = ways[1]
+    return {} if ways[0] == ways[1] else {"roles": roles, "tokens": tokens}
+
+
 def told(config: Mapping[str, Any], saved: Any) -> dict[str, Any]:
     """What of a config acts beside this tokenizer.json: for the fingerprint. Nothing where both say the same.
 
     Args:
-        config: of tokenizer_config.json.
+        config: from `said`.
         saved: the parsed tokenizer.json.
     """
     if not config or not isinstance(saved, dict):
@@ -69,8 +122,8 @@ def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
 
     Args:
         tokenizer: as tokenizer.json describes it.
-        config: of tokenizer_config.json.
-        path: of the config, for messages.
+        config: from `said`.
+        path: the place for messages.
 
     Raises:
         CheckpointError: the config gives a token another id than it would get, or names another token around
@@ -89,7 +142,7 @@ def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
         given = tokenizer.token_to_id(content)
         if number is not None and number != given:
             raise CheckpointError(
-                f"{path}: {content!r:.60} has id {number} in added_tokens_decoder, and would get {given}: "
+                f"{path}: {content!r:.60} has id {number} among added tokens, and would get {given}: "
                 "tokenizer.json is of another model"
             )
     if missing:

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import lowercases, positions_of
+from splade_engine.encoder.folders.told_tokens import CONFIG, OLDER_FILES
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError, reason_of
@@ -43,7 +44,7 @@ from splade_engine.training.student.cpu_layers import use_cpu_layers
 logger = logging.getLogger(__name__)
 
 _BATCH = 16
-_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt")
+_FILES = ("tokenizer.json", CONFIG, *OLDER_FILES, "vocab.txt")
 
 
 @dataclass(frozen=True)

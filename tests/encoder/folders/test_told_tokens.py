@@ -81,6 +81,64 @@ def test_what_is_followed_is_what_transformers_does(tmp_path: Path, name: str, s
     assert bool(overridden(tmp_path)) == bool(said)  # another encoder
 
 
+OLDER = [  # special_tokens_map.json, added_tokens.json, whether tokens come of it
+    ({"sep_token": "[SEP]"}, {}, False),
+    ({"additional_special_tokens": ["<new>", "[S2]"]}, {}, True),
+    ({"mask_token": entry("<x>", lstrip=True), "pad_token": "<new>"}, {}, True),
+    ({}, {"<new>": 13, "<new2>": 14}, True),
+    ({"extra_special_tokens": ["<new>"]}, {"<new>": 13}, True),
+]
+
+
+@pytest.mark.parametrize(("roles", "added", "acts"), OLDER)
+@pytest.mark.parametrize("config", ["roles", "class alone", "none"])
+def test_older_files_are_followed_as_transformers_does(
+    tmp_path: Path, roles: dict[str, Any], added: dict[str, int], acts: bool, config: str
+) -> None:
+    """Both were left unread beside a tokenizer.json: texts with such tokens got other ids."""
+    from transformers import AutoTokenizer
+
+    kept = {"tokenizer_class": "BertTokenizer", **(NAMES if config == "roles" else {})}
+    write(tmp_path, wordpiece(), "bert", kept)
+    if config == "none":
+        (tmp_path / "tokenizer_config.json").unlink()
+    for name, value in (("special_tokens_map.json", roles), ("added_tokens.json", added)):
+        (tmp_path / name).write_text(json.dumps(value))
+    theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    ours, _ = TextTokenizer(tmp_path, 64).encode(TEXTS)
+    assert [ids.tolist() for ids in ours] == [theirs(text)["input_ids"] for text in TEXTS]
+    assert bool(overridden(tmp_path)) == acts
+
+
+def test_older_files_do_not_count_beside_the_newer_entry(tmp_path: Path) -> None:
+    kept = {**NAMES, "tokenizer_class": "BertTokenizer", "added_tokens_decoder": {}}
+    write(tmp_path, wordpiece(), "bert", kept)
+    (tmp_path / "special_tokens_map.json").write_text('{"sep_token": "[S2]"}')
+    (tmp_path / "added_tokens.json").write_text('{"<new>": 99}')
+    assert TextTokenizer(tmp_path, 64).encode(["moon <new>"])[0][0].tolist() == [2, 6, 11, 1, 12, 3]
+    assert overridden(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("roles", "added", "message"),
+    [
+        ({"sep_token": "[S2]"}, {}, "sep_token is '[S2]', and tokenizer.json has '[SEP]' in its place"),
+        ({}, {"<new>": 99}, "'<new>' has id 99 among added tokens, and would get 13"),
+        ({}, {"<new>": "13"}, "/added_tokens.json: an id for each token is expected, of its own"),
+        ({}, {"<new>": 13, "<new2>": 13}, "/added_tokens.json: an id for each token is expected"),
+    ],
+)
+def test_older_files_that_contradict_are_refused(
+    tmp_path: Path, roles: dict[str, Any], added: dict[str, Any], message: str
+) -> None:
+    write(tmp_path, wordpiece(), "bert", {"tokenizer_class": "BertTokenizer"})
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(roles))
+    (tmp_path / "added_tokens.json").write_text(json.dumps(added))
+    with pytest.raises(CheckpointError) as error:
+        TextTokenizer(tmp_path, 64)
+    assert str(error.value).startswith(f"{tmp_path}{'' if message[0] == '/' else ': '}{message}")
+
+
 @pytest.mark.parametrize("said", [True, False, None])
 def test_the_space_before_a_text_of_bytes(tmp_path: Path, said: bool | None) -> None:
     from transformers import AutoTokenizer
@@ -106,7 +164,7 @@ def test_the_space_before_a_text_of_bytes(tmp_path: Path, said: bool | None) -> 
         ({"unk_token": "sea"}, "unk_token is 'sea', and tokenizer.json has '[UNK]' in its place"),
         (
             {"added_tokens_decoder": {"99": entry("<new>")}},
-            "'<new>' has id 99 in added_tokens_decoder, and would get 13",
+            "'<new>' has id 99 among added tokens, and would get 13",
         ),
         ({"extra_special_tokens": "sea"}, "extra_special_tokens must be several tokens, got 'sea'"),
         ({"additional_special_tokens": 1.5}, "additional_special_tokens must be several tokens, got 1.5"),
@@ -146,3 +204,11 @@ def test_a_bare_vocabulary_has_the_tokens_of_its_config(tmp_path: Path) -> None:
     (ids,), _ = tokenizer.encode(["moon <x> <new>"])
     assert ids.tolist() == [2, 6, 8, 13, 5]
     assert tokenizer.special_ids.tolist() == [0, 1, 2, 5, 8, 13]
+    (tmp_path / "tokenizer_config.json").unlink()
+    (tmp_path / "special_tokens_map.json").write_text('{"cls_token": "[CLS]", "mask_token": "[MASK]"}')
+    assert overridden(tmp_path) == {}, "as without it"
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"sep_token": "[S2]", "mask_token": "<x>"}))
+    (tmp_path / "added_tokens.json").write_text('{"<new>": 13}')
+    (ids,), _ = TextTokenizer(tmp_path, 64).encode(["moon <x> <new>"])
+    assert ids.tolist() == [2, 6, 8, 13, 5]
+    assert overridden(tmp_path)["roles"] == ["[UNK]", "[S2]", "[PAD]", "[CLS]", "<x>"]
