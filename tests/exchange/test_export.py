@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from splade_engine.collections.trec_ids import unescape_id
 from splade_engine.errors import IndexExistsError, InvalidInputError, StorageError
 from splade_engine.exchange import TARGETS, export_index, import_vectors
 from splade_engine.exchange import rounding as kept
@@ -214,6 +215,38 @@ def test_a_zero_byte_in_a_text_is_removed_and_counted(tmp_path: Path) -> None:
     assert '"note": "c"' in (tmp_path / "out" / "documents.tsv").read_text()
 
 
+def test_six_characters_that_look_like_a_zero_byte_stay(tmp_path: Path) -> None:
+    """They were taken out of JSON behind their backslash, so that no database read the rest."""
+    literal = "the escape \\u0000"
+    table = pa.table({"text": [literal], "note": [literal], "_json": [json.dumps({"of": {"a\0": ["b\0"]}})]})
+    vectors = SparseVectors.from_dicts([{0: 1.0}], 1)
+    index = SparseIndex.build(tmp_path / "ix", vectors, ["a"], payload=table)
+    record = export_index(index, "pgvector", tmp_path / "out")
+    assert list(record.lost.values()) == [2]
+    row = (tmp_path / "out" / "documents.tsv").read_text().rstrip("\n").split("\t")
+    text, metadata = (cell.replace("\\\\", "\\") for cell in row[2:4])
+    assert text == literal
+    assert json.loads(metadata) == {"note": literal, "of": {"a": ["b"]}}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_half_a_surrogate_pair_is_replaced_and_counted(tmp_path: Path, target: str) -> None:
+    """JSON can hold one, and ten of the targets ended in an error of the codec."""
+    table = pa.table(
+        {"text": ["moon"], "_json": [json.dumps({"n": "x\ud800", "o": {"\udc00": ["\U0001f600"]}})]}
+    )
+    vectors = SparseVectors.from_dicts([{1: 1.0}], len(TOKENS))
+    index = SparseIndex.build(tmp_path / "ix", vectors, ["a"], payload=table)
+    record = export_index(
+        index, target, tmp_path / "out", vocabulary=TOKENS, queries=QUERIES, query_ids=QUERY_IDS
+    )
+    assert [n for what, n in record.lost.items() if what.startswith("halves")] == [1]
+    written = "".join(
+        path.read_text(errors="replace") for path in (tmp_path / "out").rglob("*") if path.is_file()
+    )
+    assert "\\ud800" not in written
+
+
 @pytest.mark.parametrize(("target", "file"), [("pinecone", "vectors.jsonl"), ("turbopuffer", "rows.jsonl")])
 def test_fields_that_a_flat_record_has_no_place_for_are_counted(
     tmp_path: Path, target: str, file: str
@@ -294,6 +327,16 @@ def test_anserini_repeats_tokens_and_drops_what_rounds_to_nothing(index: SparseI
     assert docs[0] == {"id": "a", "contents": "first\nline", "vector": {"tide": 17, "x": 22}}
     topics = (tmp_path / "out" / "topics.tsv").read_text().splitlines()
     assert topics[0] == "q1\t" + " ".join(["tide"] * 20 + ["x"] * 5)
+
+
+def test_queries_of_anserini_keep_their_ids_apart(index: SparseIndex, tmp_path: Path) -> None:
+    """Spaces were made one, so that three queries had one id, which no column of a run can hold."""
+    asked = ["a b", "a  b", "a\tb"]
+    record = export(index, "anserini", tmp_path / "out", query_ids=asked)
+    topics = (tmp_path / "out" / "topics.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in topics] == ["a%20b", "a%20%20b", "a%09b"]
+    assert list(map(unescape_id, ("a%20b", "a%20%20b", "a%09b"))) == asked
+    assert record["lost"]["ids that are no column of a run"] == 1
 
 
 def test_lsr_benchmark_is_a_matrix_and_ids(index: SparseIndex, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from splade_engine.collections.trec_ids import escape_id
 from splade_engine.exchange.rounding import Rounding, whole
 from splade_engine.exchange.target import Export, Largest, Target, safe_names
 
 README = """
 `collection/documents.jsonl` is a JsonVectorCollection, `topics.tsv` holds each token of a query as often as its weight says.
+White space in a query's id is written as `%20` and so on; `splade-engine compare` knows such ids again.
 
 ```sh
 python -m pyserini.index.lucene --collection JsonVectorCollection --input collection --index <NAME> --generator DefaultLuceneDocumentGenerator --threads 8 --impact --pretokenized
@@ -29,6 +31,7 @@ def write(export: Export) -> None:
         for batch in export.batches():
             for id, terms, weights, fields in batch:
                 vector = export.whole(terms, weights, export.documents)
+                export.lost["ids that are no column of a run"] += escape_id(id) != id
                 line({"id": id, "contents": fields.get("text", ""), "vector": vector})
     if export.query_ids:
         plain = safe_names(export.names, export.n_terms, " \t")  # topics are split at spaces
@@ -37,7 +40,7 @@ def write(export: Export) -> None:
                 counts = export.queries.kept(weights).astype(int).tolist()
                 pairs = zip(terms.tolist(), counts, strict=True)
                 words = " ".join(word for t, n in pairs for word in [plain[t]] * n)
-                file.write(f"{' '.join(id.split())}\t{words}\n")
+                file.write(f"{escape_id(id)}\t{words}\n")
 
 
 ANSERINI = Target("anserini", "Anserini and Pyserini", write, README, roundings=roundings, tokens=True)

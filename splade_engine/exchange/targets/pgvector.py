@@ -50,10 +50,10 @@ def write(export: Export) -> None:
     with (export.folder / "documents.tsv").open("w", encoding="utf-8", newline="\n") as file:
         for batch in export.batches():
             for id, terms, weights, fields in batch:
-                metadata = json.dumps(fields.get("metadata", {}), ensure_ascii=False, default=str)
-                columns = [id, fields.get("title"), fields.get("text"), metadata]
-                columns.append(sparsevec(terms, weights, export.n_terms))
-                file.write("\t".join(_cell(column, export) for column in columns) + "\n")
+                held = _without_zeros([fields.get(name) for name in ("title", "text", "metadata")], export)
+                metadata = json.dumps(held.pop() or {}, ensure_ascii=False, default=str)
+                columns = [id, *held, metadata, sparsevec(terms, weights, export.n_terms)]
+                file.write("\t".join(map(_cell, columns)) + "\n")
     if export.query_ids:
         with (export.folder / "queries.sql").open("w", encoding="utf-8", newline="\n") as file:
             for id, terms, weights in export.asked():
@@ -64,14 +64,18 @@ def write(export: Export) -> None:
                 )
 
 
-def _cell(value: Any, export: Export) -> str:
-    if value is None:
-        return "\\N"
-    text = str(value)
-    if "\0" in text or "\\u0000" in text:
+def _cell(value: str | None) -> str:
+    return "\\N" if value is None else value.translate(_ESCAPES)
+
+
+def _without_zeros(value: Any, export: Export) -> Any:
+    """A value whose texts hold no zero byte; before it is JSON, where six characters may look like one."""
+    if isinstance(value, str) and "\0" in value:
         export.lost["texts with a zero byte, which PostgreSQL cannot hold: removed"] += 1
-        text = text.replace("\0", "").replace("\\u0000", "")
-    return text.translate(_ESCAPES)
+        return value.replace("\0", "")
+    if isinstance(value, dict):
+        return {_without_zeros(name, export): _without_zeros(item, export) for name, item in value.items()}
+    return [_without_zeros(item, export) for item in value] if isinstance(value, list) else value
 
 
 PGVECTOR = Target(
