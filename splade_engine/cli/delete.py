@@ -71,12 +71,14 @@ def run(
 
 def _listed(file: Path) -> list[str]:
     """The ids of a file, one a line, each once; empty lines are passed over."""
-    from splade_engine.collections.text_lines import read_lines
+    from splade_engine.collections.text_lines import decoded_lines, read_lines
 
     if str(file) == "-":
         import sys
 
-        lines = (line.rstrip("\r\n") for line in sys.stdin)
+        from splade_engine.collections.standard_input import PLACE
+
+        lines = decoded_lines(sys.stdin.buffer, PLACE)  # as bytes: a locale would read them as other letters
     else:
-        lines = (line for _, line in read_lines(file))
-    return list(dict.fromkeys(line for line in lines if line.strip()))
+        lines = read_lines(file)
+    return list(dict.fromkeys(line for _, line in lines))

@@ -184,10 +184,12 @@ def test_delete_from_a_file_from_standard_input_and_by_a_filter(
     assert cli("delete", index_folder, "--file", tmp_path / "gone.txt").stdout.endswith(
         "3 documents, 1 deleted\n"
     )
-    monkeypatch.setattr("sys.stdin", io.StringIO("ship\r\n"))
     from splade_engine.cli.delete import _listed
 
-    assert _listed("-") == ["ship"]
+    for locale in ("utf-8", "latin-1"):  # as from a file, with a mark and whatever the locale
+        piped = io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfship\r\n\n\xc3\xa9\n"), locale)
+        monkeypatch.setattr("sys.stdin", piped)
+        assert _listed("-") == ["ship", "é"]
     answer = json.loads(cli("delete", index_folder, "-w", "year > 2000", "--json").stdout)
     assert (answer["documents"], answer["deleted"]) == (2, 1)
     assert cli("delete", index_folder, "-w", "year > 2000").stdout.endswith("2 documents, 0 deleted\n")
