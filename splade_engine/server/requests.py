@@ -14,6 +14,7 @@ from splade_engine.engine.feedback import MOST_DOCS
 from splade_engine.engine.fusion import hybrid_of, weighted
 from splade_engine.engine.options import MOST_OFFSET, SearchOptions
 from splade_engine.engine.query_text import has_signs
+from splade_engine.errors import InvalidInputError
 
 
 def _whole(text: str) -> str:
@@ -138,7 +139,13 @@ class SearchRequest(RankedRequest):
         )
 
     def options(self) -> dict[str, Any]:
-        """The keyword arguments of `SearchEngine.search` that the fields stand for: those that were sent."""
+        """The keyword arguments of `SearchEngine.search` that the fields stand for: those that were sent.
+
+        Raises:
+            InvalidInputError: a weight of the words, and no words.
+        """
+        if self.hybrid is False and self.hybrid_weight is not None:
+            raise InvalidInputError("hybrid_weight: does not go with hybrid: false")
         given = {name: getattr(self, name) for name in self.model_fields_set & _SEARCH_OPTIONS}
         given["related"] = self.related
         if self.hybrid_weight is not None:

@@ -227,6 +227,7 @@ def test_counts_stand_beside_the_hits(client):
         ({"must": "moon"}, "must: input should be a valid list"),
         ({"related": "maybe"}, "related: input should be a valid boolean or input should be 'weak'"),
         ({"hybrid": 7}, "hybrid: input should be a valid boolean or input should be 'sum' or 'rrf'"),
+        ({"hybrid": False, "hybrid_weight": 1}, "hybrid_weight: does not go with hybrid: false"),
         ({"facets_over": "all"}, "facets_over: input should be 'hits' or 'matches'"),
         ({"sort": "yeer"}, "sort: no column 'yeer'"),
         ({"offset": 0, "accuracy": 0.9}, "need an exact search"),
