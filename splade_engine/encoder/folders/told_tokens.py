@@ -3,13 +3,16 @@
 Older folders say some of it in special_tokens_map.json and added_tokens.json (`said`).
 
 Tokens that only the config names are added: those of `added_tokens_decoder`, those with a role
-(`sep_token`), and further special ones. So they are found in texts. Byte-level classes follow
-`add_prefix_space`. What stands around a text is of tokenizer.json alone: releases of transformers differ in
-whether another `cls_token`, `sep_token` or `unk_token` of the config acts there, so such a pair is refused.
+(`sep_token`), and further special ones. So they are found in texts. Where both files have a token,
+`added_tokens_decoder` says whether it takes the spaces beside it, and the like. Byte-level classes follow
+`add_prefix_space`. What stands around a text is of tokenizer.json alone. Where releases of transformers
+differ in which of the two acts, a contradiction is refused: another `cls_token`, `sep_token` or `unk_token`,
+spaces before the texts of other classes, a list of tokens that lacks some.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +31,16 @@ CONFIG = "tokenizer_config.json"
 OLDER_FILES = ("special_tokens_map.json", "added_tokens.json")
 # in the order in which transformers adds tokens of which tokenizer.json has none
 _ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+# tokens that a class has without being told
+_USUAL = {
+    "cls_token": ("[CLS]", "<s>"),
+    "sep_token": ("[SEP]", "</s>"),
+    "mask_token": ("[MASK]", "<mask>"),
+    "pad_token": ("[PAD]", "<pad>", "<|endoftext|>"),
+    "unk_token": ("[UNK]", "<unk>", "<|endoftext|>"),
+    "bos_token": ("<s>", "<|endoftext|>"),
+    "eos_token": ("</s>", "<|endoftext|>"),
+}
 _FURTHER = ("additional_special_tokens", "extra_special_tokens")
 _NUMBER = re.compile("[0-9]{1,10}")  # of a token
 _FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
@@ -106,11 +119,13 @@ def told(config: Mapping[str, Any], saved: Any) -> dict[str, Any]:
     """
     if not config or not isinstance(saved, dict):
         return {}
-    there = {token.content for token in map(_token, _several(saved.get("added_tokens"))) if token is not None}
-    missing = [asdict(token) for token in _tokens(config) if token.content not in there]
-    found: dict[str, Any] = {"tokens": missing} if missing else {}
+    several = (_token(entry, 0) for entry in _several(saved.get("added_tokens")))
+    there = {token.content: token for token in several if token is not None}
+    listed = _lists_flags(config)
+    acting = [asdict(token) for token in _tokens(config) if _acts(token, there, listed)]
+    found: dict[str, Any] = {"tokens": acting} if acting else {}
     before: Any = saved.get("pre_tokenizer")
-    prefix = _prefix_space(config)
+    prefix = _followed_prefix_space(config)
     byte_level = isinstance(before, dict) and before.get("type") == "ByteLevel"
     if prefix is not None and byte_level and prefix != before.get("add_prefix_space"):
         found["add_prefix_space"] = prefix
@@ -132,9 +147,10 @@ def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
     from tokenizers import AddedToken, pre_tokenizers
 
     _check_several(config, path)
-    there = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-    missing = [token for token in _tokens(config) if token.content not in there]
-    for token in missing:
+    there = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
+    listed = _lists_flags(config)
+    acting = [token for token in _tokens(config) if _acts(token, there, listed)]
+    for token in acting:
         flags = asdict(token)
         content, number = flags.pop("content"), flags.pop("id")
         made = AddedToken(content, **flags)
@@ -145,20 +161,56 @@ def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
                 f"{path}: {content!r:.60} has id {number} among added tokens, and would get {given}: "
                 "tokenizer.json is of another model"
             )
-    if missing:
-        names = shortened(", ".join(token.content for token in missing), 200)
-        logger.warning("%s: adds tokens that tokenizer.json does not have: %s", path, names)
-    prefix, before = _prefix_space(config), tokenizer.pre_tokenizer
-    if (
-        prefix is not None
-        and isinstance(before, pre_tokenizers.ByteLevel)
-        and before.add_prefix_space != prefix
+    for told_here, words in (
+        ([t for t in acting if t.content not in there], "adds tokens that tokenizer.json does not have"),
+        ([t for t in acting if t.content in there], "other flags than in tokenizer.json for the tokens"),
     ):
-        before.add_prefix_space = prefix
-        tokenizer.pre_tokenizer = before
-        logger.warning("%s: add_prefix_space is %s, tokenizer.json says otherwise", path, str(prefix).lower())
+        if told_here:
+            names = shortened(", ".join(token.content for token in told_here), 200)
+            logger.warning("%s: %s: %s", path, words, names)
+    prefix, before = _followed_prefix_space(config), tokenizer.pre_tokenizer
+    if prefix is not None and isinstance(before, pre_tokenizers.ByteLevel):
+        if before.add_prefix_space != prefix:
+            before.add_prefix_space = prefix
+            tokenizer.pre_tokenizer = before
+            is_it = str(prefix).lower()
+            logger.warning("%s: add_prefix_space is %s, tokenizer.json says otherwise", path, is_it)
+    elif _class_of(config) not in _GENERIC:
+        _check_prefix_space(before, config, path)
     if _class_of(config) not in _GENERIC:
+        if listed:
+            _check_dropped(there, config, path)
         _check_around(tokenizer, config, path)
+
+
+def _check_prefix_space(pre_tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
+    """Refuse another space before texts than tokenizer.json puts there, wherever that says so."""
+    said = config.get("add_prefix_space")
+    if not isinstance(said, bool) or pre_tokenizer is None:
+        return
+    waiting = [json.loads(pre_tokenizer.__getstate__())]
+    while waiting:
+        step = waiting.pop()
+        waiting += step.get("pretokenizers", [])
+        puts = {"ByteLevel": step.get("add_prefix_space"), "Metaspace": step.get("prepend_scheme") != "never"}
+        if puts.get(step["type"], said) != said:
+            raise CheckpointError(
+                f"{path}: add_prefix_space is {str(said).lower()}, and {step['type']} in tokenizer.json "
+                f"{'puts none' if said else 'puts one'}: make both say the same"
+            )
+
+
+def _check_dropped(there: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> None:
+    """Refuse tokens of tokenizer.json that a list of all of them lacks: newer releases drop them."""
+    named = {token.content for token in _tokens(config)}
+    for role, usual in _USUAL.items():
+        named |= set(usual) if config.get(role) is None else {content_of(config[role], "")}
+    lacking = next((content for content in there if content not in named), None)
+    if lacking is not None:
+        raise CheckpointError(
+            f"{path}: added_tokens_decoder lacks {lacking!r:.60}, which tokenizer.json adds: make both say "
+            "the same"
+        )
 
 
 def _check_around(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
@@ -173,6 +225,27 @@ def _check_around(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None
                 f"{path}: {role} is {said.content!r:.60}, and tokenizer.json has {other!r:.60} in its place: "
                 "make both say the same"
             )
+
+
+def _lists_flags(config: Mapping[str, Any]) -> bool:
+    """Whether a config lists tokens with their flags; added_tokens.json gives numbers alone."""
+    listed = _several(config.get("added_tokens_decoder"))
+    return any("lstrip" in entry for entry in listed if isinstance(entry, dict))
+
+
+def _acts(token: ToldToken, there: Mapping[str, Any], listed: bool) -> bool:
+    """Whether a token of the config changes what is read beside those of tokenizer.json.
+
+    A token that is there follows the flags of a list that has them; those of a role say nothing of it.
+    """
+    known = there.get(token.content)
+    if known is None:
+        return True
+    return (
+        listed
+        and token.id is not None
+        and any(getattr(token, name) != getattr(known, name) for name in _FLAGS)
+    )
 
 
 def _tokens(config: Mapping[str, Any]) -> Iterator[ToldToken]:
@@ -222,6 +295,8 @@ def _token(value: Any, number: int | None = None) -> ToldToken | None:
     flags = {name: value[name] for name in _FLAGS if isinstance(value.get(name), bool)}
     if number is None:  # it has a role
         flags["special"] = True
+    else:  # as the library that reads it has it
+        flags = {"special": False, "normalized": not flags.get("special", False), **flags}
     return ToldToken(value["content"], number, **flags)
 
 
@@ -235,7 +310,7 @@ def _class_of(config: Mapping[str, Any]) -> str:
     return str(config.get("tokenizer_class")).removesuffix("Fast")
 
 
-def _prefix_space(config: Mapping[str, Any]) -> bool | None:
-    """What a config says of `add_prefix_space`, where its class follows it."""
+def _followed_prefix_space(config: Mapping[str, Any]) -> bool | None:
+    """What a config says of `add_prefix_space`, where its class follows it: none, unless it says so."""
     said = config.get("add_prefix_space")
-    return said if isinstance(said, bool) and _class_of(config) in _BYTE_LEVEL else None
+    return said is True if _class_of(config) in _BYTE_LEVEL else None

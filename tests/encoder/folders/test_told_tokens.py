@@ -139,13 +139,39 @@ def test_older_files_that_contradict_are_refused(
     assert str(error.value).startswith(f"{tmp_path}{'' if message[0] == '/' else ': '}{message}")
 
 
+BYTE_ROLES = {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
+BYTE_ROLES |= {"pad_token": "<pad>"}
+
+
+@pytest.mark.parametrize("flag", ["lstrip", "rstrip", "normalized", "single_word", "special"])
+@pytest.mark.parametrize("name", ["BertTokenizer", "RobertaTokenizer", "PreTrainedTokenizerFast"])
+def test_a_token_of_both_files_has_the_flags_of_the_list(tmp_path: Path, name: str, flag: str) -> None:
+    """Those of a role say nothing of a token that is there."""
+    from transformers import AutoTokenizer
+
+    texts = ["moon <x> sea", "moon<x>sea", "<X> moon", " <x>  moon", "<x>"]
+    made, roles = (wordpiece(), NAMES) if name == "BertTokenizer" else (byte_level(), BYTE_ROLES)
+    made.add_special_tokens([AddedToken("<x>", normalized=False)])
+    plain = [made.encode(text).ids for text in texts]
+    number, other = made.token_to_id("<x>"), entry("<x>", **{flag: flag != "special"})
+    for said in ({"added_tokens_decoder": {str(number): other}}, {"additional_special_tokens": [other]}):
+        write(tmp_path, made, "bert", {**roles, "tokenizer_class": name, **said})
+        theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+        tokenizer = TextTokenizer(tmp_path, 64)
+        ours = [ids.tolist() for ids in tokenizer.encode(texts)[0]]
+        assert ours == [theirs(text)["input_ids"] for text in texts]
+        assert (number in tokenizer.special_ids) == (flag != "special" or "additional_special_tokens" in said)
+        assert bool(overridden(tmp_path)) == ("added_tokens_decoder" in said)
+        if "additional_special_tokens" in said:
+            assert ours == plain
+
+
 @pytest.mark.parametrize("said", [True, False, None])
 def test_the_space_before_a_text_of_bytes(tmp_path: Path, said: bool | None) -> None:
     from transformers import AutoTokenizer
 
-    roles = {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
     for name in ("RobertaTokenizerFast", "GPT2Tokenizer", "PreTrainedTokenizerFast"):
-        config = {**roles, "pad_token": "<pad>", "tokenizer_class": name, "add_prefix_space": said}
+        config = {**BYTE_ROLES, "tokenizer_class": name, "add_prefix_space": said}
         kept = {key: value for key, value in config.items() if value is not None}
         write(tmp_path, byte_level(), "roberta", kept)
         theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
@@ -193,6 +219,62 @@ def test_added_tokens_of_other_types_are_refused_as_a_tokenizer_file(tmp_path: P
     (tmp_path / "tokenizer.json").write_text(json.dumps({**saved, "added_tokens": added}))
     assert [token["content"] for token in overridden(tmp_path)["tokens"]] == ["<x>"]
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a tokenizer file"):
+        TextTokenizer(tmp_path, 64)
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "words"),
+    [
+        (pre_tokenizers.Metaspace(prepend_scheme="always"), False, "Metaspace in tokenizer.json puts one"),
+        (pre_tokenizers.Metaspace(prepend_scheme="never"), True, "Metaspace in tokenizer.json puts none"),
+        (pre_tokenizers.ByteLevel(add_prefix_space=False), True, "ByteLevel in tokenizer.json puts none"),
+        (pre_tokenizers.Metaspace(prepend_scheme="first"), True, None),
+        (pre_tokenizers.ByteLevel(add_prefix_space=False), False, None),
+    ],
+)
+@pytest.mark.parametrize("within", [False, True])
+def test_another_space_where_releases_differ_is_refused(
+    tmp_path: Path, before: Any, said: bool, words: str | None, within: bool
+) -> None:
+    made = byte_level()
+    made.pre_tokenizer = (
+        pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), before]) if within else before
+    )
+    config = {**BYTE_ROLES, "add_prefix_space": said}
+    write(tmp_path, made, "bert", {**config, "tokenizer_class": "PreTrainedTokenizerFast"})
+    TextTokenizer(tmp_path, 64)  # takes tokenizer.json as it is
+    write(tmp_path, made, "bert", {**config, "tokenizer_class": "LlamaTokenizerFast"})
+    if words is None:
+        TextTokenizer(tmp_path, 64)
+        return
+    with pytest.raises(CheckpointError) as error:
+        TextTokenizer(tmp_path, 64)
+    told = f"add_prefix_space is {str(said).lower()}, and {words}: make both say the same"
+    assert str(error.value) == f"{tmp_path / 'tokenizer_config.json'}: {told}"
+
+
+@pytest.mark.parametrize("said", [True, None])
+def test_a_class_of_bytes_puts_no_space_unless_it_is_told(tmp_path: Path, said: bool | None) -> None:
+    from transformers import AutoTokenizer
+
+    made = byte_level()
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    prefix = {} if said is None else {"add_prefix_space": said}
+    write(tmp_path, made, "roberta", {**BYTE_ROLES, "tokenizer_class": "GPT2Tokenizer", **prefix})
+    theirs = AutoTokenizer.from_pretrained(tmp_path, local_files_only=True)
+    (ours,), _ = TextTokenizer(tmp_path, 64).encode(["moon"])
+    assert ours.tolist() == theirs("moon")["input_ids"]
+    assert overridden(tmp_path) == ({} if said else {"add_prefix_space": False})
+
+
+def test_a_list_of_tokens_that_lacks_some_is_refused(tmp_path: Path) -> None:
+    made = wordpiece()
+    made.add_special_tokens([AddedToken("<y>", normalized=False)])
+    config = {**NAMES, "added_tokens_decoder": {"8": entry("<x>")}}
+    write(tmp_path, made, "bert", {**config, "tokenizer_class": "PreTrainedTokenizerFast"})
+    TextTokenizer(tmp_path, 64)
+    write(tmp_path, made, "bert", {**config, "tokenizer_class": "BertTokenizer"})
+    with pytest.raises(CheckpointError, match=r"lacks '<y>', which tokenizer\.json adds"):
         TextTokenizer(tmp_path, 64)
 
 
