@@ -214,7 +214,8 @@ def _check_dropped(there: Mapping[str, Any], config: Mapping[str, Any], path: Pa
 
 
 def _check_around(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
-    around = tokenizer.encode("").tokens
+    empty = tokenizer.encode("")
+    around = [token for token, counts in zip(empty.tokens, empty.attention_mask, strict=True) if counts]
     has = {"unk_token": getattr(tokenizer.model, "unk_token", None)}
     if len(around) > 1:
         has |= {"cls_token": around[0], "sep_token": around[-1]}

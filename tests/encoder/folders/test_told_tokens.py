@@ -222,6 +222,16 @@ def test_added_tokens_of_other_types_are_refused_as_a_tokenizer_file(tmp_path: P
         TextTokenizer(tmp_path, 64)
 
 
+@pytest.mark.parametrize("direction", ["left", "right"])
+def test_a_tokenizer_that_pads_is_read(tmp_path: Path, direction: str) -> None:
+    """As many of sentence-transformers are saved: what stands around a text is not what fills it up."""
+    made = wordpiece()
+    made.enable_padding(length=16, pad_id=0, pad_token="[PAD]", direction=direction)
+    write(tmp_path, made, "bert", {**NAMES, "tokenizer_class": "BertTokenizer"})
+    (ids,), _ = TextTokenizer(tmp_path, 64).encode(["moon"])
+    assert ids.tolist() == [2, 6, 3]
+
+
 @pytest.mark.parametrize(
     ("before", "said", "words"),
     [
