@@ -32,7 +32,7 @@ from scripts.scale.fanout import FanOut, simulated
 from scripts.scale.figures import Figures, read_figures
 from scripts.scale.plan import Wanted, first_to_break, planned
 from splade_engine.errors import InvalidInputError, SpladeEngineError
-from splade_engine.server.settings import cores
+from splade_engine.index.arguments import default_threads
 
 FIGURES = Path(__file__).with_name("figures.toml")
 QUANTILES = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)
@@ -112,7 +112,7 @@ def _check(options: argparse.Namespace) -> None:
             "network_ms": 0.0,
         }
     )
-    how = FanOut(len(options.indexes), queries_per_second=options.rate, shared_cores=cores())
+    how = FanOut(len(options.indexes), queries_per_second=options.rate, shared_cores=default_threads())
     model = simulated(own, float(np.median(searches)), how)
     print(f"{len(options.indexes)} shards, {options.rate:g} queries per second, {options.requests} queries")
     print(f"{'':12}{'p50':>9}{'p90':>9}{'p99':>9}   ms")

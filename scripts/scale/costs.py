@@ -22,7 +22,7 @@ from scripts.scale.words import WordEncoder
 from splade_engine.collections.corpus import Corpus
 from splade_engine.engine import SearchEngine
 from splade_engine.engine.encoding import encode_corpus
-from splade_engine.server.settings import cores
+from splade_engine.index.arguments import default_threads
 
 SHARDS = 4
 
@@ -65,7 +65,7 @@ def costs(passages: Path, sizes: list[int], work: Path) -> tuple[Start, list[Cos
         for size, file in zip(sizes, files, strict=True)
         for what, one, _ in jobs
     }
-    with Nodes(others=0, cpus=cores() + 1) as nodes:
+    with Nodes(others=0, cpus=default_threads() + 1) as nodes:
         ready = _measured(partial(_encode_on_ray, work / "warm.jsonl", work / "ray-warm"))
         rows = [
             Cost(what, size, alone[what, size], _measured(partial(ray, file, work / f"ray-{what}-{size}")))
@@ -117,9 +117,9 @@ def _build_alone(file: Path, folder: Path) -> None:
 def _encode_on_ray(file: Path, folder: Path) -> None:
     from splade_engine.ray import Pool, encode_parts
 
-    pool = Pool(actors=cores(), cpus=1)
+    pool = Pool(actors=default_threads(), cpus=1)
     with _removed(folder):
-        encode_parts(partial(Corpus, file), folder, WordEncoder, parts=4 * cores(), pool=pool)
+        encode_parts(partial(Corpus, file), folder, WordEncoder, parts=4 * default_threads(), pool=pool)
         with encode_corpus(Corpus(file), WordEncoder(), folder):
             pass
 
@@ -130,4 +130,4 @@ def _build_on_ray(file: Path, folder: Path) -> None:
     with file.open("rb") as lines:
         each = -(-sum(1 for _ in lines) // SHARDS)
     with _removed(folder):
-        build(Corpus(file), folder, WordEncoder, shard_docs=each, pool=Pool(actors=cores(), cpus=1))
+        build(Corpus(file), folder, WordEncoder, shard_docs=each, pool=Pool(actors=default_threads(), cpus=1))

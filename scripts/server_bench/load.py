@@ -16,7 +16,7 @@ from typing import Any
 
 from server_bench.server import K, Server
 from splade_engine.engine import SearchEngine
-from splade_engine.server.settings import cores
+from splade_engine.index.arguments import default_threads
 
 WRK = """
 local bodies = {}
@@ -35,7 +35,7 @@ end
 
 def load(options: argparse.Namespace, engine: SearchEngine, queries: Sequence[str], work: Path) -> list[Any]:
     """The engine in Python, then the server over so many connections."""
-    rows = [direct(engine, queries, threads, options.seconds) for threads in sorted({1, cores()})]
+    rows = [direct(engine, queries, threads, options.seconds) for threads in sorted({1, default_threads()})]
     at_once = wrk_script(queries, work)
     counts = list(map(int, options.connections.split(",")))
     paced = wrk_script(queries, work, pause=max(counts) * 1000 / options.rate)

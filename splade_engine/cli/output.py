@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from splade_engine.files import finite
 from splade_engine.plain_text import columns, cut, left, one_line, right, shortened, without_controls
 
 # how what is styled looks on a terminal, as typer.style takes it
@@ -141,7 +141,7 @@ def write_json(value: Any, indent: int | None = 2) -> None:
     try:
         text = _json(value, indent)
     except ValueError:  # a number that JSON does not have
-        text = _json(_finite(value), indent)
+        text = _json(finite(value), indent)
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     hidden = _HIDDEN if encoding.startswith("utf") else _BEYOND_ASCII
     # outside its strings JSON is ASCII, so that an escape can stand wherever such a character does
@@ -150,17 +150,6 @@ def write_json(value: Any, indent: int | None = 2) -> None:
 
 def _json(value: Any, indent: int | None) -> str:
     return json.dumps(value, ensure_ascii=False, indent=indent, default=str, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    """`value` with None in place of every number that is not finite."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return value
 
 
 def write_pairs(pairs: Iterable[tuple[str, str]]) -> None:

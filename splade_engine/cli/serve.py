@@ -100,7 +100,8 @@ def run(
     with needed("serving an index"):  # before one is opened
         from splade_engine.server import Access, Limits, Settings, create_app, serve, serve_in_processes
     from splade_engine.engine.rerank import Rerank
-    from splade_engine.server.settings import check_exposure, cores, read_keys
+    from splade_engine.index.arguments import default_threads
+    from splade_engine.server.settings import check_exposure, read_keys
 
     mode = _mode(verify)
     _check_device(device)
@@ -113,7 +114,7 @@ def run(
     access = Access(keys=keys, write=write, cors=tuple(cors or ()), hosts=hosts)
     check_exposure(host, access)
     limits = Limits(
-        threads=threads or max(1, cores() // workers),
+        threads=threads or max(1, default_threads() // workers),
         waiting=waiting,
         k=max_k,
         batch=max_batch,

@@ -12,6 +12,7 @@ from splade_engine.files.leftovers import neighbour, runs
 from splade_engine.files.ours import refuse_ours
 from splade_engine.files.places import beside, cache_root, named
 from splade_engine.files.texts import (
+    finite,
     parsed_json,
     parsed_toml,
     read_json,
@@ -40,6 +41,7 @@ __all__ = [
     "disk_errors",
     "expanded",
     "file_stamp",
+    "finite",
     "is_stream",
     "named",
     "neighbour",

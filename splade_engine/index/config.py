@@ -20,9 +20,9 @@ from splade_engine.index.lists import (
 )
 
 
-def _check_choice(owner: str, name: str, value: Any, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise InvalidInputError(f"{owner}.{name} must be one of {', '.join(choices)}, got {shown(value)}")
+        raise InvalidInputError(f"BuildConfig.{name} must be one of {', '.join(choices)}, got {shown(value)}")
 
 
 def _check_bool(owner: str, name: str, value: Any) -> None:
@@ -60,7 +60,7 @@ class BuildConfig:
 
         for field, kinds in (("weights", WEIGHT_KINDS), ("terms", TERM_KINDS)):
             names = ("auto", *dict.fromkeys(kind.name for kind in kinds))
-            _check_choice("BuildConfig", field, getattr(self, field), names)
+            _check_choice(field, getattr(self, field), names)
         _check_bool("BuildConfig", "words", self.words)
         object.__setattr__(self, "lists", lists_of(self.lists))
 

@@ -81,11 +81,6 @@ class BlockLists:
             if value is not None:
                 check_integer("BlockLists", name, value, 1, MOST_POSTINGS)
 
-    @property
-    def prunes(self) -> bool:
-        """Whether lists may leave entries out."""
-        return self.energy < 1.0 or self.mean_postings is not None or self.cap is not None
-
 
 @dataclass(frozen=True)
 class AutoLists:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -12,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from splade_engine.errors import reason_of
-from splade_engine.files import parsed_json
+from splade_engine.files import finite, parsed_json
 from splade_engine.server.problems import Problem, invalid, too_large, too_slow
 from splade_engine.server.requests import Request as RequestModel
 
@@ -109,16 +108,6 @@ def answer(value: Mapping[str, Any] | Sequence[Any], status: int = 200) -> Respo
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
-        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # half a surrogate pair cannot be sent as UTF-8
     return Response(text.encode("utf-8", "replace"), status, media_type="application/json")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +12,11 @@ from splade_engine.arguments import MOST, check_many, flag, real, shown, whole
 from splade_engine.engine.rerank import Rerank
 from splade_engine.errors import InvalidInputError
 from splade_engine.files import read_text
+from splade_engine.index.arguments import default_threads
 
 _LARGEST_KEYS = 1 << 20  # bytes of a file of keys
 MIN_KEY_LENGTH = 16  # characters: 96 bits where each is one of 64, which nobody guesses over a network
 _LOOPBACK_NAMES = ("localhost",)
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class Limits:
     # for a search, and for the arrival of a body; 408 beyond. `serve` takes its own for heads and for reading
     seconds: float = 10.0
     # queries that are worked on at a time: kernels release the GIL, more than cores only compete
-    threads: int = field(default_factory=cores)
+    threads: int = field(default_factory=default_threads)
     # requests that may wait for a thread; 429 beyond
     waiting: int = 256
     # tokens of text that wait to be encoded or written; 429 beyond

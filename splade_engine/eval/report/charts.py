@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -76,9 +76,9 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _margin(y: Axis, label: str, ticks: int = 5) -> float:
+def _margin(y: Axis, label: str) -> float:
     """Pixels left of the plot, so that the widest tick label stands free of the axis' own label."""
-    widest = max((len(number(value)) for value in y.ticks(ticks)), default=0)
+    widest = max((len(number(value)) for value in y.ticks()), default=0)
     return max(_LEFT, (_LABEL if label else 4) + _DIGIT * widest + 6)
 
 
@@ -86,14 +86,11 @@ def scatter(
     points: Sequence[Point],
     x_label: str,
     y_label: str,
-    *,
-    log_x: bool = True,
-    size: tuple[int, int] = (440, 290),
 ) -> str:
     """Effectiveness against a cost; up and left is better."""
-    width, height = size
+    width, height = size = (440, 290)
     y = Axis.over([p.y for p in points], height - _BOTTOM, _TOP)
-    x = Axis.over([p.x for p in points], _margin(y, y_label), width - _RIGHT, log=log_x)
+    x = Axis.over([p.x for p in points], _margin(y, y_label), width - _RIGHT, log=True)
     marks = []
     for point in _spread(points, x, y):
         (px, py), mark = point
@@ -125,12 +122,10 @@ def lines(
     x_label: str,
     y_label: str,
     colours: Mapping[str, int],
-    *,
-    size: tuple[int, int] = (320, 220),
 ) -> str:
     """One line with dots per series of (x, y, tooltip)."""
     every = [point for points in series.values() for point in points]
-    width, height = size
+    width, height = size = (320, 220)
     y = Axis.over([p[1] for p in every], height - _BOTTOM, _TOP)
     x = Axis.over([p[0] for p in every], _margin(y, y_label), width - _RIGHT, log=True)
     body = []
@@ -144,13 +139,11 @@ def lines(
     return _framed(f"{y_label} against {x_label}", size, x, y, x_label, y_label, "".join(body))
 
 
-def histogram(
-    counts: Mapping[int, int], x_label: str, colour: int, *, size: tuple[int, int] = (320, 180)
-) -> str:
+def histogram(counts: Mapping[int, int], x_label: str, colour: int) -> str:
     """Bars of equal width; the keys are the lower edges of the bins."""
     edges = sorted(counts)
     step = edges[1] - edges[0] if len(edges) > 1 else 1
-    width, height = size
+    width, height = size = (320, 180)
     x = Axis(edges[0], edges[-1] + step, _LEFT, width - _RIGHT)
     y = Axis(0, max(counts.values()) * 1.05, height - _BOTTOM, _TOP)
     bars = "".join(
@@ -173,7 +166,6 @@ def _framed(
     y_label: str,
     body: str,
     y_ticks: int = 5,
-    tick: Callable[[float], str] = number,
 ) -> str:
     width, height = size
     left = x.start
@@ -187,14 +179,14 @@ def _framed(
             f'<line class="grid" x1="{left:.1f}" x2="{width - _RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
         )
         parts.append(
-            f'<text class="tick" x="{left - 6:.1f}" y="{at + 4:.1f}" text-anchor="end">{tick(value)}</text>'
+            f'<text class="tick" x="{left - 6:.1f}" y="{at + 4:.1f}" text-anchor="end">{number(value)}</text>'
         )
     for value in x.ticks(max(3, width // 110)):
         at = x(value)
         parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{height - _BOTTOM}"/>')
         parts.append(
             f'<text class="tick" x="{at:.1f}" y="{height - _BOTTOM + 16}" text-anchor="middle">'
-            f"{tick(value)}</text>"
+            f"{number(value)}</text>"
         )
     middle = (left + width - _RIGHT) / 2
     parts.append(

@@ -32,13 +32,8 @@ def four_digits(value: float) -> str:
     return f"{value:.4f}"
 
 
-def milliseconds(value: float) -> str:
-    """Three significant digits."""
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
-
-
-def seconds(value: float) -> str:
-    """Seconds with as many digits as they deserve."""
+def three_digits(value: float) -> str:
+    """Three significant digits, of a time."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 
@@ -91,17 +86,17 @@ COSTS = (
     Quantity("recall@10 vs exact", lambda r: r.recall_vs_exact, four_digits, "high", "search"),
     Quantity("recall@k vs exact", lambda r: r.recall_at_k, four_digits, "high", "search"),
     Quantity("docs scored / query", _cost("docs_scored"), one_digit, "low", "search"),
-    Quantity("latency p50, ms", _latency("p50"), milliseconds, "low", "search"),
-    Quantity("latency p95, ms", _latency("p95"), milliseconds, "low", "search"),
-    Quantity("latency p99, ms", _latency("p99"), milliseconds, "low", "search"),
-    Quantity("  index only p50, ms", _latency("search_p50"), milliseconds, "low", "search"),
-    Quantity("  index only p99, ms", _latency("search_p99"), milliseconds, "low", "search"),
+    Quantity("latency p50, ms", _latency("p50"), three_digits, "low", "search"),
+    Quantity("latency p95, ms", _latency("p95"), three_digits, "low", "search"),
+    Quantity("latency p99, ms", _latency("p99"), three_digits, "low", "search"),
+    Quantity("  index only p50, ms", _latency("search_p50"), three_digits, "low", "search"),
+    Quantity("  index only p99, ms", _latency("search_p99"), three_digits, "low", "search"),
     Quantity("terms / document", _sparsity("terms_per_document"), one_digit, "", "sparsity"),
     Quantity("terms / query", _sparsity("terms_per_query"), one_digit, "", "sparsity"),
     Quantity("FLOPS", _sparsity("flops"), lambda v: f"{v:.3f}", "low", "sparsity"),
     Quantity("index size, MB", _cost("index_bytes"), megabytes, "low", "cost"),
-    Quantity("encode documents, s", _cost("encode_seconds"), seconds, "low", "cost"),
-    Quantity("build index, s", _cost("build_seconds"), seconds, "low", "cost"),
+    Quantity("encode documents, s", _cost("encode_seconds"), three_digits, "low", "cost"),
+    Quantity("build index, s", _cost("build_seconds"), three_digits, "low", "cost"),
     Quantity("peak memory, MB", _cost("peak_memory_bytes"), megabytes, "low", "cost"),
     Quantity(
         "own ids dropped",

@@ -63,7 +63,7 @@ class Table:
     name: str = ""
     caption: str = ""
 
-    def transposed(self, corner: str = "") -> Table:
+    def transposed(self, corner: str) -> Table:
         """Rows as columns: the labels of the rows become the headings."""
         heads = (Column(corner, "text"), *(Column(row.cells[0].text.strip()) for row in self.rows))
         rows = tuple(

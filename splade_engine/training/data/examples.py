@@ -97,7 +97,7 @@ def row_from_record(
         DatasetError: naming the field that is missing or has the wrong type, or the id that is not found.
     """
     row = _Reader(record, place, query_text, document_text)
-    query = row.one("query", _QUERY, _QUERY_ID, query_text)
+    query = row.query(_QUERY, _QUERY_ID, query_text)
     if any(key in row.record for key in ("documents", "document_ids")):
         return row.scored_list(query)
     positives = row.many(_POSITIVE, _POSITIVE_ID)
@@ -144,15 +144,15 @@ class _Reader:
         if there[0] not in ("query", "positive") or there[1] == "positives":
             raise DatasetError(f"{self.place}: holds {there[0]} and {there[1]}; keep one of them")
 
-    def one(self, what: str, names: tuple[str, ...], ids: tuple[str, ...], lookup: Lookup | None) -> str:
+    def query(self, names: tuple[str, ...], ids: tuple[str, ...], lookup: Lookup | None) -> str:
         self.check_alone(names)
         for name in names:
             if name in self.record:
                 return self.text(self.record[name], name)
         for name in ids:
             if name in self.record:
-                return self.look_up(self.record[name], name, what, lookup)
-        raise DatasetError(f"{self.place}: the field {what} is missing (or {', '.join(names[1:] + ids)})")
+                return self.look_up(self.record[name], name, "query", lookup)
+        raise DatasetError(f"{self.place}: the field query is missing (or {', '.join(names[1:] + ids)})")
 
     def many(self, names: tuple[str, ...], ids: tuple[str, ...]) -> tuple[str, ...]:
         self.check_alone(names)
