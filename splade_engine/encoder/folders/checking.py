@@ -55,8 +55,7 @@ def check_checkpoint(checkpoint: Checkpoint) -> None:
 
     Raises:
         CheckpointError: naming the file: a pipe or a device, weights that are cut short or missing, sizes
-        that
-            the weights do not have, tensors that are no numbers.
+            that the weights do not have, tensors that are no numbers.
     """
     for folder in _folders(checkpoint):
         for path in folder.iterdir():
