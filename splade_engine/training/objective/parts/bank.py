@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class BankFields:
     """The query bank in `[loss]`."""
 
-    # Weight of the KL divergence to the teachers over further queries for the batch's documents, see
-    # `query_bank.QueryBank`.
+    # Weight of the KL divergence to the teachers over further queries for the batch's documents (see
+    # `query_bank.QueryBank`).
     bank: float = bounded(0.0, low=0)
     # Queries that each document of a batch brings along.
     bank_queries: int = bounded(6, low=1)

@@ -22,7 +22,7 @@ class ContrastiveFields:
 
     # Weight of InfoNCE.
     contrastive: float = bounded(1.0, low=0)
-    # Which documents of the batch compete with a query's positive, see `losses.candidate_mask`.
+    # Which documents of the batch compete with a query's positive (see `losses.candidate_mask`).
     candidates: Candidates = "all"
     # Divides the scores in InfoNCE.
     temperature: float = bounded(1.0, low=1e-9)

@@ -25,8 +25,8 @@ class KlFields:
     kl_temperature: float = bounded(1.0, low=1e-9)
     # Multiply the divergence by the square of the temperature (Hinton et al., arXiv 1503.02531).
     kl_rescale: bool = False
-    # `own`: over a query's own documents; `all`: over the whole batch, for teachers that score on the fly.
-    # Holds for the sparsemax loss too.
+    # Which candidates the divergence is over. `own`: a query's own documents. `all`: those of the whole
+    # batch, for teachers that score on the fly. This holds for the sparsemax loss too.
     kl_candidates: Literal["own", "all"] = "own"
 
 

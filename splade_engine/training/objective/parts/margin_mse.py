@@ -20,7 +20,8 @@ class MarginMseFields:
 
     # Weight of MarginMSE to the teacher's scores.
     margin_mse: float = bounded(0.0, low=0)
-    # `first`: the positive against each negative; `all`: every pair of a query's documents.
+    # Which margins are compared. `first`: the positive against each negative. `all`: every pair of a query's
+    # documents.
     margin_pairs: Literal["first", "all"] = "first"
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class SparsemaxFields:
     """The sparsemax loss in `[loss]`."""
 
-    # Weight of the sparsemax loss (arXiv 1602.02068) towards the sparsemax of the teachers' scores. Where KL
-    # gives every far candidate a little, it gives them exactly 0.
+    # Weight of the sparsemax loss (arXiv 1602.02068) towards the sparsemax of the teachers' scores. KL gives
+    # every far candidate a little; this loss gives them exactly 0.
     sparsemax: float = bounded(0.0, low=0)
-    # Divides the scores of student and teachers in the sparsemax loss: candidates further than this below the
-    # best one get nothing.
+    # Divides the scores of student and teachers in the sparsemax loss. Candidates that lie further than this
+    # below the best one get nothing.
     sparsemax_temperature: float = bounded(10.0, low=1e-9)
 
 

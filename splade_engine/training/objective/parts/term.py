@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class TermFields:
     """The term loss in `[loss]`."""
 
-    # Weight of the distance of every document weight from its lexical target, see `lexical.TermTeacher`.
+    # Weight of the distance of every document weight from its lexical target (see `lexical.TermTeacher`).
     term: float = bounded(0.0, low=0)
     # Weight of terms that have no target.
     term_surplus: float = bounded(0.3, low=0)
-    # Share of the weights that the base gives the document in that target; 1: it alone, so that other losses
-    # do not undo what it has learned.
+    # The share that the base's own weights of the document have in that target. 1: they alone are the target,
+    # so that other losses do not undo what the base has learned.
     term_start: float = bounded(0.0, low=0, high=1)
 
 

@@ -31,11 +31,11 @@ __all__ = ["PENALTIES", "REGULARIZERS", "Context", "Penalty", "Reduction", "Regu
 class RampFields:
     """How the lambdas grow, in `[regularizer]`."""
 
-    # How the lambdas grow, see `schedules.ramp`.
+    # How the lambdas grow (see `schedules.ramp`).
     ramp: Ramp = "quadratic"
-    # Steps after which they are whole; 0 takes ramp_share of all steps.
+    # Steps after which the lambdas have their whole value. 0 takes ramp_share of all steps.
     ramp_steps: int = bounded(0, low=0)
-    # Share of all steps after which they are whole, where ramp_steps is 0.
+    # Share of all steps after which the lambdas have their whole value, if ramp_steps is 0.
     ramp_share: float = bounded(0.33, low=0)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class AntiCollapseFields:
     """The anti-collapse term in `[regularizer]`."""
 
-    # Weight of the term that is infinite at all-zero vectors; it is whole from the first step.
+    # Weight of a penalty that is infinite at all-zero vectors. It has its whole weight from the first step.
     anti_collapse: float = bounded(0.0, low=0)
 
 

@@ -31,28 +31,28 @@ class SideFields:
     document: str = chosen("flops", _KINDS)
     # Its weight, lambda.
     document_lambda: float = bounded(0.0, low=0)
-    # Terms that documents shall have in the mean: lambda becomes what holds them there, raised while there
-    # are more and lowered while there are fewer (`target.TermTarget`), from document_lambda on. 0: lambda
+    # How many terms documents shall have on the mean. Lambda starts at document_lambda, is raised while there
+    # are more and lowered while there are fewer, and so holds them there (`target.TermTarget`). 0: lambda
     # stays.
     document_terms: float = bounded(0.0, low=0)
-    # Documents with at most this many terms are left alone (the l0 mask, arXiv 2504.14839); 0: none is.
+    # Documents with at most this many terms are not penalised (the l0 mask, arXiv 2504.14839). 0: all are.
     document_threshold: int = bounded(0, low=0)
-    # Kind of the penalty on queries; ignored for a query table.
+    # Kind of the penalty on queries. It does nothing with a query table.
     query: str = chosen("none", _KINDS)
     # Its weight.
     query_lambda: float = bounded(0.0, low=0)
-    # Terms that queries shall have in the mean, as document_terms.
+    # How many terms queries shall have on the mean, as document_terms.
     query_terms: float = bounded(0.0, low=0)
-    # Queries with at most this many terms are left alone.
+    # Queries with at most this many terms are not penalised.
     query_threshold: int = bounded(0, low=0)
-    # What FLOPS charges of a text over its threshold: `text`, all of it (arXiv 2504.14839), or `tail`, what
+    # What FLOPS charges of a text over its threshold. `text`: all of it (arXiv 2504.14839). `tail`: only what
     # comes after its heaviest terms, as many as the threshold says.
     threshold_scope: Literal["text", "tail"] = "text"
-    # Of FLOPS: `flat` is the mean over all documents, `per_slot` sums over a query's documents. A published
-    # lambda holds with its own reduction only.
+    # How FLOPS is averaged. `flat` is the mean over all documents, and `per_slot` sums over a query's
+    # documents. A published lambda holds only with the reduction that it was published with.
     reduction: Reduction = "flat"
-    # IDF-aware FLOPS: each term's mean is divided by its idf in the query table
-    # (`regularizers.idf_factors`), so that terms which find little are charged most.
+    # IDF-aware FLOPS: each term's mean is divided by its idf in the query table (`regularizers.idf_factors`),
+    # so that terms which find little are charged most.
     idf_in_flops: bool = False
 
 
