@@ -112,7 +112,8 @@ def _spoken_options() -> list[Any]:
 def _refuse_twice(command: Any, ctx: Any, args: list[str]) -> None:
     """Refuse an option of one value that is given twice: only the last would act.
 
-    A switch may be given twice, but not both ways.
+    A switch may be given twice, but not both ways. What the command's own parsing keeps is that last value,
+    so the arguments are parsed once more for the order in which options stand.
     """
     _, _, order = command.make_parser(ctx).parse_args(args=list(args))
     words = set(args[: args.index("--")] if "--" in args else args)

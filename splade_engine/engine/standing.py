@@ -62,6 +62,7 @@ def explain_document(
         *(f"the document holds {shown(part)}" for part in read.must_not if _holds(engine, id, part)),
     ]
     notes = (*found.notes, *unmet)
+    # searched once more, by terms alone: only that has a rank among all documents, and a step that missed it
     place = reader.explain(vector, id, k, where=narrowed(where, must, read.must_not), **options)
     last = found[-1].score if len(found) == k else 0.0
     hit = next((hit for hit in found if hit.id == id), None)

@@ -172,7 +172,10 @@ def _tell_unusable(systems: Sequence[System], settings: Settings) -> None:
 
 
 def _tell_unreadable(experiment: Experiment) -> None:
-    """Say before hours of work which of several folders has queries or judgments that are damaged."""
+    """Say before hours of work which of several folders has queries or judgments that are damaged.
+
+    Each is read again when its turn comes: held until then, all of them would take memory for hours.
+    """
     here = [each for each in experiment.suite.collections if each.is_here(experiment.data)]
     for collection in here if len(experiment.suite.collections) > 1 else ():
         try:
