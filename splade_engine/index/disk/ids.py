@@ -76,7 +76,7 @@ def encode_ids(ids: Sequence[str], first_row: int = 0) -> tuple[Offsets, Bytes]:
         for row, value in enumerate(ids):
             _check_id(first_row + row, value)
         raise InvalidInputError("ids: a value that cannot be stored as text")
-    offsets, data = _buffers(column)
+    offsets, data = text_buffers(column)
     lengths = np.diff(offsets)
     bad = (lengths < 1) | (lengths > MAX_ID_BYTES)
     if len(data) and not data.all():
@@ -88,7 +88,8 @@ def encode_ids(ids: Sequence[str], first_row: int = 0) -> tuple[Offsets, Bytes]:
     return offsets, data
 
 
-def _buffers(column: pa.Array) -> tuple[Offsets, Bytes]:
+def text_buffers(column: pa.Array) -> tuple[Offsets, Bytes]:
+    """The offsets, from 0, and the bytes of an Arrow array of large strings without nulls."""
     _, offsets, data = column.buffers()
     if len(column) == 0:
         return np.zeros(1, np.int64), np.zeros(0, np.uint8)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from splade_engine.arguments import first_twice
 from splade_engine.errors import IndexCorruptError, InvalidInputError, reason_of
+from splade_engine.index.disk.ids import text_buffers
 from splade_engine.index.disk.records import ColumnRecord
 
 COLUMN_TYPES: dict[str, pa.DataType] = {
@@ -206,24 +207,15 @@ def _buffers(kind: str, column: pa.Array) -> dict[str, NDArray[Any]]:
     if kind in ("int", "float"):
         return {"values": column.fill_null(0).to_numpy(zero_copy_only=False)}
     if kind == "text":
-        offsets, data = _text_buffers(column.fill_null(""))
+        offsets, data = text_buffers(column.fill_null(""))
         return {"offsets": offsets, "bytes": data}
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
     items = column.flatten()
     if items.null_count:
         raise InvalidInputError("payload: a list of texts holds a null")
-    item_offsets, data = _text_buffers(items)
+    item_offsets, data = text_buffers(items)
     starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     return {"offsets": starts, "item_offsets": item_offsets, "bytes": data}
-
-
-def _text_buffers(column: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    if len(column) == 0:
-        return np.zeros(1, np.int64), np.zeros(0, np.uint8)
-    _, offsets, data = column.buffers()
-    ptr = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    content = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
-    return ptr - ptr[0], content[int(ptr[0]) : int(ptr[-1])]
 
 
 def _column(record: ColumnRecord, arrays: Arrays, n: int) -> pa.Array:
