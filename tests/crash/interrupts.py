@@ -1,0 +1,135 @@
+"""Ctrl-C at random moments of long commands: one line, and the same command then gives what it would have."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.attacks.trials import Tally, scratch
+from tests.crash.soak import contents
+from tests.encoder import zoo
+from tests.encoder.made import random_texts
+from tests.training import made
+
+START = """
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
+os.write(1, b"ready\\n")
+from splade_engine.cli import main
+main()
+"""
+MOST = 3  # interruptions of a command before it may end
+PATIENCE = 300  # seconds for a command, and for its end after Ctrl-C
+
+
+def _inputs(folder: Path) -> dict[str, list[str]]:
+    """The arguments of each command but for its output."""
+    model = zoo.make("opensearch", folder / "model")
+    bert = made.lexical_bert(folder / "bert")
+    texts = [". ".join(random_texts(3, seed=i)) + "." for i in range(300)]
+    corpus = folder / "corpus.jsonl"
+    corpus.write_text("".join(json.dumps({"_id": str(i), "text": t}) + "\n" for i, t in enumerate(texts)))
+    rows = made.write_jsonl(folder / "rows.jsonl", made.synthetic_rows(300))
+    pairs = [{name: row[name] for name in ("query", "positive")} for row in made.synthetic_rows(600)]
+    mined = made.write_jsonl(folder / "pairs.jsonl", pairs)
+    steps = {"train__steps": 20, "train__save_steps": 4, "train__device": "cpu"}
+    recipe = folder / "recipe.toml"
+    recipe.write_text(made.quick_recipe("splade-v2-max", bert, rows, **steps).to_toml())
+    encoding = ["--batch-tokens", "2000", "-e", str(model)]
+    return {
+        "index": ["index", str(corpus), "--threads", "1", *encoding],
+        "adapt": ["adapt", str(corpus), "--force", *encoding],
+        "mine": ["mine", str(mined), "--retriever", f"sparse:{bert}", "--teacher", "bm25", "--device", "cpu"],
+        "train": ["train", "-r", str(recipe)],
+    }
+
+
+def _made(command: str, output: Path) -> object:
+    """What a command has made, as far as it is the same each time."""
+    if command == "index":
+        return contents(output)
+    if command == "mine":
+        return output.read_bytes()
+    folder = output / "model" if command == "train" else output
+    return {path.name: path.read_bytes() for path in folder.rglob("*.safetensors")}
+
+
+def _ended(
+    arguments: list[str], output: Path, interrupt: Callable[[subprocess.Popen[bytes]], None]
+) -> tuple[int, str]:
+    """Exit code of a command and what it wrote to standard error."""
+    with subprocess.Popen(
+        [sys.executable, "-c", START, *arguments, "-o", str(output)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    ) as running:
+        assert running.stdout is not None
+        os.read(running.stdout.fileno(), 6)
+        interrupt(running)
+        _, errors = running.communicate(timeout=PATIENCE)
+    return running.returncode, errors.decode(errors="replace")
+
+
+def interrupted(count: int, seed: int) -> Tally:
+    """Interrupt each command in turn up to three times, at random moments, imports included."""
+    tally, rng = Tally(), random.Random(seed)
+    with scratch() as folder:
+        commands, whole, usual = _inputs(folder), {}, {}
+        work = folder / "work"
+        for number in range(count):
+            command = list(commands)[number % len(commands)]
+            if command not in whole:
+                start = time.monotonic()
+                code, errors = _ended(commands[command], folder / command, lambda running: None)
+                assert code == 0, errors
+                usual[command] = time.monotonic() - start
+                whole[command] = _made(command, folder / command)
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir()
+            wrong = _trial(command, commands[command], work / "out", usual[command], rng, tally)
+            if not wrong and _made(command, work / "out") != whole[command]:
+                wrong = "another result"
+            if not wrong and [path.name for path in work.iterdir()] != ["out"]:
+                wrong = "something is left beside the result"
+            tally.trials += 1
+            if wrong:
+                tally.losses.append(f"{command}, trial {number} of seed {seed}: {wrong}")
+    return tally
+
+
+def _trial(
+    command: str, arguments: list[str], output: Path, usual: float, rng: random.Random, tally: Tally
+) -> str:
+    """Interrupt a command, then let it end; what was wrong with that, "" if nothing."""
+    for interruption in range(MOST + 1):
+        moment = rng.uniform(0, 1.5 if rng.random() < 0.2 else 1.15 * usual)
+
+        def press(running: subprocess.Popen[bytes], moment: float = moment) -> None:
+            try:
+                running.wait(moment)
+            except subprocess.TimeoutExpired:
+                running.send_signal(signal.SIGINT)
+
+        resumes = command == "train" and (output / "recipe.toml").exists()
+        given = ["train", "--resume"] if resumes else arguments
+        code, errors = _ended(given, output, press if interruption < MOST else lambda running: None)
+        if code == 0:
+            tally.outcomes[f"{command}: whole"] += 1
+            return ""
+        if code == -signal.SIGINT:  # before the first line of the program (`cli/interrupts.py`)
+            continue
+        last = (errors.rstrip().splitlines() or [""])[-1]
+        one_line = last.startswith("splade-engine: interrupted") and errors.count("interrupted") == 1
+        if code != 130 or "Traceback" in errors or not one_line:
+            return f"exit {code}: {errors[-1000:]}"
+        tally.outcomes[f"{command}: interrupted"] += 1
+    return "it did not end"
