@@ -73,6 +73,7 @@ def test_a_head_that_comes_byte_by_byte(port):
         dribbled()
 
 
+@pytest.mark.parametrize("port", ["httptools"], indirect=True)
 def test_half_a_body_for_agents(port):
     accept = b"POST /mcp HTTP/1.1\r\nAccept: application/json, text/event-stream" + POST[9:] % 100
     with socket.create_connection(("127.0.0.1", port), timeout=3) as talking:
@@ -82,6 +83,7 @@ def test_half_a_body_for_agents(port):
     assert b"the body did not arrive within 1 seconds" in answer
 
 
+@pytest.mark.parametrize("port", ["httptools"], indirect=True)
 def test_a_slow_client_is_served(port):
     body = json.dumps({"query": "sea wind"}).encode()
     parts = [b"POST /search" + POST % len(body) + body[:5], body[5:]]
