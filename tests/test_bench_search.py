@@ -168,7 +168,7 @@ def test_what_is_kept_is_not_measured_again_unless_asked_for(vectors, tmp_path):
     kept["runs"] = [run for run in kept["runs"] if run["settings"] == "exact"]
     grid.write_text(json.dumps(kept))
     options = ("--work", tmp_path / "work", "--rounds", "1", "--json", tmp_path / "result.json")
-    for again, runs in ((), 1), (("--again", "splade-engine"), 99):
+    for again, runs in ((), 1), (("--again", "splade-engine"), 127):
         code, _, errors = bench(vectors, *options, *again, engines=("splade-engine",))
         assert code == 0, errors
         (result,) = json.loads((tmp_path / "result.json").read_text())

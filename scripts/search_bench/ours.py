@@ -13,7 +13,8 @@ from splade_engine.index import SparseIndex
 from splade_engine.index.config import BuildConfig, SearchConfig
 from splade_engine.vectors import SparseVectors
 
-POSTINGS = (3, 5, 7, 10, 14, 20, 30, 45, 60, 90, 120, 180, 300, 500)  # thousands, for k of 10 and 100
+# thousands, for k of 10 and 100; with all factors no more settings than Seismic has with two builds
+POSTINGS = (3, 5, 7, 10, 14, 17, 20, 25, 30, 37, 45, 60, 75, 90, 120, 180, 300, 500)
 BLOCK_POSTINGS = (2, 3, 4.5, 6.5, 9, 11, 13, 16, 20, 26, 32, 40, 55, 80, 120, 200)
 CROWD = 2_000_000  # so many documents need the budgets above; more of them need more
 
@@ -45,7 +46,7 @@ class Ours:
 
     def settings(self) -> Iterator[Setting]:
         """Exact search, then entries walked x documents scored in full."""
-        factors = self.factors if self.k <= 20 else (2, 3, 5) if self.k <= 200 else (1, 2, 3)
+        factors = self.factors if self.k <= 20 else (1, 1.5, 2, 3, 5) if self.k <= 200 else (1, 2, 3)
         crowd = max(1, len(self.index) // CROWD)
         more = 1000 * (1 + self.k // 200) * crowd
         configs = [SearchConfig(exact=True)]

@@ -12,21 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.index import kernels
-from splade_engine.index.kernels import blocks, groups, jit, lanes, plan, split, weights
+from splade_engine.index.kernels import blocks, groups, jit, lanes, plan, score, split, weights
+from splade_engine.index.kernels import sieve as sieves
 from splade_engine.index.kernels.cache import compiled
 from splade_engine.index.kernels.dtypes import hints, is_group, numba_type
+from splade_engine.index.segment.scratch import empty_query
 from splade_engine.vectors import SparseVectors
 from tests import oracle
 from tests.index.made_kernels.segment import N_TERMS, Made
 
 MODULES = (
-    "accumulate", "block_search", "blocks", "build", "heap", "lanes", "order", "plan", "prune", "score",
-    "search", "split", "visit", "walk", "weights",
+    "accumulate", "block_search", "blocks", "build", "candidates", "heap", "lanes", "order", "plan", "prune",
+    "score", "search", "sieve", "split", "visit", "walk", "weights",
 )  # fmt: skip
 INSTRUCTIONS = (
     "any_reaches", "clear", "lowest_bit", "prefetch", "item_size", "add_codes", "add_spread", "which_reach",
-    "count_bits",
+    "count_bits", "can_sift", "sift",
 )  # fmt: skip
+
+KEEPERS = ("score_candidates", "score_best_first", "walk_all", "read_all_rows", "score_all")  # of the k best
 
 
 def decorated():
@@ -100,24 +104,21 @@ def settled(name, arguments, result):
 
     for key, value in arguments.items():
         flatten(key, value)
-    for key in [key for key in flat if key.endswith((".work", ".ends", ".histogram"))]:
+    for key in [key for key in flat if key.endswith((".work", ".ends", ".histogram", "query.sums"))]:
         del flat[key]
-    if name in (
-        "walk_all",
-        "search_queries",
-        "score_all",
-        "search_blocks",
-    ):  # how many are scored hangs on an order that is not fixed
-        del flat["hits.scored"]
+    if name in ("walk_all", "search_queries", "score_all", "search_blocks", "score_best_first"):
+        del flat["hits.scored"]  # how many are scored hangs on an order that is not fixed
+    if name == "score_best_first":
+        flat = {key: value for key, value in flat.items() if not key.startswith("found")}
     if name == "mark_levels":
         del flat["counts"]
     if name == "nth_largest":
         flat["values"].sort()
-    if name in ("sift_down", "push", "score_candidates", "walk_all", "read_all_rows", "score_all"):
-        # a heap, in any order
-        order = np.lexsort((flat["hits.docs"], flat["hits.scores"]), axis=-1)
-        for key in ("hits.docs", "hits.scores"):
-            flat[key] = np.take_along_axis(flat[key], order, axis=-1)
+    if name in ("sift_down", "push", *KEEPERS):
+        best = next(key for key in flat if key.endswith("best"))
+        flat[best] = np.sort(flat[best][: arguments["size"] if name == "sift_down" else result])  # a heap
+    if name == "write_ranking":
+        del flat["best"]
     if name in ("collect_heavy", "walk_heavy", "best_sums"):  # found holds as many as were returned
         flat["scratch.found.docs"], flat["scratch.found.bounds"] = (
             flat[f"scratch.found.{part}"][:result] for part in ("docs", "bounds")
@@ -129,13 +130,15 @@ def settled(name, arguments, result):
                 flat[key][part] = flat[key][part][order]
     if name == "best_sums":  # rounded up to whole steps, of which a search reads no more than it visits
         del flat["scratch.sums"]
+    heaps = ("scratch.best",) if name == "score_all" else ()
     if name in ("score_all", "search_blocks"):  # slots and table alone have to be as the next query expects
-        kept = ("scratch.table", "scratch.slots")
+        kept = ("scratch.query.table", "scratch.query.sieve", "scratch.slots", *heaps)
         flat = {key: v for key, v in flat.items() if not key.startswith("scratch.") or key in kept}
     if name in ("walk_all", "search_queries"):
         flat = {key: value for key, value in flat.items() if not key.startswith("scratch.found")}
     if name == "search_queries":  # numbers of a query that is done
-        flat = {key: v for key, v in flat.items() if not key.startswith(("scratch.terms", "scratch.active"))}
+        done = ("scratch.terms", "scratch.active", "scratch.best")
+        flat = {key: v for key, v in flat.items() if not key.startswith(done)}
     return flat
 
 
@@ -188,8 +191,11 @@ def test_an_exact_walk_scores_what_may_be_a_hit_and_no_more_than_its_bounds_let_
     may = (bounds >= 1) & (a["allowed"].mask > 0 if len(a["allowed"].mask) else True)
     size = KERNELS["walk_all"][1](**a)
     k = a["hits"].scores.shape[1]
-    worst = float(a["hits"].scores[1, :size].min()) if size == k else 0.0
-    at_first = np.floor(float(a["reach"]) * a["to_bound"] - a["missing"])
+    best = [float(twin("score_of")(key)) for key in a["scratch"].best[:size]]
+    worst = min(best) if size == k else 0.0
+    kth = np.sort(bounds[may])[::-1][k - 1] if may.sum() >= k else 0
+    sure = max(0.0, float(kth) - a["slack"]) * (1 - 1e-5)  # what the k-th best score reaches, by bounds alone
+    at_first = np.floor(max(float(a["reach"]) * a["to_bound"], sure) - a["missing"])
     needed = (may & (bounds + a["missing"] >= worst * a["to_bound"])).sum()
     assert size <= needed <= a["hits"].scored[1] <= (may & (bounds >= at_first)).sum()
     assert not a["scratch"].bounds.any()  # as the next query expects them
@@ -264,6 +270,51 @@ def test_sums_are_the_same_with_and_without_the_instruction_that_spreads_bytes(s
         counts[i] = twin("count_bits")(twin("which_reach")(expected, i, 900))
     assert np.array_equal(sums, expected)
     assert np.array_equal(bits, counts)
+
+
+@numba.njit
+def sift_rows(terms, sieve, blocks, words):
+    """Compiled: which of 64 terms pass, at every place."""
+    for i in range(len(words)):
+        words[i] = sieves.sift(terms, i, sieve)
+    return sieves.can_sift(terms, blocks)
+
+
+def test_compiled_sieves_let_pass_what_their_twin_does():
+    rng = np.random.default_rng(1)
+    terms = rng.integers(0, 65536, 264).astype(np.uint16)
+    sieve = np.zeros(64, np.uint16)
+    for term in (*terms[::7].tolist(), 0, 63, 64, 1023, 1024, 65535):
+        sieves.add_to_sieve(sieve, term)
+    terms[:6] = 0, 63, 64, 1023, 1024, 65535
+    words = np.zeros(200, np.uint64)
+    sifted = sift_rows(terms, sieve, np.zeros(0, np.uint8), words)
+    assert sifted == sieves._looks_up_words()
+    if sifted:
+        assert words.tolist() == [twin("sift")(terms, i, sieve) for i in range(200)]
+    assert not numba.njit(sift_rows.py_func)(terms, sieve, np.zeros(0, np.uint64), words)  # split numbers
+
+
+@pytest.mark.parametrize("sifts", [True, False])
+def test_scores_are_the_same_with_and_without_a_sieve(sifts, monkeypatch):
+    """Where the processor has no such instruction, every entry is looked up: to the bit the same."""
+    if not sifts:
+        monkeypatch.setattr(sieves, "_looks_up_words", lambda: False)
+    rng = np.random.default_rng(2)
+    lengths = np.array([0, 1, 63, 64, 65, 127, 128, 129, 200, 1000])
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    terms = np.concatenate([np.sort(rng.choice(3000, n, replace=False)) for n in lengths]).astype(np.uint16)
+    rows = groups.Rows(
+        offsets=offsets, terms=terms, blocks=np.zeros(0, np.uint8), n_blocks=0,
+        weights=rng.integers(1, 0x4FFF, len(terms)).astype(np.uint16), scales=np.zeros(0, np.float32),
+    )  # fmt: skip
+    query = empty_query(3000)
+    for term in rng.choice(3000, 300, replace=False).tolist():
+        plan.put_term(query, term, np.float32(rng.random()))
+    code = numba.njit(score.score_row)
+    for d in range(len(lengths)):
+        assert code(rows, d, query) == twin("score_row")(rows, d, query)
+    assert code(rows, 9, query) > 0
 
 
 def test_neighbours_that_change_places_are_caught():

@@ -66,13 +66,12 @@ def take_touched(
 
 
 @helper
-def take_all(n: i8, bounds: u2_w, threshold: u2, base: i8, found: Candidates) -> i8:
-    """Clear bounds[:n]; write those of at least `threshold` to `found`. Returns how many.
+def take_all(n: i8, bounds: u2_w, threshold: u2, base: i8, found: Candidates, count: i8) -> i8:
+    """Clear bounds[:n]; append those of at least `threshold` to the `count` found. Returns the new count.
 
     The length of bounds is a multiple of BLOCK.
     """
     docs, values = found.docs, found.bounds
-    count = 0
     for begin in range(0, n, BLOCK):
         if any_reaches(bounds, begin, threshold):
             for j in range(np.uint64(begin), np.uint64(begin + BLOCK)):

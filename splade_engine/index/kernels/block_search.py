@@ -12,12 +12,20 @@ from __future__ import annotations
 import numpy as np
 
 from splade_engine.index.kernels.accumulate import keep_largest, next_bound
-from splade_engine.index.kernels.dtypes import f8, i8, u2
+from splade_engine.index.kernels.candidates import (
+    keep_reaching,
+    kth_bound,
+    most_waiting,
+    needed,
+    score_best_first,
+    score_candidates,
+)
+from splade_engine.index.kernels.dtypes import f8, i8
 from splade_engine.index.kernels.groups import Allowed, Blocks, BlockScratch, Hits, Limits, Queries, Rows
-from splade_engine.index.kernels.heap import sort_best_first
+from splade_engine.index.kernels.heap import score_of, write_ranking
 from splade_engine.index.kernels.jit import helper, kernel, prefetch
-from splade_engine.index.kernels.plan import MOST_TERMS, find_term
-from splade_engine.index.kernels.search import read_all_rows
+from splade_engine.index.kernels.plan import MOST_TERMS, clear_query, find_term, most_too_large, put_term
+from splade_engine.index.kernels.search import WORTH_SCORING, read_all_rows
 from splade_engine.index.kernels.visit import (
     VISIT,
     bound_blocks,
@@ -28,7 +36,7 @@ from splade_engine.index.kernels.visit import (
     take_sums,
     visit_blocks,
 )
-from splade_engine.index.kernels.walk import likely_best_first, score_candidates
+from splade_engine.index.kernels.walk import sure_score
 
 READ_ALL, VISIT_ALL, VISIT_BEST = 0, 1, 2
 # sums are counted in 16 bits, and so is a multiplier
@@ -54,7 +62,7 @@ def load_terms(queries: Queries, q: i8, blocks: Blocks, scratch: BlockScratch) -
         if t >= 0:
             numbers[count] = t
             factors[count] = queries.weights[j]
-            scratch.table[np.uint64(t)] = queries.weights[j]
+            put_term(scratch.query, t, weight=queries.weights[j])
             prefetch(blocks.scales, t)
             prefetch(blocks.columns, t)
             prefetch(blocks.starts, t)
@@ -129,7 +137,7 @@ def left_out(blocks: Blocks, count: i8, scratch: BlockScratch) -> f8:
     most = 0.0
     for i in range(count):
         t = np.uint64(scratch.terms.numbers[i])
-        most += np.float64(scratch.table[t]) * np.float64(blocks.rests[t])
+        most += np.float64(scratch.query.table[t]) * np.float64(blocks.rests[t])
     return most
 
 
@@ -140,7 +148,7 @@ def cheapest_way(limits: Limits, count: i8, k: i8, n_docs: i8, n_allowed: i8, to
         return READ_ALL
     read_all = 60.0 * n_allowed + 0.1 * n_docs
     visit_all = 10_000.0 + 0.35 * total + 250.0 * k
-    visit_best = 10_000.0 + 5.0 * count * wanted + 150.0 * limits.candidates
+    visit_best = 10_000.0 + 5.0 * count * wanted + 250.0 * limits.candidates
     if limits.exact or visit_all <= visit_best:
         return READ_ALL if read_all < visit_all else VISIT_ALL
     return READ_ALL if read_all < visit_best else VISIT_BEST
@@ -173,7 +181,9 @@ def score_all(
     rows: Rows,
     count: i8,
     reach: f8,
+    missing: f8,
     slack: f8,
+    scale: f8,
     to_bound: f8,
     allowed: Allowed,
     scratch: BlockScratch,
@@ -182,37 +192,33 @@ def score_all(
 ) -> i8:
     """Exact search, given a score that the k-th best document reaches; returns the number of hits.
 
-    A sum may be too small by up to `slack`.
+    A sum may be too small by up to `missing`, and too large by up to `slack`.
     """
     k = hits.scores.shape[1]
     found = scratch.found
-    size = 0
-    visited = choose_blocks(blocks, threshold=needed(reach * to_bound - slack), scratch=scratch)
+    most = most_waiting(k)
+    size, kept = 0, 0
+    visited = choose_blocks(blocks, threshold=needed(reach * to_bound - missing), scratch=scratch)
     for begin in range(0, visited, VISIT):
         n = visit_blocks(
             *(blocks, begin, min(begin + VISIT, visited), count, scratch),
         )
         drop_forbidden(blocks, begin=begin, n=n, allowed=allowed, scratch=scratch)
-        if size == k:
-            reach = max(reach, np.float64(hits.scores[q, 0]))
-        threshold = needed(reach * to_bound - slack)
-        kept = take_sums(blocks, begin=begin, n=n, threshold=threshold, count=0, scratch=scratch)
-        first = 0
-        if kept > 2 * k:  # the likely best first: they raise what the others must reach
-            first = likely_best_first(found, count=kept, wanted=k)
-            size = score_candidates(
-                *(rows, found, 0, first, slack, to_bound, scratch.table, hits, q, size),
+        least = needed(reach * to_bound - missing)
+        kept = take_sums(blocks, begin=begin, n=n, threshold=least, count=kept, scratch=scratch)
+        if kept > most:
+            reach = max(reach, sure_score(kth_bound(found, count=kept, k=k), slack, scale, to_bound))
+            kept = keep_reaching(found, begin=0, end=kept, threshold=needed(reach * to_bound - missing))
+        if kept > most:  # too many are alike to tell them apart by bounds
+            size = score_best_first(
+                *(rows, found, kept, missing, to_bound, scratch.query, scratch.best, hits, q, size),
             )
-        size = score_candidates(
-            *(rows, found, first, kept, slack, to_bound, scratch.table, hits, q, size),
-        )
-    return size
-
-
-@helper
-def needed(bound: f8) -> u2:
-    """The least sum of at least `bound`; 1 at least, since a document of sum 0 shares no term."""
-    return np.uint16(min(max(bound, 1.0), CEILING + 500.0))
+            kept = 0
+            if size == k:
+                reach = max(reach, np.float64(score_of(scratch.best[0])))
+    return score_best_first(
+        *(rows, found, kept, missing, to_bound, scratch.query, scratch.best, hits, q, size),
+    )
 
 
 @kernel
@@ -247,39 +253,47 @@ def search_blocks(
         # a score is rounded once for each of its products: what a bound must reach is lower by as much
         to_bound = scale * (1.0 - 6e-8 * (count + 16))
         rest = left_out(blocks, count=count, scratch=scratch) * scale
-        slack = np.float64(count) + rest
+        missing = np.float64(count) + rest
+        slack = most_too_large(terms, count=count, scale=scale)
         size, reach = 0, 0.0
         if way != READ_ALL:
             ranking = ranking_terms(way, count=count, scratch=scratch)
             bound_blocks(blocks, count=ranking, scratch=scratch)
             clear_blocks(blocks, allowed=allowed, scratch=scratch)
-            if way == VISIT_BEST or blocks.n_blocks > WORTH_A_GUESS or rest > 0.0:
-                # before an exact search as well: it tells what score the others must reach
-                few = limits.candidates if way == VISIT_BEST else min(limits.candidates, 2 * k)
-                some = wanted if way == VISIT_BEST else min(wanted, 4 * k)
-                heavy = heaviest_terms(count, share=MASS, scratch=scratch)
-                kept = best_sums(
-                    *(blocks, some, heavy, few, allowed, scratch),
-                )
-                size = score_candidates(
-                    *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch.table, hits, q, size),
-                )
-                if size == k:
-                    reach = np.float64(hits.scores[q, 0])
-            if way == VISIT_BEST and size < enough:  # fewer hits than asked for: other blocks may hold more
+        if way == VISIT_BEST:
+            heavy = heaviest_terms(count, share=MASS, scratch=scratch)
+            kept = best_sums(
+                *(blocks, wanted, heavy, limits.candidates, allowed, scratch),
+            )
+            size = score_candidates(
+                *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch.query, scratch.best, hits, q, size),
+            )
+            if size < enough:  # fewer hits than asked for: other blocks may hold more
                 way = VISIT_ALL
                 bound_blocks(blocks, count=count, scratch=scratch)  # by all terms now: none may be missed
                 clear_blocks(blocks, allowed=allowed, scratch=scratch)
-            if way == VISIT_ALL and rest > 0.0 and reach * to_bound - slack < 1.0:
-                way = READ_ALL  # a document that stands in none of the lists may be a hit
+        elif way == VISIT_ALL and (blocks.n_blocks > WORTH_A_GUESS or rest > 0.0):
+            scored = total > WORTH_SCORING * (k + 10)
+            few = min(limits.candidates, 2 * k) if scored else k
+            heavy = heaviest_terms(count, share=MASS, scratch=scratch) if scored else count
+            kept = best_sums(
+                *(blocks, min(wanted, 4 * k), heavy, few, allowed, scratch),
+            )
+            least = kth_bound(scratch.found, count=kept, k=k)
+            reach = sure_score(least, slack, scale, to_bound)
+            if scored:
+                guessed = score_candidates(
+                    *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch.query, scratch.best, hits, q, 0),
+                )
+                if guessed == k:
+                    reach = max(reach, np.float64(score_of(scratch.best[0])))
+        if way == VISIT_ALL and rest > 0.0 and reach * to_bound - missing < 1.0:
+            way = READ_ALL  # a document that stands in none of the lists may be a hit
         if way == VISIT_ALL:
             size = score_all(
-                *(blocks, rows, count, reach, slack, to_bound, allowed, scratch, hits, q),
+                *(blocks, rows, count, reach, missing, slack, scale, to_bound, allowed, scratch, hits, q),
             )
         elif way == READ_ALL:
-            size = read_all_rows(rows, allowed, scratch.table, hits, q)
-        for rank in range(size, k):
-            hits.docs[q, rank], hits.scores[q, rank] = -1, -np.inf
-        sort_best_first(hits, q=q, size=size)
-        for i in range(count):
-            scratch.table[np.uint64(terms.numbers[i])] = np.float32(0.0)
+            size = read_all_rows(rows, allowed, scratch.query, scratch.best, hits, q)
+        write_ranking(scratch.best, size=size, hits=hits, q=q)
+        clear_query(scratch.query, terms, count=count)

@@ -25,6 +25,7 @@ from splade_engine.index.kernels.dtypes import (
     u2_w,
     u4_r,
     u8_r,
+    u8_w,
 )
 from splade_engine.index.kernels.weights import Weights
 
@@ -162,25 +163,37 @@ class Candidates(NamedTuple):
 
 
 @group
-class Scratch(NamedTuple):
-    """What a thread works in; `table` and `bounds` are zero before and after every query."""
+class Query(NamedTuple):
+    """Scratch: one query, as rows are scored by it; all zero before and after every query."""
 
-    # the query's weight of every term number
+    # the weight of every term number
     table: f4_w
+    # which term numbers have one, as far as they can be told apart (`sieve.py`)
+    sieve: u2_w
+    # partial sums of a score
+    sums: f4_w
+
+
+@group
+class Scratch(NamedTuple):
+    """What a thread works in; `query` and `bounds` are zero before and after every query."""
+
+    query: Query
     # the bound of every document of a window
     bounds: u2_w
     histogram: f8_w
     terms: Terms
     active: Active
     found: Candidates
+    # the k best hits so far (`heap.py`)
+    best: u8_w
 
 
 @group
 class BlockScratch(NamedTuple):
-    """What a thread works in; `table` and `slots` are zero before and after every query."""
+    """What a thread works in; `query` and `slots` are zero before and after every query."""
 
-    # the query's weight of every term number
-    table: f4_w
+    query: Query
     # what a document of each block can score at most
     bounds: u2_w
     # the blocks that are visited, and where the sums of a block lie, plus 1
@@ -190,6 +203,8 @@ class BlockScratch(NamedTuple):
     sums: u2_w
     terms: Terms
     found: Candidates
+    # the k best hits so far (`heap.py`)
+    best: u8_w
 
 
 @group

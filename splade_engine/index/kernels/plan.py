@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from splade_engine.index.kernels.dtypes import f8, f8_w, i4_r, i8, u4_r
-from splade_engine.index.kernels.groups import Lists, Queries, Scratch, Terms
+from splade_engine.index.kernels.dtypes import f4, f8, f8_w, i4_r, i8, u4_r
+from splade_engine.index.kernels.groups import Lists, Queries, Query, Scratch, Terms
 from splade_engine.index.kernels.jit import helper, prefetch
+from splade_engine.index.kernels.sieve import SIEVE, add_to_sieve
 
 CEILING = 65535.0  # scores are bounded in 16 bits
 # more would leave the bounds too little room; such a query is answered by reading every document
@@ -31,6 +32,22 @@ def find_term(number_of: i4_r, term_ids: u4_r, term: i8) -> i8:
 
 
 @helper
+def put_term(query: Query, t: i8, weight: f4) -> None:
+    """Give term number t this weight in a query."""
+    query.table[np.uint64(t)] = weight
+    add_to_sieve(query.sieve, t)
+
+
+@helper
+def clear_query(query: Query, terms: Terms, count: i8) -> None:
+    """Make a query of these terms empty again."""
+    for i in range(count):
+        query.table[np.uint64(terms.numbers[i])] = np.float32(0.0)
+    for i in range(np.uint64(SIEVE)):
+        query.sieve[i] = np.uint16(0)
+
+
+@helper
 def list_length(lists: Lists, t: i8) -> i8:
     """How many entries list t has in all windows."""
     return int(lists.offsets[(t + 1) * lists.windows] - lists.offsets[t * lists.windows])
@@ -52,7 +69,7 @@ def load_query(queries: Queries, q: i8, lists: Lists, scratch: Scratch) -> i8:
         if t >= 0:
             numbers[count] = t
             factors[count] = queries.weights[j]
-            scratch.table[np.uint64(t)] = queries.weights[j]
+            put_term(scratch.query, t, weight=queries.weights[j])
             prefetch(lists.offsets, t * lists.windows)
             prefetch(lists.levels, t * lists.n_levels)
             prefetch(lists.scales, t)
@@ -77,6 +94,15 @@ def scale_bounds(terms: Terms, count: i8) -> f8:
     for i in range(count):
         terms.multipliers[i] = np.int64(terms.factors[i] * scale * 256.0) + 1
     return scale
+
+
+@helper
+def most_too_large(terms: Terms, count: i8, scale: f8) -> f8:
+    """By how much a sum of bounds is too large at most: a code for each term, which was rounded up, and 2."""
+    slack = 2.0 * count
+    for i in range(count):
+        slack += terms.factors[i] * scale
+    return slack
 
 
 @helper

@@ -1,7 +1,8 @@
 """The score of a document: the one definition that every search ends with, so that all agree to the bit.
 
 Four partial sums, over the entries at positions 0, 1, 2, 3 modulo 4 of the row, added as (s0 + s1) + (s2 +
-s3), all in float32: one sum would wait for the adder (119 entries x 3 cycles), four hide it.
+s3), all in float32: one sum would wait for the adder (119 entries x 3 cycles), four hide it. Entries whose
+term is not in the query add nothing, so that it makes no difference whether they are looked up or sifted out.
 
 How rows are stored is asked of the dtypes of their arrays. These are known when a kernel is compiled, so that
 it holds the one branch that fits.
@@ -11,9 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from splade_engine.index.kernels.dtypes import f4, f4_r, i8
-from splade_engine.index.kernels.groups import Rows
+from splade_engine.index.kernels.dtypes import f4, i8
+from splade_engine.index.kernels.groups import Query, Rows
 from splade_engine.index.kernels.jit import helper, item_size, prefetch
+from splade_engine.index.kernels.sieve import SIFTED, can_sift, sift
 from splade_engine.index.kernels.split import lowest_bit, part_of_row
 from splade_engine.index.kernels.weights import are_codes, item_of, scale_of, widen
 
@@ -22,15 +24,31 @@ AHEAD = 8  # documents prefetched ahead: a random one cost 690 ns without and 13
 
 
 @helper
-def score_row(rows: Rows, d: i8, table: f4_r) -> f4:
-    """float32 dot product of row d with the query's table, at most the largest float32.
+def score_row(rows: Rows, d: i8, query: Query) -> f4:
+    """float32 dot product of row d with a query, at most the largest float32.
 
     Where term numbers are split, the four sums change places at every entry: after an even number of them
     they stand as elsewhere or with both pairs swapped, which adds up to the same.
     """
-    terms, weights, blocks = rows.terms, rows.weights, rows.blocks
+    terms, weights, blocks, table = rows.terms, rows.weights, rows.blocks, query.table
     begin, end = rows.offsets[d], rows.offsets[d + 1]
     scale = scale_of(d, weights, rows.scales)
+    if can_sift(terms, blocks) and end - begin >= SIFTED:
+        sums = query.sums
+        for i in range(np.uint64(4)):
+            sums[i] = np.float32(0.0)
+        at = begin
+        while at < end:
+            first = min(at, end - SIFTED)  # the last ones overlap those before, of which none counts twice
+            seen = np.uint64(at - first)
+            word = (sift(terms, first, query.sieve) >> seen) << seen
+            while word != np.uint64(0):
+                found = np.uint64(first + np.int64(lowest_bit(word)))
+                word &= word - np.uint64(1)
+                place = (found - np.uint64(begin)) & np.uint64(3)
+                sums[place] += table[np.uint64(terms[found])] * widen(weights, found, scale)
+            at += SIFTED
+        return min((sums[0] + sums[1]) + (sums[2] + sums[3]), LARGEST)
     s0 = s1 = s2 = s3 = np.float32(0.0)
     if item_size(blocks) == 1:
         whole = begin + ((end - begin) & ~3)
@@ -59,9 +77,7 @@ def score_row(rows: Rows, d: i8, table: f4_r) -> f4:
             product = table[term] * widen(weights, np.uint64(entry), scale)
             s0, s1, s2, s3 = s1, s2, s3, s0 + product
             entry += 1
-    if (end - begin) & 1:
-        return min((s3 + s0) + (s1 + s2), LARGEST)
-    return min((s0 + s1) + (s2 + s3), LARGEST)
+    return min((s3 + s0) + (s1 + s2) if (end - begin) & 1 else (s0 + s1) + (s2 + s3), LARGEST)
 
 
 @helper

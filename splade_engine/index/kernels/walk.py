@@ -9,68 +9,23 @@ from splade_engine.index.kernels.accumulate import (
     add_whole_list,
     keep_largest,
     next_bound,
-    nth_largest,
     prefetch_entries,
     take_all,
     take_touched,
 )
-from splade_engine.index.kernels.dtypes import f4, f4_r, f8, i8, u2
-from splade_engine.index.kernels.groups import Active, Allowed, Candidates, Hits, Lists, Rows, Scratch
-from splade_engine.index.kernels.heap import push
-from splade_engine.index.kernels.jit import helper, prefetch
+from splade_engine.index.kernels.candidates import (
+    keep_allowed,
+    keep_reaching,
+    kth_bound,
+    most_waiting,
+    needed,
+    score_best_first,
+)
+from splade_engine.index.kernels.dtypes import f8, i8, u2
+from splade_engine.index.kernels.groups import Active, Allowed, Hits, Lists, Rows, Scratch
+from splade_engine.index.kernels.heap import score_of
+from splade_engine.index.kernels.jit import helper
 from splade_engine.index.kernels.plan import CEILING, impact_threshold
-from splade_engine.index.kernels.score import AHEAD, prefetch_row, score_row
-
-
-@helper
-def score_candidates(
-    rows: Rows,
-    found: Candidates,
-    begin: i8,
-    end: i8,
-    missing: f8,
-    to_bound: f8,
-    table: f4_r,
-    hits: Hits,
-    q: i8,
-    size: i8,
-) -> i8:
-    """Score candidates begin..end-1 in full, and offer them to query q's `size` hits; returns the new size.
-
-    If missing >= 0, bound + missing is a bound of a candidate's score; those below the k-th best are skipped.
-    """
-    docs = found.docs
-    k = hits.scores.shape[1]
-    for c in range(begin, min(begin + 2 * AHEAD, end)):
-        prefetch(rows.offsets, docs[c])
-    for c in range(begin, min(begin + AHEAD, end)):
-        prefetch_row(rows, docs[c])
-    for c in range(begin, end):
-        if c + 2 * AHEAD < end:
-            prefetch(rows.offsets, docs[c + 2 * AHEAD])
-        if c + AHEAD < end:
-            prefetch_row(rows, docs[c + AHEAD])
-        least = np.float64(hits.scores[q, 0]) * to_bound
-        if missing >= 0.0 and size == k and found.bounds[c] + missing < least:
-            continue
-        score = score_row(rows, docs[c], table)
-        hits.scored[q] += 1
-        if score > np.float32(0.0):
-            size = push(hits, q=q, size=size, score=score, doc=docs[c])
-    return size
-
-
-@helper
-def keep_allowed(allowed: Allowed, found: Candidates, begin: i8, end: i8) -> i8:
-    """Drop the candidates of begin..end-1 that may not be returned; returns the new end."""
-    if len(allowed.mask) == 0:
-        return end
-    kept = begin
-    for c in range(begin, end):
-        if allowed.mask[found.docs[c]]:
-            found.docs[kept], found.bounds[kept] = found.docs[c], found.bounds[c]
-            kept += 1
-    return kept
 
 
 @helper
@@ -83,7 +38,7 @@ def collect_heavy(
     """
     bounds, found = scratch.bounds, scratch.found
     windows = lists.windows
-    trigger = 4 * wanted + 1024
+    most = most_waiting(wanted)
     least = floor
     kept = 0
     for i in range(count):
@@ -108,13 +63,19 @@ def collect_heavy(
                 *(w * lists.window, found, kept),
             )
             kept = keep_allowed(allowed, found, begin=before, end=kept)
-            if kept > trigger:
+            if kept > most:
                 least = next_bound(keep_largest(found, count=kept, wanted=wanted))
                 kept = wanted
     if kept > wanted:
         keep_largest(found, count=kept, wanted=wanted)
         kept = wanted
     return kept
+
+
+@helper
+def sure_score(bound: u2, slack: f8, scale: f8, to_bound: f8) -> f8:
+    """The score that a document of this bound has at least, of which bounds may be `slack` too large."""
+    return max(np.float64(bound) - slack, 0.0) / scale * (to_bound / scale)
 
 
 @helper
@@ -150,8 +111,10 @@ def walk_all(
     lists: Lists,
     rows: Rows,
     count: i8,
-    reach: f4,
+    reach: f8,
     missing: f8,
+    slack: f8,
+    scale: f8,
     to_bound: f8,
     allowed: Allowed,
     scratch: Scratch,
@@ -160,13 +123,16 @@ def walk_all(
 ) -> i8:
     """Exact search, given a score that the k-th best document is known to reach; returns the number of hits.
 
-    Lists are read down to their lowest codes; that leaves out at most `missing` of a document's bound.
+    Lists are read down to their lowest codes; that leaves out at most `missing` of a document's bound. A
+    bound is too large by less than `slack`, so that the k-th largest one tells what the others must reach,
+    before anything is scored.
     """
     terms, bounds, found = scratch.terms, scratch.bounds, scratch.found
     windows = lists.windows
     n_docs = len(rows.offsets) - 1
     k = hits.scores.shape[1]
-    size = 0
+    most = most_waiting(k)
+    size, kept = 0, 0
     for w in range(windows):
         n = min(lists.window, n_docs - w * lists.window)
         for i in range(count):
@@ -181,34 +147,20 @@ def walk_all(
                     begin, end = lists.offsets[at], lists.offsets[at + 1]
                     ahead = min(end + min(stop - begin, 256) + 32, lists.offsets[at + 2])
                     prefetch_entries(lists, begin=end, end=ahead)
-        if size == k:
-            reach = max(reach, hits.scores[q, 0])
-        least = np.uint16(min(max(np.float64(reach) * to_bound - missing, 1.0), CEILING))
-        kept = take_all(n=n, bounds=bounds, threshold=least, base=w * lists.window, found=found)
-        kept = keep_allowed(allowed, found, begin=0, end=kept)
-        first = 0
-        if kept > 2 * k:  # the likely best first: they raise what the others must reach
-            first = likely_best_first(found, count=kept, wanted=k)
-            size = score_candidates(
-                *(rows, found, 0, first, missing, to_bound, scratch.table, hits, q, size),
+        least = needed(reach * to_bound - missing)
+        before = kept
+        kept = take_all(n=n, bounds=bounds, threshold=least, base=w * lists.window, found=found, count=kept)
+        kept = keep_allowed(allowed, found, begin=before, end=kept)
+        if kept > most:
+            reach = max(reach, sure_score(kth_bound(found, count=kept, k=k), slack, scale, to_bound))
+            kept = keep_reaching(found, begin=0, end=kept, threshold=needed(reach * to_bound - missing))
+        if kept > most:  # too many are alike to tell them apart by bounds
+            size = score_best_first(
+                *(rows, found, kept, missing, to_bound, scratch.query, scratch.best, hits, q, size),
             )
-        size = score_candidates(
-            *(rows, found, first, kept, missing, to_bound, scratch.table, hits, q, size),
-        )
-    return size
-
-
-@helper
-def likely_best_first(found: Candidates, count: i8, wanted: i8) -> i8:
-    """Bring the candidates of the `wanted` largest bounds (and equal ones) to the front; returns how many."""
-    docs, values, work = found.docs, found.bounds, found.work
-    for c in range(count):
-        work[c] = values[c]
-    pivot = nth_largest(work, n=count, rank=wanted)
-    first = 0
-    for c in range(count):
-        if values[c] >= pivot:
-            docs[first], docs[c] = docs[c], docs[first]
-            values[first], values[c] = values[c], values[first]
-            first += 1
-    return first
+            kept = 0
+            if size == k:
+                reach = max(reach, np.float64(score_of(scratch.best[0])))
+    return score_best_first(
+        *(rows, found, kept, missing, to_bound, scratch.query, scratch.best, hits, q, size),
+    )

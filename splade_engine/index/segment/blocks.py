@@ -11,6 +11,7 @@ from splade_engine.index.kernels.block_sizes import BLOCK
 from splade_engine.index.segment.arrays import Arrays, Empty
 from splade_engine.index.segment.block_arrays import STEP, n_blocks, n_groups
 from splade_engine.index.segment.miss import Miss, find_miss
+from splade_engine.index.segment.scratch import empty_query, room_for_candidates, room_for_terms
 
 if TYPE_CHECKING:  # kernels need numba, which an index that is only looked at does not load
     from splade_engine.index.kernels.groups import Allowed, BlockScratch, Hits, Limits, Queries
@@ -149,30 +150,20 @@ class BlockSearch:
 
     def scratch(self, query_terms: int, n_candidates: int) -> BlockScratch:
         """What a thread works in, for queries of so many terms."""
-        from splade_engine.index.kernels.groups import BlockScratch, Candidates, Terms
+        from splade_engine.index.kernels.groups import BlockScratch
         from splade_engine.index.kernels.visit import VISIT
 
         blocks = self.lists.n_blocks
         sums = min(VISIT, max(blocks, STEP)) * BLOCK
-        room = n_candidates + sums
-        numbers = np.empty((3, query_terms), np.int64)
-        factors = np.empty((2, query_terms), np.float64)
-        terms = Terms(
-            numbers=numbers[0],
-            factors=factors[0],
-            priorities=factors[1],
-            multipliers=numbers[1],
-            lowest=numbers[2],
-        )
-        bounds, work = np.empty((2, room), np.uint16)
         return BlockScratch(
-            table=np.zeros(len(self.lists.term_ids), np.float32),
+            query=empty_query(len(self.lists.term_ids)),
             bounds=np.zeros(blocks, np.uint16),
             visited=np.empty(blocks, np.int64),
             slots=np.zeros(blocks, np.uint16),
             sums=np.empty(sums, np.uint16),
-            terms=terms,
-            found=Candidates(docs=np.empty(room, np.int64), bounds=bounds, work=work),
+            terms=room_for_terms(query_terms),
+            found=room_for_candidates(n_candidates, sums),  # a visit can add each of its documents once
+            best=np.empty(n_candidates, np.uint64),
         )
 
     def search(

@@ -25,6 +25,7 @@ from splade_engine.index.segment.arrays import (
     check_length,
     check_offsets,
 )
+from splade_engine.index.segment.scratch import empty_query, room_for_candidates, room_for_terms
 from splade_engine.index.segment.threads import map_threads
 
 if TYPE_CHECKING:  # kernels need numba, which an index that is only looked at does not load
@@ -225,32 +226,17 @@ class WindowSearch:
 
     def scratch(self, query_terms: int, n_candidates: int) -> Scratch:
         """What a thread works in, for queries of so many terms."""
-        from splade_engine.index.kernels.groups import Active, Candidates, Scratch, Terms
+        from splade_engine.index.kernels.groups import Active, Scratch
 
-        numbers = np.empty((6, query_terms), np.int64)
-        factors, priorities = np.empty((2, query_terms), np.float64)
-        room = 4 * n_candidates + 1024 + WINDOW  # a window can add each of its documents once
-        bounds, work = np.empty((2, room), np.uint16)
-        terms = Terms(
-            numbers=numbers[0],
-            factors=factors,
-            priorities=priorities,
-            multipliers=numbers[1],
-            lowest=numbers[2],
-        )
-        active = Active(
-            numbers=numbers[3],
-            multipliers=numbers[4],
-            lowest=numbers[5],
-            ends=np.empty(query_terms, np.int64),
-        )
+        numbers, multipliers, lowest, ends = np.empty((4, query_terms), np.int64)
         return Scratch(
-            table=np.zeros(len(self.lists.term_ids), np.float32),
+            query=empty_query(len(self.lists.term_ids)),
             bounds=np.zeros(min(WINDOW, -(-self._n_docs // 64) * 64), np.uint16),
             histogram=np.empty(512, np.float64),
-            terms=terms,
-            active=active,
-            found=Candidates(docs=np.empty(room, np.int64), bounds=bounds, work=work),
+            terms=room_for_terms(query_terms),
+            active=Active(numbers=numbers, multipliers=multipliers, lowest=lowest, ends=ends),
+            found=room_for_candidates(n_candidates, WINDOW),  # a window can add each of its documents once
+            best=np.empty(n_candidates, np.uint64),
         )
 
     def search(

@@ -31,7 +31,14 @@ def take_touched(m):
 def take_all(m):
     m.fill_bounds()
     threshold = np.uint16(m.rng.integers(1, 11))
-    return {"n": 64, "bounds": m.scratch.bounds, "threshold": threshold, "base": 64, "found": m.scratch.found}
+    given = {
+        "n": 64,
+        "bounds": m.scratch.bounds,
+        "threshold": threshold,
+        "base": 64,
+        "found": m.scratch.found,
+    }
+    return given | {"count": m.fill_found()}
 
 
 def prefetch_entries(m):

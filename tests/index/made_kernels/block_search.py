@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from splade_engine.index.kernels import groups
-from tests.oracle.kernels import block_search, visit, walk
+from tests.oracle.kernels import block_search, candidates, plan, visit
 
 
 def load_terms(m):
@@ -58,7 +58,7 @@ def score_all(m):
     count = m.load_blocks()
     scratch = m.block_scratch
     visit.bound_blocks(m.blocks, count, scratch)
-    best = walk.all_scores(m.rows, scratch.table)
+    best = candidates.all_scores(m.rows, scratch.query)
     may = best if len(m.allowed.mask) == 0 else best[m.allowed.mask > 0]
     good = np.sort(may[may > 0])[::-1]
     reach = float(good[m.k - 1]) if len(good) >= m.k and m.rng.random() < 0.5 else 0.0
@@ -66,14 +66,11 @@ def score_all(m):
     rest = block_search.left_out(m.blocks, count, scratch) * m.scale
     if rest > 0 and reach * to_bound - count - rest < 1:  # as search_blocks sees to: all rows are read then
         return score_all(type(m)(m.rng))
-    given = {"blocks": m.blocks, "rows": m.rows, "count": count, "reach": reach, "slack": count + rest}
+    given = {"blocks": m.blocks, "rows": m.rows, "count": count, "reach": reach, "missing": count + rest}
+    given |= {"slack": plan.most_too_large(scratch.terms, count, m.scale), "scale": m.scale}
     return given | {
         "to_bound": to_bound, "allowed": m.allowed, "scratch": scratch, "hits": m.hits, "q": 1,
     }  # fmt: skip
-
-
-def needed(m):
-    return {"bound": float(m.rng.choice([-3.0, 0.5, 1.0, 7.9, 65499.5, 1e9]))}
 
 
 def search_blocks(m):

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.oracle.kernels import heap
 
-def worse(m):
-    scores = m.rng.integers(1, 3, 2).astype(np.float32)
-    docs = m.rng.permutation(4)[:2].tolist()
-    return {"score": scores[0], "doc": docs[0], "than_score": scores[1], "than_doc": docs[1]}
+
+def key_of(m):
+    return {"score": np.float32(m.rng.integers(1, 9) / 4), "doc": int(m.rng.choice([0, 7, 2**32 - 2]))}
+
+
+def score_of(m):
+    return {"key": np.uint64(heap.key_of(**key_of(m)))}
+
+
+def doc_of(m):
+    return score_of(m)
 
 
 def sift_down(m):
-    m.filled_row(1, m.k)
-    worst = m.hits.scores[1, 0]
-    return {
-        "hits": m.hits,
-        "q": 1,
-        "size": m.k,
-        "score": np.float32(worst + m.rng.integers(1, 5)),
-        "doc": 2000,
-    }
+    m.filled_heap(m.k)
+    worst = int(m.scratch.best[0]) >> 32
+    return {"best": m.scratch.best, "size": m.k, "key": np.uint64((worst + m.rng.integers(1, 9)) << 32)}
 
 
 def push(m):
     size = int(m.rng.integers(0, m.k + 1))
-    m.filled_row(1, size)
-    score = np.float32(m.rng.integers(1, 9))
-    return {"hits": m.hits, "q": 1, "size": size, "score": score, "doc": int(m.rng.integers(1000, 2000))}
+    m.filled_heap(size)
+    key = heap.key_of(m.rng.integers(1, 9), m.rng.integers(1000, 2000))
+    return {"best": m.scratch.best, "k": m.k, "size": size, "key": np.uint64(key)}
 
 
-def sort_best_first(m):
+def write_ranking(m):
     size = int(m.rng.integers(0, m.k + 1))
-    m.filled_row(1, size)
-    return {"hits": m.hits, "q": 1, "size": size}
+    m.filled_heap(size)
+    return {"best": m.scratch.best, "size": size, "hits": m.hits, "q": 1}

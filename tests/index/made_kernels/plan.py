@@ -12,6 +12,20 @@ def find_term(m):
     return {"number_of": m.lists.number_of, "term_ids": m.lists.term_ids, "term": term}
 
 
+def put_term(m):
+    m.load()
+    t = int(m.rng.integers(0, m.n_lists))
+    return {"query": m.scratch.query, "t": t, "weight": np.float32(m.rng.integers(1, 9))}
+
+
+def clear_query(m):
+    return {"count": m.load(), "query": m.scratch.query, "terms": m.scratch.terms}
+
+
+def most_too_large(m):
+    return {"count": m.load(), "terms": m.scratch.terms, "scale": m.scale}
+
+
 def list_length(m):
     return {"lists": m.lists, "t": int(m.rng.integers(0, m.n_lists))}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def score_row(m):
     m.load()
-    return {"rows": m.rows, "d": int(m.rng.integers(0, m.n_docs)), "table": m.scratch.table}
+    return {"rows": m.rows, "d": int(m.rng.integers(0, m.n_docs)), "query": m.scratch.query}
 
 
 def prefetch_row(m):

@@ -15,8 +15,8 @@ def choose_way(m):
 
 def read_all_rows(m):
     m.load()
-    given = {"rows": m.rows, "allowed": m.allowed, "table": m.scratch.table}
-    return given | {"hits": m.hits, "q": 1}
+    given = {"rows": m.rows, "allowed": m.allowed, "query": m.scratch.query}
+    return given | {"best": m.scratch.best, "hits": m.hits, "q": 1}
 
 
 def search_queries(m):

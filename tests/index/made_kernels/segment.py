@@ -8,10 +8,11 @@ from splade_engine.index.config import BuildConfig
 from splade_engine.index.kernels import groups
 from splade_engine.index.segment.build import build_segment
 from splade_engine.index.segment.rows import Rows
+from splade_engine.index.segment.scratch import empty_query
 from splade_engine.index.segment.weights import WEIGHT_KINDS
 from splade_engine.vectors import SparseVectors
 from tests import oracle
-from tests.oracle.kernels import plan
+from tests.oracle.kernels import heap, plan
 
 WINDOW, N_TERMS = 64, 300
 WEIGHTS, TERMS = [kind.name for kind in WEIGHT_KINDS], ("plain", "split")
@@ -24,7 +25,8 @@ class Made:
         self.rng = rng
         self.n_docs = int(rng.integers(1, 300))
         popular = 1 / np.arange(1, N_TERMS + 1)
-        lengths = rng.integers(0, 20, self.n_docs)
+        few, many = rng.integers(0, 20, self.n_docs), rng.integers(60, 200)
+        lengths = np.where(rng.random(self.n_docs) < 0.02, many, few)
         rows = [np.sort(rng.choice(N_TERMS, n, False, popular / popular.sum())) for n in lengths]
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         self.terms = np.concatenate(rows).astype(np.int32)
@@ -75,7 +77,7 @@ class Made:
         room = 4 * self.n_docs + 1024 + WINDOW
         n = lambda dtype=np.int64: np.zeros(16, dtype)  # noqa: E731
         self.scratch = groups.Scratch(
-            table=np.zeros(self.n_lists, np.float32),
+            query=empty_query(self.n_lists),
             bounds=np.zeros(WINDOW, np.uint16),
             histogram=np.zeros(512),
             terms=groups.Terms(
@@ -87,9 +89,10 @@ class Made:
                 bounds=np.zeros(room, np.uint16),
                 work=np.zeros(room, np.uint16),
             ),
+            best=np.zeros(self.n_docs + 64, np.uint64),
         )
         self.block_scratch = groups.BlockScratch(
-            table=np.zeros(self.n_lists, np.float32),
+            query=empty_query(self.n_lists),
             bounds=np.zeros(self.blocks.n_blocks, np.uint16),
             visited=np.zeros(self.blocks.n_blocks, np.int64),
             slots=np.zeros(self.blocks.n_blocks, np.uint16),
@@ -102,6 +105,7 @@ class Made:
                 bounds=np.zeros(room, np.uint16),
                 work=np.zeros(room, np.uint16),
             ),
+            best=np.zeros(self.n_docs + 64, np.uint64),
         )
         self.hits = self.empty_hits(3)
         lengths = rng.integers(0, 8, 3)
@@ -128,7 +132,8 @@ class Made:
         self.count = int(self.rng.integers(1, min(self.n_lists, 8) + 1))
         numbers = np.sort(self.rng.permutation(self.n_lists)[: self.count])
         weights = self.rng.integers(1, 20, self.count) / 4
-        self.scratch.table[numbers] = weights
+        for t, weight in zip(numbers.tolist(), weights, strict=True):
+            plan.put_term(self.scratch.query, t, weight)
         terms.numbers[: self.count] = numbers
         terms.factors[: self.count] = weights * self.lists.scales[numbers]
         lengths = np.array([plan.list_length(self.lists, t) for t in numbers])
@@ -145,7 +150,8 @@ class Made:
         ours, theirs = self.block_scratch.terms, self.scratch.terms
         order = np.argsort(-theirs.factors[:count], kind="stable")
         ours.numbers[:count], ours.factors[:count] = theirs.numbers[order], theirs.factors[order]
-        self.block_scratch.table[:] = self.scratch.table
+        for ours_, theirs_ in zip(self.block_scratch.query, self.scratch.query, strict=True):
+            ours_[:] = theirs_
         self.scale = (65_000.0 - 2.0 * count) / (ours.factors[:count] * 255).sum()
         ours.multipliers[:count] = (ours.factors[:count] * self.scale * 256).astype(int) + 1
         return count
@@ -183,12 +189,7 @@ class Made:
     def part(self):
         return int(self.rng.integers(0, len(self.lists.offsets) - 1))
 
-    def filled_row(self, q, size):
-        """Row q as a heap of `size` hits."""
-        for _ in range(size):
-            score, doc = np.float32(self.rng.integers(1, 9)), int(self.rng.integers(1000))
-            held = int((self.hits.docs[q] >= 0).sum())
-            self.hits.scores[q, held], self.hits.docs[q, held] = score, doc
-        order = np.lexsort((-self.hits.docs[q, :size], self.hits.scores[q, :size]))  # worst first: a heap
-        self.hits.scores[q, :size] = self.hits.scores[q, :size][order]
-        self.hits.docs[q, :size] = self.hits.docs[q, :size][order]
+    def filled_heap(self, size):
+        """`size` hits as a heap: ascending."""
+        scores, docs = self.rng.integers(1, 9, size), self.rng.permutation(1000)[:size]
+        self.scratch.best[:size] = sorted(heap.key_of(s, d) for s, d in zip(scores, docs, strict=True))

@@ -4,29 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.index.made_kernels.accumulate import keep_largest
-from tests.oracle.kernels import walk
-
-
-def likely_best_first(m):
-    return keep_largest(m)
-
-
-def score_candidates(m):
-    m.load()
-    end = m.fill_found()
-    given = {"rows": m.rows, "found": m.scratch.found, "begin": 0, "end": end}
-    given["table"] = m.scratch.table
-    # bounds of 1 to 8, and scores that fall among them: some candidates cannot reach the k-th best
-    best = float(walk.all_scores(m.rows, m.scratch.table).max())
-    rule = {"missing": float(m.rng.choice([-1.0, 0.0, 2.0])), "to_bound": 8 / max(best, 1e-9)}
-    return given | rule | {"hits": m.hits, "q": 2, "size": 0}
-
-
-def keep_allowed(m):
-    end = m.fill_found()
-    begin = int(m.rng.integers(0, end + 1))
-    return {"allowed": m.allowed, "found": m.scratch.found, "begin": begin, "end": end}
+from tests.oracle.kernels import candidates, plan
 
 
 def collect_heavy(m):
@@ -51,7 +29,7 @@ def walk_all(m):
     count = m.load()
     terms = m.scratch.terms
     missing = float((terms.factors * np.where(terms.lowest > 1, terms.lowest - 1, 0))[:count].sum())
-    best = walk.all_scores(m.rows, m.scratch.table)
+    best = candidates.all_scores(m.rows, m.scratch.query)
     may = best if len(m.allowed.mask) == 0 else best[m.allowed.mask > 0]
     good = np.sort(may[may > 0])[::-1]
     reach = good[m.k - 1] if len(good) >= m.k and m.rng.random() < 0.5 else np.float32(0)
@@ -59,5 +37,13 @@ def walk_all(m):
         terms.lowest[:count], missing = 1, 0.0
     missing = float(np.ceil(missing * m.scale))
     to_bound = m.scale * (1.0 - 6e-8 * (count + 16))
-    given = {"lists": m.lists, "rows": m.rows, "count": count, "reach": np.float32(reach), "missing": missing}
+    slack = plan.most_too_large(terms, count, m.scale)
+    given = {"lists": m.lists, "rows": m.rows, "count": count, "reach": float(reach), "missing": missing}
+    given |= {"slack": slack, "scale": m.scale}
     return given | {"to_bound": to_bound, "allowed": m.allowed, "scratch": m.scratch, "hits": m.hits, "q": 1}
+
+
+def sure_score(m):
+    scale = float(10 ** m.rng.uniform(-3, 4))
+    given = {"bound": np.uint16(m.rng.integers(0, 65536)), "slack": float(m.rng.uniform(0, 70_000))}
+    return given | {"scale": scale, "to_bound": scale * 0.999}

@@ -181,6 +181,37 @@ def test_approximate_search_scores_the_documents_with_the_largest_sums():
     assert checked > 10
 
 
+@pytest.mark.parametrize("lists", ["impact", "blocks"])
+def test_where_all_are_alike_the_first_documents_are_the_hits(lists):
+    """More equal bounds than there is room for, in two windows: nothing tells the candidates apart."""
+    n = WINDOW + 3000
+    better = n - 2
+    weights = np.ones(n, np.float32)
+    weights[better] = 2.0
+    documents = SparseVectors(np.arange(n + 1), np.zeros(n, np.int32), weights, 1)
+    query = SparseVectors(np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32), 1)
+    found = searcher(documents, BuildConfig(lists=lists)).search(query, 5, EXACT)
+    assert found.ordinals.tolist() == [[better, 0, 1, 2, 3]]
+    assert found.scores.tolist() == [[2, 1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("lists", ["impact", "blocks"])
+def test_a_guess_over_long_lists_is_scored_and_changes_no_hit(lists):
+    """A query of so many entries that its first candidates are scored before all lists are read."""
+    documents = random_vectors(5, 4000, 120, 140)
+    queries = SparseVectors(
+        np.array([0, 120]), np.arange(120), np.linspace(0.1, 2, 120, dtype=np.float32), 120
+    )
+    engine = searcher(documents, BuildConfig(lists=lists))
+    stored = oracle.stored(documents, "float16")
+    for k in (1, 3):
+        found = engine.search(queries, k, EXACT)
+        ordinals, scores = oracle.exact(stored, queries, k)
+        assert np.array_equal(found.ordinals, ordinals)
+        assert np.array_equal(found.scores, scores)
+        assert found.docs_scored[0] < 1000
+
+
 def test_a_longer_ranking_starts_with_the_shorter_one(large):
     _, queries, engine = large
     long = engine.search(queries, 1000, EXACT)

@@ -35,11 +35,12 @@ def take_touched(lists, at, end, bounds, threshold, base, found, count):
     return count + len(kept)
 
 
-def take_all(n, bounds, threshold, base, found):
+def take_all(n, bounds, threshold, base, found, count):
     kept = np.flatnonzero(bounds[:n] >= threshold)
-    found.docs[: len(kept)], found.bounds[: len(kept)] = base + kept, bounds[kept]
+    places = slice(count, count + len(kept))
+    found.docs[places], found.bounds[places] = base + kept, bounds[kept]
     bounds[:n] = 0
-    return len(kept)
+    return places.stop
 
 
 def prefetch_entries(lists, begin, end):

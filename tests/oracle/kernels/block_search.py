@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from tests.oracle.kernels import accumulate, heap, plan, visit, walk
+from tests.oracle.kernels import accumulate, candidates, heap, plan, visit
 
 
 def load_terms(queries, q, blocks, scratch):
@@ -15,7 +15,7 @@ def load_terms(queries, q, blocks, scratch):
     known = [(t, queries.weights[j]) for t, j in known if t >= 0]
     pairs = [(t, np.float64(weight) * np.float64(blocks.scales[t])) for t, weight in known]
     for t, weight in known:
-        scratch.table[t] = weight
+        plan.put_term(scratch.query, t, weight)
     for i, (t, factor) in enumerate(sorted(pairs, key=lambda pair: -pair[1])):
         scratch.terms.numbers[i], scratch.terms.factors[i] = t, factor
     return len(known)
@@ -52,7 +52,7 @@ def ranking_terms(way, count, scratch):
 
 def left_out(blocks, count, scratch):
     numbers = scratch.terms.numbers[:count]
-    products = scratch.table[numbers].astype(np.float64) * blocks.rests[numbers].astype(np.float64)
+    products = scratch.query.table[numbers].astype(np.float64) * blocks.rests[numbers].astype(np.float64)
     return (_running(products) or [0.0])[-1]
 
 
@@ -60,7 +60,7 @@ def cheapest_way(limits, count, k, n_docs, n_allowed, total, wanted):
     """The cheapest of three; where costs are equal, the one that visits all."""
     costs = {
         1: 10_000.0 + 0.35 * total + 250.0 * k,
-        2: np.inf if limits.exact else 10_000.0 + 5.0 * count * wanted + 150.0 * limits.candidates,
+        2: np.inf if limits.exact else 10_000.0 + 5.0 * count * wanted + 250.0 * limits.candidates,
         0: 60.0 * n_allowed + 0.1 * n_docs,
     }
     return 0 if count > 8192 else min((1, 2, 0), key=lambda way: costs[way])
@@ -78,12 +78,8 @@ def best_sums(blocks, some, count, wanted, allowed, scratch):
     return min(kept, wanted)
 
 
-def score_all(blocks, rows, count, reach, slack, to_bound, allowed, scratch, hits, q):
-    return walk.write_best(rows, allowed, scratch.table, hits, q)
-
-
-def needed(bound):
-    return int(np.clip(bound, 1, 65_500))
+def score_all(blocks, rows, count, reach, missing, slack, scale, to_bound, allowed, scratch, hits, q):
+    return candidates.keep_best(rows, allowed, scratch.query, scratch.best, hits.docs.shape[1])
 
 
 def search_blocks(first, last, limits, queries, blocks, rows, allowed, scratch, hits):
@@ -103,10 +99,9 @@ def search_blocks(first, last, limits, queries, blocks, rows, allowed, scratch, 
             visit.clear_blocks(blocks, allowed, scratch)
             heavy = heaviest_terms(count, 0.85, scratch)
             kept = best_sums(blocks, wanted, heavy, limits.candidates, allowed, scratch)
-            given = (rows, scratch.found, 0, kept, -1.0, 0.0, scratch.table, hits, q, 0)
-            size = walk.score_candidates(*given)
+            given = (rows, scratch.found, 0, kept, -1.0, 0.0, scratch.query, scratch.best, hits, q, 0)
+            size = candidates.score_candidates(*given)
         if size < min(k, allowed.total):
-            size = walk.write_best(rows, allowed, scratch.table, hits, q)
-        hits.docs[q, size:], hits.scores[q, size:] = -1, -np.inf
-        heap.sort_best_first(hits, q, size)
-        scratch.table[:] = 0
+            size = candidates.keep_best(rows, allowed, scratch.query, scratch.best, k)
+        heap.write_ranking(scratch.best, size, hits, q)
+        plan.clear_query(scratch.query, scratch.terms, count)

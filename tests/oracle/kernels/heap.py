@@ -1,35 +1,44 @@
-"""Twins of kernels/heap.py: the hits of a row as a list, worst first out."""
+"""Twins of kernels/heap.py: the best hits as a list, ranked by score and ordinal."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def _ranked(hits, q, size):
-    pairs = zip(hits.scores[q, :size].tolist(), hits.docs[q, :size].tolist(), strict=True)
+def key_of(score, doc):
+    return int(np.float32(score).view(np.uint32)) * 2**32 + 2**32 - 1 - int(doc)
+
+
+def score_of(key):
+    return np.uint32(int(key) // 2**32).view(np.float32)
+
+
+def doc_of(key):
+    return 2**32 - 1 - int(key) % 2**32
+
+
+def _ranked(best, size):
+    """Pairs of score and ordinal, best first: compared as pairs, not as keys."""
+    pairs = [(float(score_of(key)), doc_of(key)) for key in best[:size]]
     return sorted(pairs, key=lambda hit: (-hit[0], hit[1]))
 
 
-def _write(hits, q, ranked):
-    for i, (score, doc) in enumerate(ranked):
-        hits.scores[q, i], hits.docs[q, i] = score, doc
+def _write(best, ranked):
+    for i, (score, doc) in enumerate(reversed(ranked)):  # worst first: a heap
+        best[i] = key_of(score, doc)
 
 
-def worse(score, doc, than_score, than_doc):
-    return (-float(score), doc) > (-float(than_score), than_doc)
+def sift_down(best, size, key):
+    best[0] = key
 
 
-def sift_down(hits, q, size, score, doc):
-    hits.scores[q, 0], hits.docs[q, 0] = score, doc
+def push(best, k, size, key):
+    ranked = [*_ranked(best, size), (float(score_of(key)), doc_of(key))]
+    kept = sorted(ranked, key=lambda hit: (-hit[0], hit[1]))[:k]
+    _write(best, kept)
+    return len(kept)
 
 
-def push(hits, q, size, score, doc):
-    k = hits.scores.shape[1]
-    ranked = [*_ranked(hits, q, size), (float(np.float32(score)), int(doc))]
-    best = sorted(ranked, key=lambda hit: (-hit[0], hit[1]))[:k]
-    _write(hits, q, best)
-    return len(best)
-
-
-def sort_best_first(hits, q, size):
-    _write(hits, q, _ranked(hits, q, size))
+def write_ranking(best, size, hits, q):
+    for rank, (score, doc) in enumerate(_ranked(best, size)):
+        hits.scores[q, rank], hits.docs[q, rank] = score, doc

@@ -6,10 +6,22 @@ import itertools
 
 import numpy as np
 
+from tests.oracle.kernels import sieve
+
 
 def find_term(number_of, term_ids, term):
     places = np.flatnonzero(term_ids == term)
     return int(places[0]) if len(places) else -1
+
+
+def put_term(query, t, weight):
+    query.table[t] = weight
+    sieve.add_to_sieve(query.sieve, t)
+
+
+def clear_query(query, terms, count):
+    for array in query:
+        array[:] = 0
 
 
 def list_length(lists, t):
@@ -23,7 +35,7 @@ def load_query(queries, q, lists, scratch):
     ]
     known = [(t, weight) for t, weight in known if t >= 0]
     for i, (t, weight) in enumerate(known):
-        scratch.table[t] = weight
+        put_term(scratch.query, t, weight)
         factor = np.float64(weight) * np.float64(lists.scales[t])
         scratch.terms.numbers[i], scratch.terms.factors[i] = t, factor
         scratch.terms.priorities[i] = factor / np.sqrt(np.sqrt(max(list_length(lists, t), 1)))
@@ -37,6 +49,10 @@ def scale_bounds(terms, count):
     )
     terms.multipliers[:count] = (factors * scale * 256.0).astype(np.int64) + 1
     return scale
+
+
+def most_too_large(terms, count, scale):
+    return sum((terms.factors[:count] * scale).tolist(), 2.0 * count)
 
 
 def _steps(lists, t):

@@ -19,8 +19,8 @@ def row(rows, d):
     return rows.terms[entries.start : entries.stop], weights
 
 
-def score_row(rows, d, table):
-    return oracle.score(table, *row(rows, d))
+def score_row(rows, d, query):
+    return oracle.score(query.table, *row(rows, d))
 
 
 def prefetch_row(rows, d):

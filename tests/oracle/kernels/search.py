@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tests.oracle.kernels import heap, plan, walk
+from tests.oracle.kernels import candidates, heap, plan, walk
 
 
 def choose_way(limits, count, k, n_docs, n_allowed, total, budget, windows):
@@ -12,14 +12,14 @@ def choose_way(limits, count, k, n_docs, n_allowed, total, budget, windows):
     costs = {
         0: 60.0 * n_allowed + 0.1 * n_docs,
         1: 15_000.0 + 0.35 * total + 1_200.0 * windows + 250.0 * k,
-        2: np.inf if limits.exact else 17_000.0 + budget + 150.0 * limits.candidates,
+        2: np.inf if limits.exact else 17_000.0 + budget + 250.0 * limits.candidates,
     }
     return 0 if count > 8192 else min((1, 2, 0), key=lambda way: costs[way])
 
 
-def read_all_rows(rows, allowed, table, hits, q):
+def read_all_rows(rows, allowed, query, best, hits, q):
     hits.scored[q] += allowed.total
-    return walk.write_best(rows, allowed, table, hits, q)
+    return candidates.keep_best(rows, allowed, query, best, hits.docs.shape[1])
 
 
 def search_queries(first, last, limits, queries, lists, rows, allowed, scratch, hits):
@@ -35,10 +35,9 @@ def search_queries(first, last, limits, queries, lists, rows, allowed, scratch, 
         size = 0
         if way == 2:
             kept = walk.walk_heavy(lists, count, budget, limits.candidates, scale, allowed, scratch)
-            arguments = (rows, scratch.found, 0, kept, -1.0, 0.0, scratch.table, hits, q, 0)
-            size = walk.score_candidates(*arguments)
+            arguments = (rows, scratch.found, 0, kept, -1.0, 0.0, scratch.query, scratch.best, hits, q, 0)
+            size = candidates.score_candidates(*arguments)
         if size < min(k, allowed.total):
-            size = walk.write_best(rows, allowed, scratch.table, hits, q)
-            hits.docs[q, size:], hits.scores[q, size:] = -1, -np.inf
-        heap.sort_best_first(hits, q, size)
-        scratch.table[:] = 0
+            size = candidates.keep_best(rows, allowed, scratch.query, scratch.best, k)
+        heap.write_ranking(scratch.best, size, hits, q)
+        plan.clear_query(scratch.query, terms, count)
