@@ -33,20 +33,13 @@ from splade_engine.eval.measures.effectiveness import measure
 from splade_engine.eval.run.machine import versions
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import read_run, write_run
-from splade_engine.files import (
-    digest_64,
-    digest_of_file,
-    digest_of_json,
-    ours,
-    read_json,
-    refuse_ours,
-    write_json,
-)
+from splade_engine.files import digest_64, digest_of_file, digest_of_json, read_json, refuse_ours, write_json
+from splade_engine.files.ours import RESULTS
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 2
-_EXPERIMENT, _STATE, _TOPICS = ours.RESULTS, "state.json", "topics.json"
+_EXPERIMENT, _STATE, _TOPICS = RESULTS, "state.json", "topics.json"
 _LARGEST = 1 << 32  # bytes of a file of queries or results
 
 
