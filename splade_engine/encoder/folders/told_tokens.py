@@ -3,7 +3,7 @@
 Older folders say some of it in special_tokens_map.json and added_tokens.json (`said`).
 
 Tokens that only the config names are added: those of `added_tokens_decoder`, those with a role
-(`sep_token`), and further special ones. So they are found in texts. Where both files have a token,
+(`sep_token`, `image_token`), and further special ones. So they are found in texts. Where both files have a token,
 `added_tokens_decoder` says whether it takes the spaces beside it, and the like. Byte-level classes follow
 `add_prefix_space`. What stands around a text is of tokenizer.json alone. Where releases of transformers
 differ in which of the two acts, a contradiction is refused: another `cls_token`, `sep_token` or `unk_token`,
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 CONFIG = "tokenizer_config.json"
 OLDER_FILES = ("special_tokens_map.json", "added_tokens.json")
 # in the order in which transformers adds tokens of which tokenizer.json has none
-_ROLES = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # tokens that a class has without being told
 _USUAL = {
     "cls_token": ("[CLS]", "<s>"),
@@ -41,7 +41,7 @@ _USUAL = {
     "bos_token": ("<s>", "<|endoftext|>"),
     "eos_token": ("</s>", "<|endoftext|>"),
 }
-_FURTHER = ("additional_special_tokens", "extra_special_tokens")
+_FURTHER = ("extra_special_tokens", "additional_special_tokens")  # of which the first that names any counts
 _NUMBER = re.compile("[0-9]{1,10}")  # of a token
 _FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
 # of no model: it takes tokenizer.json as it is
@@ -87,10 +87,7 @@ def said(folder: Path) -> tuple[dict[str, Any], Path]:
         twice = first_twice(numbers)
         if len(numbers) < len(added) or twice is not None:
             raise CheckpointError(f"{folder / OLDER_FILES[1]}: an id for each token is expected, of its own")
-        named = (
-            *(merged.get(role) for role in (*_ROLES, "bos_token", "eos_token")),
-            *_several(merged.get(further)),
-        )
+        named = (*(merged.get(role) for role in _ROLES), *_several(merged.get(further)))
         special = {token.content for token in map(_token, named) if token is not None}
         merged["added_tokens_decoder"] = {
             str(number): {"content": text, "special": text in special, "normalized": text not in special}
@@ -266,9 +263,11 @@ def _named(config: Mapping[str, Any]) -> Iterator[ToldToken | None]:
         yield _token(value, number)
     for role in _ROLES:
         yield _token(config.get(role))
-    for name in _FURTHER:
-        for value in _several(config.get(name)):
+    for name, value in config.items():  # roles of one model alone, such as `image_token`
+        if name.endswith("_token") and name not in _ROLES:
             yield _token(value)
+    for value in next(filter(None, (_several(config.get(name)) for name in _FURTHER)), ()):
+        yield _token(value)
 
 
 def _several(values: Any) -> Iterable[Any]:

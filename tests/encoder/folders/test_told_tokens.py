@@ -64,6 +64,11 @@ FOLLOWED = [
         },
     ),
     ("BertTokenizer", {"extra_special_tokens": ["<new>"]}),
+    ("BertTokenizer", {"extra_special_tokens": ["<new>"], "additional_special_tokens": ["[S2]"]}),
+    ("BertTokenizer", {"extra_special_tokens": {"a_token": "<new2>", "b": "<new>"}}),
+    ("BertTokenizer", {"image_token": "<new>", "mask_token": "<new2>"}),
+    ("BertTokenizer", {"mask_token": "<new2>", "eos_token": "<new>", "bos_token": entry("<x>", lstrip=True)}),
+    ("PreTrainedTokenizerFast", {"added_tokens_decoder": {"13": entry("<new>")}, "eos_token": "<new2>"}),
     ("PreTrainedTokenizerFast", {"sep_token": "[S2]"}),
     ("PreTrainedTokenizerFast", {"mask_token": entry("<x>", lstrip=True)}),
     ("PreTrainedTokenizerFast", {"unk_token": "sea"}),
@@ -303,4 +308,4 @@ def test_a_bare_vocabulary_has_the_tokens_of_its_config(tmp_path: Path) -> None:
     (tmp_path / "added_tokens.json").write_text('{"<new>": 13}')
     (ids,), _ = TextTokenizer(tmp_path, 64).encode(["moon <x> <new>"])
     assert ids.tolist() == [2, 6, 8, 13, 5]
-    assert overridden(tmp_path)["roles"] == ["[UNK]", "[S2]", "[PAD]", "[CLS]", "<x>"]
+    assert overridden(tmp_path)["roles"] == ["[BOS]", "[EOS]", "[UNK]", "[S2]", "[PAD]", "[CLS]", "<x>"]
