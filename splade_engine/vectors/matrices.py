@@ -30,6 +30,8 @@ def entries_of_matrix(matrix: Any) -> Entries:
         raise InvalidInputError(
             f"from_scipy: a scipy.sparse array of two dimensions is expected, got {shown(matrix)}"
         )
+    if matrix.dtype.kind in "iu":  # sums of small whole numbers would wrap around
+        matrix = matrix.astype(np.float64)
     m = matrix.tocsr(copy=True)
     m.sum_duplicates()  # sorts the indices as well
     return m.indptr, m.indices, m.data, m.shape[1]
@@ -61,6 +63,8 @@ def entries_of_tensor(tensor: torch.Tensor) -> Entries:
     tensor = tensor.detach()
     if tensor.layout is not torch.sparse_coo:
         tensor = tensor.to_sparse(layout=torch.sparse_coo)
+    if not tensor.is_floating_point() and tensor.dtype is not torch.bool:  # as above
+        tensor = tensor.double()
     coo = tensor.coalesce().cpu()
     rows, terms = coo.indices().numpy()
     ptr = np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=tensor.shape[0]))))

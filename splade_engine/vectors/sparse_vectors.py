@@ -55,6 +55,8 @@ class SparseVectors:
     n_terms: int
 
     def __init__(self, indptr: ArrayLike, terms: ArrayLike, weights: ArrayLike, n_terms: int) -> None:
+        if hasattr(self, "indptr"):
+            raise AttributeError("SparseVectors are immutable: they cannot be made again")
         # copied before they are checked: what the caller does with its arrays, now or later, is no matter
         self._fill(copied("indptr", indptr), copied("terms", terms), copied("weights", weights), n_terms)
 

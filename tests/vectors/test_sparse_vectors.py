@@ -200,6 +200,20 @@ def test_scipy_duplicates_are_summed() -> None:
         SparseVectors.from_scipy(-m.tocsr() / 3)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16"])
+def test_sums_of_small_whole_numbers_do_not_wrap_around(dtype: str) -> None:
+    """Three bytes of 100 were the weight 44."""
+    import torch
+    from scipy.sparse import coo_array
+
+    largest = np.iinfo(dtype).max
+    weights, places = np.full(3, largest, dtype), ([0, 0, 0], [3, 3, 3])
+    m = coo_array((weights, places), shape=(1, 5))
+    assert SparseVectors.from_scipy(m).to_dicts() == [{3: 3.0 * largest}]
+    tensor = torch.sparse_coo_tensor(places, torch.from_numpy(weights), (1, 5), check_invariants=True)
+    assert SparseVectors.from_torch(tensor).to_dicts() == [{3: 3.0 * largest}]
+
+
 def test_equality_is_by_value() -> None:
     assert make([{1: 1.0}]) == make([{1: 1.0}]) != make([{1: 2.0}])
     assert make([]) != SparseVectors.empty(N_TERMS + 1)
@@ -274,6 +288,8 @@ def test_attributes_cannot_be_set_or_deleted(name):
         setattr(vectors, name, getattr(vectors, name))
     with pytest.raises(AttributeError, match="immutable"):
         delattr(vectors, name)
+    with pytest.raises(AttributeError, match="immutable"):
+        vectors.__init__(*arrays(), 6)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

@@ -3,11 +3,11 @@
 Older folders say some of it in special_tokens_map.json and added_tokens.json (`said`).
 
 Tokens that only the config names are added: those of `added_tokens_decoder`, those with a role
-(`sep_token`, `image_token`), and further special ones. So they are found in texts. Where both files have a token,
-`added_tokens_decoder` says whether it takes the spaces beside it, and the like. Byte-level classes follow
-`add_prefix_space`. What stands around a text is of tokenizer.json alone. Where releases of transformers
-differ in which of the two acts, a contradiction is refused: another `cls_token`, `sep_token` or `unk_token`,
-spaces before the texts of other classes, a list of tokens that lacks some.
+(`sep_token`, `image_token`), and further special ones. So they are found in texts. Where both files have a
+token, `added_tokens_decoder` says whether it takes the spaces beside it, and the like. Byte-level classes
+follow `add_prefix_space`. What stands around a text is of tokenizer.json alone. Where releases of
+transformers differ in which of the two acts, a contradiction is refused: another `cls_token`, `sep_token` or
+`unk_token`, spaces before the texts of other classes, a list of tokens that lacks some.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ _USUAL = {
     "bos_token": ("<s>", "<|endoftext|>"),
     "eos_token": ("</s>", "<|endoftext|>"),
 }
-_FURTHER = ("extra_special_tokens", "additional_special_tokens")  # of which the first that names any counts
+# of which the first that names any counts
+_FURTHER = ("extra_special_tokens", "additional_special_tokens")
 _NUMBER = re.compile("[0-9]{1,10}")  # of a token
 _FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
 # of no model: it takes tokenizer.json as it is
