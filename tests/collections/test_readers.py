@@ -451,6 +451,15 @@ def test_utf_16_without_its_mark(name: str):
             read(".txt", odd)
 
 
+@pytest.mark.parametrize("name", ["utf-16", "utf-32", "cp037", "punycode"])
+def test_an_encoding_in_which_its_declaration_could_not_be_read_is_none(name: str):
+    """A page in Latin-1 became Chinese where it was said to be UTF-16."""
+    page = f'<meta charset="{name}"><p>café</p> '
+    assert read(".html", page).text == "café"
+    with pytest.raises(DatasetError, match="invalid UTF-8"):
+        read(".html", page.encode("latin-1"))
+
+
 def test_letters_that_are_written_as_ascii():
     """ISO-2022-JP and HZ are valid UTF-8 as well."""
     page = '<meta charset="iso-2022-jp"><p>灯台 moon</p>'

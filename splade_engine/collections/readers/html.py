@@ -61,7 +61,11 @@ def _text(data: bytes, file: FileName) -> str:
     encoding = file.encoding
     if declared:
         name = declared[1].decode("ascii", "replace").lower()
-        if is_encoding(name):  # what pages call Latin-1 is Windows' code page, as browsers know
+        # what pages call Latin-1 is Windows' code page, as browsers know; and one in which the declaration
+        # could not be read, such as UTF-16, is none
+        if is_encoding(name) and declared[0].decode(name, "replace") == declared[0].decode(
+            "ascii", "replace"
+        ):
             encoding = "cp1252" if name in ("latin-1", "iso-8859-1", "ascii", "us-ascii") else name
     return decoded(data, file.place, encoding)
 
