@@ -171,6 +171,9 @@ def _check_sizes(path: Path, config: dict[str, Any], numbers: int) -> None:
         _within(path, name, config.get(name), MOST_LAYERS)
     sizes = {name: _within(path, name, config.get(name), max(numbers, _HARMLESS)) for name in _SIZES}
 
+    # DeBERTa has no table of them, and says 0
+    types = _within(path, "type_vocab_size", config.get("type_vocab_size") or None, max(numbers, _HARMLESS))
+
     def first(*names: str) -> int:
         return next((sizes[n] for n in names if sizes[n]), 1)
 
@@ -179,6 +182,7 @@ def _check_sizes(path: Path, config: dict[str, Any], numbers: int) -> None:
         (first("vocab_size"), first("embedding_size") if sizes["embedding_size"] else width),
         (width, first("intermediate_size", "hidden_dim", "d_inner", "n_inner")),
         (width, first("max_position_embeddings", "n_positions")),
+        (width, types),
         (width, width),
     ):
         if a * b > max(numbers, _HARMLESS):

@@ -199,6 +199,8 @@ def test_a_tensor_in_two_shards_or_in_another_than_said_is_refused(tmp_path: Pat
         ({"num_hidden_layers": 10**8}, "num_hidden_layers is 100000000"),
         ({"hidden_size": 10**6}, "sizes of|for weights of"),
         ({"max_position_embeddings": 10**9}, "max_position_embeddings is"),
+        ({"type_vocab_size": 10**9}, "type_vocab_size is"),
+        ({"type_vocab_size": 2**24}, "sizes of"),
         ({"max_position_embeddings": [64]}, "max_position_embeddings is"),
         ({"intermediate_size": -3}, "intermediate_size is -3"),
         ({"num_attention_heads": 0}, "num_attention_heads is 0"),
