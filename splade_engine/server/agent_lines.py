@@ -10,21 +10,33 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import anyio
 from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData
-from mcp_types.jsonrpc import JSONRPCError, JSONRPCNotification, jsonrpc_message_adapter
+from mcp_types.jsonrpc import (
+    JSONRPCError,
+    JSONRPCMessage,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+    jsonrpc_message_adapter,
+)
 from pydantic import ValidationError
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
+    from mcp.shared._stream_protocols import WriteStream
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s"{}\[\]:,]+')
 _MISSING = object()
+PATIENCE = (
+    60.0  # seconds, after the last line, for what is still worked on; searches have a limit of their own
+)
 
 
 async def serve_lines(server: Server[Any]) -> None:
@@ -32,29 +44,84 @@ async def serve_lines(server: Server[Any]) -> None:
     lines = _Lines()
     # all that is done with what is called `stdin` is to loop over its lines
     async with stdio_server(stdin=cast("anyio.AsyncFile[str]", lines)) as (read, write):
-        lines.send = write.send
-        await server.run(read, write, server.create_initialization_options())
+        lines.answers = _Answers(write)
+        await server.run(read, lines.answers, server.create_initialization_options())
+
+
+class _Answers:
+    """What is written, and which requests still have no answer."""
+
+    def __init__(self, write: WriteStream[SessionMessage]) -> None:
+        self._write = write
+        self._waiting: set[str | int] = set()
+        self._all_given = anyio.Event()
+
+    def expect(self, request: str | int) -> None:
+        """A request of this id has been read."""
+        self._waiting.add(request)
+        self._all_given = anyio.Event()
+
+    def forget(self, request: object) -> None:
+        """A request has been answered, or its client wants no answer any more."""
+        self._waiting.discard(cast("str | int", request))
+        if not self._waiting:
+            self._all_given.set()
+
+    async def finish(self) -> None:
+        """Wait until every request has its answer, or for `PATIENCE`."""
+        if self._waiting:
+            with anyio.move_on_after(PATIENCE):
+                await self._all_given.wait()
+
+    async def send(self, item: SessionMessage, /) -> None:
+        await self._write.send(item)
+        if isinstance(item.message, JSONRPCResponse | JSONRPCError):
+            self.forget(item.message.id)
+
+    async def aclose(self) -> None:
+        await self._write.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.aclose()
 
 
 class _Lines:
-    """The lines of standard input that can be read; the others are answered."""
+    """The lines of standard input that can be read; the others are answered.
 
-    send: Callable[[SessionMessage], Awaitable[None]]
+    They end when what was asked in them is answered: the package `mcp` drops what it works on when they end.
+    """
+
+    answers: _Answers
 
     async def __aiter__(self) -> AsyncIterator[str]:
         async for read in anyio.wrap_file(sys.stdin.buffer):
             line = read.strip()
             if not line:
                 continue
-            error = refusal(line)
-            if error is None:
-                yield line.decode()
-            else:
-                await self.send(SessionMessage(error))
+            message = read_line(line)
+            if isinstance(message, Refusal):
+                await self.answers.send(SessionMessage(message.error))
+                continue
+            if isinstance(message, JSONRPCRequest):
+                self.answers.expect(message.id)
+            elif isinstance(message, JSONRPCNotification) and message.method == "notifications/cancelled":
+                self.answers.forget((message.params or {}).get("requestId"))
+            yield line.decode()
+        await self.answers.finish()
 
 
-def refusal(line: bytes) -> JSONRPCError | None:
-    """What is answered to a line that cannot be read; None: it can."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is answered to a line that cannot be read."""
+
+    error: JSONRPCError
+
+
+def read_line(line: bytes) -> JSONRPCMessage | Refusal:
+    """The message that a line holds, or what is answered where it holds none."""
     given = _id_of(line.decode(errors="replace"))
     known = given if isinstance(given, str | int) and not isinstance(given, bool) else None
     try:
@@ -68,14 +135,14 @@ def refusal(line: bytes) -> JSONRPCError | None:
             data = ErrorData(code=PARSE_ERROR, message=told)
         else:
             data = ErrorData(code=INVALID_REQUEST, message="Invalid request: not a message of JSON-RPC 2.0")
-        return JSONRPCError(jsonrpc="2.0", id=known, error=data)
+        return Refusal(JSONRPCError(jsonrpc="2.0", id=known, error=data))
     # read as a notification, which has no id and gets no answer
     if isinstance(message, JSONRPCNotification) and given is not _MISSING:
         data = ErrorData(
             code=INVALID_REQUEST, message="Invalid request: id: a string or an integer is expected"
         )
-        return JSONRPCError(jsonrpc="2.0", id=None, error=data)
-    return None
+        return Refusal(JSONRPCError(jsonrpc="2.0", id=None, error=data))
+    return message
 
 
 def _id_of(text: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
 import types
 
 import pytest
@@ -33,14 +34,14 @@ async def _at_once(call):
 def answered(served, monkeypatch):
     """The answers to these lines, by the server that `splade-engine mcp` runs."""
 
-    def speak(*lines):
+    def speak(*lines, work=_at_once):
         hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO}
         begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
         said = [json.dumps(hello).encode(), json.dumps(begun).encode(), *lines]
         heard = io.BytesIO()
         monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(b"\n".join(said) + b"\n")))
         monkeypatch.setattr("sys.stdout", types.SimpleNamespace(buffer=heard))
-        server = agent_server({"ix": served}, Limits(), _at_once)
+        server = agent_server({"ix": served}, Limits(), work)
         asyncio.run(asyncio.wait_for(server.run_stdio_async(), 30))
         return [json.loads(line) for line in heard.getvalue().splitlines()][1:]
 
@@ -75,3 +76,29 @@ def test_a_line_that_cannot_be_read_is_answered(answered, line, number, code, to
 
 def test_what_asks_nothing_gets_no_answer(answered):
     assert answered(b"", b" \r", b'{"jsonrpc": "2.0", "method": "notifications/roots/list_changed"}') == []
+
+
+def test_what_is_asked_last_is_answered_though_the_input_ends(answered):
+    """`printf ... | splade-engine mcp`: the end of the input comes while the search is still running."""
+
+    async def later(call):
+        await asyncio.sleep(0.3)
+        return call()
+
+    (found,) = answered(asking({"query": "sea"}), work=later)
+    assert found["id"] == 7 and found["result"]["structuredContent"]["hits"]
+
+
+def test_a_request_that_is_called_off_is_not_waited_for(answered):
+    calls = []
+
+    async def never_the_first(call):
+        calls.append(call)
+        await asyncio.sleep(0 if len(calls) > 1 else 25)
+        return call()
+
+    off = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+    before = time.monotonic()
+    lines = asking({"query": "sea"}), json.dumps(off).encode(), asking({"query": "sea"}, id=8)
+    assert 8 in [answer["id"] for answer in answered(*lines, work=never_the_first)]
+    assert time.monotonic() - before < 15
