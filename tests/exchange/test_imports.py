@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,15 @@ def test_scipy_matrices_and_lsr_benchmark_folders(tmp_path: Path) -> None:
     assert import_vectors(tmp_path / "embedding", n_terms=9).vectors.n_terms == 9
 
 
+def test_an_npz_file_with_something_else_in_place_of_an_array(tmp_path: Path) -> None:
+    parts = {"data": np.ones(1), "indices": np.array([0]), "indptr": np.array([0, 1])}
+    np.savez(tmp_path / "m.npz", **parts)
+    with zipfile.ZipFile(tmp_path / "m.npz", "a") as file:
+        file.writestr("shape.npy", b"no array")
+    with pytest.raises(InvalidInputError, match="'shape' is no array"):
+        import_vectors(tmp_path / "m.npz")
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -95,6 +105,10 @@ def test_scipy_matrices_and_lsr_benchmark_folders(tmp_path: Path) -> None:
                 "format": np.array(b"csc"),
             },
             "not a CSR matrix",
+        ),
+        (
+            {"data": np.ones(1), "indices": np.array([0]), "indptr": np.array([0, 1]), "hape": np.ones(2)},
+            "an array 'hape', and none that is called 'shape'",
         ),
     ],
 )

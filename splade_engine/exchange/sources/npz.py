@@ -15,6 +15,7 @@ from splade_engine.exchange.source import Imported, Options, Source
 from splade_engine.files import check_one_zip
 
 _PARTS = ("data", "indices", "indptr")
+_FURTHER = ("format", "shape", "_is_array")  # scipy's; lsr-benchmark's files have none of them
 _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
@@ -25,6 +26,7 @@ _DAMAGED = (
     NotImplementedError,
     AttributeError,
     TypeError,
+    RuntimeError,  # a flag says that it is encrypted
 )
 
 
@@ -43,10 +45,19 @@ def read(path: Path, options: Options) -> Imported:
                 raise InvalidInputError(
                     f"{file}: no array {missing[0]!r}; a CSR matrix has data, indices, indptr"
                 )
-            if "format" in stored.files and stored["format"].item() not in (b"csr", "csr"):
-                raise InvalidInputError(f"{file}: not a CSR matrix ({stored['format'].item()!r:.20})")
-            data, indices, indptr = (stored[name] for name in _PARTS)
-            shape = stored["shape"] if "shape" in stored.files else None
+            other = next((name for name in stored.files if name not in (*_PARTS, *_FURTHER)), None)
+            if other is not None and "shape" not in stored.files:  # a damaged name is in no checksum
+                raise InvalidInputError(
+                    f"{file}: an array {other!r:.40}, and none that is called 'shape': is the file damaged?"
+                )
+            arrays = {name: stored[name] for name in (*_PARTS, *_FURTHER) if name in stored.files}
+            none = next((name for name, array in arrays.items() if not isinstance(array, np.ndarray)), None)
+            if none is not None:  # numpy gives the bytes of what does not begin as an array does
+                raise InvalidInputError(f"{file}: {none!r} is no array")
+            if "format" in arrays and arrays["format"].item() not in (b"csr", "csr"):
+                raise InvalidInputError(f"{file}: not a CSR matrix ({arrays['format'].item()!r:.20})")
+            data, indices, indptr = (arrays[name] for name in _PARTS)
+            shape = arrays.get("shape")
     except _DAMAGED as error:
         if isinstance(error, InvalidInputError):
             raise
