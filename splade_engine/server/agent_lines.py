@@ -122,11 +122,11 @@ class Refusal:
 
 def read_line(line: bytes) -> JSONRPCMessage | Refusal:
     """The message that a line holds, or what is answered where it holds none."""
-    given = _id_of(line.decode(errors="replace"))
-    known = given if isinstance(given, str | int) and not isinstance(given, bool) else None
     try:
         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError as error:
+        given = _id_of(line)
+        known = given if isinstance(given, str | int) and not isinstance(given, bool) else None
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] == "json_invalid":
             told = first["msg"].replace("Invalid JSON", "Parse error", 1)
@@ -137,7 +137,7 @@ def read_line(line: bytes) -> JSONRPCMessage | Refusal:
             data = ErrorData(code=INVALID_REQUEST, message="Invalid request: not a message of JSON-RPC 2.0")
         return Refusal(JSONRPCError(jsonrpc="2.0", id=known, error=data))
     # read as a notification, which has no id and gets no answer
-    if isinstance(message, JSONRPCNotification) and given is not _MISSING:
+    if isinstance(message, JSONRPCNotification) and _id_of(line) is not _MISSING:
         data = ErrorData(
             code=INVALID_REQUEST, message="Invalid request: id: a string or an integer is expected"
         )
@@ -145,10 +145,10 @@ def read_line(line: bytes) -> JSONRPCMessage | Refusal:
     return message
 
 
-def _id_of(text: str) -> Any:
-    """The value of "id" in the outermost object of a text that need not be JSON; None for an unusable one."""
+def _id_of(line: bytes) -> Any:
+    """The value of "id" in the outermost object of a line that need not be JSON; None for an unusable one."""
     depth, before, found = 0, ("", ""), _MISSING
-    for match in _TOKEN.finditer(text):
+    for match in _TOKEN.finditer(line.decode(errors="replace")):
         token = match[0]
         if depth == 1 and before == ('"id"', ":"):
             found = _value(token)
