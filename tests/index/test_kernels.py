@@ -30,7 +30,8 @@ INSTRUCTIONS = (
     "count_bits", "can_sift", "sift",
 )  # fmt: skip
 
-KEEPERS = ("score_candidates", "score_best_first", "walk_all", "read_all_rows", "score_all")  # of the k best
+# of the k best
+KEEPERS = ("score_candidates", "score_best_first", "walk_all", "read_all_rows", "score_all", "make_room")
 
 
 def decorated():
@@ -106,7 +107,7 @@ def settled(name, arguments, result):
         flatten(key, value)
     for key in [key for key in flat if key.endswith((".work", ".ends", ".histogram", "query.sums"))]:
         del flat[key]
-    if name in ("walk_all", "search_queries", "score_all", "search_blocks", "score_best_first"):
+    if name in ("walk_all", "search_queries", "score_all", "search_blocks", "score_best_first", "make_room"):
         del flat["hits.scored"]  # how many are scored hangs on an order that is not fixed
     if name == "score_best_first":
         flat = {key: value for key, value in flat.items() if not key.startswith("found")}
@@ -116,8 +117,12 @@ def settled(name, arguments, result):
         flat["values"].sort()
     if name in ("sift_down", "push", *KEEPERS):
         best = next(key for key in flat if key.endswith("best"))
-        flat[best] = np.sort(flat[best][: arguments["size"] if name == "sift_down" else result])  # a heap
-    if name == "write_ranking":
+        size = result[1] if name == "make_room" else arguments["size"] if name == "sift_down" else result
+        flat[best] = np.sort(flat[best][:size])  # a heap
+    if name == "make_room":  # those that wait
+        for key in ("found.docs", "found.bounds"):
+            flat[key] = flat[key][: result[0]]
+    if name in ("write_ranking", "reach_of_guess"):
         del flat["best"]
     if name in ("collect_heavy", "walk_heavy", "best_sums"):  # found holds as many as were returned
         flat["scratch.found.docs"], flat["scratch.found.bounds"] = (

@@ -120,12 +120,20 @@ def nth_largest(values: u2_w, n: i8, rank: i8) -> u2:
 
 
 @helper
+def kth_bound(found: Candidates, count: i8, k: i8) -> u2:
+    """The k-th largest bound of `count` candidates, 0 where there are fewer."""
+    if count < k:
+        return np.uint16(0)
+    for c in range(count):
+        found.work[c] = found.bounds[c]
+    return nth_largest(found.work, n=count, rank=k)
+
+
+@helper
 def keep_largest(found: Candidates, count: i8, wanted: i8) -> u2:
     """Keep the `wanted` of the largest bounds, earlier ones among equals; returns the smallest bound kept."""
-    docs, values, work = found.docs, found.bounds, found.work
-    for i in range(count):
-        work[i] = values[i]
-    smallest = nth_largest(work, n=count, rank=wanted)
+    docs, values = found.docs, found.bounds
+    smallest = kth_bound(found, count=count, k=wanted)
     ties = wanted
     for i in range(count):
         if values[i] > smallest:

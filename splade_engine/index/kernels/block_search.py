@@ -13,19 +13,20 @@ import numpy as np
 
 from splade_engine.index.kernels.accumulate import keep_largest, next_bound
 from splade_engine.index.kernels.candidates import (
-    keep_reaching,
-    kth_bound,
+    make_room,
     most_waiting,
     needed,
+    reach_of_guess,
     score_best_first,
     score_candidates,
+    worth_scoring,
 )
 from splade_engine.index.kernels.dtypes import f8, i8
 from splade_engine.index.kernels.groups import Allowed, Blocks, BlockScratch, Hits, Limits, Queries, Rows
-from splade_engine.index.kernels.heap import score_of, write_ranking
+from splade_engine.index.kernels.heap import write_ranking
 from splade_engine.index.kernels.jit import helper, kernel, prefetch
 from splade_engine.index.kernels.plan import MOST_TERMS, clear_query, find_term, most_too_large, put_term
-from splade_engine.index.kernels.search import WORTH_SCORING, read_all_rows
+from splade_engine.index.kernels.search import read_all_rows
 from splade_engine.index.kernels.visit import (
     VISIT,
     bound_blocks,
@@ -36,7 +37,6 @@ from splade_engine.index.kernels.visit import (
     take_sums,
     visit_blocks,
 )
-from splade_engine.index.kernels.walk import sure_score
 
 READ_ALL, VISIT_ALL, VISIT_BEST = 0, 1, 2
 # sums are counted in 16 bits, and so is a multiplier
@@ -194,9 +194,8 @@ def score_all(
 
     A sum may be too small by up to `missing`, and too large by up to `slack`.
     """
-    k = hits.scores.shape[1]
     found = scratch.found
-    most = most_waiting(k)
+    most = most_waiting(hits.scores.shape[1])
     size, kept = 0, 0
     visited = choose_blocks(blocks, threshold=needed(reach * to_bound - missing), scratch=scratch)
     for begin in range(0, visited, VISIT):
@@ -207,15 +206,10 @@ def score_all(
         least = needed(reach * to_bound - missing)
         kept = take_sums(blocks, begin=begin, n=n, threshold=least, count=kept, scratch=scratch)
         if kept > most:
-            reach = max(reach, sure_score(kth_bound(found, count=kept, k=k), slack, scale, to_bound))
-            kept = keep_reaching(found, begin=0, end=kept, threshold=needed(reach * to_bound - missing))
-        if kept > most:  # too many are alike to tell them apart by bounds
-            size = score_best_first(
-                *(rows, found, kept, missing, to_bound, scratch.query, scratch.best, hits, q, size),
+            kept, size, reach = make_room(
+                *(rows, found, kept, most, reach, missing, slack, scale, to_bound),
+                *(scratch.query, scratch.best, hits, q, size),
             )
-            kept = 0
-            if size == k:
-                reach = max(reach, np.float64(score_of(scratch.best[0])))
     return score_best_first(
         *(rows, found, kept, missing, to_bound, scratch.query, scratch.best, hits, q, size),
     )
@@ -273,20 +267,16 @@ def search_blocks(
                 bound_blocks(blocks, count=count, scratch=scratch)  # by all terms now: none may be missed
                 clear_blocks(blocks, allowed=allowed, scratch=scratch)
         elif way == VISIT_ALL and (blocks.n_blocks > WORTH_A_GUESS or rest > 0.0):
-            scored = total > WORTH_SCORING * (k + 10)
+            scored = worth_scoring(total, k=k)
             few = min(limits.candidates, 2 * k) if scored else k
             heavy = heaviest_terms(count, share=MASS, scratch=scratch) if scored else count
             kept = best_sums(
                 *(blocks, min(wanted, 4 * k), heavy, few, allowed, scratch),
             )
-            least = kth_bound(scratch.found, count=kept, k=k)
-            reach = sure_score(least, slack, scale, to_bound)
-            if scored:
-                guessed = score_candidates(
-                    *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch.query, scratch.best, hits, q, 0),
-                )
-                if guessed == k:
-                    reach = max(reach, np.float64(score_of(scratch.best[0])))
+            reach = reach_of_guess(
+                *(rows, scratch.found, kept, scored, slack, scale, to_bound),
+                *(scratch.query, scratch.best, hits, q),
+            )
         if way == VISIT_ALL and rest > 0.0 and reach * to_bound - missing < 1.0:
             way = READ_ALL  # a document that stands in none of the lists may be a hit
         if way == VISIT_ALL:

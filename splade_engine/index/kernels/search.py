@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from splade_engine.index.kernels.candidates import kth_bound, score_candidates
+from splade_engine.index.kernels.candidates import reach_of_guess, score_candidates, worth_scoring
 from splade_engine.index.kernels.dtypes import i8, u8_w
 from splade_engine.index.kernels.groups import Allowed, Hits, Limits, Lists, Queries, Query, Rows, Scratch
-from splade_engine.index.kernels.heap import key_of, push, score_of, write_ranking
+from splade_engine.index.kernels.heap import key_of, push, write_ranking
 from splade_engine.index.kernels.jit import helper, kernel
 from splade_engine.index.kernels.plan import (
     MOST_TERMS,
@@ -25,17 +25,13 @@ from splade_engine.index.kernels.plan import (
     scale_bounds,
 )
 from splade_engine.index.kernels.score import score_row
-from splade_engine.index.kernels.walk import sure_score, walk_all, walk_heavy
+from splade_engine.index.kernels.walk import walk_all, walk_heavy
 
 READ_ALL, WALK_ALL, WALK_HEAVY = 0, 1, 2
 # entries from which an exact search starts with an approximate one: without a score that others must reach it
 # would collect every document of the first window (600 us more)
 WORTH_A_GUESS = 200
 GUESS = 5_000  # entries that it walks at most
-# entries per hit wanted, and ten more, from which what is guessed is scored: this costs .3 us per hit, and
-# leaves more of the lists unread than the bounds of the guess do (637k passages, k = 10: queries of 52 terms
-# 329 us with it and 364 without, queries of 5 terms 90 and 74)
-WORTH_SCORING = 20_000
 # entries from which it is worth working out how far each list must be read (9 us for 45 terms)
 WORTH_CUTTING = 25_000
 # the part of the k-th best score that an exact search may leave unread in the lists: more of it reads less of
@@ -116,13 +112,7 @@ def search_queries(
         reach = 0.0
         if way == WALK_HEAVY:
             kept = walk_heavy(
-                lists,
-                count=count,
-                budget=budget,
-                wanted=limits.candidates,
-                scale=scale,
-                allowed=allowed,
-                scratch=scratch,
+                *(lists, count, budget, limits.candidates, scale, allowed, scratch),
             )
             size = score_candidates(
                 *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch.query, scratch.best, hits, q, size),
@@ -130,24 +120,15 @@ def search_queries(
             if size < enough:
                 way = WALK_ALL  # fewer hits than asked for: the entries left out may hold more
         elif way == WALK_ALL and total > WORTH_A_GUESS:
-            scored = total > WORTH_SCORING * (k + 10)
+            scored = worth_scoring(total, k=k)
+            few = min(limits.candidates, 2 * k) if scored else k
             kept = walk_heavy(
-                lists,
-                count=count,
-                budget=min(total // 8, GUESS),
-                wanted=min(limits.candidates, 2 * k) if scored else k,
-                scale=scale,
-                allowed=allowed,
-                scratch=scratch,
+                *(lists, count, min(total // 8, GUESS), few, scale, allowed, scratch),
             )
-            least = kth_bound(scratch.found, count=kept, k=k)
-            reach = sure_score(least, slack, scale, to_bound)
-            if scored:
-                guessed = score_candidates(
-                    *(rows, scratch.found, 0, kept, -1.0, to_bound, scratch.query, scratch.best, hits, q, 0),
-                )
-                if guessed == k:
-                    reach = max(reach, np.float64(score_of(scratch.best[0])))
+            reach = reach_of_guess(
+                *(rows, scratch.found, kept, scored, slack, scale, to_bound),
+                *(scratch.query, scratch.best, hits, q),
+            )
         if way == WALK_ALL:
             allowance = SPARE / (1.0 + 0.005 * k) * reach if total > WORTH_CUTTING else 0.0
             missing = cut_lists(lists, terms, count, allowance)

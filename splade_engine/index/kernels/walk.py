@@ -15,15 +15,13 @@ from splade_engine.index.kernels.accumulate import (
 )
 from splade_engine.index.kernels.candidates import (
     keep_allowed,
-    keep_reaching,
-    kth_bound,
+    make_room,
     most_waiting,
     needed,
     score_best_first,
 )
 from splade_engine.index.kernels.dtypes import f8, i8, u2
 from splade_engine.index.kernels.groups import Active, Allowed, Hits, Lists, Rows, Scratch
-from splade_engine.index.kernels.heap import score_of
 from splade_engine.index.kernels.jit import helper
 from splade_engine.index.kernels.plan import CEILING, impact_threshold
 
@@ -70,12 +68,6 @@ def collect_heavy(
         keep_largest(found, count=kept, wanted=wanted)
         kept = wanted
     return kept
-
-
-@helper
-def sure_score(bound: u2, slack: f8, scale: f8, to_bound: f8) -> f8:
-    """The score that a document of this bound has at least, of which bounds may be `slack` too large."""
-    return max(np.float64(bound) - slack, 0.0) / scale * (to_bound / scale)
 
 
 @helper
@@ -130,8 +122,7 @@ def walk_all(
     terms, bounds, found = scratch.terms, scratch.bounds, scratch.found
     windows = lists.windows
     n_docs = len(rows.offsets) - 1
-    k = hits.scores.shape[1]
-    most = most_waiting(k)
+    most = most_waiting(hits.scores.shape[1])
     size, kept = 0, 0
     for w in range(windows):
         n = min(lists.window, n_docs - w * lists.window)
@@ -152,15 +143,10 @@ def walk_all(
         kept = take_all(n=n, bounds=bounds, threshold=least, base=w * lists.window, found=found, count=kept)
         kept = keep_allowed(allowed, found, begin=before, end=kept)
         if kept > most:
-            reach = max(reach, sure_score(kth_bound(found, count=kept, k=k), slack, scale, to_bound))
-            kept = keep_reaching(found, begin=0, end=kept, threshold=needed(reach * to_bound - missing))
-        if kept > most:  # too many are alike to tell them apart by bounds
-            size = score_best_first(
-                *(rows, found, kept, missing, to_bound, scratch.query, scratch.best, hits, q, size),
+            kept, size, reach = make_room(
+                *(rows, found, kept, most, reach, missing, slack, scale, to_bound),
+                *(scratch.query, scratch.best, hits, q, size),
             )
-            kept = 0
-            if size == k:
-                reach = max(reach, np.float64(score_of(scratch.best[0])))
     return score_best_first(
         *(rows, found, kept, missing, to_bound, scratch.query, scratch.best, hits, q, size),
     )

@@ -57,3 +57,7 @@ def keep_largest(m):
 
 def next_bound(m):
     return {"bound": np.uint16(m.rng.choice([0, 7, 65534, 65535]))}
+
+
+def kth_bound(m):
+    return {"found": m.scratch.found, "count": m.fill_found(), "k": int(m.rng.integers(1, 40))}

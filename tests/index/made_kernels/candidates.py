@@ -29,10 +29,6 @@ def keep_reaching(m):
     return {"found": m.scratch.found, "begin": begin, "end": end, "threshold": threshold}
 
 
-def kth_bound(m):
-    return {"found": m.scratch.found, "count": m.fill_found(), "k": int(m.rng.integers(1, 40))}
-
-
 def likely_best_first(m):
     return keep_largest(m)
 
@@ -56,3 +52,36 @@ def score_best_first(m):
     to_bound, end = 60_000 / max(float(scores.max()), 1e-9), given["end"]
     m.scratch.found.bounds[:end] = np.ceil(scores[m.scratch.found.docs[:end]] * to_bound)
     return given | {"missing": float(m.rng.choice([0.0, 2.0])), "to_bound": to_bound * (1 - 1e-6)}
+
+
+def sure_score(m):
+    scale = float(10 ** m.rng.uniform(-3, 4))
+    given = {"bound": np.uint16(m.rng.integers(0, 65536)), "slack": float(m.rng.uniform(0, 70_000))}
+    return given | {"scale": scale, "to_bound": scale * 0.999}
+
+
+def worth_scoring(m):
+    k = int(m.rng.integers(1, 1001))
+    return {"total": 20_000 * (k + 10) + int(m.rng.integers(-3, 4)), "k": k}
+
+
+def _bounded(m):
+    """What `score_best_first` is given, with bounds that are too large by up to 3."""
+    given = score_best_first(m)
+    end, scale = given["end"], given["to_bound"] / (1 - 1e-6)
+    m.scratch.found.bounds[:end] += m.rng.integers(0, 3, end).astype(np.uint16)
+    return given | {"slack": 3.0, "scale": scale}
+
+
+def reach_of_guess(m):
+    given = _bounded(m)
+    given["count"] = given.pop("end")
+    for name in ("missing", "size"):
+        del given[name]
+    return given | {"scored": bool(m.rng.integers(2))}
+
+
+def make_room(m):
+    given = _bounded(m)
+    given["count"] = given.pop("end")
+    return given | {"most": int(m.rng.integers(0, given["count"] + 2)), "reach": 0.0}

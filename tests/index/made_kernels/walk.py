@@ -41,9 +41,3 @@ def walk_all(m):
     given = {"lists": m.lists, "rows": m.rows, "count": count, "reach": float(reach), "missing": missing}
     given |= {"slack": slack, "scale": m.scale}
     return given | {"to_bound": to_bound, "allowed": m.allowed, "scratch": m.scratch, "hits": m.hits, "q": 1}
-
-
-def sure_score(m):
-    scale = float(10 ** m.rng.uniform(-3, 4))
-    given = {"bound": np.uint16(m.rng.integers(0, 65536)), "slack": float(m.rng.uniform(0, 70_000))}
-    return given | {"scale": scale, "to_bound": scale * 0.999}

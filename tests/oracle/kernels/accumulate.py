@@ -51,6 +51,10 @@ def nth_largest(values, n, rank):
     return np.sort(values[:n])[::-1][rank - 1]
 
 
+def kth_bound(found, count, k):
+    return sorted(found.bounds[:count].tolist(), reverse=True)[k - 1] if count >= k else 0
+
+
 def keep_largest(found, count, wanted):
     order = np.lexsort((np.arange(count), -found.bounds[:count].astype(int)))[:wanted]
     kept = np.sort(order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tests import oracle
-from tests.oracle.kernels import heap
+from tests.oracle.kernels import accumulate, heap
 from tests.oracle.kernels.score import score_row
 
 
@@ -48,10 +48,6 @@ def keep_reaching(found, begin, end, threshold):
     return places.stop
 
 
-def kth_bound(found, count, k):
-    return sorted(found.bounds[:count].tolist(), reverse=True)[k - 1] if count >= k else 0
-
-
 def likely_best_first(found, count, wanted):
     """Which come first is fixed, their order is not."""
     values = found.bounds[:count]
@@ -79,3 +75,32 @@ def score_candidates(rows, found, begin, end, missing, to_bound, query, best, hi
 def score_best_first(rows, found, end, missing, to_bound, query, best, hits, q, size):
     """In any order: what is left out cannot be a hit."""
     return score_candidates(rows, found, 0, end, missing, to_bound, query, best, hits, q, size)
+
+
+def sure_score(bound, slack, scale, to_bound):
+    return max(0.0, bound - slack) / scale * (to_bound / scale)
+
+
+def worth_scoring(total, k):
+    return total > 20_000 * k + 200_000
+
+
+def _least_of(best, size, k):
+    return min(float(heap.score_of(key)) for key in best[:size]) if size == k else 0.0
+
+
+def reach_of_guess(rows, found, count, scored, slack, scale, to_bound, query, best, hits, q):
+    k = hits.scores.shape[1]
+    size = score_candidates(rows, found, 0, count, -1.0, to_bound, query, best, hits, q, 0) if scored else 0
+    sure = sure_score(accumulate.kth_bound(found, count, k), slack, scale, to_bound)
+    return max(sure, _least_of(best, size, k))
+
+
+def make_room(rows, found, count, most, reach, missing, slack, scale, to_bound, query, best, hits, q, size):
+    k = hits.scores.shape[1]
+    reach = max(reach, sure_score(accumulate.kth_bound(found, count, k), slack, scale, to_bound))
+    kept = keep_reaching(found, 0, count, needed(reach * to_bound - missing))
+    if kept <= most:
+        return kept, size, reach
+    size = score_best_first(rows, found, kept, missing, to_bound, query, best, hits, q, size)
+    return 0, size, max(reach, _least_of(best, size, k))

@@ -47,9 +47,5 @@ def walk_heavy(lists, count, budget, wanted, scale, allowed, scratch):
     return kept
 
 
-def sure_score(bound, slack, scale, to_bound):
-    return max(0.0, bound - slack) / scale * (to_bound / scale)
-
-
 def walk_all(lists, rows, count, reach, missing, slack, scale, to_bound, allowed, scratch, hits, q):
     return keep_best(rows, allowed, scratch.query, scratch.best, hits.docs.shape[1])
