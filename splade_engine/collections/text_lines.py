@@ -108,7 +108,8 @@ def decoded_lines(
     number = blank = 0
     while raw := stream.readline(longest + 1):
         number += 1
-        if number == 1 and b"\r" in raw.rstrip() and not raw.endswith(b"\n"):
+        other = next((told for mark, told in _MARKS if number == 1 and raw.startswith(mark)), "")
+        if number == 1 and not other and b"\r" in raw.rstrip() and not raw.endswith(b"\n"):
             raise DatasetError(f"{place}: lines end in CR alone, save it with LF")
         if len(raw) > longest:
             raise DatasetError(
@@ -120,7 +121,6 @@ def decoded_lines(
             line = shifted(raw, encoding) or raw.decode("utf-8")
         except UnicodeDecodeError as error:
             what = f"byte 0x{raw[error.start]:02x} at column {error.start + 1}"
-            other = next((told for mark, told in _MARKS if number == 1 and raw.startswith(mark)), "")
             if encoding is None or other:
                 problem = f"{place}:{number}: invalid UTF-8 ({what}{other})"
                 raise DatasetError(problem, "" if other else advice) from None
