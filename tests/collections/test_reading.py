@@ -258,7 +258,10 @@ def test_jsonl_refusals_name_file_and_line(tmp_path, line, message):
     [
         ('{"_id": "a"}'.encode("utf-16"), "(byte 0xff at column 1; it is UTF-16, save it as UTF-8)"),
         # the time in the head of a gzip file may hold bytes that look like the end of a line
-        (gzip.compress(b"{}", mtime=0x0D0D0D0D), "(byte 0x8b at column 2; it is compressed, and its name has to end in .gz)"),
+        (
+            gzip.compress(b"{}", mtime=0x0D0D0D0D),
+            "(byte 0x8b at column 2; it is compressed, and its name has to end in .gz)",
+        ),
         (
             b'[{"_id": "a", "text": "x"}]',
             ":1: begins an array; JSONL has one object per line, rename it .json",

@@ -1,4 +1,4 @@
-"""From token states to sparse rows: screened in int8 where that is exact and fast, else term by term."""
+"""From token states to sparse rows: screened where terms can be bounded cheaply, else term by term."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from splade_engine.encoder.fast.dense_head import WholeText, load_dense_head
 from splade_engine.encoder.fast.pooling import VocabularyPooling, activate_
-from splade_engine.encoder.fast.screen import ScreenedPooling, fast_int8
+from splade_engine.encoder.fast.screen import ScreenedPooling, bounds_for
 from splade_engine.encoder.rows import Row, float32, int32, sparse_rows
 from splade_engine.errors import CheckpointError
 
@@ -79,10 +79,11 @@ class VocabularyRows:
 def load_pooling(settings: EncoderSettings, states: States, place: Place, zero: Ids) -> PooledRows:
     """The pooling that fits settings and machine; terms of `zero` (int32[...]) never come out."""
     dropped = on_device(zero, place)
-    coordinates = states.coordinates() if settings.pooling == "max" and fast_int8() else None
-    if coordinates is not None:
-        screened = ScreenedPooling(states.decoder_weight, states.decoder_bias, coordinates, dropped)
-        return ScreenedRows(screened, settings)
+    if settings.pooling == "max":
+        bounds = bounds_for(states.decoder_weight, states.coordinates())
+        if bounds is not None:
+            screened = ScreenedPooling(states.decoder_weight, states.decoder_bias, bounds, dropped)
+            return ScreenedRows(screened, settings)
     return VocabularyRows(VocabularyPooling(states.decoder_weight, states.decoder_bias, settings, dropped))
 
 

@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from splade_engine.encoder import SparseEncoder
-from splade_engine.encoder.fast import states as states_module
+from splade_engine.encoder.fast import screen, vocabulary
 from splade_engine.encoder.fast.coordinates import (
     AllCoordinates,
     Coordinates,
     PrincipalCoordinates,
     coordinates_for,
 )
-from splade_engine.encoder.fast.screen import ScreenedPooling, exact_int8
+from splade_engine.encoder.fast.screen import (
+    Bounds,
+    Float32Bounds,
+    Int8Bounds,
+    ScreenedPooling,
+    bounds_for,
+    exact_int8,
+)
 
 WIDTH = 192
+BY = [
+    pytest.param(
+        Int8Bounds,
+        marks=pytest.mark.skipif(not exact_int8(), reason="int8 products overflow on this processor"),
+    ),
+    Float32Bounds,
+]
 
 
 def near_a_plane(count: int, rank: int, seed: int, off: float = 0.01) -> torch.Tensor:
@@ -65,15 +82,14 @@ def test_what_is_not_near_a_plane_keeps_its_coordinates() -> None:
     assert isinstance(fitted(near_a_plane(600, 20, seed=1)[:1].expand(600, -1)), PrincipalCoordinates)
 
 
-@pytest.mark.skipif(not exact_int8(), reason="int8 products overflow here: screening is never used")
+@pytest.mark.parametrize("kind", BY)
 @pytest.mark.parametrize("off", [0.01, 2.0])
-def test_screening_in_principal_coordinates_misses_nothing(off: float) -> None:
+def test_screening_in_principal_coordinates_misses_nothing(kind: Callable[..., Bounds], off: float) -> None:
     torch.manual_seed(1)
     rows, bias = torch.randn(3000, WIDTH), torch.full((3000,), -150.0)
     states, lengths = near_a_plane(60, 20, 4, off), [20, 1, 39]
-    found = ScreenedPooling(rows, bias, fitted(near_a_plane(600, 20, seed=1)), torch.tensor([5]))(
-        states, lengths
-    )
+    bounds = kind(rows, fitted(near_a_plane(600, 20, seed=1)))
+    found = ScreenedPooling(rows, bias, bounds, torch.tensor([5]))(states, lengths)
     for (terms, logits), part in zip(found, states.split(lengths), strict=True):
         expected = (part @ rows.T).amax(0) + bias
         torch.testing.assert_close(logits, expected[terms], atol=1e-3, rtol=1e-5)
@@ -84,20 +100,50 @@ def test_screening_in_principal_coordinates_misses_nothing(off: float) -> None:
         assert off > 1 or len(terms) < len(positive) + 150
 
 
-@pytest.mark.skipif(not exact_int8(), reason="int8 products overflow here: screening is never used")
+def test_float32_bounds_allow_for_rounding() -> None:
+    """Of a state in the plane the bound is nearly the logit, and must not fall below it by rounding."""
+    bounds = Float32Bounds(torch.eye(WIDTH) * 1000, fitted(near_a_plane(600, 20, seed=1)))
+    states = near_a_plane(40, 20, seed=2, off=0.0)
+    found = bounds(states, [30, 10])
+    exact = torch.stack([part.amax(0) for part in (states.double() * 1000).split([30, 10])])
+    assert (found.double() >= exact).all()
+    assert (found.double() - exact).max() < 5e-3 * 1000 * states.norm(dim=1).max()
+
+
+def test_bounds_are_the_cheapest_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = torch.randn(50, WIDTH)
+    short, all_of_them = fitted(near_a_plane(600, 20, seed=1)), AllCoordinates(torch.ones(WIDTH))
+    monkeypatch.setattr(screen, "fast_int8", lambda: True)
+    assert isinstance(bounds_for(rows, short), Int8Bounds)
+    assert isinstance(bounds_for(rows, all_of_them), Int8Bounds)
+    monkeypatch.setattr(screen, "fast_int8", lambda: False)
+    assert isinstance(bounds_for(rows, short), Float32Bounds)
+    assert bounds_for(rows, all_of_them) is None  # nothing would be spared
+    assert bounds_for(rows, None) is None
+
+
+@pytest.mark.parametrize("kind", BY)
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_bundled_encoder_gives_the_same_vectors(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bundled_encoder_gives_the_same_vectors(
+    kind: Callable[..., Bounds], dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     texts = [
         "Sparse retrieval weighs terms, some of which the text does not hold.",
         "The liver removes drugs from the blood, which shortens their effect in mice and men.",
         "zzqx " * 40,
         "1 2 3",
     ]
+    bundled = SparseEncoder.load().checkpoint
+    source = replace(bundled, settings=replace(bundled.settings, min_weight=0.0))
 
-    def vectors() -> np.ndarray:
-        encoder = SparseEncoder.load(device="cpu", dtype=dtype)
+    def vectors(bounds: Callable[..., Bounds]) -> np.ndarray:
+        monkeypatch.setattr(vocabulary, "bounds_for", bounds)
+        encoder = SparseEncoder(source, device="cpu", dtype=dtype)
         return encoder.encode_documents(texts).to_scipy().toarray()
 
-    short = vectors()
-    monkeypatch.setattr(states_module, "coordinates_for", lambda known, sample: AllCoordinates(known))
-    np.testing.assert_array_equal(short, vectors())
+    def nothing_spared(weight: torch.Tensor, coordinates: object) -> Bounds:
+        return lambda states, lengths: torch.full((len(lengths), len(weight)), torch.inf)
+
+    # products of other sizes may be summed in another order
+    tolerance = 1e-5 if dtype == "float32" else 0.02
+    np.testing.assert_allclose(vectors(kind), vectors(nothing_spared), atol=tolerance)

@@ -20,7 +20,7 @@ from splade_engine.encoder.fast.coordinates import AllCoordinates
 from splade_engine.encoder.fast.linear import PackedLinear
 from splade_engine.encoder.fast.packed import load_packed
 from splade_engine.encoder.fast.pooling import VocabularyPooling, activate_
-from splade_engine.encoder.fast.screen import ScreenedPooling, exact_int8
+from splade_engine.encoder.fast.screen import Int8Bounds, ScreenedPooling, exact_int8
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import CheckpointError
@@ -249,7 +249,8 @@ def test_screening_misses_nothing(shift: float) -> None:
     bias = torch.full((terms,), shift)
     states = torch.randn(60, size) * spread
     lengths = [20, 1, 39]
-    found = ScreenedPooling(weight, bias, AllCoordinates(3 * spread), torch.tensor([5]))(states, lengths)
+    bounds = Int8Bounds(weight, AllCoordinates(3 * spread))
+    found = ScreenedPooling(weight, bias, bounds, torch.tensor([5]))(states, lengths)
     full = [(part @ weight.T).amax(0) + bias for part in states.split(lengths)]
     screened = 0
     for (chosen, logits), expected in zip(found, full, strict=True):
