@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import mmap
 import pkgutil
+import sys
 
 import numba
 import numpy as np
@@ -257,11 +260,16 @@ def add_up(sums, codes, masks, multiplier, threshold, bits):
         bits[i] = lanes.count_bits(lanes.which_reach(sums, i, threshold))
 
 
-@pytest.mark.parametrize("spreads", [True, False])
-def test_sums_are_the_same_with_and_without_the_instruction_that_spreads_bytes(spreads, monkeypatch):
-    """Where there is none, as on most machines, a loop over the bits does the same."""
-    if not spreads:
-        monkeypatch.setattr(lanes, "_spreads_bytes", lambda: False)
+def take_way(module, name, way, monkeypatch):
+    """Compile for a processor that has this way at best."""
+    if way not in getattr(module, name)():
+        pytest.skip(f"this processor has no instructions for it: {way}")
+    monkeypatch.setattr(module, name, lambda: (way,))
+
+
+@pytest.mark.parametrize("way", ["vector", "words", "bit by bit"])
+def test_sums_are_the_same_by_all__ways_to_spread_bytes(way, monkeypatch):
+    take_way(lanes, "_ways_to_spread", way, monkeypatch)
     code = numba.njit(add_up.py_func)
     rng = np.random.default_rng(1)
     sums, codes = rng.integers(0, 9, 200).astype(np.uint16), rng.integers(0, 256, 200).astype(np.uint8)
@@ -278,6 +286,39 @@ def test_sums_are_the_same_with_and_without_the_instruction_that_spreads_bytes(s
 
 
 @numba.njit
+def spread_each(sums, codes, starts, masks):
+    """Compiled: the codes of each mask, from its start on, added to 16 sums of its own."""
+    for i in range(len(masks)):
+        lanes.add_spread(sums, 16 * i, codes, starts[i], masks[i], 256)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="memory is protected by a function of POSIX")
+@pytest.mark.parametrize("way", ["vector", "words", "bit by bit"])
+def test_no_code_beyond_the_array_is_read(way, monkeypatch):
+    """The last codes may end a file, and what lies behind cannot be read: here a page of memory."""
+    take_way(lanes, "_ways_to_spread", way, monkeypatch)
+    page = mmap.PAGESIZE
+    memory = mmap.mmap(-1, 2 * page)
+    both = np.frombuffer(memory, np.uint8)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert (
+        libc.mprotect(ctypes.c_void_p(both.ctypes.data + page), ctypes.c_size_t(page), 0) == 0
+    )  # not even read
+    codes = both[:page]
+    codes[:] = np.arange(page) % 251
+    masks = np.array([0, 1, 0x8000, 0xFF, 0x7FFF, 0xFFFF, 0xFFFF, 0x5555, 0x8001], np.uint64)
+    starts = np.array([page - int(mask).bit_count() for mask in masks.tolist()])
+    starts[6] = 0
+    sums = np.zeros(16 * len(masks), np.uint16)
+    numba.njit(spread_each.py_func)(sums, codes, starts, masks)
+    expected = np.zeros_like(sums)
+    for i, mask in enumerate(masks):
+        twin("add_spread")(expected, 16 * i, codes, starts[i], mask, 256)
+    assert np.array_equal(sums, expected)
+    del both, codes
+
+
+@numba.njit
 def sift_rows(terms, sieve, blocks, words):
     """Compiled: which of 64 terms pass, at every place."""
     for i in range(len(words)):
@@ -285,7 +326,9 @@ def sift_rows(terms, sieve, blocks, words):
     return sieves.can_sift(terms, blocks)
 
 
-def test_compiled_sieves_let_pass_what_their_twin_does():
+@pytest.mark.parametrize("way", ["words", "bytes"])
+def test_compiled_sieves_let_pass_what_their_twin_does(way, monkeypatch):
+    take_way(sieves, "_ways_to_look_up", way, monkeypatch)
     rng = np.random.default_rng(1)
     terms = rng.integers(0, 65536, 264).astype(np.uint16)
     sieve = np.zeros(64, np.uint16)
@@ -293,18 +336,15 @@ def test_compiled_sieves_let_pass_what_their_twin_does():
         sieves.add_to_sieve(sieve, term)
     terms[:6] = 0, 63, 64, 1023, 1024, 65535
     words = np.zeros(200, np.uint64)
-    sifted = sift_rows(terms, sieve, np.zeros(0, np.uint8), words)
-    assert sifted == sieves._looks_up_words()
-    if sifted:
-        assert words.tolist() == [twin("sift")(terms, i, sieve) for i in range(200)]
+    assert numba.njit(sift_rows.py_func)(terms, sieve, np.zeros(0, np.uint8), words)
+    assert words.tolist() == [twin("sift")(terms, i, sieve) for i in range(200)]
     assert not numba.njit(sift_rows.py_func)(terms, sieve, np.zeros(0, np.uint64), words)  # split numbers
 
 
-@pytest.mark.parametrize("sifts", [True, False])
-def test_scores_are_the_same_with_and_without_a_sieve(sifts, monkeypatch):
+@pytest.mark.parametrize("way", ["words", "bytes", "one by one"])
+def test_scores_are_the_same_with_and_without_a_sieve(way, monkeypatch):
     """Where the processor has no such instruction, every entry is looked up: to the bit the same."""
-    if not sifts:
-        monkeypatch.setattr(sieves, "_looks_up_words", lambda: False)
+    take_way(sieves, "_ways_to_look_up", way, monkeypatch)
     rng = np.random.default_rng(2)
     lengths = np.array([0, 1, 63, 64, 65, 127, 128, 129, 200, 1000])
     offsets = np.concatenate(([0], np.cumsum(lengths)))
