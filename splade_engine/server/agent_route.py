@@ -12,9 +12,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from splade_engine.server.bodies import received
+from splade_engine.server.bodies import check_kind, received
 from splade_engine.server.gate import problem_response
 from splade_engine.server.problems import Problem
 from splade_engine.server.settings import Limits
@@ -44,13 +45,20 @@ class AgentRoute:
         """Answer one request."""
         scope["state"]["route"] = PATH  # for metrics and log
         try:
-            body = await received(Request(scope, receive), self._limits.body, self._limits.seconds)
+            _check_method(scope["method"])
+            request = Request(scope, receive)
+            check_kind(request)
+            body = await received(request, self._limits.body, self._limits.seconds)
         except Problem as problem:
             await problem_response(problem, scope["state"]["request_id"])(scope, receive, send)
             return
         assert self._ready is not None, "outside the application's lifespan"
         self._asked.set()
         app = await asyncio.shield(self._ready)
+        refusal = _refusal(body)
+        if refusal is not None:
+            await Response(refusal, 400, media_type="application/json")(scope, receive, send)
+            return
         await app(scope, _again(body, receive), send)
 
     @asynccontextmanager
@@ -81,6 +89,27 @@ class AgentRoute:
     def route(self) -> BaseRoute:
         """Where it is reached, whatever the method."""
         return Route(PATH, endpoint=self)
+
+
+def _check_method(method: str) -> None:
+    """Refuse all but messages: without sessions a stream (GET) would stay open for ever with nothing to say.
+
+    Raises:
+        Problem: 405, as the protocol has it for servers without streams.
+    """
+    if method != "POST":
+        message = f"{method} is not answered here; use POST"
+        raise Problem(405, "Validation", message, {"Allow": "POST"})
+
+
+def _refusal(body: bytes) -> bytes | None:
+    """What is answered to a message that cannot be read: the same as over standard input."""
+    from splade_engine.server.agent_lines import Refusal, read_line
+
+    message = read_line(body)
+    if isinstance(message, Refusal):
+        return message.error.model_dump_json(by_alias=True, exclude_unset=True).encode()
+    return None
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 from weakref import WeakKeyDictionary
 
 from starlette.applications import Starlette
@@ -122,6 +123,7 @@ def _endpoint(state: State, route: Route) -> Callable[[Request], Awaitable[Respo
         request.scope["state"]["route"] = label
         request_id = request.scope["state"]["request_id"]
         try:
+            _check_address(request)
             _check_parameters(route, request)
             return await route.handler(state, request)
         except Problem as error:
@@ -138,6 +140,20 @@ def _endpoint(state: State, route: Route) -> Callable[[Request], Awaitable[Respo
         return problem_response(problem, request_id)
 
     return endpoint
+
+
+def _check_address(request: Request) -> None:
+    """Refuse percent signs that spell no UTF-8, which would be read as the id "\ufffd".
+
+    Raises:
+        Problem: 400.
+    """
+    address = request.scope["raw_path"] + b"?" + request.scope["query_string"]
+    if b"%" in address:
+        try:
+            unquote_to_bytes(address).decode()
+        except UnicodeDecodeError:
+            raise Problem(400, "Validation", "the address is not percent-encoded as UTF-8") from None
 
 
 def _check_parameters(route: Route, request: Request) -> None:

@@ -28,13 +28,7 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
         Problem: 415 for another type than JSON or for what is compressed, 413 above `limit` bytes, 408 after
             `seconds`, 400 for what is not JSON, 422 for what the model refuses.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":  # other types may be sent by a foreign page without asking us first
-        raise Problem(415, "Validation", "the body must be JSON (Content-Type: application/json)")
-    coding = request.headers.get("content-encoding", "").strip().lower()
-    if coding not in ("", "identity"):  # a small body may unpack to a large one
-        headers = {"accept-encoding": "identity"}
-        raise Problem(415, "Validation", f"the body is sent as {coding!r:.40}; send it as it is", headers)
+    check_kind(request)
     data = await received(request, limit, seconds)
     try:
         value = parsed_json(data, _refuse_constant)
@@ -48,6 +42,21 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
         return model.model_validate(value)
     except ValidationError as error:
         raise invalid(told_of(error)) from None
+
+
+def check_kind(request: Request) -> None:
+    """Refuse a body that is not sent as plain JSON.
+
+    Raises:
+        Problem: 415.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":  # other types may be sent by a foreign page without asking us first
+        raise Problem(415, "Validation", "the body must be JSON (Content-Type: application/json)")
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):  # a small body may unpack to a large one
+        headers = {"accept-encoding": "identity"}
+        raise Problem(415, "Validation", f"the body is sent as {coding!r:.40}; send it as it is", headers)
 
 
 async def received(request: Request, limit: int, seconds: float) -> bytes:

@@ -1,16 +1,28 @@
-"""Connections whose clients stop in the middle, which are closed after a while.
+"""Connections whose clients stop in the middle or send what is no request.
 
 uvicorn waits for ever for the rest of a request's head, and for a client that does not read its answer;
-`timeout_keep_alive` is about the time between requests. `bodies.py` bounds the wait for a body.
+`timeout_keep_alive` is about the time between requests. `bodies.py` bounds the wait for a body. uvicorn also
+keeps a head of any length in memory, tells in plain text what it cannot read, and answers nothing to a client
+that has said all that it has to say.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, cast
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from splade_engine.server.problems import Problem
+
+# bytes of a request's method, address and headers: httptools reads no longer address
+LONGEST_HEAD = 1 << 16
+_END = b"\r\n\r\n"
+_LONG = f"the address and headers of a request may have {LONGEST_HEAD} bytes together; ask for less at a time"
+_NO_HTTP = "this is no request of HTTP/1.1; spaces and letters beyond ASCII in an address are percent-encoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,9 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, inner: Any, seconds: float) -> None:
         self._inner, self._seconds = inner, seconds
+        self._inner.send_400_response = lambda _: self._refuse(400, _NO_HTTP)  # uvicorn's own is plain text
         self._loop = asyncio.get_running_loop()
+        self._beginning = bytearray()  # of a head that is not complete
         self._head: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
 
@@ -51,14 +65,22 @@ class _Connection(asyncio.Protocol):
         before = self._inner.cycle
         if before is None or before.response_complete:  # the next request begins
             self._await_head()
+        if (before is None or not before.more_body) and self._is_too_long(data):
+            self._refuse(431, _LONG)
+            return
         self._inner.data_received(data)
         if self._inner.cycle is not before:
+            self._beginning.clear()
             _cancel(self._head)
             self._head = None
 
-    def eof_received(self) -> bool | None:
-        kept: bool | None = self._inner.eof_received()
-        return kept
+    def eof_received(self) -> bool:
+        """The client says no more; whether the connection stays open, for what it has asked completely."""
+        cycle = self._inner.cycle
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            return False
+        cycle.keep_alive = False  # of several requests this is the last
+        return True
 
     def pause_writing(self) -> None:
         """More waits to be read than the transport holds."""
@@ -73,6 +95,32 @@ class _Connection(asyncio.Protocol):
         _cancel(self._head)
         _cancel(self._reading)
         self._inner.connection_lost(exc)
+        del self._inner.send_400_response  # which refers to this object, as that does to `_inner`
+
+    def _is_too_long(self, data: bytes) -> bool:
+        """Whether a head is, which these bytes begin or go on with."""
+        known = len(self._beginning)
+        self._beginning += data[: LONGEST_HEAD + len(_END) - known]
+        whole = self._beginning.find(_END, max(0, known - len(_END))) >= 0
+        return not whole and len(self._beginning) > LONGEST_HEAD
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what cannot be read and close the connection; what was asked before it is answered first."""
+        cycle = self._inner.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                cycle.keep_alive = False
+                return
+            if cycle.response_started:
+                self._transport.close()
+                return
+        body = Problem(status, "Validation", message).json(secrets.token_hex(8))
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        )
+        self._transport.write(head.encode() + body)
+        self._transport.close()
 
     def _await_head(self) -> None:
         if self._head is None:  # or a client that sends a byte now and then could go on for ever

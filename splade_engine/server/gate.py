@@ -6,7 +6,6 @@ guessing, and it is counted, timed and logged.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import secrets
@@ -128,8 +127,7 @@ def route_path(scope: Scope) -> str:
 
 def problem_response(problem: Problem, request_id: str) -> Response:
     """A problem as the client gets it."""
-    body = json.dumps(problem.body(request_id), ensure_ascii=False).encode("utf-8", "replace")
-    return Response(body, problem.status, problem.headers, "application/json")
+    return Response(problem.json(request_id), problem.status, problem.headers, "application/json")
 
 
 def _request_id(headers: Headers) -> str:

@@ -11,6 +11,8 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from splade_engine.plain_text import without_controls
+
 REQUESTS = logging.getLogger("splade_engine.server.requests")
 FIELDS = "fields"  # attribute of a record: what a request was, as a dictionary
 
@@ -29,20 +31,25 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+        # ASCII: what standard error cannot write would become an escape that JSON does not have
+        return json.dumps(line, default=str)
 
 
 class PlainLines(logging.Formatter):
-    """For a person at a terminal."""
+    """For a person at a terminal; what comes from outside neither steers it nor makes lines of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         clock = _time(record)[11:19]
         f: dict[str, Any] = getattr(record, FIELDS, {})
         if f:
-            return f"{clock}  {f['status']}  {f['milliseconds']:8.1f} ms  {f['method']:<6} {f['path']}"
-        text = f"{clock}  {record.getMessage()}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+            told = f"{f['status']}  {f['milliseconds']:8.1f} ms  {f['method']:<6} {f['path']}"
+        else:
+            told = record.getMessage()
+        text = f"{clock}  {told}".replace("\n", " ")
+        if record.exc_info:
+            text += f"\n{self.formatException(record.exc_info)}"
+        return without_controls(text)
 
 
 def _time(record: logging.LogRecord) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 from splade_engine.errors import (
@@ -38,11 +39,13 @@ class Problem(Exception):
         self.message = message
         self.headers = headers or {}
 
-    def body(self, request_id: str) -> dict[str, str]:
-        """The JSON that the client gets."""
+    def json(self, request_id: str) -> bytes:
+        """What the client gets."""
         # a message may hold what the client sent
         told = shortened(self.message, LONGEST)
-        return {"error": told, "error_type": self.error_type, "request_id": request_id}
+        body = {"error": told, "error_type": self.error_type, "request_id": request_id}
+        # half a surrogate pair cannot be sent as UTF-8
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def invalid(message: str) -> Problem:

@@ -16,7 +16,7 @@ from mcp.client import Client
 
 from splade_engine.server import Access, Limits, Settings, create_app
 from splade_engine.server.agents import agent_server
-from tests.server.conftest import RECORDS
+from tests.server.conftest import RECORDS, problem
 from tests.server.running import Running
 
 COMMAND = """
@@ -188,6 +188,32 @@ def test_over_http_a_key_and_the_host_are_asked_for_as_everywhere(serving):
         assert 'splade_engine_requests_total{method="POST",route="/mcp",status="200"} 1.0' in text
     with serving() as client:
         assert client.post("/mcp", json=ping, headers={**headers, "host": "evil.example"}).status_code == 421
+
+
+@pytest.mark.parametrize(
+    ("sent", "number", "code"),
+    [
+        (b"{", None, -32700),
+        (b'{"jsonrpc": "2.0", "id": 7, "method": "\\ud800"}', 7, -32700),
+        (b"[]", None, -32600),
+        (b'{"id": 7, "method": "ping"}', 7, -32600),
+        (b'{"jsonrpc": "2.0", "id": 1.5, "method": "ping"}', None, -32600),
+    ],
+)
+def test_over_http_a_message_that_cannot_be_read_is_answered(client, sent, number, code):
+    headers = {"accept": "application/json", "content-type": "application/json"}
+    answer = client.post("/mcp", content=sent, headers=headers)
+    told = answer.json()
+    assert (answer.status_code, told["id"], told["error"]["code"]) == (400, number, code)
+    assert "\n" not in told["error"]["message"]
+
+
+def test_over_http_only_messages_are_answered(client):
+    for method in ("GET", "DELETE"):  # of a stream nobody would see the end
+        answer = client.request(method, "/mcp", headers={"accept": "text/event-stream"})
+        assert problem(answer, 405) == f"{method} is not answered here; use POST"
+        assert answer.headers["allow"] == "POST"
+    problem(client.post("/mcp", content=b"{}", headers={"content-type": "text/plain"}), 415)
 
 
 def test_it_can_be_left_out(served):

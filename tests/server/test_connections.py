@@ -1,4 +1,4 @@
-"""Clients that stop in the middle: their connections are closed, and those that are only slow are served."""
+"""Clients that stop in the middle or send no requests are cut off; those that are only slow are served."""
 
 from __future__ import annotations
 
@@ -93,6 +93,76 @@ def test_a_slow_client_is_served(port):
                 talking.sendall(part)
                 time.sleep(0.1)
             assert talking.recv(1 << 16).startswith(b"HTTP/1.1 200 OK")
+
+
+def problems(answer):
+    """Status and message of each answer."""
+    parts = answer.split(b"HTTP/1.1 ")[1:]
+    return [(int(part[:3]), json.loads(part.partition(b"\r\n\r\n")[2])) for part in parts]
+
+
+def search(**body):
+    body = json.dumps({"query": "sea wind", "fields": [], **body}).encode()
+    return b"POST /search" + POST % len(body) + body
+
+
+@pytest.mark.parametrize("port", ["httptools"], indirect=True)
+@pytest.mark.parametrize(
+    "head", [b"GET /documents?id=" + b"x&id=" * 20_000, WHOLE[:-2] + b"X: 1\r\n" * 20_000]
+)
+def test_a_head_that_is_too_long(port, head):
+    ((status, told),) = problems(heard(port, head[:40_000], head[40_000:65_537], pause=0.02)[0])
+    assert status == 431
+    assert told["error"].startswith("the address and headers of a request may have 65536 bytes together")
+
+
+@pytest.mark.parametrize("port", ["httptools"], indirect=True)
+def test_a_head_just_within_the_bound_and_a_body_behind_it(port):
+    head = (POST % 100_000).replace(b"\r\n\r\n", b"\r\nX: " + b"x" * 65_000 + b"\r\n\r\n")
+    body = b'{"query": "' + b"x" * 99_987 + b'"}'
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as talking:
+        talking.sendall(b"POST /search" + head + body)
+        assert talking.recv(1 << 16).startswith(b"HTTP/1.1 413 ")  # of a query, which was read
+
+
+def test_a_long_head_behind_a_request_takes_no_answer_away(port):
+    answer, _ = heard(port, search(), b"GET /health HTTP/1.1\r\nX: ", b"x" * 65_512)
+    assert problems(answer)[0][0] == 200
+
+
+@pytest.mark.parametrize(
+    "sent", [b"hello\r\n\r\n", "GET /documents?id=\xfc HTTP/1.1\r\n\r\n".encode(), bytes(100)]
+)
+def test_what_is_no_request_is_told_like_every_error(port, sent):
+    ((status, told),) = problems(heard(port, sent)[0])
+    assert status == 400 and set(told) == {"error", "error_type", "request_id"}
+    assert told["error"].startswith("this is no request of HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("port", "sent"),
+    [("httptools", search()), ("h11", search()), ("httptools", search(snippet=50) + search())],
+    indirect=["port"],
+)
+def test_a_client_that_has_said_all_is_answered(port, sent):
+    """As `nc -N` does: it closes its side, and reads on."""
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as talking:
+        talking.sendall(sent)
+        talking.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := talking.recv(1 << 16):
+            answer += data
+    answers = problems(answer)
+    assert len(answers) == sent.count(b"POST /search")
+    assert all(status == 200 and told["hits"] for status, told in answers)
+
+
+@pytest.mark.parametrize("sent", [search()[:-5], search()[:20]])
+def test_half_a_request_of_a_client_that_has_said_all_is_closed(port, sent):
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as talking:
+        talking.sendall(sent)
+        talking.shutdown(socket.SHUT_WR)
+        assert talking.recv(1 << 16) == b""
 
 
 async def long_answer(scope, receive, send):

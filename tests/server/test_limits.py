@@ -72,6 +72,19 @@ def test_another_method_names_all_that_are_answered(writer, method, address, use
     assert answer.headers["allow"] == use
 
 
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [("GET", "/documents/%ff"), ("DELETE", "/documents/%e9"), ("DELETE", "/documents?id=%ed%a0%80")],
+)
+def test_an_address_that_is_no_text_names_no_document(writer, method, address):
+    """Read loosely, all of these are the id of this document."""
+    odd = {"_id": "\ufffd", "text": "sea"}
+    assert writer.put("/documents", json={"documents": [odd]}).status_code == 200
+    told = "the address is not percent-encoded as UTF-8"
+    assert problem(writer.request(method, address), 400) == told
+    assert writer.get("/documents/%EF%BF%BD").json()["id"] == "\ufffd"
+
+
 def test_a_compressed_body_is_refused_in_words(client):
     packed = {"content-type": "application/json", "content-encoding": "gzip"}
     answer = client.post("/search", content=gzip.compress(b'{"query": "sea"}'), headers=packed)
