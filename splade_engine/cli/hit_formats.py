@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.cli import output
@@ -96,8 +96,9 @@ def _write_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _csv(answers: Sequence[Answered], several: bool) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines: list[str] = []
+    # rows that end in both line breaks: with one of them, csv does not quote the other in a text
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
     fields = list(dict.fromkeys(name for answer in answers for hit in answer.hits for name in hit.metadata))
     named = [*(["query_id"] if several else []), "rank", "id", "score", "title", "text"]
     # no two columns of one name: a reader keeps the last
@@ -107,4 +108,4 @@ def _csv(answers: Sequence[Answered], several: bool) -> str:
             values = (value_text(hit.metadata.get(name)) for name in fields)
             own = [answer.query_id] if several else []
             writer.writerow([*own, hit.rank, hit.id, f"{hit.score:.9g}", hit.title, hit.text, *values])
-    return text.getvalue()
+    return "".join(line.removesuffix("\r\n") + "\n" for line in lines)

@@ -247,6 +247,8 @@ def test_ids_in_csv_are_those_of_the_index(cli, tmp_path, encoder):
         "a\u202eb",
         "a\x85b",
         "a\nb",
+        "a\rb",
+        "a\r\nb",
         "\x1b[2J",
         'a"b',
         "a,b",
