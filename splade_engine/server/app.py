@@ -148,7 +148,8 @@ def _check_address(request: Request) -> None:
     Raises:
         Problem: 400.
     """
-    address = request.scope["raw_path"] + b"?" + request.scope["query_string"]
+    # not every ASGI server gives the path as it was sent
+    address = (request.scope.get("raw_path") or b"") + b"?" + request.scope["query_string"]
     if b"%" in address:
         try:
             unquote_to_bytes(address).decode()

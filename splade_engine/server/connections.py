@@ -52,7 +52,7 @@ class _Connection(asyncio.Protocol):
         self._inner, self._seconds = inner, seconds
         self._inner.send_400_response = lambda _: self._refuse(400, _NO_HTTP)  # uvicorn's own is plain text
         self._loop = asyncio.get_running_loop()
-        self._beginning = bytearray()  # of a head that is not complete
+        self._beginning: bytearray | None = bytearray()  # of a head; None: it is complete, and not read yet
         self._head: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
 
@@ -70,7 +70,7 @@ class _Connection(asyncio.Protocol):
             return
         self._inner.data_received(data)
         if self._inner.cycle is not before:
-            self._beginning.clear()
+            self._beginning = bytearray()
             _cancel(self._head)
             self._head = None
 
@@ -99,10 +99,14 @@ class _Connection(asyncio.Protocol):
 
     def _is_too_long(self, data: bytes) -> bool:
         """Whether a head is, which these bytes begin or go on with."""
+        if self._beginning is None:
+            return False
         known = len(self._beginning)
         self._beginning += data[: LONGEST_HEAD + len(_END) - known]
-        whole = self._beginning.find(_END, max(0, known - len(_END))) >= 0
-        return not whole and len(self._beginning) > LONGEST_HEAD
+        if self._beginning.find(_END, max(0, known - len(_END))) >= 0:
+            self._beginning = None
+            return False
+        return len(self._beginning) > LONGEST_HEAD
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what cannot be read and close the connection; what was asked before it is answered first."""

@@ -39,6 +39,8 @@ _OPTIONS: dict[str, Any] = {
     "lifespan": "on",
     "ws": "none",
     "timeout_graceful_shutdown": GRACE,
+    # after so long without a sign a worker is killed: one that starts from a cold disk gives none in 5 s
+    "timeout_worker_healthcheck": GRACE,
 }
 
 
@@ -109,13 +111,25 @@ def serve_in_processes(
     with tempfile.TemporaryDirectory(prefix="splade-engine-") as counts:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # see `Metrics`
         try:
-            supervisor = Multiprocess(config, sockets=[bound])
+            supervisor = _Supervisor(config, sockets=[bound])
             on_start(_address(bound))
             supervisor.run()
         finally:
             del os.environ["PROMETHEUS_MULTIPROC_DIR"]
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise SpladeEngineError("a worker could not start; its line in the log says why")
+
+
+class _Supervisor(Multiprocess):
+    """Starts and replaces the workers, and says which it had to replace: uvicorn keeps that to itself."""
+
+    def keep_subprocess_alive(self) -> None:
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        for gone, new in zip(before, self.processes, strict=True):
+            if new is not gone:
+                told = "worker %s ended or was silent for %d seconds (exit code %s); worker %s replaces it"
+                logger.warning(told, gone.pid, GRACE, gone.exitcode, new.pid)
 
 
 def _bounded(seconds: float) -> Any:

@@ -9,8 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+pytest.importorskip("starlette", reason="the extra serve is not installed")
+
+from starlette.testclient import TestClient
+
 from splade_engine.errors import IndexLockedError, StorageError
-from tests.server.conftest import ids, problem
+from splade_engine.server import create_app
+from tests.server.conftest import BASE, ids, problem
 
 
 @pytest.mark.parametrize(
@@ -83,6 +88,18 @@ def test_an_address_that_is_no_text_names_no_document(writer, method, address):
     told = "the address is not percent-encoded as UTF-8"
     assert problem(writer.request(method, address), 400) == told
     assert writer.get("/documents/%EF%BF%BD").json()["id"] == "\ufffd"
+
+
+def test_a_server_that_does_not_hand_on_the_path_as_it_was_sent(served):
+    """`raw_path` is optional in ASGI."""
+    made = create_app([served])
+
+    async def behind_it(scope, receive, send):
+        scope.pop("raw_path", None)
+        await made(scope, receive, send)
+
+    with TestClient(behind_it, base_url=BASE) as client:
+        assert client.get("/documents/tides").json()["id"] == "tides"
 
 
 def test_a_compressed_body_is_refused_in_words(client):

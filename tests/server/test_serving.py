@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import urllib.request
 from pathlib import Path
 
@@ -179,6 +180,18 @@ def test_a_worker_stops_when_nobody_watches_it(monkeypatch):
     assert serving._Made(lambda: "app")() == "app"
     (end,) = watched
     assert (end.func, end.args) == (os.kill, (os.getpid(), signal.SIGTERM))
+
+
+def test_a_worker_that_was_replaced_is_told(monkeypatch, caplog):
+    gone, kept, new = (types.SimpleNamespace(pid=pid, exitcode=-9) for pid in (1, 2, 3))
+    supervisor = serving._Supervisor.__new__(serving._Supervisor)
+    supervisor.processes = [gone, kept]
+    monkeypatch.setattr(
+        serving.Multiprocess, "keep_subprocess_alive", lambda self: self.processes.__setitem__(0, new)
+    )
+    supervisor.keep_subprocess_alive()
+    (told,) = caplog.messages
+    assert told == "worker 1 ended or was silent for 30 seconds (exit code -9); worker 3 replaces it"
 
 
 def metrics(address):

@@ -63,6 +63,7 @@ _LATEX = {c: "\\" + c for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",  # these three are other characters in LaTeX's oldest fonts
     "[": "{[}",  # after the end of a row, [1cm] and * would belong to it
     "]": "{]}",
     "*": "{*}",

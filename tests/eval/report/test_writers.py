@@ -41,6 +41,7 @@ def test_latex_marks_the_best_and_escapes():
     assert r"c & 0.2500 \\" in found
     assert r"d & -- \\" in found
     assert r"\caption{100 \%}" in found
+    assert latex_text("a|b <c>") == r"a\textbar{}b \textless{}c\textgreater{}"
     assert latex_text("a\\b{c}~^") == r"a\textbackslash{}b\{c\}\textasciitilde{}\textasciicircum{}"
 
 
