@@ -22,6 +22,7 @@ from splade_engine.collections.json_array import json_array
 from splade_engine.collections.separated import CommaSeparatedLines
 from splade_engine.collections.text_lines import plain_suffix, read_lines, trec_columns
 from splade_engine.errors import DatasetError
+from splade_engine.plain_text import is_text
 
 Qrels = Mapping[str, Mapping[str, int]]
 """Grades by query id and document id."""
@@ -37,7 +38,7 @@ _NAMES = dict.fromkeys(_QUERY_NAMES, "query") | dict.fromkeys(_DOCUMENT_NAMES, "
 _NAMES |= dict.fromkeys(GRADE_NAMES, "grade")
 _GRADE = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _DOCUMENTS_PER_ITERATION = 4
-_LARGEST = 2**31 - 1  # trec_eval's grades are C's long, ir_measures' an int
+LARGEST_GRADE = 1_000_000  # trec_eval counts in an array with a place for every grade up to a query's largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,10 @@ def checked_qrels(qrels: Any) -> dict[str, dict[str, int]]:
         for document, grade in checked_mapping(at, judged).items():
             # a whole number is an integer of any type, or a float without a fraction
             is_whole = isinstance(grade, Real) and not isinstance(grade, bool) and grade == grade // 1
-            if not is_whole or abs(grade) > _LARGEST:
+            if not is_whole or abs(grade) > LARGEST_GRADE:
                 raise DatasetError(
-                    f"{at}, document {shown(document)}: grade {shown(grade)} is not an integer of 32 bits"
+                    f"{at}, document {shown(document)}: grade {shown(grade)} is not an integer of at most "
+                    f"{LARGEST_GRADE:,}"
                 )
             grades[document] = int(grade)
     return out
@@ -189,16 +191,20 @@ def _mapped(value: Mapping[str, Mapping[str, Any]], number: int, path: Path) -> 
             if not query or not document:
                 raise DatasetError(f"{place}: the {'query' if not query else 'document'} id is empty")
             here = f"{place}, document {shown(document)}"
-            yield Judgment(number, query, document, _grade(_cell(grade, here), here))
+            yield Judgment(
+                number, _cell(query, place), _cell(document, here), _grade(_cell(grade, here), here)
+            )
 
 
 def _cell(value: object, place: str) -> str:
     """A text or a number of JSON, as a cell.
 
     Raises:
-        DatasetError: for anything else, which is no id and no grade.
+        DatasetError: for anything else, which is no id and no grade, and for half a surrogate pair.
     """
     if isinstance(value, str):
+        if not is_text(value):
+            raise DatasetError(f"{place}: {shown(value)} holds half a surrogate pair, not text")
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return repr(value)
@@ -309,8 +315,8 @@ def _grade(text: str, place: str) -> int:
     value = float(text) if _GRADE.fullmatch(text) else 0.5
     if not value.is_integer():
         raise DatasetError(f"{place}: grade {text[:40]!r} is not an integer")
-    if abs(value) > _LARGEST:
-        raise DatasetError(f"{place}: grade {text[:40]!r} is too large")
+    if abs(value) > LARGEST_GRADE:
+        raise DatasetError(f"{place}: grade {text[:40]!r} is too large (at most {LARGEST_GRADE:,})")
     return int(value)
 
 

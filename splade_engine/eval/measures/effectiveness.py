@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from splade_engine.arguments import check_many
-from splade_engine.collections.qrels import Qrels, checked_qrels
+from splade_engine.collections.qrels import LARGEST_GRADE, Qrels, checked_qrels
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 
@@ -41,8 +41,7 @@ _ALIASES = {
     "AP": "AP",
 }
 _NAME = re.compile(r"([A-Za-z_-]+)(\(.*\))?(?:@(\d+))?")
-# computed by TREC's gdeval, which takes the queries' numbers, and of an id with a space the first word alone
-_BY_COLUMNS = re.compile(r"ERR@|nDCG\(dcg='exp-log2'\)@")
+_BPREF_LEVEL = 1000  # trec_eval looks at every level below, whether it has room for it or not
 # how ir_measures says that a parameter has no default
 _NOT_GIVEN = re.compile(r"invalid param (\w+)=<object object.*")
 
@@ -72,7 +71,7 @@ def parse_measures(names: str | Sequence[str]) -> tuple[str, ...]:
     """
     if not isinstance(names, str):
         check_many("measures", names, "names")
-    text = names if isinstance(names, str) else " ".join(names)
+    text = names if isinstance(names, str) else " ".join(map(str, names))  # perhaps ir_measures' own
     asked = re.split(r"[\s,]+(?![^(]*\))", text.strip())
     if asked == [""]:
         raise InvalidInputError("no measure given (for example nDCG@10)")
@@ -99,6 +98,10 @@ def _canonical(name: str) -> str:
             raise InvalidInputError(f"measure {name!r}: the cutoff must be between 1 and {DEEPEST:,}")
         if persistence is not None and not 0 < persistence < 1:
             raise InvalidInputError(f"measure {name!r}: p must be above 0 and below 1")
+        if any(gain > LARGEST_GRADE for gain in parsed.params.get("gains", {}).values()):
+            raise InvalidInputError(f"measure {name!r}: a gain must be at most {LARGEST_GRADE:,}")
+        if parsed.NAME == "Bpref" and parsed.params.get("rel", 1) > _BPREF_LEVEL:
+            raise InvalidInputError(f"measure {name!r}: rel must be at most {_BPREF_LEVEL:,}")
         return written
     raise InvalidInputError(
         f"unknown measure {name!r:.60} (ir_measures names, for example nDCG@10, RR@10, R@100, AP, P@5, "
@@ -125,30 +128,34 @@ def largest_cutoff(measures: Sequence[str]) -> int:
     return max((int(c) for c in cutoffs if c is not None), default=0)
 
 
-def measure(run: Run, qrels: Qrels, measures: Sequence[str]) -> Effectiveness:
+def measure(
+    run: Run | Mapping[str, Mapping[str, float]], qrels: Qrels, measures: Sequence[str]
+) -> Effectiveness:
     """Compute measures of a run; every query of `qrels` counts, those of the run alone do not.
+
+    Args:
+        run: a run, or scores by query and document.
+        qrels: grades by query and document.
+        measures: names, see `parse_measures`.
 
     Raises:
         InvalidInputError: if no query of the run is judged, a grade is not a whole number, or a measure
             cannot be computed here.
     """
-    import ir_measures
-
     names, qrels = parse_measures(measures), checked_qrels(qrels)
+    if not isinstance(run, Run):
+        run = Run("", run)
     if not any(query in qrels for query in run):
         raise InvalidInputError(f"run {run.name!r}: none of its {len(run)} queries is judged")
-    asked = [ir_measures.parse_measure(name) for name in names]
-    scored: dict[str, dict[str, float]] = {q: dict(run[q]) for q in run if q in qrels and len(run[q])}
-    grades = qrels
     per_query: dict[str, dict[str, float]] = {name: {} for name in names}
-    for metric in _computed(asked, grades, scored):
-        per_query[str(metric.measure)][metric.query_id] = float(metric.value)
+    for name, query, value in _computed(names, qrels, run):
+        per_query[name][query] = value
     for values in per_query.values():
-        for query in grades:
+        for query in qrels:
             values.setdefault(query, 0.0)
     mean = {name: sum(values.values()) / len(values) for name, values in per_query.items()}
     answerable = {query for query, judged in qrels.items() if max(judged.values(), default=0) > 0}
-    some = answerable if len(answerable) < len(grades) else set()
+    some = answerable if len(answerable) < len(qrels) else set()
     mean_answerable = {name: _mean_over(values, some) for name, values in per_query.items() if some}
     return Effectiveness(mean, per_query, mean_answerable)
 
@@ -157,38 +164,51 @@ def _mean_over(values: Mapping[str, float], queries: Set[str]) -> float:
     return sum(value for query, value in values.items() if query in queries) / len(queries)
 
 
-def _computed(asked: list[Any], grades: Any, scored: Any) -> list[Any]:
+def _computed(names: Sequence[str], qrels: Qrels, run: Run) -> Iterator[tuple[str, str, float]]:
+    """(measure, query, value) of every query that has hits.
+
+    Queries and documents get numbers for ids: trec_eval reads an id up to a NUL and crashes on half a
+    surrogate pair, and gdeval takes of one with a space the first word alone.
+    """
     import ir_measures
 
-    if not scored:
-        return []
-    queries: list[str] = []
-    if any(_BY_COLUMNS.match(str(measure)) for measure in asked):
-        queries, grades, scored = _numbered(grades, scored)
+    queries = [query for query in run if query in qrels and len(run[query])]
+    numbered = [_numbered(run[query], qrels[query]) for query in queries]
+    if not queries:
+        return
+    asked: dict[Any, list[str]] = {}
+    for name in names:
+        asked.setdefault(_as_computed(ir_measures.parse_measure(name)), []).append(name)
+    grades = {str(place): judged for place, (judged, _) in enumerate(numbered)}
+    scores = {str(place): found for place, (_, found) in enumerate(numbered)}
     try:
-        found = list(ir_measures.iter_calc(asked, grades, scored))
-        return (
-            [metric._replace(query_id=queries[int(metric.query_id)]) for metric in found]
-            if queries
-            else found
-        )
+        found = list(ir_measures.iter_calc(list(asked), grades, scores))
     except Exception as error:
-        names = ", ".join(map(str, asked))
         reason = _NOT_GIVEN.sub("needs \\1", (str(error).splitlines() or [type(error).__name__])[0])
-        raise InvalidInputError(f"measure {names} cannot be computed: {reason:.200}") from error
+        raise InvalidInputError(f"measure {', '.join(names)} cannot be computed: {reason:.200}") from error
+    for metric in found:
+        for name in asked[metric.measure]:
+            yield name, queries[int(metric.query_id)], float(metric.value)
 
 
-def _numbered(grades: Any, scored: Any) -> tuple[list[str], Any, Any]:
-    """Queries, and the same judgments and scores with numbers for ids."""
-    queries = list(grades)
-    documents: dict[str, str] = {}
+def _as_computed(measure: Any) -> Any:
+    """nDCG of all hits as that of the best two thousand million, which is the same number.
 
-    def renamed(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {documents.setdefault(id, str(len(documents))): value for id, value in values.items()}
+    Without a cutoff the time that trec_eval takes grows with the square of the largest grade.
+    """
+    if measure.NAME == "nDCG" and "cutoff" not in measure.params:
+        return measure(cutoff=2**31 - 1)
+    return measure
 
-    places = {query: str(place) for place, query in enumerate(queries)}
-    return (
-        queries,
-        {places[query]: renamed(judged) for query, judged in grades.items()},
-        {places[query]: renamed(found) for query, found in scored.items()},
-    )
+
+def _numbered(ranking: Ranking, judged: Mapping[str, int]) -> tuple[dict[str, int], dict[str, float]]:
+    """Grades and scores with numbers for the documents.
+
+    trec_eval takes over what it counted of the query before where no grade is at least 0, and crashes where
+    none is at least -1; a document that nobody found, and that is not relevant, changes no measure.
+    """
+    numbers = {doc_id: str(number) for number, doc_id in enumerate(ranking.ids)}
+    grades = {numbers.setdefault(doc_id, str(len(numbers))): grade for doc_id, grade in judged.items()}
+    if max(grades.values(), default=-1) < 0:
+        grades[str(len(numbers))] = 0
+    return grades, {numbers[doc_id]: score for doc_id, score in ranking}

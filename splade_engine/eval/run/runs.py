@@ -15,15 +15,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.arguments import check_many, first_twice, flag, many, path_of, shown, whole
+from splade_engine.collections.qrels import checked_mapping
 from splade_engine.collections.text_lines import read_lines, trec_columns
 from splade_engine.collections.trec_ids import escape_id, unescape_id
 from splade_engine.errors import DatasetError
 from splade_engine.files import atomic_file, refuse_ours
+from splade_engine.plain_text import is_text
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +40,33 @@ class Ranking:
 
     Attributes:
         ids: document ids, each once.
-        scores: float32[len(ids)], strictly decreasing.
+        scores: float32[len(ids)], strictly decreasing. The array is a copy that cannot be written to.
+
+    Raises:
+        DatasetError: an id is no text or stands there twice, a score is no number of single precision or does
+            not fall, or there are more of the one than of the other.
     """
 
     ids: tuple[str, ...]
     scores: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        ids = tuple(many("ids", self.ids))
+        scores = np.array(_single(ids, self.scores))
+        _check_ids(ids)
+        falls = scores[1:] < scores[:-1]
+        if not falls.all():
+            at = int(np.argmin(falls)) + 1
+            raise DatasetError(
+                f"document {shown(ids[at])}: score {scores[at]:g} stands behind {scores[at - 1]:g}; "
+                "Ranking.in_order keeps an order that has equal scores, Ranking.by_trec_eval makes one"
+            )
+        scores.flags.writeable = False
+        object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "scores", scores)
+
+    def __reduce__(self) -> tuple[type[Ranking], tuple[object, object]]:
+        return Ranking, (self.ids, self.scores)  # the scores of a copy cannot be written to either
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -54,11 +79,10 @@ class Ranking:
         """Keep the given order; a score that does not fall becomes the next float32 below.
 
         Raises:
-            DatasetError: naming the document whose score is no number, or beyond float32.
+            DatasetError: naming the document whose score is no number, or beyond float32, or whose id is none.
         """
         ids = many("ids", ids)
-        values = _single(ids, scores)
-        return cls(tuple(ids), _single(ids, _strictly_decreasing(values)))
+        return cls(tuple(ids), _strictly_decreasing(_single(ids, scores)))
 
     @classmethod
     def by_trec_eval(cls, ids: Sequence[str], scores: ArrayLike) -> Ranking:
@@ -69,6 +93,7 @@ class Ranking:
         """
         ids = many("ids", ids)
         values = _single(ids, scores)
+        _check_ids(ids)
         order = sorted(range(len(ids)), key=lambda i: (float(values[i]), ids[i]), reverse=True)
         return cls.in_order([ids[i] for i in order], values[order])
 
@@ -87,10 +112,25 @@ class Ranking:
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """Rankings by query id, in the order of the queries; without hits a ranking is empty."""
+    """Rankings by query id, in the order of the queries; without hits a ranking is empty.
+
+    In place of a ranking its scores by document may be given, as pytrec_eval and ir_measures have them: they
+    are ordered as trec_eval does.
+
+    Raises:
+        DatasetError: for anything else, and as `Ranking`.
+    """
 
     name: str
     rankings: Mapping[str, Ranking]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise DatasetError(f"run: a name is expected, got {shown(self.name)}")
+        place = f"run {self.name!r:.80}"
+        given = checked_mapping(place, self.rankings)
+        rankings = {query: _ranking(f"{place}, query {query!r:.80}", found) for query, found in given.items()}
+        object.__setattr__(self, "rankings", rankings)
 
     def __len__(self) -> int:
         return len(self.rankings)
@@ -113,7 +153,8 @@ class Run:
     def over(self, queries: Iterable[str]) -> Run:
         """Of these queries, in their order; a run file says nothing of a query without hits."""
         check_many("queries", queries, "query ids")
-        return Run(self.name, {q: self.rankings.get(q, _NO_HITS) for q in queries})
+        none = Ranking((), np.zeros(0, np.float32))
+        return Run(self.name, {q: self.rankings.get(q, none) for q in queries})
 
     def unescaped(self) -> Run:
         """With the ids that `escape_id` wrote: of a file that is ours."""
@@ -153,13 +194,36 @@ class Run:
         return DatasetError(f"run {self.name!r}: {what} stands there twice, escaped and plain")
 
 
-_NO_HITS = Ranking((), np.zeros(0, np.float32))
+def _ranking(place: str, given: Any) -> Ranking:
+    """A ranking, or what stands for one."""
+    if isinstance(given, Ranking):
+        return given
+    if not isinstance(given, Mapping):
+        raise DatasetError(f"{place}: a Ranking or scores by document are expected, got {shown(given)}")
+    try:
+        return Ranking.by_trec_eval(list(given), list(given.values()))
+    except DatasetError as error:
+        raise DatasetError(f"{place}: {error}") from None
+
+
+def _check_ids(ids: Sequence[object]) -> None:
+    """Refuse ids that are no texts, that cannot be written, or of which one stands there twice."""
+    odd = next((id for id in ids if not isinstance(id, str) or not is_text(id)), None)
+    if odd is not None or None in ids:
+        raise DatasetError(f"ids: {shown(odd)} is no text")
+    if len(set(ids)) != len(ids):
+        raise DatasetError(f"document {shown(first_twice(ids))} stands there twice")
 
 
 def _single(ids: Sequence[str], scores: ArrayLike) -> NDArray[np.float32]:
-    """The scores in single precision, which trec_eval compares."""
-    with np.errstate(over="ignore"):
-        values = np.asarray(scores, dtype=np.float32)
+    """The scores in single precision, which trec_eval compares, one for each id."""
+    try:
+        with np.errstate(over="ignore"):
+            values = np.asarray(scores, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise DatasetError(f"scores: a number for each document is expected, got {shown(scores)}") from None
+    if values.shape != (len(ids),):
+        raise DatasetError(f"scores: an array of shape {values.shape} for {len(ids)} documents")
     bad = ~np.isfinite(values)
     if bad.any():
         at = int(np.argmax(bad))

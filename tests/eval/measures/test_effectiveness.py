@@ -117,6 +117,80 @@ def test_the_same_numbers_as_trec_eval():
             assert ours[name][query] == pytest.approx(theirs[query][trec_name], abs=1e-12), (name, query)
 
 
+ALL = ["nDCG@10", "nDCG", "AP", "RR", "R@5", "P@5", "Bpref", "Rprec", "infAP"]
+
+
+@pytest.mark.parametrize("grades", [{"a": -2}, {"a": -1}, {"a": -3, "z": -2}, {}])
+@pytest.mark.parametrize("before", [{"a": 3, "b": 2, "c": 1, "d": 0}, {"a": 0}, {"a": -2, "b": -1}])
+def test_grades_below_zero_are_never_relevant(before: dict[str, int], grades: dict[str, int]):
+    """trec_eval crashed at the second of two queries, or took over what it had counted of the first."""
+    run = _run({"p": ["b", "a"], "q": ["a", "b"]})
+    found = measure(run, {"p": before, "q": grades}, [*ALL, "Judged@2"]).per_query
+    assert {name: found[name]["q"] for name in ALL} == dict.fromkeys(ALL, 0.0)
+    assert found["Judged@2"]["q"] == len({"a", "b"} & set(grades)) / 2
+    alone = measure(run, {"p": before}, ALL).per_query
+    assert {name: found[name]["p"] for name in ALL} == {name: alone[name]["p"] for name in ALL}
+
+
+def test_ids_that_trec_eval_cannot_take():
+    """It reads up to a NUL, so that two ids were one, and crashed on half a surrogate pair."""
+    run = _run({"q\0": ["a", "a\0b"], "\ud800": ["a"]})
+    qrels = {"q\0": {"a\0b": 1}, "\ud800": {"a": 1, "\udfff": 1}}
+    assert measure(run, qrels, ["RR", "R@5"]).per_query == {
+        "RR": {"q\0": 0.5, "\ud800": 1.0},
+        "R@5": {"q\0": 1.0, "\ud800": 0.5},
+    }
+
+
+def test_large_grades_take_no_longer():
+    """Without a cutoff trec_eval compares every level up to the largest grade with every other."""
+    qrels = {"q": {"a": 1_000_000, "b": 1, "c": 20}}
+    found = measure(_run({"q": ["b", "a"]}), qrels, ["nDCG", "nDCG@10", "nDCG(gains={1:1000000})"]).mean
+    best = 1_000_000 + 20 / math.log2(3) + 1 / 2
+    assert (
+        found["nDCG"] == found["nDCG@10"] == pytest.approx((1 + 1_000_000 / math.log2(3)) / best, abs=1e-12)
+    )
+    assert found["nDCG(gains={1:1000000})"] > 0.99
+
+
+def test_ndcg_of_all_hits_is_trec_evals():
+    rng = random.Random(3)
+    for _ in range(200):
+        docs = [f"d{i}" for i in range(rng.randint(1, 30))]
+        grades = {d: rng.randint(-2, 4) for d in docs} | {"z": rng.randint(0, 1)}
+        found = dict(zip(rng.sample(docs, rng.randint(1, len(docs))), range(30, 0, -1), strict=False))
+        theirs = pytrec_eval.RelevanceEvaluator({"q": grades}, {"ndcg"}).evaluate({"q": found})
+        ours = measure({"q": found}, {"q": grades}, ["nDCG"]).mean["nDCG"]
+        assert ours == pytest.approx(theirs["q"]["ndcg"], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nDCG(gains={1:2000000000})@5", "a gain must be at most 1,000,000"),
+        ("Bpref(rel=1000000)", "rel must be at most 1,000"),
+    ],
+)
+def test_levels_for_which_trec_eval_has_no_room_are_refused(name: str, message: str):
+    with pytest.raises(InvalidInputError, match=re.escape(f"measure {name!r}: {message}")):
+        parse_measures(name)
+
+
+def test_measures_of_ir_measures_are_their_names():
+    import ir_measures
+
+    assert parse_measures([ir_measures.nDCG @ 10, "AP"]) == ("nDCG@10", "AP")
+    with pytest.raises(InvalidInputError, match="unknown measure '7'"):
+        parse_measures([7])
+
+
+def test_a_run_may_be_scores_by_document():
+    """As pytrec_eval and ir_measures have it, in the order of trec_eval: the later of two equal ids first."""
+    assert measure({"q": {"a": 1.0, "b": 1.0}}, {"q": {"a": 1}}, ["RR"]).mean == {"RR": 0.5}
+    with pytest.raises(InvalidInputError, match="run '': a mapping by id is expected, got 'my.run'"):
+        measure("my.run", {"q": {"a": 1}}, ["RR"])
+
+
 CUTOFFS = [
     "nDCG@0",
     "P@0",

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import gzip
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +198,67 @@ def test_the_largest_score_comes_back(tmp_path: Path):
     largest = np.finfo(np.float32).max
     write_run(Run("t", {"q": Ranking.in_order(["a", "b"], [largest, -largest])}), tmp_path / "x.run")
     assert read_run(tmp_path / "x.run")["q"].scores.tolist() == [largest, -largest]
+
+
+ONE = np.array([1.0], np.float32)
+TWO = np.array([2.0, 1.0], np.float32)
+
+
+@pytest.mark.parametrize("make", [Ranking, Ranking.in_order, Ranking.by_trec_eval])
+@pytest.mark.parametrize(
+    ("ids", "scores", "message"),
+    [
+        (["a", "b"], ONE, r"scores: an array of shape \(1,\) for 2 documents"),
+        (["a"], TWO, r"scores: an array of shape \(2,\) for 1 documents"),
+        (["a", "b"], [[2.0], [1.0]], r"scores: an array of shape \(2, 1\) for 2 documents"),
+        (["a"], None, r"scores: an array of shape \(\) for 1 documents"),
+        (["a"], ["high"], r"scores: a number for each document is expected, got \['high'\]"),
+        (["a", "b", "a"], [3.0, 2.0, 1.0], "document 'a' stands there twice"),
+        ([1, 2], TWO, "ids: 1 is no text"),
+        (["a", None], TWO, "ids: None is no text"),
+        (["a", "\ud800"], TWO, "ids: '.*' is no text"),
+        (["a", "b"], [np.nan, 1.0], "document 'a': score nan is not finite"),
+    ],
+)
+def test_a_ranking_is_what_it_says(make, ids: list[object], scores: object, message: str):
+    with pytest.raises(DatasetError, match=message):
+        make(ids, scores)
+
+
+@pytest.mark.parametrize("scores", [[1.0, 2.0], [1.0, 1.0]])
+def test_scores_that_do_not_fall_are_no_ranking(scores: list[float]):
+    with pytest.raises(DatasetError, match=r"document 'b': score \d stands behind 1; Ranking.in_order keeps"):
+        Ranking(("a", "b"), scores)
+
+
+def test_a_ranking_cannot_be_changed():
+    mine = TWO.copy()
+    ranking = Ranking.in_order(["a", "b"], mine)
+    mine[0] = -1
+    for one in (ranking, copy.deepcopy(ranking), pickle.loads(pickle.dumps(ranking)), ranking.top(1)):
+        assert one.scores[0] == 2.0
+        with pytest.raises(ValueError, match="read-only"):
+            one.scores[0] = -1
+    rankings = {"q": ranking}
+    run = Run("r", rankings)
+    rankings.clear()
+    assert list(run) == ["q"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rankings", "message"),
+    [
+        (None, {}, "run: a name is expected, got None"),
+        ("r", None, "run 'r': a mapping by id is expected, got None"),
+        ("r", [("q", {})], "run 'r': a mapping by id is expected"),
+        ("r", {1: {}}, "run 'r': the id 1 is int, a text is expected"),
+        ("r", {"q": ["a"]}, r"run 'r', query 'q': a Ranking or scores by document are expected, got \['a'\]"),
+        ("r", {"q": {"a": np.inf}}, "run 'r', query 'q': document 'a': score inf is not finite"),
+    ],
+)
+def test_a_run_is_what_it_says(name: object, rankings: object, message: str):
+    with pytest.raises(DatasetError, match=message):
+        Run(name, rankings)
 
 
 def test_a_missing_run_file_is_named(tmp_path: Path):
