@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -182,7 +182,9 @@ def _computed(names: Sequence[str], qrels: Qrels, run: Run) -> Iterator[tuple[st
     grades = {str(place): judged for place, (judged, _) in enumerate(numbered)}
     scores = {str(place): found for place, (_, found) in enumerate(numbered)}
     try:
-        found = list(ir_measures.iter_calc(list(asked), grades, scores))
+        found = [
+            metric for group in _groups(asked) for metric in ir_measures.iter_calc(group, grades, scores)
+        ]
     except Exception as error:
         reason = _NOT_GIVEN.sub("needs \\1", (str(error).splitlines() or [type(error).__name__])[0])
         raise InvalidInputError(f"measure {', '.join(names)} cannot be computed: {reason:.200}") from error
@@ -191,8 +193,20 @@ def _computed(names: Sequence[str], qrels: Qrels, run: Run) -> Iterator[tuple[st
             yield name, queries[int(metric.query_id)], float(metric.value)
 
 
+def _groups(measures: Iterable[Any]) -> Iterable[list[Any]]:
+    """The measures that can be computed together.
+
+    By the order of a set, ir_measures gives one without gains, or of all documents, what is meant for another.
+    """
+    groups: dict[tuple[bool, bool], list[Any]] = {}
+    for one in measures:
+        options = "gains" in one.params, bool(one.params.get("judged_only"))
+        groups.setdefault(options, []).append(one)
+    return groups.values()
+
+
 def _as_computed(measure: Any) -> Any:
-    """nDCG of all hits as that of the best two thousand million, which is the same number.
+    """The nDCG of all hits as that of the best two thousand million, which is the same number.
 
     Without a cutoff the time that trec_eval takes grows with the square of the largest grade.
     """

@@ -79,7 +79,7 @@ class Ranking:
         """Keep the given order; a score that does not fall becomes the next float32 below.
 
         Raises:
-            DatasetError: naming the document whose score is no number, or beyond float32, or whose id is none.
+            DatasetError: naming the document whose score is no number, or beyond float32; an id as `Ranking`.
         """
         ids = many("ids", ids)
         return cls(tuple(ids), _strictly_decreasing(_single(ids, scores)))

@@ -32,6 +32,7 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 
 
 class ExpressionParser:
@@ -177,7 +178,12 @@ class ExpressionParser:
                 self._fail("a number that is too large", place)
             return float(text)
         if kind == "text":
-            return re.sub(r"\\(.)", r"\1", text[1:-1], flags=re.DOTALL)
+            for escape in _ESCAPE.finditer(text):
+                if escape[1] not in "\\'\"":  # neither its letter nor a line break is certainly meant by \n
+                    self._fail(
+                        "a backslash stands before a quote or a backslash only", place + escape.start()
+                    )
+            return _ESCAPE.sub(r"\1", text[1:-1])
         if kind == "word" and text.lower() in ("true", "false"):
             return text.lower() == "true"
         self._fail("expected a number, a quoted text, true or false", place)

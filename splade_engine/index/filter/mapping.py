@@ -67,6 +67,8 @@ def from_mapping(where: Mapping[str, Any], depth: int = 0) -> Filter:
         elif key == "$not":
             parts.append(Not(from_mapping(_mapping(value), depth + 1)))
         elif isinstance(value, Mapping):
+            if not value:
+                raise InvalidInputError(f"where: {key}: a comparison is expected, got {{}}")
             parts.extend(_comparison(key, operator, v) for operator, v in value.items())
         else:
             parts.append(_equal(key, value))
@@ -141,7 +143,7 @@ def _comparison(column: str, operator: Any, value: Any) -> Filter:
         found = In(column, tuple(value))
         return found if name == "in" else Not(found)
     if name == "between":
-        if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes | bytearray) or len(value) != 2:
             raise InvalidInputError(f"where: {column}: {operator} takes two values, got {shown(value)}")
         return between(column, value[0], value[1])
     if name in ("contains", "icontains"):

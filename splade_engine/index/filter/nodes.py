@@ -14,6 +14,7 @@ import numpy as np
 
 from splade_engine.arguments import check_many, shown
 from splade_engine.errors import InvalidInputError
+from splade_engine.plain_text import is_text
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
 MAX_DEPTH = 50  # nested parentheses or nots
@@ -71,6 +72,7 @@ class Like:
             raise InvalidInputError(f"where: {self.column}: {shown(self.how)} is none of contains, prefix")
         if not isinstance(self.part, str):
             raise InvalidInputError(f"where: {self.column}: {self.how} takes a text, got {shown(self.part)}")
+        _check_text(f"where: {self.column}: {self.how}", self.part)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,8 @@ class HoldsWords:
         words = tuple(self.words)
         if not words or not all(isinstance(word, str) and word for word in words):
             raise InvalidInputError(f"where: words: one word or several are expected, got {shown(words)}")
+        for word in words:
+            _check_text("where: words", word)
         object.__setattr__(self, "words", tuple(word.lower() for word in words))
 
 
@@ -149,6 +153,11 @@ Where = str | Mapping[str, Any] | Filter  # what callers may write
 def _check_column(name: object) -> None:
     if not isinstance(name, str) or not name:
         raise InvalidInputError(f"where: the name of a column is expected, got {shown(name)}")
+
+
+def _check_text(place: str, text: str) -> None:
+    if not is_text(text):
+        raise InvalidInputError(f"{place}: {shown(text)} holds half a surrogate pair, not text")
 
 
 def _check_filters(parts: Iterable[object]) -> None:

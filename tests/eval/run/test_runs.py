@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 import gzip
-import pickle
+import pickle  # noqa: TID251 - of our own making
 from pathlib import Path
 
 import numpy as np
