@@ -196,7 +196,7 @@ def _computed(names: Sequence[str], qrels: Qrels, run: Run) -> Iterator[tuple[st
 def _groups(measures: Iterable[Any]) -> Iterable[list[Any]]:
     """The measures that can be computed together.
 
-    By the order of a set, ir_measures gives one without gains, or of all documents, what is meant for another.
+    ir_measures gives one without gains, or of all documents, by chance what is meant for another.
     """
     groups: dict[tuple[bool, bool], list[Any]] = {}
     for one in measures:
