@@ -144,7 +144,8 @@ def measure(
     """
     names, qrels = parse_measures(measures), checked_qrels(qrels)
     if not isinstance(run, Run):
-        run = Run("", run)
+        scores_by_document: Any = run
+        run = Run("", scores_by_document)
     if not any(query in qrels for query in run):
         raise InvalidInputError(f"run {run.name!r}: none of its {len(run)} queries is judged")
     per_query: dict[str, dict[str, float]] = {name: {} for name in names}
