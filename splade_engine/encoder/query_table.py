@@ -151,6 +151,8 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
         term = int(np.argmax(bad))
         raise CheckpointError(f"{query.weights}: weight of term {term} is {table[term]}")
     table = np.maximum(table, 0)
+    if not table.any():
+        raise CheckpointError(f"{query.weights}: no token has a weight above 0: every query would be empty")
     if settings.special_tokens == "zero":
         table[tokenizer.special_ids] = 0
     phrases = phrases_of(settings, tokenizer, n_terms)
@@ -192,6 +194,8 @@ def _stored(path: Path) -> NDArray[np.float32]:
     if not tensors:
         raise CheckpointError(f"{path}: not readable as a table of weights: it holds no tensor")
     name = "weight" if "weight" in tensors else next(iter(tensors))
+    if name != "weight" and len(tensors) > 1:
+        raise CheckpointError(f"{path}: {len(tensors)} tensors, none of them called weight")
     if tensors[name].ndim != 1:
         raise CheckpointError(
             f"{path}: {name:.80} has shape {tensors[name].shape}, expected one weight per token"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from splade_engine.encoder import SparseEncoder
@@ -105,6 +106,31 @@ def test_bad_tables(mlm_folder: Path, tmp_path: Path) -> None:
         load(idf)
     with pytest.raises(CheckpointError, match="a tokenizer of 200 tokens for a model of 100"):
         load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, None), 100)
+
+
+@pytest.mark.parametrize(
+    "table", [np.zeros(200, np.float32), np.full(200, -1, np.float32), np.zeros(0, np.float32)]
+)
+def test_a_table_that_would_empty_every_query(
+    mlm_folder: Path, tmp_path: Path, table: NDArray[np.float32]
+) -> None:
+    save_file({"weight": table}, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match=r"w.safetensors: no token has a weight above 0: every query"):
+        load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, tmp_path / "w.safetensors"), 200)
+
+
+def test_which_of_two_tensors_is_the_table(mlm_folder: Path, tmp_path: Path) -> None:
+    """The first one was taken; only one called weight can be meant among several."""
+    ones = np.ones(200, np.float32)
+    for names, fits in ((("a",), True), (("weight", "bias"), True), (("a", "b"), False)):
+        save_file({name: ones for name in names}, tmp_path / "w.safetensors")
+        if fits:
+            load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, tmp_path / "w.safetensors"), 200)
+        else:
+            with pytest.raises(
+                CheckpointError, match=r"w.safetensors: 2 tensors, none of them called weight"
+            ):
+                load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, tmp_path / "w.safetensors"), 200)
 
 
 def test_encoder_with_table_queries(opensearch_folder: Callable[[str], Path], idf: dict[str, float]) -> None:

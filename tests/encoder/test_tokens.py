@@ -98,8 +98,56 @@ def test_what_the_config_says_of_letters(
             assert not caplog.records
         transformers = pytest.importorskip("transformers")
         reference = transformers.AutoTokenizer.from_pretrained(tmp_path)
-        if "do_lower_case" in said:  # without it transformers takes its own default
-            assert read == reference("Bado kime BÁDO", add_special_tokens=False)["input_ids"]
+        assert read == reference("Bado kime BÁDO", add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("said", [{}, {"do_lower_case": False}, {"tokenize_chinese_chars": False}])
+@pytest.mark.parametrize(
+    ("class_in", "kind", "follows"),
+    [
+        ("tokenizer_config.json", "BertTokenizer", True),
+        ("tokenizer_config.json", "LxmertTokenizerFast", True),
+        ("config.json", "BertTokenizerFast", True),
+        ("model_type", "bert", True),
+        ("model_type", "distilbert", True),
+        ("model_type", "electra", True),
+        ("model_type", "mobilebert", True),
+        ("model_type", "ernie", True),
+        ("model_type", "modernbert", False),
+        ("model_type", "other", False),
+    ],
+)
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_a_class_that_the_tokenizer_s_config_does_not_name(
+    mlm_folder: Path,
+    tmp_path: Path,
+    said: dict[str, Any],
+    class_in: str,
+    kind: str,
+    follows: bool,
+    lowercase: bool,
+) -> None:
+    """It is that of the model, and what the config leaves out are its own defaults; both were passed over."""
+    transformers = pytest.importorskip("transformers")
+    content = json.loads((mlm_folder / "tokenizer.json").read_text())
+    content["normalizer"].update(lowercase=lowercase, handle_chinese_chars=False)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    named = {"tokenizer_class": kind}
+    config = {"model_type": kind} if class_in == "model_type" else {"model_type": "bert"}
+    config |= named if class_in == "config.json" else {}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    beside = {"unk_token": "[UNK]", "pad_token": "[PAD]", **said}
+    beside |= named if class_in == "tokenizer_config.json" else {}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(beside))
+    text = "Bado kime BÁDO bado\u6771"
+    tokenizer = TextTokenizer(tmp_path, 48)
+    read = tokenizer.encode_one(text)[0]
+    assert (overridden(tmp_path) != {}) == (
+        follows and (not lowercase or said != {"tokenize_chinese_chars": False})
+    )
+    if kind != "other":  # transformers has no class for it
+        reference = transformers.AutoTokenizer.from_pretrained(tmp_path)
+        assert read == reference(text, add_special_tokens=False)["input_ids"]
 
 
 def test_lowercase_first(mlm_folder: Path) -> None:

@@ -13,6 +13,11 @@ from splade_engine.errors import CheckpointError, SpladeEngineError
 
 _LARGEST_JSON = 1 << 27  # an idf.json of a vocabulary of a million tokens is a quarter of that
 _UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
+_LIMITS = (
+    ("sentence_bert_config.json", "document_length"),
+    ("sentence_bert_config.json", "max_seq_length"),
+    ("tokenizer_config.json", "model_max_length"),
+)
 
 
 def require_weights(folder: Path) -> None:
@@ -49,16 +54,19 @@ def copy_model(source: Path, folder: Path, patterns: Sequence[str], without: Seq
 
 
 def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
-    """The shortest limit that the sentence-transformers, tokenizer or model config names."""
+    """The shortest limit that the sentence-transformers, tokenizer or model config names.
+
+    Raises:
+        CheckpointError: a limit is no number of tokens.
+    """
     limits = []
-    sentence = read_json(folder / "sentence_bert_config.json", optional=True)
-    tokenizer = read_json(folder / "tokenizer_config.json", optional=True)
-    for value in (
-        sentence.get("document_length"),
-        sentence.get("max_seq_length"),
-        tokenizer.get("model_max_length"),
-    ):
-        if is_number(value) and 0 < value < _UNBOUNDED:
+    for file, name in _LIMITS:
+        value = read_json(folder / file, optional=True).get(name)
+        if value is None:
+            continue
+        if not is_number(value) or value <= 0 or value != int(value):
+            raise CheckpointError(f"{folder / file}: {name} is {value!r:.80}, not a number of tokens")
+        if value < _UNBOUNDED:
             limits.append(int(value))
             break  # the first one that is set rules, as in sentence-transformers
     if positions := positions_of(config):

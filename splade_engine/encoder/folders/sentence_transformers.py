@@ -10,6 +10,8 @@ Which modules follow the transformer is what a kind knows (`Kind.from_modules`).
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,14 +30,20 @@ from splade_engine.encoder.folders.files import (
     require_weights,
 )
 from splade_engine.encoder.folders.modules import class_name, read_chain
+from splade_engine.encoder.folders.text_inputs import check_inputs
+from splade_engine.encoder.folders.tokenizer_class import CONFIG
 from splade_engine.encoder.kind import Module
 from splade_engine.encoder.kinds import KINDS, MaskedLm
-from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings, blaming
+from splade_engine.encoder.settings import PHRASE_SETTINGS, EncoderSettings, blaming, is_number
 from splade_engine.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
 
 OURS_ALONE = ("min_weight", "long_texts", "query_counts", "query_top_k", *PHRASE_SETTINGS)
 """Settings that sentence-transformers has no place for: in a section of config_sentence_transformers.json."""
 
+# of a route mapping, the text of a pair: the side, and texts or whatever there is
+_SIDE = re.compile(r"""\(['"](query|document)['"], (?:None|['"]text['"])\)""")
 _TABLES = {"SparseStaticEmbedding", "IDF"}
 
 
@@ -57,9 +65,10 @@ def read_sentence_transformers(folder: Path, name: str) -> Checkpoint:
         if not isinstance(section, dict):
             raise CheckpointError("splade_engine is not a JSON object")
         own = {k: v for k, v in section.items() if k in OURS_ALONE and v is not None}
-        settings = replace(checkpoint.settings, **_prompts(root), **own)
+        settings = replace(checkpoint.settings, **_prompts(root, path), **own)
         if root.get("max_active_dims") is not None:
             settings = replace(settings, top_k=root["max_active_dims"])
+        _check_similarity(root, path)
     head = section.get("dense_head")
     checkpoint = replace(
         checkpoint,
@@ -78,7 +87,7 @@ def read_sentence_transformers(folder: Path, name: str) -> Checkpoint:
     return checkpoint
 
 
-def _prompts(root: dict[str, Any]) -> dict[str, Any]:
+def _prompts(root: dict[str, Any], path: Path) -> dict[str, Any]:
     """What is put before documents and queries."""
     prompts = root.get("prompts") or {}
     if not isinstance(prompts, dict):
@@ -87,8 +96,28 @@ def _prompts(root: dict[str, Any]) -> dict[str, Any]:
     if named is not None and (not isinstance(named, str) or named not in prompts):
         raise CheckpointError(f"default_prompt_name is {named!r:.80}, which is none of its prompts")
     default = "" if named is None else prompts[named]
-    document = next((prompts[k] for k in ("document", "passage", "corpus") if k in prompts), default)
-    return {"document_prompt": document or "", "query_prompt": prompts.get("query", default) or ""}
+    document = next((prompts[k] for k in ("document", "passage", "corpus") if k in prompts), default) or ""
+    query = prompts.get("query", default) or ""
+    for side, ours in (("document", document), ("query", query)):
+        if ours and side not in prompts:
+            logger.warning(
+                "%s: the prompt %s is put before each %s; it is not named %s, so encode_%s of "
+                "sentence-transformers leaves it out",
+                path,
+                ascii(ours)[:80],
+                *(side,) * 3,
+            )
+    return {"document_prompt": document, "query_prompt": query}
+
+
+def _check_similarity(root: dict[str, Any], path: Path) -> None:
+    """Hits are ranked by the dot product, whatever a model was compared with."""
+    named = root.get("similarity_fn_name")
+    if named is not None and not isinstance(named, str):
+        raise CheckpointError(f"similarity_fn_name is {named!r:.80}, not the name of a similarity")
+    if named not in (None, "dot", "dot_score"):
+        told = "%s: similarity_fn_name is %.80r; hits are ranked by the dot product all the same"
+        logger.warning(told, path, named)
 
 
 def _router(folder: Path, name: str, base: Path) -> Checkpoint:
@@ -98,6 +127,7 @@ def _router(folder: Path, name: str, base: Path) -> Checkpoint:
     types, structure = config.get("types"), config.get("structure")
     if not isinstance(types, dict) or not isinstance(structure, dict):
         raise CheckpointError(f"{path}: no `types` and `structure`")
+    _check_mappings(config, path)
     routes: dict[str, list[Module]] = {}
     for route, ids in structure.items():
         if not isinstance(ids, list):
@@ -120,8 +150,30 @@ def _router(folder: Path, name: str, base: Path) -> Checkpoint:
             raise CheckpointError(
                 f"{path}: modules after {query[0].kind} on the query side are not supported"
             )
+        _tell_of_limit(query[0].folder, checkpoint.settings.max_length)
         return replace(checkpoint, query=_static(folder, query[0].folder))
     return replace(checkpoint, query=_linear(folder, name, query))
+
+
+def _check_mappings(config: dict[str, Any], path: Path) -> None:
+    """Refuse mappings that send a text elsewhere than to the route of its own side."""
+    parameters = config.get("parameters") or {}
+    mappings = parameters.get("route_mappings") or {} if isinstance(parameters, dict) else parameters
+    if not isinstance(mappings, dict):
+        raise CheckpointError(f"{path}: route_mappings is {mappings!r:.80}, not a JSON object")
+    for key, route in mappings.items():
+        side = _SIDE.match(key)
+        if side is None or side[1] != route:
+            raise CheckpointError(f"{path}: route_mappings sends {key!r:.80} to {route!r:.80}: not supported")
+
+
+def _tell_of_limit(folder: Path, max_length: int) -> None:
+    """Queries of a table are cut where documents are; its tokenizer may name an earlier place."""
+    limit = read_json(folder / CONFIG, optional=True).get("model_max_length")
+    if is_number(limit) and limit < max_length:
+        logger.warning(
+            "%s: queries are cut to %d tokens, as documents are, not to its %d", folder, max_length, limit
+        )
 
 
 def _static(root: Path, folder: Path) -> QueryTable:
@@ -151,5 +203,6 @@ def _linear(root: Path, name: str, chain: Sequence[Module]) -> Checkpoint:
         for kind in KINDS:
             checkpoint = kind.from_modules(base, chain[1:])
             if checkpoint is not None:
+                check_inputs(model_folder, kind.st_task)
                 return checkpoint
     raise CheckpointError(f"{root}: modules {kinds!s:.200} are not a sparse encoder that is known here")

@@ -19,8 +19,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from splade_engine.encoder.folders import told_letters, told_tokens
-from splade_engine.encoder.folders.files import present, read_json, truth
+from splade_engine.encoder.folders import rebuilt, told_letters, told_tokens
+from splade_engine.encoder.folders.files import present, read_json
+from splade_engine.encoder.folders.tokenizer_class import CONFIG as _CONFIG
+from splade_engine.encoder.folders.tokenizer_class import read_tokenizer_config
 from splade_engine.encoder.folders.told_tokens import content_of
 from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError, reason_of
@@ -29,7 +31,6 @@ from splade_engine.files import parsed_json, write_json
 if TYPE_CHECKING:
     from splade_engine.encoder.tokens import TextTokenizer
 
-_CONFIG = told_tokens.CONFIG
 # how the library begins a tokenizer.json: all of one is up to 30 MB
 _HEAD = re.compile(r'\s*\{\s*"version"\s*:\s*"[^"]*"\s*,\s*"truncation"\s*:\s*(null|\{[^{}]*\})')
 # what transformers reads where there is no tokenizer.json
@@ -108,7 +109,7 @@ def overridden(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer.json"
     if not present(path):
         return told_tokens.told_by_older_files(folder) if present(folder / "vocab.txt") else {}
-    found, config = path.stat(), read_json(folder / _CONFIG, optional=True)
+    found, config = path.stat(), read_tokenizer_config(folder)
     saved = _saved(path, found.st_mtime_ns, found.st_size)
     if saved is None:
         return {}
@@ -141,11 +142,12 @@ def load_tokenizer(folder: Path) -> Any:
         with refusing(path, "not a tokenizer file"):
             tokenizer = _filled(Tokenizer.from_str(text), path)
         beside = folder / _CONFIG
-        config = read_json(beside, optional=True)
+        config = read_tokenizer_config(folder)
         told_letters.follow(tokenizer, config, beside)
         of_tokens, place = told_tokens.said(folder)
         with refusing(place, "what it says of tokens"):
             told_tokens.follow(tokenizer, of_tokens, place)
+            rebuilt.tell_if_read_otherwise(tokenizer, config, folder)
         if '"Regex"' in text:
             _check_patience(tokenizer, path)
         return tokenizer
@@ -261,13 +263,7 @@ def _wordpiece(path: Path, config: dict[str, Any], beside: Path) -> Any:
         if token not in vocabulary:
             raise CheckpointError(f"{path}: no {token} among its {len(vocabulary)} tokens")
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=unknown))
-    lowercase = truth(config, "do_lower_case", True, beside)
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        lowercase=lowercase,
-        # BERT takes accents away where it lowercases, unless it is told
-        strip_accents=truth(config, "strip_accents", lowercase, beside),
-        handle_chinese_chars=truth(config, "tokenize_chinese_chars", True, beside),
-    )
+    tokenizer.normalizer = normalizers.BertNormalizer(**told_letters.letters_said(config, beside))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{first} $A {last}",

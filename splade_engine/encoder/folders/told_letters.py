@@ -1,7 +1,7 @@
 """What tokenizer_config.json says of letters and tokenizer.json does not: case, accents, Chinese characters.
 
-transformers' classes for BERT follow the config, so a model was trained with what that says; its generic
-class follows tokenizer.json.
+transformers' classes for BERT follow the config, and where it says nothing their own defaults, so a model was
+trained with those; its generic class follows tokenizer.json.
 """
 
 from __future__ import annotations
@@ -12,19 +12,25 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.encoder.folders.files import truth
+from splade_engine.encoder.folders.tokenizer_class import class_of
 
 logger = logging.getLogger(__name__)
 
-# classes of transformers that read these entries of tokenizer_config.json
-_BERT_LIKE = {"Bert", "DistilBert", "Electra", "MobileBert", "MPNet", "SqueezeBert", "ConvBert"}
-_OF_LETTERS = ("do_lower_case", "strip_accents", "tokenize_chinese_chars")
+# classes of transformers that follow tokenizer_config.json
+BERT_LIKE = {
+    f"{name}Tokenizer"
+    for name in (
+        "Bert", "DistilBert", "Electra", "MobileBert", "MPNet", "SqueezeBert", "ConvBert", "LayoutLM",
+        "Lxmert", "Funnel", "Splinter",
+    )
+}  # fmt: skip
 
 
 def told(config: Mapping[str, Any], normalizer: Any, path: Path) -> dict[str, bool]:
     """How BERT's normaliser treats letters where a config says it otherwise than tokenizer.json.
 
     Args:
-        config: of tokenizer_config.json.
+        config: from `read_tokenizer_config`.
         normalizer: that of the parsed tokenizer.json.
         path: of the config, for messages.
 
@@ -34,21 +40,27 @@ def told(config: Mapping[str, Any], normalizer: Any, path: Path) -> dict[str, bo
     Raises:
         CheckpointError: if one of the entries is neither true nor false.
     """
-    name = str(config.get("tokenizer_class")).removesuffix("Fast").removesuffix("Tokenizer")
-    if name not in _BERT_LIKE or config.keys().isdisjoint(_OF_LETTERS):
+    if class_of(config) not in BERT_LIKE:
         return {}
     if not isinstance(normalizer, dict) or normalizer.get("type") != "BertNormalizer":
         return {}
-    before = _letters(normalizer)
-    lowercase = truth(config, "do_lower_case", before["lowercase"], path)
-    follows = "strip_accents" in config or lowercase != before["lowercase"]  # null: as it lowercases
-    accents = lowercase if follows else before["strip_accents"]
-    said = {
+    said = letters_said(config, path)
+    return {} if said == _letters(normalizer) else said
+
+
+def letters_said(config: Mapping[str, Any], path: Path) -> dict[str, bool]:
+    """How a class for BERT treats letters beside a config: as it says, else in lower case without accents.
+
+    Raises:
+        CheckpointError: as `told`.
+    """
+    lowercase = truth(config, "do_lower_case", True, path)
+    return {
         "lowercase": lowercase,
-        "strip_accents": truth(config, "strip_accents", accents, path),
-        "handle_chinese_chars": truth(config, "tokenize_chinese_chars", before["handle_chinese_chars"], path),
+        # BERT takes accents away where it lowercases, unless it is told
+        "strip_accents": truth(config, "strip_accents", lowercase, path),
+        "handle_chinese_chars": truth(config, "tokenize_chinese_chars", True, path),
     }
-    return {} if said == before else said
 
 
 def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
@@ -68,7 +80,8 @@ def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
     if not other:
         return
     said = ", ".join(f"{name} {value}".lower() for name, value in sorted(other.items()))
-    logger.warning("%s: %s, as %s says and tokenizer.json does not", path.parent, said, path.name)
+    reads = f"as {class_of(config)} of transformers reads {path.name}"
+    logger.warning("%s: %s, %s; tokenizer.json says otherwise", path.parent, said, reads)
     tokenizer.normalizer = normalizers.BertNormalizer(clean_text=before.clean_text, **other)
 
 

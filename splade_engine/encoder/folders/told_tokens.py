@@ -7,7 +7,8 @@ Tokens that only the config names are added: those of `added_tokens_decoder`, th
 token, `added_tokens_decoder` says whether it takes the spaces beside it, and the like. Byte-level classes
 follow `add_prefix_space`. What stands around a text is of tokenizer.json alone. Where releases of
 transformers differ in which of the two acts, a contradiction is refused: another `cls_token`, `sep_token` or
-`unk_token`, spaces before the texts of other classes, a list of tokens that lacks some.
+`unk_token`, spaces before the texts of other classes, `add_bos_token` and `add_eos_token` of Llama's and
+Gemma's classes, a list of tokens that lacks some.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from typing import Any
 
 from splade_engine.arguments import first_twice, shown
 from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.tokenizer_class import CONFIG, GENERIC, class_of, read_tokenizer_config
 from splade_engine.errors import CheckpointError
 from splade_engine.plain_text import shortened
 
 logger = logging.getLogger(__name__)
 
-CONFIG = "tokenizer_config.json"
 OLDER_FILES = ("special_tokens_map.json", "added_tokens.json")
 # in the order in which transformers adds tokens of which tokenizer.json has none
 _ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
@@ -45,8 +46,8 @@ _USUAL = {
 _FURTHER = ("extra_special_tokens", "additional_special_tokens")
 _NUMBER = re.compile("[0-9]{1,10}")  # of a token
 _FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
-# of no model: it takes tokenizer.json as it is
-_GENERIC = {"PreTrainedTokenizer", "TokenizersBackend"}
+# in which release 4 follows `add_bos_token` and `add_eos_token`, and release 5 tokenizer.json
+_TOLD_ENDS = {"LlamaTokenizer", "CodeLlamaTokenizer", "GemmaTokenizer"}
 _BYTE_LEVEL = {"GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"}
 
 
@@ -73,7 +74,7 @@ def said(folder: Path) -> tuple[dict[str, Any], Path]:
     Raises:
         CheckpointError: added_tokens.json holds something else, or gives two tokens one id.
     """
-    config, place = read_json(folder / CONFIG, optional=True), folder / CONFIG
+    config, place = read_tokenizer_config(folder), folder / CONFIG
     if "added_tokens_decoder" in config:
         return config, place
     roles, added = (read_json(folder / name, optional=True) for name in OLDER_FILES)
@@ -173,9 +174,9 @@ def follow(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
             tokenizer.pre_tokenizer = before
             is_it = str(prefix).lower()
             logger.warning("%s: add_prefix_space is %s, tokenizer.json says otherwise", path, is_it)
-    elif _class_of(config) not in _GENERIC:
+    elif class_of(config) not in GENERIC:
         _check_prefix_space(before, config, path)
-    if _class_of(config) not in _GENERIC:
+    if class_of(config) not in GENERIC:
         if listed:
             _check_dropped(there, config, path)
         _check_around(tokenizer, config, path)
@@ -214,6 +215,15 @@ def _check_dropped(there: Mapping[str, Any], config: Mapping[str, Any], path: Pa
 def _check_around(tokenizer: Any, config: Mapping[str, Any], path: Path) -> None:
     empty = tokenizer.encode("")
     around = [token for token, counts in zip(empty.tokens, empty.attention_mask, strict=True) if counts]
+    if class_of(config) in _TOLD_ENDS:
+        for role, end in (("bos_token", around[:1]), ("eos_token", around[-1:])):
+            puts, token = config.get(f"add_{role}"), content_of(config.get(role), "")
+            if isinstance(puts, bool) and token and puts != (token in end):
+                raise CheckpointError(
+                    f"{path}: add_{role} is {str(puts).lower()}, and tokenizer.json puts "
+                    f"{'no ' if puts else ''}{token!r:.60} {'before' if role == 'bos_token' else 'behind'} a "
+                    "text: make both say the same"
+                )
     has = {"unk_token": getattr(tokenizer.model, "unk_token", None)}
     if len(around) > 1:
         has |= {"cls_token": around[0], "sep_token": around[-1]}
@@ -307,11 +317,7 @@ def content_of(value: Any, default: str) -> str:
     return default if found is None else found.content
 
 
-def _class_of(config: Mapping[str, Any]) -> str:
-    return str(config.get("tokenizer_class")).removesuffix("Fast")
-
-
 def _followed_prefix_space(config: Mapping[str, Any]) -> bool | None:
     """What a config says of `add_prefix_space`, where its class follows it: none, unless it says so."""
     said = config.get("add_prefix_space")
-    return said is True if _class_of(config) in _BYTE_LEVEL else None
+    return said is True if class_of(config) in _BYTE_LEVEL else None

@@ -271,6 +271,88 @@ def test_prompts_and_top_k(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("root", "told"),
+    [
+        ({"similarity_fn_name": "dot"}, []),
+        ({"similarity_fn_name": "cosine"}, ["similarity_fn_name is 'cosine'; hits are ranked by the dot"]),
+        ({"prompts": {"query": "q: ", "document": "p: ", "passage": "x: "}}, []),
+        (
+            {"prompts": {"corpus": "p: "}},
+            ["the prompt 'p: ' is put before each document; it is not named doc"],
+        ),
+        (
+            {"prompts": {"web": "p: ", "query": ""}, "default_prompt_name": "web"},
+            ["the prompt 'p: ' is put before each document"],
+        ),
+        (
+            {"prompts": {"web": "p: "}, "default_prompt_name": "web"},
+            [
+                "is put before each document",
+                "is put before each query; it is not named query, so encode_query",
+            ],
+        ),
+    ],
+)
+def test_what_sentence_transformers_ranks_otherwise_is_told(
+    tmp_path: Path, root: dict[str, object], told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_model(tmp_path / "m")
+    (folder / "1").mkdir()
+    (folder / "1" / "config.json").write_text("{}")
+    (folder / "modules.json").write_text(modules(("", "a.Transformer"), ("1", "a.SpladePooling")))
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(root))
+    read_checkpoint(folder)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == len(told)
+    for line, words in zip(lines, told, strict=True):
+        assert line.startswith(f"{folder / 'config_sentence_transformers.json'}: ") and words in line
+    (folder / "config_sentence_transformers.json").write_text('{"similarity_fn_name": 5}')
+    with pytest.raises(CheckpointError, match=r"similarity_fn_name is 5, not the name of a similarity"):
+        read_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("mappings", "refused"),
+    [
+        ({"('query', None)": "query", "('document', 'text')": "document"}, False),
+        ({}, False),
+        (None, False),
+        ({"('query', None)": "document"}, True),
+        ({"('document', 'text')": "query"}, True),
+        ({"(None, 'text')": "document"}, True),
+        ({"(None, None)": "query"}, True),
+        (["query"], True),
+    ],
+)
+def test_mappings_of_routes(tmp_path: Path, mappings: object, refused: bool) -> None:
+    """Queries that a mapping sends to the documents' route were read by the table all the same."""
+    folder = router(tmp_path / "m", {"path": "idf.json"})
+    (folder / "q" / "idf.json").write_text("{}")
+    config = json.loads((folder / "router_config.json").read_text())
+    config["parameters"] = {"route_mappings": mappings}
+    (folder / "router_config.json").write_text(json.dumps(config))
+    if not refused:
+        assert isinstance(read_checkpoint(folder).query, QueryTable)
+        return
+    with pytest.raises(CheckpointError, match=r"router_config.json: route_mappings (sends|is) "):
+        read_checkpoint(folder)
+
+
+def test_an_earlier_limit_of_a_table_s_queries_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = router(tmp_path / "m", {"path": "idf.json"})
+    (folder / "q" / "idf.json").write_text("{}")
+    (folder / "q" / "tokenizer_config.json").write_text('{"model_max_length": 64}')
+    read_checkpoint(folder)
+    assert not caplog.records
+    (folder / "q" / "tokenizer_config.json").write_text('{"model_max_length": 9}')
+    read_checkpoint(folder)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == f"{folder / 'q'}: queries are cut to 64 tokens, as documents are, not to its 9"
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"architectures": ["BertModel"]}, "BertModel"),

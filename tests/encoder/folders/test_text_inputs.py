@@ -1,0 +1,87 @@
+"""Settings of sentence_bert_config.json that change what the model sees: followed, told or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from splade_engine.encoder.folders.reading import read_checkpoint
+from splade_engine.errors import CheckpointError
+from tests.encoder import zoo
+
+NAME = "sentence_bert_config.json"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"tokenizer_args": {"truncation_side": "left"}}, "tokenizer_args sets 'truncation_side' to 'left'"),
+        ({"tokenizer_kwargs": {"do_lower_case": False}}, "tokenizer_kwargs sets 'do_lower_case' to False"),
+        ({"processor_kwargs": {"model_max_length": 9}}, "processor_kwargs sets 'model_max_length' to 9"),
+        ({"processor_kwargs": 5}, "processor_kwargs is 5, not a JSON object"),
+        ({"processing_kwargs": {"text": {"max_length": 8}}}, "processing_kwargs sets 'max_length'"),
+        ({"processing_kwargs": {"common": {"add_special_tokens": False}}}, "processing_kwargs sets 'add_spe"),
+        ({"processing_kwargs": {"text": {"truncation": False}}}, "processing_kwargs sets 'truncation'"),
+        ({"processing_kwargs": {"text": []}}, r"text is \[\], not a JSON object"),
+        ({"query_expansion": {"strategy": "fixed", "length": 12}}, "query_expansion: not supported"),
+        (
+            {"transformer_task": "feature-extraction"},
+            "transformer_task is .*, and its modules need fill-mask",
+        ),
+        ({"max_seq_length": "32"}, "max_seq_length is '32', not a number of tokens"),
+        ({"max_seq_length": 0}, "max_seq_length is 0, not a number of tokens"),
+        ({"max_seq_length": 12.7}, "max_seq_length is 12.7, not a number of tokens"),
+        ({"document_length": True}, "document_length is True, not a number of tokens"),
+    ],
+)
+def test_what_would_change_vectors_is_refused(tmp_path: Path, said: dict[str, Any], told: str) -> None:
+    """Each was passed over without a word, and sentence-transformers made other vectors."""
+    folder = zoo.make("st-mlm", tmp_path / "m")
+    zoo.edit(folder / NAME, **said)
+    with pytest.raises(CheckpointError, match=told) as error:
+        read_checkpoint(folder)
+    assert str(error.value).startswith(f"{folder / NAME}: ")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"tokenizer_args": {"use_fast": True}, "processor_kwargs": {"padding_side": "left"}},
+        {"tokenizer_args": {"truncation_side": "right"}},
+        {"processing_kwargs": {"text": {"padding": "longest", "truncation": True}, "image": {"size": 5}}},
+        {"transformer_task": "fill-mask", "unpad_inputs": True, "query_length": 32},
+        {"max_seq_length": None},
+        {"max_seq_length": 32.0},
+        {"max_seq_length": 1e30},
+    ],
+)
+def test_what_changes_nothing_is_taken(
+    tmp_path: Path, said: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = zoo.make("st-mlm", tmp_path / "m")
+    zoo.edit(folder / "tokenizer_config.json", truncation_side="right")
+    zoo.edit(folder / NAME, **said)
+    assert read_checkpoint(folder).settings.max_length == (
+        32 if said.get("max_seq_length", 0) in (0, 32) else 48
+    )
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("said", "limit", "queries"),
+    [
+        ({"query_length": 6}, 32, 6),
+        ({"document_length": 6}, 6, 32),
+        ({"document_length": 6, "query_length": 9}, 6, 9),
+    ],
+)
+def test_another_limit_of_queries_is_told(
+    tmp_path: Path, said: dict[str, int], limit: int, queries: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = zoo.make("st-mlm", tmp_path / "m")
+    zoo.edit(folder / NAME, **said)
+    assert read_checkpoint(folder).settings.max_length == limit
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == f"{folder / NAME}: queries are cut where documents are, not at {queries} tokens"
