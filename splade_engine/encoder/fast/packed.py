@@ -99,9 +99,8 @@ class PackedBody:
         body = names.body(state)
         words = body["embeddings.word_embeddings.weight"].float()
         positions = body["embeddings.position_embeddings.weight"].float()
-        types = body.get("embeddings.token_type_embeddings.weight")
-        if types is not None:  # every text is one segment: its type vector is part of the position
-            positions = positions + types[0].float()
+        if names is not DISTIL:  # every text is one segment: its type vector is part of the position
+            positions = positions + body["embeddings.token_type_embeddings.weight"][0].float()
         self.width = int(words.shape[1])
         if self.width != config.get("hidden_size", config.get("dim")):
             raise ValueError(f"states of {self.width} numbers, its config says {config.get('hidden_size')}")

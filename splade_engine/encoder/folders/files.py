@@ -21,7 +21,12 @@ _LIMITS = (
 
 
 def require_weights(folder: Path) -> None:
-    """Refuse a folder without safetensors weights, saying how to convert what is there."""
+    """Refuse a folder without safetensors weights, or with an adapter; the error says how to convert them."""
+    if adapter := next(folder.glob("adapter_model.*"), None):
+        raise CheckpointError(
+            f"{adapter}: an adapter (LoRA), which is not applied here; merge it into its model with peft's "
+            "merge_and_unload(), and save that to a folder of its own"
+        )
     if any(p.name.startswith("model") for p in folder.glob("*.safetensors")):
         return
     pickled = sorted(p.name for p in folder.glob("*.bin"))

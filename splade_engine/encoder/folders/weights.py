@@ -34,7 +34,11 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's model*.safetensors; `gamma` and `beta` get their present names."""
+    """All tensors of a folder's model*.safetensors; `gamma` and `beta` get their present names.
+
+    Raises:
+        CheckpointError: a file cannot be read, a number is not finite, or a tensor is there under both names.
+    """
     from safetensors.torch import load_file
 
     state: dict[str, Tensor] = {}
@@ -42,9 +46,13 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
         read_header(file)  # its line says what is wrong with a file
         state.update(load_file(file))
     check_finite(state, folder)
-    return {
-        k.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias"): v for k, v in state.items()
-    }
+    named: dict[str, Tensor] = {}
+    for old, tensor in state.items():
+        name = old.replace("Norm.gamma", "Norm.weight").replace("Norm.beta", "Norm.bias")
+        if name in named or (name != old and name in state):
+            raise CheckpointError(f"{folder}: {name:.120} is there twice, once as gamma or beta")
+        named[name] = tensor
+    return named
 
 
 def is_of_a_layer(name: str) -> bool:

@@ -357,6 +357,40 @@ def test_whole_numbers_are_no_weights(folder: Path) -> None:
     refused(folder, "is stored as I8: weights that were quantised in this way")
 
 
+def test_an_adapter_beside_or_in_place_of_a_model(folder: Path) -> None:
+    """Its weights were passed over, and the base model's vectors came out."""
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "base_model_name_or_path": "x"}')
+    SparseEncoder.load(folder, device="cpu")  # it alone holds nothing that could be applied
+    save_file({"base_model.model.bert.lora_A.weight": torch.ones(2, 2)}, folder / "adapter_model.safetensors")
+    refused(folder, r"adapter_model.safetensors: an adapter \(LoRA\), which is not applied here; merge it")
+    (folder / "model.safetensors").unlink()
+    (folder / "adapter_model.safetensors").rename(folder / "adapter_model.bin")
+    refused(folder, r"adapter_model.bin: an adapter \(LoRA\)")
+
+
+@pytest.mark.parametrize("old", ["gamma", "beta"])
+def test_a_norm_under_its_older_and_its_present_name(folder: Path, old: str) -> None:
+    """The one that came last in the file was taken."""
+    present = {"gamma": "weight", "beta": "bias"}[old]
+    name = f"bert.embeddings.LayerNorm.{present}"
+    expected = SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+    older = name.replace(present, old)
+    tensors(folder, lambda s: {older if k == name else k: v for k, v in s.items()})
+    assert SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS) == expected
+    tensors(folder, lambda s: {**s, name: s[older] * 3})
+    encoder = SparseEncoder.load(folder, device="cpu")
+    with pytest.raises(CheckpointError, match=rf"m: {re.escape(name)} is there twice, once as gamma or beta"):
+        encoder.encode_documents(TEXTS)
+
+
+def test_weights_of_the_segment_that_are_missing(folder: Path) -> None:
+    """They counted as zeros."""
+    name = "bert.embeddings.token_type_embeddings.weight"
+    tensors(folder, lambda s: {k: v for k, v in s.items() if k != name})
+    with pytest.raises(CheckpointError, match=r"m: weights missing from the file: .*token_type_embeddings"):
+        SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS)
+
+
 def test_a_key_twice_in_the_tokenizer(folder: Path) -> None:
     """The tokenizer library takes the last one: a word twice in a vocabulary gave other vectors."""
     path = folder / "tokenizer.json"
