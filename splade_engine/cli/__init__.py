@@ -3,7 +3,7 @@
 `commands.py` is the table of commands; each is a function in `cli/<command>.py`, imported when it is
 called, so that `--help` loads none of torch, transformers, numba and pyarrow. Results go to standard
 output, progress and logs to standard error (`output.py`, `log.py`). An error is one line and an exit code
-(`guard.py`), Ctrl-C too (`interrupts.py`).
+(`guard.py`), Ctrl-C and SIGTERM too (`interrupts.py`).
 """
 
 from __future__ import annotations

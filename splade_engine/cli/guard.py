@@ -1,8 +1,8 @@
 """What becomes of an error: one line on standard error and an exit code, never a traceback.
 
-0 all is well, 1 a failure, 2 bad input, 130 Ctrl-C, 141 nobody reads the output any more. Errors that were
-foreseen say it themselves (`splade_engine.errors`); the others are told apart here. `--verbose` shows where
-an error that nobody foresaw came from.
+0 all is well, 1 a failure, 2 bad input, 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 141 nobody reads the output any
+more. Errors that were foreseen say it themselves (`splade_engine.errors`); the others are told apart here.
+`--verbose` shows where an error that nobody foresaw came from.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 import typer
 
 from splade_engine.cli import output
-from splade_engine.cli.interrupts import INTERRUPTED, interrupts
+from splade_engine.cli.interrupts import interrupts
 from splade_engine.errors import SpladeEngineError, lacks_memory
 from splade_engine.extras import missing_extra
 
@@ -46,7 +46,7 @@ def guarded() -> Iterator[None]:
             raise typer.Exit(BROKEN_PIPE) from None
         if isinstance(error, KeyboardInterrupt | typer.Abort):
             interrupts.told = True
-            fail(interrupts.message(), INTERRUPTED)
+            fail(interrupts.message(), interrupts.code)
         text, code = told(error)
         if logging.getLogger("splade_engine").isEnabledFor(logging.DEBUG):
             with suppress(Exception):

@@ -160,6 +160,45 @@ info.run = run
     assert time.monotonic() - start < 9
 
 
+SENT = {"SIGTERM": (143, "terminated"), "SIGHUP": (129, "the terminal was closed")}
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_sigterm_and_sighup_end_a_command_as_ctrl_c_does(name, corpus_file, tmp_path):
+    """It cleans up behind itself, and says how it goes on: what nobody handles only kills."""
+    made = repr(str(tmp_path / "left"))
+    code = f"""
+import splade_engine.cli.options as options
+from pathlib import Path
+def survey(corpus):
+    try:
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(9)
+    finally:
+        Path({made}).touch()
+options.survey = survey
+"""
+    exit_code, said = SENT[name]
+    result = ended(code, "index", corpus_file, "-o", tmp_path / "ix")
+    assert result.returncode == exit_code
+    assert result.stderr == f"splade-engine: {said}; the same command goes on from there\n"
+    assert (tmp_path / "left").exists()
+
+
+def test_what_is_ignored_stays_ignored():
+    """As nohup and the background jobs of a shell have it."""
+    code = """
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+import splade_engine.cli.info as info
+def run(folder: str) -> None:
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.write(1, b"goes on")
+info.run = run
+"""
+    result = ended(code, "info", "ix")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "goes on", "")
+
+
 def test_the_hint_of_training_is_a_command(tmp_path):
     code = """
 import splade_engine.training as run

@@ -1,10 +1,14 @@
-"""Ctrl-C in a run: the step is finished and saved, so that nothing is lost. A second one stops at once."""
+"""Ctrl-C in a run: the step is finished and saved, so that nothing is lost. A second one stops at once.
+
+The command line takes SIGTERM and SIGHUP for the same (`cli/interrupts.py`), and then they do the same here:
+a job whose time is over is saved.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -12,31 +16,42 @@ from typing import Any
 from splade_engine.progress import write_above
 from splade_engine.training.run.watch import Watch
 
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
+
 
 @contextmanager
 def stopping(watch: Watch) -> Iterator[None]:
     """While the steps run, Ctrl-C asks `watch` to stop; KeyboardInterrupt is raised when they have stopped.
 
-    In another thread than the main one, and where Ctrl-C is ignored (background jobs of a shell), nothing is
-    changed.
+    So do other signals that Python code handles. In another thread than the main one, and where a signal is
+    ignored (background jobs of a shell) or the system's own matter, nothing is changed.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(before):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    before: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    stopped_by: list[int] = []
+    for name in _NAMES:
+        if callable(handler := signal.getsignal(getattr(signal, name, signal.SIGINT))):
+            before[getattr(signal, name, signal.SIGINT)] = handler
 
     def asked(number: int, frame: FrameType | None) -> Any:
         if watch.interrupted:
-            signal.signal(signal.SIGINT, before)
-            return before(number, frame)
+            signal.signal(number, before[number])
+            return before[number](number, frame)
         watch.interrupted = True
+        stopped_by.append(number)
         write_above("stopping after this step, with a checkpoint; Ctrl-C again stops at once")
         return None
 
-    signal.signal(signal.SIGINT, asked)
+    for number in before:
+        signal.signal(number, asked)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if stopped_by:
+        before[stopped_by[0]](stopped_by[0], None)
     if watch.interrupted:
         raise KeyboardInterrupt

@@ -235,6 +235,9 @@ def test_a_run_that_makes_it_worse_stops_without_a_model(
 
 INTERRUPTED = """
 import os, signal, sys
+sent = getattr(signal, sys.argv[5])
+if sent is not signal.SIGINT:  # as the command line has it; what the system handles is left to it
+    signal.signal(sent, signal.default_int_handler)
 import torch
 torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
@@ -247,7 +250,7 @@ def pressed(self, *args, **kwargs):
     loss = original(self, *args, **kwargs)
     if self.state.global_step + 1 == int(sys.argv[3]):
         for _ in range(int(sys.argv[4])):
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sent)
     return loss
 
 trainer.SparseTrainer.training_step = pressed
@@ -258,17 +261,19 @@ except KeyboardInterrupt:
 """
 
 
-def interrupted(recipe, folder, step, times=1):
+def interrupted(recipe, folder, step, times=1, name="SIGINT"):
     file = folder.with_suffix(".toml")
     file.write_text(recipe.to_toml())
-    command = [sys.executable, "-c", INTERRUPTED, str(file), str(folder), str(step), str(times)]
+    command = [sys.executable, "-c", INTERRUPTED, str(file), str(folder), str(step), str(times), name]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
-def test_ctrl_c_finishes_the_step_and_saves_it(encoder_folder, rows_file, tmp_path, no_curves):
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_finishes_the_step_and_saves_it(name, encoder_folder, rows_file, tmp_path, no_curves):
+    """And the end of a batch job, or of a terminal."""
     torch.set_num_threads(1)
     recipe = made.quick_recipe("tune", encoder_folder, rows_file, train__steps=9, train__save_steps=500)
-    ended = interrupted(recipe, tmp_path / "cut", 5)
+    ended = interrupted(recipe, tmp_path / "cut", 5, name=name)
     assert ended.returncode == 130, ended.stderr
     assert "stopping after this step, with a checkpoint" in ended.stderr
     assert last_checkpoint(tmp_path / "cut").name == "checkpoint-5"
