@@ -26,7 +26,7 @@ from splade_engine.encoder.folders.tokenizer_class import read_tokenizer_config
 from splade_engine.encoder.folders.told_tokens import content_of
 from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError, reason_of
-from splade_engine.files import parsed_json, write_json
+from splade_engine.files import file_stamp, parsed_json, write_json
 
 if TYPE_CHECKING:
     from splade_engine.encoder.tokens import TextTokenizer
@@ -109,8 +109,8 @@ def overridden(folder: Path) -> dict[str, Any]:
     path = folder / "tokenizer.json"
     if not present(path):
         return told_tokens.told_by_older_files(folder) if present(folder / "vocab.txt") else {}
-    found, config = path.stat(), read_tokenizer_config(folder)
-    saved = _saved(path, found.st_mtime_ns, found.st_size)
+    config = read_tokenizer_config(folder)
+    saved = _saved(path, file_stamp(path))
     if saved is None:
         return {}
     letters = told_letters.told(config, saved["normalizer"], folder / _CONFIG)
@@ -118,8 +118,8 @@ def overridden(folder: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _saved(path: Path, changed: int, size: int) -> dict[str, Any] | None:
-    """What is looked at of a tokenizer.json of that date and size; None where it cannot be read."""
+def _saved(path: Path, stamp: tuple[int, ...] | None) -> dict[str, Any] | None:
+    """What is looked at of the tokenizer.json that has this stamp; None where it cannot be read."""
     try:
         saved = parsed_json(_text(path))
         return {name: saved.get(name) for name in ("normalizer", "pre_tokenizer", "added_tokens")}

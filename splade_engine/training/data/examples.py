@@ -17,16 +17,15 @@ labels and scores, the labels say what answers and the scores are a teacher's.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from splade_engine.arguments import first_twice
+from splade_engine.arguments import first_twice, shown
 from splade_engine.collections.qrels import GRADE_NAMES
 from splade_engine.errors import DatasetError
-from splade_engine.training.data.line_file import checked_text
+from splade_engine.training.data.line_file import SCORE_LIMIT, checked_text, is_score
 from splade_engine.training.data.mined import MINED_FROM
 
 Lookup = Callable[[str, str, str], str]  # (id, place, what) -> text
@@ -224,8 +223,8 @@ class _Reader:
     def number(self, value: object, name: str) -> float:
         if isinstance(value, bool) and name in _LABELS:
             return float(value)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise DatasetError(f"{self.place}: {name} {value!r} is not a number")
+        if not is_score(value):
+            raise DatasetError(f"{self.place}: {name} {shown(value)} is not a number{SCORE_LIMIT}")
         return float(value)
 
     def text(self, value: object, name: str) -> str:

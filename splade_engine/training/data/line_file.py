@@ -16,12 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.arguments import double
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
 from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, parsed_json
 from splade_engine.training.kept import keep, kept
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
+_LARGEST = float(np.finfo(np.float32).max)
 _LONGEST_BLANK = 32  # bytes of a line of white space; hardly any row of JSON is so short
 
 
@@ -45,19 +47,39 @@ class LineFile:
             raise DatasetError(f"{self.path}: {other if self.path.exists() else 'no such file'}")
         with disk_errors(self.path, "read"):
             self._file = _unpacked(self.path, cache)
+            self._handle = os.open(self._file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self._stamp = self._stamped()
             # xxh3-128 of the (unpacked) bytes: what a resumed run compares
             self.starts, self.ends, self.digest = _line_bounds(self._file)
         if not len(self.starts):
             raise DatasetError(f"{self.path}: the file is empty")
-        self._handle = os.open(self._file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
     def __len__(self) -> int:
         return len(self.starts)
 
     def __getitem__(self, i: int) -> bytes:
-        """Line `i`, counted from 0 without blank lines, as bytes without its end."""
+        """Line `i`, counted from 0 without blank lines, as bytes without its end.
+
+        Raises:
+            DatasetError: the file was written to since it was opened, so that its lines are elsewhere.
+        """
         start = int(self.starts[i])
-        return _read_at(self._handle, int(self.ends[i]) - start, start)
+        line = _read_at(self._handle, int(self.ends[i]) - start, start)
+        if (stamp := self._stamped()) != self._stamp:  # after reading: what is returned is what was opened
+            with disk_errors(self.path, "read"):
+                same = digest_of_file(self._file) == self.digest
+            if not same:
+                raise DatasetError(
+                    f"{self.path}: changed while it is in use, so its rows are no longer those that were "
+                    "checked; restore it and go on, or start anew with the new content"
+                )
+            self._stamp = stamp  # only its date was
+        return line
+
+    def _stamped(self) -> tuple[int, int]:
+        """What writing to the file changes; one that takes its place is another file, and nothing changes."""
+        status = os.fstat(self._handle)
+        return status.st_mtime_ns, status.st_size
 
     def place(self, i: int) -> str:
         """`file:line` of line `i` as an editor counts (blank lines included): for error messages."""
@@ -234,6 +256,15 @@ def checked_text(text: str, place: Callable[[int], str], row: int, name: str) ->
     except UnicodeEncodeError:
         raise DatasetError(f"{place(row)}: the field {name} holds half a surrogate pair, not text") from None
     return text
+
+
+SCORE_LIMIT = " of at most 3.4e38, which is what training can compute with"
+
+
+def is_score(value: object) -> bool:
+    """Whether a value of a row is a number that a batch can hold: finite in 32 bits, and not True or False."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(double(value)) <= _LARGEST
 
 
 def key_of(text: str) -> int:

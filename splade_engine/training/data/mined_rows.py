@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 from splade_engine.errors import DatasetError
-from splade_engine.training.data.line_file import LineFile, key_of
+from splade_engine.training.data.line_file import SCORE_LIMIT, LineFile, is_score, key_of
 from splade_engine.training.data.mined import tell_unmarked
 
 
@@ -25,7 +24,7 @@ class NegativesById:
             if "query_id" not in record or not isinstance(record.get("negative_ids"), list):
                 raise DatasetError(f"{self.lines.place(i)}: query_id and negative_ids are needed")
             if (scores := record.get("scores")) is not None and not _are_numbers(scores):
-                raise DatasetError(f"{self.lines.place(i)}: scores is not a list of numbers")
+                raise DatasetError(f"{self.lines.place(i)}: scores is not a list of numbers{SCORE_LIMIT}")
             if scores is not None and len(scores) != len(record["negative_ids"]) + 1:
                 raise DatasetError(
                     f"{self.lines.place(i)}: {len(scores)} scores for a positive and "
@@ -47,6 +46,4 @@ class NegativesById:
 
 
 def _are_numbers(values: object) -> bool:
-    return isinstance(values, list) and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values
-    )
+    return isinstance(values, list) and all(map(is_score, values))

@@ -50,6 +50,38 @@ def test_compressed_files_are_unpacked_once(tmp_path):
         LineFile(tmp_path / "none.jsonl", cache)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_bytes(b'{"a": 2}\n{"a": 1}\n'),  # in another order, of the same size
+        lambda path: path.write_bytes(path.read_bytes() + b'{"a": 3}\n'),
+        lambda path: os.truncate(path, 9),
+    ],
+    ids=["reordered", "grown", "cut"],
+)
+def test_a_file_that_is_written_to_while_it_is_in_use_is_refused(change, tmp_path):
+    """Its rows would be others than those that were checked, and a resumed run would compare."""
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": 2}\n')
+    file = LineFile(path, tmp_path)
+    assert file.record(0) == {"a": 1}
+    os.utime(path, ns=(0, 0))  # a date says nothing of the content
+    assert file.record(1) == {"a": 2}
+    change(path)
+    for row in range(2):
+        with pytest.raises(DatasetError, match=r"f.jsonl: changed while it is in use"):
+            file.record(row)
+
+
+def test_a_file_that_takes_its_place_is_another(tmp_path):
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": 2}\n')
+    file = LineFile(path, tmp_path)
+    (tmp_path / "new").write_bytes(b'{"a": 7}\n{"a": 8}\n')
+    (tmp_path / "new").replace(path)
+    assert [file.record(row)["a"] for row in range(2)] == [1, 2]
+
+
 def test_texts_by_id(tmp_path, monkeypatch):
     texts = TextsById(
         write_jsonl(tmp_path / "c.jsonl", [{"_id": f"d{i}", "text": f"t{i}"} for i in range(50)]), tmp_path

@@ -85,6 +85,14 @@ def test_ids_are_looked_up_in_every_layout(tmp_path):
             [{"query": "q", "positive": "p", "score": float("nan")}],
             r"rows.jsonl:1: score nan is not a number",
         ),
+        # a whole number that no float holds, and one that becomes infinity in a batch
+        *(
+            (
+                [{"query": "q", "positive": "p", "negative": "n", "scores": [1, score]}],
+                r"rows.jsonl:1: scores .* is not a number of at most 3.4e38",
+            )
+            for score in (10**400, -1e39)
+        ),
         ([{"query": "q", "positive": "p", "scores": [1, 2]}], r"rows.jsonl:1: 2 scores for 1 documents"),
         ([{"query": "q", "documents": ["a"]}], r"rows.jsonl:1: a list of documents needs scores"),
         ([{"query_id": "q", "positive": "p"}], r"rows.jsonl:1: query_id 'q' is an id, but no queries file"),
@@ -176,7 +184,7 @@ def test_a_positive_without_text_is_no_pair(tmp_path):
     assert [got.example(i, RNG) for i in range(len(got))] == [Example("query 0", ("text 1",)), None]
 
 
-@pytest.mark.parametrize("scores", [3, ["9", "2"], [1, float("nan")], [True, 1]])
+@pytest.mark.parametrize("scores", [3, ["9", "2"], [1, float("nan")], [True, 1], [1, 10**400], [1e39, 1]])
 def test_mined_scores_are_numbers(tmp_path, scores):
     folder = beir(tmp_path / "set", HEADER + "q0\td1\t1\n")
     row = {"query_id": "q0", "positive_id": "d1", "negative_ids": ["d2"]}
