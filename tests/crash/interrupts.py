@@ -1,4 +1,4 @@
-"""Ctrl-C at random moments of long commands: one line, and the same command then gives what it would have."""
+"""Signals at random moments of long commands: one line, and the same command gives what it would have."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.attacks.trials import Tally, scratch
-from tests.crash.soak import contents
 from tests.encoder import zoo
 from tests.encoder.made import random_texts
 from tests.training import made
@@ -26,6 +25,13 @@ os.write(1, b"ready\\n")
 from splade_engine.cli import main
 main()
 """
+# what is sent, the exit code, and what the line begins with; SIGKILL leaves no time for one
+SENT = {
+    signal.SIGINT: (130, "interrupted"),
+    signal.SIGTERM: (143, "terminated"),
+    signal.SIGHUP: (129, "the terminal was closed"),
+    signal.SIGKILL: (-signal.SIGKILL, ""),
+}
 MOST = 3  # interruptions of a command before it may end
 PATIENCE = 300  # seconds for a command, and for its end after Ctrl-C
 
@@ -46,6 +52,8 @@ def _inputs(folder: Path) -> dict[str, list[str]]:
     encoding = ["--batch-tokens", "2000", "-e", str(model)]
     return {
         "index": ["index", str(corpus), "--threads", "1", *encoding],
+        "index --adapt": ["index", str(corpus), "--adapt", "--threads", "1", *encoding],
+        "encode": ["encode", str(corpus), *encoding],
         "adapt": ["adapt", str(corpus), "--force", *encoding],
         "mine": ["mine", str(mined), "--retriever", f"sparse:{bert}", "--teacher", "bm25", "--device", "cpu"],
         "train": ["train", "-r", str(recipe)],
@@ -54,12 +62,15 @@ def _inputs(folder: Path) -> dict[str, list[str]]:
 
 def _made(command: str, output: Path) -> object:
     """What a command has made, as far as it is the same each time."""
-    if command == "index":
-        return contents(output)
-    if command == "mine":
+    if output.is_file():
         return output.read_bytes()
-    folder = output / "model" if command == "train" else output
-    return {path.name: path.read_bytes() for path in folder.rglob("*.safetensors")}
+    # a run's folder holds times; of other folders every file is the same, but for the locks
+    files = (output / "model" if command == "train" else output).rglob("*")
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in files
+        if path.is_file() and path.name != "write.lock"
+    }
 
 
 def _ended(
@@ -80,7 +91,7 @@ def _ended(
 
 
 def interrupted(count: int, seed: int) -> Tally:
-    """Interrupt each command in turn up to three times, at random moments, imports included."""
+    """End each command in turn up to three times, at random moments, imports included."""
     tally, rng = Tally(), random.Random(seed)
     with scratch() as folder:
         commands, whole, usual = _inputs(folder), {}, {}
@@ -89,10 +100,12 @@ def interrupted(count: int, seed: int) -> Tally:
             command = list(commands)[number % len(commands)]
             if command not in whole:
                 start = time.monotonic()
-                code, errors = _ended(commands[command], folder / command, lambda running: None)
+                output = folder / "whole" / command / "out"  # its name is in the record of an adapted encoder
+                output.parent.mkdir(parents=True)
+                code, errors = _ended(commands[command], output, lambda running: None)
                 assert code == 0, errors
                 usual[command] = time.monotonic() - start
-                whole[command] = _made(command, folder / command)
+                whole[command] = _made(command, output)
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
             wrong = _trial(command, commands[command], work / "out", usual[command], rng, tally)
@@ -109,15 +122,19 @@ def interrupted(count: int, seed: int) -> Tally:
 def _trial(
     command: str, arguments: list[str], output: Path, usual: float, rng: random.Random, tally: Tally
 ) -> str:
-    """Interrupt a command, then let it end; what was wrong with that, "" if nothing."""
+    """End a command before its time, then let it run; what was wrong with that, "" if nothing."""
     for interruption in range(MOST + 1):
         moment = rng.uniform(0, 1.5 if rng.random() < 0.2 else 1.15 * usual)
+        sent = rng.choice(list(SENT))
+        expected, said = SENT[sent]
 
-        def press(running: subprocess.Popen[bytes], moment: float = moment) -> None:
+        def press(
+            running: subprocess.Popen[bytes], moment: float = moment, sent: signal.Signals = sent
+        ) -> None:
             try:
                 running.wait(moment)
             except subprocess.TimeoutExpired:
-                running.send_signal(signal.SIGINT)
+                running.send_signal(sent)
 
         resumes = command == "train" and (output / "recipe.toml").exists()
         given = ["train", "--resume"] if resumes else arguments
@@ -125,11 +142,12 @@ def _trial(
         if code == 0:
             tally.outcomes[f"{command}: whole"] += 1
             return ""
-        if code == -signal.SIGINT:  # before the first line of the program (`cli/interrupts.py`)
+        if code == -sent:  # killed, or before the first line of the program (`cli/interrupts.py`)
+            tally.outcomes[f"{command}: killed"] += 1
             continue
         last = (errors.rstrip().splitlines() or [""])[-1]
-        one_line = last.startswith("splade-engine: interrupted") and errors.count("interrupted") == 1
-        if code != 130 or "Traceback" in errors or not one_line:
-            return f"exit {code}: {errors[-1000:]}"
-        tally.outcomes[f"{command}: interrupted"] += 1
+        one_line = last.startswith(f"splade-engine: {said}") and errors.count("splade-engine: ") == 1
+        if code != expected or "Traceback" in errors or not one_line:
+            return f"{sent.name}, exit {code}: {errors[-1000:]}"
+        tally.outcomes[f"{command}: {said}"] += 1
     return "it did not end"

@@ -262,7 +262,7 @@ SCORE_LIMIT = " of at most 3.4e38, which is what training can compute with"
 
 
 def is_score(value: object) -> bool:
-    """Whether a value of a row is a number that a batch can hold: finite in 32 bits, and not True or False."""
+    """Whether a value of a row is a number that a batch can hold, finite in 32 bits; no True or False."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and abs(double(value)) <= _LARGEST
 

@@ -152,7 +152,9 @@ def told(folder: Path) -> Iterator[None]:
             ) from error
         if isinstance(error, OSError) or any(text in str(error) for text in _REFUSED):
             number = getattr(error, "errno", None) or errno.EIO
-            reason = getattr(error, "strerror", None) or reason_of(error)[:200]
+            # torch says where it noticed that a file had been cut short, and not why
+            unsaid = f"the disk is full or refuses ({reason_of(error)[:200]})"
+            reason = getattr(error, "strerror", None) or unsaid
             place = getattr(error, "filename", None) or folder
             raise StorageError(number, f"cannot write {place}: {reason}; {_way_on(folder)}") from error
         raise

@@ -137,6 +137,7 @@ ERRORS = {
         "Error while serializing: I/O error: No space left on device (os error 28)"
     ),
     "torch": RuntimeError("[enforce fail at inline_container.cc:664] . failed writing file"),
+    "torch, cut short": RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 48"),
     "quota": OSError(errno.EDQUOT, "Disk quota exceeded", "/x/optimizer.pt"),
     "read-only": OSError(errno.EROFS, "Read-only file system", "/x"),
     "ours": StorageError(errno.ENOSPC, "cannot write /x/y: No space left on device"),
@@ -149,6 +150,9 @@ def test_a_full_disk_is_one_line_with_a_way_on(kind):
         raise ERRORS[kind]
     line = error.value.strerror
     assert line.startswith("cannot write ") and "\n" not in line
+    assert any(
+        said in line for said in ("No space left", "quota", "Read-only", "the disk is full or refuses (")
+    )
     assert line.endswith("; the run in runs/a can be resumed from its last checkpoint")
 
 
