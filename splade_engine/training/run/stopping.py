@@ -16,7 +16,7 @@ from typing import Any
 from splade_engine.progress import write_above
 from splade_engine.training.run.watch import Watch
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows lacks the last
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 @contextmanager
@@ -31,9 +31,9 @@ def stopping(watch: Watch) -> Iterator[None]:
         return
     before: dict[int, Callable[[int, FrameType | None], Any]] = {}
     stopped_by: list[int] = []
-    for name in _NAMES:
-        if callable(handler := signal.getsignal(getattr(signal, name, signal.SIGINT))):
-            before[getattr(signal, name, signal.SIGINT)] = handler
+    for number in _SIGNALS:
+        if callable(handler := signal.getsignal(number)):
+            before[number] = handler
 
     def asked(number: int, frame: FrameType | None) -> Any:
         if watch.interrupted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +310,21 @@ def test_a_bare_vocabulary_has_the_tokens_of_its_config(tmp_path: Path) -> None:
     (ids,), _ = TextTokenizer(tmp_path, 64).encode(["moon <x> <new>"])
     assert ids.tolist() == [2, 6, 8, 13, 5]
     assert overridden(tmp_path)["roles"] == ["[BOS]", "[EOS]", "[UNK]", "[S2]", "[PAD]", "[CLS]", "<x>"]
+
+
+def test_a_file_of_the_same_date_and_size_is_another_file(tmp_path: Path) -> None:
+    """Two encoders out of one archive, one put in the place of the other while the process runs."""
+    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+
+    def put(lowercase: bool) -> None:
+        made = wordpiece()
+        made.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+        path = tmp_path / "tokenizer.json"
+        path.write_text(made.to_str().ljust(9000))
+        os.utime(path, ns=(10**18, 10**18))
+
+    put(True)
+    assert "lowercase" not in overridden(tmp_path)
+    put(False)
+    assert overridden(tmp_path)["lowercase"] is True
