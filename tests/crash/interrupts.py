@@ -53,7 +53,7 @@ def _inputs(folder: Path) -> dict[str, list[str]]:
     return {
         "index": ["index", str(corpus), "--threads", "1", *encoding],
         "index --adapt": ["index", str(corpus), "--adapt", "--threads", "1", *encoding],
-        "encode": ["encode", str(corpus), *encoding],
+        "encode": ["encode", str(corpus), "--format", "arrow", *encoding],
         "adapt": ["adapt", str(corpus), "--force", *encoding],
         "mine": ["mine", str(mined), "--retriever", f"sparse:{bert}", "--teacher", "bm25", "--device", "cpu"],
         "train": ["train", "-r", str(recipe)],
