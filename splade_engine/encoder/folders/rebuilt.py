@@ -112,6 +112,7 @@ def _built(name: str, config: Mapping[str, Any], before: Any, folder: Path) -> t
     puts_one = config.get("add_prefix_space", True)
     always = "always" if puts_one else "never"
     words = p.Sequence([p.WhitespaceSplit(), p.Metaspace(prepend_scheme=always)])
+    steps: list[Any]
     mapped = [n.Precompiled(table) for table in _charsmaps(before)][:1]
     if name in BERT_LIKE:
         return n.BertNormalizer(**letters_said(config, folder / CONFIG)), p.BertPreTokenizer()
