@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from splade_engine.arguments import shown
 from splade_engine.engine.adapting import without_neighbours, write_adapted
-from splade_engine.engine.encoder_record import SOURCE, encoder_record
+from splade_engine.engine.encoder_record import SOURCE, encoder_record, refuse_other
 from splade_engine.engine.encoding import EncodingPlan, check_options, encode_corpus, unfinished
 from splade_engine.engine.intake import surveyed_corpus
 from splade_engine.engine.measure import measure
@@ -134,10 +134,11 @@ def add(
 
     Raises:
         InvalidInputError: an id is in the index already; nothing was encoded.
+        EncoderMismatchError: the index was built anew with another encoder since it was opened.
         IndexLockedError: another process holds the index, and has not got on for `PATIENCE` seconds.
     """
     check_options(encoder, encode_options)
-    reader = index.refresh().reader
+    reader = _newest(index, encoder)
     corpus = _measured(_as_before(reader, corpus), encoder, progress)
     known = next((document.id for document in corpus if document.id in reader), None)
     if known is not None:  # before hours of encoding
@@ -173,10 +174,10 @@ def update(
     Raises:
         InvalidInputError: with `alone`, for such a document.
         DatasetError: there is no text, and nothing to delete either.
-        IndexLockedError: as `add`.
+        EncoderMismatchError, IndexLockedError: as `add`.
     """
     check_options(encoder, encode_options)
-    reader = index.refresh().reader
+    reader = _newest(index, encoder)
     corpus = _as_before(reader, corpus)
     try:
         corpus = _measured(corpus, encoder, progress)
@@ -200,6 +201,17 @@ def delete(index: SparseIndex, ids: Iterable[str]) -> None:
         raise InvalidInputError(f"ids: number {odd} is {shown(given[odd])}, a string is expected")
     meant = with_passages(index.refresh().reader, given)
     index.delete([there for id in given for there in meant[id] or [id]])
+
+
+def _newest(index: SparseIndex, encoder: SparseEncoder) -> IndexReader:
+    """What is published now, if its vectors are of this encoder: the index may have been built anew.
+
+    Raises:
+        EncoderMismatchError: they are of another one.
+    """
+    reader = index.refresh().reader
+    refuse_other(index.path, reader.encoder, encoder, reader.n_terms)
+    return reader
 
 
 def _as_before(reader: IndexReader, corpus: Corpus) -> Corpus:

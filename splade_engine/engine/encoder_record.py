@@ -25,6 +25,7 @@ __all__ = [
     "describe_difference",
     "encoder_record",
     "fingerprint_like",
+    "refuse_other",
     "same_encoder",
 ]
 
@@ -41,6 +42,10 @@ UNVERIFIED = (
 
 class FingerprintedEncoder(Protocol):
     """Whatever says what makes two encoders give the same vectors."""
+
+    @property
+    def n_terms(self) -> int:
+        """Size of the vocabulary."""
 
     def fingerprint(self) -> dict[str, str | int]:
         """See `SparseEncoder.fingerprint`."""
@@ -67,7 +72,20 @@ def fingerprint_like(record: Mapping[str, str | int], encoder: FingerprintedEnco
 def check_encoder(
     path: Path, record: Mapping[str, str | int] | None, encoder: SparseEncoder, n_terms: int
 ) -> None:
-    """Refuse an encoder that did not make the vectors of the index.
+    """Refuse an encoder that did not make the vectors of the index; say where that cannot be known.
+
+    Raises:
+        EncoderMismatchError: naming what differs.
+    """
+    refuse_other(path, record, encoder, n_terms)
+    if record is not None and VERSION not in record:
+        logger.warning("%s: %s", path, UNVERIFIED)
+
+
+def refuse_other(
+    path: Path, record: Mapping[str, str | int] | None, encoder: FingerprintedEncoder, n_terms: int
+) -> None:
+    """Refuse an encoder that did not make the vectors of the index, of which another may be built meanwhile.
 
     Raises:
         EncoderMismatchError: naming what differs.
@@ -77,10 +95,7 @@ def check_encoder(
             raise EncoderMismatchError(f"{path}: {n_terms} terms, but the encoder has {encoder.n_terms}")
         return
     given = fingerprint_like(record, encoder)
-    if same_encoder(record, given):
-        if VERSION not in record:
-            logger.warning("%s: %s", path, UNVERIFIED)
-    else:
+    if not same_encoder(record, given):
         what = describe_difference(record, given)
         raise EncoderMismatchError(
             f"{path}: was built with another encoder ({what}); name that one, or rebuild"

@@ -20,6 +20,7 @@ from splade_engine.collections.metadata import document_parts
 from splade_engine.collections.passages import Passages
 from splade_engine.engine import changes
 from splade_engine.engine.adapting import neighbour_settings
+from splade_engine.engine.encoder_record import refuse_other
 from splade_engine.engine.encoding import check_options
 from splade_engine.engine.hits import Hit, Hits
 from splade_engine.engine.intake import corpus_of
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
     from splade_engine.encoder.neighbours import NeighbourSettings
     from splade_engine.engine.sync import SyncReport
+    from splade_engine.index import IndexReader
     from splade_engine.index.filter.nodes import Where
 
 __all__ = ["Hit", "SearchEngine"]
@@ -63,6 +65,7 @@ class SearchEngine:
         self.index = index
         self.encoder = encoder
         self._queries = QueryEncoder(encoder, collection=collection_idf)
+        self._record = index.encoder  # of the generation that was looked at last
         self._shared: str | None = None  # the name on the Hub of what was downloaded
 
     # ---- building and opening ----------------------------------------------------------------------
@@ -207,6 +210,7 @@ class SearchEngine:
 
         Raises:
             InvalidInputError: for a value that cannot be accepted, naming it.
+            EncoderMismatchError: the index was built anew with another encoder since it was opened.
         """
         if not isinstance(query, str):
             raise InvalidInputError(f"query: a string, got {shown(query)}; search_many takes several")
@@ -238,7 +242,7 @@ class SearchEngine:
         for number, text in enumerate(texts):
             if isinstance(text, str):  # anything else the encoder refuses
                 check_query(text, f"texts: row {number}")
-        return self._queries(texts, self.index.reader)
+        return self._queries(texts, self._reader())
 
     def search_vectors(
         self,
@@ -259,8 +263,19 @@ class SearchEngine:
         """A search of the generation that is open; the hits keep it, so that they read what was found."""
         asked, shorthand = split_keywords(options)
         effort = effort_of(effort, **shorthand)
+        return Search(self._reader(), self.encoder, self._queries, k, effort, where, threads, asked)
+
+    def _reader(self) -> IndexReader:
+        """The generation that is open, if its vectors are of this encoder: the index may be built anew.
+
+        Raises:
+            EncoderMismatchError: they are of another one.
+        """
         reader = self.index.reader
-        return Search(reader, self.encoder, self._queries, k, effort, where, threads, asked)
+        if reader.encoder is not self._record:
+            refuse_other(self.path, reader.encoder, self.encoder, reader.n_terms)
+            self._record = reader.encoder
+        return reader
 
     def get(self, ids: Iterable[str]) -> list[Document]:
         """The stored documents with these ids, in this order.
@@ -290,6 +305,7 @@ class SearchEngine:
 
         Raises:
             InvalidInputError: an id is in the index already; nothing was encoded.
+            EncoderMismatchError: the index was built anew with another encoder since it was opened.
             IndexLockedError: another process holds the index, and got no further for a minute; what was
                 encoded is kept.
         """
@@ -313,7 +329,7 @@ class SearchEngine:
         replaces itself alone. Documents with the ids of `drop` are deleted by the same commit.
 
         Raises:
-            IndexLockedError: as `add`.
+            EncoderMismatchError, IndexLockedError: as `add`.
         """
         self._refuse_shared()
         drop = many("drop", drop, ordered=False)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.arguments import check_many, first_twice
-from splade_engine.errors import IndexLockedError, InvalidInputError
+from splade_engine.errors import EncoderMismatchError, IndexLockedError, InvalidInputError
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
@@ -35,6 +35,7 @@ from splade_engine.index.snapshot import Snapshot
 from splade_engine.index.stream import IndexBatch, SegmentStream
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
+from splade_engine.vectors.encoder_record import describe_difference, same_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,8 @@ def add(
 ) -> int:
     """Add documents; returns how many were added, or with `replace` how many were replaced.
 
-    Those of the ids in `drop` that are in the index are deleted by the same commit.
+    Those of the ids in `drop` that are in the index are deleted by the same commit. Vectors for an index that
+    has been built anew with another encoder since it was `opened` are refused.
 
     New documents form a segment at the end. While the last segment holds at least half as many live documents
     as the one before, the two are merged: so each document is rewritten a logarithmic number of times, and a
@@ -106,6 +108,7 @@ def add(
     with IndexWriter(folder) as writer:
         snapshot = _open(writer, opened)
         manifest = snapshot.manifest
+        _check_encoder(folder, opened.manifest, manifest)
         stream = SegmentStream(
             writer,
             stored_build_config(manifest.config),
@@ -243,6 +246,20 @@ def _open(writer: IndexWriter, opened: Snapshot) -> Snapshot:
     """What is published now; segments that the caller has open, and so has verified, are not read again."""
     writer.current()  # says why there is no index, if there is none
     return open_snapshot(writer.folder, "full", opened)
+
+
+def _check_encoder(folder: Path, opened: Manifest, published: Manifest) -> None:
+    """Refuse vectors that were made for an index which has been built anew with another encoder meanwhile.
+
+    Raises:
+        EncoderMismatchError: naming what differs.
+    """
+    before, now = opened.encoder or {}, published.encoder or {}
+    if not same_encoder(before, now):
+        raise EncoderMismatchError(
+            f"{folder}: was built anew with another encoder since it was opened "
+            f"({describe_difference(before, now)}); open it again"
+        )
 
 
 def _check_columns(snapshot: Snapshot, writer: IndexWriter, records: Iterable[SegmentRecord]) -> None:

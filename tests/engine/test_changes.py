@@ -18,7 +18,14 @@ from splade_engine import SearchEngine
 from splade_engine.collections import Document
 from splade_engine.collections.documents import MAX_ID_BYTES
 from splade_engine.engine import changes as changes_module
-from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError, StorageError
+from splade_engine.errors import (
+    DatasetError,
+    EncoderMismatchError,
+    IndexLockedError,
+    InvalidInputError,
+    StorageError,
+)
+from splade_engine.index import SparseIndex
 from splade_engine.index.disk import ids as index_ids
 from splade_engine.index.disk.publish import LOCK, IndexWriter
 from tests.fake_encoder import FakeEncoder
@@ -295,3 +302,56 @@ def test_an_id_that_is_no_string_is_one_line_and_nothing_is_deleted(engine, give
 def test_a_folder_that_is_no_path_is_one_line(engine, folder):
     with pytest.raises(InvalidInputError, match="folder: a path is expected, got"):
         engine.sync(folder)
+
+
+# ---- an index that is built anew ------------------------------------------------------------------------
+
+
+def anew(engine):
+    """The same folder by another encoder, as another process would build it."""
+    SearchEngine.build(engine.path, [Document("z", "ship")], FakeEncoder(max_length=32), overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda engine, notes: engine.add([Document("b", "sea")]),
+        lambda engine, notes: engine.update([Document("z", "sea")]),
+        lambda engine, notes: engine.sync(notes),
+    ],
+    ids=["add", "update", "sync"],
+)
+def test_nothing_goes_into_an_index_that_another_encoder_has_built_anew(engine, tmp_path, change):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.md").write_text("moon")
+    anew(engine)
+    with pytest.raises(EncoderMismatchError, match=r"ix: was built with another encoder \(max_length 32, now 64"):
+        change(engine, tmp_path / "notes")
+    assert SparseIndex.open(engine.path).ids() == ["z"]
+
+
+def test_what_was_encoded_for_one_index_is_not_put_into_the_next(engine, monkeypatch):
+    """It is built anew while documents are encoded, which takes hours."""
+    encode = changes_module.encode_corpus
+
+    def slow(*args, **options):
+        encoded = encode(*args, **options)
+        anew(engine)
+        return encoded
+
+    monkeypatch.setattr(changes_module, "encode_corpus", lambda *a, **k: (monkeypatch.undo(), slow(*a, **k))[1])
+    with pytest.raises(EncoderMismatchError, match=r"anew with another encoder since it was opened \(max_length"):
+        engine.add([Document("b", "sea")])
+    assert SparseIndex.open(engine.path).ids() == ["z"]
+
+
+def test_an_index_that_was_built_anew_is_searched_with_its_own_encoder_alone(engine):
+    anew(engine)
+    assert ids(engine.search("moon")) == ["a"], "the generation that is open is still that of the encoder"
+    engine.index.refresh()
+    for ask in (engine.search, lambda text: engine.encode_queries([text])):
+        with pytest.raises(EncoderMismatchError, match="max_length 32, now 64"):
+            ask("ship")
+    SearchEngine.build(engine.path, [Document("c", "ship")], FakeEncoder(name="copy"), overwrite=True)
+    engine.index.refresh()
+    assert ids(engine.search("ship")) == ["c"], "a copy under another name is the same encoder"

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from splade_engine.errors import IndexLockedError, IndexNotFoundError, InvalidInputError
+from splade_engine.errors import EncoderMismatchError, IndexLockedError, IndexNotFoundError, InvalidInputError
 from splade_engine.index import BlockLists, BuildConfig, IndexBatch, SparseIndex, changes, merge
 from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.kernels import jit
@@ -326,3 +326,15 @@ def _is_held(folder):
             return False
     except IndexLockedError:
         return True
+
+
+def test_vectors_are_not_added_to_an_index_that_another_encoder_has_built_anew(tmp_path):
+    vectors = made.vectors(1, 3, N_TERMS, 5)
+    index = SparseIndex.build(tmp_path / "ix", vectors, encoder={"hash": "one", "source": "here"})
+    SparseIndex.build(index.path, vectors, encoder={"hash": "one", "source": "there"}, overwrite=True)
+    assert index.add(vectors[:1], ["same encoder"]) == 1
+    SparseIndex.build(index.path, vectors, encoder={"hash": "two"}, overwrite=True)
+    for change in (index.add, index.update):
+        with pytest.raises(EncoderMismatchError, match=r"since it was opened \(hash one, now two\)"):
+            change(vectors[:1], ["other"])
+    assert len(SparseIndex.open(index.path)) == 3
