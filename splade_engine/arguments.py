@@ -175,8 +175,11 @@ def path_of(name: str, value: Any) -> Path:
             system takes for no name: with a zero byte, half a surrogate pair, or too long.
     """
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not isinstance(text, str) or text == "" or not _is_name(text):
+    if not isinstance(text, str) or text == "":
         raise InvalidInputError(f"{name}: a path is expected, got {shown(value)}")
+    refusal = _refusal(text)
+    if refusal:
+        raise InvalidInputError(f"{name}: a path is expected, got {shown(value)} ({refusal})")
     return expanded(text)
 
 
@@ -188,11 +191,12 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _is_name(text: str) -> bool:
+def _refusal(text: str) -> str:
+    """Why the system takes a text for no name; "" where it may be one."""
     try:
         os.lstat(text)
     except ValueError:
-        return False
+        return "no file can have this name"
     except OSError as error:
-        return error.errno != errno.ENAMETOOLONG
-    return True
+        return str(error.strerror) if error.errno == errno.ENAMETOOLONG else ""
+    return ""

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from splade_engine.arguments import expanded
 from splade_engine.errors import InvalidInputError, StorageError
+from splade_engine.files.digests import digest
+
+_LONGEST = 255 - len(".encoding-0123456789abcdef")  # bytes of a name that an ending has room behind
+_KEPT = 180  # bytes of a longer one
 
 
 def named(path: Path) -> Path:
@@ -18,12 +22,17 @@ def named(path: Path) -> Path:
 def beside(path: Path, ending: str) -> Path:
     """Where what belongs to `path` is kept while it is made: its name with an ending.
 
+    A name that leaves no room for one is shortened, and told from others by its digest.
+
     Raises:
         InvalidInputError: `path` is the root, beside which there is nothing.
     """
     whole = named(path)
     if not whole.name:
         raise InvalidInputError(f"{path}: the root folder has no name, and nothing can be kept beside it")
+    name = os.fsencode(whole.name)
+    if len(name) > _LONGEST:
+        return whole.with_name(f"{name[:_KEPT].decode(errors='ignore')}-{digest(name)[:16]}{ending}")
     return whole.with_name(whole.name + ending)
 
 

@@ -21,6 +21,18 @@ def test_what_is_kept_beside_a_folder_that_is_named_by_dots(tmp_path, monkeypatc
         beside(Path("/"), ".encoding")
 
 
+def test_a_name_that_leaves_no_room_for_an_ending_is_shortened(tmp_path):
+    for name in ("n" * 229, "\u00fc" * 114):
+        assert beside(tmp_path / name, ".encoding").name == f"{name}.encoding"
+    places = set()
+    for name in ("n" * 230, "n" * 255, "\u00fc" * 127, "n" * 179 + "\u00fc" * 38, "\udcff" * 255):
+        place = beside(tmp_path / name, ".encoding-")
+        (tmp_path / f"{place.name}0123456789abcdef").mkdir()
+        places.add(place)
+    assert len(places) == 5
+    assert beside(tmp_path / ("n" * 230), ".x") == beside(tmp_path / ("n" * 230), ".x")
+
+
 def test_where_caches_are_kept(tmp_path, monkeypatch):
     for name in ("SPLADE_ENGINE_CACHE", "SPLADE_ENGINE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
