@@ -325,7 +325,9 @@ def test_nothing_goes_into_an_index_that_another_encoder_has_built_anew(engine, 
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.md").write_text("moon")
     anew(engine)
-    with pytest.raises(EncoderMismatchError, match=r"ix: was built with another encoder \(max_length 32, now 64"):
+    with pytest.raises(
+        EncoderMismatchError, match=r"ix: was built with another encoder \(max_length 32, now 64"
+    ):
         change(engine, tmp_path / "notes")
     assert SparseIndex.open(engine.path).ids() == ["z"]
 
@@ -339,8 +341,12 @@ def test_what_was_encoded_for_one_index_is_not_put_into_the_next(engine, monkeyp
         anew(engine)
         return encoded
 
-    monkeypatch.setattr(changes_module, "encode_corpus", lambda *a, **k: (monkeypatch.undo(), slow(*a, **k))[1])
-    with pytest.raises(EncoderMismatchError, match=r"anew with another encoder since it was opened \(max_length"):
+    monkeypatch.setattr(
+        changes_module, "encode_corpus", lambda *a, **k: (monkeypatch.undo(), slow(*a, **k))[1]
+    )
+    with pytest.raises(
+        EncoderMismatchError, match=r"anew with another encoder since it was opened \(max_length"
+    ):
         engine.add([Document("b", "sea")])
     assert SparseIndex.open(engine.path).ids() == ["z"]
 

@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from splade_engine.errors import IndexCorruptError
 from splade_engine.index import BuildConfig, SparseIndex
 from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.disk.records import TuningRecord
+from splade_engine.index.words import build
+from splade_engine.index.words.text import words_of
 from tests.index import made
 
 pytestmark = pytest.mark.usefixtures("lists")
@@ -78,3 +81,18 @@ def test_stored_settings_are_checked(tmp_path: Path) -> None:
     for use in (ix.check, ix.refresh, lambda: SparseIndex.open(ix.path, verify="offsets")):
         with pytest.raises(IndexCorruptError, match=r"manifest.json: stored search settings: .*n_candidates"):
             use()
+
+
+def test_word_lists_of_earlier_releases_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They listed a letter apart from the accent behind it, as "zu" and "rich"."""
+    payload = pa.table({"text": pa.array(["moon in Zu\u0308rich", "moon"], pa.large_string())})
+    vectors = made.vectors(1, 2, 30, 5)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(build, "words_of", lambda text, composed: words_of(text, composed=False))
+        ix = SparseIndex.build(tmp_path / "ix", vectors, payload=payload, config=BuildConfig(words=True))
+    ix.check()
+    with monkeypatch.context() as damaged:
+        damaged.setattr(build, "words_of", lambda text, composed: words_of(text[1:]))
+        ix = SparseIndex.build(tmp_path / "no", vectors, payload=payload, config=BuildConfig(words=True))
+    with pytest.raises(IndexCorruptError, match="does not belong to the stored texts"):
+        ix.check()

@@ -12,9 +12,11 @@ from splade_engine.arguments import many, path_of, shown
 from splade_engine.collections.dataset import DEV_SPLITS, Dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.measures.effectiveness import largest_cutoff, measure
+from splade_engine.eval.run.machine import described, same_machine
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import Run, read_run
-from splade_engine.eval.run.store import ResultFolder, Topics
+from splade_engine.eval.run.store import ResultFolder
+from splade_engine.eval.run.topics import Topics
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class Comparison:
         results: by collection, then by system, in the order in which they were given.
         topics: queries and judgments by collection.
         terms: by (collection, system) the terms behind a sparse system's scores.
+        machines: by (collection, system) what it was measured on, where that is known.
         experiments: the configuration of each result folder.
         baseline: the system against which significance is tested; "" for none.
         seed: of the randomisation test.
@@ -45,6 +48,7 @@ class Comparison:
     results: list[Result]
     topics: dict[str, Topics]
     terms: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    machines: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     experiments: list[dict[str, Any]] = field(default_factory=list)
     baseline: str = ""
     seed: int = 42
@@ -136,6 +140,7 @@ def load_comparison(
     _check_names(out, paths)
     _check_one_system(out)
     _tell_depths(out)
+    _tell_machines(out)
     chosen = baseline if baseline is not None else next((e["baseline"] for e in out.experiments), "")
     if chosen and chosen not in out.systems:
         if baseline is not None:
@@ -167,6 +172,9 @@ def _add_folder(out: Comparison, path: Path, measures: Sequence[str]) -> None:
             )
             result = replace(result, effectiveness=both)
         out.results.append(result)
+        machine = folder.made(result).get("machine")
+        if isinstance(machine, Mapping):  # earlier releases did not note it
+            out.machines[result.dataset, result.system] = machine
         terms = folder.terms(result.dataset, result.system)
         if terms is not None:
             out.terms[result.dataset, result.system] = terms
@@ -271,6 +279,16 @@ def _tell_depths(out: Comparison) -> None:
             logger.warning(
                 "%s: hits per query differ (%.200s), and %s looks at all of them", dataset, told, names[0]
             )
+
+
+def _tell_machines(out: Comparison) -> None:
+    """Times of two machines say nothing of two systems."""
+    for dataset in out.datasets:
+        on = {system: machine for (name, system), machine in out.machines.items() if name == dataset}
+        first = next(iter(on.values()), {})
+        if not all(same_machine(first, other) for other in on.values()):
+            told = "; ".join(f"{system}: {described(machine)}" for system, machine in on.items())
+            logger.warning("%s: times were measured on different machines (%.300s)", dataset, told)
 
 
 def _check_deep_enough(result: Result, measures: Sequence[str], place: str) -> None:

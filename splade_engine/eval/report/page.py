@@ -33,6 +33,7 @@ from splade_engine.eval.report.tables import (
     measures_table,
     significance_table,
 )
+from splade_engine.eval.run.machine import described
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -167,10 +168,9 @@ def _choices(c: Comparison) -> list[tuple[str, str, list[tuple[Any, str]], Any]]
 def _about(c: Comparison) -> list[tuple[str, Any]]:
     entries: list[tuple[str, Any]] = []
     for e in c.experiments:
-        machine = e.get("machine", {})
         entries += [
             ("command", e.get("command")),
-            ("run on", f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('system')}"),
+            ("run on", described(e.get("machine", {}))),
             ("started", e.get("started")),
             ("seed", e.get("seed")),
             ("versions", ", ".join(f"{name} {version}" for name, version in e.get("versions", {}).items())),

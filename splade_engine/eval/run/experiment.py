@@ -200,7 +200,7 @@ def _collection(
     with Workbench(dataset, experiment.settings) as bench:
         for system in systems:
             try:
-                results.append(_one(experiment, bench, system, k, folder))
+                results.append(_one(experiment, bench, system, k, folder, collection))
             except SpladeEngineError as error:
                 if only and len(systems) == 1:
                     raise
@@ -215,6 +215,7 @@ def _one(
     system: System,
     k: int,
     folder: ResultFolder | None,
+    collection: Collection,
 ) -> Result:
     models = system.models(experiment.settings)
     key = _key(system, k, bench.dataset, models, experiment.settings)
@@ -227,7 +228,9 @@ def _one(
     result = evaluate(system, bench.dataset, measures, k=k, workbench=bench)
     result = dataclasses.replace(result, hashes={**result.hashes, **models})
     if folder is not None:
-        folder.save(result, key, explanations(system, bench, result))
+        data = None if experiment.data is None else str(experiment.data.resolve())
+        made = {"settings": experiment.settings.record(), "collection": collection.record(), "data": data}
+        folder.save(result, key, explanations(system, bench, result), made)
     return result
 
 

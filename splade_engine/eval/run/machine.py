@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import re
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from splade_engine import __version__
 
@@ -39,3 +41,13 @@ def machine() -> dict[str, str | int]:
     except (OSError, TypeError):
         pass
     return {"cpu": model, "cores": os.cpu_count() or 0, "system": f"{platform.system()} {platform.release()}"}
+
+
+def same_machine(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether times of two machines can stand beside each other; an update of the system is no other one."""
+    return all(a.get(name) == b.get(name) for name in ("cpu", "cores"))
+
+
+def described(machine: Mapping[str, Any]) -> str:
+    """A machine in a few words."""
+    return f"{machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('system')}"

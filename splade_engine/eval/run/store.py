@@ -1,16 +1,17 @@
 """A result folder: everything that is needed to trust, repeat and compare an evaluation.
 
-experiment.json                 the configuration: collections, systems, measures, k, encoder, seed;
-                                versions, machine, command, dates
+experiment.json                 the configuration of the last command: collections, systems, measures, k,
+                                encoder, seed; versions, machine, command, dates
 state.json                      what happened to each collection: done, or why it was skipped
 <collection>/topics.json        query texts and judgments, so that reports need nothing else
-<collection>/<system>.json      one `Result`, what it was made with, and the digests of its other files
+<collection>/<system>.json      one `Result`, what it was made with and on, and the digests of its other files
 <collection>/<system>.run.gz    its run, in TREC form
 <collection>/<system>.terms.json    for sparse systems, the terms that made the scores
 
 A folder may be filled over weeks while judgments are corrected and corpora change. So everything that is
 read back is compared with what it was made from: a run with the digest in its result, a result with the
-queries and judgments of its collection. A result of other judgments is measured again from its run; one of
+queries and judgments of its collection. The configuration and each result carry a digest of their own: who
+changes a number by hand shows none. A result of other judgments is measured again from its run; one of
 other queries or another corpus is refused.
 """
 
@@ -18,22 +19,22 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from splade_engine.arguments import shown
-from splade_engine.collections.dataset import Dataset, digest_of_topics
+from splade_engine.collections.dataset import Dataset
 from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError, StorageError
-from splade_engine.eval.measures.effectiveness import measure
-from splade_engine.eval.run.machine import versions
+from splade_engine.eval.run.machine import described, machine, same_machine, versions
+from splade_engine.eval.run.places import result_file, run_file, slug, terms_file
 from splade_engine.eval.run.results import Result
 from splade_engine.eval.run.runs import read_run, write_run
-from splade_engine.files import digest_64, digest_of_file, digest_of_json, read_json, refuse_ours, write_json
+from splade_engine.eval.run.topics import Topics, measured_again
+from splade_engine.files import digest_of_file, digest_of_json, read_json, refuse_ours, write_json
 from splade_engine.files.ours import RESULTS
 
 logger = logging.getLogger(__name__)
@@ -41,23 +42,13 @@ logger = logging.getLogger(__name__)
 FORMAT = 2
 _EXPERIMENT, _STATE, _TOPICS = RESULTS, "state.json", "topics.json"
 _LARGEST = 1 << 32  # bytes of a file of queries or results
-
-
-@dataclass(frozen=True)
-class Topics:
-    """Queries and judgments of one collection, as a report needs them."""
-
-    dataset: str
-    split: str
-    queries: dict[str, str]
-    qrels: dict[str, dict[str, int]]
-    group: str = ""
-    # of the corpus that was searched when this was written; "" in folders of before
-    corpus: str = ""
-
-    def hashes(self) -> dict[str, str]:
-        """The digests that a result of these topics carries."""
-        return {"queries": digest_of_topics(self.queries), "qrels": digest_of_topics(self.qrels)}
+# what reports read of a configuration
+_READ: dict[str, type] = {
+    **dict.fromkeys(("collections", "titles"), list),
+    **dict.fromkeys(("means", "versions", "machine"), dict),
+    "baseline": str,
+    "seed": int,
+}
 
 
 class ResultFolder:
@@ -106,19 +97,27 @@ class ResultFolder:
 
     def write_experiment(self, record: Mapping[str, Any]) -> None:
         """Write the configuration."""
-        write_json(self.path / _EXPERIMENT, {"format": FORMAT, **record}, indent=1)
+        write_json(self.path / _EXPERIMENT, _signed({"format": FORMAT, **record}), indent=1)
 
     def experiment(self) -> dict[str, Any]:
         """The configuration.
 
         Raises:
-            DatasetError: if it cannot be read, or is of another format.
+            DatasetError: if it cannot be read, is of another format, or is not the one that was written.
         """
-        record = _read_json(self.path / _EXPERIMENT)
+        file = self.path / _EXPERIMENT
+        record = _read_json(file)
         if record.get("format") != FORMAT:
-            raise DatasetError(
-                f"{self.path / _EXPERIMENT}: format {shown(record.get('format'))}, {FORMAT} is needed"
-            )
+            raise DatasetError(f"{file}: format {shown(record.get('format'))}, {FORMAT} is needed")
+        _check_signed(record, file, "configuration")
+        record = {name: kind() for name, kind in _READ.items()} | record
+        odd = {name for name, kind in _READ.items() if type(record[name]) is not kind}
+        if not odd and record["seed"] < 0:
+            odd = {"seed"}
+        if not odd and not all(isinstance(c, dict) and "name" in c for c in record["collections"]):
+            odd = {"collections"}
+        for name in odd:
+            raise DatasetError(f"{file}: {name} is {shown(record[name])}; evaluate again")
         return record
 
     def write_state(self, state: Mapping[str, str]) -> None:
@@ -148,20 +147,36 @@ class ResultFolder:
                 return
         write_json(folder / _TOPICS, record, indent=1)
 
-    def save(self, result: Result, key: str, terms: Mapping[str, Any] | None = None) -> None:
-        """Write one result, its run, and the terms behind its scores; `write_topics` comes first."""
+    def save(
+        self,
+        result: Result,
+        key: str,
+        terms: Mapping[str, Any] | None = None,
+        made: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write one result, its run, and the terms behind its scores; `write_topics` comes first.
+
+        `made` is what it takes to make it again: the settings, and the collection of the suite.
+        """
         folder = self.path / slug(result.dataset)
         base = folder / slug(result.system)
         files: dict[str, str] = {}
         if result.run is not None:
-            write_run(result.run, _run_file(base))
-            files["run"] = digest_of_file(_run_file(base))
+            write_run(result.run, run_file(base))
+            files["run"] = digest_of_file(run_file(base))
         if terms is not None:
-            write_json(_terms_file(base), terms, indent=1)
-            files["terms"] = digest_of_file(_terms_file(base))
-        made = {"on": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
-        record = {"key": key, "files": files, "made": made, "result": result.to_dict()}
-        write_json(_result_file(base), {**record, "digest": _digest(record)}, indent=1)
+            write_json(terms_file(base), terms, indent=1)
+            files["terms"] = digest_of_file(terms_file(base))
+        on = {"on": datetime.now(UTC).isoformat(timespec="seconds"), "versions": versions()}
+        how = {**on, "machine": machine(), **(made or {})}
+        record = {"key": key, "files": files, "made": how, "result": result.to_dict()}
+        write_json(result_file(base), _signed(record), indent=1)
+
+    def made(self, result: Result) -> dict[str, Any]:
+        """When a result was made, with which versions, on which machine, and perhaps by which settings."""
+        base = self.path / slug(result.dataset) / slug(result.system)
+        made: dict[str, Any] = _read_json(result_file(base)).get("made", {})
+        return made
 
     def saved(self, dataset: Dataset, system: str, key: str) -> Result | None:
         """A result that was written with the same key, with its run.
@@ -170,12 +185,19 @@ class ResultFolder:
         """
         base = self.path / slug(dataset.name) / slug(system)
         try:
-            record = _read_json(_result_file(base))
+            record = _read_json(result_file(base))
             if record["key"] != key:
                 return None
-            return _with_run(record, base, dataset.queries)
-        except (SpladeEngineError, OSError, KeyError, TypeError):
+            result = _with_run(record, base, dataset.queries)
+            there = record["made"].get("machine")
+        except (SpladeEngineError, OSError, KeyError, TypeError, AttributeError):
             return None
+        if there is not None and not same_machine(there, machine()):
+            logger.warning(
+                "%s on %s: its times were measured on another machine (%s)",
+                *(system, dataset.name, described(there)),
+            )
+        return result
 
     def results(self) -> Iterator[Result]:
         """Every result as it was written, in the order of the experiment, with its run.
@@ -187,7 +209,7 @@ class ResultFolder:
         for topics_file in sorted(self.path.glob(f"*/{_TOPICS}")):
             topics = _topics(topics_file)
             for run in sorted(topics_file.parent.glob("*.run.gz")):
-                if not _result_file(run.with_name(run.name.removesuffix(".run.gz"))).is_file():
+                if not result_file(run.with_name(run.name.removesuffix(".run.gz"))).is_file():
                     logger.warning(
                         "%s: its result is not there any more, and is left out; evaluate again", run
                     )
@@ -204,7 +226,7 @@ class ResultFolder:
                         reason if reason.startswith(str(file.parent)) else f"{file}: {reason}"
                     ) from None
                 place = self.path / slug(result.dataset) / slug(result.system)
-                if _result_file(place) != file or topics.dataset != result.dataset:
+                if result_file(place) != file or topics.dataset != result.dataset:
                     raise DatasetError(
                         f"{file}: holds {result.system} on {result.dataset}, beside the queries of "
                         f"{topics.dataset}: a copy from another place; remove it"
@@ -258,34 +280,14 @@ class ResultFolder:
         None where there are none, or where they belong to another result.
         """
         base = self.path / slug(dataset) / slug(system)
-        file = _terms_file(base)
+        file = terms_file(base)
         if not file.exists():
             return None
-        wanted = _read_json(_result_file(base)).get("files", {}).get("terms")
+        wanted = _read_json(result_file(base)).get("files", {}).get("terms")
         if wanted is not None and digest_of_file(file) != wanted:
             logger.warning("%s: is not the file that was written with its result, and is left out", file)
             return None
         return _read_json(file)
-
-
-def measured_again(result: Result, topics: Topics) -> Result:
-    """A result by other judgments of the same queries, from its run."""
-    if result.run is None or not topics.qrels:
-        raise DatasetError(
-            f"{result.system} on {result.dataset}: was measured by other judgments, and its run is missing"
-        )
-    logger.warning(
-        "%s on %s was measured by other judgments than the folder has now, and is measured again",
-        *(result.system, result.dataset),
-    )
-    judged = topics.qrels
-    return replace(
-        result,
-        effectiveness=measure(result.run, judged, tuple(result.effectiveness.mean)),
-        n_judged=len(judged),
-        n_without_relevant=sum(max(grades.values()) <= 0 for grades in judged.values()),
-        hashes={**result.hashes, **topics.hashes()},
-    )
 
 
 def _topics(file: Path) -> Topics:
@@ -295,43 +297,34 @@ def _topics(file: Path) -> Topics:
         raise DatasetError(f"{file}: {error}") from None
 
 
+def _signed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with a digest of what is read again."""
+    return {**record, "digest": _digest(record)}
+
+
+def _check_signed(record: Mapping[str, Any], file: Path, what: str) -> None:
+    """Refuse a record that is not the one that was written; earlier releases wrote no digests.
+
+    Raises:
+        DatasetError: naming the file.
+    """
+    if "digest" in record and record["digest"] != _digest(record):
+        raise DatasetError(f"{file}: is not the {what} that was written; evaluate again")
+
+
 def _digest(record: Mapping[str, Any]) -> str:
-    """Of a result's record as it is read again."""
     return digest_of_json(json.loads(json.dumps({k: v for k, v in record.items() if k != "digest"})))
 
 
 def _with_run(record: Mapping[str, Any], base: Path, queries: Iterable[str]) -> Result:
     """A result with its run; both must be those that were written."""
-    if "digest" in record and record["digest"] != _digest(record):  # earlier releases wrote none
-        raise DatasetError(f"{_result_file(base)}: is not the result that was written; evaluate again")
-    file = _run_file(base)
+    _check_signed(record, result_file(base), "result")
+    file = run_file(base)
     wanted = record.get("files", {}).get("run")
     if wanted is not None and file.is_file() and digest_of_file(file) != wanted:
         raise DatasetError(f"{file}: is not the run that was written with its result; evaluate again")
     run = read_run(file, may_be_empty=True).unescaped().over(list(queries))
     return Result.from_dict(record["result"], replace(run, name=record["result"]["system"]))
-
-
-# a name may hold dots: `with_suffix` would take them for a suffix
-def _result_file(base: Path) -> Path:
-    return base.with_name(base.name + ".json")
-
-
-def _run_file(base: Path) -> Path:
-    return base.with_name(base.name + ".run.gz")
-
-
-def _terms_file(base: Path) -> Path:
-    return base.with_name(base.name + ".terms.json")
-
-
-def slug(name: str) -> str:
-    """A file name for a system or dataset; names that had to be changed get a hash, so that two stay two."""
-    safe = re.sub(r"[^A-Za-z0-9._=+-]+", "-", name).strip("-.")
-    ours = safe.casefold() == "topics" or safe.casefold().endswith(".terms")  # names of other files there
-    if name and safe == name and len(safe) <= 80 and not ours:
-        return safe
-    return f"{safe[:60]}-{f'{digest_64(name.encode()):016x}'[:6]}"
 
 
 def _read_json(path: Path) -> dict[str, Any]:

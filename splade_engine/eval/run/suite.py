@@ -67,6 +67,23 @@ class Collection:
     distractors: str = ""
     n_distractors: int | None = None
 
+    def record(self) -> dict[str, Any]:
+        """Every field, JSON-ready."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Collection:
+        """The reverse.
+
+        Raises:
+            TypeError: if the record is not one of a collection.
+        """
+        if not isinstance(record, Mapping):
+            raise TypeError(f"collection is {shown(record)}")
+        for name, value in record.items():
+            _check_recorded(name, value, (_ENTRY[name], type(None)) if name in _ENTRY else ())
+        return cls(**record)
+
     def is_here(self, data: Path | None) -> bool:
         """Whether it is a folder, and nothing has to be fetched."""
         folder = data / self.folder if data and self.folder else None
@@ -145,10 +162,7 @@ class Suite:
         values = {f.name: record["suite" if f.name == "name" else f.name] for f in fields(cls)}
         for name, value in values.items():
             _check_recorded(name, value, _RECORDED[name])
-        for entry in values["collections"]:
-            for name, value in entry.items():
-                _check_recorded(name, value, (_ENTRY[name], type(None)) if name in _ENTRY else ())
-        collections = tuple(Collection(**entry) for entry in values["collections"])
+        collections = tuple(map(Collection.from_record, values["collections"]))
         texts = {name: tuple(values[name]) for name in ("systems", "measures")}
         return cls(**{**values, **texts, "collections": collections})
 

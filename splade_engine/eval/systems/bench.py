@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -66,7 +67,11 @@ class Settings:
     def record(self) -> dict[str, Any]:
         """What a result folder keeps of them, JSON-ready."""
         values = {name: getattr(self, name) for name in _RECORDED}
-        return {**values, "encoder": None if self.encoder is None else str(self.encoder)}
+        return {
+            **values,
+            "encoder": _from_anywhere(self.encoder),
+            "dense_model": _from_anywhere(self.dense_model),
+        }
 
     def as_recorded(self, record: Mapping[str, Any]) -> Settings:
         """These settings with what a result folder kept.
@@ -75,6 +80,17 @@ class Settings:
             KeyError: if the record lacks one.
         """
         return replace(self, **{name: record[name] for name in _RECORDED})
+
+
+def _from_anywhere(model: Any) -> str | None:
+    """The name of a model, by which it is also found from another working folder; None for the default."""
+    if model is None:
+        return None
+    name = str(model)
+    with suppress(OSError):
+        if isinstance(model, str | Path) and Path(model).exists():
+            name = str(Path(model).resolve())
+    return name
 
 
 class Bench(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from typing import Any
@@ -137,6 +138,9 @@ def _column_truth(part: Leaf, column: pa.Array) -> pa.Array:
         raise InvalidInputError(f"where: column {part.column!r} is true or false: it takes = and != only")
     (value,) = _checked(part.column, column.type, (part.value,))
     sign: str = part.operator
+    if sign in ("=", "!=") and len(_forms((value,))) > 1:
+        found = _one_of(In(part.column, (value,)), column)
+        return found if sign == "=" else pc.invert(found)
     if not _is_exact(column.type, value):
         if sign in ("=", "!="):
             return pc.if_else(column.is_valid(), sign == "!=", None)
@@ -146,7 +150,7 @@ def _column_truth(part: Leaf, column: pa.Array) -> pa.Array:
 
 def _one_of(part: In, column: pa.Array) -> pa.Array:
     """Whether each value of a column is one of several."""
-    wanted = _exact(column.type, _checked(part.column, column.type, part.values))
+    wanted = _forms(_exact(column.type, _checked(part.column, column.type, part.values)))
     if pa.types.is_floating(column.type) and 0 in wanted:
         wanted = [*wanted, 0.0, -0.0]  # `is_in` tells them apart
     if not wanted:
@@ -250,10 +254,30 @@ def _array(name: str, kind: pa.DataType, values: Sequence[Value]) -> pa.Array:
         raise InvalidInputError(f"where: column {name!r}: {error}") from None
 
 
-def _text_truth(part: Like, column: pa.Array) -> pa.Array:
-    """Whether each text holds the part, or begins with it."""
+def _text_truth(part: Like, column: pa.Array, *, whole: bool = False) -> pa.Array:
+    """Whether each text holds the part, or begins with it; with `whole`, holds nothing else."""
     find = pc.match_substring if part.how == "contains" else pc.starts_with
-    return find(column, part.part, ignore_case=part.ignore_case)
+    truths = []
+    for form in _forms((part.part,)):
+        truth = find(column, form, ignore_case=part.ignore_case)
+        if whole:  # a text that holds the part and is no longer is the part
+            truth = pc.and_(truth, pc.equal(pc.utf8_length(column), len(str(form))))
+        truths.append(truth)
+    return reduce(pc.or_, truths)
+
+
+def _forms(values: Sequence[Value]) -> Sequence[Value]:
+    """The values, and beside texts with accents their other forms: é is one character, or e and an accent.
+
+    macOS writes the second in names of files, most keyboards the first; they look alike and mean the same.
+    """
+    if all(not isinstance(value, str) or value.isascii() for value in values):
+        return values
+    forms: dict[Value, None] = dict.fromkeys(values)
+    for value in values:
+        if isinstance(value, str):
+            forms |= dict.fromkeys(unicodedata.normalize(form, value) for form in ("NFC", "NFD"))
+    return list(forms)
 
 
 def _list_truth(part: Compare | In | Like, column: pa.Array) -> pa.Array:
@@ -265,9 +289,7 @@ def _list_truth(part: Compare | In | Like, column: pa.Array) -> pa.Array:
         if part.how == "contains" and not part.ignore_case:
             return _list_truth(Compare(part.column, "=", part.part), column)
         items = column.flatten()
-        hit = _text_truth(part, items)
-        if part.how == "contains":  # an item that holds the part and is no longer is the part
-            hit = pc.and_(hit, pc.equal(pc.utf8_length(items), len(part.part)))
+        hit = _text_truth(part, items, whole=part.how == "contains")
         return pc.if_else(column.is_valid(), _any_item(column, hit), None)
     if isinstance(part, Compare) and part.operator not in ("=", "!="):
         raise InvalidInputError(f"where: column {part.column!r} holds lists: it takes =, != and in only")
@@ -275,7 +297,7 @@ def _list_truth(part: Compare | In | Like, column: pa.Array) -> pa.Array:
     holds = pa.repeat(pa.scalar(False), len(column))
     if values:
         kind = pa.large_string()
-        wanted = _array(part.column, kind, _checked(part.column, kind, values))
+        wanted = _array(part.column, kind, _forms(_checked(part.column, kind, values)))
         holds = _any_item(column, pc.is_in(column.flatten(), value_set=wanted))
     if isinstance(part, Compare) and part.operator == "!=":
         holds = pc.invert(holds)

@@ -14,6 +14,7 @@ import numpy as np
 
 from splade_engine.arguments import check_many, shown
 from splade_engine.errors import InvalidInputError
+from splade_engine.index.words.text import folded
 from splade_engine.plain_text import is_text
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
@@ -89,7 +90,7 @@ class IsNull:
 class HoldsWords:
     """One of the text columns holds these words, one directly after the other (`filter/words.py`)."""
 
-    # at least one; kept in lower case
+    # at least one; kept folded
     words: tuple[str, ...]
     # whether the last one may go on: "refund" stands for "refunds" too
     prefix: bool = False
@@ -101,7 +102,7 @@ class HoldsWords:
             raise InvalidInputError(f"where: words: one word or several are expected, got {shown(words)}")
         for word in words:
             _check_text("where: words", word)
-        object.__setattr__(self, "words", tuple(word.lower() for word in words))
+        object.__setattr__(self, "words", tuple(map(folded, words)))
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,15 @@ from splade_engine.index.words.text import TEXT_COLUMNS, words_of
 _BATCH = 1024  # documents whose texts are in memory at a time
 
 
-def build_words(table: pa.Table | None, n_docs: int) -> dict[str, NDArray[Any]]:
-    """The word lists of the text columns of a payload; without them, of documents without a word."""
+def build_words(table: pa.Table | None, n_docs: int, *, composed: bool = True) -> dict[str, NDArray[Any]]:
+    """The word lists of the text columns of a payload; without them, of documents without a word.
+
+    Without `composed` they are those that earlier releases made, see `folded`.
+    """
     numbers: dict[str, int] = {}
     words, lengths = array("i"), array("I")
     for text in _texts(table, n_docs):
-        found = words_of(text)
+        found = words_of(text, composed=composed)
         words.extend([numbers.setdefault(word, len(numbers)) for word in found])
         lengths.append(len(found))
     names = [word.encode("utf-8", "surrogatepass") for word in numbers]

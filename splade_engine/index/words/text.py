@@ -1,13 +1,15 @@
 """What a word is, and how words that follow one another are found in a text.
 
-A word is a run of letters, digits and underscores, in lower case: `ERR_INVALID_ARG_TYPE` is one. In scripts
-that put no spaces between words (Chinese, Japanese, Thai, Lao, Burmese, Khmer) every character is a word, so
-that a phrase finds a part of a sentence.
+A word is a run of letters, digits and underscores, in lower case: `ERR_INVALID_ARG_TYPE` is one. A letter
+with an accent is one character or two, as macOS and some PDF have it: both are the same. In scripts that put
+no spaces between words (Chinese, Japanese, Thai, Lao, Burmese, Khmer) every character is a word, so that a
+phrase finds a part of a sentence.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 TEXT_COLUMNS = ("title", "text")  # the columns whose words are looked at
@@ -25,9 +27,18 @@ _EDGE = re.compile(rf"\W|[{_ALONE}]")
 _STRETCH = 1 << 20  # characters of a text that are words at a time
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text, in order, in lower case."""
+def folded(text: str, *, composed: bool = True) -> str:
+    """A text in lower case, its letters and their accents in one character each.
+
+    Without `composed` accents stay apart, as in the word lists of earlier releases.
+    """
     text = text.lower()
+    return text if not composed or text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def words_of(text: str, *, composed: bool = True) -> list[str]:
+    """The words of a text, in order, folded."""
+    text = folded(text, composed=composed)
     return (_ASCII_WORD if text.isascii() else _WORD).findall(text)
 
 
@@ -45,7 +56,7 @@ def holds_phrase(text: str, words: Sequence[str], *, prefix: bool = False) -> bo
     """
     phrase = "\0".join(("", *words)) + ("" if prefix else "\0")
     stretch = max(_STRETCH, 4 * len(phrase))  # so that what stretches share stays a part of them
-    text = text.lower()
+    text = folded(text)  # as a whole: a stretch must not end between a letter and its accent
     start = 0
     shared: list[str] = []
     while start < len(text):

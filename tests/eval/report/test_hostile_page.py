@@ -15,7 +15,7 @@ from splade_engine.eval.report.comparison import Comparison
 from splade_engine.eval.report.page import html_page
 from splade_engine.eval.run.results import Cost, Latency, RecallPoint, Result, Sparsity
 from splade_engine.eval.run.runs import Ranking, Run
-from splade_engine.eval.run.store import Topics
+from splade_engine.eval.run.topics import Topics
 
 HOSTILE = [
     "<script>alert(1)</script>",

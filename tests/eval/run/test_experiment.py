@@ -269,6 +269,66 @@ def test_repeating_says_whether_the_numbers_agree(experiment: Experiment, invent
     assert report.lines[-3] == "one / bm25: own ids were kept, now dropped"
 
 
+def test_what_several_commands_have_evaluated_is_repeated_as_each_of_them_did(
+    experiment: Experiment, invented: Invented, tmp_path: Path
+):
+    """experiment.json tells of the last one alone, whose settings are not those of the others."""
+    folder = ResultFolder.create(tmp_path / "out")
+    suite = replace(experiment.suite, baseline="")
+    lengths = []
+
+    class Cut(invented.WordEncoder):
+        def __init__(self, length: int | None) -> None:
+            super().__init__()
+            lengths.append(length)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "splade_engine.eval.systems.sparse_collection.load_encoder", lambda source, length: Cut(length)
+        )
+        for systems, settings, k in (
+            (("bm25",), Settings(), 20),
+            (("short: sparse-exact",), Settings(max_length=8), 20),
+            (("rrf(bm25, sparse-exact)",), Settings(), 30),
+        ):
+            run_experiment(Experiment(replace(suite, systems=systems, k=k), settings), folder)
+        assert lengths == [8, None]
+        report = repeat(tmp_path / "out", Settings())
+        assert sorted(lengths[2:], key=str) == [8, None]
+    assert report.agrees, report.lines
+    assert [line for line in report.lines if line.endswith(": agrees")] == [
+        f"{name} / {system}: agrees"
+        for name in ("one", "two")
+        for system in ("rrf(bm25, sparse-exact)", "bm25", "short")
+    ]
+
+
+def test_a_folder_of_an_earlier_release_repeats_its_last_command(experiment: Experiment, tmp_path: Path):
+    folder = ResultFolder.create(tmp_path / "out")
+    for system in ("bm25", "bm25(k1=2)"):
+        run_experiment(
+            replace(experiment, suite=replace(experiment.suite, systems=(system,), baseline="")), folder
+        )
+    for file in tmp_path.glob("out/*/bm25*.json"):
+        record = json.loads(file.read_text())
+        del record["made"]["settings"], record["digest"]
+        file.write_text(json.dumps(record))
+    report = repeat(tmp_path / "out", Settings())
+    assert not report.agrees
+    assert "one / bm25(k1=2): agrees" in report.lines or "one / bm25(k1=2.0): agrees" in report.lines
+    assert "one / bm25: not found again (not in the last command)" in report.lines
+
+
+def test_models_are_noted_so_that_they_are_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "m").mkdir()
+    monkeypatch.chdir(tmp_path)
+    record = Settings(encoder="m", dense_model="owner/name").record()
+    assert (record["encoder"], record["dense_model"]) == (str(tmp_path.resolve() / "m"), "owner/name")
+    assert Settings(encoder=None).record()["encoder"] is None
+
+
 def test_stored_runs_are_trec_runs(experiment: Experiment, tmp_path: Path):
     run_experiment(experiment, ResultFolder.create(tmp_path / "out"))
     run = read_run(tmp_path / "out" / "one" / "bm25.run.gz")

@@ -310,3 +310,58 @@ def test_a_result_whose_numbers_were_changed_is_refused_and_computed_again(
     del record["digest"]  # of an earlier release
     file.write_text(json.dumps(record))
     assert load_comparison([tmp_path / "out"], None, ()).results[0].effectiveness.mean["nDCG@10"] == 0.99
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("seed", v) for v in ("x", -1, 1.5, True)),
+        *(("collections", v) for v in ([3], [{}], {"c": 1})),
+        *(("means", [1]), ("machine", []), ("versions", 3), ("baseline", 3), ("titles", "bm25")),
+    ],
+)
+def test_a_configuration_that_was_changed_is_one_line(
+    invented: Invented, folder: Path, tmp_path: Path, name: str, value: object
+):
+    out = tmp_path / "out"
+    evaluate(invented, folder, out, "bm25")
+    file = out / "experiment.json"
+    record = json.loads(file.read_text())
+    file.write_text(json.dumps({**record, name: value}))
+    with pytest.raises(
+        DatasetError, match=r"experiment\.json: is not the configuration that was written; eval"
+    ):
+        load_comparison([out], None, ())
+    del record["digest"]  # of an earlier release
+    file.write_text(json.dumps({**record, name: value}))
+    with pytest.raises(DatasetError, match=rf"experiment\.json: {name} is .*; evaluate again"):
+        load_comparison([out], None, ())
+    del record[name]
+    file.write_text(json.dumps(record))
+    assert len(load_comparison([out], None, ()).results) == 1
+    file.write_text(json.dumps({**record, name: value}))
+    evaluate(invented, folder, out, "bm25")
+    assert len(load_comparison([out], None, ()).results) == 1
+
+
+def test_times_of_another_machine_are_told(
+    invented: Invented, folder: Path, tmp_path: Path, caplog, monkeypatch: pytest.MonkeyPatch
+):
+    """A folder that was begun on one machine and is filled on another."""
+    out = tmp_path / "out"
+    laptop = {"cpu": "A small one", "cores": 2, "system": "Linux 6"}
+    monkeypatch.setattr("splade_engine.eval.run.store.machine", lambda: laptop)
+    evaluate(invented, folder, out, "bm25")
+    monkeypatch.setattr("splade_engine.eval.run.store.machine", lambda: {**laptop, "system": "Linux 7"})
+    with caplog.at_level(logging.WARNING):
+        evaluate(invented, folder, out, "bm25")
+    assert not caplog.records, "the same one after an update"
+    monkeypatch.setattr("splade_engine.eval.run.store.machine", lambda: {**laptop, "cpu": "B"})
+    with caplog.at_level(logging.WARNING):
+        evaluate(invented, folder, out, "bm25", "sparse-exact")
+        load_comparison([out], None, ())
+    assert [record.getMessage() for record in caplog.records] == [
+        "bm25 on c: its times were measured on another machine (A small one, 2 cores, Linux 6)",
+        "c: times were measured on different machines (bm25: A small one, 2 cores, Linux 6; "
+        "sparse-exact: B, 2 cores, Linux 6)",
+    ]

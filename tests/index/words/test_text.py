@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
+import unicodedata
 from collections.abc import Sequence
 
 import pytest
@@ -65,3 +66,22 @@ def test_a_phrase_of_one_word_is_not_tried_anew_at_each_of_them() -> None:
     assert holds_phrase(text + "tides", ["moon"] * 2000 + ["tide"], prefix=True)
     assert not holds_phrase(text + "tides", ["moon"] * 2000 + ["tide"])
     assert time.process_time() - start < 20
+
+
+def test_an_accent_behind_its_letter_is_that_of_the_letter() -> None:
+    text = "Ein Caf\u00e9 in Z\u00fcrich, \u1e68\u0061"  # S with a dot above and below
+    apart = unicodedata.normalize("NFD", text)
+    assert words_of(apart) == words_of(text) == ["ein", "caf\u00e9", "in", "z\u00fcrich", "\u1e69a"]
+    assert words_of(apart, composed=False) == ["ein", "cafe", "in", "zu", "rich", "s", "a"]
+    for given in (text, apart):
+        assert holds_phrase(given, words_of("CAFE\u0301 IN"))
+        assert holds_phrase(given, ["z\u00fc"], prefix=True)
+        assert not holds_phrase(given, ["rich"])
+
+
+def test_a_stretch_does_not_end_between_a_letter_and_its_accent(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stretch in range(1, 40):
+        monkeypatch.setattr("splade_engine.index.words.text._STRETCH", stretch)
+        text = "ab " * 40 + "Zu\u0308rich " * 3
+        assert holds_phrase(text, ["z\u00fcrich"] * 3)
+        assert not holds_phrase(text, ["rich"])
