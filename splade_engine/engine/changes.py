@@ -95,22 +95,17 @@ def build(
                 path,
                 batches,
                 encoder=record,
+                encoder_folder=None if adapt is None else aside,
                 config=config,
                 overwrite=overwrite,
                 threads=threads,
                 memory=memory,
                 progress=progress,
             )
-        except BaseException:
+        finally:
             shutil.rmtree(scratch, ignore_errors=True)
-            raise
-        with disk_errors(path):
-            if (path / ENCODER / "config.json").is_file():  # of an index that was replaced
-                shutil.rmtree(path / ENCODER)
-            if adapt is not None:
-                aside.rename(path / ENCODER)
-                scratch.rmdir()
-                encoder = loaded_encoder(path / ENCODER)
+        if adapt is not None:
+            encoder = loaded_encoder(path / ENCODER)
         encoded.remove()
     return index, encoder
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
-from splade_engine.files import atomic_folder, disk_errors
+from splade_engine.files import atomic_folder, disk_errors, neighbour
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.payload import check_joined
-from splade_engine.index.disk.publish import ENCODER, new_index
+from splade_engine.index.disk.publish import ENCODER, new_index, replace_encoder
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.merge import groups, join_group
 from splade_engine.index.opening import live_twin
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import copy_segment
 from splade_engine.vectors.encoder_record import describe_difference, same_encoder
-
-_CONFIG = "config.json"  # that every folder of an encoder holds
 
 
 def merge(
@@ -64,19 +63,27 @@ def merge(
             encoder=parts[0].encoder,
             config=chosen.to_record(),
         )
-        writer.commit(manifest)
-    _bring_encoder(folder, parts)
+        with _encoder_of(folder, parts) as carried:
+            writer.commit(manifest, carried)
+            if carried is None:
+                replace_encoder(folder, None)
 
 
-def _bring_encoder(folder: Path, parts: Sequence[IndexReader]) -> None:
-    """The encoder that lies in the folder of a part comes along, and that of an index replaced goes."""
+@contextmanager
+def _encoder_of(folder: Path, parts: Sequence[IndexReader]) -> Iterator[Path | None]:
+    """A copy of the encoder that lies in the folder of a part, beside the new index; None where none does."""
     carried = next((part.path / ENCODER for part in parts if (part.path / ENCODER).is_dir()), None)
+    if carried is None:
+        yield None
+        return
     with disk_errors(folder):
-        if (folder / ENCODER / _CONFIG).is_file():
-            shutil.rmtree(folder / ENCODER)
-        if carried is not None:
-            with atomic_folder(folder / ENCODER) as made:
+        copy = neighbour(folder, "tmp")
+        try:
+            with atomic_folder(copy) as made:
                 shutil.copytree(carried, made, dirs_exist_ok=True)
+            yield copy
+        finally:
+            shutil.rmtree(copy, ignore_errors=True)
 
 
 def check_together(parts: Sequence[IndexReader]) -> None:

@@ -73,6 +73,7 @@ class SparseIndex:
         *,
         payload: pa.Table | None = None,
         encoder: Mapping[str, str | int] | None = None,
+        encoder_folder: str | os.PathLike[str] | None = None,
         config: BuildConfig | None = None,
         overwrite: bool = False,
         threads: int | None = None,
@@ -88,6 +89,7 @@ class SparseIndex:
             ids: one per document, unique; default "0", "1", ...
             payload: what is stored beside each document, one row each: text, numbers, bool, lists of text.
             encoder: fingerprint of the encoder that made the vectors; kept in the manifest.
+            encoder_folder: a folder with that encoder, which is moved into the index and belongs to it.
             config: what is stored and how; None: the defaults of `BuildConfig`.
             overwrite: replace the index that is there; until the last moment it stays as it is.
             threads: default all cores that this process may use.
@@ -109,6 +111,7 @@ class SparseIndex:
             batches_of(vectors, ids, payload),
             checked_config(config),
             encoder=None if encoder is None else checked_fingerprint(encoder),
+            encoder_folder=None if encoder_folder is None else path_of("encoder_folder", encoder_folder),
             overwrite=overwrite,
             threads=checked_threads(threads),
             memory=memory,

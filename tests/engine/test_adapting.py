@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -10,8 +12,9 @@ import pytest
 
 from splade_engine import SearchEngine, SparseEncoder
 from splade_engine.engine import NeighbourSettings, adapt, adapting
-from splade_engine.errors import InvalidInputError, StorageError, TrainingError
+from splade_engine.errors import IndexExistsError, InvalidInputError, StorageError, TrainingError
 from splade_engine.index import ShardedIndex, SparseIndex
+from splade_engine.index.disk import publish
 from tests.encoder import zoo
 from tests.encoder.made import random_texts
 from tests.fake_encoder import FakeEncoder
@@ -221,3 +224,74 @@ def test_an_index_is_not_built_where_adapting_does_harm(model, corpus, tmp_path,
     assert [path.name for path in tmp_path.iterdir()] == ["ix.encoding"]
     engine = SearchEngine.build(tmp_path / "ix", corpus, model)
     assert len(engine) == 60
+
+
+class Killed(BaseException):
+    """Ends a call where the process would be killed."""
+
+
+def killed_at_the_commit(monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
+    replace = os.replace
+
+    def dies(source, target):
+        published = Path(target).name == "manifest.json"
+        if after or not published:
+            replace(source, target)
+        if published:
+            raise Killed
+
+    monkeypatch.setattr(publish.os, "replace", dies)
+
+
+def test_an_index_never_appears_without_the_encoder_that_belongs_to_it(model, corpus, tmp_path, monkeypatch):
+    """Killed directly behind the commit, it could not be searched, and a second build refused its folder."""
+    query = " ".join(corpus[7]["text"].split()[:4])
+    path, merged = tmp_path / "ix", tmp_path / "merged"
+    with monkeypatch.context() as first:
+        killed_at_the_commit(first, after=False)
+        with pytest.raises(Killed):
+            SearchEngine.build(path, corpus, model, adapt=SETTINGS)
+    assert (path / "encoder").is_dir() and not (path / "manifest.json").exists()
+    with monkeypatch.context() as second:
+        killed_at_the_commit(second, after=True)
+        with pytest.raises(Killed):
+            SearchEngine.build(path, corpus, model, adapt=SETTINGS)
+    engine = SearchEngine.open(path)
+    assert engine.encoder.neighbours is not None and engine.search(query)
+    with monkeypatch.context() as third:
+        killed_at_the_commit(third, after=True)
+        with pytest.raises(Killed):
+            SparseIndex.merge(merged, [path])
+    shutil.rmtree(path)
+    assert _found(merged, query) == [(hit.id, hit.score) for hit in engine.search(query)]
+
+
+def test_what_a_killed_build_has_left_is_no_encoder_of_the_next(model, corpus, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        killed_at_the_commit(patch, after=False)
+        with pytest.raises(Killed):
+            SearchEngine.build(tmp_path / "ix", corpus, model, adapt=SETTINGS)
+    SearchEngine.build(tmp_path / "ix", corpus, model)
+    assert not (tmp_path / "ix" / "encoder").exists()
+    assert SearchEngine.open(tmp_path / "ix").encoder.neighbours is None
+    (tmp_path / "mine" / "encoder").mkdir(parents=True)
+    (tmp_path / "mine" / "encoder" / "config.json").write_text("{}")
+    with pytest.raises(IndexExistsError, match="it holds 'encoder'"):  # somebody's own
+        SearchEngine.build(tmp_path / "mine", corpus, model)
+
+
+def test_an_index_on_a_disk_of_its_own_gets_its_encoder(model, corpus, tmp_path, monkeypatch):
+    """A volume of a container is the index folder itself: nothing can be renamed into it."""
+    rename = os.rename
+
+    def across(source, target):
+        if Path(target).parent == tmp_path / "ix" and Path(source).parent != tmp_path / "ix":
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(publish.os, "rename", across)
+    (tmp_path / "ix").mkdir()
+    for overwrite in (False, True):
+        engine = SearchEngine.build(tmp_path / "ix", corpus, model, adapt=SETTINGS, overwrite=overwrite)
+        assert engine.encoder.neighbours is not None
+        assert [path.name for path in tmp_path.iterdir()] == ["ix"]

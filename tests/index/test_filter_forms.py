@@ -232,10 +232,8 @@ def test_the_writer_of_metadata_uses_the_column_that_filters_read() -> None:
         ("city in ['Z\u00fcrich', 'x']", [0, 1]),
         ("city not in ['Z\u00fcrich']", [2]),
         ("city contains '\u00fcr'", [0, 1]),
-        ("city icontains '\u00dcR'", [0, 1]),
         ("city prefix 'Z\u00fc'", [0, 1]),
         ("tags contains 'caf\u00e9'", [0, 1]),
-        ("tags icontains 'CAF\u00c9'", [0, 1]),
         ("tags != 'caf\u00e9'", [2]),
         ("by.name = 'Ren\u00e9'", [0, 1]),
     ],
@@ -260,3 +258,6 @@ def test_a_letter_with_an_accent_is_the_same_in_one_character_or_two(
     )
     asked = parse_where(unicodedata.normalize(form, where))
     assert matching(asked, table, 3).nonzero()[0].tolist() == expected
+    for column, part in (("city", "\u00dcR"), ("tags", "CAF\u00c9")):
+        like = Like(column, "contains", unicodedata.normalize(form, part), ignore_case=True)
+        assert matching(like, table, 3).nonzero()[0].tolist() == [0, 1]

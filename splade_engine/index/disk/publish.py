@@ -32,7 +32,7 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
-from splade_engine.files import ours, refuse_ours
+from splade_engine.files import atomic_folder, neighbour, ours, refuse_ours
 from splade_engine.hub import hub_source
 from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
 from splade_engine.index.disk.records import Manifest
@@ -98,7 +98,8 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
         if not folder.is_dir():
             raise IndexExistsError(f"{folder}: exists already and is not a folder")
         names = os.listdir(folder)  # noqa: PTH208
-    strange = sorted(n for n in names if n not in (MANIFEST, _TEMPORARY, LOCK) and not _OURS.match(n))
+    ours_too = (MANIFEST, _TEMPORARY, LOCK, *((ENCODER,) if LOCK in names and MANIFEST not in names else ()))
+    strange = sorted(n for n in names if n not in ours_too and not _OURS.match(n))
     if strange and not (overwrite and MANIFEST in names):
         raise IndexExistsError(f"{folder}: exists already and is not empty (it holds {strange[0]!r})")
     if MANIFEST in names and not overwrite:
@@ -149,6 +150,7 @@ class IndexWriter:
         self._lock: HeldLock | None = None
         self._serial = 0
         self._written: list[Path] = []
+        self._encoder = False  # whether that of the next commit lies in the folder
         self._committing = False
 
     def __enter__(self) -> Self:
@@ -184,14 +186,23 @@ class IndexWriter:
         write_container(path, arrays)
         return record
 
-    def commit(self, manifest: Manifest) -> None:
+    def commit(self, manifest: Manifest, encoder: Path | None = None) -> None:
         """Publish `manifest` as the index of this folder, then delete the files it does not name.
+
+        Args:
+            manifest: of the next generation.
+            encoder: a folder that becomes the encoder which belongs to the index. Where there was none it is
+                in its place when the index appears; another one is replaced directly after that.
 
         Raises:
             StorageError: if the disk refuses. Before the rename the old index stays; after it either may be
                 there, whole. A failed flush is never tried again: what the disk holds then is unknown.
         """
         data = encode(manifest)
+        own = self.folder / ENCODER
+        if encoder is not None and not os.path.lexists(own):
+            self._encoder = True
+            _move(encoder, own)
         sync_folder(self.folder)
         temporary, path = self.folder / _TEMPORARY, self.folder / MANIFEST
         write_file(temporary, data)
@@ -202,6 +213,9 @@ class IndexWriter:
         self.manifest, self.generation = manifest, manifest.generation + 1
         self._written.clear()
         self._committing = False
+        if encoder is not None and not self._encoder:
+            replace_encoder(self.folder, encoder)
+        self._encoder = False
         try:
             self._delete_except(manifest.file_names())
         except StorageError as error:  # the change is made and safe: the next writer deletes them
@@ -214,6 +228,8 @@ class IndexWriter:
             if not self._committing:  # after a failed rename the new files may be the index
                 for path in [*self._written, self.folder / _TEMPORARY]:
                     path.unlink(missing_ok=True)
+                if self._encoder:
+                    shutil.rmtree(self.folder / ENCODER, ignore_errors=True)
         except OSError:
             pass  # the next writer deletes them; the error on its way out says more
         finally:
@@ -276,6 +292,37 @@ def refuse_unwritable(folder: Path) -> None:
         if shutil.disk_usage(folder).free < _LEAST_FREE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     _refuse_lock(folder / LOCK)
+
+
+def replace_encoder(folder: Path, encoder: Path | None) -> None:
+    """Put another encoder in the place of the one that belongs to an index, or none.
+
+    Raises:
+        StorageError: if the disk refuses.
+    """
+    own = folder / ENCODER
+    if (own / "config.json").is_file():
+        aside = neighbour(own, "tmp")
+        with disk_errors(own):
+            os.rename(own, aside)  # noqa: PTH104
+        if encoder is not None:
+            _move(encoder, own)
+        shutil.rmtree(aside, ignore_errors=True)
+    elif encoder is not None:
+        _move(encoder, own)
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Rename a folder, or copy it where the index is a disk of its own, such as a volume of a container."""
+    with disk_errors(target):
+        try:
+            os.rename(folder, target)  # noqa: PTH104
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with atomic_folder(target) as made:
+                shutil.copytree(folder, made, dirs_exist_ok=True)
+    sync_folder(target.parent)
 
 
 @contextlib.contextmanager
