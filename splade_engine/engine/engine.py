@@ -65,7 +65,7 @@ class SearchEngine:
         self.index = index
         self.encoder = encoder
         self._queries = QueryEncoder(encoder, collection=collection_idf)
-        self._record = index.encoder  # of the generation that was looked at last
+        self._record = index.reader.snapshot.manifest.encoder  # of the generation that was looked at last
         self._shared: str | None = None  # the name on the Hub of what was downloaded
 
     # ---- building and opening ----------------------------------------------------------------------
@@ -272,9 +272,11 @@ class SearchEngine:
             EncoderMismatchError: they are of another one.
         """
         reader = self.index.reader
-        if reader.encoder is not self._record:
-            refuse_other(self.path, reader.encoder, self.encoder, reader.n_terms)
-            self._record = reader.encoder
+        record = reader.snapshot.manifest.encoder
+        if record is not self._record:
+            if record != self._record:
+                refuse_other(self.path, record, self.encoder, reader.n_terms)
+            self._record = record
         return reader
 
     def get(self, ids: Iterable[str]) -> list[Document]:
