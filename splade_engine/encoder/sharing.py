@@ -21,6 +21,7 @@ from splade_engine.vectors.encoder_record import describe_difference, same_encod
 if TYPE_CHECKING:
     from splade_engine.encoder.encoder import SparseEncoder
 
+_GIVEN = ("max_length", "long_texts")  # what `SparseEncoder.load` takes in place of what a folder says
 _TAGS = ("splade-engine", "learned-sparse-retrieval")
 _USAGE = """
 ## Usage
@@ -51,27 +52,49 @@ def push_encoder(
         return upload(folder, name, card=card, replaced=PATTERNS, private=private, message=message)
 
 
-def save_whole(encoder: SparseEncoder, folder: Path) -> None:
+def loaded_alike(folder: Path, encoder: SparseEncoder) -> SparseEncoder:
+    """The encoder of a folder, with the `max_length` and `long_texts` that another one was loaded with.
+
+    An index remembers both, and loads its encoder so.
+    """
+    from splade_engine.encoder.encoder import SparseEncoder
+
+    settings = encoder.checkpoint.settings
+    return SparseEncoder.load(folder, max_length=settings.max_length, long_texts=settings.long_texts)
+
+
+def save_whole(encoder: SparseEncoder, folder: Path, *, alike: bool = False) -> None:
     """Make a folder that is the same encoder: a copy of its own, or what `save` writes.
+
+    Args:
+        encoder: what is saved.
+        folder: must not exist, or be empty.
+        alike: it is loaded by `loaded_alike`, and need not say itself what the encoder was loaded with.
 
     Raises:
         CheckpointError: neither is, naming what differs.
     """
     from splade_engine.encoder.encoder import SparseEncoder
 
-    record = encoder.fingerprint()
+    def loaded() -> SparseEncoder:
+        return loaded_alike(folder, encoder) if alike else SparseEncoder.load(folder)
+
+    record, hint = encoder.fingerprint(), ""
     source = encoder.checkpoint.folder
     without = (SETTINGS, VECTORS) if encoder.checkpoint.neighbours is None else ()
     copy_model(source, folder, PATTERNS, without)
     with suppress(CheckpointError):  # its query side may lie elsewhere
-        if same_encoder(record, SparseEncoder.load(folder).fingerprint()):
+        copied = loaded()
+        if same_encoder(record, copied.fingerprint()):
             return
+        given = [n for n in _GIVEN if copied.fingerprint()[n] != record[n]]
+        hint = f": it was loaded with another {given[0]} than its folder has" if given else ""
     shutil.rmtree(folder)
     encoder.save(folder)
-    saved = SparseEncoder.load(folder).fingerprint()
+    saved = loaded().fingerprint()
     if not same_encoder(record, saved):
         raise CheckpointError(
-            f"{encoder.name}: no folder of its own would be the same encoder "
+            f"{encoder.name}: no folder of its own would be the same encoder{hint} "
             f"({describe_difference(record, saved)})"
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from splade_engine.engine.intake import corpus_of, surveyed_corpus
 from splade_engine.engine.opening import loaded_encoder
 from splade_engine.engine.query_weights import CollectionIdf
 from splade_engine.errors import InvalidInputError, TrainingError
-from splade_engine.files import atomic_folder, beside, check_replaceable
+from splade_engine.files import atomic_folder, beside, check_replaceable, disk_errors, neighbour
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
@@ -94,6 +95,7 @@ def adapt(
 
     Raises:
         TrainingError: documents would be found again less well than before; what was encoded is kept.
+        CheckpointError: no folder would be this encoder, such as one that was loaded with another length.
         DatasetError: bad input, with file and line.
         InvalidInputError: something else is in the folder.
         StorageError: the disk refuses.
@@ -110,6 +112,7 @@ def adapt(
         raise InvalidInputError(f"settings: NeighbourSettings are expected, got {shown(settings)}")
     alone = without_neighbours(loaded_encoder(encoder))
     check_options(alone, encode_options)
+    refuse_unsaved(target, alone)
     surveyed = surveyed_corpus(None, corpus_of(corpus, None, passages), alone, progress)
     work = beside(target, ".encoding")
     with encode_corpus(
@@ -144,6 +147,24 @@ def without_neighbours(encoder: SparseEncoder) -> SparseEncoder:
     return SparseEncoder(replace(encoder.checkpoint, neighbours=None))
 
 
+def refuse_unsaved(folder: Path, encoder: SparseEncoder, *, alike: bool = False) -> None:
+    """Check, before hours of encoding, that `save_whole` can make a folder of this encoder.
+
+    Raises:
+        CheckpointError: it cannot.
+        StorageError: the disk refuses.
+    """
+    from splade_engine.encoder.sharing import save_whole
+
+    with disk_errors(folder):
+        folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+        aside = neighbour(folder, "tmp")
+        try:
+            save_whole(encoder, aside, alike=alike)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
 def write_adapted(
     folder: Path,
     encoder: SparseEncoder,
@@ -153,8 +174,11 @@ def write_adapted(
     documents: int = MOST_DOCUMENTS,
     *,
     force: bool = False,
+    alike: bool = False,
 ) -> Adaptation:
     """Write the encoder with an encoded corpus as its neighbours, once documents are found again as before.
+
+    `alike` as in `save_whole`.
 
     Raises:
         TrainingError: they are not (without `force`).
@@ -173,7 +197,7 @@ def write_adapted(
             "encoder as it is, or force it"
         )
     with atomic_folder(folder, overwrite=True, mark=SETTINGS) as out:
-        save_whole(encoder, out)
+        save_whole(encoder, out, alike=alike)
         write_neighbours(out, lenders.vectors, lenders.ids, encoder.fingerprint(), settings)
     return Adaptation(folder, len(lenders.ids), terms, len(asked), found, time.perf_counter() - start)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from splade_engine.arguments import shown
-from splade_engine.engine.adapting import without_neighbours, write_adapted
+from splade_engine.engine.adapting import refuse_unsaved, without_neighbours, write_adapted
 from splade_engine.engine.encoder_record import SOURCE, encoder_record, refuse_other
 from splade_engine.engine.encoding import EncodingPlan, check_options, encode_corpus, unfinished
 from splade_engine.engine.intake import surveyed_corpus
@@ -26,7 +26,6 @@ from splade_engine.engine.notes import (
     passages_of_empty,
     with_passages,
 )
-from splade_engine.engine.opening import loaded_encoder
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
 from splade_engine.files import beside, disk_errors, named, neighbour
 from splade_engine.index import AutoLists, BuildConfig, SparseIndex
@@ -67,9 +66,13 @@ def build(
     Returns:
         The index, and the encoder that it is searched with: the one that was given, or adapted.
     """
+    from splade_engine.encoder.sharing import loaded_alike
+
     if adapt is not None:
         encoder = without_neighbours(encoder)
     check_options(encoder, encode_options)
+    if adapt is not None:
+        refuse_unsaved(path, encoder, alike=True)
     auto = config.lists
     if isinstance(auto, AutoLists) and auto.query_terms is None and getattr(encoder, "inference_free", False):
         config = replace(config, lists=replace(auto, query_terms=SHORT_QUERY))
@@ -85,8 +88,8 @@ def build(
             if adapt is not None:
                 with disk_errors(path):
                     scratch.mkdir()
-                write_adapted(aside, encoder, encoded, corpus, adapt)
-                encoder = loaded_encoder(aside)
+                write_adapted(aside, encoder, encoded, corpus, adapt, alike=True)
+                encoder = loaded_alike(aside, encoder)
                 record = encoder_record(encoder) | {SOURCE: str(path / ENCODER)}
                 batches = _lent(batches, encoder)
             else:
@@ -105,7 +108,7 @@ def build(
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         if adapt is not None:
-            encoder = loaded_encoder(path / ENCODER)
+            encoder = loaded_alike(path / ENCODER, encoder)
         encoded.remove()
     return index, encoder
 

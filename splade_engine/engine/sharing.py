@@ -73,7 +73,7 @@ def push_index(
         if _is_a_folder(engine.encoder):
             from splade_engine.encoder.sharing import save_whole
 
-            save_whole(engine.encoder, folder / ENCODER)
+            save_whole(engine.encoder, folder / ENCODER, alike=True)
         card = _card(SparseIndex.open(folder), engine.encoder, name)  # which checks every byte
         replaced = (*_SEGMENTS, f"{ENCODER}/*")
         return upload(folder, name, card=card, replaced=replaced, private=private, message=message)

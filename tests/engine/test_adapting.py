@@ -11,8 +11,15 @@ import numpy as np
 import pytest
 
 from splade_engine import SearchEngine, SparseEncoder
+from splade_engine.encoder.neighbours import Neighbours
 from splade_engine.engine import NeighbourSettings, adapt, adapting
-from splade_engine.errors import IndexExistsError, InvalidInputError, StorageError, TrainingError
+from splade_engine.errors import (
+    CheckpointError,
+    IndexExistsError,
+    InvalidInputError,
+    StorageError,
+    TrainingError,
+)
 from splade_engine.index import ShardedIndex, SparseIndex
 from splade_engine.index.disk import publish
 from tests.encoder import zoo
@@ -295,3 +302,30 @@ def test_an_index_on_a_disk_of_its_own_gets_its_encoder(model, corpus, tmp_path,
         engine = SearchEngine.build(tmp_path / "ix", corpus, model, adapt=SETTINGS, overwrite=overwrite)
         assert engine.encoder.neighbours is not None
         assert [path.name for path in tmp_path.iterdir()] == ["ix"]
+
+
+@pytest.mark.parametrize("given", [{"max_length": 16}, {"long_texts": "windows"}])
+def test_an_encoder_that_was_loaded_with_another_length_is_adapted_to_an_index(
+    model, corpus, tmp_path, given
+):
+    """An index remembers both, and its folder of the encoder says neither."""
+    encoder = SparseEncoder.load(model, **given)
+    engine = SearchEngine.build(tmp_path / "ix", corpus, encoder, adapt=SETTINGS)
+    reopened = SearchEngine.open(tmp_path / "ix")
+    texts = [f"{row['title']} {row['text']}" for row in corpus]
+    for found in (engine.encoder, reopened.encoder):
+        assert {name: found.fingerprint()[name] for name in given} == given
+        assert found.encode_documents(texts) == Neighbours(encoder.encode_documents(texts), SETTINGS).lend(
+            encoder.encode_documents(texts)
+        )
+    SearchEngine.build(tmp_path / "ix", corpus, encoder, adapt=SETTINGS, overwrite=True)
+
+
+def test_an_encoder_of_which_no_folder_can_be_made_is_refused_before_it_encodes(
+    model, corpus, tmp_path, monkeypatch
+):
+    encoder = SparseEncoder.load(model, max_length=16)
+    monkeypatch.setattr(adapting, "encode_corpus", lambda *_, **__: pytest.fail("encodes"))
+    with pytest.raises(CheckpointError, match="it was loaded with another max_length than its folder has"):
+        adapt(corpus, tmp_path / "adapted", encoder)
+    assert list(tmp_path.iterdir()) == []
