@@ -92,18 +92,18 @@ def _experiments(
             alike.setdefault(digest_of_json([how, result.k]), []).append(place)
     found = []
     for places in alike.values():
-        how, first = made[places[0]], results[places[0]]
+        as_made, first = made[places[0]], results[places[0]]
         of = [results[place] for place in places]
         try:
             suite = Suite(
                 name=first.dataset,
-                collections=(Collection.from_record(how["collection"]),),
+                collections=(Collection.from_record(as_made["collection"]),),
                 systems=tuple(map(_specification, of)),
                 measures=tuple(dict.fromkeys(name for r in of for name in r.effectiveness.mean)),
                 k=first.k,
             )
-            data = None if how["data"] is None else Path(how["data"])
-            found.append(Experiment(suite, settings.as_recorded(how["settings"]), data))
+            data = None if as_made["data"] is None else Path(as_made["data"])
+            found.append(Experiment(suite, settings.as_recorded(as_made["settings"]), data))
         except (KeyError, TypeError) as error:
             raise DatasetError(
                 f"{first.dataset} / {first.system}: not made as results are ({type(error).__name__}: {error})"

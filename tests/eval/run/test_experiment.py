@@ -287,9 +287,9 @@ def test_what_several_commands_have_evaluated_is_repeated_as_each_of_them_did(
             "splade_engine.eval.systems.sparse_collection.load_encoder", lambda source, length: Cut(length)
         )
         for systems, settings, k in (
-            (("bm25",), Settings(), 20),
-            (("short: sparse-exact",), Settings(max_length=8), 20),
-            (("rrf(bm25, sparse-exact)",), Settings(), 30),
+            (("bm25",), Settings(), 100),
+            (("short: sparse-exact",), Settings(max_length=8), 100),
+            (("rrf(bm25, sparse-exact)",), Settings(), 110),
         ):
             run_experiment(Experiment(replace(suite, systems=systems, k=k), settings), folder)
         assert lengths == [8, None]
