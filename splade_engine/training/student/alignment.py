@@ -33,8 +33,8 @@ from torch import Tensor, nn
 
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import lowercases, positions_of
-from splade_engine.encoder.folders.told_tokens import OLDER_FILES
 from splade_engine.encoder.folders.tokenizer_class import CONFIG
+from splade_engine.encoder.folders.told_tokens import OLDER_FILES
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, DatasetError, InvalidInputError, reason_of
