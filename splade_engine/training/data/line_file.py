@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -261,7 +261,7 @@ def checked_text(text: str, place: Callable[[int], str], row: int, name: str) ->
 SCORE_LIMIT = " of at most 3.4e38, which is what training can compute with"
 
 
-def is_score(value: object) -> bool:
+def is_score(value: object) -> TypeGuard[int | float]:
     """Whether a value of a row is a number that a batch can hold, finite in 32 bits; no True or False."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and abs(double(value)) <= _LARGEST
