@@ -178,8 +178,8 @@ def path_of(name: str, value: Any) -> Path:
     if not isinstance(text, str) or text == "":
         raise InvalidInputError(f"{name}: a path is expected, got {shown(value)}")
     refusal = _refusal(text)
-    if refusal:
-        raise InvalidInputError(f"{name}: a path is expected, got {shown(value)} ({refusal})")
+    if refusal is not None:
+        raise InvalidInputError(f"{name}: a path is expected, got {shown(value)}{refusal}")
     return expanded(text)
 
 
@@ -191,12 +191,12 @@ def expanded(path: str | Path) -> Path:
         return Path(path)
 
 
-def _refusal(text: str) -> str:
-    """Why the system takes a text for no name; "" where it may be one."""
+def _refusal(text: str) -> str | None:
+    """What is to be said where the system takes a text for no name; None where it may be one."""
     try:
         os.lstat(text)
     except ValueError:
-        return "no file can have this name"
+        return ""
     except OSError as error:
-        return str(error.strerror) if error.errno == errno.ENAMETOOLONG else ""
-    return ""
+        return f" ({error.strerror})" if error.errno == errno.ENAMETOOLONG else None
+    return None
