@@ -96,20 +96,19 @@ def interrupted(count: int, seed: int) -> Tally:
     with scratch() as folder:
         commands, whole, usual = _inputs(folder), {}, {}
         work = folder / "work"
+        output = work / "out"  # always: an index that keeps its encoder says where it is
         for number in range(count):
             command = list(commands)[number % len(commands)]
             if command not in whole:
+                _empty(work)
                 start = time.monotonic()
-                output = folder / "whole" / command / "out"  # its name is in the record of an adapted encoder
-                output.parent.mkdir(parents=True)
                 code, errors = _ended(commands[command], output, lambda running: None)
                 assert code == 0, errors
                 usual[command] = time.monotonic() - start
                 whole[command] = _made(command, output)
-            shutil.rmtree(work, ignore_errors=True)
-            work.mkdir()
-            wrong = _trial(command, commands[command], work / "out", usual[command], rng, tally)
-            if not wrong and _made(command, work / "out") != whole[command]:
+            _empty(work)
+            wrong = _trial(command, commands[command], output, usual[command], rng, tally)
+            if not wrong and _made(command, output) != whole[command]:
                 wrong = "another result"
             if not wrong and [path.name for path in work.iterdir()] != ["out"]:
                 wrong = "something is left beside the result"
@@ -117,6 +116,11 @@ def interrupted(count: int, seed: int) -> Tally:
             if wrong:
                 tally.losses.append(f"{command}, trial {number} of seed {seed}: {wrong}")
     return tally
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
 
 
 def _trial(
