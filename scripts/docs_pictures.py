@@ -19,6 +19,7 @@ from textwrap import wrap
 import numpy as np
 
 from splade_engine import SearchEngine
+from splade_engine.encoder import SparseEncoder
 
 NOTES = [
     "The gravity of the moon pulls the sea towards it, twice a day.",
@@ -197,7 +198,8 @@ def draw(folder: Path) -> None:
     """Write all pictures."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work:
-        engine = SearchEngine.build(Path(work) / "notes", NOTES)
+        encoder = SparseEncoder.load(device="cpu", dtype="float32")  # the same on every processor
+        engine = SearchEngine.build(Path(work) / "notes", NOTES, encoder)
         for name, picture in PICTURES.items():
             (folder / f"{name}.svg").write_text(picture(engine), encoding="utf-8")
 

@@ -168,6 +168,7 @@ def test_sigterm_and_sighup_end_a_command_as_ctrl_c_does(name, corpus_file, tmp_
     """It cleans up behind itself, and says how it goes on: what nobody handles only kills."""
     made = repr(str(tmp_path / "left"))
     code = f"""
+signal.signal(signal.{name}, signal.SIG_DFL)  # under nohup it is ignored
 import splade_engine.cli.options as options
 from pathlib import Path
 def survey(corpus):

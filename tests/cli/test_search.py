@@ -255,7 +255,7 @@ def test_ids_in_csv_are_those_of_the_index(cli, tmp_path, encoder):
     ]
     folder = tmp_path / "odd"
     SearchEngine.build(folder, [{"id": id, "text": "the sea", "title": id} for id in ids], encoder)
-    written = cli("search", folder, "sea", "--format", "csv", "-k", 20).stdout
+    written = cli("search", folder, "sea", "--format", "csv", "-k", 20).stdout_bytes.decode()
     rows = list(csv.DictReader(io.StringIO(written, newline="")))
     assert {row["id"] for row in rows} == {row["title"] for row in rows} == set(ids)
     hits = json.loads(cli("search", folder, "sea", "--json", "-k", 20).stdout)["hits"]

@@ -38,15 +38,18 @@ def process(*args, code="", **options):
 def test_help_loads_nothing_heavy_and_is_quick():
     report = "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr))"
     command = [sys.executable, "-c", f"{report}\nfrom splade_engine.cli import main\nmain()", "--help"]
-    seconds = []
+    bare, seconds = [sys.executable, "-c", "import typer"], {}
     for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        for what in (bare, command):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            result = subprocess.run(what, capture_output=True, text=True, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            seconds.setdefault(what is command, []).append(used)
     assert not {name.split(".")[0] for name in result.stderr.split()} & set(HEAVY)
     assert all(command.name in result.stdout for command in COMMANDS)
-    assert min(seconds) < 0.2  # of processor time: a busy machine does not count
+    # of processor time, so that a busy machine does not count, and beside typer's own on this processor
+    assert min(seconds[True]) < 1.6 * min(seconds[False])
 
 
 @pytest.mark.parametrize("name", [command.name for command in COMMANDS])
