@@ -108,7 +108,7 @@ def decoded_lines(
     number = blank = 0
     while raw := stream.readline(longest + 1):
         number += 1
-        other = next((told for mark, told in _MARKS if number == 1 and raw.startswith(mark)), "")
+        other = next((told for mark, told in _MARKS if raw.startswith(mark)), "") if number == 1 else ""
         if number == 1 and not other and b"\r" in raw.rstrip() and not raw.endswith(b"\n"):
             raise DatasetError(f"{place}: lines end in CR alone, save it with LF")
         if len(raw) > longest:

@@ -84,10 +84,10 @@ def save_whole(encoder: SparseEncoder, folder: Path, *, alike: bool = False) -> 
     without = (SETTINGS, VECTORS) if encoder.checkpoint.neighbours is None else ()
     copy_model(source, folder, PATTERNS, without)
     with suppress(CheckpointError):  # its query side may lie elsewhere
-        copied = loaded()
-        if same_encoder(record, copied.fingerprint()):
+        copied = loaded().fingerprint()
+        if same_encoder(record, copied):
             return
-        given = [n for n in _GIVEN if copied.fingerprint()[n] != record[n]]
+        given = [n for n in _GIVEN if copied[n] != record[n]]
         hint = f": it was loaded with another {given[0]} than its folder has" if given else ""
     shutil.rmtree(folder)
     encoder.save(folder)

@@ -23,7 +23,7 @@ from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
-from splade_engine.index.disk.publish import IndexWriter, new_index, replace_encoder
+from splade_engine.index.disk.publish import IndexWriter, new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord, TuningRecord
 from splade_engine.index.disk.storage import map_container
 from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
@@ -79,9 +79,7 @@ def build(
             encoder=encoder,
             config=chosen.to_record(),
         )
-        writer.commit(manifest, encoder_folder)
-        if encoder_folder is None:
-            replace_encoder(folder, None)
+        writer.commit_new(manifest, encoder_folder)
 
 
 def add(

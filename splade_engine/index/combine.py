@@ -15,7 +15,7 @@ from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.payload import check_joined
-from splade_engine.index.disk.publish import ENCODER, new_index, replace_encoder
+from splade_engine.index.disk.publish import ENCODER, new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.merge import groups, join_group
 from splade_engine.index.opening import live_twin
@@ -64,9 +64,7 @@ def merge(
             config=chosen.to_record(),
         )
         with _encoder_of(folder, parts) as carried:
-            writer.commit(manifest, carried)
-            if carried is None:
-                replace_encoder(folder, None)
+            writer.commit_new(manifest, carried)
 
 
 @contextmanager

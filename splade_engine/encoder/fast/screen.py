@@ -9,9 +9,9 @@ and of int8 where the processor multiplies it fast (VNNI, twice the speed of bfl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ MARGIN = 6.0
 # in the cache
 _CHUNK = 1024
 _ROUNDING = 1e-5  # of a product of lengths, that float32 sums may err by
+_Rows = TypeVar("_Rows")  # of the vocabulary, as a product takes them
 
 
 class Bounds(Protocol):
@@ -55,12 +56,7 @@ class Float32Bounds:
         parts = torch.split(self._coordinates.of_states(states), list(lengths))
         norms = torch.stack([part.square().sum(1).amax() for part in parts]).sqrt()
         best = torch.empty((len(parts), len(self._norm)))
-        start = 0
-        for chunk in self._chunks:
-            end = min(start + _CHUNK, len(self._norm))
-            for row, part in enumerate(parts):
-                torch.amax(chunk(part), 0, out=best[row, start:end])
-            start = end
+        _take_largest(best, parts, self._chunks, lambda chunk, part: chunk(part))
         return best.addr_(norms, self._norm, alpha=_ROUNDING)
 
 
@@ -100,12 +96,7 @@ class Int8Bounds:
         norms2 = torch.stack([part.square().sum(1).amax() for part in parts])
         codes = [(part / scale).round_().to(torch.int8) for part, scale in zip(parts, scales, strict=True)]
         best = torch.empty((len(parts), len(self._row_scale)), dtype=torch.int32)
-        start = 0
-        for chunk in self._chunks:
-            columns = chunk.T
-            for row, code in enumerate(codes):
-                torch.amax(_product(code, columns), 0, out=best[row, start : start + len(chunk)])
-            start += len(chunk)
+        _take_largest(best, codes, self._chunks, lambda chunk, code: _product(code, chunk.T))
         step = torch.outer(scales, self._row_scale)
         spread = torch.outer(scales.square(), self._row_norm2) + torch.outer(norms2, self._row_scale.square())
         return best * step + self._constant + MARGIN * (spread / 12).sqrt_()
@@ -151,6 +142,18 @@ def bounds_for(weight: Tensor, coordinates: Coordinates | None) -> Bounds | None
     if fast_int8():
         return Int8Bounds(weight, coordinates)
     return Float32Bounds(weight, coordinates) if len(coordinates.range) < weight.shape[1] else None
+
+
+def _take_largest(
+    best: Tensor, parts: Sequence[Tensor], chunks: Sequence[_Rows], product: Callable[[_Rows, Tensor], Tensor]
+) -> None:
+    """best[B, V]: per text and row of the vocabulary the largest product over its tokens, chunk by chunk."""
+    start = 0
+    for chunk in chunks:
+        end = min(start + _CHUNK, best.shape[1])
+        for row, part in enumerate(parts):
+            torch.amax(product(chunk, part), 0, out=best[row, start:end])
+        start = end
 
 
 def _product(codes: Tensor, columns: Tensor) -> Tensor:

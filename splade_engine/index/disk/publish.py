@@ -214,12 +214,22 @@ class IndexWriter:
         self._written.clear()
         self._committing = False
         if encoder is not None and not self._encoder:
-            replace_encoder(self.folder, encoder)
+            _replace_encoder(self.folder, encoder)
         self._encoder = False
         try:
             self._delete_except(manifest.file_names())
         except StorageError as error:  # the change is made and safe: the next writer deletes them
             logger.warning("files of the old generation stay for now: %s", error)
+
+    def commit_new(self, manifest: Manifest, encoder: Path | None) -> None:
+        """Publish an index of its own, with this encoder or without one that an index before it left there.
+
+        Raises:
+            StorageError: as `commit`.
+        """
+        self.commit(manifest, encoder)
+        if encoder is None:
+            _replace_encoder(self.folder, None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -294,12 +304,8 @@ def refuse_unwritable(folder: Path) -> None:
     _refuse_lock(folder / LOCK)
 
 
-def replace_encoder(folder: Path, encoder: Path | None) -> None:
-    """Put another encoder in the place of the one that belongs to an index, or none.
-
-    Raises:
-        StorageError: if the disk refuses.
-    """
+def _replace_encoder(folder: Path, encoder: Path | None) -> None:
+    """Put another encoder in the place of the one that belongs to an index, or none."""
     own = folder / ENCODER
     if (own / "config.json").is_file():
         aside = neighbour(own, "tmp")
