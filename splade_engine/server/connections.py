@@ -62,6 +62,16 @@ class _Connection(asyncio.Protocol):
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
+        """Hand on what has arrived, at most `LONGEST_HEAD` bytes at a time.
+
+        Where a body ends, only the parser knows: of a head that begins behind one, the bytes that come in one
+        piece with that end are not counted.
+        """
+        for start in range(0, len(data), LONGEST_HEAD):
+            if not self._transport.is_closing():
+                self._receive(data[start : start + LONGEST_HEAD])
+
+    def _receive(self, data: bytes) -> None:
         before = self._inner.cycle
         if before is None or before.response_complete:  # the next request begins
             self._await_head()
