@@ -39,6 +39,7 @@ def _truth(value: Any) -> bool:
 
 
 _CHECKS: dict[str, tuple[Check, str]] = {
+    "architectures": (lambda v: v is None or isinstance(v, list), "a list of names of classes"),
     "model_type": (_text, "the name of an architecture"),
     "hidden_act": (_text, "the name of an activation"),
     "activation": (_text, "the name of an activation"),

@@ -33,8 +33,7 @@ class PlainFolder:
     @property
     def architectures(self) -> list[str]:
         """Class names that config.json gives; those that are no text are left out."""
-        found = self.config.get("architectures")
-        return [a for a in found if isinstance(a, str)] if isinstance(found, list) else []
+        return [a for a in self.config.get("architectures") or [] if isinstance(a, str)]
 
     @property
     def max_length(self) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from splade_engine.plain_text import one_line, shortened
+
 if TYPE_CHECKING:
     from splade_engine.training.recipe.recipe import Recipe
 
@@ -123,8 +125,9 @@ def idle(recipe: Recipe) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
+    """A value as a recipe has it, which may be any text of a user's file."""
     if isinstance(value, tuple):
-        return ", ".join(map(str, value))
+        return ", ".join(map(_shown, value))
     if isinstance(value, float):
         return f"{value:g}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else shortened(one_line(str(value)), 80)

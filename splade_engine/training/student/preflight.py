@@ -18,8 +18,10 @@ import torch.nn.functional as F
 from splade_engine.encoder.backbone import Backbone
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import positions_of
+from splade_engine.encoder.folders.plain import PlainFolder
 from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError, InvalidInputError
+from splade_engine.plain_text import one_line, shortened
 from splade_engine.training.data.collate import pad
 from splade_engine.training.student.head import max_pool
 
@@ -60,15 +62,14 @@ def check_head(folder: Path) -> None:
     Raises:
         CheckpointError: naming the architecture, with the offer of an alignment.
     """
-    architectures = read_config(folder).get("architectures") or []
+    architectures = PlainFolder(folder, folder.name, None, read_config(folder)).architectures
     if any(
-        str(a).endswith(("ForMaskedLM", "ForPreTraining", "LMHeadModel", "ForCausalLM"))
-        for a in architectures
+        a.endswith(("ForMaskedLM", "ForPreTraining", "LMHeadModel", "ForCausalLM")) for a in architectures
     ):
         return
+    named = shortened(one_line(", ".join(architectures)), 80) or "the model"
     raise CheckpointError(
-        f"{folder}: {', '.join(map(str, architectures)) or 'the model'} has no masked-LM head, which "
-        f"learned sparse retrieval trains; {OFFER}"
+        f"{folder}: {named} has no masked-LM head, which learned sparse retrieval trains; {OFFER}"
     )
 
 

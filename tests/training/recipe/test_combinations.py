@@ -105,6 +105,13 @@ def test_a_field_that_would_do_nothing_is_refused(field):
         load_recipe(name).override(values)
 
 
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "x" * 500])
+def test_a_name_of_a_model_makes_one_short_line(name):
+    with pytest.raises(InvalidInputError, match=r"model.query_base = .* would do nothing") as caught:
+        load_recipe("ensemble-pretrain").override({"model.query_base": name})
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 200
+
+
 def test_frequencies_are_counted_for_documents():
     with pytest.raises(InvalidInputError, match="query = df_flops would be plain FLOPS"):
         load_recipe("splade").override({"regularizer.query": "df_flops"})
