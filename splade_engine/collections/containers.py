@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from splade_engine.arguments import first_twice
+from splade_engine.collections.arrow_rows import arrow_rows
 from splade_engine.collections.documents import ID_NAMES, Document, shown, without_nulls
 from splade_engine.errors import DatasetError
 
@@ -20,7 +21,9 @@ def refuse_other_containers(source: object) -> None:
     Raises:
         DatasetError: with the way to make a corpus of it.
     """
-    if isinstance(source, Mapping) and all(is_table(split) for split in source.values()) and source:
+    if _is_lazy(source):
+        advice = f"a {type(source).__name__}, whose rows have yet to be computed: give table.collect()"
+    elif isinstance(source, Mapping) and all(is_table(split) for split in source.values()) and source:
         advice = f"several tables: give one of {', '.join(map(repr, source))}"
     elif isinstance(source, Mapping):
         advice = 'a mapping: give records, [{"_id": id, "text": text} for id, text in corpus.items()]'
@@ -45,9 +48,16 @@ def refuse_other_containers(source: object) -> None:
 
 def is_table(source: object) -> bool:
     """Whether it has rows and named columns: pyarrow, pandas, polars, duckdb, Hugging Face `datasets`."""
+    if _is_lazy(source):
+        return False
     if hasattr(source, "columns") or hasattr(source, "column_names"):
         return any(hasattr(source, n) for n in ("__arrow_c_stream__", "to_pylist", "to_dict", "iter_rows"))
     return hasattr(source, "__arrow_c_stream__") and not _is_column(source)
+
+
+def _is_lazy(source: object) -> bool:
+    """Whether it is a plan of polars, whose very columns would be computed."""
+    return hasattr(source, "collect_schema") and not hasattr(source, "height")
 
 
 def is_stream(table: object) -> bool:
@@ -89,22 +99,34 @@ def _rows(table: Any) -> Iterator[Mapping[Any, object]]:
     if hasattr(table, "iter_rows") and hasattr(table, "height"):  # polars
         rows = table.iter_rows(named=True)
     elif hasattr(table, "to_batches"):  # pyarrow
-        rows = itertools.chain.from_iterable(
-            batch.to_pylist() for batch in table.to_batches(max_chunksize=1024)
-        )
+        rows = _arrow_rows(table.to_batches(max_chunksize=1024))
     elif hasattr(table, "to_pylist"):  # a record batch
-        rows = iter(table.to_pylist())
+        rows = _arrow_rows([table])
     elif hasattr(table, "iloc"):  # pandas
         blocks = (table.iloc[at : at + 1024] for at in range(0, len(table), 1024))
         rows = itertools.chain.from_iterable(block.to_dict("records") for block in blocks)
     elif hasattr(table, "column_names"):  # datasets
-        rows = iter(table)
+        rows = iter(_with_python_s_values(table))
     else:
         import pyarrow as pa
 
-        reader = pa.RecordBatchReader.from_stream(table)
-        rows = itertools.chain.from_iterable(batch.to_pylist() for batch in reader)
+        rows = _arrow_rows(pa.RecordBatchReader.from_stream(table))
     return rows
+
+
+def _arrow_rows(batches: Iterable[Any]) -> Iterator[Mapping[Any, object]]:
+    return itertools.chain.from_iterable(map(arrow_rows, batches))
+
+
+def _with_python_s_values(dataset: Any) -> Any:
+    """A dataset of Hugging Face that gives rows, in place of the tables or tensors of another format.
+
+    Columns that were left out stay so, and a function that makes the rows is still called.
+    """
+    form = getattr(dataset, "format", None)
+    if isinstance(form, dict):
+        return dataset if form["type"] == "custom" else dataset.with_format(None, columns=form["columns"])
+    return dataset.with_format(None) if hasattr(dataset, "with_format") else dataset
 
 
 def _with_its_index(table: Any) -> Any:

@@ -21,7 +21,7 @@ from splade_engine.collections.containers import is_stream, is_table, refuse_oth
 from splade_engine.collections.documents import Document, check_id, document_from_record, shown
 from splade_engine.collections.folders import FolderReport, SourceFile, origin_of, read_files
 from splade_engine.collections.limits import Limits
-from splade_engine.collections.metadata import checked_metadata
+from splade_engine.collections.metadata import checked_metadata, plain_text
 from splade_engine.collections.passages import Passages, TokenMeter
 from splade_engine.collections.readers.decoding import checked_encoding
 from splade_engine.collections.reading import Cutting, checked_input, holds_files, place_of, read_documents
@@ -247,9 +247,11 @@ class Corpus:
         limits, is_cut = Limits.of_environment(), self._cutting.passages is not None
         for number, item in enumerate(items):
             if isinstance(item, Document):
-                document = replace(item, metadata=checked_metadata(item.metadata, f"document {number}"))
+                _check_text(item, number)
+                texts = map(plain_text, (item.id, item.text, item.title))
+                document = Document(*texts, checked_metadata(item.metadata, f"document {number}"))
             elif isinstance(item, str):
-                document = Document(str(number), item)
+                document = Document(str(number), plain_text(item))
             else:
                 record = dict(item) if isinstance(item, Mapping) else item
                 document = document_from_record(record, f"document {number}")

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from splade_engine.collections.metadata import checked_metadata, is_missing
+from splade_engine.collections.metadata import checked_metadata, is_missing, plain_text
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import parsed_json
@@ -97,9 +98,9 @@ def document_from_record(record: object, place: str) -> Document:
     text = text_field(fields, text_name, place, required=text_name)
     title = text_field(fields, "title", place)
     nested = fields.pop("metadata", None)
-    if isinstance(nested, dict):
-        fields = _joined(fields, nested, place)
-    elif nested is not None:
+    if isinstance(nested, Mapping):
+        fields = _joined(fields, dict(nested), place)
+    elif not is_missing(nested):
         fields["metadata"] = nested
     return Document(doc_id, text, title, checked_metadata(fields, place))
 
@@ -131,7 +132,7 @@ _said: set[str] = set()  # a corpus is read twice, and this is told once
 
 
 def take_id(fields: dict[str, Any], name: str, place: str, required: str) -> str:
-    """Take the id out of a record: a text, or a whole number, of which its digits are taken.
+    """Take the id out of a record: a text, a UUID, or a whole number, of which its digits are taken.
 
     Raises:
         DatasetError: as `text_field`.
@@ -143,6 +144,8 @@ def take_id(fields: dict[str, Any], name: str, place: str, required: str) -> str
         if source not in _said:
             _said.add(source)
             logger.warning("%s: ids are whole numbers and are read as text, %r", source, fields[name])
+    elif isinstance(value, UUID):
+        fields[name] = str(value)
     return text_field(fields, name, place, required)
 
 
@@ -203,7 +206,7 @@ class FieldNames:
 
 
 def text_field(fields: dict[str, Any], name: str, place: str, required: str = "") -> str:
-    """Take a text out of a record, "" where it is missing or null.
+    """Take a text out of a record, "" where it is missing, null or NaN.
 
     Args:
         fields: the record; the field is removed from it.
@@ -216,7 +219,7 @@ def text_field(fields: dict[str, Any], name: str, place: str, required: str = ""
     """
     is_there = name in fields
     value = fields.pop(name, None)
-    if value is None:
+    if is_missing(value):
         if required:
             raise DatasetError(
                 f"{place}: the field {name} is null"
@@ -231,7 +234,7 @@ def text_field(fields: dict[str, Any], name: str, place: str, required: str = ""
             value.encode("utf-8")
         except UnicodeEncodeError:
             raise DatasetError(f"{place}: the field {name} holds half a surrogate pair, not text") from None
-    return value
+    return plain_text(value)
 
 
 def shown(value: object) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.arguments import first_twice
+from splade_engine.collections.arrow_rows import arrow_rows
 from splade_engine.collections.columns import Cells, ColumnTypes
 from splade_engine.collections.documents import (
     ID_NAMES,
@@ -132,7 +133,7 @@ def _rows(batches: Iterable[Any], path: Path) -> Numbered:
     for batch in batches:
         _refuse_twins(batch.schema.names, str(path))
         _check_columns(batch.schema.names, path)
-        for row in _python_times(batch).to_pylist():
+        for row in arrow_rows(batch):
             number += 1
             here = f"{path}: row {number}"
             names.note(row, number)
@@ -157,25 +158,6 @@ def _check_columns(names: list[str], path: Path) -> None:
 
 def _ids_and_texts(names: Iterable[str]) -> bool:
     return not set(names).isdisjoint(ID_NAMES) and not set(names).isdisjoint(TEXT_NAMES)
-
-
-def _python_times(batch: Any) -> Any:
-    """The batch with times in microseconds, as Python has them; as text where that would lose some."""
-    import pyarrow as pa
-
-    for i, column in enumerate(batch.columns):
-        kind = column.type
-        if not pa.types.is_temporal(kind) or getattr(kind, "unit", "") != "ns":
-            continue
-        try:
-            if pa.types.is_timestamp(kind):
-                made = column.cast(pa.timestamp("us", kind.tz))
-            else:
-                made = column.cast(pa.duration("us") if pa.types.is_duration(kind) else pa.time64("us"))
-        except pa.ArrowInvalid:
-            made = column.cast(pa.int64() if pa.types.is_duration(kind) else pa.string())
-        batch = batch.set_column(i, batch.schema.names[i], made)
-    return batch
 
 
 @contextmanager

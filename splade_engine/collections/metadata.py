@@ -1,8 +1,8 @@
 """Metadata of documents: the values that JSON has, a line of JSON, and what a payload row holds of it.
 
-None, NaN and NaT (as pandas writes what is missing) and a field that is not there are the same. Dates, times
-and decimal numbers become text, numpy's scalars and arrays what Python has in their place. Infinity is
-refused: JSON has no such number.
+None, NaN and NaT (as pandas writes what is missing) and a field that is not there are the same. Dates, times,
+paths and decimal numbers become text, a member of an enumeration its value, numpy's scalars and arrays what
+Python has in their place. Infinity is refused: JSON has no such number.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
@@ -65,7 +67,7 @@ def checked_metadata(metadata: Mapping[str, Any], place: str) -> Mapping[str, An
         if not is_text(name):
             raise DatasetError(f"{place}: the field name {name!a:.60} holds half a surrogate pair, not text")
         try:
-            kept[name] = _finite(value)
+            kept[plain_text(name)] = _finite(value)
         except _Foreign as error:
             raise DatasetError(
                 f"{place}: the field {name!r:.60} holds {error}, which JSON does not have"
@@ -82,26 +84,33 @@ def is_missing(value: object) -> bool:
     return value is None or type(value).__name__ == "NAType"
 
 
+def plain_text(value: str) -> str:
+    """A text as Python's own: a member of an enumeration or a text of numpy is shown in another way."""
+    return value if type(value) is str else str.__str__(value)
+
+
 class _Foreign(Exception):
     """What a value is that JSON does not have."""
 
 
 def _finite(value: Any) -> Any:
     """A value as JSON has it: None for NaN, also within lists and objects; _Foreign where it has none."""
+    if isinstance(value, Enum):
+        return _finite(value.value)
     if isinstance(value, str | bool):
-        return value if type(value) is not np.str_ else str(value)
+        return value if isinstance(value, bool) else plain_text(value)
     if is_missing(value):
         return None
     if isinstance(value, int | float):
         return _number(value)
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         if not all(isinstance(name, str) for name in value):
             raise _Foreign("an object with a name that is no text")
         if not all(map(is_text, value)):
             raise _Foreign("an object with half a surrogate pair in a name")
-        return {name: _finite(item) for name, item in value.items()}
+        return {plain_text(name): _finite(item) for name, item in value.items()}
     if isinstance(value, np.generic | np.ndarray):
         return _of_numpy(value)
     return _of_a_class(value)
@@ -111,14 +120,14 @@ def _number(value: int | float) -> int | float:
     if isinstance(value, int):
         if value.bit_length() > _MOST_BITS:  # Python would not write its digits either
             raise _Foreign("a number of thousands of digits")
-        return value
+        return int(value)
     if math.isinf(value):
         raise _Foreign("an infinite number")
     return float(value)
 
 
 def _of_a_class(value: Any) -> Any:
-    """Times, durations in seconds, decimal numbers."""
+    """Times, durations in seconds, decimal numbers, paths."""
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
@@ -126,6 +135,10 @@ def _of_a_class(value: Any) -> Any:
     if isinstance(value, Decimal) and not value.is_finite():
         return _number(math.inf) if value.is_infinite() else None
     if isinstance(value, Decimal | UUID):
+        return str(value)
+    if isinstance(value, PurePath):
+        if not is_text(str(value)):
+            raise _Foreign("a path that is no text")
         return str(value)
     raise _Foreign(type(value).__name__)
 
@@ -148,6 +161,8 @@ def _of_numpy(value: Any) -> Any:
             value = value.astype(np.float64)
     elif value.dtype.kind == "c":
         raise _Foreign("complex")
+    elif value.dtype.names and not value.shape:  # a row of a structured array
+        return _finite({name: value[name] for name in value.dtype.names})
     return _finite(value.tolist())
 
 

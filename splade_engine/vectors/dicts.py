@@ -42,7 +42,7 @@ def entries_of(
         weights.extend(w for _, w in items)
         ptr.append(len(terms))
     for entry, weight in enumerate(weights):
-        if isinstance(weight, float):  # nearly always
+        if isinstance(weight, float | np.floating):  # nearly always
             continue
         if not isinstance(weight, Real) or isinstance(weight, bool | np.bool_) or abs(weight) > LARGEST:
             number = int(np.searchsorted(ptr, entry, side="right")) - 1

@@ -209,6 +209,47 @@ def test_a_reader_of_batches_is_read_once_and_kept():
     assert [[document.id for document in corpus] for _ in range(2)] == [["a", "b"]] * 2
 
 
+class Formatted(HuggingFace):
+    """A dataset of Hugging Face that gives tables or tensors in place of rows, until it is asked for rows."""
+
+    def __init__(self, rows: list[dict[str, object]], form: str = "arrow") -> None:
+        super().__init__(rows)
+        self.format = {"type": form, "columns": list(rows[0])}
+
+    def __iter__(self):
+        return iter(self.rows if self.format["type"] == "custom" else [pa.table({"id": ["a"]})])
+
+    def with_format(self, kind: None, columns: list[str]) -> HuggingFace:
+        assert kind is None
+        return HuggingFace([{name: row[name] for name in columns} for row in self.rows])
+
+
+@pytest.mark.parametrize("form", ["arrow", "torch", "custom"])
+def test_a_dataset_of_another_format_is_read_by_rows(form: str):
+    rows: list[dict[str, object]] = [{"id": "a", "text": "tea", "year": 1990}]
+    assert list(Corpus(Formatted(rows, form))) == [Document("a", "tea", "", {"year": 1990})]
+
+
+@pytest.mark.parametrize("form", [None, "arrow", "pandas", "numpy", "torch", "polars"])
+def test_real_datasets_of_every_format(form: str | None):
+    datasets = pytest.importorskip("datasets")
+    rows = {"id": ["a", "b"], "text": ["tea", "coffee"], "years": [[1990], []]}
+    dataset = datasets.Dataset.from_dict(rows)
+    kept = [Document("a", "tea", "", {"years": [1990]}), Document("b", "coffee", "", {"years": []})]
+    assert list(Corpus(dataset.with_format(form))) == kept
+    assert list(Corpus(dataset.to_iterable_dataset().with_format(form))) == kept
+    without = Corpus(dataset.with_format(form, columns=["id", "text"]))
+    assert list(without) == [Document("a", "tea"), Document("b", "coffee")]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plan_of_polars_is_told_the_way_on():
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame({"id": ["a"], "text": ["tea"]})
+    assert "rows have yet to be computed: give table.collect()" in refusal(table.lazy())
+    assert list(Corpus(table.lazy().collect())) == [Document("a", "tea")]
+
+
 def test_two_columns_that_differ_in_type_alone_have_one_name():
     pd = pytest.importorskip("pandas")
     table = pd.DataFrame({"id": ["a"], "text": ["tea"], 7: [1], "7": [2]})

@@ -315,7 +315,7 @@ def test_times_beyond_microseconds_stay_whole(tmp_path: Path):
     (document,) = read_documents(tmp_path / "c.parquet")
     assert document.metadata == {
         "utc": "2020-09-13T12:26:40.000001+00:00",
-        "fine": "2020-09-13 12:26:40.000000001",
+        "fine": "2020-09-13T12:26:40.000000001",  # with a space it stood before all others of its day
         "clock": "01:00:00.000000001",
         "noon": "12:00:00",
         "long": 1.5,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
-from pathlib import Path
+from enum import Enum
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pytest
 
+from splade_engine.collections import Document
 from splade_engine.collections.corpus import Corpus
 from splade_engine.collections.metadata import checked_metadata
 from splade_engine.errors import DatasetError
@@ -57,3 +62,58 @@ def test_numbers_and_times_of_numpy_are_python_s(value: Any, kept: Any) -> None:
 def test_what_numpy_has_and_json_has_not_is_refused(value: Any, told: str) -> None:
     with pytest.raises(DatasetError, match=f"here: the field 'f' holds {told}, which JSON does not have"):
         checked_metadata({"f": value}, "here")
+
+
+class Shelf(Enum):
+    TOP = "top"
+    THIRD = 3
+
+
+class Colour(str, Enum):  # noqa: UP042  (of which an f-string makes "Colour.RED")
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (Shelf.TOP, "top"),
+        (Shelf.THIRD, 3),
+        (Colour.RED, "red"),
+        (PurePosixPath("a/b.md"), "a/b.md"),
+        (MappingProxyType({Colour.RED: [Shelf.THIRD]}), {"red": [3]}),
+        (np.array([(1, 2.5)], dtype=[("a", "i4"), ("b", "f8")])[0], {"a": 1, "b": 2.5}),  # was [1, 2.5]
+    ],
+)
+def test_what_stands_for_a_value_of_json_becomes_it(value: Any, kept: Any) -> None:
+    (found,) = checked_metadata({"f": value}, "here").values()
+    assert found == kept
+    assert json.dumps(found) == json.dumps(kept)
+    assert type(found) is type(kept)
+
+
+def test_members_of_enumerations_are_texts_like_others() -> None:
+    """In an f-string, as ids of passages are made, one is "Colour.RED"."""
+    long = "tea " * 40
+    records = [{"id": Colour.RED, "text": long, "title": Colour.RED}]
+    documents = [Document(Colour.RED, long, Colour.RED)]
+    for document in (*Corpus(records, passages=20), *Corpus(documents, passages=20)):
+        assert document.id.startswith("red")
+        assert {type(document.id), type(document.title)} == {str}
+
+
+def test_metadata_may_be_any_mapping() -> None:
+    (document,) = Corpus([{"id": "a", "text": "x", "metadata": MappingProxyType({"year": 1990})}])
+    assert document.metadata == {"year": 1990}
+
+
+def test_an_id_may_be_a_uuid() -> None:
+    (document,) = Corpus([{"id": UUID(int=5), "text": "x"}])
+    assert document.id == "00000000-0000-0000-0000-000000000005"
+
+
+def test_a_title_of_pandas_that_is_not_there_is_none(tmp_path: Path) -> None:
+    """`table.to_dict("records")` has NaN where a table has nothing."""
+    (document,) = Corpus([{"id": "a", "text": "x", "title": float("nan"), "metadata": float("nan")}])
+    assert (document.title, document.metadata) == ("", {})
+    with pytest.raises(DatasetError, match="document 0: the field text is null"):
+        list(Corpus([{"id": "a", "text": float("nan")}]))

@@ -358,3 +358,112 @@ def test_true_is_no_number_of_a_row():
     for ask in (vectors.row, vectors.__getitem__):
         with pytest.raises(IndexError):
             ask(True)
+
+
+def csr_of_scipy():
+    import scipy.sparse
+
+    return scipy.sparse.csr_array(np.array([[0, 1.5, 0, 2], [0, 0, 0, 0], [3, 0, 0, 0.25]]))
+
+
+def broken(form: str, name: str, value: object):
+    matrix = csr_of_scipy().asformat(form)
+    array = np.array(getattr(matrix, name))
+    array[tuple([1] * array.ndim)] = value
+    setattr(matrix, name, array)
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("form", "name", "value", "told"),
+    [
+        ("csr", "indptr", 9, "row 1: indptr falls from 9 to 2"),  # ended the process
+        ("csr", "indptr", -5, "row 0: indptr falls from 0 to -5"),  # ended the process
+        ("csr", "indices", 7, "row 0, term 7, weight 2"),
+        ("csc", "indices", 10**8, "from_scipy: indices must be < 3"),  # ended the process
+        ("bsr", "indices", 10**8, "from_scipy: column index values must be < 4"),
+    ],
+)
+def test_a_matrix_of_scipy_whose_arrays_do_not_fit_is_refused(form, name, value, told):
+    with pytest.raises(InvalidInputError, match=told):
+        SparseVectors.from_scipy(broken(form, name, value))
+
+
+def test_a_matrix_of_scipy_with_an_array_cut_short_is_refused():
+    matrix = csr_of_scipy()
+    matrix.data = matrix.data[:2]
+    with pytest.raises(InvalidInputError, match="from_scipy: indices and data should have the same size"):
+        SparseVectors.from_scipy(matrix)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize("layout", ["csr", "csc", "bsr", "bsc"])
+def test_every_layout_of_a_tensor_is_read(layout):
+    import torch
+
+    tensor = torch.from_numpy(csr_of_scipy().toarray())
+    size = (3, 2) if layout.startswith("b") else None
+    made = tensor.to_sparse(layout=getattr(torch, f"sparse_{layout}"), blocksize=size)
+    assert SparseVectors.from_torch(made) == SparseVectors.from_scipy(csr_of_scipy())
+
+
+@pytest.mark.parametrize(
+    ("places", "told"),
+    [
+        ([[0, 9], [1, 1]], r"row 9, term 1: outside a tensor of shape \(3, 4\)"),  # was a batch of 10 rows
+        ([[0, -9], [1, 1]], "row -9, term 1: outside"),
+        ([[0, 1], [1, 9]], "row 1, term 9: outside"),  # its weight may have been another entry's
+    ],
+)
+def test_entries_outside_a_tensor_are_refused(places, told):
+    import torch
+
+    tensor = torch.sparse_coo_tensor(places, [1.0, 2.0], (3, 4), check_invariants=False)
+    with pytest.raises(InvalidInputError, match=told):
+        SparseVectors.from_torch(tensor)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ([0, 2, 2, 10**8], "indptr ends at 100000000, but there are 4 terms"),
+        ([0, 9, 2, 4], "row 1: indptr falls from 9 to 2"),
+        ([0, 2, 2, 4], None),  # terms of a row in whatever order, one of them twice
+    ],
+)
+def test_a_tensor_of_rows_is_checked_before_torch_reads_it(ends, told):
+    import torch
+
+    terms, weights = torch.tensor([3, 1, 0, 0]), torch.tensor([2.0, 1.5, 3, 0.25])
+    tensor = torch.sparse_csr_tensor(torch.tensor(ends), terms, weights, (3, 4), check_invariants=False)
+    if told is None:
+        assert SparseVectors.from_torch(tensor).to_dicts() == [{1: 1.5, 3: 2.0}, {}, {0: 3.25}]
+        return
+    with pytest.raises(InvalidInputError, match=told):
+        SparseVectors.from_torch(tensor)
+
+
+def test_tensors_that_cannot_be_read_are_one_line():
+    import torch
+
+    dense_rows = torch.sparse_coo_tensor([[0, 1]], torch.ones(2, 4), (3, 4), check_invariants=True)
+    with pytest.raises(InvalidInputError, match="from_torch: the rows of a sparse tensor are sparse"):
+        SparseVectors.from_torch(dense_rows)
+    with pytest.raises(InvalidInputError, match="from_torch: "):
+        SparseVectors.from_torch(torch.ones(3, 4, device="meta"))
+
+
+def test_weights_of_half_precision_are_added_up_in_single():
+    import torch
+
+    weights = torch.tensor([60000.0, 60000.0], dtype=torch.float16)
+    tensor = torch.sparse_coo_tensor([[0, 0], [1, 1]], weights, (1, 4), check_invariants=True)
+    assert SparseVectors.from_torch(tensor).to_dicts() == [{1: 120000.0}]  # was infinity
+    eighth = torch.tensor([[0.0, 1.5]]).to(torch.float8_e4m3fn)  # was a traceback
+    assert SparseVectors.from_torch(eighth).to_dicts() == [{1: 1.5}]
+
+
+@pytest.mark.filterwarnings("error")
+def test_half_precision_in_a_mapping_warns_of_nothing():
+    assert SparseVectors.from_dicts([{3: np.float16(0.25)}], 4).to_dicts() == [{3: 0.25}]

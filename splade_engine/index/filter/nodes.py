@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Literal
 
 import numpy as np
@@ -182,6 +183,8 @@ def plain_value(column: str, value: Any) -> Value:
     Raises:
         InvalidInputError: for anything else. A day is not a point in time, so neither is made a text here.
     """
+    if isinstance(value, Enum):  # as documents are read
+        return plain_value(column, value.value)
     plain = value.item() if isinstance(value, np.generic) and value.dtype.kind in "biufU" else value
     if type(plain) in _VALUES:
         return plain  # type: ignore[no-any-return]
