@@ -41,7 +41,7 @@ def _inner(kind: Any) -> list[Any]:
     return [kind.field(i) for i in range(kind.num_fields)]
 
 
-def _is_time(kind: Any) -> bool:
+def _is_time(kind: Any) -> Any:
     """Whether Python may not hold its values."""
     import pyarrow as pa
 
@@ -49,7 +49,7 @@ def _is_time(kind: Any) -> bool:
     return types.is_timestamp(kind) or types.is_duration(kind) or types.is_date(kind) or types.is_time64(kind)
 
 
-def _needs_a_look(kind: Any) -> bool:
+def _needs_a_look(kind: Any) -> Any:
     import pyarrow as pa
 
     return _is_time(kind) or pa.types.is_map(kind) or any(_needs_a_look(field.type) for field in _inner(kind))

@@ -248,8 +248,9 @@ class Corpus:
         for number, item in enumerate(items):
             if isinstance(item, Document):
                 _check_text(item, number)
-                texts = map(plain_text, (item.id, item.text, item.title))
-                document = Document(*texts, checked_metadata(item.metadata, f"document {number}"))
+                metadata = checked_metadata(item.metadata, f"document {number}")
+                texts = plain_text(item.text), plain_text(item.title)
+                document = Document(plain_text(item.id), *texts, metadata)
             elif isinstance(item, str):
                 document = Document(str(number), plain_text(item))
             else:

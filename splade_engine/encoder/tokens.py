@@ -178,8 +178,11 @@ class TextTokenizer:
             for part in (encoding, *(encoding.overflowing if windows else ()))
             for piece in zip(self._known(part.ids), part.word_ids, part.offsets, strict=True)
         ]
+        place = _places(text) if self.lowercase else None
         words: dict[int | None, tuple[int, int]] = {}
         for _, word, (start, end) in pieces:
+            if place is not None and start < end:
+                start, end = place[start], place[end - 1] + 1
             first, last = words.get(word, (start, end))
             words[word] = (min(first, start), max(last, end))
         return [(token, *words[word]) for token, word, _ in pieces]
@@ -246,6 +249,13 @@ class TextTokenizer:
         for i, encoding in zip(short, again, strict=True):
             encodings[i] = encoding
         return encodings
+
+
+def _places(text: str) -> list[int] | None:
+    """For each character of a text in lower case, which one it was; None where they are as many."""
+    if len(text.lower()) == len(text):
+        return None
+    return [at for at, letter in enumerate(text) for _ in letter.lower()]
 
 
 def beginning(text: str, length: int) -> str:

@@ -16,8 +16,8 @@ import numpy as np
 from splade_engine.engine.fusion import Side
 from splade_engine.engine.snippets import READ
 from splade_engine.index.words.rank import WordMatch
-from splade_engine.index.words.text import word_pattern
-from splade_engine.plain_text import one_line
+from splade_engine.index.words.text import places_of
+from splade_engine.plain_text import one_line, whole_behind
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -206,10 +206,8 @@ def _words(
     if text and word_spans is not None:
         for term, start, end in word_spans(text):
             if term in wanted:
+                end = whole_behind(text, end)  # an accent that stands alone belongs to its letter
                 words.setdefault(term, []).append(text[start:end].lower())
                 spans[start, end] = None
-    small = text.lower() if written else ""
-    if len(small) == len(text):  # else places in it would not be those of the text
-        for word in written:
-            spans.update(dict.fromkeys(found.span() for found in word_pattern(word).finditer(small)))
+    spans |= dict.fromkeys(places_of(written, text) if written else ())
     return words, tuple(sorted(spans)) if written else tuple(spans)

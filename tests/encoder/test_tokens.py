@@ -150,6 +150,12 @@ def test_a_class_that_the_tokenizer_s_config_does_not_name(
         assert read == reference(text, add_special_tokens=False)["input_ids"]
 
 
+def test_places_are_those_of_the_text_where_lower_case_has_more_letters(mlm_folder: Path) -> None:
+    tokenizer = TextTokenizer(mlm_folder, 64, lowercase=True)
+    for text in ("\u0130\u0130\u0130 the dog", "the \u0130 dog"):
+        assert "dog" in [text[start:end] for _, start, end in tokenizer.word_spans(text)]
+
+
 def test_lowercase_first(mlm_folder: Path) -> None:
     lower = TextTokenizer(mlm_folder, 48, lowercase=True)
     assert lower.encode_one("BADO")[0] == lower.encode_one("bado")[0]

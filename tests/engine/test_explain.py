@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splade_engine.engine.explain import explain
-from splade_engine.engine.snippets import READ
+from splade_engine.engine.snippets import READ, snippet
 from splade_engine.vectors import SparseVectors
 
 VOCABULARY = [f"t{i}" for i in range(12)]
@@ -41,6 +41,15 @@ def test_words_come_from_the_spans_once_each_and_in_order():
     assert {m.term: m.words for m in why.matches} == {"t2": ("t2",), "t1": ("t1",), "t3": ("t3",)}
     assert why.title_spans == ((0, 2),)
     assert why.text_spans == ((0, 2), (3, 5), (6, 8))
+
+
+def test_a_word_ends_behind_its_accents():
+    """A tokenizer that strips accents leaves them out of its places: the mark stood before the accent."""
+    text = "the cafe\u0301 opens"
+    row = SparseVectors.from_dicts([{1: 1.0}], 12)
+    why = explain("x", row, row, VOCABULARY, text=text, word_spans=lambda text: [(1, 4, 8)])
+    assert (why.matches[0].words, why.text_spans) == (("cafe\u0301",), ((4, 9),))
+    assert snippet(text, why.text_spans).marked() == "the **cafe\u0301** opens"
 
 
 def test_of_a_long_title_and_text_the_beginning_is_looked_at():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 TEXT_COLUMNS = ("title", "text")  # the columns whose words are looked at
 # Thai and Lao, Burmese, Khmer, kana, Han
@@ -67,6 +67,23 @@ def holds_phrase(text: str, words: Sequence[str], *, prefix: bool = False) -> bo
             return True
         start, shared = stop, found[len(found) - len(words) + 1 :] if len(found) >= len(words) else found
     return False
+
+
+def places_of(words: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
+    """Where words stand in a text, as it is written: with letters of either case, and accents of either form.
+
+    Args:
+        words: as `words_of` gives them.
+        text: in whatever case.
+    """
+    small = text.lower()
+    if len(small) != len(text):  # a letter that has several in lower case stays, as its place does
+        small = "".join(low if len(low := letter.lower()) == 1 else letter for letter in text)
+    for word in words:
+        for form in dict.fromkeys((word, unicodedata.normalize("NFD", word))):
+            for found in word_pattern(form).finditer(small):
+                if not unicodedata.combining(small[found.end() : found.end() + 1] or " "):
+                    yield found.span()
 
 
 def word_pattern(word: str) -> re.Pattern[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from splade_engine.index.words import text as module
-from splade_engine.index.words.text import _ORDINARY, holds_phrase, word_pattern, words_of
+from splade_engine.index.words.text import _ORDINARY, holds_phrase, places_of, word_pattern, words_of
 
 
 def as_defined(words: Sequence[str], *, prefix: bool) -> re.Pattern[str]:
@@ -85,3 +85,20 @@ def test_a_stretch_does_not_end_between_a_letter_and_its_accent(monkeypatch: pyt
         text = "ab " * 40 + "Zu\u0308rich " * 3
         assert holds_phrase(text, ["z\u00fcrich"] * 3)
         assert not holds_phrase(text, ["rich"])
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "found"),
+    [
+        ("Le CAF\u00c9 noir", ["caf\u00e9"], ["CAF\u00c9"]),
+        ("Le CAFE\u0301 noir", ["caf\u00e9"], ["CAFE\u0301"]),  # was not found
+        ("cafe\u0301, cafe", ["cafe"], ["cafe"]),  # the second alone: the first is another word
+        ("Tie\u0302\u0301ng Vie\u0323\u0302t", ["ti\u1ebfng", "vi\u1ec7t"], None),
+        ("\u0130stanbul, tea and Tea", ["tea"], ["tea", "Tea"]),  # of such a text no word was found
+        ("nothing", [], []),
+    ],
+)
+def test_places_of_words(text: str, words: list[str], found: list[str] | None) -> None:
+    assert [text[a:b] for a, b in places_of(words, text)] == (text.split() if found is None else found)
+    for word in words:
+        assert holds_phrase(text, [word])
