@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from splade_engine.collections.metadata import METADATA_JSON, RESERVED, metadata_json
+from splade_engine.collections.folders import is_state
+from splade_engine.collections.metadata import FILE_STATE, METADATA_JSON, RESERVED, metadata_json
 from splade_engine.errors import DatasetError
 from splade_engine.plain_text import is_text
 
@@ -190,6 +191,8 @@ _PLURAL = {
 def _kind(name: str, value: object) -> str:
     """The kind of one value: of KINDS, "large" for a whole number beyond 2^53, or "json"."""
     if not name or name in RESERVED or len(name) > 256 or not is_text(name):
+        return "json"
+    if name == FILE_STATE and not is_state(value):  # a document's own, which hits would not show as a column
         return "json"
     if isinstance(value, bool):
         return "bool"

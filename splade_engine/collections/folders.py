@@ -140,6 +140,11 @@ class FileState:
         return cls(origin, int(tokens), int(overlap), int(readers), digest, encoding or "")
 
 
+def is_state(value: object) -> bool:
+    """Whether it is what we write of how a document was cut: of a file its state, of a record that alone."""
+    return isinstance(value, str) and (FileState.parse(value) or Passages.parse(value)) is not None
+
+
 _STATE = re.compile(r"([0-9a-f]{16}):(\d{1,9})\+(\d{1,9}):(\d{1,4}):([0-9a-f]{32})(?::([\w-]{1,40}))?")
 
 

@@ -252,3 +252,16 @@ def test_a_path_is_of_one_kind_over_all_shards(tmp_path: Path) -> None:
     assert engine.search("moon", facets=["a.n"]).facets["a.n"][0] == (2, 2)
     with pytest.raises(InvalidInputError, match=r"column 'a\.n' is of type double, compared with 'x'"):
         found(engine, "a.n = 'x'")
+
+
+@pytest.mark.parametrize("value", ["rev-3", 7, {"rev": 1}])
+def test_a_field_of_the_name_of_ours_is_not_hidden(value: Any, tmp_path: Path) -> None:
+    """Couchbase calls its own `_sync`: hits and `get` left it out."""
+    records = [{"id": "a", "text": "moon", "_sync": value}, {"id": "b", "text": "moon"}]
+    engine = SearchEngine.build(tmp_path / "ix", records, FakeEncoder())
+    engine.add([{"id": "c", "text": "moon", "_sync": value}])
+    assert [document.metadata for document in engine.get(["a", "b", "c"])] == [
+        {"_sync": value},
+        {},
+        {"_sync": value},
+    ]
