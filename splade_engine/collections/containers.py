@@ -61,8 +61,14 @@ def _is_lazy(source: object) -> bool:
 
 
 def is_stream(table: object) -> bool:
-    """Whether a table can perhaps be read only once, as a RecordBatchReader: it does not have its columns."""
-    return not hasattr(table, "columns") and not hasattr(table, "column_names")
+    """Whether a table can perhaps be read only once, as a RecordBatchReader, or has other rows the next time.
+
+    A relation of duckdb is a question that is asked anew.
+    """
+    return not any(hasattr(table, name) for name in _HELD)
+
+
+_HELD = ("height", "to_batches", "to_pylist", "iloc", "column_names")  # what has rows has one of them
 
 
 def _is_column(source: object) -> bool:

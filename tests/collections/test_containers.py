@@ -59,6 +59,8 @@ def test_a_relation_of_duckdb_is_a_table():
     duckdb = pytest.importorskip("duckdb")
     relation = duckdb.connect(":memory:").sql("select 'a' as id, 'tea' as text, 1999 as year")
     assert list(Corpus(relation)) == [Document("a", "tea", "", {"year": 1999})]
+    corpus = Corpus(duckdb.connect(":memory:").sql("select uuid() as id, 'tea' as text"))
+    assert list(corpus) == list(corpus)  # was asked twice, with other answers
 
 
 def test_an_index_of_pandas_that_is_called_id():
