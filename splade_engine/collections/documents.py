@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from splade_engine import arguments
 from splade_engine.collections.metadata import checked_metadata, is_missing, plain_text
 from splade_engine.collections.text_lines import read_lines
 from splade_engine.errors import DatasetError, reason_of
@@ -139,6 +140,8 @@ def take_id(fields: dict[str, Any], name: str, place: str, required: str) -> str
     """
     value = fields.get(name)
     if isinstance(value, Integral) and not isinstance(value, bool):
+        if int(value).bit_length() > MAX_ID_BYTES * 3:  # which Python may not write as digits
+            raise DatasetError(f"{place}: the {name} is a number of thousands of digits")
         fields[name] = str(int(value))
         source = place.rpartition(":")[0] or "the corpus"
         if source not in _said:
@@ -241,5 +244,8 @@ def shown(value: object) -> str:
     """A value for a message, cut to 60 characters."""
     if isinstance(value, str | bytes) and len(value) > 200:
         value = value[:200]
-    text = json.dumps(value, ensure_ascii=True, default=lambda other: type(other).__name__)
+    try:
+        text = json.dumps(value, ensure_ascii=True, default=lambda other: type(other).__name__)
+    except (TypeError, ValueError, RecursionError):  # what is no JSON, holds itself, or has no end
+        text = arguments.shown(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -117,3 +117,29 @@ def test_a_title_of_pandas_that_is_not_there_is_none(tmp_path: Path) -> None:
     assert (document.title, document.metadata) == ("", {})
     with pytest.raises(DatasetError, match="document 0: the field text is null"):
         list(Corpus([{"id": "a", "text": float("nan")}]))
+
+
+HELD: list[Any] = []
+HELD.append(HELD)
+DEEP: list[Any] = []
+for _ in range(5000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"id": 10**5000, "text": "x"}, "the id is a number of thousands of digits"),
+        ({"id": "a", "text": 10**5000}, "the field text must be a string, got "),
+        ({"id": "a", "text": {(1, 2): 3}}, r"the field text must be a string, got \{\(1, 2\): 3\}"),
+        ({"id": "a", "text": HELD}, "the field text must be a string, got "),
+        ({"id": "a", "text": "x", "title": DEEP}, "the field title must be a string, got "),
+        (HELD, "an object with id and text is needed, got "),
+        (Document(10**5000, "x"), "its id must be a text, got "),  # type: ignore[arg-type]
+    ],
+    ids=range(7),
+)
+def test_what_cannot_be_written_as_json_is_one_line(record: Any, told: str) -> None:
+    with pytest.raises(DatasetError, match=f"document 0: {told}") as refused:
+        list(Corpus([record]))
+    assert len(str(refused.value)) < 200
