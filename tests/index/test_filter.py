@@ -241,6 +241,14 @@ def test_nodes_check_what_they_are_made_of(make: Any, message: str) -> None:
         make()
 
 
+@pytest.mark.parametrize("where", [{"n": 10**5000}, {"n": {"<": -(10**5000)}}, {"n": [1, 10**5000, 2]}])
+def test_a_number_of_thousands_of_digits_is_one_line(where: Any) -> None:
+    """The answers to filters are kept under how they look, which such a number has no way to."""
+    with pytest.raises(InvalidInputError, match="where: n: a number of more than 400 digits"):
+        parse_where(where)
+    assert parse_where({"n": [2**70, 3]}) == In("n", (2**70, 3))
+
+
 def test_nodes_keep_plain_values() -> None:
     """Answers are kept under what a filter looks like, and two long arrays look alike."""
     numbers = np.arange(2000)

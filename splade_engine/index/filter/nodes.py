@@ -23,6 +23,7 @@ MAX_DEPTH = 50  # nested parentheses or nots
 MAX_NODES = 4 * MAX_DEPTH  # one within the other: some forms make several of a level
 Value = str | int | float | bool
 _VALUES = {str, int, float, bool}
+_LARGEST = 10**400  # a whole number that is compared; of thousands of digits Python writes none
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,8 @@ def plain_value(column: str, value: Any) -> Value:
     if isinstance(value, Enum):  # as documents are read
         return plain_value(column, value.value)
     plain = value.item() if isinstance(value, np.generic) and value.dtype.kind in "biufU" else value
+    if isinstance(plain, int) and abs(plain) > _LARGEST:
+        raise InvalidInputError(f"where: {column}: a number of more than 400 digits")
     if type(plain) in _VALUES:
         return plain  # type: ignore[no-any-return]
     if isinstance(plain, str):  # a member of an enumeration looks like no other text
@@ -199,7 +202,14 @@ def plain_value(column: str, value: Any) -> Value:
 def _plain_values(column: str, values: Iterable[Any]) -> tuple[Value, ...]:
     """Many values, by their types: a million take a moment."""
     found = tuple(values)
-    return found if set(map(type, found)) <= _VALUES else tuple(plain_value(column, v) for v in found)
+    kinds = set(map(type, found))
+    if not kinds <= _VALUES:
+        return tuple(plain_value(column, v) for v in found)
+    if int in kinds:
+        numbers = [value for value in found if type(value) is int]
+        for end in (min(numbers), max(numbers)):
+            plain_value(column, end)
+    return found
 
 
 def columns_of(part: Filter) -> set[str]:
