@@ -45,6 +45,9 @@ def run(
 
     async def speak() -> None:
         async with watched(served):
-            await server.run_stdio_async()
+            try:
+                await server.run_stdio_async()
+            finally:
+                threads.close()  # a search that outlasted its answer tells this loop when it ends
 
     asyncio.run(speak())

@@ -28,6 +28,9 @@ from mcp_types.jsonrpc import (
 )
 from pydantic import ValidationError
 
+from splade_engine.server.bodies import parsed
+from splade_engine.server.problems import Problem
+
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
     from mcp.shared._stream_protocols import WriteStream
@@ -62,8 +65,12 @@ class _Answers:
         self._all_given = anyio.Event()
 
     def forget(self, request: object) -> None:
-        """A request has been answered, or its client wants no answer any more."""
-        self._waiting.discard(cast("str | int", request))
+        """A request has been answered, or its client wants no answer any more.
+
+        Whatever a client calls off need not be an id.
+        """
+        if isinstance(request, str | int):
+            self._waiting.discard(request)
         if not self._waiting:
             self._all_given.set()
 
@@ -125,8 +132,7 @@ def read_line(line: bytes) -> JSONRPCMessage | Refusal:
     try:
         message = jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError as error:
-        given = _id_of(line)
-        known = given if isinstance(given, str | int) and not isinstance(given, bool) else None
+        known = _usable(_id_of(line))
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         if first["type"] == "json_invalid":
             told = first["msg"].replace("Invalid JSON", "Parse error", 1)
@@ -136,6 +142,11 @@ def read_line(line: bytes) -> JSONRPCMessage | Refusal:
         else:
             data = ErrorData(code=INVALID_REQUEST, message="Invalid request: not a message of JSON-RPC 2.0")
         return Refusal(JSONRPCError(jsonrpc="2.0", id=known, error=data))
+    try:
+        parsed(line, "the message")
+    except Problem as problem:  # what pydantic reads all the same: of a key that stands twice the last value
+        data = ErrorData(code=PARSE_ERROR, message=f"Parse error: {problem.message}")
+        return Refusal(JSONRPCError(jsonrpc="2.0", id=_usable(_id_of(line)), error=data))
     # read as a notification, which has no id and gets no answer
     if isinstance(message, JSONRPCNotification) and _id_of(line) is not _MISSING:
         data = ErrorData(
@@ -158,6 +169,11 @@ def _id_of(line: bytes) -> Any:
             depth -= 1
         before = (before[1], token)
     return found
+
+
+def _usable(given: Any) -> str | int | None:
+    """What may stand as the id of an answer; None where a request has another one, or none."""
+    return given if isinstance(given, str | int) and not isinstance(given, bool) else None
 
 
 def _value(token: str) -> Any:

@@ -29,19 +29,27 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
             `seconds`, 400 for what is not JSON, 422 for what the model refuses.
     """
     check_kind(request)
-    data = await received(request, limit, seconds)
-    try:
-        value = parsed_json(data, _refuse_constant)
-    except RecursionError:
-        raise Problem(400, "Validation", "the body is JSON nested too deeply") from None
-    except json.JSONDecodeError as error:
-        raise Problem(400, "Validation", f"the body is not JSON: {error}") from None
-    except ValueError as error:  # a key twice, NaN, a number of thousands of digits, or not UTF-8
-        raise Problem(400, "Validation", f"the body cannot be read: {reason_of(error)}") from None
+    value = parsed(await received(request, limit, seconds))
     try:
         return model.model_validate(value)
     except ValidationError as error:
         raise invalid(told_of(error)) from None
+
+
+def parsed(data: bytes, what: str = "the body") -> Any:
+    """The value of a body that is JSON, or of a message called `what`.
+
+    Raises:
+        Problem: 400 for what is not, or means two things.
+    """
+    try:
+        return parsed_json(data, _refuse_constant)
+    except RecursionError:
+        raise Problem(400, "Validation", f"{what} is JSON nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise Problem(400, "Validation", f"{what} is not JSON: {error}") from None
+    except ValueError as error:  # a key twice, NaN, a number of thousands of digits, or not UTF-8
+        raise Problem(400, "Validation", f"{what} cannot be read: {reason_of(error)}") from None
 
 
 def check_kind(request: Request) -> None:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from splade_engine.server.problems import Problem
+from splade_engine.server.upgrades import Offers
 
 # bytes of a request's method, address and headers: httptools reads no longer address
 LONGEST_HEAD = 1 << 16
@@ -53,6 +54,7 @@ class _Connection(asyncio.Protocol):
         self._inner.send_400_response = lambda _: self._refuse(400, _NO_HTTP)  # uvicorn's own is plain text
         self._loop = asyncio.get_running_loop()
         self._beginning: bytearray | None = bytearray()  # of a head; None: it is complete, and not read yet
+        self._offers = Offers()
         self._head: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
 
@@ -75,9 +77,13 @@ class _Connection(asyncio.Protocol):
         before = self._inner.cycle
         if before is None or before.response_complete:  # the next request begins
             self._await_head()
-        if (before is None or not before.more_body) and self._is_too_long(data):
-            self._refuse(431, _LONG)
-            return
+        if before is None or not before.more_body:
+            if self._is_too_long(data):
+                self._refuse(431, _LONG)
+                return
+            data = self._offers.without(data)
+            if not data:  # which h11 would take for the end of all that the client says
+                return
         self._inner.data_received(data)
         if self._inner.cycle is not before:
             self._beginning = bytearray()

@@ -32,6 +32,8 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
+# headers that decide who is asked, who asks and how the body is read
+_ONCE = ("host", "authorization", "x-api-key", "content-type", "content-encoding")
 _UNMATCHED = "unmatched"  # the route in metrics and log of what no route stands for
 
 
@@ -88,6 +90,9 @@ class Gate:
             self._note(scope, status, time.perf_counter() - started)
 
     def _check(self, path: str, headers: Headers) -> None:
+        for name in _ONCE:
+            if len(headers.getlist(name)) > 1:  # a proxy before us may have gone by the other one
+                raise Problem(400, "Validation", f"the header {name} is given twice")
         host = headers.get("host", "")
         if not self._access.knows_host(host):
             raise Problem(

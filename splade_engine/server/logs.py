@@ -57,7 +57,7 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def configure(style: Literal["json", "text"], level: int = logging.INFO) -> None:
-    """Write everything of the server, and of uvicorn and MCP from warnings on, to standard error."""
+    """Write everything of the server, and of its libraries from warnings on, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else PlainLines())
     for name, least in (("splade_engine", level), ("uvicorn", logging.WARNING), ("mcp", logging.WARNING)):
@@ -65,3 +65,6 @@ def configure(style: Literal["json", "text"], level: int = logging.INFO) -> None
         logger.handlers[:] = [handler]
         logger.setLevel(max(level, least))
         logger.propagate = False
+    root = logging.getLogger()
+    if not root.handlers:  # the package `mcp` would add one, whose lines are drawn for a terminal
+        root.addHandler(handler)

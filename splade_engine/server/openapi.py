@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from splade_engine.server.routes import Parameter, Route
 
-_ALWAYS = (401, 408, 421, 429, 500)
+_ALWAYS = (400, 401, 408, 421, 429, 500)
 _WORDS = {
-    400: "Not JSON, or empty",
+    400: "Not JSON, empty, or a header or address that cannot be read",
     401: "No key, or a wrong one",
     403: "The server only reads",
     404: "No such document or index",

@@ -49,7 +49,7 @@ class Route:
     indexed: bool = True
     # whether it asks for no key
     public: bool = False
-    # statuses of the problems it may answer with, besides 401, 408, 421, 429 and 500
+    # statuses of the problems it may answer with, besides 400, 401, 408, 421, 429 and 500
     problems: tuple[int, ...] = ()
 
 
@@ -65,11 +65,11 @@ _NEAR = (
 ROUTES = (
     Route(
         "POST", "/search", handlers.search, "Search", models.SearchAnswer, requests.SearchRequest,
-        problems=(400, 413, 415, 422),
+        problems=(413, 415, 422),
     ),
     Route(
         "POST", "/explain", handlers.explain, "Why a document is, or is not, a hit", models.ExplainAnswer,
-        requests.ExplainRequest, problems=(400, 404, 413, 415, 422),
+        requests.ExplainRequest, problems=(404, 413, 415, 422),
     ),
     Route("GET", "/fields", handlers.fields, "Metadata fields and their values", models.FieldsAnswer),
     Route(
@@ -78,11 +78,11 @@ ROUTES = (
     ),
     Route(
         "GET", "/documents", handlers.documents, "Several documents", models.DocumentsAnswer,
-        parameters=(_SOME_IDS,), problems=(400, 413),
+        parameters=(_SOME_IDS,), problems=(413),
     ),
     Route(
         "PUT", "/documents", handlers.put, "Add documents, or replace those with the same ids",
-        models.WriteAnswer, requests.DocumentsRequest, problems=(400, 403, 409, 413, 415, 422),
+        models.WriteAnswer, requests.DocumentsRequest, problems=(403, 409, 413, 415, 422),
     ),
     Route(
         "DELETE", "/documents/{id:path}", handlers.delete, "Delete a document", models.WriteAnswer,
@@ -90,11 +90,11 @@ ROUTES = (
     ),
     Route(
         "DELETE", "/documents", handlers.delete_many, "Delete several documents", models.WriteAnswer,
-        parameters=(_SOME_IDS,), problems=(400, 403, 409, 413),
+        parameters=(_SOME_IDS,), problems=(403, 409, 413),
     ),
     Route(
         "POST", "/embed_sparse", handlers.embed_sparse, "Sparse vectors of texts (text-embeddings-inference)",
-        None, requests.EmbedSparseRequest, problems=(400, 413, 415, 422),
+        None, requests.EmbedSparseRequest, problems=(413, 415, 422),
     ),
     Route("GET", "/info", handlers.info, "Model and limits (text-embeddings-inference)", models.InfoAnswer),
     Route("GET", "/indexes", handlers.indexes, "The indexes served", models.IndexesAnswer, indexed=False),

@@ -64,6 +64,26 @@ def test_foreign_host_names_are_refused_without_a_key(client, host):
     problem(client.get("/", headers={"host": host}), 421)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("host", ("127.0.0.1", "evil.example")),
+        ("host", ("127.0.0.1", "127.0.0.1")),
+        ("content-type", ("application/json", "text/plain")),
+        ("content-encoding", ("identity", "gzip")),
+        ("authorization", ("Bearer one", "Bearer two")),
+        ("x-api-key", ("one", "two")),
+    ],
+)
+def test_a_header_that_decides_and_is_given_twice_is_refused(client, name, values):
+    """A proxy in front may have gone by the other one."""
+    headers = [("content-type", "application/json")] if name != "content-type" else []
+    sent = [*headers, *((name, value) for value in values)]
+    answer = client.post("/search", content=b'{"query": "sea"}', headers=sent)
+    assert problem(answer, 400) == f"the header {name} is given twice"
+    problem(client.post("/mcp", content=b"{}", headers=sent), 400)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "127.3.2.1"])
 def test_loopback_by_any_name(client, host):
     assert ids(client.post("/search", json={"query": "sea"}, headers={"host": host}))

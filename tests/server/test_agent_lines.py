@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("mcp", reason="the extra serve is not installed")
 
-from splade_engine.server import Limits
+from splade_engine.server import Limits, answers
 from splade_engine.server.agents import agent_server
 
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
@@ -60,6 +60,14 @@ def answered(served, monkeypatch):
         (b'{"params": ' + b"[" * 5000 + b"]" * 5000 + b', "id": "a"}', "a", -32700, "recursion limit"),
         (b'{"params": {"id": 3, "k": 1' + b"0" * 5000 + b'}, "id": 4}', 4, -32700, "number out of range"),
         (b"hello", None, -32700, "Parse error: "),
+        # pydantic reads all of these, and keeps the last of two values
+        (
+            asking({"query": "sea"}).replace(b'"query"', b'"k": 1, "k"'),
+            7,
+            -32700,
+            "message cannot be read: 'k' oc",
+        ),
+        (asking({"k": float("nan")}), 7, -32700, "Parse error: the message cannot be read: NaN is no JSON"),
         (b"[" + asking({"query": "sea"}) + b"]", None, -32600, INVALID),
         (b'{"jsonrpc": "2.0", "id": 5, "method": 5}', 5, -32600, INVALID),
         (b'{"jsonrpc": "2.0", "id": 5, "method": "tools/list", "params": [1]}', 5, -32600, INVALID),
@@ -89,6 +97,13 @@ def test_what_is_asked_last_is_answered_though_the_input_ends(answered):
     assert found["id"] == 7 and found["result"]["structuredContent"]["hits"]
 
 
+@pytest.mark.parametrize("params", [{"requestId": []}, {"requestId": {}}, {"requestId": None}, {}, None])
+def test_what_calls_off_no_request_ends_nothing(answered, params):
+    off = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+    (found,) = answered(json.dumps(off).encode(), asking({"query": "sea"}))
+    assert found["id"] == 7 and found["result"]["structuredContent"]["hits"]
+
+
 def test_a_request_that_is_called_off_is_not_waited_for(answered):
     calls = []
 
@@ -102,3 +117,27 @@ def test_a_request_that_is_called_off_is_not_waited_for(answered):
     lines = asking({"query": "sea"}), json.dumps(off).encode(), asking({"query": "sea"}, id=8)
     assert 8 in [answer["id"] for answer in answered(*lines, work=never_the_first)]
     assert time.monotonic() - before < 15
+
+
+def test_a_search_that_outlasts_its_answer_ends_before_the_command(served, monkeypatch, caplog):
+    """Else it would tell a loop that is closed, and log what becomes of that."""
+    import splade_engine.cli.mcp as command
+    from splade_engine.server import settings
+
+    def slow(*given):
+        time.sleep(0.5)
+        return search(*given)
+
+    search = answers.search
+    monkeypatch.setattr(answers, "search", slow)
+    monkeypatch.setattr(command, "open_indexes", lambda *given: [served])
+    monkeypatch.setattr(settings, "Limits", lambda: Limits(seconds=0.1, threads=1))
+    monkeypatch.setattr("splade_engine.server.logs.configure", lambda *given: None)
+    hello = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO}).encode()
+    lines, heard = b"\n".join([hello, asking({"query": "sea"})]), io.BytesIO()
+    monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(lines)))
+    monkeypatch.setattr("sys.stdout", types.SimpleNamespace(buffer=heard))
+    command.run(["ix"])
+    time.sleep(0.6)
+    assert b"took more than 0.1 seconds" in heard.getvalue()
+    assert not caplog.records

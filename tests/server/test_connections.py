@@ -177,6 +177,26 @@ def test_a_client_that_has_said_all_is_answered(port, sent):
     assert all(status == 200 and told["hits"] for status, told in answers)
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+
+
+@pytest.mark.parametrize("pieces", ["one", "head, body", "bytes"])
+def test_an_offer_of_http_2_is_passed_over(port, pieces):
+    """Java's HttpClient and `curl --http2` send it with a request; httptools would lose the body."""
+    head, body = search().replace(HOST, HOST + OFFER).split(b"\r\n\r\n")
+    head += b"\r\n\r\n"
+    parts = {"one": [head + body], "head, body": [head, body]}.get(pieces)
+    parts = parts or [bytes([byte]) for byte in head + body]
+    answers = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=3) as talking:
+        for count in (1, 2):  # the second request of a connection too
+            for part in parts:
+                talking.sendall(part)
+            while answers.count(b"HTTP/1.1 ") < count or not answers.endswith(b"}"):
+                answers += talking.recv(1 << 16)
+    assert [status for status, told in problems(answers) if told["hits"]] == [200, 200]
+
+
 @pytest.mark.parametrize("sent", [search()[:-5], search()[:20]])
 def test_half_a_request_of_a_client_that_has_said_all_is_closed(port, sent):
     with socket.create_connection(("127.0.0.1", port), timeout=3) as talking:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -44,3 +46,14 @@ def test_a_traceback_keeps_its_lines():
         made.exc_info = (ValueError, error, error.__traceback__)
     lines = PlainLines().format(made).splitlines()
     assert lines[1].startswith("Traceback") and lines[-1] == "ValueError:  [2Jbad"
+
+
+def test_lines_of_libraries_are_like_all_others():
+    """The package `mcp` adds a handler that draws for a terminal, unless the root logger has one."""
+    code = (
+        "import logging; from splade_engine.server.logs import configure; configure('json')\n"
+        "from mcp.server.mcpserver import MCPServer; MCPServer('x')\n"
+        "logging.getLogger('concurrent.futures').error('a callback failed')"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    assert json.loads(told)["message"] == "a callback failed"
