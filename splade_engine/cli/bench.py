@@ -43,12 +43,15 @@ def run(
     """
     from splade_engine.collections.queries import query_texts
     from splade_engine.engine import SearchEngine
+    from splade_engine.errors import InvalidInputError
 
     texts = list(query_texts(queries).values())
     engine = SearchEngine.open(folder, options.named_encoder(encoder))
     vectors = engine.encode_queries(texts)
     encoding = _times([lambda t=t: engine.encode_queries([t]) for t in texts], 1)
     exact = engine.index.search(vectors, k, exact=True).ordinals
+    if not (exact >= 0).any():
+        raise InvalidInputError(f"{queries}: no query has a hit, so there is no recall to measure")
     settings: list[tuple[str, dict[str, Any]]] = [("exact", {"exact": True}), ("default", {})]
     settings += [(f"accuracy {a:g}", {"accuracy": a}) for a in accuracy or []]
     rows = [_measure(engine.index, name, vectors, k, exact, given, repeat) for name, given in settings]
@@ -83,7 +86,7 @@ def _measure(
     searches = [lambda i=i: index.search(vectors[i], k, **given) for i in range(len(vectors))]
     return {
         "name": name,
-        "recall": found / max(1, int((exact >= 0).sum())),
+        "recall": found / int((exact >= 0).sum()),
         **_percentiles(_times(searches, repeat)),
         "docs_scored": float(result.docs_scored.mean()),
     }

@@ -166,7 +166,8 @@ def _on_ray(
     from splade_engine.cli.on_ray import cluster
 
     deployed: dict[str, Any] = {"replicas": replicas, "routers": routers, "missing": missing}
-    how = ray.Deployed(**deployed, seconds=settings.limits.seconds / 2)
+    # a shard that hangs is told of before the whole request takes too long
+    how = ray.Deployed(**deployed, seconds=settings.limits.seconds * 0.4)
     ray.opened_collection(folder)  # what cannot be served is said before a cluster is asked
     with cluster(address, "serving on a cluster"):
         app = ray.application(folder, how=how, settings=settings)
@@ -280,6 +281,8 @@ def _named(argument: str) -> tuple[str, Path]:
     name, mark, folder = argument.partition("=")
     if not mark or Path(argument).exists() or "/" in name:
         name, folder = Path(argument).resolve().name, argument
+    if not folder:  # NAME=$UNSET would serve the working folder
+        raise InvalidInputError(f"{argument}: names no folder; NAME=FOLDER")
     if not name or "/" in name or not name.isprintable():
         raise InvalidInputError(f"{argument}: not a name for an index; NAME=FOLDER gives one")
     return name, Path(folder)

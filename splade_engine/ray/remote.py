@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,15 @@ from typing import Literal, Protocol, Unpack
 
 import numpy as np
 
-from splade_engine.errors import InvalidInputError, ShardUnavailableError, SpladeEngineError
+from splade_engine.errors import (
+    IndexCorruptError,
+    IndexNotFoundError,
+    IndexVersionError,
+    InvalidInputError,
+    ShardUnavailableError,
+    SpladeEngineError,
+    StorageError,
+)
 from splade_engine.index import IndexReader, ShardedIndex
 from splade_engine.index.arguments import check_queries
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
@@ -39,6 +48,8 @@ from splade_engine.vectors import SparseVectors
 
 logger = logging.getLogger(__name__)
 Missing = Literal["error", "tell"]
+# errors of what a shard holds; another replica may have it whole
+_OF_A_SHARD = (IndexCorruptError, IndexNotFoundError, IndexVersionError, StorageError)
 KEPT = 3  # generations that a shard keeps open: routers take up a new one at different moments
 
 
@@ -86,8 +97,28 @@ def searched(reader: IndexReader, request: Request) -> SearchResult:
     """What a shard answers."""
     if request.where is not None:
         matching_documents(reader.snapshot, request.where)  # kept, so that columns are not looked for here
-    k = min(request.k, max(MAX_K, int(reader.snapshot.bases[-1])))
-    return reader.search(request.queries, k, effort=request.effort, where=request.where)
+    return reader.search(request.queries, _width(reader, request), effort=request.effort, where=request.where)
+
+
+def checked(found: SearchResult | None, reader: IndexReader, request: Request) -> SearchResult | None:
+    """An answer that came from elsewhere, where it can be merged with others.
+
+    Raises:
+        ValueError: it is no answer to this request; a process of another release may send such.
+    """
+    if found is None:
+        return None
+    shape, most = (len(request.queries), _width(reader, request)), int(reader.snapshot.bases[-1])
+    ordinals, scores = np.asarray(found.ordinals), np.asarray(found.scores)
+    whole = ordinals.shape == scores.shape == shape and found.docs_scored.shape == shape[:1]
+    if not whole or not ((ordinals >= -1) & (ordinals < most)).all() or np.isnan(scores).any():
+        raise ValueError("its answer is none to this request")
+    return found
+
+
+def _width(reader: IndexReader, request: Request) -> int:
+    """Hits that are asked of a shard: k may be more than it takes, where all shards together hold so many."""
+    return min(request.k, max(MAX_K, int(reader.snapshot.bases[-1])))
 
 
 class Pending(Protocol):
@@ -119,14 +150,31 @@ class Routing:
     askers: Mapping[Path, Asker]
     # Where a shard does not answer: an error, or the hits of the others, which say what is missing.
     missing: Missing = "error"
-    # that one answer may take
-    seconds: float = 5.0
+    # that an answer may take; asked again, half as long
+    seconds: float = 4.0
     # after the first: a replica that has died is replaced or left out meanwhile
     retries: int = 2
 
     def __post_init__(self) -> None:
         if self.missing not in ("error", "tell"):
             raise InvalidInputError(f"missing must be one of error, tell, got {self.missing!r:.60}")
+
+
+@dataclass(frozen=True)
+class _Unsent:
+    """The answer to a request that could not be sent."""
+
+    failure: Exception
+
+    def result(self, timeout_s: float | None = None) -> SearchResult | None:
+        raise self.failure
+
+
+def _sent(asker: Asker, request: Request) -> Pending:
+    try:
+        return asker(request)
+    except Exception as failure:
+        return _Unsent(failure)
 
 
 class RemoteReader(ShardedReader):
@@ -163,34 +211,44 @@ class RemoteReader(ShardedReader):
         if part is not None:
             check_filter(self.snapshot, part)
         requests = [Request(shard.snapshot.fingerprint, queries, k, effort, part) for shard in self.shards]
-        sent = [self._sent(shard, request) for shard, request in zip(self.shards, requests, strict=True)]
-        answers = [self._answer(*one) for one in zip(self.shards, requests, sent, strict=True)]
-        return self._merged(answers, len(queries), k)
+        return self._merged(self._answers(requests), len(queries), k)
 
-    def _sent(self, shard: IndexReader, request: Request) -> Pending | None:
-        asker = self._routing.askers.get(shard.path)
-        return None if asker is None else asker(request)
+    def _answers(self, requests: Sequence[Request]) -> list[SearchResult | None]:
+        """What each shard has found; None where it does not answer and the hits may lack its documents.
 
-    def _answer(self, shard: IndexReader, request: Request, sent: Pending | None) -> SearchResult | None:
-        """What the shard has found; None where it does not answer and the hits may lack its documents."""
-        if sent is None:
-            return searched(shard, request)
-        routing, error = self._routing, ""
+        Those that have not answered are asked again together, so that several take no longer than one.
+        """
+        routing, paths = self._routing, [shard.path for shard in self.shards]
+        waiting = [number for number, path in enumerate(paths) if path in routing.askers]
+        # searched by the router: shards of no asker, and replicas that began after another generation was
+        # published; the router has this one open
+        here = set(range(len(paths))) - set(waiting)
+        answers: list[SearchResult | None] = [None] * len(paths)
+        error = ""
         for attempt in range(routing.retries + 1):
-            try:
-                pending = sent if attempt == 0 else routing.askers[shard.path](request)
-                found = pending.result(timeout_s=routing.seconds)
-            except SpladeEngineError:  # the request is at fault, and would be again
-                raise
-            except Exception as failure:
-                error = f"{type(failure).__name__}: {failure}".splitlines()[0]
-                logger.warning("%s does not answer (attempt %d): %s", shard.path, attempt + 1, error)
-                continue
-            # another generation is published, and that replica began after it: the router has this one open
-            return searched(shard, request) if found is None else found
-        if routing.missing == "tell":
-            return None
-        raise ShardUnavailableError(f"{shard.path.name}: the shard does not answer; try again ({error:.200})")
+            sent = [(number, _sent(routing.askers[paths[number]], requests[number])) for number in waiting]
+            end = time.monotonic() + (routing.seconds / 2 if attempt else routing.seconds)
+            waiting = []
+            for number, pending in sent:
+                try:
+                    found = pending.result(timeout_s=max(0.01, end - time.monotonic()))
+                    answers[number] = checked(found, self.shards[number], requests[number])
+                except Exception as failure:
+                    if isinstance(failure, SpladeEngineError) and not isinstance(failure, _OF_A_SHARD):
+                        raise  # the request is at fault, and would be again
+                    error = f"{type(failure).__name__}: {failure}".splitlines()[0]
+                    logger.warning("%s does not answer (attempt %d): %s", paths[number], attempt + 1, error)
+                    waiting.append(number)
+                    continue
+                if found is None:
+                    here.add(number)
+        if waiting and routing.missing == "error":
+            names = ", ".join(paths[number].name for number in waiting)
+            what = "the shard does not answer" if len(waiting) == 1 else "the shards do not answer"
+            raise ShardUnavailableError(f"{names}: {what}; try again ({error:.200})")
+        for number in here:
+            answers[number] = searched(self.shards[number], requests[number])
+        return answers
 
     def _merged(self, answers: Sequence[SearchResult | None], n_queries: int, k: int) -> SearchResult:
         sizes = [int(shard.snapshot.bases[-1]) for shard in self.shards]

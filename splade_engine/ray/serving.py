@@ -47,8 +47,8 @@ class Deployed:
     cpus: float | None = None
     # where a shard does not answer: an error (503), or the hits of the others with a note that says so
     missing: Missing = "error"
-    # that a shard may take to answer; then the next replica is asked
-    seconds: float = 5.0
+    # that a shard may take to answer; then other replicas are asked, and all takes at most twice as long
+    seconds: float = 4.0
 
     def __post_init__(self) -> None:
         check_declared(self)

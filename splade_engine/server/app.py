@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from splade_engine.server.served import ServedIndex
 
 logger = logging.getLogger(__name__)
+# what agents in a page send to /mcp, sessions or not
+_OF_AGENTS = ("Mcp-Protocol-Version", "Mcp-Session-Id", "Mcp-Method", "Mcp-Name", "Last-Event-ID")
 
 
 @dataclass(eq=False)
@@ -226,6 +228,6 @@ def _with_cors(app: ASGIApp, access: Access) -> ASGIApp:
         app,
         allow_origins=access.cors,
         allow_methods=["GET", "POST", "PUT", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "X-Api-Key", "X-Request-Id"],
+        allow_headers=["Authorization", "Content-Type", "X-Api-Key", "X-Request-Id", *_OF_AGENTS],
         expose_headers=["X-Request-Id"],
     )

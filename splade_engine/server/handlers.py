@@ -141,16 +141,18 @@ async def embed_sparse(state: State, request: Request) -> Response:
     served = _index(state, request)
     if asked.prompt_name == "query":
         answers.check_queries(limits, texts, 1)
-        engine = served.current
-        return await state.threads.run(lambda: bodies.answer(answers.embedded(engine.encode_queries(texts))))
+
+        def call() -> Response:
+            return bodies.answer(answers.embedded(state.take(served).encode_queries(texts)))
+
+        return await state.threads.run(call)
     vectors = await state.documents.encode(served, texts)
     return await state.threads.run(lambda: bodies.answer(answers.embedded(vectors)))
 
 
 async def info(state: State, request: Request) -> Response:
     """GET /info."""
-    served = _index(state, request)
-    return bodies.answer(answers.info(served.name, served.current, state.settings.limits))
+    return await _answered(state, request, partial(answers.info, limits=state.settings.limits))
 
 
 # ---- the server -----------------------------------------------------------------------------------------
@@ -158,19 +160,25 @@ async def info(state: State, request: Request) -> Response:
 
 async def indexes(state: State, request: Request) -> Response:
     """GET /indexes."""
-    listed = [
-        {
-            "name": served.name,
-            "documents": len(served.current),
-            "generation": served.current.index.generation,
-            "encoder": served.current.encoder.name,
-            "write": state.settings.access.write,
-            "max_k": state.settings.limits.k,
-            "words": served.current.index.reader.has_words,
-        }
-        for served in state.indexes.values()
-    ]
-    return bodies.answer({"indexes": listed})
+    settings = state.settings
+
+    def call() -> Response:
+        generations = [(served.name, state.take(served)) for served in state.indexes.values()]
+        listed = [
+            {
+                "name": name,
+                "documents": len(engine),
+                "generation": engine.index.generation,
+                "encoder": engine.encoder.name,
+                "write": settings.access.write,
+                "max_k": settings.limits.k,
+                "words": engine.index.reader.has_words,
+            }
+            for name, engine in generations
+        ]
+        return bodies.answer({"indexes": listed})
+
+    return await state.threads.run(call)
 
 
 async def health(state: State, request: Request) -> Response:

@@ -78,7 +78,7 @@ ROUTES = (
     ),
     Route(
         "GET", "/documents", handlers.documents, "Several documents", models.DocumentsAnswer,
-        parameters=(_SOME_IDS,), problems=(413),
+        parameters=(_SOME_IDS,), problems=(413,),
     ),
     Route(
         "PUT", "/documents", handlers.put, "Add documents, or replace those with the same ids",

@@ -178,6 +178,8 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
         bound.listen(2048)
+    except UnicodeError:  # of the codec of names beyond ASCII, which has no words for people
+        raise InvalidInputError(f"{host}: not the name of a host") from None
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InvalidInputError(f"{host}:{port}: {reason}") from None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Verify = Literal["full", "offsets"]
+_FORESEEN = (SpladeEngineError, OSError)
+RETRY = 30.0  # seconds until a generation is tried again: memory or descriptors may have been short
 
 
 class ServedIndex:
@@ -54,6 +58,7 @@ class ServedIndex:
         self._lock = threading.Lock()
         self._current = _pinned(engine, engine.index)
         self._seen = self._stamp()
+        self._again = math.inf
         _warm(self._current)
         self.refresh()  # whatever was published between opening and stamping
 
@@ -92,8 +97,11 @@ class ServedIndex:
         return self._current
 
     def is_stale(self) -> bool:
-        """Whether something else has been published in the folder; one look at a file's times."""
-        return self._stamp() != self._seen
+        """Whether something else has been published in the folder; one look at a file's times.
+
+        What could not be opened counts again after `RETRY` seconds.
+        """
+        return self._stamp() != self._seen or time.monotonic() >= self._again
 
     def refresh(self) -> bool:
         """Move to the generation that is published now. A broken one is not taken: the old one goes on.
@@ -102,20 +110,18 @@ class ServedIndex:
             Whether another generation is current now.
         """
         with self._lock:
-            seen = self._stamp()
+            seen, before = self._stamp(), self._current
             try:
-                newest = self._newest()
-            except (SpladeEngineError, OSError) as error:
+                self._current = self._newest()
+                self._again = math.inf
+            except Exception as error:  # whatever it is: who watches must not end with it
                 self.failures += 1
-                self._seen = seen
-                logger.error("%s: a new generation cannot be opened: %s", self.name, error)
-                return False
-            self._seen = seen
-            if newest is self._current:
-                return False
-            self._current = newest
-            self.refreshes += 1
-            return True
+                self._again = time.monotonic() + RETRY
+                told, trace = str(error) or type(error).__name__, not isinstance(error, _FORESEEN)
+                logger.error("%s: a new generation cannot be opened: %s", self.name, told, exc_info=trace)
+            self._seen = seen  # from here on nobody waits
+            self.refreshes += self._current is not before
+            return self._current is not before
 
     def write(self, documents: Sequence[Document]) -> SearchEngine:
         """Put documents in one commit. Returns the generation that holds them, which is current now.

@@ -315,6 +315,12 @@ def query_file(tmp_path):
     return tmp_path / "queries.tsv"
 
 
+def test_bench_measures_no_recall_where_nothing_is_found(cli, index_folder, tmp_path):
+    (tmp_path / "none.jsonl").write_text('{"_id": "1", "text": "zzz"}\n')
+    told = cli("bench", index_folder, tmp_path / "none.jsonl", code=2).stderr
+    assert told.endswith("none.jsonl: no query has a hit, so there is no recall to measure\n")
+
+
 def test_tune_and_bench(cli, index_folder, query_file):
     tuned = json.loads(cli("tune", index_folder, query_file, "-k", 2, "--target", 0.9, "--json").stdout)
     assert [(t["k"], t["target"], t["recall"] >= 0.9, t["current"]) for t in tuned] == [(2, 0.9, True, True)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle  # noqa: TID251  what Ray does with requests
 import random
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,14 @@ import numpy as np
 import pytest
 
 from splade_engine.engine import SearchEngine
-from splade_engine.errors import InvalidInputError, ShardUnavailableError
+from splade_engine.errors import (
+    IndexCorruptError,
+    IndexNotFoundError,
+    IndexVersionError,
+    InvalidInputError,
+    ShardUnavailableError,
+    StorageError,
+)
 from splade_engine.index import SearchResult, ShardedIndex
 from splade_engine.ray import Deployed
 from splade_engine.ray.remote import KEPT, RemoteIndex, RemoteReader, Request, Routing, Shard
@@ -149,6 +158,89 @@ def test_a_shard_that_does_not_answer_is_an_error_that_names_it(collection: Path
     ):
         engine.search("moon")
     assert dead.asked == 2
+
+
+def of_another_shape(found: SearchResult) -> SearchResult:
+    """Fewer hits than were asked for would be merged as if there were no more."""
+    return replace(found, ordinals=found.ordinals[:, :-1], scores=found.scores[:, :-1])
+
+
+def of_another_index(found: SearchResult) -> SearchResult:
+    return replace(found, ordinals=found.ordinals + 10_000, names=lambda ordinals: ["?"] * len(ordinals))
+
+
+def without_a_number(found: SearchResult) -> SearchResult:
+    return replace(found, scores=np.full_like(found.scores, np.nan))
+
+
+def of_fewer_queries(found: SearchResult) -> SearchResult:
+    return replace(found, ordinals=found.ordinals[:0], scores=found.scores[:0])
+
+
+@pytest.mark.parametrize(
+    "wrong", [of_another_shape, of_another_index, without_a_number, of_fewer_queries, lambda _: "an answer"]
+)
+def test_an_answer_that_is_none_to_the_request_is_not_merged(collection: Path, wrong: Any) -> None:
+    engine, askers = routed(collection, replicas=2)
+    one = list(askers.values())[1]
+    one.shards[0].search = lambda request: wrong(Shard.search(one.shards[0], request))  # type: ignore[method-assign]
+    local = SearchEngine.open(collection, FakeEncoder())
+    for text in WORDS[1:4]:
+        assert answer(engine.search(text)) == answer(local.search(text))
+    assert one.asked > 3  # the other replica too
+    one.shards = one.shards[:1]
+    with pytest.raises(ShardUnavailableError, match=r"^shard-1: the shard does not answer; try again"):
+        engine.search("moon")
+
+
+@pytest.mark.parametrize("error", [IndexCorruptError, IndexVersionError, StorageError, IndexNotFoundError])
+def test_a_replica_that_cannot_read_its_index_is_like_one_that_is_dead(collection: Path, error: Any) -> None:
+    engine, askers = routed(collection, missing="tell")
+    one = list(askers.values())[1]
+
+    def fails(request: Request) -> SearchResult | None:
+        raise error("shard-1: another node cannot read it")
+
+    one.shards[0].search = fails  # type: ignore[method-assign]
+    told = engine.search("moon").notes
+    assert told == ("incomplete: without the documents of shard-1, which did not answer",)
+
+
+def test_requests_that_cannot_be_sent_count_as_not_answered(collection: Path) -> None:
+    engine, askers = routed(collection, retries=1)
+    first = next(iter(askers))
+
+    def refuses(request: Request) -> Sent:
+        raise ConnectionError("no replica is known")
+
+    engine.index.reader._routing.askers[first] = refuses  # type: ignore[attr-defined]
+    with pytest.raises(
+        ShardUnavailableError, match=r"shard-0: the shard does not answer; .*no replica is known"
+    ):
+        engine.search("moon")
+
+
+def test_shards_that_hang_are_waited_for_together(collection: Path) -> None:
+    """Three of four: what was waited for one after the other took longer than a server gives a request."""
+    waited = []
+
+    class Hanging:
+        def result(self, timeout_s: float | None = None) -> SearchResult | None:
+            waited.append(timeout_s)
+            time.sleep(timeout_s or 60)
+            raise TimeoutError("no answer has come")
+
+    engine, askers = routed(collection, missing="tell", seconds=0.4)
+    hanging = list(askers)[1:]
+    engine.index.reader._routing.askers.update(  # type: ignore[attr-defined]
+        {path: lambda request: Hanging() for path in hanging}
+    )
+    hits = engine.search("moon", 50)
+    assert len(waited) == 9
+    assert sum(waited) < 0.4 + 2 * 0.2 + 9 * 0.02
+    assert {int(hit.id) % N_SHARDS for hit in hits} == {0}
+    named = ", ".join(path.name for path in hanging)
+    assert hits.notes == (f"incomplete: without the documents of {named}, which did not answer",)
 
 
 @pytest.mark.parametrize("options", [{}, {"offset": 0}, {"hybrid": True}], ids=str)

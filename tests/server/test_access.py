@@ -105,6 +105,9 @@ def test_cors_is_off_unless_asked(serving):
         asked = {**origin, "access-control-request-method": "POST"}
         allowed = client.options("/search", headers=asked)
         assert allowed.headers["access-control-allow-origin"] == "https://app.example"
+        wanted = "mcp-protocol-version, content-type, authorization"  # of an agent in a page
+        agent = client.options("/mcp", headers={**asked, "access-control-request-headers": wanted})
+        assert agent.status_code == 200, agent.text
         foreign = client.options("/search", headers={**asked, "origin": "https://evil.example"})
         assert "access-control-allow-origin" not in foreign.headers
 

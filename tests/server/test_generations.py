@@ -6,8 +6,15 @@ import shutil
 import threading
 import time
 
+import pytest
+
+pytest.importorskip("starlette", reason="the extra serve is not installed")
+
+from starlette.testclient import TestClient
+
 from splade_engine.engine import SearchEngine
-from splade_engine.server import ServedIndex
+from splade_engine.server import Limits, ServedIndex, Settings, create_app
+from splade_engine.server import served as generations
 from tests.fake_encoder import FakeEncoder
 from tests.server.conftest import ids, problem
 
@@ -44,6 +51,26 @@ def test_a_broken_generation_is_not_taken(client, folder, served):
     wait_for(lambda: not served.is_stale())
     assert ids(client.post("/search", json={"query": "tide"})) == ["tides"]
     assert served.failures == 1  # looked at once per change, not at every poll
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(24, "Too many open files"), MemoryError(), ValueError("unforeseen")]
+)
+def test_what_could_not_be_opened_for_a_while_is_tried_again(client, folder, served, monkeypatch, error):
+    """Nothing more is published: without a second look the old generation would be served for ever."""
+    monkeypatch.setattr(generations, "RETRY", 0.2)
+    newest, tried = served._newest, []
+
+    def short_of_something():
+        tried.append(served.current)
+        if len(tried) < 3:
+            raise error
+        return newest()
+
+    monkeypatch.setattr(served, "_newest", short_of_something)
+    SearchEngine.open(folder, FakeEncoder()).add([{"id": "sky", "text": "the night sky"}])
+    wait_for(lambda: ids(client.post("/search", json={"query": "sky"})) == ["sky"])
+    assert served.failures == 2 and not served.is_stale()
 
 
 def test_an_index_that_is_gone_is_no_fault_of_whoever_writes(serving, folder, served):
@@ -132,6 +159,23 @@ def test_reads_after_a_write_see_it_whatever_the_poll(serving):
         for turn in range(5):
             client.put("/documents", json={"documents": [{"id": f"n{turn}", "text": "night"}]})
             assert f"n{turn}" in ids(client.post("/search", json={"query": "night", "k": 50}))
+
+
+def test_of_several_workers_each_answers_of_what_another_has_published(served, folder, monkeypatch, tmp_path):
+    """Routes that do not search too: whoever has written is told of it by whichever answers next."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    app = create_app([served], Settings(Limits(threads=1), poll=60, workers=2))
+    outside = SearchEngine.open(folder, FakeEncoder())
+    asked = [
+        lambda: client.get("/info").json(),
+        lambda: client.get("/indexes").json()["indexes"][0],
+        lambda: client.get("/fields").json(),
+    ]
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        for count, ask in enumerate(asked, start=1):
+            outside.add([{"id": f"new{count}", "text": "star"}])
+            told = ask()
+            assert (told["generation"], told["documents"]) == (1 + count, 4 + count)
 
 
 def test_opening_by_path(folder, monkeypatch):

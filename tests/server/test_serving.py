@@ -260,6 +260,8 @@ def test_many_at_once(process):
         (["{folder}", "--host", "0.0.0.0"], "host 0.0.0.0: can be reached from other machines"),
         (["{folder}", "{folder}"], "another index is called 'ix' already; NAME=FOLDER"),
         (["{folder}/nothing"], "no index here"),
+        (["notes="], "notes=: names no folder; NAME=FOLDER"),
+        (["{folder}", "--host", "a..b", "--api-key-file", "{keys}"], "a..b: not the name of a host"),
         (["{folder}", "--verify", "some"], "--verify: full or offsets, got 'some'"),
         (["{folder}", "--log-format", "xml"], "--log-format: text or json, got 'xml'"),
         (["{folder}", "--host", "nowhere.invalid", "--api-key-file", "{keys}"], "nowhere.invalid:8000: "),
