@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
@@ -81,6 +82,71 @@ def test_an_index_that_is_gone_is_no_fault_of_whoever_writes(serving, folder, se
         told = "ix: the index could not be read or written; the log says why"
         assert problem(answer, 500, "Backend") == told
         assert ids(client.post("/search", json={"query": "tide"})) == ["tides"]
+
+
+def removed(folder):
+    shutil.rmtree(folder)
+
+
+def a_file(folder):
+    removed(folder)
+    folder.write_text("{}")
+
+
+def a_loop_of_links(folder):
+    removed(folder)
+    folder.symlink_to(folder)
+
+
+def a_pipe_in_place_of_the_manifest(folder):
+    (folder / "manifest.json").unlink()
+    os.mkfifo(folder / "manifest.json")
+
+
+def a_folder_in_place_of_the_manifest(folder):
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").mkdir()
+
+
+EVERY_OPTION = {"query": "sea wind", "hybrid": True, "must": ["sea"], "total": True, "facets": ["lang"]} | {
+    "explain": True, "snippet": 50, "certainty": True, "offset": 0, "where": "year > 0 or lang = 'en'"
+}  # fmt: skip
+ASKED = [
+    *(
+        ("GET", path, None)
+        for path in ("/info", "/indexes", "/fields", "/metrics", "/ready", "/documents?id=tides")
+    ),
+    ("GET", "/documents/tides?neighbours=2&similar=2", None),
+    ("POST", "/search", EVERY_OPTION),
+    ("POST", "/explain", {"query": "sea", "id": "bread"}),
+    ("POST", "/embed_sparse", {"inputs": "sea"}),
+    ("POST", "/embed_sparse", {"inputs": "sea", "prompt_name": "query"}),
+]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [removed, a_file, a_loop_of_links, a_pipe_in_place_of_the_manifest, a_folder_in_place_of_the_manifest],
+)
+def test_every_route_reads_on_where_the_index_is_gone(serving, folder, served, change):
+    def answers():
+        found = [client.request(method, path, json=body) for method, path, body in ASKED]
+        assert [answer.status_code for answer in found] == [200] * len(ASKED), [
+            answer.text for answer in found
+        ]
+        bodies = [answer.json() for answer in found if answer.headers["content-type"] == "application/json"]
+        return [dict(body, took_us=0) if isinstance(body, dict) else body for body in bodies]
+
+    with serving(write=True) as client:
+        before = answers()
+        change(folder)
+        wait_for(lambda: served.failures)
+        assert answers() == before
+        for answer in (
+            client.put("/documents", json={"documents": [{"_id": "new", "text": "star"}]}),
+            client.delete("/documents/tides"),
+        ):
+            assert problem(answer, 500, "Backend").startswith("ix: the index could not be read or written")
 
 
 def test_another_encoder_comes_with_the_index_that_names_it(folder, served, monkeypatch):
