@@ -74,7 +74,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(("rerank_depth",), _has("rerank"), "needs --rerank"),
         Rule(("hybrid_weight",), lambda given: given["hybrid"] != "off", "does not go with --hybrid off"),
         Rule(
-            ("form", "as_json", "explain", "full"),
+            ("form", "as_json", "explain", "full", "total", "facets"),
             _lacks("run_file"),
             "does not go with --run, which holds ids and scores alone",
         ),

@@ -16,6 +16,7 @@ from splade_engine.cli.targets import check_files, check_like
 if TYPE_CHECKING:
     from splade_engine.engine import SearchEngine
     from splade_engine.engine.fusion import Hybrid
+    from splade_engine.engine.hits import Hits
     from splade_engine.engine.rerank import Rerank
 
 _SHOWN_VALUES = 10  # of a facet
@@ -146,7 +147,7 @@ def run(
     elif form == "text":
         _write_text(answers, engine, explain=explain, length=None if full else SNIPPET)
     else:
-        write_answers(answers, form, explain=explain, several=queries is not None)
+        _write_others(answers, form, explain=explain, several=queries is not None)
 
 
 def _format(form: str | None, as_json: bool) -> str:
@@ -191,23 +192,54 @@ def _write_run(file: Path, answers: list[Answered], engine: SearchEngine) -> Non
     }
     write_run(Run(engine.path.name, rankings), file)
     n_hits = sum(map(len, rankings.values()))
+    for answer in answers:
+        _tell(answer.hits, before=f"{answer.query_id}: ", doubtful=False)
     output.note(f"{file}: {n_hits:,} hits of {len(answers):,} queries")
 
 
 def _write_text(answers: list[Answered], engine: SearchEngine, *, explain: bool, length: int | None) -> None:
-    from splade_engine.collections.metadata import value_text
-
     for answer in answers:
         hits = answer.hits
         if len(answers) > 1:
             output.write(output.styled(f"{answer.query_id}: {answer.query}", "heading"))
         for hit in hits:
             write_hit(hit, reasons=explain, length=length)
-        for field, counts in hits.facets.items():
-            values = ", ".join(f"{value_text(value)} ({count:,})" for value, count in counts[:_SHOWN_VALUES])
+        for field, values in _counted(hits):
             output.write(f"{output.styled(field, 'heading')}: {values}")
-        for note in (*hits.notes, *doubts(hits)):
-            output.note(note)
-        found = "match" if hits.total == 1 else "matches"
-        among = f"{hits.total:,} {found}" if hits.total is not None else f"{len(engine):,} documents"
-        output.note(f"{len(hits)} of {among}" if hits else "No document matches")
+        _tell(hits)
+        among = _among(hits) or f"{len(hits)} of {len(engine):,} documents"
+        output.note(among if hits else "No document matches")
+
+
+def _write_others(answers: list[Answered], form: str, *, explain: bool, several: bool) -> None:
+    """Hits in a format; what it has no place for is told on standard error."""
+    write_answers(answers, form, explain=explain, several=several)
+    for answer in answers if form != "json" else ():
+        before = f"{answer.query_id}: " if several else ""
+        for field, values in _counted(answer.hits):
+            output.note(f"{before}{field}: {values}")
+        _tell(answer.hits, before=before, doubtful=not several)
+        if among := _among(answer.hits):
+            output.note(f"{before}{among}")
+
+
+def _tell(hits: Hits, *, before: str = "", doubtful: bool = True) -> None:
+    """How a query was read, and how sure its hits are."""
+    for note in (*hits.notes, *(doubts(hits) if doubtful else ())):
+        output.note(f"{before}{note}")
+
+
+def _counted(hits: Hits) -> list[tuple[str, str]]:
+    from splade_engine.collections.metadata import value_text
+
+    return [
+        (field, ", ".join(f"{value_text(value)} ({count:,})" for value, count in counts[:_SHOWN_VALUES]))
+        for field, counts in hits.facets.items()
+    ]
+
+
+def _among(hits: Hits) -> str:
+    """How many hits of all matches; "" where these were not counted."""
+    if hits.total is None:
+        return ""
+    return f"{len(hits)} of {hits.total:,} {'match' if hits.total == 1 else 'matches'}"

@@ -70,7 +70,8 @@ def serve(
     """
     check_exposure(host, access)
     bound = _bind(host, port)
-    config = uvicorn.Config(app, root_path=root_path, http=_bounded(seconds), **_OPTIONS)
+    # one: by default uvicorn reads WEB_CONCURRENCY, which may be set for another program
+    config = uvicorn.Config(app, workers=1, root_path=root_path, http=_bounded(seconds), **_OPTIONS)
     on_start(_address(bound))
     with _stopping_is_success():
         uvicorn.Server(config).run(sockets=[bound])

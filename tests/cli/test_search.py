@@ -296,3 +296,22 @@ def test_documents_without_a_title_are_found_by_that(cli, index_folder):
     assert [json.loads(line)["id"] for line in shown.splitlines()] == ["ship"]
     gone = cli("delete", index_folder, "--where", "title is null", "--dry-run").stdout
     assert "bread" in gone and "ship" in gone and "tides" not in gone
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "table"])
+def test_what_a_format_has_no_place_for_is_told_beside_it(cli, index_folder, tmp_path, form):
+    options = ("--format", form, "--total", "--facet", "year", "--no-related")
+    told = cli("search", index_folder, "sea -storm", *options).stderr
+    assert told == "year: 1999 (1)\nwithout storm\n1 of 1 match\n"
+    (tmp_path / "q.tsv").write_text("q1\tsea -storm\nq2\tbread\n")
+    told = cli("search", index_folder, "--queries", tmp_path / "q.tsv", "--format", form).stderr
+    assert told == "q1: without storm\n"
+    assert cli("-q", "search", index_folder, "sea -storm", *options).stderr == ""
+
+
+def test_a_run_tells_how_its_queries_were_read(cli, refused, index_folder, tmp_path):
+    (tmp_path / "q.tsv").write_text("q1\tsea -storm\nq2\tbread\n")
+    run = ("--queries", tmp_path / "q.tsv", "--run", tmp_path / "out.trec")
+    assert cli("search", index_folder, *run).stderr.splitlines()[0] == "q1: without storm"
+    for option in (("--total",), ("--facet", "year")):
+        assert "holds ids and scores alone" in refused("search", index_folder, *run, *option)

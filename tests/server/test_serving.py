@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from splade_engine.cli import app
 from splade_engine.engine import SearchEngine
+from splade_engine.server import Access
 from splade_engine.server import run as serving
 from tests.fake_encoder import FakeEncoder
 
@@ -284,6 +285,14 @@ def test_bad_arguments_are_one_line(folder, tmp_path, monkeypatch, arguments, to
     assert result.exit_code == 2, result.output
     assert told in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_what_another_program_is_told_of_processes_is_not_read(monkeypatch):
+    monkeypatch.setenv("WEB_CONCURRENCY", "auto")  # uvicorn would read it as a number
+    monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: [s.close() for s in sockets])
+    started = []
+    serving.serve(None, Access(), port=0, on_start=started.append)
+    assert len(started) == 1
 
 
 def test_a_device_that_is_not_there_is_told_before_an_agent_asks(folder, monkeypatch):
