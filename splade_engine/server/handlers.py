@@ -271,4 +271,6 @@ def _written(
     engine = change.engine
     _note(request, served, engine)
     counts = {"written": written, "deleted": deleted, "missing": list(change.missing)}
+    if change.unfindable:
+        counts["unfindable"] = list(change.unfindable)
     return bodies.answer({**answers.stamp(served.name, engine), **counts, "documents": len(engine)})

@@ -183,6 +183,10 @@ class WriteAnswer(Answer):
     deleted: int
     missing: list[str] = Field(description="Ids to delete that the index did not hold.")
     documents: int = Field(description="That the index holds now.")
+    unfindable: list[str] | None = Field(
+        default=None,
+        description="Documents put that hold no token which the encoder knows, if there are any.",
+    )
 
 
 class FieldModel(BaseModel):

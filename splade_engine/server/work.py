@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.server.problems import overloaded, too_slow
 from splade_engine.server.settings import Limits
@@ -60,11 +62,13 @@ class Written:
         engine: the generation that holds the change.
         count: documents put, or deleted.
         missing: ids that were not there.
+        unfindable: documents put that hold no token which the encoder knows.
     """
 
     engine: SearchEngine
     count: int
     missing: tuple[str, ...] = ()
+    unfindable: tuple[str, ...] = ()
 
 
 class DocumentQueue:
@@ -196,7 +200,11 @@ def _together(jobs: Sequence[Job]) -> list[Any]:
     if kind == "put":
         newest = {document.id: document for job in jobs for document in job.documents}
         engine = served.write(list(newest.values()))
-        return [Written(engine, len(job.documents)) for job in jobs]
+        empty = _without_terms(engine, list(newest))
+        return [
+            Written(engine, len(job.documents), (), tuple(d.id for d in job.documents if d.id in empty))
+            for job in jobs
+        ]
     engine, missing = served.delete([id for job in jobs for id in job.ids])
     gone = set(missing)
     results = []
@@ -205,3 +213,11 @@ def _together(jobs: Sequence[Job]) -> list[Any]:
         results.append(Written(engine, len(set(job.ids)) - len(absent), tuple(absent)))
         gone.update(job.ids)  # whoever asks next for the same id comes too late
     return results
+
+
+def _without_terms(engine: SearchEngine, ids: Sequence[str]) -> set[str]:
+    """Documents that are stored whole, and that no query finds by its terms."""
+    index = engine.index
+    whole = [id for id in ids if id in index]
+    counts = np.diff(index.vectors([index.ordinal(id) for id in whole]).indptr)
+    return {id for id, count in zip(whole, counts.tolist(), strict=True) if count == 0}

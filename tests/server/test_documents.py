@@ -66,6 +66,18 @@ def writer_encoder():
     return FakeEncoder()
 
 
+def test_documents_that_no_query_finds_are_told(writer):
+    sent = [
+        {"_id": "known", "text": "star"},
+        {"_id": "odd", "text": "qqq"},
+        {"_id": "odd too", "text": "xxx"},
+    ]
+    answer = writer.put("/documents", json={"documents": sent}).json()
+    assert (answer["written"], answer["unfindable"]) == (3, ["odd", "odd too"])
+    answer = writer.put("/documents", json={"documents": [{"_id": "odd", "text": "star"}]}).json()
+    assert "unfindable" not in answer
+
+
 def test_delete(writer):
     assert writer.delete("/documents/ship").json()["deleted"] == 1
     problem(writer.delete("/documents/ship"), 404, "NotFound")
