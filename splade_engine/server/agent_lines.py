@@ -69,8 +69,9 @@ class _Answers:
 
         Whatever a client calls off need not be an id.
         """
-        if isinstance(request, str | int):
-            self._waiting.discard(request)
+        known = _usable(request)
+        if known is not None:
+            self._waiting.discard(known)
         if not self._waiting:
             self._all_given.set()
 
