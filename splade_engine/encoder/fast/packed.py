@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from splade_engine.encoder.backbone import hf_config
@@ -141,13 +142,22 @@ class PackedBody:
         lengths = [len(ids) for ids in batch]
         runs = _equal_runs(lengths, self.heads)
         ids = torch.from_numpy(np.concatenate(batch).astype(np.int64))
-        places = torch.from_numpy(np.concatenate([np.arange(n) for n in lengths])) + self._offset
+        places = torch.from_numpy(np.concatenate([self._places(text) for text in batch]))
         x = self._embedding_norm(F.embedding(ids, self._words) + F.embedding(places, self._positions))
         for layer in self._layers:
             mixed = self._attention(layer.qkv(x), runs)
             x = layer.attention_norm(layer.attention_out.plus(mixed, x))
             x = layer.output_norm(layer.down.plus(layer.up(x), x))
         return x
+
+    def _places(self, ids: Ids) -> NDArray[np.int64]:
+        """int64[L]: the row of each token's position. RoBERTa counts the tokens that are not the padding."""
+        if not self._offset:
+            return np.arange(len(ids))
+        padding = self._offset - 1
+        counts = ids != padding
+        places: NDArray[np.int64] = np.cumsum(counts) * counts + padding
+        return places
 
     def _attention(self, qkv: Tensor, runs: list[tuple[int, int]]) -> Tensor:
         """Attention of every text with itself; see the module docstring."""

@@ -13,6 +13,11 @@ from splade_engine.errors import CheckpointError, SpladeEngineError
 
 _LARGEST_JSON = 1 << 27  # an idf.json of a vocabulary of a million tokens is a quarter of that
 _UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
+# whose positions are counted from behind the padding id, by `model_type`
+_COUNTED = {
+    "camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta",
+    "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
+}  # fmt: skip
 _LIMITS = (
     ("sentence_bert_config.json", "document_length"),
     ("sentence_bert_config.json", "max_seq_length"),
@@ -117,14 +122,18 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
 
 
 def position_offset(config: Mapping[str, Any]) -> int:
-    """Rows at the start of the position table that no token uses (RoBERTa counts from padding_idx + 1)."""
-    roberta_like = {"roberta", "xlm-roberta", "camembert", "mpnet"}
-    if config.get("model_type") in roberta_like:
-        pad = config.get("pad_token_id", 1)
-        if not is_integer(pad) or not 0 <= pad < 1 << 24:
-            raise CheckpointError(f"pad_token_id is {pad!r:.80}, not the id of a token")
-        return 1 + pad
-    return 0
+    """Rows at the start of the position table that no token uses (RoBERTa counts from padding_idx + 1).
+
+    Raises:
+        CheckpointError: if the padding id is none.
+    """
+    kind = config.get("model_type")
+    if kind not in _COUNTED:
+        return 0
+    pad = 1 if kind == "mpnet" else config.get("pad_token_id", 1)  # MPNet's code knows no other
+    if not is_integer(pad) or not 0 <= pad < 1 << 24:
+        raise CheckpointError(f"pad_token_id is {pad!r:.80}, not the id of a token")
+    return 1 + pad
 
 
 def existing(path: Path) -> Path:

@@ -104,6 +104,20 @@ def test_backbone_and_packed_give_the_model_s_logits(kind: str, tmp_path: Path) 
         torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize("padding", [0, 1, 7])
+def test_positions_stand_still_at_the_padding_token(padding: int, tmp_path: Path) -> None:
+    """RoBERTa counts from the padding id of its config, whatever the tokenizer pads with."""
+    save_model("roberta", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "pad_token_id": padding}))
+    batch = [np.array(t, dtype=np.int32) for t in ([2, 1, 9, 1, 0, 7, 8, 3], [7, 7, 7], [5, 6], [0, 0, 5])]
+    packed = load_packed(read_checkpoint(tmp_path), torch.float32)
+    assert packed is not None
+    with torch.inference_mode():
+        found = packed.states(batch) @ packed.decoder_weight.T + packed.decoder_bias
+    torch.testing.assert_close(found, torch.cat(logits_of(tmp_path, batch)), atol=2e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("kind", "field", "value"),
     [

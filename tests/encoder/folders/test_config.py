@@ -13,6 +13,7 @@ from splade_engine.encoder.backbone import load_pretrained
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.errors import CheckpointError
 from tests.encoder import zoo
+from tests.encoder.made import VOCABULARY, write_tokenizer
 from tests.encoder.zoo import edit
 
 
@@ -70,6 +71,34 @@ def test_an_offset_of_positions_that_nobody_gives(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**config, "pad_token_id": None}))
     with pytest.raises(CheckpointError, match=r"config.json: pad_token_id is None, not the id of a token"):
         SparseEncoder.load(folder, device="cpu")
+
+
+@pytest.mark.parametrize("padding", [0, 1, 5])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Camembert", "Data2VecText", "IBert", "Longformer", "Luke", "MPNet", "Roberta", "RobertaPreLayerNorm",
+        "XLMRoberta", "XLMRobertaXL", "Xmod",
+    ],
+)  # fmt: skip
+def test_the_longest_text_of_models_that_count_from_the_padding_id(
+    tmp_path: Path, name: str, padding: int
+) -> None:
+    """Without a limit of the tokenizer's, texts are cut where the table of positions ends."""
+    import transformers
+
+    more = {"Longformer": {"attention_window": [4]}, "Xmod": {"languages": ["en"], "default_language": "en"}}
+    more["Luke"] = {"entity_vocab_size": 9, "entity_emb_size": 8}
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=len(VOCABULARY), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=20, pad_token_id=padding, **more.get(name, {}),
+    )  # fmt: skip
+    getattr(transformers, f"{name}ForMaskedLM")(config).save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    edit(tmp_path / "tokenizer_config.json", model_max_length=None)
+    encoder = SparseEncoder.load(tmp_path, device="cpu", dtype="float32")
+    assert encoder.max_length == 20 - (2 if name == "MPNet" else 1 + padding)
+    assert encoder.encode_documents(["bado " * 50, "bado"]).nnz > 0
 
 
 @pytest.mark.parametrize(
