@@ -27,6 +27,7 @@ from splade_engine.encoder.folders import hub
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import lowercases, max_length_of, positions_of, read_json
 from splade_engine.encoder.folders.modules import dense_modules
+from splade_engine.encoder.folders.text_inputs import check_inputs
 from splade_engine.encoder.forks import claim_process
 from splade_engine.encoder.quiet import without_bars
 from splade_engine.encoder.tokens import TextTokenizer
@@ -192,6 +193,7 @@ def _ours(folder: Path, place: Place, max_length: int | None) -> DenseEncoder | 
         if found is None or found[1].mode not in ("mean", "cls"):
             return None
         body, pooling = found
+        check_inputs(body, "feature-extraction")  # what we would pass over is left to sentence-transformers
         if not any(body.glob("model*.safetensors")):
             return None
         tokenizer = TextTokenizer(body, _limit(body, max_length), lowercase=lowercases(body))

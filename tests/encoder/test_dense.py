@@ -11,7 +11,7 @@ import pytest
 
 from splade_engine.encoder.dense import load_dense
 from tests.encoder.made import WORDS
-from tests.encoder.zoo import write_dense
+from tests.encoder.zoo import edit, write_dense
 
 
 @pytest.fixture
@@ -75,3 +75,13 @@ def test_other_models_go_through_sentence_transformers(
     if options:  # its prompt is put before a query
         asked, plain = model.encode(["bado"], query=True)[0], model.encode(["kime bado"])[0]
         np.testing.assert_allclose(asked, plain, atol=1e-5)
+
+
+def test_settings_that_we_do_not_follow_go_through_sentence_transformers(texts: list[str], tmp_path: Path):
+    """They were passed over, so that vectors were those of another reading."""
+    folder = write_dense(tmp_path / "model")
+    (folder / "sentence_bert_config.json").write_text('{"tokenizer_args": {"truncation_side": "left"}}')
+    edit(folder / "tokenizer_config.json", model_max_length=8)
+    model = load_dense(str(folder), dtype="float32")
+    assert model.engine == "sentence-transformers"
+    np.testing.assert_allclose(model.encode(texts), _reference(folder, texts, "float32"), atol=1e-5)

@@ -18,10 +18,10 @@ _COUNTED = {
     "camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta",
     "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
 }  # fmt: skip
-_LIMITS = (
-    ("sentence_bert_config.json", "document_length"),
-    ("sentence_bert_config.json", "max_seq_length"),
-    ("tokenizer_config.json", "model_max_length"),
+# of which sentence-transformers takes the first that says anything
+_TEXT_INPUTS = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 
 
@@ -70,12 +70,18 @@ def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
         CheckpointError: a limit is no number of tokens.
     """
     limits = []
-    for file, name in _LIMITS:
-        value = read_json(folder / file, optional=True).get(name)
+    inputs, file = text_inputs(folder)
+    beside = folder / "tokenizer_config.json"
+    for said, place, name in (
+        (inputs, file, "document_length"),
+        (inputs, file, "max_seq_length"),
+        (read_json(beside, optional=True), beside, "model_max_length"),
+    ):
+        value = said.get(name)
         if value is None:
             continue
         if not is_number(value) or value <= 0 or value != int(value):
-            raise CheckpointError(f"{folder / file}: {name} is {value!r:.80}, not a number of tokens")
+            raise CheckpointError(f"{place}: {name} is {value!r:.80}, not a number of tokens")
         if value < _UNBOUNDED:
             limits.append(int(value))
             break  # the first one that is set rules, as in sentence-transformers
@@ -84,14 +90,26 @@ def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
     return min(limits, default=DEFAULT_MAX_LENGTH)
 
 
+def text_inputs(folder: Path) -> tuple[dict[str, Any], Path]:
+    """What sentence-transformers is told to do with texts before the model sees them, and the file of it.
+
+    Raises:
+        CheckpointError: if the file holds no JSON object.
+    """
+    for name in _TEXT_INPUTS:
+        if said := read_json(folder / name, optional=True):
+            return said, folder / name
+    return {}, folder / _TEXT_INPUTS[0]
+
+
 def lowercases(folder: Path) -> bool:
     """Whether sentence-transformers lowercases texts before the tokenizer of this model sees them.
 
     Raises:
         CheckpointError: if its file says neither true nor false.
     """
-    path = folder / "sentence_bert_config.json"
-    return truth(read_json(path, optional=True), "do_lower_case", False, path)
+    said, path = text_inputs(folder)
+    return truth(said, "do_lower_case", False, path)
 
 
 def truth(config: Mapping[str, Any], name: str, default: bool, path: Path) -> bool:

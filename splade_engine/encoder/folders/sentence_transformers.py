@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 OURS_ALONE = ("min_weight", "long_texts", "query_counts", "query_top_k", *PHRASE_SETTINGS)
 """Settings that sentence-transformers has no place for: in a section of config_sentence_transformers.json."""
 
+_ROOT = "config_sentence_transformers.json"
 # of a route mapping, the text of a pair: the side, and texts or whatever there is
 _SIDE = re.compile(r"""\(['"](query|document)['"], (?:None|['"]text['"])\)""")
 _TABLES = {"SparseStaticEmbedding", "IDF"}
@@ -58,7 +59,7 @@ def read_sentence_transformers(folder: Path, name: str) -> Checkpoint:
         checkpoint = _router(folder, name, chain[0].folder)
     else:
         checkpoint = _linear(folder, name, chain)
-    path = folder / "config_sentence_transformers.json"
+    path = folder / _ROOT
     root = read_json(path, optional=True)
     section = root.get("splade_engine") or {}
     with blaming(path):
@@ -204,5 +205,16 @@ def _linear(root: Path, name: str, chain: Sequence[Module]) -> Checkpoint:
             checkpoint = kind.from_modules(base, chain[1:])
             if checkpoint is not None:
                 check_inputs(model_folder, kind.st_task)
+                _check_pooled_prompts(root, chain)
                 return checkpoint
     raise CheckpointError(f"{root}: modules {kinds!s:.200} are not a sparse encoder that is known here")
+
+
+def _check_pooled_prompts(root: Path, chain: Sequence[Module]) -> None:
+    """Refuse a pooling that leaves out the tokens of the prompt, where there are prompts."""
+    prompts = read_json(root / _ROOT, optional=True).get("prompts")
+    if not isinstance(prompts, dict) or not any(prompts.values()):
+        return
+    for path in (module.folder / "config.json" for module in chain if module.kind == "Pooling"):
+        if read_json(path, optional=True).get("include_prompt", True) is not True:
+            raise CheckpointError(f"{path}: include_prompt is not true, and there are prompts: not supported")

@@ -1,4 +1,4 @@
-"""sentence_bert_config.json: what sentence-transformers does with a text before the model sees it.
+"""sentence_bert_config.json: what sentence-transformers does with a text, and how it loads the model.
 
 Followed elsewhere are `max_seq_length`, `document_length` and `do_lower_case`. Whatever else would change
 what the model sees is refused here, or told of. Torch-free.
@@ -10,20 +10,34 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.config import CONFIG as MODEL
+from splade_engine.encoder.folders.files import read_json, text_inputs
 from splade_engine.encoder.folders.tokenizer_class import CONFIG
 from splade_engine.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-_NAME = "sentence_bert_config.json"
-# settings of the tokenizer under the names of several releases, and of how it is called
-_OF_TOKENIZER = ("tokenizer_args", "tokenizer_kwargs", "processor_kwargs")
+# settings of tokenizer, network and weights, under the names of several releases, and the file that has to
+# say the same
+_TOLD = {
+    "tokenizer_args": CONFIG,
+    "tokenizer_kwargs": CONFIG,
+    "processor_kwargs": CONFIG,
+    "config_args": MODEL,
+    "config_kwargs": MODEL,
+    "model_args": MODEL,
+    "model_kwargs": MODEL,
+}
 _LENGTHS = ("document_length", "query_length")
+# `dtype`: the precision is the caller's
 _DECIDE_NOTHING = {
-    "clean_up_tokenization_spaces", "local_files_only", "pad_to_multiple_of", "padding", "padding_side",
-    "return_tensors", "revision", "trust_remote_code", "use_fast",
+    "attn_implementation", "cache_dir", "clean_up_tokenization_spaces", "device_map", "dtype",
+    "local_files_only", "low_cpu_mem_usage", "pad_to_multiple_of", "padding", "padding_side",
+    "return_tensors", "revision", "token", "torch_dtype", "trust_remote_code", "use_cache", "use_fast",
+    "use_safetensors",
 }  # fmt: skip
+# what of a model is taken, by what its kind makes it do
+_OUTPUTS = {"fill-mask": "logits", "feature-extraction": "last_hidden_state"}
 
 
 def check_inputs(folder: Path, task: str | None) -> None:
@@ -36,19 +50,21 @@ def check_inputs(folder: Path, task: str | None) -> None:
     Raises:
         CheckpointError: naming the setting and its value.
     """
-    path = folder / _NAME
-    config = read_json(path, optional=True)
+    config, path = text_inputs(folder)
     said = config.get("transformer_task")
     if task is not None and said not in (None, task):
         raise CheckpointError(f"{path}: transformer_task is {said!r:.80}, and its modules need {task}")
-    beside = read_json(folder / CONFIG, optional=True)
-    for name in _OF_TOKENIZER:
+    for name, file in _TOLD.items():
         for key, value in _settings(config, name, path).items():
-            if key not in _DECIDE_NOTHING and beside.get(key) != value:
+            if key not in _DECIDE_NOTHING and read_json(folder / file, optional=True).get(key) != value:
                 raise CheckpointError(
-                    f"{path}: {name} sets {key!r:.60} to {value!r:.60}, and {CONFIG} does not: make both say "
+                    f"{path}: {name} sets {key!r:.60} to {value!r:.60}, and {file} does not: make both say "
                     "the same"
                 )
+    if config.get("tokenizer_name_or_path") is not None:
+        raise CheckpointError(f"{path}: tokenizer_name_or_path: not supported, put the tokenizer beside it")
+    if task is not None:
+        _check_output(config, task, path)
     processing = _settings(config, "processing_kwargs", path)
     for bucket in ("common", "text"):
         for key, value in _settings(processing, bucket, path).items():
@@ -59,6 +75,20 @@ def check_inputs(folder: Path, task: str | None) -> None:
     document, query = (config.get(name) or config.get("max_seq_length") for name in _LENGTHS)
     if query not in (None, document):
         logger.warning("%s: queries are cut where documents are, not at %.20r tokens", path, query)
+
+
+def _check_output(config: dict[str, Any], task: str, path: Path) -> None:
+    """Refuse another output of the model than the modules are known to take, and chats made of texts."""
+    if "modality_config" not in config:
+        return
+    modes = _settings(config, "modality_config", path)
+    wanted = {"method": "forward", "method_output_name": _OUTPUTS[task]}
+    if modes.get("text") != wanted or "message" in modes:
+        raise CheckpointError(
+            f"{path}: modality_config is {modes!r:.200}: only {wanted} of text is supported"
+        )
+    if (name := config.get("module_output_name")) not in (None, "token_embeddings"):
+        raise CheckpointError(f"{path}: module_output_name is {name!r:.80}, not token_embeddings")
 
 
 def _settings(config: dict[str, Any], name: str, path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from splade_engine.errors import CheckpointError
 from tests.encoder import zoo
 
 NAME = "sentence_bert_config.json"
+TEXT = {"method": "forward", "method_output_name": "logits"}
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,21 @@ NAME = "sentence_bert_config.json"
             {"transformer_task": "feature-extraction"},
             "transformer_task is .*, and its modules need fill-mask",
         ),
+        (
+            {"config_args": {"num_hidden_layers": 1}},
+            "config_args sets 'num_hidden_layers' to 1, and config.json",
+        ),
+        ({"config_kwargs": {"hidden_act": "relu"}}, "config_kwargs sets 'hidden_act' to 'relu'"),
+        ({"model_args": {"variant": "fp16"}}, "model_args sets 'variant' to 'fp16', and config.json"),
+        ({"model_kwargs": {"subfolder": "a"}}, "model_kwargs sets 'subfolder' to 'a'"),
+        ({"tokenizer_name_or_path": "bert-base-cased"}, "tokenizer_name_or_path: not supported"),
+        (
+            {"modality_config": {"text": {**TEXT, "method_output_name": "hidden_states"}}},
+            "modality_config is",
+        ),
+        ({"modality_config": {"text": TEXT, "message": TEXT}}, "modality_config is .*: only .* of text"),
+        ({"modality_config": {"image": TEXT}}, "modality_config is .*: only .* of text is supported"),
+        ({"modality_config": {"text": TEXT}, "module_output_name": "x"}, "module_output_name is 'x'"),
         ({"max_seq_length": "32"}, "max_seq_length is '32', not a number of tokens"),
         ({"max_seq_length": 0}, "max_seq_length is 0, not a number of tokens"),
         ({"max_seq_length": 12.7}, "max_seq_length is 12.7, not a number of tokens"),
@@ -52,6 +68,12 @@ def test_what_would_change_vectors_is_refused(tmp_path: Path, said: dict[str, An
         {"tokenizer_args": {"truncation_side": "right"}},
         {"processing_kwargs": {"text": {"padding": "longest", "truncation": True}, "image": {"size": 5}}},
         {"transformer_task": "fill-mask", "unpad_inputs": True, "query_length": 32},
+        {
+            "model_args": {"dtype": "float16", "attn_implementation": "eager"},
+            "config_args": {"use_cache": False},
+        },
+        {"config_args": {"num_hidden_layers": 2}},
+        {"modality_config": {"text": TEXT}, "module_output_name": "token_embeddings"},
         {"max_seq_length": None},
         {"max_seq_length": 32.0},
         {"max_seq_length": 1e30},
@@ -85,3 +107,29 @@ def test_another_limit_of_queries_is_told(
     assert read_checkpoint(folder).settings.max_length == limit
     (line,) = [record.getMessage() for record in caplog.records]
     assert line == f"{folder / NAME}: queries are cut where documents are, not at {queries} tokens"
+
+
+@pytest.mark.parametrize("name", ["roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"])
+def test_older_names_of_the_file(tmp_path: Path, name: str) -> None:
+    """sentence-transformers takes the first that says anything."""
+    folder = zoo.make("st-mlm", tmp_path / "m")
+    older = folder / f"sentence_{name}_config.json"
+    (folder / NAME).rename(older)
+    zoo.edit(older, max_seq_length=9, do_lower_case=True)
+    (folder / NAME).write_text("{}")
+    settings = read_checkpoint(folder).settings
+    assert (settings.max_length, settings.lowercase) == (9, True)
+    zoo.edit(older, tokenizer_args={"truncation_side": "left"})
+    with pytest.raises(CheckpointError, match=f"{older.name}: tokenizer_args sets 'truncation_side'"):
+        read_checkpoint(folder)
+
+
+def test_a_pooling_without_its_prompt_is_refused(tmp_path: Path) -> None:
+    folder = zoo.make("st-csr", tmp_path / "m")
+    pooling = folder / "1_Pooling" / "config.json"
+    zoo.edit(pooling, include_prompt=False)
+    assert read_checkpoint(folder).settings.query_prompt == ""
+    zoo.write(folder / "config_sentence_transformers.json", {"prompts": {"query": "bado ", "document": ""}})
+    with pytest.raises(CheckpointError) as error:
+        read_checkpoint(folder)
+    assert str(error.value) == f"{pooling}: include_prompt is not true, and there are prompts: not supported"
