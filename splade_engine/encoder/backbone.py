@@ -11,7 +11,7 @@ training keeps the argmax only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -251,6 +251,29 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def _lend_bias(model: Any, missing: Collection[str]) -> set[str]:
+    """Give a decoder that is not tied the bias of its head.
+
+    Release 4 of transformers wrote one for both. Release 5 has two there, and would begin with zeros.
+
+    Args:
+        model: of transformers, with a head.
+        missing: names of weights that its file lacks.
+
+    Returns:
+        The names of the weights that are not missing any more.
+    """
+    tensors = model.state_dict()
+    lent = set()
+    for name in missing:
+        head = name.removesuffix("decoder.bias") + "bias"
+        if name.endswith(".decoder.bias") and head in tensors and head not in missing:
+            with torch.no_grad():
+                tensors[name].copy_(tensors[head])
+            lent.add(name)
+    return lent
+
+
 def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
     """A transformers model from safetensors, without its progress bars and reports.
 
@@ -276,7 +299,8 @@ def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
             trust_remote_code=False,
             output_loading_info=True,
         )
-    missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
+    lent = _lend_bias(model, info["missing_keys"])
+    missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler.") and k not in lent)
     if missing:
         raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")
     if left := sorted(filter(is_of_a_layer, info["unexpected_keys"])):

@@ -81,6 +81,11 @@ class TextTokenizer:
         added = self._tokenizer.get_added_tokens_decoder()
         return np.array(sorted(i for i, token in added.items() if token.special), dtype=np.int32)
 
+    @property
+    def last_segment(self) -> int:
+        """The largest segment (`token_type_ids`) that a token of a text is put into: usually 0."""
+        return max(self._tokenizer.encode("a").type_ids, default=0)
+
     def limit_ids(self, rows: int) -> None:
         """Refuse from now on texts that hold a token whose id is `rows` or more."""
         self._rows = rows

@@ -33,7 +33,6 @@ from torch import Tensor
 from splade_engine.encoder.backbone import hf_config
 from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.fast.families import (
-    BERT,
     DISTIL,
     FAMILIES,
     ROBERTA,
@@ -207,13 +206,14 @@ class PackedBert(PackedBody):
             state[names.head_dense + ".weight"], state[names.head_dense + ".bias"], dtype, head_activation
         )
         self._head_norm = self._norm(state, names.head_norm)
-        # a decoder of its own is in the file only if it is not tied to the embeddings and the head's bias
+        # a decoder of its own is in the file only if it is not tied to the embeddings and the head's bias;
+        # release 4 of transformers wrote that bias alone in any case
         decoder = (
             names.decoder_bias.replace(".bias", ".decoder") if names is not DISTIL else "vocab_projector"
         )
         own = state.get(decoder + ".weight")
         bias = state.get(decoder + ".bias")
-        if config.get("tie_word_embeddings") is False and (own is None or (bias is None and names is BERT)):
+        if config.get("tie_word_embeddings") is False and own is None:
             raise KeyError(decoder)  # the file lacks what is not tied
         self.decoder_weight = self._words if own is None else own.to(dtype)
         self.decoder_bias = (state[names.decoder_bias] if bias is None else bias).float()

@@ -126,9 +126,17 @@ def check_weights(folder: Path) -> dict[str, StoredTensor]:
 
 
 def _check_tables(folder: Path, config: dict[str, Any], tensors: dict[str, StoredTensor]) -> None:
-    """A table with fewer rows than the config says would be read beyond its end, by a token or a position."""
+    """A table with fewer rows than the config says would be read beyond its end, by a token or a position.
+
+    With and without the prefix of a model, which of the two is read depends on their order.
+    """
     for name, tensor in tensors.items():
+        bare = name.partition(".")[2]
         for ending, size in _TABLES.items():
+            if bare.endswith(ending) and bare in tensors:
+                raise CheckpointError(
+                    f"{folder}: two models: {name:.80} and {bare:.80} are among its weights"
+                )
             rows = tensor.shape[0] if tensor.shape else 0
             if name.endswith(ending) and is_integer(config.get(size)) and rows < config[size]:
                 raise CheckpointError(
@@ -200,18 +208,24 @@ def _within(path: Path, name: str, value: Any, most: int) -> int:
 
 
 def check_tokenizer(tokenizer: TextTokenizer, folder: Path, rows: int) -> None:
-    """Refuse a tokenizer with more tokens than the model has rows.
+    """Refuse a tokenizer with more tokens than the model has rows, or with tokens in another segment.
 
     Where it has no more, but some ids lie beyond (a vocabulary with a hole), texts that hold one of those are
     refused.
 
     Raises:
-        CheckpointError: naming both sizes.
+        CheckpointError: naming both sizes, or the segment.
     """
     if tokenizer.size > rows:
         raise CheckpointError(
             f"{folder}: a tokenizer of {tokenizer.size} tokens for a model of {rows}: it belongs to another "
             "model, or the model was not resized for its added tokens"
+        )
+    segments = read_config(folder, optional=True).get("type_vocab_size")
+    if tokenizer.last_segment and is_integer(segments) and segments > 1:
+        raise CheckpointError(
+            f"{folder}: its tokenizer puts tokens of a text into segment {tokenizer.last_segment}: only the "
+            "first one, 0, is computed"
         )
     if tokenizer.largest_id >= rows:
         logger.warning(

@@ -42,6 +42,10 @@ def save_model(kind: str, folder: Path) -> None:
         model = hf.BertForMaskedLM(hf.BertConfig(**SMALL, tie_word_embeddings=False))
     elif kind == "roberta":
         model = hf.RobertaForMaskedLM(hf.RobertaConfig(**SMALL, type_vocab_size=1, pad_token_id=1))
+    elif kind == "roberta-untied":
+        model = hf.RobertaForMaskedLM(
+            hf.RobertaConfig(**SMALL, type_vocab_size=1, pad_token_id=1, tie_word_embeddings=False)
+        )
     elif kind == "distilbert":
         model = hf.DistilBertForMaskedLM(
             hf.DistilBertConfig(
@@ -151,6 +155,35 @@ def test_a_decoder_that_is_not_tied_must_be_there(tmp_path: Path) -> None:
     assert load_packed(checkpoint, torch.float32) is None
     with pytest.raises(CheckpointError, match=r"weights missing from the file: .*cls.predictions.decoder"):
         load_backbone(checkpoint, "cpu", torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "head"), [("bert-untied", "cls.predictions"), ("roberta-untied", "lm_head")]
+)
+def test_a_decoder_of_its_own_with_the_bias_of_its_head(kind: str, head: str, tmp_path: Path) -> None:
+    """As release 4 of transformers writes it; release 5 would begin with zeros."""
+    from safetensors.torch import load_file, save_file
+
+    save_model(kind, tmp_path)
+    file = tmp_path / "model.safetensors"
+    state = load_file(file)
+    state[f"{head}.bias"] = torch.randn(97)
+    save_file({**state, f"{head}.decoder.bias": state[f"{head}.bias"].clone()}, file, {"format": "pt"})
+    expected = torch.cat(logits_of(tmp_path, ids()))
+    del state[f"{head}.decoder.bias"]
+    save_file(state, file, {"format": "pt"})
+    checkpoint = read_checkpoint(tmp_path)
+    packed, backbone = load_packed(checkpoint, torch.float32), load_backbone(checkpoint, "cpu", torch.float32)
+    assert packed is not None
+    for model in (packed, backbone):
+        with torch.inference_mode():
+            if model is packed:
+                states = packed.states(ids())
+            else:
+                rows = [torch.from_numpy(x[None].astype(np.int64)) for x in ids()]
+                states = torch.cat([backbone(row, torch.ones_like(row))[0] for row in rows])
+            found = states @ model.decoder_weight.T + model.decoder_bias
+        torch.testing.assert_close(found, expected, atol=2e-5, rtol=1e-4)
 
 
 def test_bfloat16_states(tmp_path: Path) -> None:

@@ -383,6 +383,28 @@ def test_a_norm_under_its_older_and_its_present_name(folder: Path, old: str) -> 
         encoder.encode_documents(TEXTS)
 
 
+def test_two_models_in_one_file(folder: Path) -> None:
+    """Which of the two transformers reads depends on the order of their names."""
+    name = "embeddings.word_embeddings.weight"
+    tensors(folder, lambda state: {**state, name: torch.zeros_like(state[f"bert.{name}"])})
+    refused(folder, f"{folder}: two models: bert.{name} and {name} are among its weights")
+
+
+def test_tokens_of_another_segment(folder: Path) -> None:
+    """Such as [CLS] of Funnel: only the first segment is computed."""
+    path = folder / "tokenizer.json"
+    saved = json.loads(path.read_text())
+    saved["post_processor"]["single"][0]["SpecialToken"]["type_id"] = 1
+    path.write_text(json.dumps(saved))
+    refused(folder, f"{folder}: its tokenizer puts tokens of a text into segment 1: only the first one, 0")
+    edit(folder / "config.json", type_vocab_size=1)  # such models look at no segments
+    tensors(
+        folder,
+        lambda state: {k: v[:1].clone() if "token_type" in k else v for k, v in state.items()},
+    )
+    assert SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS).nnz
+
+
 def test_weights_of_the_segment_that_are_missing(folder: Path) -> None:
     """They counted as zeros."""
     name = "bert.embeddings.token_type_embeddings.weight"
