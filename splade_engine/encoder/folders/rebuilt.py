@@ -33,11 +33,14 @@ _QWEN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
 )
+# of a model of word pieces
+_WORDPIECE = {"continuing_subword_prefix": "##", "max_input_chars_per_word": 100}
 # special tokens that a class puts around a text itself
 _AROUND = {
     **dict.fromkeys(BERT_LIKE, 2),
     **dict.fromkeys(("XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer", "BigBirdTokenizer"), 2),
     **dict.fromkeys(("RobertaTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer"), 2),
+    **dict.fromkeys(("HerbertTokenizer", "LukeTokenizer"), 2),
     "T5Tokenizer": 1,
     "GPTNeoXTokenizer": 0,
 }
@@ -69,6 +72,9 @@ def tell_if_read_otherwise(tokenizer: Any, config: Mapping[str, Any], folder: Pa
         tokenizer.normalizer, tokenizer.pre_tokenizer = before
         pairs = zip(_PROBES, ours, theirs, strict=True)
         told += [f"reads {text!a} as other tokens" for text, a, b in pairs if a != b][:1]
+    for option, theirs in _WORDPIECE.items() if name in BERT_LIKE else ():
+        if (ours_there := getattr(tokenizer.model, option, theirs)) != theirs:
+            told.append(f"has {theirs!r} for the {option} {ours_there!r:.60}")
     around, usual = tokenizer.num_special_tokens_to_add(False), _AROUND.get(name)
     if usual is not None and around != usual:
         told.append(f"puts {usual} special tokens around a text, not {around}")
@@ -144,11 +150,26 @@ def _built(name: str, config: Mapping[str, Any], before: Any, folder: Path) -> t
         case "BigBirdTokenizer":
             spaces = n.Replace(Regex(" {2,}"), "\u2581")
             return n.Sequence([n.Strip(left=False, right=False), spaces]), p.Metaspace(prepend_scheme=always)
-        case "GPT2Tokenizer" | "RobertaTokenizer" | "DebertaTokenizer":
-            return None, p.ByteLevel(add_prefix_space=prefix is True)
+        case "HerbertTokenizer":
+            return n.BertNormalizer(lowercase=False, strip_accents=False), p.BertPreTokenizer()
+    return _built_of_bytes(name, prefix is True)
+
+
+def _built_of_bytes(name: str, prefix: bool) -> tuple[Any, Any] | None:
+    """The same of a class whose vocabulary is of bytes; `prefix`: whether a space is put before a text."""
+    from tokenizers import Regex
+    from tokenizers import normalizers as n
+    from tokenizers import pre_tokenizers as p
+
+    letters = p.ByteLevel(add_prefix_space=prefix)
+    match name:
+        case "CohereTokenizer":
+            return n.NFC(), p.Sequence([p.Digits(individual_digits=True), letters])
+        case "GPT2Tokenizer" | "RobertaTokenizer" | "DebertaTokenizer" | "LukeTokenizer":
+            return None, letters
         case "GPTNeoXTokenizer":
-            return n.NFC(), p.ByteLevel(add_prefix_space=prefix is True)
+            return n.NFC(), letters
         case "Qwen2Tokenizer":
             split = p.Split(Regex(_QWEN), "isolated")
-            return n.NFC(), p.Sequence([split, p.ByteLevel(add_prefix_space=prefix is True, use_regex=False)])
+            return n.NFC(), p.Sequence([split, p.ByteLevel(add_prefix_space=prefix, use_regex=False)])
     return None

@@ -168,7 +168,9 @@ def _text(path: Path) -> str:
 
 
 def _filled(tokenizer: Any, path: Path) -> Any:
-    """The tokenizer, if it has tokens that are not special: else every text is the same to it."""
+    """The tokenizer, if it has tokens that are not special, and gives a text the same tokens each time."""
+    if dropout := getattr(tokenizer.model, "dropout", None):
+        raise CheckpointError(f"{path}: dropout {dropout:g}: a text would become other tokens each time")
     special = sum(token.special for token in tokenizer.get_added_tokens_decoder().values())
     if tokenizer.get_vocab_size(with_added_tokens=True) <= special:
         raise CheckpointError(f"{path}: a tokenizer of {special} special tokens and no other: no vocabulary")

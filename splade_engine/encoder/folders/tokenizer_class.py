@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from splade_engine.encoder.folders.files import read_json
+from splade_engine.errors import CheckpointError
 
 CONFIG = "tokenizer_config.json"
 # of no network: it takes tokenizer.json as it is
@@ -29,15 +30,30 @@ _BY_NETWORK = {
     **dict.fromkeys(("gemma", "gemma2", "gemma3", "gemma3_text"), "GemmaTokenizer"),
     **dict.fromkeys(("t5", "mt5"), "T5Tokenizer"),
     "albert": "AlbertTokenizer",
+    "bert-japanese": "BertJapaneseTokenizer",
+    "bertweet": "BertweetTokenizer",
     "camembert": "CamembertTokenizer",
     "deberta": "DebertaTokenizer",
     "deberta-v2": "DebertaV2Tokenizer",
+    "esm": "EsmTokenizer",
+    "flaubert": "FlaubertTokenizer",
     "funnel": "FunnelTokenizer",
     "gpt_neox": "GPTNeoXTokenizer",
     "modernbert": "TokenizersBackend",
     "mpnet": "MPNetTokenizer",
+    "phobert": "PhobertTokenizer",
+    "roc_bert": "RoCBertTokenizer",
     "splinter": "SplinterTokenizer",
+    "xlm": "XLMTokenizer",
     "xlm-roberta": "XLMRobertaTokenizer",
+}  # fmt: skip
+# which read texts by Python code of their own in every release, whatever tokenizer.json says
+_BY_CODE = {
+    f"{name}Tokenizer"
+    for name in (
+        "BertJapanese", "Bertweet", "BioGpt", "ByT5", "Canine", "CTRL", "Esm", "Flaubert", "FSMT",
+        "GPTNeoXJapanese", "MyT5", "Phobert", "ProphetNet", "RoCBert", "XLM",
+    )
 }  # fmt: skip
 
 
@@ -45,7 +61,8 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
     """What tokenizer_config.json of a folder says, with the class that it leaves to the model.
 
     Raises:
-        CheckpointError: it, or config.json, is no JSON object.
+        CheckpointError: it, or config.json, is no JSON object; or the class reads texts by code of its own,
+            which cuts words where no file says (Japanese by a dictionary).
     """
     config = read_json(folder / CONFIG, optional=True)
     if config.get("tokenizer_class") is None:
@@ -54,6 +71,11 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
         found = model.get("tokenizer_class") or (_BY_NETWORK.get(kind) if isinstance(kind, str) else None)
         if found is not None:
             config = {**config, "tokenizer_class": found}
+    if (name := class_of(config)) in _BY_CODE:
+        raise CheckpointError(
+            f"{folder / CONFIG}: a {name} reads texts by code of its own, which is not run here; if "
+            "tokenizer.json reads them alike, set tokenizer_class to PreTrainedTokenizerFast"
+        )
     return config
 
 

@@ -383,6 +383,28 @@ def test_a_norm_under_its_older_and_its_present_name(folder: Path, old: str) -> 
         encoder.encode_documents(TEXTS)
 
 
+def test_a_tokenizer_that_draws_its_tokens(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    saved = json.loads(path.read_text())
+    saved["model"] = {"type": "BPE", "vocab": saved["model"]["vocab"], "merges": [], "dropout": 0.1}
+    path.write_text(json.dumps(saved))
+    refused(folder, f"{path}: dropout 0.1: a text would become other tokens each time")
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])
+@pytest.mark.parametrize("place", ["tokenizer_config.json", "config.json"])
+def test_a_tokenizer_that_is_code(folder: Path, file: str, place: str) -> None:
+    """Japanese BERTs cut words by a dictionary: their vocab.txt was read as BERT's."""
+    if file == "vocab.txt":
+        (folder / "tokenizer.json").unlink()
+        (folder / "vocab.txt").write_text("\n".join(VOCABULARY))
+    edit(folder / "tokenizer_config.json", tokenizer_class=None)
+    edit(folder / place, tokenizer_class="BertJapaneseTokenizer", word_tokenizer_type="mecab")
+    refused(folder, "tokenizer_config.json: a BertJapaneseTokenizer reads texts by code of its own")
+    edit(folder / place, tokenizer_class="PreTrainedTokenizerFast")
+    assert SparseEncoder.load(folder, device="cpu").encode_documents(TEXTS).nnz
+
+
 def test_two_models_in_one_file(folder: Path) -> None:
     """Which of the two transformers reads depends on the order of their names."""
     name = "embeddings.word_embeddings.weight"

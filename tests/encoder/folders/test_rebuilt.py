@@ -43,6 +43,18 @@ LEGACY = {
     },
     "pre_tokenizer": None,
 }
+PIECES = {
+    "type": "WordPiece",
+    "unk_token": "[UNK]",
+    "continuing_subword_prefix": "##",
+    "max_input_chars_per_word": 100,
+    "vocab": {
+        piece: i
+        for i, piece in enumerate(
+            ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, "caf", "##e", "@@e"]
+        )
+    },
+}
 NFKC = {"normalizer": {"type": "NFKC"}}
 LOWER = {"normalizer": {"type": "Lowercase"}}
 
@@ -81,6 +93,13 @@ def byte_level(kind: Any) -> Any:
     return kind(vocab={piece: i for i, piece in enumerate(letters)}, merges=[("1", "2"), ("o", "o")])
 
 
+def herbert(kind: Any) -> Any:
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    ordered = [*special, *LETTERS, *(letter + "</w>" for letter in LETTERS), "oo", "oon</w>"]
+    vocabulary = {piece: i for i, piece in enumerate(ordered)}
+    return kind(vocab=vocabulary, merges=[("o", "o"), ("oo", "n</w>")])
+
+
 def wordpiece(kind: Any) -> Any:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "<s>", "</s>", "<pad>", "<mask>"]
     return kind(vocab={piece: i for i, piece in enumerate([*special, *LETTERS, "the", "cafe"])})
@@ -98,6 +117,8 @@ CLASSES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "AlbertTokenizer": ("albert", unigram("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")),
     "DebertaV2Tokenizer": ("deberta-v2", unigram("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")),
     "BigBirdTokenizer": ("big_bird", unigram("<pad>", "</s>", "<s>", "<unk>", "[CLS]", "[SEP]", "[MASK]")),
+    "HerbertTokenizer": ("bert", herbert),
+    "CohereTokenizer": ("cohere", byte_level),
     "RobertaTokenizer": ("roberta", byte_level),
     "GPT2Tokenizer": ("gpt2", byte_level),
     "DebertaTokenizer": ("deberta", byte_level),
@@ -153,6 +174,8 @@ def test_what_transformers_saves_is_read_alike_and_without_a_word(
         ),
         ("DebertaV2Tokenizer", {}, {"do_lower_case": True}, "reads 'Moon' as other tokens"),
         ("BigBirdTokenizer", {"normalizer": None}, {}, "reads '  moon' as other tokens"),
+        ("HerbertTokenizer", LOWER, {}, "reads 'Moon' as other tokens"),
+        ("CohereTokenizer", {"normalizer": None}, {}, r"reads 'cafe\u0301' as other tokens"),
         ("RobertaTokenizer", LOWER, {}, "reads 'Moon' as other tokens"),
         ("GPT2Tokenizer", LOWER, {}, "reads 'Moon' as other tokens"),
         ("DebertaTokenizer", LOWER, {}, "reads 'Moon' as other tokens"),
@@ -166,6 +189,18 @@ def test_what_transformers_saves_is_read_alike_and_without_a_word(
             """reads "don't (see) a-b x_1" as other tokens""",
         ),
         ("BertTokenizer", {"post_processor": None}, {}, "puts 2 special tokens around a text, not 0"),
+        (
+            "BertTokenizer",
+            {"model": {**PIECES, "max_input_chars_per_word": 3}},
+            {},
+            "has 100 for the max_input_chars_per_word 3",
+        ),
+        (
+            "BertTokenizer",
+            {"model": {**PIECES, "continuing_subword_prefix": "@@"}},
+            {},
+            "has '##' for the continuing_subword_prefix '@@'",
+        ),
         ("MPNetTokenizer", LOWER, {}, r"reads 'caf\xe9' as other tokens"),
     ],
 )
