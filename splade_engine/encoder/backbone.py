@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from splade_engine.encoder.folders.config import ACTIVATIONS, CONFIG, read_config
-from splade_engine.encoder.folders.weights import check_finite, is_of_a_layer
+from splade_engine.encoder.folders.weights import bias_of_head, check_finite, is_of_a_layer
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError
@@ -266,8 +266,8 @@ def _lend_bias(model: Any, missing: Collection[str]) -> set[str]:
     tensors = model.state_dict()
     lent = set()
     for name in missing:
-        head = name.removesuffix("decoder.bias") + "bias"
-        if name.endswith(".decoder.bias") and head in tensors and head not in missing:
+        head = bias_of_head(name)
+        if head is not None and head in tensors and head not in missing:
             with torch.no_grad():
                 tensors[name].copy_(tensors[head])
             lent.add(name)

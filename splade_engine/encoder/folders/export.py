@@ -255,20 +255,31 @@ def _copy_model(checkpoint: Checkpoint, out: Path) -> None:
     write_json(out / "config.json", config)
     tokenizer = TextTokenizer(checkpoint.model_folder, checkpoint.settings.max_length)
     save_tokenizer(tokenizer, out, like=checkpoint.model_folder)
-    zero = checkpoint.kind.st_task == "fill-mask" and checkpoint.settings.special_tokens == "zero"
-    if checkpoint.quantized or zero:
+    masked = checkpoint.kind.st_task == "fill-mask"
+    zero = masked and checkpoint.settings.special_tokens == "zero"
+    untied = masked and config.get("tie_word_embeddings") is False
+    if checkpoint.quantized or zero or untied:
         _save_state(checkpoint, out, tokenizer.special_ids if zero else None)
     else:
         copy_weights(checkpoint, out)
 
 
 def _save_state(checkpoint: Checkpoint, out: Path, never: Ids | None) -> None:
-    """Weights that differ from the source's: widened from int8, or with special tokens switched off."""
+    """Weights that may differ from the source's.
+
+    They are widened from int8, special tokens are switched off, and a decoder of its own gets the bias that
+    release 4 of transformers leaves to the head, because release 5 would begin with zeros.
+    """
     from safetensors.torch import save_file
 
-    from splade_engine.encoder.folders.weights import read_weights
+    from splade_engine.encoder.folders.weights import bias_of_head, read_weights
 
     state = read_weights(checkpoint)
+    for name in [name for name in state if name.endswith(".decoder.weight")]:
+        bias = name.removesuffix("weight") + "bias"
+        head = bias_of_head(bias)
+        if head is not None and head in state:
+            state.setdefault(bias, state[head].clone())
     if never is not None:
         biases = [name for name in _DECODER_BIASES if name in state]
         if not biases:

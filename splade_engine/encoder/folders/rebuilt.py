@@ -72,9 +72,9 @@ def tell_if_read_otherwise(tokenizer: Any, config: Mapping[str, Any], folder: Pa
         tokenizer.normalizer, tokenizer.pre_tokenizer = before
         pairs = zip(_PROBES, ours, theirs, strict=True)
         told += [f"reads {text!a} as other tokens" for text, a, b in pairs if a != b][:1]
-    for option, theirs in _WORDPIECE.items() if name in BERT_LIKE else ():
-        if (ours_there := getattr(tokenizer.model, option, theirs)) != theirs:
-            told.append(f"has {theirs!r} for the {option} {ours_there!r:.60}")
+    for option, usually in _WORDPIECE.items() if name in BERT_LIKE else ():
+        if (said := getattr(tokenizer.model, option, usually)) != usually:
+            told.append(f"has {usually!r} for the {option} {said!r:.60}")
     around, usual = tokenizer.num_special_tokens_to_add(False), _AROUND.get(name)
     if usual is not None and around != usual:
         told.append(f"puts {usual} special tokens around a text, not {around}")

@@ -63,6 +63,11 @@ def is_of_a_layer(name: str) -> bool:
     return _LAYER.search(name) is not None and not name.endswith(_BUFFERS)
 
 
+def bias_of_head(name: str) -> str | None:
+    """The bias that release 4 of transformers writes for `X.decoder.bias`, one for both; None: for itself."""
+    return name.removesuffix("decoder.bias") + "bias" if name.endswith(".decoder.bias") else None
+
+
 def check_finite(state: Mapping[str, Tensor], where: Path) -> None:
     """Refuse weights that are not finite: they would make empty vectors, or one word would.
 

@@ -15,6 +15,7 @@ import pytest
 from splade_engine.encoder import SparseEncoder
 from splade_engine.vectors import SparseVectors
 from tests.encoder.made import write_bert
+from tests.encoder.zoo import edit
 
 pytestmark = [
     pytest.mark.skipif(
@@ -75,6 +76,22 @@ def test_reads_what_it_writes(
 
 def test_plain_transformers_folder(mlm_folder: Path, texts: list[str]) -> None:
     assert_parity(mlm_folder, texts)
+
+
+@pytest.mark.parametrize("special_tokens", ["keep", "zero"])
+def test_a_saved_head_with_one_bias_has_two(tmp_path: Path, texts: list[str], special_tokens: str) -> None:
+    """Release 4 of transformers writes one bias of a head that is not tied; release 5 begins with zeros."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    write_bert(tmp_path / "m")
+    file, section = tmp_path / "m" / "model.safetensors", {"format": 1, "special_tokens": special_tokens}
+    state = load_file(file)
+    state["cls.predictions.decoder.weight"] = torch.randn(200, 32)
+    save_file(state, file, {"format": "pt"})
+    edit(tmp_path / "m" / "config.json", tie_word_embeddings=False, splade_engine={**section, "kind": "mlm"})
+    SparseEncoder.load(tmp_path / "m", device="cpu").save(tmp_path / "st")
+    assert_parity(tmp_path / "st", texts)
 
 
 def static_router(mlm_folder: Path, idf: dict[str, float], folder: Path) -> None:
