@@ -108,9 +108,10 @@ class PackedBody:
         self._embedding_norm = self._norm(body, "embeddings.LayerNorm")
         layers = int(config.get("num_hidden_layers") or config["n_layers"])
         self._layers = [self._layer(body, names, i, activation) for i in range(layers)]
-        known = {name.format(i=i) for name in vars(names).values() for i in range(layers)}
+        modules = {name.format(i=i) for name in vars(names).values() for i in range(layers)}
         for name in body:  # adapters, relative positions
-            if is_of_a_layer(name) and name.rpartition(".")[0] not in known:
+            module, _, leaf = name.rpartition(".")
+            if is_of_a_layer(name) and (module not in modules or leaf not in ("weight", "bias")):
                 raise KeyError(name)
 
     def _layer(self, body: State, names: Names, i: int, activation: tuple[str, str]) -> _Layer:

@@ -46,6 +46,8 @@ _TABLES = {
     "embed_tokens.weight": "vocab_size",
     "tok_embeddings.weight": "vocab_size",
 }
+# of weights in eight bits, which are floating-point numbers without them too
+_SCALES = ("_scale", "_scale_inv")
 # numbers that a model may allocate whatever its files hold: 128 MB
 _HARMLESS = 1 << 25
 
@@ -113,6 +115,10 @@ def check_weights(folder: Path) -> dict[str, StoredTensor]:
         raise CheckpointError(f"{folder}: no tensors in model.safetensors")
     _check_shards(folder, places)
     for name, tensor in tensors.items():
+        if any(name.endswith(end) and name.removesuffix(end) in tensors for end in _SCALES):
+            raise CheckpointError(
+                f"{folder}: {name:.80} is a scale of other weights: weights that were quantised are not read"
+            )
         if not tensor.is_float and not _may_be_whole(name, tensor, tensors):
             raise CheckpointError(
                 f"{folder}: {name:.80} is stored as {tensor.dtype}: weights that were quantised in this way "

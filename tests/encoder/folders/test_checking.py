@@ -383,6 +383,16 @@ def test_a_norm_under_its_older_and_its_present_name(folder: Path, old: str) -> 
         encoder.encode_documents(TEXTS)
 
 
+@pytest.mark.parametrize("end", ["_scale", "_scale_inv"])
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float32])
+def test_weights_of_eight_bits_beside_their_scales(folder: Path, end: str, dtype: torch.dtype) -> None:
+    """They were read without their scales."""
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    more = {name + end: torch.full((32, 1), 0.01)}
+    tensors(folder, lambda state: {**state, name: state[name].to(dtype), **more})
+    refused(folder, f"{folder}: {name}{end} is a scale of other weights: weights that were quantised are not")
+
+
 def test_a_tokenizer_that_draws_its_tokens(folder: Path) -> None:
     path = folder / "tokenizer.json"
     saved = json.loads(path.read_text())
