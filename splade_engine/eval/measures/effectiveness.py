@@ -42,6 +42,11 @@ _ALIASES = {
 }
 _NAME = re.compile(r"([A-Za-z_-]+)(\(.*\))?(?:@(\d+))?")
 _BPREF_LEVEL = 1000  # trec_eval looks at every level below, whether it has room for it or not
+_NO_MEANS = {
+    **dict.fromkeys(("NumQ", "NumRel", "NumRet"), "it is a count, of which evaluators give the sum"),
+    "Accuracy": "it has no value for a query without a relevant hit",
+}
+_BY_GDEVAL = 4  # the largest grade that gdeval takes, of ERR and of nDCG with exponential gains
 # how ir_measures says that a parameter has no default
 _NOT_GIVEN = re.compile(r"invalid param (\w+)=<object object.*")
 
@@ -96,6 +101,10 @@ def _canonical(name: str) -> str:
         cutoff, persistence = parsed.params.get("cutoff"), parsed.params.get("p")
         if cutoff is not None and not 1 <= cutoff <= DEEPEST:
             raise InvalidInputError(f"measure {name!r}: the cutoff must be between 1 and {DEEPEST:,}")
+        if parsed.NAME in _NO_MEANS:
+            raise InvalidInputError(
+                f"measure {name!r}: {_NO_MEANS[parsed.NAME]}, and no mean over all judged queries"
+            )
         if persistence is not None and not 0 < persistence < 1:
             raise InvalidInputError(f"measure {name!r}: p must be above 0 and below 1")
         if any(gain > LARGEST_GRADE for gain in parsed.params.get("gains", {}).values()):
@@ -179,7 +188,10 @@ def _computed(names: Sequence[str], qrels: Qrels, run: Run) -> Iterator[tuple[st
         return
     asked: dict[Any, list[str]] = {}
     for name in names:
-        asked.setdefault(_as_computed(ir_measures.parse_measure(name)), []).append(name)
+        wanted = ir_measures.parse_measure(name)
+        if wanted.NAME == "ERR" or wanted.params.get("dcg") == "exp-log2":
+            _check_gdeval(name, {query: qrels[query] for query in queries})
+        asked.setdefault(_as_computed(wanted), []).append(name)
     grades = {str(place): judged for place, (judged, _) in enumerate(numbered)}
     scores = {str(place): found for place, (_, found) in enumerate(numbered)}
     try:
@@ -192,6 +204,21 @@ def _computed(names: Sequence[str], qrels: Qrels, run: Run) -> Iterator[tuple[st
     for metric in found:
         for name in asked[metric.measure]:
             yield name, queries[int(metric.query_id)], float(metric.value)
+
+
+def _check_gdeval(name: str, qrels: Qrels) -> None:
+    """Refuse grades that gdeval cannot compute with; it says so on standard error alone.
+
+    Raises:
+        InvalidInputError: naming the first.
+    """
+    for query, judged in qrels.items():
+        for doc_id, grade in judged.items():
+            if grade > _BY_GDEVAL:
+                raise InvalidInputError(
+                    f"measure {name}: is computed by gdeval, which takes grades of at most {_BY_GDEVAL}; "
+                    f"query {query!r:.80}, document {doc_id!r:.80} has {grade}"
+                )
 
 
 def _groups(measures: Iterable[Any]) -> Iterable[list[Any]]:

@@ -76,13 +76,18 @@ _P_VALUES = ("t_p", "randomisation_p", "t_p_holm", "randomisation_p_holm")
 
 
 def paired_t(differences: NDArray[np.float64]) -> float:
-    """Two-sided p of the paired t-test on the differences of n queries."""
+    """Two-sided p of the paired t-test on the differences of n queries.
+
+    Where all are the same, as reciprocal ranks of a few queries often are, there is no deviation to divide
+    by, and the p would be 0 of two queries already. It is that of the exact randomisation test then: of the
+    2^n ways to flip the signs two come as far from zero.
+    """
     from scipy import stats
 
     if len(differences) < 2 or np.allclose(differences, 0, atol=1e-12):
         return 1.0
-    if np.ptp(differences) < 1e-12:  # the test would divide by a deviation of zero
-        return 0.0
+    if np.ptp(differences) < 1e-12:
+        return float(2.0 ** (1 - len(differences)))
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
 

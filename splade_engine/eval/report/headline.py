@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -80,11 +81,16 @@ def _queries(n: int) -> str:
 
 def _short(value: float) -> str:
     """Three digits as papers write them: .663."""
-    return f"{value:.3f}".replace("0.", ".", 1)
+    return _without_zero(f"{value:.3f}")
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("0.", ".", 1)
+    return _without_zero(f"{value:+.3f}")
+
+
+def _without_zero(number: str) -> str:
+    """Without the zero before the point; 10.500 of a measure that goes beyond 1 keeps its own."""
+    return re.sub(r"^([+-]?)0\.", r"\1.", number)
 
 
 def _p(p: float) -> str:

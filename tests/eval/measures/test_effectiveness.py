@@ -241,6 +241,27 @@ def test_options_that_cannot_be_meant_are_refused(name: str):
         parse_measures(name)
 
 
+@pytest.mark.parametrize("name", ["NumQ", "NumRet", "NumRel", "NumRet(rel=1)", "num_rel_ret"])
+def test_counts_are_no_means(name: str):
+    """ir_measures and trec_eval give their sum; a mean of NumQ was the share of queries with hits."""
+    with pytest.raises(InvalidInputError, match="it is a count, of which evaluators give the sum, and no me"):
+        parse_measures(name)
+
+
+def test_a_measure_without_a_value_for_every_query_is_refused():
+    """Accuracy of a query without a relevant hit counted as 0, and one hit alone was divided by 0."""
+    with pytest.raises(InvalidInputError, match=r"measure 'Accuracy@10': it has no value for a query withou"):
+        parse_measures("Accuracy@10")
+
+
+@pytest.mark.parametrize("name", ["ERR@10", "nDCG(dcg='exp-log2')@10"])
+def test_a_grade_beyond_gdeval_is_named(name: str):
+    qrels = {"p": {"a": 4}, "q": {"a": 1, "b": 5}}
+    with pytest.raises(InvalidInputError, match="takes grades of at most 4; query 'q', document 'b' has 5"):
+        measure(_run({"p": ["a"], "q": ["a"]}), qrels, [name])
+    assert measure(_run({"q": ["b"]}), {"q": qrels["q"]}, ["nDCG(dcg='log2')@1"]).mean == {"nDCG@1": 1.0}
+
+
 def test_gdeval_takes_any_id():
     """It reads columns: an id with a space gave an nDCG of 1.63, a query that is no number an error."""
     names = ("ERR@10", "nDCG(dcg='exp-log2')@10")

@@ -35,7 +35,7 @@ def test_the_paired_t_test_is_scipys():
     a, b = rng.random(30), rng.random(30)
     assert paired_t(a - b) == pytest.approx(float(stats.ttest_rel(a, b).pvalue))
     assert paired_t(np.zeros(5)) == 1.0
-    assert paired_t(np.full(5, 0.25)) == 0.0
+    assert paired_t(np.full(5, 0.25)) == 2 / 2**5
     assert paired_t(np.array([0.3])) == 1.0
 
 
@@ -81,6 +81,13 @@ def test_letters_name_the_beaten():
         _result("three", (base + 0.1 - wobble).tolist()),
     ]
     assert letters(results, "m") == {("two", "d"): "ac", ("three", "d"): "a"}
+
+
+def test_two_queries_are_not_enough_for_a_letter():
+    """Both differ by the same, so that the deviation is zero and the t-test's p was 0."""
+    assert letters([_result("one", [1.0, 1.0]), _result("two", [0.5, 0.5])], "m") == {}
+    found = letters([_result("one", [1.0] * 6), _result("two", [0.5] * 6)], "m")
+    assert found == {("one", "d"): "b"}  # 2 / 2^6 = .03
 
 
 def test_an_unknown_baseline_and_other_queries():

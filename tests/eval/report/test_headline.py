@@ -85,6 +85,11 @@ def test_one_query_has_no_interval():
     assert interval(np.array([0.5])) == (-np.inf, np.inf)
 
 
+def test_numbers_beyond_ten_keep_their_zero():
+    c = comparison({"mine": {"a": [0.83, 0.0], "bm25": [0.0, 0.83]}})
+    assert "(95 % interval -10.546 to +10.546), p = 1.000 with 2 queries" in headlines(c)[0]
+
+
 def test_tables_show_intervals():
     base = np.linspace(0.2, 0.5, 40)
     c = comparison({"mine": {"bm25": base, "a": base + 0.01}})
