@@ -6,13 +6,17 @@
 - labelled documents: `{"query", "document", "label"}` (also `relevance`, `rel`, `grade`, `relevant`,
   `is_relevant`, `judgment`, `rating`), or `documents` with `labels` of 0 and 1: a document with label 0 is no
   answer;
-- triples with a margin: a triple whose one `label` is a teacher's `score(positive) - score(negative)`;
+- triples with a margin: a triple whose one `label` is a teacher's `score(positive) - score(negative)`; of
+  several negatives a list, one for each;
+- FlagEmbedding's `{"query", "pos": [...], "neg": [...], "pos_scores": [...], "neg_scores": [...]}`, and
+  Tevatron's `{"query", "positive_passages": [...], "negative_passages": [...]}`;
 - ids in place of texts: `query_id`, `positive_id(s)`, `negative_ids`, `document_ids`, looked up in a corpus
   and a queries file; also `qid`, `pos` and `"neg": {system: [ids]}`, the layout of the MS MARCO hard
   negatives that sentence-transformers publishes.
 
 A text is a string or an object with `title` and `text`. Names are read whatever their case. Where a row has
-labels and scores, the labels say what answers and the scores are a teacher's.
+labels and scores, the labels say what answers and the scores are a teacher's. `pos` and `neg` are ids where
+there is a collection to look them up in, else texts.
 """
 
 from __future__ import annotations
@@ -32,18 +36,20 @@ Lookup = Callable[[str, str, str], str]  # (id, place, what) -> text
 
 _QUERY = ("query", "anchor", "question")
 _QUERY_ID = ("query_id", "qid")
-_POSITIVE = ("positive", "positives", "document", "passage", "answer")
+_POSITIVE = ("positive", "positives", "positive_passages", "document", "passage", "answer")
 _POSITIVE_ID = ("positive_id", "positive_ids", "document_id", "pos")
-_NEGATIVE = ("negative", "negatives")
+_NEGATIVE = ("negative", "negatives", "negative_passages")
 _NEGATIVE_ID = ("negative_id", "negative_ids", "neg")
+TEXTS_OR_IDS = ("pos", "neg")
 _SCORES = ("scores", "score")  # a teacher's
+_OF_SIDES = ("pos_scores", "neg_scores")  # the same, of positives and negatives apart
 # judgments, or a teacher's as well; of a name that is not here the document would be taken for an answer
 _GRADES = tuple(name for name in GRADE_NAMES if name not in ("score", "label"))
 _LABELS = ("labels", "label", *_GRADES, "relevant", "is_relevant")
 _NUMBERS = ("scores", "labels", "score", *_LABELS[1:])
 _LOWEST, _HIGHEST = -2, 10  # grades of judgments; a teacher's scores are hardly ever whole
 _READ = frozenset((*_QUERY, *_QUERY_ID, *_POSITIVE, *_POSITIVE_ID, *_NEGATIVE, *_NEGATIVE_ID, *_NUMBERS))
-_READ |= {"documents", "document_ids", MINED_FROM}
+_READ |= {*_OF_SIDES} | {"documents", "document_ids", MINED_FROM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,15 @@ class Row:
         if not self.positives:
             return None
         return Example(self.query, self.positives, self.negatives, self.scores)
+
+    def without_copies(self) -> Row:
+        """Without the negatives that are one of its positives, and their scores."""
+        kept = [i for i, text in enumerate(self.negatives) if text not in self.positives]
+        if len(kept) == len(self.negatives):
+            return self
+        n = len(self.positives)
+        scores = self.scores and (*self.scores[:n], *(self.scores[n + i] for i in kept))
+        return Row(self.query, self.positives, tuple(self.negatives[i] for i in kept), scores)
 
 
 def row_from_record(
@@ -161,9 +176,10 @@ class _Reader:
                 return tuple(self.text(v, name) for v in (value if isinstance(value, list) else [value]))
         for name in ids:
             if name in self.record:
-                return tuple(
-                    self.look_up(v, name, "document", self.document_text) for v in _flat(self.record[name])
-                )
+                values = _flat(self.record[name])
+                if is_text_of(name, values, self.document_text):
+                    return tuple(self.text(v, name) for v in values)
+                return tuple(self.look_up(v, name, "document", self.document_text) for v in values)
         return ()
 
     def judged(self, query: str, texts: tuple[str, ...]) -> Row | None:
@@ -194,7 +210,8 @@ class _Reader:
         labels, scores = self.numbers(_LABELS, len(texts)), self.numbers(_SCORES, len(texts))
         if not texts or (labels is None and scores is None):
             raise DatasetError(f"{self.place}: a list of documents needs scores, one for each")
-        if labels is not None and (scores is not None or _are_grades(labels)):
+        as_labels = not any(scores or (1.0,))  # nothing but zeros: none of them is the best
+        if as_labels or (labels is not None and (scores is not None or _are_grades(labels))):
             judged = self.judged(query, texts)
             assert judged is not None
             return judged
@@ -204,11 +221,29 @@ class _Reader:
         return Row(query, (texts[best],), tuple(texts[i] for i in rest), tuple(scores[i] for i in order))
 
     def scores(self, n_positives: int, n_negatives: int) -> tuple[float, ...] | None:
+        if any(name in self.record for name in _OF_SIDES):
+            return self.scores_of_sides(n_positives, n_negatives)
         n = n_positives + n_negatives
-        value = next((self.record[k] for k in _NUMBERS if k in self.record), None)
+        name = next((name for name in _NUMBERS if name in self.record), "")
+        value = self.record.get(name)
         if value is not None and not isinstance(value, list) and n == 2 and n_negatives == 1:
             return (self.number(value, "label"), 0.0)  # a margin: only differences count
+        if (
+            name in ("label", "labels")
+            and isinstance(value, list)
+            and (n_positives, len(value)) == (1, n - 1)
+        ):
+            return (0.0, *(0.0 - self.number(margin, name) for margin in value))
         return self.numbers(_NUMBERS, n)
+
+    def scores_of_sides(self, n_positives: int, n_negatives: int) -> tuple[float, ...]:
+        lacking = [name for name in _OF_SIDES if name not in self.record]
+        if lacking:
+            raise DatasetError(f"{self.place}: {lacking[0]} is missing beside the scores of the other side")
+        positives, negatives = (
+            self.numbers((name,), n) for name, n in zip(_OF_SIDES, (n_positives, n_negatives), strict=True)
+        )
+        return (*(positives or ()), *(negatives or ()))
 
     def numbers(self, names: tuple[str, ...], n: int) -> tuple[float, ...] | None:
         for name in names:
@@ -243,6 +278,11 @@ class _Reader:
             which = "queries" if what == "query" else "corpus"
             raise DatasetError(f"{self.place}: {name} {value!r} is an id, but no {which} file was given")
         return lookup(str(value), self.place, what)
+
+
+def is_text_of(name: str, values: Sequence[Any], lookup: Lookup | None) -> bool:
+    """Whether a field that is of ids or of texts holds texts: no collection is given to look ids up in."""
+    return name in TEXTS_OR_IDS and lookup is None and all(isinstance(v, str) for v in values)
 
 
 def unread(record: Mapping[str, Any]) -> list[str]:
@@ -286,4 +326,6 @@ def _flat(value: Any) -> list[Any]:
     if isinstance(value, dict):
         value = [v for ids in value.values() for v in (ids if isinstance(ids, list) else [ids])]
     values = value if isinstance(value, list) else [value]
+    if any(isinstance(v, list | dict) for v in values):
+        return values  # no ids
     return list(dict.fromkeys(values))

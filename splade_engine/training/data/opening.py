@@ -16,6 +16,7 @@ from splade_engine.training.recipe.recipe import Recipe
 from splade_engine.training.recipe.sections import SourceConfig
 
 logger = logging.getLogger(__name__)
+_ENOUGH = 10  # rows with scores that say something of all of them
 
 
 def open_sources(recipe: Recipe, cache: Path) -> list[Source]:
@@ -31,7 +32,7 @@ def open_sources(recipe: Recipe, cache: Path) -> list[Source]:
     left = recipe.data.check_rows
     for source in sources:
         looked = min(len(source), left)
-        empty = sum(source.example(i, rng) is None for i in range(looked))
+        empty = _looked_at(source, looked, rng)
         left -= looked
         if not empty:
             continue
@@ -41,6 +42,29 @@ def open_sources(recipe: Recipe, cache: Path) -> list[Source]:
             raise DatasetError(what)
         logger.warning("%s and are left out", what)
     return sources
+
+
+def _looked_at(source: Source, n: int, rng: np.random.Generator) -> int:
+    """How many of the first `n` rows give no example; says so if scores put negatives above positives.
+
+    They do where smaller is better, as of distances, or where a margin is that of the negative.
+    """
+    empty = scored = against = 0
+    for i in range(n):
+        example = source.example(i, rng)
+        empty += example is None
+        if example is None or not example.scores or not example.negatives:
+            continue
+        split = len(example.positives)
+        scored += 1
+        against += max(example.scores[:split]) < float(np.mean(example.scores[split:]))
+    if scored >= _ENOUGH and 2 * against > scored:
+        logger.warning(
+            "%s: in %d of %d rows the negatives score higher than the positive; a higher score must be of a "
+            "better answer (of distances, write the negative)",
+            *(source.name, against, scored),
+        )
+    return empty
 
 
 # fields of a source, the kind that reads them, and what that is called

@@ -20,7 +20,7 @@ from splade_engine.collections.qrels import Judgment, unique_judgments
 from splade_engine.errors import DatasetError
 from splade_engine.files import digest_of_file, expanded
 from splade_engine.training.data import generation
-from splade_engine.training.data.examples import Example, Row, row_from_record, unread
+from splade_engine.training.data.examples import TEXTS_OR_IDS, Example, Row, row_from_record, unread
 from splade_engine.training.data.line_file import LineFile, TextsById, checked_text
 from splade_engine.training.data.mined import MINED_FROM, check_mined_from, tell_unmarked
 from splade_engine.training.data.mined_rows import NegativesById
@@ -94,12 +94,18 @@ class JsonlSource:
         self.lines = LineFile(path, cache)
         self._documents = TextsById(corpus, cache) if corpus else None
         self._queries = TextsById(queries, cache, titled=False) if queries else None
+        self._told_copy = False
         self.row(0)  # the wrong kind of file is reported at once
         if names := unread(self.lines.record(0)):
             logger.warning(
                 "%s: fields that are not read: %.300s (a label is read as label, a teacher's score as score, "
                 "further negatives as negatives or negative_1)",
                 *(path, ", ".join(map(shown, names))),
+            )
+        if not corpus and (names := [name for name in TEXTS_OR_IDS if name in self.lines.record(0)]):
+            logger.info(
+                "%s: %s: read as texts, since no corpus is given in which they would be ids",
+                *(path, " and ".join(names)),
             )
         if corpus and queries and "query" not in (first := self.lines.record(0)):
             tell_unmarked(path, first)
@@ -125,9 +131,16 @@ class JsonlSource:
             row = row_from_record(record, "", query_text, document_text)
             if query_text and document_text and "query" not in record:  # texts of its own may be edited
                 check_mined_from(record, "", row.query, row.positives, row.negatives)
-            return row
         except DatasetError as error:  # finding the line number reads the file: only when it is needed
             raise DatasetError(f"{self.lines.place(i)}{error}") from None
+        kept = row.without_copies()
+        if kept is not row and not self._told_copy:
+            self._told_copy = True
+            logger.warning(
+                "%s: a text is positive and negative at once; such negatives are left out, in later rows too",
+                self.lines.place(i),
+            )
+        return kept
 
     def documents(self) -> Iterator[str]:
         """See `Source`."""

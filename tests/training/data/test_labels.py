@@ -73,6 +73,8 @@ def test_labels_sort_documents_into_answers_and_others():
     assert (row.positives, row.negatives, row.scores) == (("b", "c"), ("a",), (1.0, 1.0, 0.0))
     none = row_from_record({"query": "q", "documents": ["a", "b"], "labels": [0, 0]}, "row")
     assert none.example is None and none.negatives == ("a", "b")
+    none = row_from_record({"query": "q", "documents": ["a", "b"], "scores": [0, 0]}, "row")
+    assert none.example is None and none.negatives == ("a", "b")  # the first was taken for the best
     row = row_from_record({"query": "q", "positives": ["a", "b"], "labels": [1, 0]}, "row")
     assert (row.positives, row.negatives) == (("a",), ("b",))
 

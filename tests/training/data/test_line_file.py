@@ -29,6 +29,30 @@ def test_blank_lines_are_those_of_every_other_reader(tmp_path):
     assert file.place(1) == f"{tmp_path / 'f.jsonl'}:6"
 
 
+ROWS = '{"query": "q", "positive": "p"}\n{"query": "r", "positive": "p"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            ROWS.encode("utf-16"),
+            r"rows.jsonl:1: invalid UTF-8 \(byte 0xff .*; it is UTF-16, save it as UTF-8\)",
+        ),
+        (gzip.compress(ROWS.encode(), mtime=0), r"rows.jsonl:1: .* its name has to end in .gz"),
+        (ROWS.replace("\n", "\r").encode(), "rows.jsonl: lines end in CR alone, save it with LF"),
+    ],
+)
+def test_what_is_no_utf8_is_called_what_it_is(tmp_path, content, message):
+    """Of UTF-16 the second row was "not JSON", since a line ended between the bytes of its end."""
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(DatasetError, match=message):
+        LineFile(path, tmp_path)
+    path.write_bytes(ROWS.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert [row["query"] for row in map(LineFile(path, tmp_path).record, (0, 1))] == ["q", "r"]
+
+
 def test_compressed_files_are_unpacked_once(tmp_path):
     path = tmp_path / "f.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"a": 1}\n\n{"a": 2}\n'))

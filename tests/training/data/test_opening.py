@@ -54,3 +54,23 @@ def test_one_source_that_reads_it_is_enough(tmp_path, files):
     assert first.example(0, None).negatives == () and second.example(0, None).negatives == ("tide",)
     with pytest.raises(DatasetError, match="no such file"):
         opened(tmp_path, files, {"path": "set", "negatives": "nowhere"})
+
+
+@pytest.mark.parametrize(("turned", "told"), [(0, False), (5, False), (6, True), (10, True)])
+def test_scores_of_the_wrong_direction_are_told(tmp_path, caplog, turned, told):
+    """Distances, or margins of the negative: the student would learn to rank answers last."""
+    rows = [
+        {
+            "query": "q",
+            "positive": f"p{i}",
+            "negatives": ["n", "m"],
+            "scores": [0, 1, 0.5] if i < turned else [1, 0, 2],
+        }
+        for i in range(10)
+    ]
+    rows += [{"query": "q", "positive": "p"}] * 20
+    opened(tmp_path, {}, {"path": str(made.write_jsonl(tmp_path / "r.jsonl", rows))})
+    said = (
+        f"r.jsonl: in {turned} of 10 rows the negatives score higher than the positive; a higher score must"
+    )
+    assert (said in caplog.text) is told

@@ -49,6 +49,29 @@ def source(tmp_path, rows=None, **config):
             Example("q", ("b",), ("c", "a"), (5.0, 3.0, 1.0)),
         ),
         ({"query": "q", "document": "p", "label": 1}, Example("q", ("p",), (), (1.0,))),
+        # sentence-transformers: a margin for each negative, or a score for each document
+        (
+            {"query": "q", "positive": "p", "negative_1": "n", "negative_2": "m", "label": [2.5, -1]},
+            Example("q", ("p",), ("n", "m"), (0.0, -2.5, 1.0)),
+        ),
+        (
+            {"query": "q", "positive": "p", "negative_1": "n", "negative_2": "m", "label": [9, 2.5, -1]},
+            Example("q", ("p",), ("n", "m"), (9.0, 2.5, -1.0)),
+        ),
+        ({"query": "q", "pos": ["a b", "c"], "neg": ["d"]}, Example("q", ("a b", "c"), ("d",))),
+        (
+            {"query": "q", "pos": ["a"], "neg": ["c", "d"], "pos_scores": [3], "neg_scores": [1, -2]},
+            Example("q", ("a",), ("c", "d"), (3.0, 1.0, -2.0)),
+        ),
+        (  # Tevatron
+            {
+                "query_id": "7",
+                "query": "q",
+                "positive_passages": [{"docid": "1", "title": "T", "text": "a"}],
+                "negative_passages": [{"docid": "2", "title": "", "text": "b"}, {"docid": "3", "text": "c"}],
+            },
+            Example("q", ("T a",), ("b", "c")),
+        ),
     ],
 )
 def test_layouts(row, expected):
@@ -96,6 +119,20 @@ def test_ids_are_looked_up_in_every_layout(tmp_path):
         ([{"query": "q", "positive": "p", "scores": [1, 2]}], r"rows.jsonl:1: 2 scores for 1 documents"),
         ([{"query": "q", "documents": ["a"]}], r"rows.jsonl:1: a list of documents needs scores"),
         ([{"query_id": "q", "positive": "p"}], r"rows.jsonl:1: query_id 'q' is an id, but no queries file"),
+        ([{"query": "q", "pos": [0], "neg": {"bm25": [1]}}], r"rows.jsonl:1: pos 0 is an id, but no corpus"),
+        ([{"query": "q", "positive_ids": [{"id": "a"}]}], r"rows.jsonl:1: positive_ids must be an id, got d"),
+        (
+            [{"query": "q", "pos": ["a"], "neg": ["b"], "pos_scores": [1]}],
+            r"rows.jsonl:1: neg_scores is missing beside the scores of the other side",
+        ),
+        (
+            [{"query": "q", "pos": ["a"], "neg": ["b"], "pos_scores": [1], "neg_scores": [1, 2]}],
+            r"rows.jsonl:1: 2 neg_scores for 1 documents",
+        ),
+        (
+            [{"query": "q", "positive": "p", "negatives": ["n", "m"], "scores": [1, 2]}],
+            r"rows.jsonl:1: 2 scores for 3 documents",
+        ),
     ],
 )
 def test_bad_rows_name_file_and_line(tmp_path, rows, message):
@@ -108,6 +145,41 @@ def test_a_bad_row_far_down_is_named_by_its_line(tmp_path):
     got = source(tmp_path, [good, "", good, {"query": "q", "positive": "p", "label": None}])
     with pytest.raises(DatasetError, match=r"rows.jsonl:4: label None is not a number"):
         got.example(2, RNG)
+
+
+def test_texts_that_could_be_ids_are_told(tmp_path, caplog):
+    row = {"query": "what", "pos": ["d1"], "neg": ["d2"]}
+    with caplog.at_level("INFO", logger="splade_engine"):
+        assert source(tmp_path, [row]).example(0, RNG) == Example("what", ("d1",), ("d2",))
+    assert "rows.jsonl: pos and neg: read as texts, since no corpus is given in which they wou" in caplog.text
+    caplog.clear()
+    texts = [{"_id": "d1", "text": "one"}, {"_id": "d2", "text": "two"}]
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", texts)
+    assert source(tmp_path, [row], corpus=str(corpus)).example(0, RNG) == Example("what", ("one",), ("two",))
+    assert "texts" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({"positive": "a", "negative": "a"}, Example("q", ("a",))),
+        (
+            {"positive": "a", "negatives": ["b", "a", "c"], "scores": [9, 1, 2, 3]},
+            Example("q", ("a",), ("b", "c"), (9.0, 1.0, 3.0)),
+        ),
+        ({"positives": ["a", "b"], "negatives": ["c", "b"]}, Example("q", ("a", "b"), ("c",))),
+        ({"documents": ["a", "b", "a"], "scores": [3, 1, 2]}, Example("q", ("a",), ("b",), (3.0, 1.0))),
+        ({"documents": ["a", "a"], "labels": [1, 0]}, Example("q", ("a",), (), (1.0,))),
+    ],
+)
+def test_no_text_answers_and_does_not(tmp_path, caplog, row, expected):
+    """It was trained against itself, with whatever a teacher had said of the copy."""
+    good = {"query": "q", "positive": "a", "negative": "b"}
+    got = source(tmp_path, [good, {"query": "q"} | row, {"query": "q"} | row])
+    assert not caplog.text
+    assert [got.example(i, RNG) for i in (1, 2)] == [expected, expected]
+    assert caplog.text.count("rows.jsonl:2: a text is positive and negative at once") == 1
+    assert "rows.jsonl:3" not in caplog.text
 
 
 def test_missing_ids_are_named(tmp_path):
