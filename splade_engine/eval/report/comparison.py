@@ -19,6 +19,7 @@ from splade_engine.eval.run.store import ResultFolder
 from splade_engine.eval.run.topics import Topics
 
 logger = logging.getLogger(__name__)
+_ENOUGH = 10  # queries whose depth says something of a run's
 
 # of a result's hashes those of its collection, and what pages call them; the others are of models
 OF_DATA: Mapping[str, str] = {
@@ -217,10 +218,22 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
         run=Run(name, run.rankings),
     )
     _check_same_own_ids(out, result, str(path))
+    _tell_cut(result, run, measures, path)
     out.results.append(result)
     qrels = {q: dict(judged) for q, judged in dataset.qrels.items()}
     topics = Topics(dataset.name, dataset.test.name, dict(dataset.queries), qrels)
     _check_same_topics(out, topics, str(path))
+
+
+def _tell_cut(result: Result, run: Run, measures: Sequence[str], path: Path) -> None:
+    """A run file does not say how deep it was searched; most queries of one that was cut end at one depth."""
+    deep = next((name for name in measures if largest_cutoff([name]) > result.k), None)
+    at_end = sum(len(run[query]) == result.k for query in run)
+    if deep is not None and len(run) >= _ENOUGH and 2 * at_end > len(run) and result.k < result.n_documents:
+        logger.warning(
+            "%s: seems to be cut at %d hits per query, and %s looks at %d: it is too low beside deeper runs",
+            *(path, result.k, deep, largest_cutoff([deep])),
+        )
 
 
 def _check_same_topics(out: Comparison, topics: Topics, place: str) -> None:

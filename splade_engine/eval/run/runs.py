@@ -276,6 +276,7 @@ def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
     path, may_be_empty = path_of("path", path), flag("may_be_empty", may_be_empty)
     ids: dict[str, list[str]] = {}
     scores: dict[str, list[float]] = {}
+    ranks: dict[str, list[float]] = {}
     seen: set[tuple[str, str]] = set()
     tags: dict[str, None] = {}
     for number, line in read_lines(path):
@@ -284,7 +285,7 @@ def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
             raise DatasetError(
                 f"{path}:{number}: a run line has 6 columns ({_COLUMNS}), this one {len(columns)}"
             )
-        query_id, _, doc_id, _, text, tag = columns
+        query_id, _, doc_id, rank, text, tag = columns
         if not query_id or not doc_id:
             raise DatasetError(f"{path}:{number}: the {'query' if not query_id else 'document'} id is empty")
         tags[tag] = None
@@ -294,12 +295,27 @@ def read_run(path: str | Path, *, may_be_empty: bool = False) -> Run:
         seen.add((query_id, doc_id))
         ids.setdefault(query_id, []).append(doc_id)
         scores.setdefault(query_id, []).append(score)
+        ranks.setdefault(query_id, []).append(float(rank) if rank.isascii() and rank.isdigit() else np.nan)
     if not ids and not may_be_empty:
         raise DatasetError(f"{path}: no run lines")
     if len(tags) > 1:
         told = ", ".join(map(shown, [*tags][:3])) + (", ..." if len(tags) > 3 else "")
         logger.warning("%s: holds %d runs (%s), which are read as one", path, len(tags), told)
+    turned = [query for query in ids if _disagree(ranks[query], scores[query])]
+    if turned:
+        logger.warning(
+            "%s: ranks and scores disagree in %d of %d queries (the first is %s); the order is that of the "
+            "scores, the highest first, as trec_eval reads a run",
+            *(path, len(turned), len(ids), shown(turned[0])),
+        )
     return Run(next(iter(tags), ""), {q: Ranking.by_trec_eval(ids[q], scores[q]) for q in ids})
+
+
+def _disagree(ranks: Sequence[float], scores: Sequence[float]) -> bool:
+    """Whether a document has a better rank and a lower score than another; what is no rank says nothing."""
+    by_rank = np.array(scores, np.float32)[np.argsort(ranks, kind="stable")]
+    falls = by_rank[1:] <= by_rank[:-1]
+    return bool(np.isfinite(ranks).all() and len(set(ranks)) == len(ranks) and not falls.all())
 
 
 def _score(text: str, place: str) -> float:

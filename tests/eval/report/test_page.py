@@ -8,6 +8,9 @@ from types import SimpleNamespace as Invented
 
 import pytest
 
+from splade_engine.collections import Document
+from splade_engine.collections.corpus import Corpus
+from splade_engine.collections.dataset import Dataset, Split
 from splade_engine.collections.loading import load_dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.report import charts
@@ -145,6 +148,24 @@ def test_a_run_of_ids_that_are_not_judged_is_told(collection: Path, tmp_path: Pa
     assert [record.message for record in caplog.records] == [
         f"{tmp_path}/a.run: none of its hits is judged in invented; are their ids those of it?"
     ]
+
+
+@pytest.mark.parametrize(
+    ("ends", "measures", "told"), [(6, "R@5 R@9", "R@9"), (5, "R@9", ""), (6, "R@5", "")]
+)
+def test_a_run_that_is_cut_too_early_is_told(tmp_path: Path, caplog, ends: int, measures: str, told: str):
+    """A run of 1,000 hits and one of 100 stood side by side in R@1000 without a word."""
+    ids = [f"d{i}" for i in range(20)]
+    queries = {f"q{i}": "text" for i in range(10)}
+    corpus = Corpus([Document(i, "text") for i in ids])
+    data = Dataset("made", "made", corpus, Split("test", queries, {q: {"d0": 1} for q in queries}))
+    depths = [5] * ends + [3] * (10 - ends)
+    hits = [Ranking.in_order(ids[:n], list(range(n, 0, -1))) for n in depths]
+    write_run(Run("x", dict(zip(queries, hits, strict=True))), tmp_path / "x.run")
+    load_comparison([tmp_path / "x.run"], data, measures.split())
+    wanted = f"x.run: seems to be cut at 5 hits per query, and {told} looks at 9: it is too low beside deeper"
+    assert (wanted in caplog.text) is bool(told)
+    assert bool(caplog.text) is bool(told)
 
 
 def test_bad_comparisons(collection: Path, results: Path, tmp_path: Path):

@@ -183,6 +183,26 @@ def test_two_runs_in_one_file_are_told(tmp_path: Path, caplog: pytest.LogCapture
     assert "x.run: holds 2 runs ('a', 'b'), which are read as one" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["q Q0 a 1 0.1 t", "q Q0 b 2 0.4 t"], True),  # distances
+        (["q Q0 b 2 0.4 t", "q Q0 a 1 0.1 t"], True),
+        (["q Q0 a 1 3 t", "q Q0 b 2 2 t", "q Q0 c 3 2 t"], False),  # ties have some order
+        (["q Q0 b 1 2 t", "q Q0 a 0 3 t"], False),
+        (["q Q0 a 1 1 t", "q Q0 b 1 2 t"], False),  # ranks that are none
+        (["q Q0 a - 1 t", "q Q0 b - 2 t"], False),
+        (["q Q0 a 1 1 t", "q Q0 b 2 1.00000000001 t"], False),  # one score in single precision
+    ],
+)
+def test_ranks_against_scores_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture, lines, told):
+    """trec_eval looks at scores alone, so a run of distances is measured from its worst hit on."""
+    path = tmp_path / "r.run"
+    path.write_text("\n".join([*lines, "p Q0 a 1 5 t"]) + "\n")
+    read_run(path)
+    assert (f"{path}: ranks and scores disagree in 1 of 2 queries (the first is 'q')" in caplog.text) is told
+
+
 @pytest.mark.parametrize("make", [Ranking.in_order, Ranking.by_trec_eval])
 @pytest.mark.parametrize(
     "scores", [[1e39, 1.0], [1.0, float("nan")], [-3.4028234e38, -3.4028234e38], [2, -1e300]]
