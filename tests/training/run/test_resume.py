@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -264,6 +265,22 @@ def test_a_run_without_its_record_goes_on_with_a_warning(cut, recipe, caplog):
         mark_complete(cut / "checkpoints" / f"checkpoint-{step}")
     assert train(recipe, cut, resume=True).steps == 12
     assert "no run.json, so it cannot be checked whether the data is as it was" in caplog.text
+
+
+def test_another_number_of_processes_is_refused(cut, recipe, monkeypatch):
+    """They divide the examples among them: some would be seen twice and others never."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    said = r"cut: 1 when the run began, now 2: the number of processes .* among which the examples are"
+    with pytest.raises(InvalidInputError, match=said):
+        train(recipe, cut, resume=True)
+
+
+def test_other_versions_are_told(cut, recipe, monkeypatch, caplog):
+    monkeypatch.setattr("splade_engine.training.run.inputs.__version__", "99.0")
+    assert train(recipe, cut, resume=True).steps == 12
+    assert re.search(
+        r"cut: begun with other versions \(splade-engine '[\d.a-z]+', now 99.0\); the", caplog.text
+    )
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"inputs": 3}', "[" * 9999])
