@@ -90,6 +90,12 @@ ASKING: tuple[Asking, ...] = (
         "a loss that asks them: loss.kl, margin_mse, sparsemax, bank or embed, or model.dense_head",
     ),
     Asking(
+        "train.warmup_steps",
+        (0,),
+        lambda recipe: recipe.train.scheduler != "constant",
+        "train.scheduler = linear, cosine or constant_with_warmup",
+    ),
+    Asking(
         "regularizer.query",
         ("none",),
         _queries("shared", "separate"),

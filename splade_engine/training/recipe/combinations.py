@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from splade_engine.training.recipe.acting import idle
 
 if TYPE_CHECKING:
     from splade_engine.training.recipe.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 
 def check_together(recipe: Recipe) -> None:
@@ -77,6 +80,9 @@ def _losses(recipe: Recipe) -> Iterator[str]:
     rebuilds = recipe.model.kind == "csr" and recipe.model.csr_reconstruction
     if not rebuilds and not any(part.weight(recipe.loss) for part in PARTS):
         yield "every loss has the weight 0, so there is nothing to learn"
+    learns_table = (recipe.model.learn_idf or recipe.model.learn_phrases) and recipe.train.idf_lr
+    if not recipe.train.lr and not learns_table:
+        yield "train.lr = 0 changes no weight, so nothing would be learnt"
 
 
 def _teachers(recipe: Recipe) -> Iterator[str]:
@@ -130,7 +136,7 @@ def _targets(recipe: Recipe) -> Iterator[str]:
 
 
 def check_reached(recipe: Recipe, steps: int) -> None:
-    """Refuse what would first happen after the last of `steps` optimiser steps.
+    """Refuse what would first happen after the last of `steps` optimiser steps; tell what would be cut short.
 
     Raises:
         InvalidInputError: naming the field.
@@ -143,3 +149,15 @@ def check_reached(recipe: Recipe, steps: int) -> None:
         late = f"regularizer.df_refresh = {penalty.df_refresh}: document frequencies are first counted"
     if late:
         raise InvalidInputError(f"recipe {recipe.name}: {late} after that step, and the run has {steps}")
+    train = recipe.train
+    warmup = train.warmup_steps or round(train.warmup_share * steps)
+    ramp = penalty.ramp_steps or round(penalty.ramp_share * steps)
+    for name, length, what in (
+        ("train.warmup", 0 if train.scheduler == "constant" else warmup, "the learning rate"),
+        ("regularizer.ramp", ramp, "the weight of a penalty"),
+    ):
+        if length > steps:
+            logger.warning(
+                "recipe %s: %s rises for %d steps (%s_steps or %s_share), and the run has %d",
+                *(recipe.name, what, length, name, name, steps),
+            )

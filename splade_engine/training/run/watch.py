@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -113,7 +114,8 @@ class Watch(TrainerCallback):
             return  # the Trainer's closing summary
         step, now = state.global_step, time.perf_counter()
         row = {"step": step, "loss": logs["loss"], "learning_rate": logs["learning_rate"]}
-        if "grad_norm" in logs:
+        # the norm of a float16 step that overflowed, and was passed over, is no number
+        if math.isfinite(logs.get("grad_norm", math.nan)):
             row["grad_norm"] = logs["grad_norm"]
         found = self.trainer.monitor.summary(step)
         # the Trainer's mean forgets what was before a restart, but it is the one over all processes

@@ -6,6 +6,7 @@ import pytest
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.recipe import acting, load_recipe, recipe_names
+from splade_engine.training.recipe.combinations import check_reached
 
 IDF = {"regularizer.idf_in_flops": True}
 
@@ -39,6 +40,8 @@ IDF = {"regularizer.idf_in_flops": True}
         ("default", {"loss.teacher_weights": [1.0]}, "2 loss.teachers and 1 loss.teacher_weights"),
         ("splade", {"loss.contrastive": 0.0}, "every loss has the weight 0"),
         ("ncl", {"loss.contrastive": 0.0}, "every loss has the weight 0"),
+        ("splade", {"train.lr": 0.0}, "train.lr = 0 changes no weight"),
+        ("l0", {"train.lr": 0.0, "train.idf_lr": 0.0, "model.learn_idf": True}, "train.lr = 0 changes no"),
         ("splade", {"regularizer.threshold_scope": "tail"}, "tail needs a document_threshold or query_"),
         ("splade", {"regularizer.document": "none", "regularizer.document_terms": 9}, "document is none"),
         ("l0", {"regularizer.query_terms": 9, "regularizer.query": "flops"}, "queries come from a table"),
@@ -83,6 +86,11 @@ IDLE = {
     "model.csr_activation": ("splade", {"model.csr_activation": "relu_gelu"}, "needs model.kind = csr"),
     "loss.term": ("csr", {"loss.term": 0.1}, "not model.kind = csr"),
     "loss.teachers": ("splade", {"loss.teachers": ["bm25"]}, "needs a loss that asks them"),
+    "train.warmup_steps": (
+        "splade",
+        {"train.warmup_steps": 9, "train.scheduler": "constant"},
+        "needs train.scheduler = linear",
+    ),
     "regularizer.query": ("l0", {"regularizer.query": "flops"}, "needs queries that are encoded"),
     "regularizer.document_threshold": (
         "l0",
@@ -134,3 +142,22 @@ def test_what_tunes_a_part_that_is_off_is_left_alone():
 @pytest.mark.parametrize("name", recipe_names())
 def test_published_recipes_go_together(name):
     load_recipe(name)
+
+
+def test_a_table_may_be_learnt_alone():
+    assert load_recipe("l0").override({"train.lr": 0.0, "model.learn_idf": True}).train.lr == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "steps", "says"),
+    [
+        ({"train.warmup_steps": 51}, 50, "recipe splade: the learning rate rises for 51 steps"),
+        ({"train.warmup_share": 1.5}, 50, "recipe splade: the learning rate rises for 75 steps"),
+        ({"regularizer.ramp_steps": 60}, 50, "recipe splade: the weight of a penalty rises for 60 steps"),
+        ({"train.warmup_steps": 50, "regularizer.ramp_steps": 50}, 50, ""),
+        ({"train.warmup_share": 1.5, "train.scheduler": "constant"}, 50, ""),
+    ],
+)
+def test_what_rises_beyond_the_last_step_is_told(values, steps, says, caplog):
+    check_reached(load_recipe("splade").override(values), steps)
+    assert says in caplog.text and bool(says) is bool(caplog.text)

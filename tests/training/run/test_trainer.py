@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from splade_engine.training.objective.vectors import Vectors
 from splade_engine.training.run import run, trainer
 from splade_engine.training.run.monitor import Monitor, RunLog, progress_line
 from splade_engine.training.run.run import last_checkpoint, train
+from splade_engine.training.run.watch import Watch
 from tests.training import made
 
 # everything that has a state of its own: dropout, accumulation, moving average, document frequencies,
@@ -370,6 +372,22 @@ def test_log_survives_a_cut_line(tmp_path):
     assert [row["step"] for row in log.rows()] == [1, 2, 3]
     log.cut(2)
     assert [row["step"] for row in log.rows()] == [1, 2]
+
+
+@pytest.mark.parametrize("norm", [float("nan"), float("inf")])
+def test_the_log_holds_numbers_alone(tmp_path, norm):
+    """A float16 step that overflows is passed over; NaN, which is not itself, made the log seem changed."""
+    trainer = SimpleNamespace(
+        args=SimpleNamespace(max_steps=9),
+        monitor=SimpleNamespace(summary=lambda step: {}),
+        is_world_process_zero=lambda: True,
+    )
+    watch = Watch(trainer, None, RunLog(tmp_path / "log.jsonl"), None, tmp_path, False)
+    for step, found in ((1, norm), (2, 0.5)):
+        logs = {"loss": 1.0, "learning_rate": 0.1, "grad_norm": found}
+        watch.on_log(SimpleNamespace(world_size=1), SimpleNamespace(global_step=step), None, logs)
+    assert [row.get("grad_norm") for row in watch.log.rows()] == [None, 0.5]
+    assert "NaN" not in watch.log.path.read_text() and "Infinity" not in watch.log.path.read_text()
 
 
 def test_device_and_precision_that_are_not_there(tmp_path, bert_folder, rows_file, monkeypatch):
