@@ -211,7 +211,7 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
         n_own_ids_dropped=len(own),
         drop_own_id=dataset.drop_own_id,
         n_without_hits=sum(query not in run.rankings for query in dataset.qrels),
-        n_without_relevant=sum(max(judged.values()) <= 0 for judged in dataset.qrels.values()),
+        n_without_relevant=sum(max(judged.values(), default=0) <= 0 for judged in dataset.qrels.values()),
         mode="as given",
         k=max(len(run[query]) for query in run),
         effectiveness=measure(Run(name, run.rankings), dataset.qrels, measures),

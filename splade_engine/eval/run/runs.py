@@ -222,6 +222,10 @@ def _single(ids: Sequence[str], scores: ArrayLike) -> NDArray[np.float32]:
             values = np.asarray(scores, dtype=np.float32)
     except (TypeError, ValueError):
         raise DatasetError(f"scores: a number for each document is expected, got {shown(scores)}") from None
+    except OverflowError:
+        raise DatasetError(
+            f"scores: {shown(scores)} holds one that is not finite in single precision"
+        ) from None
     if values.shape != (len(ids),):
         raise DatasetError(f"scores: an array of shape {values.shape} for {len(ids)} documents")
     bad = ~np.isfinite(values)

@@ -49,6 +49,6 @@ def measured_again(result: Result, topics: Topics) -> Result:
         result,
         effectiveness=measure(result.run, judged, tuple(result.effectiveness.mean)),
         n_judged=len(judged),
-        n_without_relevant=sum(max(grades.values()) <= 0 for grades in judged.values()),
+        n_without_relevant=sum(max(grades.values(), default=0) <= 0 for grades in judged.values()),
         hashes={**result.hashes, **topics.hashes()},
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from splade_engine.arguments import first_twice, shown
+from splade_engine.arguments import double, first_twice, shown
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.systems.base import Answer, System, parse_system
@@ -63,7 +63,8 @@ def _checked(name: str, query_id: str, hits: Any, k: int) -> Ranking:
         twice = first_twice(ids)
         raise InvalidInputError(f"system {name!r}, query {query_id!r}: document {twice!r} is returned twice")
     with np.errstate(over="ignore"):
-        scores = np.array([score for _, score in hits], dtype=np.float32)
+        values = [double(score) if isinstance(score, int) else score for _, score in hits]
+        scores = np.array(values, dtype=np.float32)
     if not np.isfinite(scores).all():
         raise InvalidInputError(f"system {name!r}, query {query_id!r}: a score is not finite")
     return Ranking.in_order(ids, scores).top(k)

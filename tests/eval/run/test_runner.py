@@ -86,6 +86,7 @@ def test_an_object_with_search_is_a_system(collection: Path):
     [
         ([("tea", 1.0), ("tea", 0.5)], "query 'q1': document 'tea' is returned twice"),
         ([("tea", float("nan"))], "query 'q1': a score is not finite"),
+        ([("tea", 10**400)], "query 'q1': a score is not finite"),
         (["d1", "d2"], "query 'q1': pairs of a document id and a score are expected, got 'd1'"),
         ({"d1": 0.5}, r"got {'d1': 0.5}; give list\(hits.items\(\)\), best first"),
         ([("tea", "0.5")], r"got \('tea', '0.5'\)"),

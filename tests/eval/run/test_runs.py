@@ -213,6 +213,15 @@ def test_scores_beyond_single_precision_are_refused(make, scores: list[float]):
         make(["a", "b"], scores)
 
 
+def test_a_number_that_no_float_holds_is_no_score():
+    with pytest.raises(
+        DatasetError, match=r"scores: \[1000.* holds one that is not finite in single precision"
+    ):
+        Ranking.in_order(["a"], [10**400])
+    with pytest.raises(DatasetError, match=r"run 'r', query 'q': scores: \[1000.* not finite in single"):
+        Run("r", {"q": {"a": 10**400}})
+
+
 def test_the_largest_score_comes_back(tmp_path: Path):
     """Nine digits of it are more than it is."""
     largest = np.finfo(np.float32).max

@@ -9,14 +9,19 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace as Invented
 
+import numpy as np
 import pytest
 
 from splade_engine.errors import DatasetError
+from splade_engine.eval.measures.effectiveness import Effectiveness
 from splade_engine.eval.report.comparison import Comparison, load_comparison
 from splade_engine.eval.report.written import markdown_tables
 from splade_engine.eval.run.experiment import Experiment, run_experiment
+from splade_engine.eval.run.results import Result
+from splade_engine.eval.run.runs import Ranking, Run
 from splade_engine.eval.run.store import ResultFolder, slug
 from splade_engine.eval.run.suite import Collection, Suite
+from splade_engine.eval.run.topics import Topics, measured_again
 from splade_engine.eval.systems.bench import Settings
 
 WRONG = {"q1": {"owl": 1}, "q2": {"tea": 1}, "q3": {"bread": 1}, "q4": {"wind": 1}, "q5": {"owl": 1}}
@@ -70,6 +75,15 @@ def test_corrected_judgments_reach_every_result(invented: Invented, folder: Path
     assert (
         next(r for r in shown.results if r.system == "bm25").hashes["qrels"] == fresh["bm25"].hashes["qrels"]
     )
+
+
+def test_a_query_whose_judgments_are_gone_is_one_without_a_relevant_document():
+    found = Run("s", {"q": Ranking(("a",), np.array([1.0], np.float32))})
+    values = Effectiveness({"RR": 1.0}, {"RR": {"q": 1.0}})
+    result = Result("s", "s", "c", "test", 1, 2, 2, 0, 0, "exact", 10, values, run=found)
+    again = measured_again(result, Topics("c", "test", {"q": "x", "p": "y"}, {"q": {"a": 1}, "p": {}}))
+    assert again.n_without_relevant == 1
+    assert (again.effectiveness.mean, again.effectiveness.mean_answerable) == ({"RR": 0.5}, {"RR": 1.0})
 
 
 def test_both_evaluated_again_are_judged_by_what_is_there_now(
