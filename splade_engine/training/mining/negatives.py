@@ -255,10 +255,12 @@ def _finish(output: Path, work: Path) -> int:
     Raises:
         DatasetError: if no query kept a negative; nothing stays then.
     """
-    found = 0
+    found = n_pairs = n_left_out = 0
     with output.open(encoding="utf-8") as lines, atomic_file(output) as out:
         for line in lines:
-            rows = [row for row in json.loads(line)["rows"] if row["negative_ids"]]
+            pairs = json.loads(line)["rows"]
+            rows = [row for row in pairs if row["negative_ids"]]
+            n_pairs, n_left_out = n_pairs + len(pairs), n_left_out + len(pairs) - len(rows)
             for row in rows:
                 out.write(json.dumps(row, ensure_ascii=False).encode("utf-8") + b"\n")
             found += bool(rows)
@@ -269,6 +271,11 @@ def _finish(output: Path, work: Path) -> int:
                 f"{output}: no query kept a negative, so nothing is written; lower the margins, raise the "
                 "depth or skip fewer"
             )
+    if n_left_out:
+        logger.warning(
+            "%s: %d of %d pairs of a query and its answer got no negative, and are not in the file",
+            *(output, n_left_out, n_pairs),
+        )
     shutil.rmtree(work, ignore_errors=True)
     return found
 

@@ -68,6 +68,15 @@ def test_bm25_finds_what_bm25_would(tmp_path, pairs):
         assert len(row["negatives"]) == min(5, len(others))
 
 
+def test_pairs_that_got_no_negative_are_counted(tmp_path, caplog):
+    texts = {"moon sea": "moon tide sea", "sail": "ship sail sea", "bread": "bread dough oven"}
+    rows = [{"query": query, "positive": text} for query, text in texts.items()]
+    file = made.write_jsonl(tmp_path / "pairs.jsonl", [*rows, {"query": "moon sea", "positive": "sea bird"}])
+    assert mine(file, tmp_path / "out.jsonl", MiningConfig("bm25", negatives=2), device="cpu") == 1
+    assert [row["positive"] for row in read(tmp_path / "out.jsonl")] == ["moon tide sea", "sea bird"]
+    assert "out.jsonl: 2 of 4 pairs of a query and its answer got no negative, and are not in" in caplog.text
+
+
 class Listed:
     def __init__(self, *rows):
         self.rows = rows
