@@ -30,6 +30,8 @@ from splade_engine.training.recipe.sections import SourceConfig, SourceKind
 logger = logging.getLogger(__name__)
 
 GENERATED = ("ict", "bfs", "wlp")
+_COPY = "a text is positive and negative at once; such negatives are left out, in later rows too"
+_ROW = '{"query": "...", "positive": "..."}'
 
 
 class Source(Protocol):
@@ -95,19 +97,23 @@ class JsonlSource:
         self._documents = TextsById(corpus, cache) if corpus else None
         self._queries = TextsById(queries, cache, titled=False) if queries else None
         self._told_copy = False
+        try:
+            first = self.lines.record(0)
+        except DatasetError as error:  # a table, an array, rows of numbers
+            raise DatasetError(f"{error}; a row of training data is an object such as {_ROW}") from None
         self.row(0)  # the wrong kind of file is reported at once
-        if names := unread(self.lines.record(0)):
+        if names := unread(first):
             logger.warning(
                 "%s: fields that are not read: %.300s (a label is read as label, a teacher's score as score, "
                 "further negatives as negatives or negative_1)",
                 *(path, ", ".join(map(shown, names))),
             )
-        if not corpus and (names := [name for name in TEXTS_OR_IDS if name in self.lines.record(0)]):
+        if not corpus and (names := [name for name in TEXTS_OR_IDS if name in first]):
             logger.info(
                 "%s: %s: read as texts, since no corpus is given in which they would be ids",
                 *(path, " and ".join(names)),
             )
-        if corpus and queries and "query" not in (first := self.lines.record(0)):
+        if corpus and queries and "query" not in first:
             tell_unmarked(path, first)
 
     def __len__(self) -> int:
@@ -136,10 +142,7 @@ class JsonlSource:
         kept = row.without_copies()
         if kept is not row and not self._told_copy:
             self._told_copy = True
-            logger.warning(
-                "%s: a text is positive and negative at once; such negatives are left out, in later rows too",
-                self.lines.place(i),
-            )
+            logger.warning("%s: %s", self.lines.place(i), _COPY)
         return kept
 
     def documents(self) -> Iterator[str]:

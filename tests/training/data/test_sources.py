@@ -99,6 +99,10 @@ def test_ids_are_looked_up_in_every_layout(tmp_path):
         ([], r"rows.jsonl: the file is empty"),
         (["{"], r"rows.jsonl:1: not JSON"),
         (["[1]"], r"rows.jsonl:1: expected a JSON object, got list"),
+        (
+            ["query,positive", "what,this"],  # a table
+            r'rows.jsonl:1: not JSON .*; a row of training data is an object such as {"query": "...", "pos',
+        ),
         ([{"positive": "p"}], r"rows.jsonl:1: the field query is missing"),
         ([{"query": "q"}], r"rows.jsonl:1: the field positive is missing"),
         ([{"query": "q", "positive": " "}], r"rows.jsonl:1: positive is empty"),
