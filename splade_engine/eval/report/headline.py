@@ -43,10 +43,12 @@ def headlines(c: Comparison, groups: Mapping[str, str] | None = None) -> list[st
 
 
 def _of_one(c: Comparison, test: PairedTest) -> str:
-    values = {r.system: r.effectiveness.mean[test.measure] for r in c.results if r.dataset == test.dataset}
+    both = (test.system, test.baseline)  # a third may lack the measure
+    here = [r for r in c.results if r.dataset == test.dataset and r.system in both]
+    values = {r.system: r.effectiveness.mean[test.measure] for r in here}
     verdict = "significant" if test.significant else "not significant"
     where = f" on {test.dataset}" if len(c.datasets) > 1 else ""
-    pair = ", ".join(f"{name} {_short(values[name])}" for name in (test.system, test.baseline))
+    pair = ", ".join(f"{name} {_short(values[name])}" for name in both)
     return (
         f"{pair}{where}: "
         f"{_signed(test.difference)} {test.measure} (95 % interval {_signed(test.low)} to "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,6 +13,7 @@ from splade_engine.eval.measures.significance import against_baseline, interval
 from splade_engine.eval.report.comparison import Comparison
 from splade_engine.eval.report.headline import headlines
 from splade_engine.eval.report.tables import measures_table, significance_table
+from splade_engine.eval.report.written import markdown_tables
 from splade_engine.eval.run.results import Result
 
 
@@ -83,6 +86,15 @@ def test_the_interval_is_student_s(n):
 
 def test_one_query_has_no_interval():
     assert interval(np.array([0.5])) == (-np.inf, np.inf)
+
+
+def test_a_third_system_may_lack_the_measure():
+    """Two folders of other measures ended in a traceback."""
+    c = comparison({"mine": {"a": [0.1, 0.2, 0.4], "bm25": [0.3, 0.2, 0.2]}})
+    third = made_result("c", "mine", [1.0, 1.0, 1.0])
+    c.results.append(replace(third, effectiveness=Effectiveness({"RR": 1.0}, {"RR": dict(q0=1.0)})))
+    assert headlines(c)[0].startswith("a .233, bm25 .233: +.000 nDCG@10 (95 %") and len(headlines(c)) == 1
+    assert "\n| c | - |\n" in markdown_tables(c)
 
 
 def test_numbers_beyond_ten_keep_their_zero():
