@@ -80,9 +80,6 @@ def _losses(recipe: Recipe) -> Iterator[str]:
     rebuilds = recipe.model.kind == "csr" and recipe.model.csr_reconstruction
     if not rebuilds and not any(part.weight(recipe.loss) for part in PARTS):
         yield "every loss has the weight 0, so there is nothing to learn"
-    learns_table = (recipe.model.learn_idf or recipe.model.learn_phrases) and recipe.train.idf_lr
-    if not recipe.train.lr and not learns_table:
-        yield "train.lr = 0 changes no weight, so nothing would be learnt"
 
 
 def _teachers(recipe: Recipe) -> Iterator[str]:
@@ -136,7 +133,9 @@ def _targets(recipe: Recipe) -> Iterator[str]:
 
 
 def check_reached(recipe: Recipe, steps: int) -> None:
-    """Refuse what would first happen after the last of `steps` optimiser steps; tell what would be cut short.
+    """Refuse what would first happen after the last of `steps` optimiser steps.
+
+    What would be cut short by it, or change nothing, is told.
 
     Raises:
         InvalidInputError: naming the field.
@@ -149,7 +148,9 @@ def check_reached(recipe: Recipe, steps: int) -> None:
         late = f"regularizer.df_refresh = {penalty.df_refresh}: document frequencies are first counted"
     if late:
         raise InvalidInputError(f"recipe {recipe.name}: {late} after that step, and the run has {steps}")
-    train = recipe.train
+    train, model = recipe.train, recipe.model
+    if not train.lr and not ((model.learn_idf or model.learn_phrases) and train.idf_lr):
+        logger.warning("recipe %s: train.lr = 0 changes no weight, so nothing is learnt", recipe.name)
     warmup = train.warmup_steps or round(train.warmup_share * steps)
     ramp = penalty.ramp_steps or round(penalty.ramp_share * steps)
     for name, length, what in (

@@ -40,8 +40,6 @@ IDF = {"regularizer.idf_in_flops": True}
         ("default", {"loss.teacher_weights": [1.0]}, "2 loss.teachers and 1 loss.teacher_weights"),
         ("splade", {"loss.contrastive": 0.0}, "every loss has the weight 0"),
         ("ncl", {"loss.contrastive": 0.0}, "every loss has the weight 0"),
-        ("splade", {"train.lr": 0.0}, "train.lr = 0 changes no weight"),
-        ("l0", {"train.lr": 0.0, "train.idf_lr": 0.0, "model.learn_idf": True}, "train.lr = 0 changes no"),
         ("splade", {"regularizer.threshold_scope": "tail"}, "tail needs a document_threshold or query_"),
         ("splade", {"regularizer.document": "none", "regularizer.document_terms": 9}, "document is none"),
         ("l0", {"regularizer.query_terms": 9, "regularizer.query": "flops"}, "queries come from a table"),
@@ -144,8 +142,18 @@ def test_published_recipes_go_together(name):
     load_recipe(name)
 
 
-def test_a_table_may_be_learnt_alone():
-    assert load_recipe("l0").override({"train.lr": 0.0, "model.learn_idf": True}).train.lr == 0
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"train.lr": 0.0}, True),
+        ({"train.lr": 0.0, "model.learn_idf": True}, False),
+        ({"train.lr": 0.0, "train.idf_lr": 0.0, "model.learn_idf": True}, True),
+    ],
+)
+def test_a_rate_of_zero_is_told(values, told, caplog):
+    """A table may be learnt alone."""
+    check_reached(load_recipe("l0").override(values), 50)
+    assert ("recipe l0: train.lr = 0 changes no weight, so nothing is learnt" in caplog.text) is told
 
 
 @pytest.mark.parametrize(
