@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from splade_engine.errors import StorageError
-from splade_engine.files import disk_errors, runs
+from splade_engine.files import began, disk_errors, is_stopped, runs
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -24,8 +24,23 @@ logger = logging.getLogger(__name__)
 class HeldLock:
     """A lock that this process holds until `release`, the end of a `with` block, or its own end."""
 
-    def __init__(self, lock: BaseFileLock) -> None:
+    def __init__(self, lock: BaseFileLock, path: Path, file: os.stat_result | None) -> None:
         self._lock = lock
+        self._path = path
+        self._file = file  # which was locked; None where the system does not tell
+
+    def in_place(self) -> bool:
+        """Whether the file that is locked still is the one of its name.
+
+        Where its folder was moved away and another one has taken its place, the lock is of the folder that
+        was moved.
+        """
+        if self._file is None:  # Windows moves no folder in which a file is open
+            return True
+        try:
+            return os.path.samestat(self._file, self._path.stat())
+        except OSError:
+            return False
 
     def release(self) -> None:
         """Give the lock up; the lock file stays, because a file that is removed can be locked twice."""
@@ -54,9 +69,12 @@ def take_lock(path: Path, *, timeout: float = 0.0) -> HeldLock | None:
     """
     from filelock import FileLock, Timeout
 
+    locked: list[os.stat_result] = []
+
     def note_holder(descriptor: int) -> None:
+        locked.append(os.fstat(descriptor))
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode())
+        os.write(descriptor, f"{os.getpid()} {began(os.getpid())}\n".encode())
 
     # a soft lock (a marker file) would outlive a process that is killed: no lock is better
     options: dict[str, Any] = {} if sys.platform == "win32" else {"on_acquired": note_holder}
@@ -81,7 +99,7 @@ def take_lock(path: Path, *, timeout: float = 0.0) -> HeldLock | None:
             raise StorageError(number or errno.ENOSYS, message) from error
         with disk_errors(path, "lock"):
             raise
-    return HeldLock(lock)
+    return HeldLock(lock, path, locked[-1] if locked else None)
 
 
 SILENT = 5.0  # seconds of waiting that nobody is told of
@@ -94,28 +112,20 @@ def lock_holder(path: Path) -> str:
     A process that was stopped (Ctrl-Z, a debugger) keeps its locks and gets no further. "unknown" where the
     number cannot be read.
     """
-    number = _holder(path)
-    return f"{number} (which is stopped)" if _is_stopped(number) else number
+    number, _ = _holder(path)
+    return f"{number} (which is stopped)" if number.isdecimal() and is_stopped(int(number)) else number
 
 
-def _is_stopped(number: str) -> bool:
-    """Whether a process is stopped; False where the system does not tell."""
-    try:
-        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, ValueError, IndexError):
-        return False
-    return state in ("T", "t")
-
-
-def _holder(path: Path) -> str:
+def _holder(path: Path) -> tuple[str, str]:
+    """The number of the process that holds a lock or held it last, and when that began; see `files.runs`."""
     with suppress(OSError):
-        text = path.read_bytes()[:32].decode("ascii", "replace").strip()
-        if text:
-            return text
-    return "unknown"
+        number, *since = path.read_bytes()[:64].decode("ascii", "replace").split() or [""]
+        if number:
+            return number, "".join(since[:1])
+    return "unknown", ""
 
 
 def holder_runs(path: Path) -> bool:
     """Whether the process that held the lock last runs on this machine; False where that is not known."""
-    holder = _holder(path)
-    return holder.isascii() and holder.isdigit() and runs(int(holder))
+    number, since = _holder(path)
+    return number.isascii() and number.isdigit() and runs(int(number), since)

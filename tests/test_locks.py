@@ -13,6 +13,7 @@ import pytest
 
 from splade_engine import locks
 from splade_engine.errors import StorageError
+from splade_engine.files import began
 from splade_engine.locks import holder_runs, lock_holder, take_lock
 from tests.processes import in_another_process, killed
 
@@ -40,6 +41,33 @@ def test_the_lock_names_its_holder_and_goes_with_it(tmp_path):
     assert lock_holder(path) == str(os.getpid())
     mine.release()
     assert lock_holder(tmp_path / "absent") == "unknown"
+
+
+def test_a_lock_whose_folder_was_moved_is_not_in_place(tmp_path):
+    """Another folder in its place has a lock of its own, which nobody holds."""
+    (tmp_path / "a").mkdir()
+    with take_lock(tmp_path / "a" / "lock") as held:
+        assert held.in_place()
+        (tmp_path / "a").rename(tmp_path / "b")
+        assert not held.in_place()
+        (tmp_path / "a").mkdir()
+        with take_lock(tmp_path / "a" / "lock") as other:
+            assert other.in_place()
+            assert not held.in_place()
+        assert take_lock(tmp_path / "b" / "lock") is None
+
+
+@pytest.mark.skipif(not began(os.getpid()), reason="the system does not tell when a process began")
+def test_an_earlier_process_with_the_number_of_this_one_does_not_run(tmp_path):
+    (tmp_path / "lock").write_text(f"{os.getpid()} {int(began(os.getpid())) - 1}\n")
+    assert not holder_runs(tmp_path / "lock")
+    assert lock_holder(tmp_path / "lock") == str(os.getpid())
+    for text in (
+        f"{os.getpid()}\n",
+        f"{os.getpid()} {began(os.getpid())}\n",
+    ):  # the first is of earlier releases
+        (tmp_path / "lock").write_text(text)
+        assert holder_runs(tmp_path / "lock")
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system tells no states of processes")

@@ -28,13 +28,14 @@ def run(
       splade-engine compact my-index
       splade-engine compact my-index --lists blocks
     """
+    from splade_engine.engine import changes
     from splade_engine.index import SparseIndex
     from splade_engine.progress import heartbeat
 
     index = SparseIndex.open(folder)
     before = index.info()
     with heartbeat(shows_progress(), "compact"):
-        index.compact(lists=lists)
+        changes.compact(index, lists=lists)
     after = index.info()
     if as_json:
         facts = {"path": str(folder), "documents": after.n_docs, "segments": after.n_segments}

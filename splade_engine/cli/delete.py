@@ -37,6 +37,7 @@ def run(
       cut -f1 gone.tsv | splade-engine delete my-index --file -
       splade-engine delete my-index --where "year < 1990 and lang = 'de'" --dry-run
     """
+    from splade_engine.engine.changes import when_free
     from splade_engine.engine.notes import with_passages
     from splade_engine.index import SparseIndex
 
@@ -55,7 +56,7 @@ def run(
         for id in given:
             index.ordinal(id)
     elif given:
-        index.delete(given)
+        when_free(index.path, lambda: index.delete(given))
     gone = len(given) if dry_run else before - len(index)
     if as_json:
         answer = {"path": str(folder), "documents": len(index), "deleted": gone}

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from splade_engine.arguments import shown
 from splade_engine.engine.adapting import refuse_unsaved, without_neighbours, write_adapted
@@ -29,7 +30,8 @@ from splade_engine.engine.notes import (
 from splade_engine.errors import DatasetError, IndexLockedError, InvalidInputError
 from splade_engine.files import beside, disk_errors, named, neighbour
 from splade_engine.index import AutoLists, BuildConfig, SparseIndex
-from splade_engine.index.disk.publish import ENCODER, LOCK, refuse_unwritable
+from splade_engine.index.disk.own_encoder import ENCODER, own_encoder
+from splade_engine.index.disk.publish import LOCK, refuse_unwritable
 from splade_engine.index.kernels.cache import cache_folder
 from splade_engine.locks import SILENT, lock_holder
 from splade_engine.progress import Progress
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from splade_engine.index import IndexBatch, IndexReader
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SHORT_QUERY = 7.0  # terms of a query that is made without a model: 6.5 to 7.0 on questions of MS MARCO
 # seconds that a change waits while another process holds the index and gets no further. Several writers in
@@ -108,7 +111,7 @@ def build(
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         if adapt is not None:
-            encoder = loaded_alike(path / ENCODER, encoder)
+            encoder = loaded_alike(own_encoder(path, index.generation) or path / ENCODER, encoder)
         encoded.remove()
     return index, encoder
 
@@ -183,7 +186,7 @@ def update(
         gone = [*drop, *passages_of_empty(reader, corpus)]
         if not corpus.report.empty or not gone:
             raise
-        _when_free(index.path, lambda: index.update([], drop=gone))
+        when_free(index.path, lambda: index.update([], drop=gone))
         return
     if not alone:
         drop = [*drop, *earlier_passages(reader, corpus)]
@@ -191,14 +194,33 @@ def update(
     _put(index, encoder, corpus, progress, encode_options, publish)
 
 
-def delete(index: SparseIndex, ids: Iterable[str]) -> None:
-    """Remove documents by id; see `SearchEngine.delete`."""
+def delete(index: SparseIndex, ids: Iterable[str], *, missing_ok: bool = False) -> list[str]:
+    """Remove documents by id; see `SearchEngine.delete`.
+
+    Returns:
+        The ids that are not in the index, of which there are some with `missing_ok` only.
+    """
     given = list(ids)
     odd = next((row for row, id in enumerate(given) if not isinstance(id, str)), None)
     if odd is not None:
         raise InvalidInputError(f"ids: number {odd} is {shown(given[odd])}, a string is expected")
-    meant = with_passages(index.refresh().reader, given)
-    index.delete([there for id in given for there in meant[id] or [id]])
+
+    def change() -> list[str]:
+        meant = with_passages(index.refresh().reader, given)
+        missing = [id for id, there in meant.items() if not there] if missing_ok else []
+        if missing_ok:
+            gone = list(dict.fromkeys(chain.from_iterable(meant.values())))
+        else:
+            gone = [there for id in given for there in meant[id] or [id]]
+        index.delete(gone)
+        return missing
+
+    return when_free(index.path, change)
+
+
+def compact(index: SparseIndex, **options: Any) -> None:
+    """Merge segments and drop what was deleted; options as of `SparseIndex.compact`."""
+    when_free(index.path, lambda: index.compact(**options))
 
 
 def _newest(index: SparseIndex, encoder: SparseEncoder) -> IndexReader:
@@ -241,14 +263,21 @@ def _put(
     with encode_corpus(
         corpus, encoder, work, restart=True, hold=True, progress=progress, **encode_options
     ) as encoded:
-        _when_free(index.path, lambda: publish(encoded.batches()))
+        when_free(
+            index.path, lambda: publish(encoded.batches()), "what was encoded is kept for the same call"
+        )
         encoded.remove()
     for left in unfinished(start):
         logger.info("%s: an add that was not finished; the same add goes on there", left)
 
 
-def _when_free(path: Path, change: Callable[[], object]) -> None:
-    """Make a change that has taken hours to prepare, as soon as no other process is writing the index.
+def when_free(path: Path, change: Callable[[], T], kept: str = "") -> T:
+    """Make a change as soon as nobody else is writing the index: all that an engine changes waits its turn.
+
+    Args:
+        path: the index.
+        change: raises IndexLockedError where it is not its turn.
+        kept: what is left of a change that waited in vain, for the message.
 
     Raises:
         IndexLockedError: after `PATIENCE` seconds in which the index stayed as it was.
@@ -256,14 +285,13 @@ def _when_free(path: Path, change: Callable[[], object]) -> None:
     seen, deadline, quiet_until = None, 0.0, time.monotonic() + SILENT
     while True:
         try:
-            change()
-            return
+            return change()
         except IndexLockedError as error:
             found = _progress(path)
             if found != seen:
                 seen, deadline = found, time.monotonic() + PATIENCE
             elif time.monotonic() > deadline:
-                raise IndexLockedError(f"{error}; what was encoded is kept for the same call") from None
+                raise IndexLockedError("; ".join(filter(None, (str(error), kept)))) from None
             elif time.monotonic() > quiet_until:
                 logger.info("%s; waiting for it", error)
                 quiet_until = math.inf

@@ -384,14 +384,19 @@ class SearchEngine:
 
         Raises:
             InvalidInputError: an id is not in the index, or `ids` is one string.
+            IndexLockedError: another process holds the index, and got no further for a minute.
         """
         self._refuse_shared()
         changes.delete(self.index, many("ids", ids, ordered=False))
 
     def compact(self) -> None:
-        """Merge segments and drop what was deleted."""
+        """Merge segments and drop what was deleted.
+
+        Raises:
+            IndexLockedError: as `delete`.
+        """
         self._refuse_shared()
-        self.index.compact()
+        changes.compact(self.index)
 
     def push_to_hub(self, repo: str, *, private: bool | None = None, message: str | None = None) -> str:
         """Share the index on the Hugging Face Hub, whole: vectors, texts, word lists; the commit's hash.

@@ -11,7 +11,7 @@ from splade_engine.arguments import shown
 from splade_engine.engine.encoder_record import BUNDLED, SOURCE, check_encoder
 from splade_engine.errors import CheckpointError, EncoderMismatchError, InvalidInputError
 from splade_engine.index import ShardedIndex
-from splade_engine.index.disk.publish import ENCODER
+from splade_engine.index.disk.own_encoder import own_encoder
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
@@ -60,8 +60,8 @@ def _recorded_encoder(index: SparseIndex, record: Mapping[str, str | int], devic
     from splade_engine.encoder import SparseEncoder
 
     path = index.path
-    places = [path, *(shard.path for shard in index.shards)] if isinstance(index, ShardedIndex) else [path]
-    carried = next((place / ENCODER for place in places if (place / ENCODER).is_dir()), None)
+    readers = index.shards if isinstance(index, ShardedIndex) else (index.reader,)
+    carried = next(filter(None, (own_encoder(reader.path, reader.generation) for reader in readers)), None)
     source, max_length, long_texts = (record.get(key) for key in (SOURCE, "max_length", "long_texts"))
     if source != BUNDLED and carried is not None:  # which came with the index, or with one of the shards
         source = str(carried)
@@ -75,4 +75,6 @@ def _recorded_encoder(index: SparseIndex, record: Mapping[str, str | int], devic
             long_texts=cast(Any, long_texts),
         )
     except CheckpointError as error:
+        if carried is not None and not carried.is_dir():  # it has just taken its place
+            return _recorded_encoder(index, record, device)
         raise CheckpointError(f"{path}: its encoder {source} cannot be loaded: {error}") from error

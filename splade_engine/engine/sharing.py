@@ -13,7 +13,8 @@ from splade_engine.errors import IndexLockedError, InvalidInputError
 from splade_engine.files import disk_errors
 from splade_engine.hub import LIBRARY, HubName, hub_name, upload
 from splade_engine.index import SparseIndex
-from splade_engine.index.disk.publish import ENCODER, KINDS, MANIFEST, read_manifest
+from splade_engine.index.disk.own_encoder import ENCODER
+from splade_engine.index.disk.publish import KINDS, MANIFEST, read_manifest
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder

@@ -208,7 +208,7 @@ def _applied(
     if written:
         changes.update(engine.index, engine.encoder, corpus, drop, progress, options, alone=True)
     elif drop:
-        engine.index.update([], drop=drop)
+        changes.when_free(engine.path, lambda: engine.index.update([], drop=drop))
     return replace(report, written=written, deleted=len(drop))
 
 

@@ -7,16 +7,18 @@ import os
 import platform
 import re
 import shutil
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from splade_engine.files.digests import digest
 from splade_engine.files.places import named
+from splade_engine.files.processes import began, runs
 
 _serial = itertools.count()
 _tidied: set[Path] = set()  # folders that this process has looked through for the remains of others
-_NEIGHBOUR = re.compile(r"\.(?P<target>.+)\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)-\d+\.(?P<role>tmp|old)", re.S)
+_NEIGHBOUR = re.compile(
+    r"\.(?P<target>.+)\.(?P<host>[0-9a-f]{6})-(?P<pid>\d+)(\.(?P<began>\d+))?-\d+\.(?P<role>tmp|old)", re.S
+)
 
 
 def neighbour(target: Path, role: str) -> Path:
@@ -26,11 +28,19 @@ def neighbour(target: Path, role: str) -> Path:
     name = target.name
     if len(os.fsencode(name)) > 180:  # names end at 255 bytes
         name = digest(os.fsencode(name))
-    return target.with_name(f".{name}.{_host()}-{os.getpid()}-{next(_serial)}.{role}")
+    me = ".".join(filter(None, (str(os.getpid()), began(os.getpid()))))
+    while True:
+        path = target.with_name(f".{name}.{_host()}-{me}-{next(_serial)}.{role}")
+        if not os.path.lexists(path):  # of an earlier process with this number
+            return path
 
 
 def _host() -> str:
     return digest(platform.node().encode())[:6]
+
+
+def _is_alive(name: re.Match[str]) -> bool:
+    return runs(int(name["pid"]), name["began"] or "")
 
 
 def _tidy(folder: Path) -> None:
@@ -44,7 +54,7 @@ def _tidy(folder: Path) -> None:
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
             match = _NEIGHBOUR.fullmatch(entry.name)
-            if match is None or match["host"] != _host() or runs(int(match["pid"])):
+            if match is None or match["host"] != _host() or _is_alive(match):
                 continue
             path, target = folder / entry.name, folder / match["target"]
             if match["role"] == "old" and not os.path.lexists(target):
@@ -53,16 +63,3 @@ def _tidy(folder: Path) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)  # Windows refuses while somebody has it open
-
-
-def runs(pid: int) -> bool:
-    """Whether this machine has a process of that number."""
-    if sys.platform == "win32":  # os.kill would end it; an open file cannot be deleted there anyway
-        return pid == os.getpid()
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):  # none has such a number
-        return False
-    except OSError:
-        pass  # somebody else's: it runs
-    return True

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from splade_engine.arguments import whole
 from splade_engine.errors import IndexLockedError, SpladeEngineError
-from splade_engine.files import disk_errors, read_json, runs, write_json
+from splade_engine.files import began, disk_errors, read_json, runs, write_json
 
 CHANGING = "changing.json"
 WAIT = 30.0  # seconds that opening waits for the end of a change
@@ -27,7 +27,8 @@ def begin(folder: Path, process: int) -> None:
     Raises:
         StorageError: the disk refuses.
     """
-    write_json(folder / CHANGING, {"host": socket.gethostname(), "process": process})
+    mark = {"host": socket.gethostname(), "process": process, "began": began(process)}
+    write_json(folder / CHANGING, mark)
 
 
 def end(folder: Path) -> None:
@@ -50,8 +51,8 @@ def under_way(folder: Path) -> bool:
     except (OSError, SpladeEngineError, AttributeError, KeyError, TypeError):  # none, or of nobody
         return False
     if mark.get("host") == socket.gethostname():
-        return runs(process)
-    return age < _LONGEST
+        return runs(process, str(mark.get("began", "")))
+    return abs(age) < _LONGEST  # clocks differ: a mark may be older than now, or newer
 
 
 def wait(folder: Path) -> None:

@@ -40,6 +40,7 @@ from splade_engine.vectors.encoder_record import describe_difference, same_encod
 logger = logging.getLogger(__name__)
 
 _REHEARSED = 64  # documents: some blocks of them, which are put in order only where there are several
+PATIENCE = 60.0  # seconds that what was measured waits for whoever holds the index
 MERGE_RATIO = 0.5  # a segment joins the one before it when it holds at least this share of its live documents
 MERGE_MEMORY = 1024  # MiB that a merge may take when it was not asked for: larger segments wait for `compact`
 
@@ -205,11 +206,13 @@ def compact(
 def store_tuning(folder: Path, records: Sequence[TuningRecord], measured: Manifest) -> None:
     """Publish settings measured on one generation; they replace those for the same k and target.
 
+    Measuring takes minutes: it is not lost because another process writes the index just then.
+
     Raises:
         IndexLockedError: the posting lists are of another kind by now, or of other vectors: nothing was
-            measured of them.
+            measured of them. Or another process has held the index for a minute.
     """
-    with IndexWriter(folder) as writer:
+    with IndexWriter(folder, wait=PATIENCE) as writer:
         manifest = writer.current()
         if (manifest.config, manifest.n_terms, manifest.encoder) != (
             measured.config,

@@ -14,8 +14,9 @@ from splade_engine.index.arguments import check_budget
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import BuildConfig, stored_build_config
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
+from splade_engine.index.disk.own_encoder import own_encoder
 from splade_engine.index.disk.payload import check_joined
-from splade_engine.index.disk.publish import ENCODER, new_index
+from splade_engine.index.disk.publish import new_index
 from splade_engine.index.disk.records import Manifest, SegmentRecord
 from splade_engine.index.merge import groups, join_group
 from splade_engine.index.opening import live_twin
@@ -70,7 +71,8 @@ def merge(
 @contextmanager
 def _encoder_of(folder: Path, parts: Sequence[IndexReader]) -> Iterator[Path | None]:
     """A copy of the encoder that lies in the folder of a part, beside the new index; None where none does."""
-    carried = next((part.path / ENCODER for part in parts if (part.path / ENCODER).is_dir()), None)
+    own = (own_encoder(part.path, part.generation) for part in parts)
+    carried = next(filter(None, own), None)
     if carried is None:
         yield None
         return

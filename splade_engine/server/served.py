@@ -14,12 +14,10 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from splade_engine.engine import SearchEngine
-from splade_engine.engine.notes import with_passages
+from splade_engine.engine import SearchEngine, changes
 from splade_engine.errors import SpladeEngineError
 from splade_engine.server.threads import Pace
 
@@ -142,10 +140,7 @@ class ServedIndex:
             SpladeEngineError: as `SearchEngine.delete`; nothing has changed then.
         """
         writer = self._writer()
-        meant = with_passages(writer.index.reader, ids)
-        missing = [id for id, there in meant.items() if not there]
-        if len(missing) < len(meant):
-            writer.index.delete(list(dict.fromkeys(chain.from_iterable(meant.values()))))
+        missing = changes.delete(writer.index, ids, missing_ok=True)
         return self._published(writer), missing
 
     def _writer(self) -> SearchEngine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -271,6 +272,60 @@ def test_an_index_never_appears_without_the_encoder_that_belongs_to_it(model, co
             SparseIndex.merge(merged, [path])
     shutil.rmtree(path)
     assert _found(merged, query) == [(hit.id, hit.score) for hit in engine.search(query)]
+
+
+class Dying:
+    """Ends the process at the Nth change of a name within a folder: nothing happens any more."""
+
+    CALLS = ((os, "rename"), (os, "replace"), (os, "rmdir"), (os, "unlink"), (shutil, "rmtree"))
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, at: int) -> None:
+        self.folder, self.at, self.count = folder, at, 0
+        for module, name in self.CALLS:
+            monkeypatch.setattr(module, name, self.dying(getattr(module, name)))
+
+    def dying(self, call):
+        def dies(path, *others, **options):
+            paths = [Path(p) for p in (path, *others[:1]) if isinstance(p, str | Path)]
+            self.count += any(self.folder in p.parents for p in paths)
+            if self.count > self.at:
+                raise Killed
+            return call(path, *others, **options)
+
+        return dies
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"), [("adapted", "adapted"), ("adapted", "named"), ("named", "adapted")]
+)
+def test_an_index_that_is_replaced_has_its_encoder_at_every_moment(
+    model, corpus, tmp_path, monkeypatch, was, becomes
+):
+    """Killed between the two renames, neither the old index nor the new one could be opened."""
+    pristine, path = tmp_path / "pristine", tmp_path / "ix"
+    ways = {"adapted": SETTINGS, "named": False}
+    SearchEngine.build(pristine, corpus[:30], model, adapt=ways[was])
+    states = set()
+    for moment in range(30):
+        shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(pristine, path)
+        with monkeypatch.context() as patch, contextlib.suppress(Killed):
+            dying = Dying(patch, path, moment)
+            SearchEngine.build(path, corpus, model, adapt=ways[becomes], overwrite=True)
+        engine = SearchEngine.open(path)  # which compares the encoder with what the index remembers
+        states.add(len(engine))
+        adapted = (becomes if len(engine) == 60 else was) == "adapted"
+        assert (engine.encoder.neighbours is not None) == adapted
+        SparseIndex.merge(tmp_path / "merged", [path], overwrite=True)
+        own = engine.encoder.fingerprint()["hash"]
+        assert SearchEngine.open(tmp_path / "merged").encoder.fingerprint()["hash"] == own
+        engine.delete(["d3"])  # the next writer does what was left
+        assert not list(path.glob("encoder-of-generation-*"))
+        assert (path / "encoder").is_dir() == adapted
+        assert SearchEngine.open(path).encoder.fingerprint()["hash"] == own
+        if dying.count <= moment:
+            break
+    assert states == {30, 60}
 
 
 def test_what_a_killed_build_has_left_is_no_encoder_of_the_next(model, corpus, tmp_path, monkeypatch):

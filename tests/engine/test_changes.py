@@ -10,6 +10,7 @@ import errno
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,64 @@ def test_an_interrupted_add_goes_on_although_another_came_between(engine, tmp_pa
     assert rest.encoded == 600 - 256  # one shard was finished
     assert len(SearchEngine.open(engine.path, FakeEncoder())) == 602
     assert folders(tmp_path) == ["ix"]
+
+
+def test_every_change_of_an_engine_waits_its_turn(engine, tmp_path):
+    """Deleting from several threads of one engine was refused at once."""
+    engine.add([Document(f"d{i}", "sea") for i in range(40)])
+    (tmp_path / "notes").mkdir()
+    for name in ("kept", "note"):
+        (tmp_path / "notes" / f"{name}.md").write_text("ferry")
+    engine.sync(tmp_path / "notes")
+    (tmp_path / "notes" / "note.md").unlink()
+    failed = []
+
+    def call(change):
+        try:
+            change()
+        except Exception as error:
+            failed.append(error)
+
+    changes = [lambda i=i: engine.delete([f"d{i}", f"d{i + 20}"]) for i in range(20)]
+    changes += [engine.compact, lambda: engine.sync(tmp_path / "notes", prune=True)]
+    with IndexWriter(engine.path):
+        threads = [threading.Thread(target=call, args=(change,)) for change in changes]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        assert all(thread.is_alive() for thread in threads)
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    assert SparseIndex.open(engine.path).ids() == ["a", "kept.md"]
+
+
+def test_a_deletion_that_waited_in_vain_says_whom_for(engine, monkeypatch):
+    monkeypatch.setattr(changes_module, "PATIENCE", 0.1)
+    with IndexWriter(engine.path), pytest.raises(IndexLockedError, match=r"try again when it is done$"):
+        engine.delete(["a"])
+    assert "a" in SparseIndex.open(engine.path)
+
+
+def test_what_was_encoded_goes_into_the_index_that_took_the_place_of_the_one_that_was_open(
+    engine, tmp_path, monkeypatch
+):
+    """As a nightly build does it: `mv ix old; mv new ix`, in the midst of an add."""
+    SearchEngine.build(tmp_path / "new", [Document("n", "ship")], FakeEncoder())
+    whole = IndexWriter.add_file
+
+    def add_file(self, *args):
+        monkeypatch.undo()
+        engine.path.rename(tmp_path / "old")
+        (tmp_path / "new").rename(engine.path)
+        return whole(self, *args)
+
+    monkeypatch.setattr(IndexWriter, "add_file", add_file)
+    engine.add([Document("b", "sea")])
+    assert SparseIndex.open(engine.path).ids() == ["n", "b"]
+    assert SparseIndex.open(tmp_path / "old").ids() == ["a"]
+    assert ids(engine.search("sea")) == ["b"]
+    assert folders(tmp_path) == ["ix", "old"]
 
 
 # ---- changed files --------------------------------------------------------------------------------------

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from splade_engine.files import atomic_file, leftovers
+from splade_engine.files import atomic_file, atomic_folder, began, leftovers
 from tests.processes import in_another_process, killed
 
 
@@ -39,3 +41,27 @@ def test_files_that_only_look_alike_stay(tmp_path):
     with atomic_file(tmp_path / "c"):
         pass
     assert names(tmp_path) == sorted([*strangers, "c"])  # the fourth is of another machine
+
+
+@pytest.mark.skipif(not began(os.getpid()), reason="the system does not tell when a process began")
+def test_what_an_earlier_process_with_this_number_left_is_removed(tmp_path):
+    """A container that was killed and started again has the same name, and its process is number 1 again."""
+    left = f"{leftovers._host()}-{os.getpid()}.{int(began(os.getpid())) - 1}"
+    (tmp_path / f".a.{left}-0.tmp").touch()
+    (tmp_path / f".m.{left}-1.tmp").mkdir()
+    (tmp_path / f".old.{left}-2.old").mkdir()
+    with atomic_file(tmp_path / "a") as file:
+        file.write(b"whole")
+    assert names(tmp_path) == ["a", "old"]
+
+
+def test_a_name_that_is_taken_is_passed_over(tmp_path, monkeypatch):
+    """Where the system does not tell when a process began, what an earlier one left may have our names."""
+    monkeypatch.setattr(leftovers, "began", lambda pid: "")
+    monkeypatch.setattr(leftovers, "_serial", iter(range(9)))
+    taken = [f".m.{leftovers._host()}-{os.getpid()}-{number}.tmp" for number in (0, 1)]
+    for name in taken:
+        (tmp_path / name).mkdir()
+    with atomic_folder(tmp_path / "m") as out:
+        (out / "x").touch()
+    assert names(tmp_path) == sorted([*taken, "m"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 
 from splade_engine.errors import IndexLockedError, InvalidInputError
-from splade_engine.index import BuildConfig, SparseIndex, search, tuning
+from splade_engine.index import BuildConfig, SparseIndex, changes, search, tuning
+from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.index.effort import Budget, Exact, Work
 from splade_engine.index.measured_on import drawn_documents
 from splade_engine.index.tuning import Measurement, Sample, design_effect, lower_bound
@@ -321,6 +323,30 @@ def test_what_was_measured_on_other_lists_is_not_stored(
     again = SparseIndex.open(tmp_path / "ix")
     assert again.info().tuned == ()
     assert len(again.tune(k=5, targets=(0.9,))) == 1
+
+
+def test_what_was_measured_waits_for_another_writer(
+    tmp_path: Path, lists: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minutes of measuring were lost where somebody added a document just then."""
+    ix = made.index(tmp_path / "ix")
+    measure, writer = tuning.measure, IndexWriter(tmp_path / "ix")
+    ends = threading.Timer(0.3, writer.__exit__, (None, None, None))
+
+    def measured(*arguments: Any, **options: Any) -> Any:
+        records = measure(*arguments, **options)
+        writer.__enter__()
+        ends.start()
+        return records
+
+    monkeypatch.setattr(tuning, "measure", measured)
+    assert len(ix.tune(k=5, targets=(0.9,))) == 1
+    ends.join()
+    with IndexWriter(tmp_path / "ix"), monkeypatch.context() as patch:
+        patch.setattr(tuning, "measure", measure)
+        patch.setattr(changes, "PATIENCE", 0.1)
+        with pytest.raises(IndexLockedError, match="is writing this index; try again when it is done"):
+            ix.tune(k=5, targets=(0.9,))
 
 
 def test_bad_tuning(tmp_path: Path) -> None:

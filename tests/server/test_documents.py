@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from splade_engine.engine import SearchEngine
+from splade_engine.index.disk.publish import IndexWriter
 from splade_engine.server import ServedIndex
 from tests.fake_encoder import FakeEncoder
 from tests.server.conftest import RECORDS, ids, problem
@@ -84,6 +85,16 @@ def test_delete(writer):
     problem(writer.get("/documents/ship"), 404, "NotFound")
     answer = writer.delete("/documents", params=[("id", "tides"), ("id", "ship")]).json()
     assert (answer["deleted"], answer["missing"], answer["documents"]) == (1, ["ship"], 2)
+
+
+def test_deleting_waits_for_another_writer_as_putting_does(writer, folder):
+    """`DELETE` was refused (409) where another process added a document just then."""
+    other = IndexWriter(folder)
+    other.__enter__()
+    ends = threading.Timer(0.3, other.__exit__, (None, None, None))
+    ends.start()
+    assert writer.delete("/documents/ship").json()["deleted"] == 1
+    ends.join()
 
 
 def test_an_id_with_line_breaks_is_a_document_of_its_own(writer):

@@ -32,8 +32,9 @@ from splade_engine.errors import (
     IndexVersionError,
     StorageError,
 )
-from splade_engine.files import atomic_folder, neighbour, ours, refuse_ours
+from splade_engine.files import ours, refuse_ours
 from splade_engine.hub import hub_source
+from splade_engine.index.disk import own_encoder
 from splade_engine.index.disk.manifest import MAX_BYTES, decode, encode
 from splade_engine.index.disk.records import Manifest
 from splade_engine.index.disk.storage import (
@@ -53,7 +54,6 @@ logger = logging.getLogger(__name__)
 MANIFEST = ours.INDEX
 _TEMPORARY = "manifest.json.tmp"
 LOCK = "write.lock"
-ENCODER = "encoder"  # folder of an encoder that belongs to the index: adapted to it, or shared with it
 _LEAST_FREE = 1 << 20  # bytes on a disk that is not full
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
 KINDS = ("postings", "ids", "payload", "words", "deleted")
@@ -98,8 +98,9 @@ def refuse_occupied(folder: Path, *, overwrite: bool) -> None:
         if not folder.is_dir():
             raise IndexExistsError(f"{folder}: exists already and is not a folder")
         names = os.listdir(folder)  # noqa: PTH208
-    ours_too = (MANIFEST, _TEMPORARY, LOCK, *((ENCODER,) if LOCK in names and MANIFEST not in names else ()))
-    strange = sorted(n for n in names if n not in ours_too and not _OURS.match(n))
+    killed = LOCK in names and MANIFEST not in names  # a build, which may have left an encoder
+    known = {MANIFEST, _TEMPORARY, LOCK, *filter(own_encoder.is_ours, names if killed else ())}
+    strange = sorted(n for n in names if n not in known and not _OURS.match(n))
     if strange and not (overwrite and MANIFEST in names):
         raise IndexExistsError(f"{folder}: exists already and is not empty (it holds {strange[0]!r})")
     if MANIFEST in names and not overwrite:
@@ -138,23 +139,28 @@ class IndexWriter:
     Entering takes the lock and deletes what a writer that died has left. `add_file` writes files of the next
     generation, `commit` publishes it. Leaving without a commit deletes what was written.
 
+    Args:
+        folder: of the index.
+        wait: seconds to wait for whoever holds the lock.
+
     Raises:
         IndexLockedError: if another process (or another writer of this one) holds the lock.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, wait: float = 0.0) -> None:
         self.folder = folder
+        self._wait = wait
         # what is published; None before the first build or when unreadable
         self.manifest: Manifest | None = None
         self.generation = 1  # of the next commit
         self._lock: HeldLock | None = None
         self._serial = 0
         self._written: list[Path] = []
-        self._encoder = False  # whether that of the next commit lies in the folder
+        self._laid: Path | None = None  # where the encoder of the next commit lies
         self._committing = False
 
     def __enter__(self) -> Self:
-        self._lock = _take_lock(self.folder / LOCK)
+        self._lock = _take_lock(self.folder / LOCK, self._wait)
         try:
             self._start()
         except BaseException:
@@ -168,7 +174,7 @@ class IndexWriter:
         except (IndexNotFoundError, IndexCorruptError, IndexVersionError):
             return  # nothing is deleted on the word of a manifest that does not hold
         self.generation = self.manifest.generation + 1
-        self._delete_except(self.manifest.file_names())
+        self._clean(self.manifest)
 
     def current(self) -> Manifest:
         """The published manifest; an error tells why there is none."""
@@ -186,50 +192,48 @@ class IndexWriter:
         write_container(path, arrays)
         return record
 
-    def commit(self, manifest: Manifest, encoder: Path | None = None) -> None:
+    def commit(self, manifest: Manifest) -> None:
         """Publish `manifest` as the index of this folder, then delete the files it does not name.
 
-        Args:
-            manifest: of the next generation.
-            encoder: a folder that becomes the encoder which belongs to the index. Where there was none it is
-                in its place when the index appears; another one is replaced directly after that.
-
         Raises:
+            IndexLockedError: the folder was moved away, and perhaps another one is in its place. Nothing has
+                changed then.
             StorageError: if the disk refuses. Before the rename the old index stays; after it either may be
                 there, whole. A failed flush is never tried again: what the disk holds then is unknown.
         """
         data = encode(manifest)
-        own = self.folder / ENCODER
-        if encoder is not None and not os.path.lexists(own):
-            self._encoder = True
-            _move(encoder, own)
         sync_folder(self.folder)
         temporary, path = self.folder / _TEMPORARY, self.folder / MANIFEST
         write_file(temporary, data)
+        self._refuse_moved()
         self._committing = True
         with disk_errors(path):
             os.replace(temporary, path)  # noqa: PTH105
         sync_folder(self.folder)
         self.manifest, self.generation = manifest, manifest.generation + 1
         self._written.clear()
+        self._laid = None
         self._committing = False
-        if encoder is not None and not self._encoder:
-            _replace_encoder(self.folder, encoder)
-        self._encoder = False
         try:
-            self._delete_except(manifest.file_names())
+            self._clean(manifest)
         except StorageError as error:  # the change is made and safe: the next writer deletes them
             logger.warning("files of the old generation stay for now: %s", error)
 
     def commit_new(self, manifest: Manifest, encoder: Path | None) -> None:
-        """Publish an index of its own, with this encoder or without one that an index before it left there.
+        """Publish an index of its own, with the encoder in this folder, which is moved, or with none.
 
         Raises:
-            StorageError: as `commit`.
+            IndexLockedError, StorageError: as `commit`.
         """
-        self.commit(manifest, encoder)
-        if encoder is None:
-            _replace_encoder(self.folder, None)
+        self._laid = own_encoder.lay(self.folder, encoder, manifest.generation)
+        self.commit(manifest)
+
+    def _refuse_moved(self) -> None:
+        """Refuse to publish in a folder that has taken the place of the one that is locked."""
+        if self._lock is not None and not self._lock.in_place():
+            raise IndexLockedError(
+                f"{self.folder}: was moved or replaced during the change; nothing has changed, try again"
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -238,8 +242,8 @@ class IndexWriter:
             if not self._committing:  # after a failed rename the new files may be the index
                 for path in [*self._written, self.folder / _TEMPORARY]:
                     path.unlink(missing_ok=True)
-                if self._encoder:
-                    shutil.rmtree(self.folder / ENCODER, ignore_errors=True)
+                if self._laid is not None:
+                    shutil.rmtree(self._laid, ignore_errors=True)
         except OSError:
             pass  # the next writer deletes them; the error on its way out says more
         finally:
@@ -251,7 +255,10 @@ class IndexWriter:
                 self._lock.release()  # as the end of the process would
             self._lock = None
 
-    def _delete_except(self, keep: set[str]) -> None:
+    def _clean(self, manifest: Manifest) -> None:
+        """Leave what belongs to the published generation, and nothing else."""
+        own_encoder.settle(self.folder, manifest.generation)
+        keep = manifest.file_names()
         with disk_errors(self.folder):
             for name in os.listdir(self.folder):  # noqa: PTH208
                 if name == _TEMPORARY or (_OURS.match(name) and name not in keep):
@@ -262,15 +269,18 @@ class IndexWriter:
                             raise
 
 
-def _take_lock(path: Path) -> HeldLock:
-    if not path.parent.is_dir():
-        raise IndexNotFoundError(f"{path.parent}: no such folder")
-    lock = take_lock(path)
-    if lock is None:
-        raise IndexLockedError(
-            f"{path.parent}: process {lock_holder(path)} is writing this index; try again when it is done"
-        )
-    return lock
+def _take_lock(path: Path, wait: float) -> HeldLock:
+    while True:
+        if not path.parent.is_dir():
+            raise IndexNotFoundError(f"{path.parent}: no such folder")
+        lock = take_lock(path, timeout=wait)
+        if lock is None:
+            raise IndexLockedError(
+                f"{path.parent}: process {lock_holder(path)} is writing this index; try again when it is done"
+            )
+        if lock.in_place():
+            return lock
+        lock.release()  # of a folder that another one has just replaced
 
 
 def _refuse_read_only(folder: Path) -> None:
@@ -302,33 +312,6 @@ def refuse_unwritable(folder: Path) -> None:
         if shutil.disk_usage(folder).free < _LEAST_FREE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     _refuse_lock(folder / LOCK)
-
-
-def _replace_encoder(folder: Path, encoder: Path | None) -> None:
-    """Put another encoder in the place of the one that belongs to an index, or none."""
-    own = folder / ENCODER
-    if (own / "config.json").is_file():
-        aside = neighbour(own, "tmp")
-        with disk_errors(own):
-            os.rename(own, aside)  # noqa: PTH104
-        if encoder is not None:
-            _move(encoder, own)
-        shutil.rmtree(aside, ignore_errors=True)
-    elif encoder is not None:
-        _move(encoder, own)
-
-
-def _move(folder: Path, target: Path) -> None:
-    """Rename a folder, or copy it where the index is a disk of its own, such as a volume of a container."""
-    with disk_errors(target):
-        try:
-            os.rename(folder, target)  # noqa: PTH104
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            with atomic_folder(target) as made:
-                shutil.copytree(folder, made, dirs_exist_ok=True)
-    sync_folder(target.parent)
 
 
 @contextlib.contextmanager

@@ -297,3 +297,66 @@ def test_folders_of_links_are_told_how_to_become_folders_of_files(tmp_path: Path
         SparseIndex.open(tmp_path / "links")
     shutil.copytree(tmp_path / "links", tmp_path / "files", symlinks=False)
     assert SparseIndex.open(tmp_path / "files").ids() == SparseIndex.open(tmp_path / "ix").ids()
+
+
+@pytest.mark.parametrize("moment", ["at the lock", "before a file", "behind the files"])
+def test_an_index_that_takes_the_place_of_another_during_a_change_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A compaction of the old one replaced the new one, of which nothing was left."""
+    old = made.changed_index(tmp_path / "ix")
+    answers = made.answers(old, made.vectors(9, 5))
+    new = made.index(tmp_path / "new", 30, seed=7)
+    expected = made.answers(new, made.vectors(9, 5))
+
+    def swap() -> None:
+        (tmp_path / "ix").rename(tmp_path / "old")
+        (tmp_path / "new").rename(tmp_path / "ix")
+
+    swaps = iter([swap])
+
+    def first(whole, before: bool):
+        def call(*args, **options):
+            if before:
+                next(swaps, lambda: None)()
+            found = whole(*args, **options)
+            if not before:
+                next(swaps, lambda: None)()
+            return found
+
+        return call
+
+    if moment == "at the lock":  # between taking it and looking
+        monkeypatch.setattr(publish, "take_lock", first(publish.take_lock, False))
+    else:
+        whole = IndexWriter.add_file
+        monkeypatch.setattr(IndexWriter, "add_file", first(whole, moment == "before a file"))
+    if moment == "at the lock":
+        old.compact(threads=1)  # of the new one, which is in one segment
+    else:
+        with pytest.raises(IndexLockedError, match="ix: was moved or replaced during the change"):
+            old.compact(threads=1)
+    assert made.answers(SparseIndex.open(tmp_path / "ix"), made.vectors(9, 5)) == expected
+    assert made.answers(SparseIndex.open(tmp_path / "old"), made.vectors(9, 5)) == answers
+    SparseIndex.open(tmp_path / "ix").check()
+    SparseIndex.open(tmp_path / "old").delete(["5"])  # and whatever was left there is gone
+    manifest, _ = read_manifest(tmp_path / "old")
+    for name in ("ix", "old"):
+        manifest, _ = read_manifest(tmp_path / name)
+        assert names(tmp_path / name) == {*manifest.file_names(), "manifest.json", "write.lock"}
+
+
+def test_a_folder_that_is_gone_during_a_change_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ix = made.changed_index(tmp_path / "ix")
+    whole = IndexWriter.commit
+
+    def commit(self: IndexWriter, manifest) -> None:
+        shutil.rmtree(tmp_path / "ix")
+        whole(self, manifest)
+
+    monkeypatch.setattr(IndexWriter, "commit", commit)
+    with pytest.raises(StorageError, match="ix"):
+        ix.compact(threads=1)
+    assert not (tmp_path / "ix").exists()
