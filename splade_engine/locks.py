@@ -78,7 +78,7 @@ def take_lock(path: Path, *, timeout: float = 0.0) -> HeldLock | None:
 
     # a soft lock (a marker file) would outlive a process that is killed: no lock is better
     options: dict[str, Any] = {} if sys.platform == "win32" else {"on_acquired": note_holder}
-    lock = FileLock(path, mode=0o644, thread_local=False, fallback_to_soft=False, **options)
+    lock = FileLock(path, thread_local=False, fallback_to_soft=False, **options)
     with disk_errors(path, "lock"):
         path.parent.stat()  # filelock would make the folder
     try:

@@ -15,6 +15,7 @@ from splade_engine import locks
 from splade_engine.errors import StorageError
 from splade_engine.files import began
 from splade_engine.locks import holder_runs, lock_holder, take_lock
+from tests.index import made
 from tests.processes import in_another_process, killed
 
 
@@ -41,6 +42,19 @@ def test_the_lock_names_its_holder_and_goes_with_it(tmp_path):
     assert lock_holder(path) == str(os.getpid())
     mine.release()
     assert lock_holder(tmp_path / "absent") == "unknown"
+
+
+def test_all_that_may_write_into_a_shared_folder_may_lock_in_it(tmp_path):
+    """An index in a folder of a group could be changed by whoever had built it alone."""
+    for mask, mode in ((0o002, 0o664), (0o077, 0o600)):
+        before = os.umask(mask)
+        try:
+            take_lock(tmp_path / f"{mask}").release()
+            made.index(tmp_path / f"ix-{mask}", 5)
+        finally:
+            os.umask(before)
+        files = [tmp_path / f"{mask}", *(tmp_path / f"ix-{mask}").iterdir()]
+        assert {path.stat().st_mode & 0o777 for path in files} == {mode}
 
 
 def test_a_lock_whose_folder_was_moved_is_not_in_place(tmp_path):

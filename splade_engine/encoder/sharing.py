@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError
 from splade_engine.files import read_text
 from splade_engine.hub import LIBRARY, HubName, hub_name, upload
+from splade_engine.scratch import Scratch
 from splade_engine.vectors.encoder_record import describe_difference, same_encoder
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def push_encoder(
     name = hub_name(repo)
     if private is not None:
         flag("private", private)
-    with tempfile.TemporaryDirectory(prefix="splade-engine-push-") as home:
-        folder = Path(home) / "encoder"
+    with Scratch("push") as home:
+        folder = home / "encoder"
         save_whole(encoder, folder)
         card = ""
         if (folder / "README.md").is_file():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from splade_engine.hub import LIBRARY, HubName, hub_name, upload
 from splade_engine.index import SparseIndex
 from splade_engine.index.disk.own_encoder import ENCODER
 from splade_engine.index.disk.publish import KINDS, MANIFEST, read_manifest
+from splade_engine.scratch import Scratch
 
 if TYPE_CHECKING:
     from splade_engine.encoder import SparseEncoder
@@ -67,8 +67,8 @@ def push_index(
         raise InvalidInputError(
             f"{engine.path}: a collection of indexes; `splade-engine merge` makes one of them"
         )
-    with tempfile.TemporaryDirectory(prefix="splade-engine-push-") as home:
-        folder = Path(home) / "index"
+    with Scratch("push") as home:
+        folder = home / "index"
         with disk_errors(folder):
             _stage(engine.path, folder)
         if _is_a_folder(engine.encoder):

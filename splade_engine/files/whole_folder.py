@@ -34,12 +34,15 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = "") 
     with disk_errors(path):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = neighbour(target, "tmp")
-        if target.is_dir() and any(target.iterdir()) and not overwrite:
-            raise InvalidInputError(f"{path}: the folder is not empty")
+        if not overwrite:
+            _refuse_filled(target, path)
         temporary.mkdir()
         try:
             yield temporary
             _sync_tree(temporary)
+            check_replaceable(target, mark, path)  # once more: hours may have passed
+            if not overwrite:
+                _refuse_filled(target, path)
             _publish(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -65,6 +68,11 @@ def check_replaceable(folder: Path, mark: str, name: str | Path = "") -> None:
         raise InvalidInputError(
             f"{name}: holds {held[0]!r} and no {mark}: nothing that would be replaced; choose another"
         )
+
+
+def _refuse_filled(folder: Path, name: str | Path) -> None:
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InvalidInputError(f"{name}: the folder is not empty")
 
 
 def _publish(temporary: Path, target: Path) -> None:

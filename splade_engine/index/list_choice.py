@@ -6,11 +6,9 @@ both take turns. Times of a sample tell which way is faster, not what a search o
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from splade_engine.index.effort import stored_work
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.lists import BlockLists, ImpactLists, Lists
 from splade_engine.progress import Progress, check_progress
+from splade_engine.scratch import Scratch
 from splade_engine.vectors import SparseVectors
 
 DOCUMENTS = 200_000  # of the sample: from about as many on, the choice is a matter of the queries
@@ -90,11 +89,11 @@ def measure_lists(
         queries = tuning.queries_from_documents(snapshot, sample, seed)
     vectors, own = snapshot.vectors(drawn), stored_build_config(snapshot.manifest.config)
     found = []
-    with tempfile.TemporaryDirectory(prefix="splade-engine-") as folder:
+    with Scratch("tune") as folder:
         built = []
         for kind in (ImpactLists, BlockLists):
             lists = own.lists if isinstance(own.lists, kind) else kind()
-            path, start = Path(folder) / kind.kind, time.process_time()
+            path, start = folder / kind.kind, time.process_time()
             config = BuildConfig(weights=own.weights, terms=own.terms, lists=lists)
             one = SparseIndex.build(path, vectors, threads=threads, config=config)
             seconds = time.process_time() - start

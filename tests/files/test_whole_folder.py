@@ -32,6 +32,20 @@ def test_a_folder_appears_whole_and_replaces_only_when_told(tmp_path):
     assert names(tmp_path / "m") == ["z"]
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_appears_at_its_place_meanwhile_stays(tmp_path, overwrite):
+    """Hours pass between the first look and the rename: what somebody has put there was deleted."""
+    with (
+        pytest.raises(InvalidInputError, match="'mine.txt' and no x" if overwrite else "not empty"),
+        atomic_folder(tmp_path / "m", overwrite=overwrite, mark="x" if overwrite else "") as out,
+    ):
+        (out / "x").touch()
+        (tmp_path / "m").mkdir()
+        (tmp_path / "m" / "mine.txt").write_text("mine")
+    assert names(tmp_path) == ["m"]
+    assert names(tmp_path / "m") == ["mine.txt"]
+
+
 def test_a_file_is_not_replaced_by_a_folder(tmp_path):
     (tmp_path / "m").touch()
     with (

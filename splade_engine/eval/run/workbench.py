@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from splade_engine.arguments import check_many
 from splade_engine.collections.dataset import Dataset, Split
-from splade_engine.eval.run.scratch import Scratch
 from splade_engine.eval.systems.base import Answer, System
 from splade_engine.eval.systems.bench import Encodings, Settings
 from splade_engine.files import cache_root, digest_of_json
+from splade_engine.scratch import Scratch
 
 if TYPE_CHECKING:
     from splade_engine.collections import Document
@@ -45,7 +45,7 @@ class Workbench(AbstractContextManager["Workbench"]):
     def __init__(self, dataset: Dataset, settings: Settings | None = None) -> None:
         self.dataset = dataset
         self.settings = settings or Settings()
-        self._scratch = Scratch()
+        self._scratch = Scratch("eval")
         self._resources: dict[Hashable, Any] = {}
         self._answers: dict[tuple[System, str, int], Answer] = {}
         self._dropped: dict[tuple[System, str], set[str]] = {}

@@ -291,7 +291,7 @@ def _refuse_read_only(folder: Path) -> None:
 def _refuse_lock(path: Path) -> None:
     with disk_errors(path):
         try:
-            os.close(os.open(path, _LOCK_FLAGS, 0o644))
+            os.close(os.open(path, _LOCK_FLAGS, 0o666))
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise StorageError(errno.ELOOP, LINK.format(path)) from None

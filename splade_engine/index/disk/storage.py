@@ -114,7 +114,7 @@ def write_container(path: Path, arrays: Mapping[str, Array]) -> None:
     flat = [np.ascontiguousarray(a) for a in arrays.values()]
     starts = offsets_of([a.nbytes for a in flat])
     with disk_errors(path):
-        fd = os.open(path, _WRITE | os.O_CREAT | os.O_EXCL, 0o644)
+        fd = os.open(path, _WRITE | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             end = 0
             for array, start in zip(flat, starts, strict=False):
@@ -140,7 +140,7 @@ def write_all(fd: int, data: bytes | memoryview) -> None:
 def write_file(path: Path, data: bytes) -> None:
     """Write a small file (it may exist) and flush it to the disk."""
     with disk_errors(path):
-        fd = os.open(path, _WRITE | os.O_CREAT | os.O_TRUNC, 0o644)
+        fd = os.open(path, _WRITE | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             write_all(fd, data)
             os.fsync(fd)

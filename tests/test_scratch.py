@@ -1,4 +1,4 @@
-"""Temporary folders of evaluations that were killed are removed by the next one, and no others."""
+"""Temporary folders of processes that were killed are removed by the next one of their use, and no others."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from splade_engine.eval.run.scratch import Scratch, remove_abandoned
+from splade_engine.scratch import Scratch, remove_abandoned
 
 CHILD = """
 import sys, time
-from splade_engine.eval.run.scratch import Scratch
-scratch = Scratch()
+from splade_engine.scratch import Scratch
+scratch = Scratch("eval")
 (scratch.path / "index").write_text("large")
 print(scratch.path, flush=True)
 time.sleep(60)
@@ -36,11 +36,14 @@ def age(path: Path, seconds: float = 3600) -> None:
 
 
 def test_it_is_gone_when_it_is_closed_or_forgotten(root: Path):
-    scratch = Scratch()
+    scratch = Scratch("eval")
     assert scratch.path.parent == root
     scratch.close()
     assert not scratch.path.exists()
-    path = Scratch().path
+    path = Scratch("eval").path
+    assert not path.exists()
+    with Scratch("push") as path:
+        assert path.name.startswith("splade-engine-push-")
     assert not path.exists()
 
 
@@ -50,27 +53,27 @@ def test_what_a_killed_process_leaves_is_removed_and_what_lives_is_not(root: Pat
     assert child.stdout is not None
     path = Path(child.stdout.readline().strip())
     age(path)
-    with_live = Scratch()
+    with_live = Scratch("eval")
     assert path.exists(), "the folder of a process that runs"
     age(with_live.path)
     child.send_signal(signal.SIGKILL)
     child.wait()
     child.stdout.close()
     assert path.exists()
-    Scratch().close()
+    Scratch("eval").close()
     assert not path.exists()
     assert with_live.path.exists()
     with_live.close()
 
 
 def test_folders_without_a_lock_go_after_a_day(root: Path):
-    new, old = root / "splade-engine-eval-new", root / "splade-engine-eval-old"
+    new, old, ahead = (root / f"splade-engine-eval-{name}" for name in ("new", "old", "ahead"))
     other = root / "splade-engine-index"
-    for path in (new, old, other):
+    for path, hours in ((new, 1), (old, 48), (ahead, -48), (other, 48)):
         path.mkdir()
-        age(path, 3600 if path == new else 48 * 3600)
+        age(path, hours * 3600)
     (root / "splade-engine-eval-link").symlink_to(other)
-    remove_abandoned(root)
+    remove_abandoned(root, "splade-engine-eval-")
     assert sorted(p.name for p in root.iterdir()) == ["splade-engine-eval-link", new.name, other.name]
 
 
@@ -79,4 +82,4 @@ def test_no_place_for_it_is_one_line(root: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(tempfile, "tempdir", str(root / "nowhere"))
     with pytest.raises(StorageError, match=r"cannot make a folder in .*nowhere: No such file"):
-        Scratch()
+        Scratch("eval")
