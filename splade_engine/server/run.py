@@ -54,7 +54,7 @@ def serve(
     seconds: float = 10.0,
     on_start: Callable[[str], None] = lambda address: None,
 ) -> None:
-    """Answer until SIGTERM or Ctrl-C; then finish what runs.
+    """Answer until SIGTERM, SIGHUP or Ctrl-C; then finish what runs.
 
     Args:
         app: made by `create_app`.
@@ -163,6 +163,9 @@ def _stopping_is_success() -> Iterator[None]:
         yield
         return
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    hangup = getattr(signal, "SIGHUP", None)  # which uvicorn leaves alone; Windows has none
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # as nohup has it
+        before[hangup] = signal.signal(hangup, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         yield
     finally:

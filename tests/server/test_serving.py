@@ -25,6 +25,8 @@ from splade_engine.server import run as serving
 from tests.fake_encoder import FakeEncoder
 
 SERVE = """
+import signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
 from tests.fake_encoder import FakeEncoder
 from splade_engine.cli import main
 import splade_engine.encoder as encoder
@@ -84,8 +86,12 @@ def test_a_process_answers_and_ends_on_a_signal(process, log):
     assert [line["route"] for line in lines if "route" in line] == ["/search"]
 
 
-def test_stopping_finishes_what_has_begun(process):
-    """A body whose second half comes after the signal is still answered; new connections are not."""
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_stopping_finishes_what_has_begun(process, log, name):
+    """A body whose second half comes after the signal is still answered; new connections are not.
+
+    Where the terminal was closed, requests ended without an answer, and with a traceback each in the log.
+    """
     child, address = process()
     host, port = address.removeprefix("http://").split(":")
     body = json.dumps({"query": "tide"}).encode()
@@ -93,7 +99,7 @@ def test_stopping_finishes_what_has_begun(process):
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body[:5])
         time.sleep(0.3)
-        child.send_signal(signal.SIGTERM)
+        child.send_signal(getattr(signal, name))
         time.sleep(0.5)
         connection.sendall(body[5:])
         answer = b""
@@ -102,6 +108,7 @@ def test_stopping_finishes_what_has_begun(process):
     assert answer.startswith(b"HTTP/1.1 200")
     assert b'"id":"tides"' in answer
     assert child.wait(30) == 0
+    assert "Traceback" not in log.read_text()
 
 
 def test_killed_and_started_again_nothing_acknowledged_is_lost(process):
