@@ -66,7 +66,7 @@ TIERS = (
     Tier("missing_flushes", "self-check: a flush is missing", 1_000, "crash.powerloss:missing_flushes"),
     Tier("full_disk", "disk full", 200, "crash.kills:full_disk"),
     Tier("resumed", "kill -9 of encoding and building", 50, "crash.resume:killed_and_resumed"),
-    Tier("interrupted", "signals and kill -9 in long commands", 100, "crash.interrupts:interrupted"),
+    Tier("interrupted", "signals and kill -9 in ten commands", 200, "crash.interrupts:interrupted"),
     Tier("readers", "readers during republishing", 2_000, "crash.kills:readers_during_writes"),
     Tier("races", "writers race", 200, "crash.kills:races"),
     Tier("writers", "4 writers at once, killed: a serial replay", 1_200, "crash.writers:contended"),

@@ -212,7 +212,8 @@ def delete(index: SparseIndex, ids: Iterable[str], *, missing_ok: bool = False) 
             gone = list(dict.fromkeys(chain.from_iterable(meant.values())))
         else:
             gone = [there for id in given for there in meant[id] or [id]]
-        index.delete(gone)
+        if gone:
+            index.delete(gone)
         return missing
 
     return when_free(index.path, change)

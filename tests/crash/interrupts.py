@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from splade_engine.index import SparseIndex
 from tests.attacks.trials import Tally, scratch
 from tests.encoder import zoo
 from tests.encoder.made import random_texts
+from tests.index import made as index_made
 from tests.training import made
 
 START = """
@@ -32,12 +35,31 @@ SENT = {
     signal.SIGHUP: (129, "the terminal was closed"),
     signal.SIGKILL: (-signal.SIGKILL, ""),
 }
+OUT = "OUT"  # stands for the output among the arguments
 MOST = 3  # interruptions of a command before it may end
 PATIENCE = 300  # seconds for a command, and for its end after Ctrl-C
 
 
-def _inputs(folder: Path) -> dict[str, list[str]]:
-    """The arguments of each command but for its output."""
+@dataclass(frozen=True)
+class Command:
+    """What is run: its arguments, in which OUT stands for its output, and what it finds there."""
+
+    arguments: list[str]
+    before: Path | None = None
+
+    def given(self, output: Path) -> list[str]:
+        return [str(output) if argument == OUT else argument for argument in self.arguments]
+
+    def start(self, output: Path) -> None:
+        """An output as the command finds it, and nothing beside it."""
+        shutil.rmtree(output.parent, ignore_errors=True)
+        output.parent.mkdir()
+        if self.before is not None:
+            shutil.copytree(self.before, output)
+
+
+def _inputs(folder: Path) -> dict[str, Command]:
+    """The commands that are ended."""
     model = zoo.make("opensearch", folder / "model")
     bert = made.lexical_bert(folder / "bert")
     texts = [". ".join(random_texts(3, seed=i)) + "." for i in range(300)]
@@ -49,14 +71,27 @@ def _inputs(folder: Path) -> dict[str, list[str]]:
     steps = {"train__steps": 20, "train__save_steps": 4, "train__device": "cpu"}
     recipe = folder / "recipe.toml"
     recipe.write_text(made.quick_recipe("splade-v2-max", bert, rows, **steps).to_toml())
-    encoding = ["--batch-tokens", "2000", "-e", str(model)]
+    encoding = ["--batch-tokens", "2000", "-e", str(model), "-o", OUT]
+    mining = ["--retriever", f"sparse:{bert}", "--teacher", "bm25", "--device", "cpu"]
+    parts = [folder / f"part-{number}" for number in range(3)]
+    for number, part in enumerate(parts):
+        rows_of = range(1000 * number, 1000 * (number + 1))
+        SparseIndex.build(part, index_made.vectors(number, 1000), list(map(str, rows_of)), threads=1)
+    grown = folder / "grown"
+    shutil.copytree(parts[0], grown)
+    SparseIndex.open(grown).add(index_made.vectors(9, 300), [f"n{i}" for i in range(300)], threads=1)
+    SparseIndex.open(grown).delete(["3", "n4"])
     return {
-        "index": ["index", str(corpus), "--threads", "1", *encoding],
-        "index --adapt": ["index", str(corpus), "--adapt", "--threads", "1", *encoding],
-        "encode": ["encode", str(corpus), "--format", "arrow", *encoding],
-        "adapt": ["adapt", str(corpus), "--force", *encoding],
-        "mine": ["mine", str(mined), "--retriever", f"sparse:{bert}", "--teacher", "bm25", "--device", "cpu"],
-        "train": ["train", "-r", str(recipe)],
+        "index": Command(["index", str(corpus), "--threads", "1", *encoding]),
+        "index --adapt": Command(["index", str(corpus), "--adapt", "--threads", "1", *encoding]),
+        "encode": Command(["encode", str(corpus), "--format", "arrow", *encoding]),
+        "adapt": Command(["adapt", str(corpus), "--force", *encoding]),
+        "mine": Command(["mine", str(mined), *mining, "-o", OUT]),
+        "train": Command(["train", "-r", str(recipe), "-o", OUT]),
+        "merge": Command(["merge", *map(str, parts), "--threads", "1", "-o", OUT]),
+        "compact": Command(["compact", OUT], grown),
+        "tune": Command(["tune", OUT, "--target", "0.9"], grown),
+        "export": Command(["export", str(grown), "--to", "qdrant", "--no-measure", "-o", OUT]),
     }
 
 
@@ -64,6 +99,9 @@ def _made(command: str, output: Path) -> object:
     """What a command has made, as far as it is the same each time."""
     if output.is_file():
         return output.read_bytes()
+    if command == "tune":  # what is fastest changes from time to time
+        index = SparseIndex.open(output)
+        return [setting.target for setting in index.info().tuned], index.ids()
     # a run's folder holds times; of other folders every file is the same, but for the locks
     files = (output / "model" if command == "train" else output).rglob("*")
     return {
@@ -73,12 +111,10 @@ def _made(command: str, output: Path) -> object:
     }
 
 
-def _ended(
-    arguments: list[str], output: Path, interrupt: Callable[[subprocess.Popen[bytes]], None]
-) -> tuple[int, str]:
+def _ended(arguments: list[str], interrupt: Callable[[subprocess.Popen[bytes]], None]) -> tuple[int, str]:
     """Exit code of a command and what it wrote to standard error."""
     with subprocess.Popen(
-        [sys.executable, "-c", START, *arguments, "-o", str(output)],
+        [sys.executable, "-c", START, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
@@ -100,13 +136,13 @@ def interrupted(count: int, seed: int) -> Tally:
         for number in range(count):
             command = list(commands)[number % len(commands)]
             if command not in whole:
-                _empty(work)
+                commands[command].start(output)
                 start = time.monotonic()
-                code, errors = _ended(commands[command], output, lambda running: None)
+                code, errors = _ended(commands[command].given(output), lambda running: None)
                 assert code == 0, errors
                 usual[command] = time.monotonic() - start
                 whole[command] = _made(command, output)
-            _empty(work)
+            commands[command].start(output)
             wrong = _trial(command, commands[command], output, usual[command], rng, tally)
             if not wrong and _made(command, output) != whole[command]:
                 wrong = "another result"
@@ -118,14 +154,7 @@ def interrupted(count: int, seed: int) -> Tally:
     return tally
 
 
-def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-
-
-def _trial(
-    command: str, arguments: list[str], output: Path, usual: float, rng: random.Random, tally: Tally
-) -> str:
+def _trial(command: str, run: Command, output: Path, usual: float, rng: random.Random, tally: Tally) -> str:
     """End a command before its time, then let it run; what was wrong with that, "" if nothing."""
     for interruption in range(MOST + 1):
         moment = rng.uniform(0, 1.5 if rng.random() < 0.2 else 1.15 * usual)
@@ -141,9 +170,9 @@ def _trial(
                 running.send_signal(sent)
 
         resumes = command == "train" and (output / "recipe.toml").exists()
-        given = ["train", "--resume"] if resumes else arguments
-        code, errors = _ended(given, output, press if interruption < MOST else lambda running: None)
-        if code == 0:
+        given = ["train", "--resume", "-o", str(output)] if resumes else run.given(output)
+        code, errors = _ended(given, press if interruption < MOST else lambda running: None)
+        if code == 0 or (interruption and code == 2 and f"{output}: exists already" in errors):  # it was done
             tally.outcomes[f"{command}: whole"] += 1
             return ""
         if code == -sent:  # killed, or before the first line of the program (`cli/interrupts.py`)

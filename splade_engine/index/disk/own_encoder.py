@@ -42,6 +42,7 @@ def lay(folder: Path, encoder: Path | None, generation: int) -> Path | None:
     if encoder is None and not there:
         return None
     target = folder / f"{_LAID}{generation}" if there or generation > 1 else own
+    shutil.rmtree(target, ignore_errors=True)  # left by a build over a manifest that could not be read
     if encoder is not None:
         _move(encoder, target)
         return target
