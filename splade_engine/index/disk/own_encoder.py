@@ -39,7 +39,7 @@ def lay(folder: Path, encoder: Path | None, generation: int) -> Path | None:
     """
     own = folder / ENCODER
     there = os.path.lexists(own)
-    if encoder is None and not there:
+    if encoder is None and not there and not _laid(folder):
         return None
     target = folder / f"{_LAID}{generation}" if there or generation > 1 else own
     shutil.rmtree(target, ignore_errors=True)  # left by a build over a manifest that could not be read
