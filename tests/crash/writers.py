@@ -89,7 +89,10 @@ def without_the_lock(kills: int, seed: int) -> Tally:
         def release(self) -> None:
             pass
 
-    with mock.patch.object(publish, "_take_lock", lambda _: NoLock()):
+        def in_place(self) -> bool:
+            return True
+
+    with mock.patch.object(publish, "_take_lock", lambda path, wait: NoLock()):
         tally = contended(kills, seed)
     lost, tally.losses = len(tally.losses), []
     tally.outcomes["noticed"] = lost
