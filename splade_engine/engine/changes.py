@@ -207,14 +207,11 @@ def delete(index: SparseIndex, ids: Iterable[str], *, missing_ok: bool = False) 
 
     def change() -> list[str]:
         meant = with_passages(index.refresh().reader, given)
-        missing = [id for id, there in meant.items() if not there] if missing_ok else []
         if missing_ok:
-            gone = list(dict.fromkeys(chain.from_iterable(meant.values())))
-        else:
-            gone = [there for id in given for there in meant[id] or [id]]
-        if gone:
-            index.delete(gone)
-        return missing
+            index.delete(list(dict.fromkeys(chain.from_iterable(meant.values()))))
+        else:  # which names an id that is not there, or is given twice
+            index.delete([there for id in given for there in meant[id] or [id]])
+        return [id for id, there in meant.items() if not there]
 
     return when_free(index.path, change)
 

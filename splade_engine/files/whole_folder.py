@@ -30,19 +30,15 @@ def atomic_folder(path: str | Path, *, overwrite: bool = False, mark: str = "") 
     """
     flag("overwrite", overwrite)
     target = named(expanded(path)).absolute()
-    check_replaceable(target, mark, path)
     with disk_errors(path):
+        _check(target, path, mark, overwrite)
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = neighbour(target, "tmp")
-        if not overwrite:
-            _refuse_filled(target, path)
         temporary.mkdir()
         try:
             yield temporary
             _sync_tree(temporary)
-            check_replaceable(target, mark, path)  # once more: hours may have passed
-            if not overwrite:
-                _refuse_filled(target, path)
+            _check(target, path, mark, overwrite)  # once more: hours may have passed
             _publish(temporary, target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -70,8 +66,9 @@ def check_replaceable(folder: Path, mark: str, name: str | Path = "") -> None:
         )
 
 
-def _refuse_filled(folder: Path, name: str | Path) -> None:
-    if folder.is_dir() and any(folder.iterdir()):
+def _check(folder: Path, name: str | Path, mark: str, overwrite: bool) -> None:
+    check_replaceable(folder, mark, name)
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
         raise InvalidInputError(f"{name}: the folder is not empty")
 
 

@@ -1,7 +1,8 @@
 """A stand-in for the `os` module that fails, dies, stalls or takes notes at a chosen system call.
 
 `splade_engine.index.disk.storage` and `publish` make every system call that changes or reads an index as
-`os.<name>`, so putting this in their place reaches all of them.
+`os.<name>`, so putting this in their place reaches all of them. (An encoder that belongs to an index is moved
+by `own_encoder`; tests/engine/test_adapting.py ends a process at each of its renames.)
 """
 
 from __future__ import annotations

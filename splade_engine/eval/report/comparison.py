@@ -13,7 +13,7 @@ from splade_engine.collections.dataset import DEV_SPLITS, Dataset
 from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.measures.effectiveness import largest_cutoff, measure
 from splade_engine.eval.run.machine import described, same_machine
-from splade_engine.eval.run.results import Result
+from splade_engine.eval.run.results import Result, count_without_relevant
 from splade_engine.eval.run.runs import Run, read_run
 from splade_engine.eval.run.store import ResultFolder
 from splade_engine.eval.run.topics import Topics
@@ -211,7 +211,7 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
         n_own_ids_dropped=len(own),
         drop_own_id=dataset.drop_own_id,
         n_without_hits=sum(query not in run.rankings for query in dataset.qrels),
-        n_without_relevant=sum(max(judged.values(), default=0) <= 0 for judged in dataset.qrels.values()),
+        n_without_relevant=count_without_relevant(dataset.qrels),
         mode="as given",
         k=max(len(run[query]) for query in run),
         effectiveness=measure(Run(name, run.rankings), dataset.qrels, measures),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from splade_engine.collections.qrels import Qrels
 from splade_engine.errors import DatasetError
 from splade_engine.eval.measures.effectiveness import Effectiveness
 from splade_engine.eval.run.runs import Run
@@ -177,6 +178,11 @@ def _sparsity(record: Mapping[str, Any] | None) -> Sparsity | None:
     for name in ("document_histogram", "query_histogram"):
         values[name] = {int(edge): count for edge, count in values.get(name, {}).items()}
     return Sparsity(**values)
+
+
+def count_without_relevant(qrels: Qrels) -> int:
+    """How many of the judged queries have no relevant document."""
+    return sum(max(judged.values(), default=0) <= 0 for judged in qrels.values())
 
 
 def records(results: list[Result]) -> list[dict[str, Any]]:

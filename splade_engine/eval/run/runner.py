@@ -21,7 +21,7 @@ from splade_engine.eval.measures.effectiveness import (
     parse_measures,
 )
 from splade_engine.eval.measures.memory import peak_memory
-from splade_engine.eval.run.results import Cost, Latency, Result
+from splade_engine.eval.run.results import Cost, Latency, Result, count_without_relevant
 from splade_engine.eval.run.runs import Run
 from splade_engine.eval.run.workbench import Workbench
 from splade_engine.eval.systems.base import System
@@ -104,7 +104,7 @@ def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int
         n_own_ids_dropped=_own_ids(system, bench, run),
         drop_own_id=data.drop_own_id,
         n_without_hits=sum(not len(run[query]) for query in run),
-        n_without_relevant=sum(max(judged.values(), default=0) <= 0 for judged in data.qrels.values()),
+        n_without_relevant=count_without_relevant(data.qrels),
         mode=answer.mode,
         k=k,
         effectiveness=measure(run, data.qrels, measures),

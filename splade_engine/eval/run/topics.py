@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from splade_engine.collections.dataset import digest_of_topics
 from splade_engine.errors import DatasetError
 from splade_engine.eval.measures.effectiveness import measure
-from splade_engine.eval.run.results import Result
+from splade_engine.eval.run.results import Result, count_without_relevant
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,6 @@ def measured_again(result: Result, topics: Topics) -> Result:
         result,
         effectiveness=measure(result.run, judged, tuple(result.effectiveness.mean)),
         n_judged=len(judged),
-        n_without_relevant=sum(max(grades.values(), default=0) <= 0 for grades in judged.values()),
+        n_without_relevant=count_without_relevant(judged),
         hashes={**result.hashes, **topics.hashes()},
     )

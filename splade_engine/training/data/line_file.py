@@ -132,9 +132,8 @@ def _read_at(handle: int, size: int, start: int) -> bytes:
 
 def _unpacked(path: Path, cache: Path) -> Path:
     if path.suffix.lower() not in COMPRESSED_SUFFIXES:
-        next(
-            read_lines(path, keep_blank=True), None
-        )  # tells of UTF-16, of compression, of lines that end in CR
+        # which tells of UTF-16, of compression, of lines that end in CR
+        next(read_lines(path, keep_blank=True), None)
         return path
     packed = digest_of_file(path)
     target = cache / f"{packed[:16]}.lines"

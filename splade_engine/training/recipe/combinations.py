@@ -151,11 +151,9 @@ def check_reached(recipe: Recipe, steps: int) -> None:
     train, model = recipe.train, recipe.model
     if not train.lr and not ((model.learn_idf or model.learn_phrases) and train.idf_lr):
         logger.warning("recipe %s: train.lr = 0 changes no weight, so nothing is learnt", recipe.name)
-    warmup = train.warmup_steps or round(train.warmup_share * steps)
-    ramp = penalty.ramp_steps or round(penalty.ramp_share * steps)
     for name, length, what in (
-        ("train.warmup", 0 if train.scheduler == "constant" else warmup, "the learning rate"),
-        ("regularizer.ramp", ramp, "the weight of a penalty"),
+        ("train.warmup", 0 if train.scheduler == "constant" else train.warmup(steps), "the learning rate"),
+        ("regularizer.ramp", penalty.rise(steps), "the weight of a penalty"),
     ):
         if length > steps:
             logger.warning(

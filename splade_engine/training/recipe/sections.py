@@ -217,6 +217,10 @@ class TrainConfig:
     # Processes that read ahead.
     workers: int = bounded(0, low=0)
 
+    def warmup(self, steps: int) -> int:
+        """Over how many steps, of a run of `steps`, the learning rate rises."""
+        return self.warmup_steps or round(self.warmup_share * steps)
+
 
 @dataclass(frozen=True)
 class ProbeConfig:

@@ -191,7 +191,7 @@ def _trainer(
         data,
         collator,
         training_arguments(recipe, folder, steps),
-        ramp_steps=recipe.regularizer.ramp_steps or round(recipe.regularizer.ramp_share * steps),
+        ramp_steps=recipe.regularizer.rise(steps),
         teachers=teachers,
         bank=bank,
     )
@@ -261,7 +261,7 @@ def training_arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArgu
         gradient_accumulation_steps=t.accumulation,
         learning_rate=t.lr,
         weight_decay=t.weight_decay,
-        warmup_steps=t.warmup_steps or round(t.warmup_share * steps),
+        warmup_steps=t.warmup(steps),
         lr_scheduler_type=t.scheduler,
         max_grad_norm=t.max_grad_norm,
         bf16=precision == "bf16",

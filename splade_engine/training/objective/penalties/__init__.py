@@ -38,6 +38,10 @@ class RampFields:
     # Share of all steps after which the lambdas have their whole value, if ramp_steps is 0.
     ramp_share: float = bounded(0.33, low=0)
 
+    def rise(self, steps: int) -> int:
+        """After how many steps, of a run of `steps`, the lambdas have their whole value."""
+        return self.ramp_steps or round(self.ramp_share * steps)
+
 
 # dataclasses collect the fields of the last base first, so the bases stand in reverse
 @dataclass(frozen=True)
