@@ -49,6 +49,7 @@ SEISMIC = (
 ENGINES = {
     "splade-engine": Entry("ours:Ours"),
     "splade-engine-blocks": Entry("ours:Blocks"),
+    "splade-engine-blocks-pruned": Entry("ours:Pruned", ("0.9", "0.8")),
     "splade-engine-uint8": Entry("ours:Uint8"),
     "splade-engine-split": Entry("ours:Split"),
     "splade-engine-uint8-split": Entry("ours:Uint8Split"),

@@ -11,11 +11,12 @@ from search_bench.documents import Documents
 from search_bench.engine import Ordinals, Setting, kept_build
 from splade_engine.index import SparseIndex
 from splade_engine.index.config import BuildConfig, SearchConfig
+from splade_engine.index.lists import BlockLists
 from splade_engine.vectors import SparseVectors
 
 # thousands, for k of 10 and 100; with all factors no more settings than Seismic has with two builds
 POSTINGS = (3, 5, 7, 10, 14, 17, 20, 25, 30, 37, 45, 60, 75, 90, 120, 180, 300, 500)
-BLOCK_POSTINGS = (2, 3, 4.5, 6.5, 9, 11, 13, 16, 20, 26, 32, 40, 55, 80, 120, 200)
+BLOCK_POSTINGS = (0.5, 1, 2, 3, 4.5, 6.5, 9, 11, 13, 16, 20, 26, 32, 40, 55, 80, 120, 200)
 CROWD = 2_000_000  # so many documents need the budgets above; more of them need more
 
 
@@ -89,3 +90,11 @@ class Uint8Split(Ours):
     """Both."""
 
     stored = BuildConfig(weights="uint8", terms="split")
+
+
+class Pruned(Blocks):
+    """The same, each document in the lists of its heaviest terms only; a build is the share of its weight."""
+
+    def __init__(self, docs: Documents, queries: SparseVectors, k: int, folder: Path, build: str) -> None:
+        self.stored = BuildConfig(lists=BlockLists(energy=float(build)))
+        super().__init__(docs, queries, k, folder, build)

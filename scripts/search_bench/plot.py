@@ -22,6 +22,7 @@ import matplotlib.pyplot as plt
 
 STYLES: dict[str, tuple[str, str, str]] = {  # name, colour, marker
     "splade-engine-blocks": ("splade-engine, blocks", "#2f6fb3", "o"),
+    "splade-engine-blocks-pruned": ("splade-engine, pruned blocks", "#1d3f66", "v"),
     "splade-engine": ("splade-engine, impact", "#7ab0dd", "s"),
     "seismic": ("Seismic", "#d97706", "^"),
     "sindi": ("SINDI", "#6b7785", "D"),

@@ -43,7 +43,8 @@ def cheapest_way(m):
     limits = groups.Limits(exact=exact, postings=1, candidates=candidates)
     draw = lambda low, high: int(10 ** m.rng.uniform(low, high))  # noqa: E731
     sizes = {"n_docs": draw(2, 6), "n_allowed": draw(1, 4), "total": draw(1, 7), "wanted": draw(0, 4)}
-    return {"limits": limits, "count": draw(0, 4.2), "k": draw(0, 3)} | sizes
+    rest = float(m.rng.choice([0.0, 0.5]))
+    return {"limits": limits, "count": draw(0, 4.2), "k": draw(0, 3), "rest": rest} | sizes
 
 
 def best_sums(m):

@@ -141,6 +141,16 @@ def test_documents_that_lose_all_their_postings_are_counted_and_still_found_exac
     assert np.array_equal(found.scores, scores)
 
 
+def test_pruned_lists_are_not_searched_exactly_because_they_are_short() -> None:
+    """An exact answer has to score what the lists leave out, so that it never is the cheaper one."""
+    documents, queries = made(11, 3000, 80, 25), made(12, 20, 80, 6)
+    engine = searcher(documents, BlockLists(energy=0.7))
+    found = engine.search(queries, 10, Budget(2000, 20))
+    assert (found.ordinals >= 0).all()
+    assert found.docs_scored.max() <= 20
+    assert engine.search(queries, 10, Exact()).docs_scored.min() > 1000
+
+
 # ---- rules ----------------------------------------------------------------------------------
 
 

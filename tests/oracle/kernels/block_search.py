@@ -56,10 +56,10 @@ def left_out(blocks, count, scratch):
     return (_running(products) or [0.0])[-1]
 
 
-def cheapest_way(limits, count, k, n_docs, n_allowed, total, wanted):
+def cheapest_way(limits, count, k, n_docs, n_allowed, total, wanted, rest):
     """The cheapest of three; where costs are equal, the one that visits all."""
     costs = {
-        1: 10_000.0 + 0.35 * total + 250.0 * k,
+        1: np.inf if rest > 0 and not limits.exact else 10_000.0 + 0.35 * total + 250.0 * k,
         2: np.inf if limits.exact else 10_000.0 + 5.0 * count * wanted + 250.0 * limits.candidates,
         0: 60.0 * n_allowed + 0.1 * n_docs,
     }
@@ -91,7 +91,8 @@ def search_blocks(first, last, limits, queries, blocks, rows, allowed, scratch, 
             continue
         total = count_entries(blocks, count, scratch)
         wanted = wanted_blocks(budget, blocks, total)
-        way = cheapest_way(limits, count, k, n_docs, allowed.total, total, wanted)
+        rest = left_out(blocks, count, scratch)
+        way = cheapest_way(limits, count, k, n_docs, allowed.total, total, wanted, rest)
         set_multipliers(count, scratch)
         size = 0
         if way == 2:
