@@ -84,6 +84,15 @@ RULES: dict[str, tuple[Rule, ...]] = {
             "needs --format text, json or jsonl",
         ),
     ),
+    "serve": (
+        Rule(("replicas", "missing"), _has("ray"), "needs --ray"),
+        Rule(
+            ("verify", "root_path", "rerank", "log_format"),
+            _lacks("ray"),
+            "does not go with --ray, whose processes the cluster starts",
+        ),
+        Rule(("rerank_depth",), _has("rerank"), "needs --rerank"),
+    ),
     "train": (
         Rule(
             ("recipe", "negatives_file", "corpus", "queries", "show"),

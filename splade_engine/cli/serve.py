@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from splade_engine.cli import output
+from splade_engine.cli.interrupts import interrupts
 from splade_engine.cli.numbers import THREADS, real, whole
 from splade_engine.errors import InvalidInputError
 from splade_engine.extras import needed
@@ -123,14 +124,14 @@ def run(
     )
     level = logging.getLogger("splade_engine").getEffectiveLevel()
     if ray is not None:
-        if rerank is not None:
-            raise InvalidInputError("--rerank: not with --ray")
         if len(indexes) != 1 or port == 0:
             raise InvalidInputError("--ray: serves one collection, at a port above 0")
-        _on_ray(_named(indexes[0])[1], ray, host, port, Settings(limits, access), replicas, workers, missing)
+        # a shard that hangs is told of before the whole request takes too long
+        deployed = {"replicas": replicas, "routers": workers, "missing": missing, "seconds": timeout * 0.4}
+        _on_ray(
+            _named(indexes[0])[1], ray, host, port, Settings(limits, access), {**deployed, "device": device}
+        )
         return
-    if (replicas, missing) != (1, "error"):
-        raise InvalidInputError("--replicas, --missing: only with --ray")
     reranker = None if rerank is None else Rerank(rerank, rerank_depth)
     settings = Settings(limits, access, workers=workers, rerank=reranker)
     application = Application(tuple(indexes), mode, device, settings, style == "json", level)
@@ -141,6 +142,7 @@ def run(
     if workers == 1:
         served = application.open()  # what cannot be opened is an error of the command
         application.log()
+        interrupts.at_once = True  # the server ends in its own way; a second Ctrl-C does not wait
         held = ", ".join(f"{s.name} ({len(s.current):,} documents)" for s in served)
         serve(create_app(served, settings), access, **where, on_start=_started(held, write, workers, say))
         return
@@ -148,6 +150,7 @@ def run(
     found = _found(indexes)  # what cannot be opened is told here once, and not by every worker
     held = ", ".join(f"{name} ({len(index):,} documents)" for name, (_, index) in found.items())
     started = _started(held, write, workers, say)
+    interrupts.at_once = True
     serve_in_processes(application, access, workers=workers, **where, on_start=started)
 
 
@@ -157,21 +160,19 @@ def _on_ray(
     host: str,
     port: int,
     settings: Settings,
-    replicas: int,
-    routers: int,
-    missing: str,
+    deployed: dict[str, Any],
 ) -> None:
     """Serve a collection on a cluster, until Ctrl-C."""
     from splade_engine import ray
     from splade_engine.cli.on_ray import cluster
 
-    deployed: dict[str, Any] = {"replicas": replicas, "routers": routers, "missing": missing}
-    # a shard that hangs is told of before the whole request takes too long
-    how = ray.Deployed(**deployed, seconds=settings.limits.seconds * 0.4)
+    how = ray.Deployed(**deployed)
     ray.opened_collection(folder)  # what cannot be served is said before a cluster is asked
     with cluster(address, "serving on a cluster"):
         app = ray.application(folder, how=how, settings=settings)
-        started = _started(f"{folder.name}, {replicas} replicas of each shard", False, routers, output.note)
+        started = _started(
+            f"{folder.name}, {how.replicas} replicas of each shard", False, how.routers, output.note
+        )
         ray.serve(app, host=host, port=port, on_start=started)
 
 

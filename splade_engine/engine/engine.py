@@ -64,6 +64,7 @@ class SearchEngine:
         self.path = path
         self.index = index
         self.encoder = encoder
+        self._collection_idf = collection_idf
         self._queries = QueryEncoder(encoder, collection=collection_idf)
         self._record = index.reader.snapshot.manifest.encoder  # of the generation that was looked at last
         self._shared: str | None = None  # the name on the Hub of what was downloaded
@@ -416,6 +417,13 @@ class SearchEngine:
         from splade_engine.engine.sharing import push_index
 
         return push_index(self, repo, private=private, message=message)
+
+    def _over(self, index: SparseIndex, encoder: SparseEncoder | None = None) -> SearchEngine:
+        """An engine over another generation of this index, which asks as this one does."""
+        wished = self._collection_idf
+        engine = SearchEngine(self.path, index, encoder or self.encoder, collection_idf=wished)
+        engine._shared = self._shared
+        return engine
 
     def _refuse_shared(self) -> None:
         if self._shared is not None:

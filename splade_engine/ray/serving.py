@@ -49,6 +49,8 @@ class Deployed:
     missing: Missing = "error"
     # that a shard may take to answer; then other replicas are asked, and all takes at most twice as long
     seconds: float = 4.0
+    # where routers encode queries, for encoders that need a model for that
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         check_declared(self)
@@ -111,14 +113,13 @@ class Router:
         from splade_engine.engine import SearchEngine
         from splade_engine.server import ServedIndex, create_app
 
-        encoder = made_encoder(self._encoder, {}) if self._encoder is not None else None
-        engine = SearchEngine.open(self._path, encoder, verify="offsets")
+        device = self._how.device
+        encoder = made_encoder(self._encoder, {"device": device}) if self._encoder is not None else None
+        engine = SearchEngine.open(self._path, encoder, verify="offsets", device=device)
         assert isinstance(engine.index, ShardedIndex)
         routing = Routing(self._askers, self._how.missing, self._how.seconds)
         routed = SearchEngine(self._path, RemoteIndex.route(engine.index, routing), engine.encoder)
-        return create_app(
-            [ServedIndex(self._path.name, routed, verify="offsets", remote=True)], self._settings
-        )
+        return create_app([ServedIndex(self._path.name, routed, device=device, remote=True)], self._settings)
 
 
 @dataclass(frozen=True)

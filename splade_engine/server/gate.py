@@ -6,6 +6,7 @@ guessing, and it is counted, timed and logged.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -17,7 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
 from splade_engine.server.logs import FIELDS, REQUESTS
-from splade_engine.server.problems import Problem, broken
+from splade_engine.server.problems import Problem, broken, stopping
 from splade_engine.server.settings import Access
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ class Gate:
             if status:  # the answer has begun: all that is left is to break it off
                 raise
             await problem_response(broken(), request_id)(scope, receive, answered)
+        except asyncio.CancelledError:  # the server stops, and has waited as long as it does
+            if not status:
+                await problem_response(stopping(), request_id)(scope, receive, answered)
         finally:
             self._note(scope, status, time.perf_counter() - started)
 

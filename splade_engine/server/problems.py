@@ -78,6 +78,11 @@ def broken() -> Problem:
     return Problem(500, "Backend", "an error of the server; its log tells more")
 
 
+def stopping() -> Problem:
+    """503: the server ends before the request has."""
+    return Problem(503, "Backend", "the server stops; look whether a change was made before asking again")
+
+
 def of_error(error: SpladeEngineError, hidden: str, name: str) -> Problem:
     """What a client is told of an error of the engine.
 

@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import SIGNALS
 
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.parents import end_with_parent
@@ -26,10 +27,13 @@ from splade_engine.server.settings import Access, check_exposure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
 
     from starlette.types import ASGIApp
 
 logger = logging.getLogger(__name__)
+# what a terminal sends to all of its processes, the workers too; Windows has no SIGHUP
+_FOR_ALL = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
 GRACE = 30  # seconds that requests which run have to end once the server is told to stop
 _OPTIONS: dict[str, Any] = {
     "log_config": None,
@@ -56,6 +60,8 @@ def serve(
 ) -> None:
     """Answer until SIGTERM, SIGHUP or Ctrl-C; then finish what runs.
 
+    A Ctrl-C while it finishes does what it did before: by Python's own handler it is a KeyboardInterrupt.
+
     Args:
         app: made by `create_app`.
         access: of its settings: without a key only loopback is bound.
@@ -72,9 +78,10 @@ def serve(
     bound = _bind(host, port)
     # one: by default uvicorn reads WEB_CONCURRENCY, which may be set for another program
     config = uvicorn.Config(app, workers=1, root_path=root_path, http=_bounded(seconds), **_OPTIONS)
-    on_start(_address(bound))
-    with _stopping_is_success():
-        uvicorn.Server(config).run(sockets=[bound])
+    server = _Server(config)
+    with _stopped_by_signals(server.stop):
+        on_start(_address(bound))
+        server.run(sockets=[bound])
 
 
 def serve_in_processes(
@@ -113,16 +120,56 @@ def serve_in_processes(
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # see `Metrics`
         try:
             supervisor = _Supervisor(config, sockets=[bound])
-            on_start(_address(bound))
-            supervisor.run()
+            with _stopped_by_signals(supervisor.should_exit.set, supervisor.kill_all):
+                on_start(_address(bound))
+                supervisor.run()
         finally:
             del os.environ["PROMETHEUS_MULTIPROC_DIR"]
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         raise SpladeEngineError("a worker could not start; its line in the log says why")
 
 
+class _Server(uvicorn.Server):
+    """Leaves signals to `_stopped_by_signals`: uvicorn raises them once more when all is done."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    def stop(self) -> None:
+        """Begin to finish what runs."""
+        self.should_exit = True
+
+
 class _Supervisor(Multiprocess):
-    """Starts and replaces the workers, and says which it had to replace: uvicorn keeps that to itself."""
+    """Starts and replaces the workers, and says which it had to replace: uvicorn keeps that to itself.
+
+    Leaves signals to `_stopped_by_signals`: uvicorn starts the workers anew where the terminal was closed,
+    ends one where a job in the background writes to it, and passes over SIGQUIT.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        super().__init__(config, sockets)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def init_processes(self) -> None:
+        held_back = getattr(signal, "pthread_sigmask", None)  # Windows has none
+        if held_back is None:
+            super().init_processes()
+            return
+        # a worker inherits it: at a terminal, one that still imports would end with a traceback
+        before = held_back(signal.SIG_BLOCK, _FOR_ALL)
+        try:
+            super().init_processes()
+        finally:
+            held_back(signal.SIG_SETMASK, before)
+
+    def kill_all(self) -> None:
+        """End the workers at once."""
+        for process in self.processes:
+            process.kill()
 
     def keep_subprocess_alive(self) -> None:
         before = list(self.processes)
@@ -146,6 +193,8 @@ class _Made:
 
     def __call__(self) -> ASGIApp:
         end_with_parent(partial(os.kill, os.getpid(), signal.SIGTERM))  # requests that run are answered
+        for number in _FOR_ALL:  # the process that watches gets it too, and says when to stop
+            signal.signal(number, signal.SIG_IGN)
         try:
             return self.make()
         except SpladeEngineError as error:
@@ -154,18 +203,33 @@ class _Made:
 
 
 @contextmanager
-def _stopping_is_success() -> Iterator[None]:
-    """Keep uvicorn from ending the process as if it had been killed.
+def _stopped_by_signals(stop: Callable[[], None], kill: Callable[[], None] = lambda: None) -> Generator[None]:
+    """Stop at SIGTERM, SIGHUP or Ctrl-C; a Ctrl-C after that is for who handled it before.
 
-    When all is done it raises once more the signal that stopped it.
+    Args:
+        stop: begins to stop.
+        kill: ends at once what would outlast this process.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
-    hangup = getattr(signal, "SIGHUP", None)  # which uvicorn leaves alone; Windows has none
-    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # as nohup has it
-        before[hangup] = signal.signal(hangup, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    stopping = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal stopping
+        if stopping and number == signal.SIGINT:  # service managers send SIGHUP behind SIGTERM
+            kill()
+            signal.signal(number, before[number])
+            signal.raise_signal(number)
+        stopping = True
+        stop()
+
+    ending = {signal.SIGTERM, *_FOR_ALL}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as nohup has it
+        ending.remove(signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in ending}
+    for number in ending:
+        signal.signal(number, handle)
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from splade_engine.engine import SearchEngine, changes
+from splade_engine.engine.opening import encoder_of
 from splade_engine.errors import SpladeEngineError
 from splade_engine.server.threads import Pace
 
@@ -45,14 +46,14 @@ class ServedIndex:
     """
 
     def __init__(
-        self, name: str, engine: SearchEngine, *, verify: Verify = "full", remote: bool = False
+        self, name: str, engine: SearchEngine, *, device: str = "auto", remote: bool = False
     ) -> None:
         self.name = name
         self.pace = None if remote else Pace()
         self.path = Path(engine.path)
         self.failures = 0
         self.refreshes = 0
-        self._verify = verify
+        self._device = device  # where the encoder of an index runs that is built anew with another one
         self._lock = threading.Lock()
         self._current = _pinned(engine, engine.index)
         self._seen = self._stamp()
@@ -75,7 +76,7 @@ class ServedIndex:
         Raises:
             SpladeEngineError: as `SearchEngine.open`.
         """
-        return cls(name, SearchEngine.open(path, encoder, verify=verify, device=device), verify=verify)
+        return cls(name, SearchEngine.open(path, encoder, verify=verify, device=device), device=device)
 
     @property
     def current(self) -> SearchEngine:
@@ -140,6 +141,7 @@ class ServedIndex:
             SpladeEngineError: as `SearchEngine.delete`; nothing has changed then.
         """
         writer = self._writer()
+        writer._refuse_shared()
         missing = changes.delete(writer.index, ids, missing_ok=True)
         return self._published(writer), missing
 
@@ -158,10 +160,9 @@ class ServedIndex:
         reader = current.index.reader.newest()
         if reader is current.index.reader:
             return current
-        if _same(reader.encoder, current.index.encoder):
-            engine = _pinned(current, type(current.index)(reader))
-        else:  # rebuilt with another encoder
-            engine = SearchEngine.open(self.path, verify=self._verify)
+        index = type(current.index)(reader)
+        rebuilt = not _same(reader.encoder, current.index.encoder)
+        engine = current._over(index, encoder_of(index, None, self._device) if rebuilt else None)
         _warm(engine)
         return engine
 
@@ -192,7 +193,7 @@ async def _watch(indexes: Sequence[ServedIndex], seconds: float, opener: ThreadP
 
 def _pinned(engine: SearchEngine, index: SparseIndex) -> SearchEngine:
     """An engine over one generation, which nobody else moves."""
-    return SearchEngine(engine.path, type(index)(index.reader), engine.encoder)
+    return engine._over(type(index)(index.reader))
 
 
 def _warm(engine: SearchEngine) -> None:

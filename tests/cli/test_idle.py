@@ -40,6 +40,10 @@ CASES = [
     (["train", "-o", "r", "-r", "splade", "--corpus", "c"], "--corpus needs --data"),
     (["train", "-o", "r", "-r", "splade", "-d", "d", "--steps", "9", "--epochs", "1"], "--steps does not go"),
     (["phrases", "-o", "x", "--kind", "words", "--factor", "1"], "--factor does not go with --kind words"),
+    (["serve", "ix", "--rerank-depth", "9"], "--rerank-depth needs --rerank"),
+    (["serve", "ix", "--missing", "tell"], "--missing needs --ray"),
+    (["serve", "ix", "--ray", "local", "--root-path", "/x"], "--root-path does not go with --ray"),
+    (["serve", "ix", "--ray", "local", "--verify", "full"], "--verify does not go with --ray"),
     (["tune", "ix", "-e", "bundled"], "--encoder needs QUERIES"),
 ]
 

@@ -262,3 +262,17 @@ def test_slow_reading_is_reading():
 
     assert asyncio.run(read(10, 8, 5, 5)).waiting == []
     assert not asyncio.run(read(10, 10, resumed=True)).aborted.is_set()
+
+
+def test_a_request_that_outlasts_the_server_s_patience_is_told(served):
+    """It was broken off without an answer, and left a traceback in the log."""
+    running = Running(create_app([served], Settings(Limits(threads=1, seconds=60))), BoundedConnections(60))
+    port = running.socket.getsockname()[1]
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as talking:
+        talking.sendall(b"POST /search" + POST % 100 + b"{")
+        time.sleep(0.3)
+        running.stop()  # which waits for two seconds
+        answer = talking.recv(1 << 16)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503")
+    assert json.loads(body)["error"].startswith("the server stops")

@@ -13,7 +13,11 @@ pytest.importorskip("starlette", reason="the extra serve is not installed")
 
 from starlette.testclient import TestClient
 
+from splade_engine.collections import Document
 from splade_engine.engine import SearchEngine
+from splade_engine.errors import InvalidInputError
+from splade_engine.index import ShardedIndex
+from splade_engine.ray.remote import RemoteIndex, Routing
 from splade_engine.server import Limits, ServedIndex, Settings, create_app
 from splade_engine.server import served as generations
 from tests.fake_encoder import FakeEncoder
@@ -156,6 +160,50 @@ def test_another_encoder_comes_with_the_index_that_names_it(folder, served, monk
     assert served.refresh()
     assert served.current.encoder is other
     assert [hit.id for hit in served.current.search("star")] == ["new"]
+
+
+def test_another_encoder_runs_where_the_first_one_does(folder, encoder, monkeypatch):
+    served = ServedIndex("ix", SearchEngine.open(folder, encoder), device="cpu")
+    other, asked = FakeEncoder(name="other"), []
+    monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", lambda *a, **o: asked.append(o) or other)
+    SearchEngine.build(folder, [{"id": "new", "text": "star"}], other, overwrite=True)
+    assert served.refresh()
+    assert [options["device"] for options in asked] == ["cpu"]
+
+
+def test_a_collection_that_others_search_is_searched_by_them_when_it_is_built_anew(tmp_path, monkeypatch):
+    SearchEngine.build(tmp_path / "part", [{"id": "old", "text": "tide"}], FakeEncoder())
+    ShardedIndex.collect(tmp_path / "all", [tmp_path / "part"])
+    engine = SearchEngine.open(tmp_path / "all", FakeEncoder())
+    routed = RemoteIndex.route(engine.index, Routing({}))
+    served = ServedIndex("all", SearchEngine(engine.path, routed, engine.encoder), remote=True)
+    other = FakeEncoder(name="other")
+    monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", lambda *a, **o: other)
+    SearchEngine.build(tmp_path / "part", [{"id": "new", "text": "star"}], other, overwrite=True)
+    ShardedIndex.collect(tmp_path / "all", [tmp_path / "part"], overwrite=True)
+    assert served.refresh()
+    assert isinstance(served.current.index, RemoteIndex)
+    assert served.current.encoder is other
+    assert [hit.id for hit in served.current.search("star")] == ["new"]
+
+
+def test_an_engine_s_own_settings_hold_for_every_generation(folder, encoder):
+    engine = SearchEngine.open(folder, encoder, collection_idf=False)
+    served = ServedIndex("ix", engine)
+    assert served.current._collection_idf is False
+    SearchEngine.open(folder, encoder).add([{"id": "new", "text": "star"}])
+    assert served.refresh()
+    assert served.current._collection_idf is False
+
+
+def test_a_download_that_all_programs_share_is_not_changed(folder, encoder):
+    engine = SearchEngine.open(folder, encoder)
+    engine._shared = "hf://owner/name"
+    served = ServedIndex("ix", engine)
+    for change in (lambda: served.write([Document("new", text="star")]), lambda: served.delete(["tides"])):
+        with pytest.raises(InvalidInputError, match="a download that all programs here share"):
+            change()
+    assert "tides" in SearchEngine.open(folder, encoder).index
 
 
 def test_a_request_keeps_the_generation_that_it_began_with(folder, served):

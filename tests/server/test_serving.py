@@ -13,6 +13,7 @@ import threading
 import time
 import types
 import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,10 @@ def log(tmp_path):
     return tmp_path / "log"
 
 
-def begun(command, log, started, announcement):
+def begun(command, log, started, announcement, own_group=False):
     """Start a server, and wait until its log says where it serves; returns the process and its address."""
     with log.open("w") as file:
-        child = subprocess.Popen(command, stderr=file)
+        child = subprocess.Popen(command, stderr=file, start_new_session=own_group)
     started.append(child)
     deadline = time.monotonic() + 60
     while not (address := re.search(announcement, log.read_text())):
@@ -111,6 +112,30 @@ def test_stopping_finishes_what_has_begun(process, log, name):
     assert "Traceback" not in log.read_text()
 
 
+@pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
+def test_ctrl_c_while_it_stops_ends_it_at_once(process, log, first):
+    """Requests that run were broken off with a traceback each, and the exit code was 0."""
+    child, address = process()
+    with half_a_request(address):
+        child.send_signal(getattr(signal, first))
+        time.sleep(0.5)
+        assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+        assert child.wait(5) == 130
+    assert log.read_text().splitlines()[-1] == "splade-engine: interrupted"
+    assert "Traceback" not in log.read_text()
+
+
+def half_a_request(address):
+    """A connection over which a search has begun to arrive."""
+    host, port = address.removeprefix("http://").split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    head = f"POST /search HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
+    connection.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+    time.sleep(0.3)
+    return connection
+
+
 def test_killed_and_started_again_nothing_acknowledged_is_lost(process):
     child, address = process("--write")
     put = json.dumps({"documents": [{"id": "sky", "text": "the night sky"}]}).encode()
@@ -136,7 +161,7 @@ def workers(tmp_path, log):
     def start(*options):
         command = [sys.executable, "-m", "splade_engine", "serve", str(tmp_path / "real"), "--port", "0"]
         command += ["--workers", "2", *options]
-        return begun(command, log, started, r"(http://\S+) serves real .*2 workers\b")
+        return begun(command, log, started, r"(http://\S+) serves real .*2 workers\b", own_group=True)
 
     yield start
     for child in started:
@@ -182,10 +207,42 @@ def test_what_one_worker_has_written_the_others_find_at_once(workers):
     assert child.wait(60) == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signals", "code"), [(["SIGHUP"], 0), (["SIGINT"], 0), (["SIGINT", "SIGINT"], 130), (["SIGQUIT"], -3)]
+)
+def test_what_a_terminal_sends_to_all_processes(workers, log, signals, code):
+    """SIGHUP killed the workers, and the server began them anew; SIGQUIT ended them alone."""
+    child, address = workers()
+    ask(address, {"query": "tide"}, timeout=60)
+    with half_a_request(address) if len(signals) > 1 else nullcontext():
+        for name in signals:
+            os.killpg(child.pid, getattr(signal, name))
+            time.sleep(1)
+        assert child.wait(20) == code
+    told = log.read_text()
+    assert "Traceback" not in told
+    assert ("splade-engine: interrupted" in told) == (code == 130)
+
+
+@pytest.mark.slow
+def test_ctrl_c_before_the_workers_are_ready(workers, log):
+    child, _ = workers()
+    os.killpg(child.pid, signal.SIGINT)
+    assert child.wait(60) == 0
+    assert "Traceback" not in log.read_text()
+
+
 def test_a_worker_stops_when_nobody_watches_it(monkeypatch):
     watched = []
     monkeypatch.setattr(serving, "end_with_parent", watched.append)
-    assert serving._Made(lambda: "app")() == "app"
+    before = {number: signal.getsignal(number) for number in serving._FOR_ALL}
+    try:
+        assert serving._Made(lambda: "app")() == "app"
+        assert {signal.getsignal(number) for number in before} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     (end,) = watched
     assert (end.func, end.args) == (os.kill, (os.getpid(), signal.SIGTERM))
 
@@ -276,7 +333,7 @@ def test_many_at_once(process):
         (["{folder}", "--api-key-file", "{folder}/absent"], "absent: No such file"),
         (["{folder}", "--device", "cuda:99"], "device 'cuda:99': "),
         (["{folder}", "--root-path", "a b"], "--root-path: a path like /search is expected, got 'a b'"),
-        (["{folder}", "--replicas", "2"], "--replicas, --missing: only with --ray"),
+        (["{folder}", "--replicas", "2"], "--replicas needs --ray"),
         (["{folder}", "--ray", "local"], "ix: one index, not a collection"),
         (["{folder}", "--ray", "local", "--missing", "maybe"], "missing must be one of error, tell"),
         (["{folder}", "{folder}", "--ray", "local"], "--ray: serves one collection, at a port above 0"),
