@@ -47,6 +47,13 @@ def is_text(text: str) -> bool:
     return True
 
 
+def whole(text: str) -> str:
+    """`text` with U+FFFD for each half of a surrogate pair, so that it can be written."""
+    if is_text(text):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def without_controls(text: str) -> str:
     """`text` with its line feeds and spaces, but no other control character, direction mark or half pair."""
     if text.isascii() and text.isprintable():

@@ -21,7 +21,7 @@ from typing import Any
 import typer
 
 from splade_engine.files import finite
-from splade_engine.plain_text import columns, cut, left, one_line, right, shortened, without_controls
+from splade_engine.plain_text import columns, cut, left, one_line, right, shortened, whole, without_controls
 
 # how what is styled looks on a terminal, as typer.style takes it
 STYLES: dict[str, dict[str, Any]] = {
@@ -41,7 +41,6 @@ _STYLED = re.compile(f"([{''.join(_STYLE_OF)}])([^{_END}]*){_END}")
 # valid in JSON as they are, but not for the eyes
 _HIDDEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
 _BEYOND_ASCII = re.compile("[^\x00-\x7e]")
-_HALF = re.compile("[\ud800-\udfff]")
 
 
 def is_terminal() -> bool:
@@ -92,7 +91,7 @@ def write_data(text: str) -> None:
 
     Half a surrogate pair becomes U+FFFD: no encoding writes it.
     """
-    text = without_controls(text) if sys.stdout.isatty() else _HALF.sub("\ufffd", text)
+    text = without_controls(text) if sys.stdout.isatty() else whole(text)
     sys.stdout.write(text.removesuffix("\n") + "\n")  # typer.echo leaves escape sequences out
 
 
@@ -145,7 +144,7 @@ def write_json(value: Any, indent: int | None = 2) -> None:
     encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     hidden = _HIDDEN if encoding.startswith("utf") else _BEYOND_ASCII
     # outside its strings JSON is ASCII, so that an escape can stand wherever such a character does
-    typer.echo(hidden.sub(lambda found: json.dumps(found[0])[1:-1], _HALF.sub("\ufffd", text)))
+    typer.echo(hidden.sub(lambda found: json.dumps(found[0])[1:-1], whole(text)))
 
 
 def _json(value: Any, indent: int | None) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from splade_engine.collections.metadata import METADATA_JSON, metadata_of
 from splade_engine.exchange.rounding import EXACT, Rounding
+from splade_engine.files import whole_texts
 from splade_engine.index import IndexReader
 from splade_engine.progress import ProgressBar
 from splade_engine.vectors import SparseVectors
@@ -234,15 +235,6 @@ class Export:
 
 def _line(file: IO[str], value: Any) -> None:
     file.write(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str) + "\n")
-
-
-def whole_texts(value: Any) -> Any:
-    """A value as JSON has it, with U+FFFD for each half of a surrogate pair, which no UTF-8 can write."""
-    if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    if isinstance(value, dict):
-        return {whole_texts(name): whole_texts(item) for name, item in value.items()}
-    return [whole_texts(item) for item in value] if isinstance(value, list) else value
 
 
 def shortest(weights: NDArray[np.float32]) -> list[float]:

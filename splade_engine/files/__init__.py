@@ -20,6 +20,7 @@ from splade_engine.files.texts import (
     read_text,
     read_toml,
     unique_keys,
+    whole_texts,
     write_json,
     write_text,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "runs",
     "sync_folder",
     "unique_keys",
+    "whole_texts",
     "write_json",
     "write_text",
 ]

@@ -13,7 +13,7 @@ from typing import Any
 from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.files.disk import disk_errors
 from splade_engine.files.whole_file import atomic_file
-from splade_engine.plain_text import shortened
+from splade_engine.plain_text import shortened, whole
 
 
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
@@ -103,6 +103,15 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(inner) for inner in value]
     return value
+
+
+def whole_texts(value: Any) -> Any:
+    """A value for JSON, with U+FFFD for each half of a surrogate pair, which no UTF-8 can write."""
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, Mapping):
+        return {whole_texts(name): whole_texts(item) for name, item in value.items()}
+    return [whole_texts(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

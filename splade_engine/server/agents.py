@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 
 from splade_engine import __version__
 from splade_engine.errors import SpladeEngineError
+from splade_engine.files import whole_texts
 from splade_engine.plain_text import shortened
 from splade_engine.server import answers
 from splade_engine.server.agent_lines import serve_lines
@@ -134,7 +135,8 @@ def agent_server(
             raise ToolError(f"no index {index!r}; there are {', '.join(indexes)}")
         found = served
         with _refusals(found):
-            return await run(lambda: read(found.name, take(found)))
+            # half a surrogate pair in a field is no JSON that the client could read
+            return await run(lambda: dict(whole_texts(read(found.name, take(found)))))
 
     @tool()
     async def search(

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from splade_engine.errors import reason_of
 from splade_engine.files import finite, parsed_json
+from splade_engine.plain_text import whole
 from splade_engine.server.problems import Problem, invalid, too_large, too_slow
 from splade_engine.server.requests import Request as RequestModel
 
@@ -121,10 +122,9 @@ def _is_type(place: str) -> bool:
 
 
 def answer(value: Mapping[str, Any] | Sequence[Any], status: int = 200) -> Response:
-    """JSON; numbers that JSON does not have become null."""
+    """JSON; numbers that JSON does not have become null, halves of surrogate pairs U+FFFD."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except ValueError:
         text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    # half a surrogate pair cannot be sent as UTF-8
-    return Response(text.encode("utf-8", "replace"), status, media_type="application/json")
+    return Response(whole(text).encode(), status, media_type="application/json")

@@ -17,7 +17,7 @@ from splade_engine.errors import (
     ShardUnavailableError,
     SpladeEngineError,
 )
-from splade_engine.plain_text import shortened
+from splade_engine.plain_text import shortened, whole
 
 ErrorType = Literal[
     "Empty", "Validation", "Tokenizer", "Backend", "Overloaded", "Timeout", "Unauthorized", "NotFound"
@@ -44,8 +44,7 @@ class Problem(Exception):
         # a message may hold what the client sent
         told = shortened(self.message, LONGEST)
         body = {"error": told, "error_type": self.error_type, "request_id": request_id}
-        # half a surrogate pair cannot be sent as UTF-8
-        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        return whole(json.dumps(body, ensure_ascii=False)).encode()
 
 
 def invalid(message: str) -> Problem:

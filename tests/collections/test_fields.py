@@ -213,6 +213,19 @@ def test_values_within_objects_are_found_by_what_they_hold(tmp_path: Path) -> No
     assert found(engine, "a.n = 'y'") == {"1"}
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["x\ud800", ["y", "x\ud800"], {"g": "x\ud800"}, {"g": ["x\ud800"]}, [{"g": {"h": "x\ud800"}}]],
+)
+def test_half_a_surrogate_pair_is_kept_in_a_value_at_any_depth(tmp_path: Path, value: Any) -> None:
+    """In a name it is refused at any depth, see test_formats and test_reading."""
+    documents = [{"id": "0", "text": "moon", "f": value}, {"id": "1", "text": "moon", "f": "y"}]
+    engine = SearchEngine.build(tmp_path / "ix", documents, FakeEncoder())
+    engine.add([{"id": "2", "text": "moon", "metadata": {"f": value}}])
+    kept = {hit.id: hit.metadata["f"] for hit in engine.search("moon")}
+    assert kept == {"0": value, "1": "y", "2": value}
+
+
 def test_a_name_with_dots_beside_a_path_into_an_object(tmp_path: Path) -> None:
     """A field `by.name` hid what `{"by": {"name": ...}}` holds, also in other documents."""
     documents: list[dict[str, Any]] = [

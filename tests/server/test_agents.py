@@ -14,8 +14,10 @@ pytest.importorskip("mcp", reason="the extra serve is not installed")
 from mcp import StdioServerParameters
 from mcp.client import Client
 
+from splade_engine.engine import SearchEngine
 from splade_engine.server import Access, Limits, Settings, create_app
 from splade_engine.server.agents import agent_server
+from tests.fake_encoder import FakeEncoder
 from tests.server.conftest import RECORDS, problem
 from tests.server.running import Running
 
@@ -91,6 +93,16 @@ def test_every_tool(connect, served):
     assert about.structured_content["documents"] == 4
     assert about.structured_content["indexes"] == ["ix"]
     assert {field["name"] for field in about.structured_content["fields"]} == {"year", "lang"}
+
+
+def test_half_a_surrogate_pair_in_a_field(connect, folder, served):
+    """Every tool that told of such a document ended in an error without a reason."""
+    odd = {"_id": "odd", "text": "cold sea", "f": {"g": ["x\ud800"]}, "h": "\udc00"}
+    SearchEngine.open(folder, FakeEncoder()).add([odd])
+    served.refresh()
+    found, one = run(connect, call("search", query="cold sea", k=2), call("get", id="odd"))
+    [metadata] = [h["metadata"] for h in found.structured_content["hits"] if h["id"] == "odd"]
+    assert metadata == one.structured_content["metadata"] == {"f": {"g": ["x\ufffd"]}, "h": "\ufffd"}
 
 
 def test_groups_pages_and_filters(connect):

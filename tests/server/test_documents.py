@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -77,6 +78,31 @@ def test_documents_that_no_query_finds_are_told(writer):
     assert (answer["written"], answer["unfindable"]) == (3, ["odd", "odd too"])
     answer = writer.put("/documents", json={"documents": [{"_id": "odd", "text": "star"}]}).json()
     assert "unfindable" not in answer
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"f": "x\ud800"}, {"f": "x\ufffd"}),
+        ({"year": "x\ud800"}, {"year": "x\ufffd"}),
+        ({"f": ["x\ud800", "\udc00y"]}, {"f": ["x\ufffd", "\ufffdy"]}),
+        ({"f": {"g": [{"h": "x\ud800"}]}}, {"f": {"g": [{"h": "x\ufffd"}]}}),
+        ({"metadata": {"f": {"g": "x\ud800"}}}, {"f": {"g": "x\ufffd"}}),
+        ({"x\ud800": 1}, None),
+        ({"f": {"g": [{"x\ud800": 1}]}}, None),
+        ({"metadata": {"x\ud800": 1}}, None),
+    ],
+)
+def test_half_a_surrogate_pair_at_any_depth(writer, fields, kept):
+    """A value is kept as JSON has it, and was told as `x?`; a name is refused."""
+    body = json.dumps({"documents": [{"id": "x", "text": "salt", **fields}]})
+    answer = writer.put("/documents", content=body, headers={"content-type": "application/json"})
+    if kept is None:
+        assert "half a surrogate pair" in problem(answer, 422)
+        return
+    assert answer.status_code == 200
+    assert writer.get("/documents/x").json()["metadata"] == kept
+    assert writer.post("/search", json={"query": "salt"}).json()["hits"][0]["metadata"] == kept
 
 
 def test_delete(writer):
