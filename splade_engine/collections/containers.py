@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from splade_engine.arguments import first_twice
 from splade_engine.collections.arrow_rows import arrow_rows
 from splade_engine.collections.documents import ID_NAMES, Document, shown, without_nulls
 from splade_engine.errors import DatasetError
+
+_ROWS = 1024  # of a table that are records at a time
 
 
 def refuse_other_containers(source: object) -> None:
@@ -100,17 +102,16 @@ def table_rows(table: Any) -> Iterator[Mapping[str, object]]:
 
 
 def _rows(table: Any) -> Iterator[Mapping[Any, object]]:
-    """The rows as they are, a thousand at a time where the table is held in another form than rows."""
+    """The rows as they are, some at a time where the table is held in another form than rows."""
     rows: Iterator[Mapping[Any, object]]
     if hasattr(table, "iter_rows") and hasattr(table, "height"):  # polars
-        rows = table.iter_rows(named=True)
+        rows = _polars_rows(table)
     elif hasattr(table, "to_batches"):  # pyarrow
-        rows = _arrow_rows(table.to_batches(max_chunksize=1024))
+        rows = _arrow_rows(table.to_batches(max_chunksize=_ROWS))
     elif hasattr(table, "to_pylist"):  # a record batch
         rows = _arrow_rows([table])
     elif hasattr(table, "iloc"):  # pandas
-        blocks = (table.iloc[at : at + 1024] for at in range(0, len(table), 1024))
-        rows = itertools.chain.from_iterable(block.to_dict("records") for block in blocks)
+        rows = _pandas_rows(table)
     elif hasattr(table, "column_names"):  # datasets
         rows = iter(_with_python_s_values(table))
     else:
@@ -118,6 +119,39 @@ def _rows(table: Any) -> Iterator[Mapping[Any, object]]:
 
         rows = _arrow_rows(pa.RecordBatchReader.from_stream(table))
     return rows
+
+
+def _polars_rows(table: Any) -> Iterator[Mapping[Any, object]]:
+    """Times are taken from Arrow: Python's end with microseconds, and in the year 9999."""
+    own = [name for name, kind in table.schema.items() if kind.is_temporal() or kind.is_nested()]
+    for at in range(0, table.height, _ROWS):
+        block = table.slice(at, _ROWS)
+        others = block.drop(own).rows(named=True)
+        yield from _put_together(table.columns, others, arrow_rows(block.select(own).to_arrow()))
+
+
+def _pandas_rows(table: Any) -> Iterator[Mapping[Any, object]]:
+    """Columns that are held as Arrow's are read as such: of maps pandas makes lists of pairs."""
+    import pyarrow as pa
+
+    own = [name for name, kind in table.dtypes.items() if hasattr(kind, "pyarrow_dtype")]
+    for at in range(0, len(table), _ROWS):
+        block = table.iloc[at : at + _ROWS]
+        if not own:
+            yield from block.to_dict("records")
+            continue
+        columns = {name: pa.array(block[name].array) for name in own}
+        of_arrow = arrow_rows(pa.table(list(columns.values()), names=list(map(str, own))))
+        yield from _put_together(table.columns, block.drop(columns=own).to_dict("records"), of_arrow)
+
+
+def _put_together(
+    names: Iterable[Any], some: Sequence[Mapping[Any, object]], others: Sequence[Mapping[str, object]]
+) -> Iterator[Mapping[Any, object]]:
+    """Rows of which each part has some of the columns, and perhaps none; the columns in order."""
+    order = list(names)
+    for one, other in itertools.zip_longest(some, others, fillvalue={}):
+        yield {name: one[name] if name in one else other[str(name)] for name in order}
 
 
 def _arrow_rows(batches: Iterable[Any]) -> Iterator[Mapping[Any, object]]:

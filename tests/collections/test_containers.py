@@ -80,6 +80,7 @@ class Frame:
         raise ValueError("the truth value of a comparison is ambiguous")
 
     columns = ("id", "text", "year")
+    dtypes: dict[str, object] = {}
 
     def __init__(self, rows: list[dict[str, object]] | None = None) -> None:
         self.rows = rows or []
@@ -250,6 +251,51 @@ def test_a_plan_of_polars_is_told_the_way_on():
     table = polars.DataFrame({"id": ["a"], "text": ["tea"]})
     assert "rows have yet to be computed: give table.collect()" in refusal(table.lazy())
     assert list(Corpus(table.lazy().collect())) == [Document("a", "tea")]
+
+
+def of_arrow(values: list[object], kind: pa.DataType) -> list[object]:
+    """What the corpus holds of a column that pandas keeps as Arrow's, among others."""
+    pd = pytest.importorskip("pandas")
+    ids = [f"{n}" for n in range(len(values))]
+    column = pd.Series(pa.array(values, kind), dtype=pd.ArrowDtype(kind))
+    table = pd.DataFrame({"id": ids, "own": column, "text": ["tea"] * len(values), "last": ids})
+    documents = list(Corpus(table))
+    assert [list(d.metadata) for d in documents if len(d.metadata) == 2] == [["own", "last"]] * 2
+    assert list(Corpus(table.convert_dtypes(dtype_backend="pyarrow"))) == documents
+    return [document.metadata.get("own") for document in documents]
+
+
+def test_columns_of_arrow_in_a_table_of_pandas():
+    """A map was a list of pairs, a time lost its nanoseconds, and a date behind 9999 was a traceback."""
+    kind = pa.map_(pa.string(), pa.int64())
+    assert of_arrow([[("a", 1), ("b", 2)], None, [("c", 3)]], kind) == [{"a": 1, "b": 2}, None, {"c": 3}]
+    assert of_arrow([[[("a", 1)]], [], None], pa.list_(kind)) == [[{"a": 1}], [], None]
+    assert of_arrow([1, 123, None], pa.time64("ns")) == ["00:00:00.000000001", "00:00:00.000000123", None]
+    assert of_arrow([1, 3_000_000, None], pa.date32()) == ["1970-01-02", "10183-09-21", None]
+
+
+def test_times_of_polars_keep_their_nanoseconds():
+    polars = pytest.importorskip("polars")
+    at = polars.Series([1_000_000_000_123_456_789, None])
+    table = polars.DataFrame(
+        {
+            "id": ["a", "b"],
+            "at": at.cast(polars.Datetime("ns")),
+            "text": ["tea", "coffee"],
+            "there": at.cast(polars.Datetime("ns")).dt.replace_time_zone("Europe/Berlin"),
+            "took": polars.Series([1_000_000_001, None]).cast(polars.Duration("ns")),
+            "of": [{"day": 3_000_000}, None],
+        },
+        schema_overrides={"of": polars.Struct({"day": polars.Date})},
+    )
+    metadata = {
+        "at": "2001-09-09T01:46:40.123456789",
+        "there": "2001-09-09T01:46:40.123456789+02:00",
+        "took": 1.000000001,
+        "of": {"day": "10183-09-21"},
+    }
+    assert list(Corpus(table)) == [Document("a", "tea", "", metadata), Document("b", "coffee")]
+    assert list(next(iter(Corpus(table))).metadata) == list(metadata)
 
 
 def test_two_columns_that_differ_in_type_alone_have_one_name():

@@ -265,6 +265,19 @@ def test_epub():
     ]  # fmt: skip
 
 
+def test_an_epub_whose_pages_are_listed_with_a_part():
+    """Its file was looked for under the name of the part as well."""
+    book = EPUB["OEBPS/book.opf"].replace("one.xhtml", "one.xhtml#top").replace("b.xhtml", "b.xhtml#a%23")
+    again = book.replace("</manifest>", '<item id="c" href="text/one.xhtml#end"/></manifest>').replace(
+        "</spine>", '<itemref idref="c"/></spine>'
+    )
+    for listed in (book, again):  # a page stands once, where its first part is listed
+        assert read(".epub", archive({**EPUB, "OEBPS/book.opf": listed})) == read(".epub", archive(EPUB))
+    sharp = EPUB["OEBPS/book.opf"].replace("one.xhtml", "%23one.xhtml")
+    files = {**EPUB, "OEBPS/book.opf": sharp, "OEBPS/text/#one.xhtml": EPUB["OEBPS/text/one.xhtml"]}
+    assert read(".epub", archive(files)) == read(".epub", archive(EPUB))
+
+
 @pytest.mark.parametrize(("suffix", "files"), [(".docx", DOCX), (".epub", EPUB)])
 def test_archives_that_are_damaged(suffix: str, files: dict[str, str]):
     whole = archive(files)

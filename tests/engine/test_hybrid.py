@@ -303,3 +303,16 @@ def test_vectors_have_no_words(engine):
             engine.search_vectors(vectors, **options)
     with pytest.raises(InvalidInputError, match="depth: a whole number"):
         SearchOptions(rerank=Rerank(by_length, depth=0))
+
+
+@pytest.mark.parametrize("words", [True, False], ids=["listed", "read"])
+def test_words_in_other_forms_are_found_and_marked(tmp_path: Path, words: bool) -> None:
+    """A soft hyphen cut a word in two, and a ligature was another letter."""
+    texts = ["the sea \ufb01le", "the sea fi\u00adle", "the sea \uff26ile", "the sea filet", "\ufb01\ufb01 sea"]
+    engine = SearchEngine.build(tmp_path / "ix", texts, FakeEncoder(), words=words)
+    for query in ("sea +file", "sea +\ufb01le", "sea +FI\u200bLE", 'sea "sea \uff46ile"'):
+        assert {hit.id for hit in engine.search(query)} == {"0", "1", "2"}
+    assert {hit.id for hit in engine.search("sea +file*")} == {"0", "1", "2", "3"}
+    if words:
+        for hit in engine.search("sea file", 3, hybrid=True):
+            assert hit.snippet(80).marked().endswith(f"**{texts[int(hit.id)][8:]}**")

@@ -83,16 +83,23 @@ def test_stored_settings_are_checked(tmp_path: Path) -> None:
             use()
 
 
-def test_word_lists_of_earlier_releases_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_word_lists_of_earlier_releases_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """They listed a letter apart from the accent behind it, as "zu" and "rich"."""
     payload = pa.table({"text": pa.array(["moon in Zu\u0308rich", "moon"], pa.large_string())})
     vectors = made.vectors(1, 2, 30, 5)
     with monkeypatch.context() as earlier:
-        earlier.setattr(build, "words_of", lambda text, composed: words_of(text, composed=False))
+        earlier.setattr(build, "words_of", lambda text, form: words_of(text, form=0))
         ix = SparseIndex.build(tmp_path / "ix", vectors, payload=payload, config=BuildConfig(words=True))
     ix.check()
+    # joined with segments of this release
+    ix.add(made.vectors(4, 1, 30, 5), payload=payload.slice(0, 1))
+    assert ix.compact() == 1
+    ix.check()
+    assert "words are listed as an earlier release did; build the index again" in caplog.text
     with monkeypatch.context() as damaged:
-        damaged.setattr(build, "words_of", lambda text, composed: words_of(text[1:]))
+        damaged.setattr(build, "words_of", lambda text, form: words_of(text[1:]))
         ix = SparseIndex.build(tmp_path / "no", vectors, payload=payload, config=BuildConfig(words=True))
     with pytest.raises(IndexCorruptError, match="does not belong to the stored texts"):
         ix.check()

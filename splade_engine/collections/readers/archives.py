@@ -52,7 +52,8 @@ def epub(data: bytes, file: FileName) -> FileText:
         for id in order:
             if id not in names:
                 raise DatasetError(f"{file.place}: not readable as EPUB (a page {id!r:.60} is not listed)")
-        spine = [names[id] for id in order]
+        # a page that is listed once for each of its parts (`#part`) is one page
+        spine = dict.fromkeys(names[id].partition("#")[0] for id in order)
         pages = [posixpath.normpath(posixpath.join(posixpath.dirname(package), unquote(n))) for n in spine]
         _check_sizes(archive, file, pages)
         for page in pages:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from splade_engine.index.filter.nodes import HoldsWords
 from splade_engine.index.words.lists import WordLists
-from splade_engine.index.words.text import TEXT_COLUMNS, holds_phrase
+from splade_engine.index.words.text import TEXT_COLUMNS, holds_phrase, other_forms
 
 
 def holding(
@@ -59,8 +59,11 @@ def _read(part: HoldsWords, table: pa.Table | None, among: NDArray[np.bool_]) ->
             continue
         maybe = among & ~found
         if longest is not None and maybe.all():  # most texts lack it, which Arrow sees much faster
-            hit = pc.fill_null(pc.match_substring(column, longest, ignore_case=True), False)
-            maybe = np.asarray(hit.to_numpy(), dtype=bool)
+            hit = pc.or_(
+                pc.match_substring(column, longest, ignore_case=True),
+                pc.match_substring_regex(column, other_forms()),
+            )
+            maybe = np.asarray(pc.fill_null(hit, False).to_numpy(), dtype=bool)
         for i in np.flatnonzero(maybe).tolist():
             text = column[i].as_py()
             found[i] |= text is not None and holds_phrase(text, part.words, prefix=part.prefix)

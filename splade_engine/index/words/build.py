@@ -11,20 +11,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from splade_engine.index.words.lists import MOST, WORD_ARRAYS, WordLists
-from splade_engine.index.words.text import TEXT_COLUMNS, words_of
+from splade_engine.index.words.text import FORM, TEXT_COLUMNS, words_of
 
 _BATCH = 1024  # documents whose texts are in memory at a time
 
 
-def build_words(table: pa.Table | None, n_docs: int, *, composed: bool = True) -> dict[str, NDArray[Any]]:
+def build_words(table: pa.Table | None, n_docs: int, *, form: int = FORM) -> dict[str, NDArray[Any]]:
     """The word lists of the text columns of a payload; without them, of documents without a word.
 
-    Without `composed` they are those that earlier releases made, see `folded`.
+    Of another `form` they are those that earlier releases made.
     """
     numbers: dict[str, int] = {}
     words, lengths = array("i"), array("I")
     for text in _texts(table, n_docs):
-        found = words_of(text, composed=composed)
+        found = words_of(text, form=form)
         words.extend([numbers.setdefault(word, len(numbers)) for word in found])
         lengths.append(len(found))
     names = [word.encode("utf-8", "surrogatepass") for word in numbers]

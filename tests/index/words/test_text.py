@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pytest
 
 from splade_engine.index.words import text as module
-from splade_engine.index.words.text import _ORDINARY, holds_phrase, places_of, word_pattern, words_of
+from splade_engine.index.words.text import _ORDINARY, folded, holds_phrase, places_of, word_pattern, words_of
 
 
 def as_defined(words: Sequence[str], *, prefix: bool) -> re.Pattern[str]:
@@ -72,7 +72,7 @@ def test_an_accent_behind_its_letter_is_that_of_the_letter() -> None:
     text = "Ein Caf\u00e9 in Z\u00fcrich, \u1e68\u0061"  # S with a dot above and below
     apart = unicodedata.normalize("NFD", text)
     assert words_of(apart) == words_of(text) == ["ein", "caf\u00e9", "in", "z\u00fcrich", "\u1e69a"]
-    assert words_of(apart, composed=False) == ["ein", "cafe", "in", "zu", "rich", "s", "a"]
+    assert words_of(apart, form=0) == ["ein", "cafe", "in", "zu", "rich", "s", "a"]
     for given in (text, apart):
         assert holds_phrase(given, words_of("CAFE\u0301 IN"))
         assert holds_phrase(given, ["z\u00fc"], prefix=True)
@@ -94,6 +94,11 @@ def test_a_stretch_does_not_end_between_a_letter_and_its_accent(monkeypatch: pyt
         ("Le CAFE\u0301 noir", ["caf\u00e9"], ["CAFE\u0301"]),  # was not found
         ("cafe\u0301, cafe", ["cafe"], ["cafe"]),  # the second alone: the first is another word
         ("Tie\u0302\u0301ng Vie\u0323\u0302t", ["ti\u1ebfng", "vi\u1ec7t"], None),
+        ("co\u00adoperate \ufb01ne", ["cooperate", "fine"], None),
+        ("\uff26\uff55\uff4c\uff4c\uff3f\uff29\uff24 \uff12\uff10", ["full_id", "20"], None),
+        ("ERR_\u200bBAD\u2060_ARG is ba\u200dd", ["err_bad_arg", "bad"], ["ERR_\u200bBAD\u2060_ARG", "ba\u200dd"]),
+        ("\ufefftea \uff76\uff9e tea", ["tea", "\u30ac"], ["tea", "tea", "\uff76\uff9e"]),
+        ("\u039f\u0394\u039f\u03a3 \ufb01", ["\u03bf\u03b4\u03bf\u03c2", "fi"], None),
         ("\u0130stanbul, tea and Tea", ["tea"], ["tea", "Tea"]),  # of such a text no word was found
         ("nothing", [], []),
     ],
@@ -102,3 +107,36 @@ def test_places_of_words(text: str, words: list[str], found: list[str] | None) -
     assert [text[a:b] for a, b in places_of(words, text)] == (text.split() if found is None else found)
     for word in words:
         assert holds_phrase(text, [word])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Java\u2122, 1\u00bd m\u00b2 of H\u2082O", ["java", "1\u00bd", "m2", "of", "h2o"]),  # a sign is no letter
+        ("\u2163 \U0001d400 \u2f08", ["iv", "a", "\u4eba"]),  # numerals, mathematical letters, radicals
+        ("\ufe8d\ufedf\ufe92\ufea4\ufeae", ["\u0627\u0644\u0628\u062d\u0631"]),  # Arabic as some PDF have it
+        ("\u0939\u093f\u0928\u094d\u0926\u0940 \u0b95\u0bbe", ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u0b95\u0bbe"]),
+        ("x\u0323y \u0e44\u0e17\u0e22", ["x\u0323y", "\u0e44", "\u0e17", "\u0e22"]),
+        ("mi\u200cxaham \u2764\ufe0f", ["mixaham"]),
+    ],
+)
+def test_words_that_look_alike_are_the_same(text: str, words: list[str]) -> None:
+    """Hindi was read without its vowels: other words with the same consonants were found."""
+    assert words_of(text) == words == words_of(unicodedata.normalize("NFD", text).upper())
+    assert {text[a:b] for a, b in places_of(words, text)} >= {word for word in words if word in text}
+
+
+def test_a_text_and_its_places_are_folded_alike() -> None:
+    """Whatever characters meet: letters of several forms, their accents, and what is not seen."""
+    draw = random.Random(7)
+    letters = [c for c in map(chr, range(0x20, 0x1F000)) if unicodedata.category(c) not in ("Cs", "Cn", "Co")]
+    odd = [c for c in letters if not unicodedata.is_normalized("NFKC", c) or not c.isprintable()]
+    for _ in range(3000):
+        text = "".join(
+            draw.choice(draw.choice((odd, letters, "ab_ \u03a3\u0301\u00ad"))) for _ in range(draw.randint(1, 12))
+        )
+        small = folded(text)
+        assert folded(small) == small
+        pieces = [text[a:b] for a, b in module._pieces(text)]
+        assert "".join(pieces) == text
+        assert sum(len(folded(piece)) for piece in pieces) == len(small)
