@@ -150,7 +150,8 @@ def _put_together(
 ) -> Iterator[Mapping[Any, object]]:
     """Rows of which each part has some of the columns, and perhaps none; the columns in order."""
     order = list(names)
-    for one, other in itertools.zip_longest(some, others, fillvalue={}):
+    none: Mapping[Any, object] = {}
+    for one, other in itertools.zip_longest(some, others, fillvalue=none):
         yield {name: one[name] if name in one else other[str(name)] for name in order}
 
 

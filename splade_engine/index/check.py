@@ -22,8 +22,8 @@ from splade_engine.index.words.text import FORM
 logger = logging.getLogger(__name__)
 
 _EARLIER = (
-    "words are listed as an earlier release did; build the index again to find those with accents of their own, "
-    "soft hyphens, ligatures or full-width letters"
+    "words are listed as an earlier release did; build the index again to find those with accents of their "
+    "own, soft hyphens, ligatures or full-width letters"
 )
 
 
@@ -80,7 +80,9 @@ def _hashes(lists: WordLists) -> NDArray[np.uint64]:
     words = np.array([digest_64(lists.word(number)) for number in range(len(lists))], np.uint64)
     each = np.repeat(words, np.diff(lists.arrays["list_offsets"]))
     hashes = lists.lengths.astype(np.uint64)
-    np.add.at(hashes, lists.arrays["list_docs"], each * (2 * lists.arrays["list_counts"].astype(np.uint64) + 1))
+    np.add.at(
+        hashes, lists.arrays["list_docs"], each * (2 * lists.arrays["list_counts"].astype(np.uint64) + 1)
+    )
     return hashes
 
 

@@ -26,7 +26,7 @@ from splade_engine.errors import (
     SpladeEngineError,
 )
 from splade_engine.files import disk_errors, file_stamp, refuse_ours
-from splade_engine.index import change_mark
+from splade_engine.index import begun_delete, change_mark
 from splade_engine.index.arguments import checked_threads
 from splade_engine.index.collection import COLLECTION, MAX_SHARDS, CollectionRecord, is_collection
 from splade_engine.index.combine import check_together
@@ -200,23 +200,42 @@ class ShardedIndex(SparseIndex):
 
         Raises:
             InvalidInputError: an id is in no shard, or given twice; nothing has changed then.
-            IndexLockedError, StorageError: as `SparseIndex.delete`; says which shards have changed, if any.
+            IndexLockedError, StorageError: as `SparseIndex.delete`; says which shards have changed, if any,
+                and which documents are deleted. The same call deletes the others, in a collection also from
+                another process.
         """
         check_many("ids", ids, ordered=False)
         ids = list(ids)
         with self._writing():
             owners = self._owners(ids)
-            if (owners < 0).any():
-                unknown = ids[int(np.argmax(owners < 0))]
+            listed = self._reader.record is not None
+            absent = [ids[i] for i in np.flatnonzero(owners < 0)]
+            begun = begun_delete.begun(self.path) if listed and absent else frozenset()
+            unknown = next((id for id in absent if id not in begun), None)
+            if unknown is not None:
                 raise InvalidInputError(f"delete: no document with id {unknown!r}")
             if len(set(ids)) != len(ids):
                 twice = first_twice(ids)
                 raise InvalidInputError(f"delete: id {twice!r} is given twice")
             changes: list[tuple[int, Callable[[SparseIndex], int]]] = []
-            for number in np.unique(owners).tolist():
-                gone = [ids[i] for i in np.flatnonzero(owners == number)]
-                changes.append((number, lambda shard, gone=gone: shard.delete(gone)))  # type: ignore[misc]
-            return self._change(changes)
+            parts = {
+                number: [ids[i] for i in np.flatnonzero(owners == number)] for number in np.unique(owners)
+            }
+            parts.pop(-1, None)
+            for number, gone in parts.items():
+                changes.append((int(number), lambda shard, gone=gone: shard.delete(gone)))  # type: ignore[misc]
+            if listed and len(changes) > 1:
+                begun_delete.begin(self.path, ids)
+
+            def told(done: Sequence[int]) -> str:
+                gone = [id for number, those in parts.items() if number in done for id in those]
+                left = [id for number, those in parts.items() if number not in done for id in those]
+                return f"; {begun_delete.told(gone, left)}"
+
+            total = self._change(changes, told)
+            if listed:
+                begun_delete.end(self.path, ids)
+            return total
 
     def compact(
         self,
@@ -238,8 +257,12 @@ class ShardedIndex(SparseIndex):
             owners[shard.snapshot.find(list(ids)) >= 0] = number
         return owners
 
-    def _change(self, changes: Sequence[tuple[int, Callable[[SparseIndex], int]]]) -> int:
-        """Change one shard after the other; an error says which are changed already."""
+    def _change(
+        self,
+        changes: Sequence[tuple[int, Callable[[SparseIndex], int]]],
+        told: Callable[[Sequence[int]], str] = lambda done: "",
+    ) -> int:
+        """Change one shard after the other; an error says which are changed already, and what is `told`."""
         if len(changes) > 1 and self._reader.record is not None:
             change_mark.begin(self.path, os.getpid())
         total = 0
@@ -250,7 +273,7 @@ class ShardedIndex(SparseIndex):
             except SpladeEngineError as error:
                 if done:
                     names = ", ".join(str(self.shards[n].path) for n in done)
-                    note = f"{error}; changed already: {names}. The same call makes it whole"
+                    note = f"{error}; changed already: {names}{told(done)}. The same call makes it whole"
                     error.args = (note,) if len(error.args) < 2 else (error.args[0], note)
                 raise
             done.append(number)

@@ -185,7 +185,10 @@ class WriteAnswer(Answer):
     documents: int = Field(description="That the index holds now.")
     unfindable: list[str] | None = Field(
         default=None,
-        description="Documents put that hold no token which the encoder knows, if there are any.",
+        description=(
+            "Documents put that hold no token which the encoder knows, "
+            "or only those passages of them that hold none."
+        ),
     )
 
 

@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from splade_engine.engine.notes import with_passages
 from splade_engine.errors import InvalidInputError, SpladeEngineError
 from splade_engine.server.problems import overloaded, too_slow
 from splade_engine.server.settings import Limits
@@ -62,7 +63,7 @@ class Written:
         engine: the generation that holds the change.
         count: documents put, or deleted.
         missing: ids that were not there.
-        unfindable: documents put that hold no token which the encoder knows.
+        unfindable: documents put, or passages of them, that hold no token which the encoder knows.
     """
 
     engine: SearchEngine
@@ -202,7 +203,7 @@ def _together(jobs: Sequence[Job]) -> list[Any]:
         engine = served.write(list(newest.values()))
         empty = _without_terms(engine, list(newest))
         return [
-            Written(engine, len(job.documents), (), tuple(d.id for d in job.documents if d.id in empty))
+            Written(engine, len(job.documents), (), tuple(chain(*(empty[d.id] for d in job.documents))))
             for job in jobs
         ]
     engine, missing = served.delete([id for job in jobs for id in job.ids])
@@ -215,9 +216,12 @@ def _together(jobs: Sequence[Job]) -> list[Any]:
     return results
 
 
-def _without_terms(engine: SearchEngine, ids: Sequence[str]) -> set[str]:
-    """Documents that are stored whole, and that no query finds by its terms."""
+def _without_terms(engine: SearchEngine, ids: Sequence[str]) -> dict[str, list[str]]:
+    """For each document what no query finds by its terms: itself, some of its passages, or nothing."""
     index = engine.index
-    whole = [id for id in ids if id in index]
-    counts = np.diff(index.vectors([index.ordinal(id) for id in whole]).indptr)
-    return {id for id, count in zip(whole, counts.tolist(), strict=True) if count == 0}
+    stored = with_passages(index.reader, ids)
+    passages = [passage for those in stored.values() for passage in those]
+    counts = np.diff(index.vectors([index.ordinal(passage) for passage in passages]).indptr)
+    empty = {passage for passage, count in zip(passages, counts.tolist(), strict=True) if count == 0}
+    found = {id: [passage for passage in those if passage in empty] for id, those in stored.items()}
+    return {id: [id] if those and those == stored[id] else those for id, those in found.items()}

@@ -80,10 +80,10 @@ class Frame:
         raise ValueError("the truth value of a comparison is ambiguous")
 
     columns = ("id", "text", "year")
-    dtypes: dict[str, object] = {}
 
     def __init__(self, rows: list[dict[str, object]] | None = None) -> None:
         self.rows = rows or []
+        self.dtypes: dict[str, object] = {}
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -308,7 +310,13 @@ def test_vectors_have_no_words(engine):
 @pytest.mark.parametrize("words", [True, False], ids=["listed", "read"])
 def test_words_in_other_forms_are_found_and_marked(tmp_path: Path, words: bool) -> None:
     """A soft hyphen cut a word in two, and a ligature was another letter."""
-    texts = ["the sea \ufb01le", "the sea fi\u00adle", "the sea \uff26ile", "the sea filet", "\ufb01\ufb01 sea"]
+    texts = [
+        "the sea \ufb01le",
+        "the sea fi\u00adle",
+        "the sea \uff26ile",
+        "the sea filet",
+        "\ufb01\ufb01 sea",
+    ]
     engine = SearchEngine.build(tmp_path / "ix", texts, FakeEncoder(), words=words)
     for query in ("sea +file", "sea +\ufb01le", "sea +FI\u200bLE", 'sea "sea \uff46ile"'):
         assert {hit.id for hit in engine.search(query)} == {"0", "1", "2"}

@@ -455,6 +455,37 @@ def test_one_change_at_a_time(many: ShardedIndex) -> None:
     assert CollectionRecord.read(many.path).is_of(many.shards)
 
 
+def test_a_delete_that_stops_half_way_says_so_and_is_finished_by_the_same_call(many: ShardedIndex) -> None:
+    """The ids that were deleted already were refused then, and the others stayed."""
+    file = many.path / "deleting.json"
+    shard = take_lock(many.shards[3].path / "write.lock")
+    assert shard is not None
+    with shard:
+        for _ in range(2):
+            with pytest.raises(IndexLockedError):
+                many.delete(["d1", "d119", "d2"])
+            many = ShardedIndex.open(many.path)
+        assert many.delete(["d3"]) == 1, "another delete does not end it"
+        with pytest.raises(InvalidInputError, match="delete: no document with id 'd3'"):
+            many.delete(["d3", "d119"])
+    assert "d119" in many and not {"d1", "d2", "d3"} & set(many.ids())
+    with pytest.raises(InvalidInputError, match="delete: no document with id 'nobody'"):
+        many.delete(["d1", "d119", "d2", "nobody"])
+    assert many.delete(["d1", "d119", "d2"]) == 1
+    assert "d119" not in many and not file.exists()
+    with pytest.raises(InvalidInputError, match="delete: no document with id 'd1'"):
+        many.delete(["d1"])
+
+
+def test_the_message_of_a_delete_that_stops_half_way(many: ShardedIndex) -> None:
+    shard = take_lock(many.shards[3].path / "write.lock")
+    assert shard is not None
+    with shard, pytest.raises(IndexLockedError) as error:
+        many.delete(["d119", "d1", "d2", "d3", "d4"])
+    told = "; deleted: 'd1', 'd2', 'd3' and 1 more; not deleted: 'd119'. The same call makes it whole"
+    assert str(error.value).endswith(told)
+
+
 def test_a_disk_that_refuses_the_record_leaves_the_shards_right(
     many: ShardedIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:

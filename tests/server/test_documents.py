@@ -226,6 +226,20 @@ def test_documents_are_cut_as_those_of_the_index_and_deleted_whole(serving, tmp_
         documents = [{"id": "second", "text": long}, {"id": "short", "text": "bread"}]
         answer = client.put("/documents", json={"documents": documents}).json()
         assert (answer["written"], answer["documents"]) == (2, 2 * passages + 1)
+        assert "unfindable" not in answer
+        odd = "qqq xxx. " * 100
+        half = [
+            {"id": "half", "text": f"{long}. {odd}"},
+            {"id": "odd", "text": odd},
+            {"id": "known", "text": "sea"},
+        ]
+        unfindable = client.put("/documents", json={"documents": half}).json()["unfindable"]
+        assert unfindable[-1] == "odd" and len(unfindable) > 1
+        assert all(
+            client.get(f"/documents/{quote(id, safe='')}").json()["metadata"]["parent"] == "half"
+            for id in unfindable[:-1]
+        )
+        client.delete("/documents", params=[("id", "half"), ("id", "odd"), ("id", "known")])
         bad = {"documents": [{"id": "x", "text": "salt", "parent": "second"}]}
         assert "'parent' has a name that passages need" in problem(client.put("/documents", json=bad), 422)
         first = client.get(f"/documents/{quote('second#1', safe='')}").json()

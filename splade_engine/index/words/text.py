@@ -95,7 +95,12 @@ def _ordinary(letter: str) -> str:
     """
     form = unicodedata.normalize("NFKC", letter)
     is_sign = unicodedata.category(letter)[0] == "S" and len(form) > 1
-    return letter if is_sign or not all(c.isalnum() or c == "_" or unicodedata.category(c) in ("Mn", "Mc") for c in form) else form
+    return (
+        letter
+        if is_sign
+        or not all(c.isalnum() or c == "_" or unicodedata.category(c) in ("Mn", "Mc") for c in form)
+        else form
+    )
 
 
 _FORMS = _Forms()

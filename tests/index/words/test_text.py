@@ -96,7 +96,11 @@ def test_a_stretch_does_not_end_between_a_letter_and_its_accent(monkeypatch: pyt
         ("Tie\u0302\u0301ng Vie\u0323\u0302t", ["ti\u1ebfng", "vi\u1ec7t"], None),
         ("co\u00adoperate \ufb01ne", ["cooperate", "fine"], None),
         ("\uff26\uff55\uff4c\uff4c\uff3f\uff29\uff24 \uff12\uff10", ["full_id", "20"], None),
-        ("ERR_\u200bBAD\u2060_ARG is ba\u200dd", ["err_bad_arg", "bad"], ["ERR_\u200bBAD\u2060_ARG", "ba\u200dd"]),
+        (
+            "ERR_\u200bBAD\u2060_ARG is ba\u200dd",
+            ["err_bad_arg", "bad"],
+            ["ERR_\u200bBAD\u2060_ARG", "ba\u200dd"],
+        ),
         ("\ufefftea \uff76\uff9e tea", ["tea", "\u30ac"], ["tea", "tea", "\uff76\uff9e"]),
         ("\u039f\u0394\u039f\u03a3 \ufb01", ["\u03bf\u03b4\u03bf\u03c2", "fi"], None),
         ("\u0130stanbul, tea and Tea", ["tea"], ["tea", "Tea"]),  # of such a text no word was found
@@ -112,10 +116,16 @@ def test_places_of_words(text: str, words: list[str], found: list[str] | None) -
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("Java\u2122, 1\u00bd m\u00b2 of H\u2082O", ["java", "1\u00bd", "m2", "of", "h2o"]),  # a sign is no letter
+        (
+            "Java\u2122, 1\u00bd m\u00b2 of H\u2082O",
+            ["java", "1\u00bd", "m2", "of", "h2o"],
+        ),  # a sign is no letter
         ("\u2163 \U0001d400 \u2f08", ["iv", "a", "\u4eba"]),  # numerals, mathematical letters, radicals
         ("\ufe8d\ufedf\ufe92\ufea4\ufeae", ["\u0627\u0644\u0628\u062d\u0631"]),  # Arabic as some PDF have it
-        ("\u0939\u093f\u0928\u094d\u0926\u0940 \u0b95\u0bbe", ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u0b95\u0bbe"]),
+        (
+            "\u0939\u093f\u0928\u094d\u0926\u0940 \u0b95\u0bbe",
+            ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u0b95\u0bbe"],
+        ),
         ("x\u0323y \u0e44\u0e17\u0e22", ["x\u0323y", "\u0e44", "\u0e17", "\u0e22"]),
         ("mi\u200cxaham \u2764\ufe0f", ["mixaham"]),
     ],
@@ -133,7 +143,8 @@ def test_a_text_and_its_places_are_folded_alike() -> None:
     odd = [c for c in letters if not unicodedata.is_normalized("NFKC", c) or not c.isprintable()]
     for _ in range(3000):
         text = "".join(
-            draw.choice(draw.choice((odd, letters, "ab_ \u03a3\u0301\u00ad"))) for _ in range(draw.randint(1, 12))
+            draw.choice(draw.choice((odd, letters, "ab_ \u03a3\u0301\u00ad")))
+            for _ in range(draw.randint(1, 12))
         )
         small = folded(text)
         assert folded(small) == small
