@@ -115,8 +115,7 @@ def decoded_lines(
             raise DatasetError(
                 f"{place}:{number}: a line of more than {longest:,} bytes ({limits.hint('document_bytes')})"
             )
-        if number == 1:
-            raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, as some editors write it
+        raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark: files that were joined have several
         try:
             line = shifted(raw, encoding) or raw.decode("utf-8")
         except UnicodeDecodeError as error:

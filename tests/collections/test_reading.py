@@ -59,6 +59,21 @@ def test_byte_order_mark_windows_line_ends_and_blank_lines_are_no_content(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("name", "joined"),
+    [
+        ("c.jsonl", '{"id": "1", "text": "tea"}\n\ufeff{"id": "2", "text": "coffee"}\n'),
+        ("c.tsv", "1\ttea\n\ufeff2\tcoffee\n"),
+        ("c.csv", "id,text\n1,tea\n\ufeff2,coffee\n"),
+    ],
+)
+def test_a_byte_order_mark_where_files_were_joined(tmp_path, name, joined):
+    """In TSV and CSV it was a part of the id."""
+    (tmp_path / name).write_text("\ufeff" + joined)
+    documents = list(read_documents(tmp_path / name))
+    assert [(document.id, document.text) for document in documents] == [("1", "tea"), ("2", "coffee")]
+
+
+@pytest.mark.parametrize(
     ("content", "expected"),
     [
         ("a\tThe moon.\nb\tBread.\n", [Document("a", "The moon."), Document("b", "Bread.")]),
