@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from splade_engine.engine import SearchEngine
 from splade_engine.engine.standing import explain_document
 from splade_engine.errors import EncoderMismatchError, InvalidInputError
 from splade_engine.index import ShardedIndex, SparseIndex
+from splade_engine.index.disk.publish import IndexWriter
 from tests.fake_encoder import WORDS, FakeEncoder
 
 
@@ -132,6 +134,19 @@ def test_a_collection_is_changed_like_an_index(shards, tmp_path):
     assert len(SearchEngine.open(tmp_path / "c", TableEncoder())) == 89
     assert sorted(p.name for p in tmp_path.iterdir()) == ["c", "s0", "s1", "s2"]
     assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["collection.json", "write.lock"]
+
+
+def test_a_delete_that_waits_for_a_later_shard_is_finished(shards, tmp_path):
+    """It tried again after the first shard was changed, and refused what it had deleted itself."""
+    ShardedIndex.collect(tmp_path / "all", shards)
+    engine = SearchEngine.open(tmp_path / "all", TableEncoder())
+    other = IndexWriter(shards[2])
+    other.__enter__()
+    ends = threading.Timer(0.5, other.__exit__, (None, None, None))
+    ends.start()
+    engine.delete(["d1", "d80"])
+    ends.join()
+    assert len(engine) == 88
 
 
 def test_a_shard_of_another_encoder_is_refused(shards, tmp_path):
