@@ -108,6 +108,7 @@ def reason_of(error: BaseException | str) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = " ".join(lines[:2] if lines[:1] and lines[0].endswith(":") else lines[:1]) or type(error).__name__
+    text = text.partition("; use sys.")[0]  # how a program may read longer numbers, which no user of one can
     text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " ..."
 

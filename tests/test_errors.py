@@ -15,6 +15,7 @@ from splade_engine.errors import reason_of
         (RuntimeError("Error(s) in loading:\n\tsize mismatch\n\tmore"), "Error(s) in loading: size mismatch"),
         (IndexError(), "IndexError"),
         (EOFError(" \n"), "EOFError"),
+        (ValueError("5000 digits; use sys.set_int_max_str_digits() to increase the limit"), "5000 digits"),
         (ValueError("a\x1b[2Jb\u202ec"), "a?[2Jb?c"),
         (ValueError("x" * 301), "x" * 300 + " ..."),
         ("told as a text", "told as a text"),

@@ -92,6 +92,12 @@ def test_a_stopped_process_that_holds_the_lock_stops_nobody(tmp_path):
             holder.kill()
     assert "compiled in memory" not in finish(start(tmp_path, IMPATIENT))
     assert len(list(folder.glob("*.nbc"))) == 1
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            assert "locked by" not in finish(start(tmp_path, IMPATIENT)), "what is compiled waits for nobody"
+        finally:
+            holder.kill()
 
 
 def test_a_cache_without_locks_is_read_and_not_written(tmp_path):

@@ -3,8 +3,9 @@
 Numba's own `cache=True` writes beside the source (often read-only) and is known to crash when several
 processes start cold at once (numba issues 4807, 10128). Here the cache lives in `SPLADE_ENGINE_CACHE`, else
 `~/.cache/splade-engine`, in one folder per (numba, llvmlite, Python, processor, kernel sources, flags): a
-change of any of them is a new folder, nothing stale can be read. Compiling and loading happen under a file
-lock, so that of many cold processes one compiles and the others load. Where the folder cannot be used
+change of any of them is a new folder, nothing stale can be read. What is there is loaded without a lock:
+files are complete, they were published by rename. Compiling happens under a file lock, so that of many cold
+processes one compiles and the others load. Where the folder cannot be used
 (read-only, owned by somebody else, locked by a process that is stopped), kernels are compiled in memory. The
 cache holds code: it is only used if it belongs to this user and nobody else may write to it.
 """
@@ -79,10 +80,7 @@ _waited = 0.0
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock; yields whether it is held, so that the folder may be written.
-
-    Without it, files can be read all the same: they are complete, they were published by rename.
-    """
+    """Hold the folder's lock; yields whether it is held, so that the folder may be written."""
     global _waited
     started = time.monotonic()
     lock = None
@@ -137,15 +135,28 @@ class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
 
 
 class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
-    """numba's function cache in our folder; a damaged file means compiling again, never an error."""
+    """numba's function cache in our folder; a damaged file means compiling again, never an error.
+
+    Args:
+        function: the kernel.
+        lock: takes the folder's lock for as long as compiling takes; says whether it is held.
+    """
 
     _impl_class = _Implementation
 
-    def __init__(self, function: Callable[..., Any], *, writable: bool) -> None:
+    def __init__(self, function: Callable[..., Any], lock: Callable[[], bool]) -> None:
         super().__init__(function)
-        self._writable = writable
+        self._lock = lock
+        self._writable = False
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
+        found = self._found(signature, target_context)
+        if found is None:  # whoever holds the lock may be compiling it
+            self._writable = self._lock()
+            found = self._found(signature, target_context)
+        return found
+
+    def _found(self, signature: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(signature, target_context)
         except Exception as error:  # whatever a damaged cache file makes the reader raise
@@ -173,8 +184,8 @@ def compiled(function: Callable[..., Any], signature: tuple[Any, ...]) -> Callab
     if folder is None:
         dispatcher.compile(signature)
     else:
-        with _locked(folder) as held:
-            dispatcher._cache = _KernelCache(function, writable=held)
+        with contextlib.ExitStack() as stack:
+            dispatcher._cache = _KernelCache(function, lambda: stack.enter_context(_locked(folder)))
             dispatcher.compile(signature)
     entry: Callable[..., Any] = dispatcher.overloads[signature].entry_point
     return entry
