@@ -35,6 +35,13 @@ _MARKS = (
     (b"\xfe\xff", "; it is UTF-16, save it as UTF-8"),
     (b"\x1f\x8b", "; it is compressed, and its name has to end in .gz"),
     (b"\x28\xb5\x2f\xfd", "; it is compressed, and its name has to end in .zst"),
+    *(
+        (
+            bytes((0x80, protocol)),
+            "; it is a pickle, which can run code: load it where you trust it, save JSONL",
+        )
+        for protocol in range(2, 6)
+    ),
 )
 
 
@@ -111,6 +118,8 @@ def decoded_lines(
         other = next((told for mark, told in _MARKS if raw.startswith(mark)), "") if number == 1 else ""
         if number == 1 and not other and b"\r" in raw.rstrip() and not raw.endswith(b"\n"):
             raise DatasetError(f"{place}: lines end in CR alone, save it with LF")
+        if number == 1 and raw[:4].count(0) > 1:  # two letters of ASCII in 16 bits each, or one in 32
+            raise DatasetError(f"{place}:1: zero bytes: UTF-16 or UTF-32 without its mark, save it as UTF-8")
         if len(raw) > longest:
             raise DatasetError(
                 f"{place}:{number}: a line of more than {longest:,} bytes ({limits.hint('document_bytes')})"

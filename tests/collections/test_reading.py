@@ -272,6 +272,10 @@ def test_jsonl_refusals_name_file_and_line(tmp_path, line, message):
     ("content", "told"),
     [
         ('{"_id": "a"}'.encode("utf-16"), "(byte 0xff at column 1; it is UTF-16, save it as UTF-8)"),
+        *(
+            ('{"_id": "a"}\n'.encode(name), ":1: zero bytes: UTF-16 or UTF-32 without its mark, save it as")
+            for name in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+        ),
         # the time in the head of a gzip file may hold bytes that look like the end of a line
         (
             gzip.compress(b"{}", mtime=0x0D0D0D0D),
@@ -283,7 +287,7 @@ def test_jsonl_refusals_name_file_and_line(tmp_path, line, message):
         ),
         (b'{\n"_id": "a", "text": "x"}', ":1: begins an object over several lines; JSONL has one object"),
     ],
-    ids=["UTF-16", "gzip", "array", "lines"],
+    ids=["UTF-16", "16-le", "16-be", "32-le", "32-be", "gzip", "array", "lines"],
 )
 def test_files_of_another_kind_are_told_as_such(tmp_path, content, told):
     assert told in refusal(write(tmp_path / "c.jsonl", content))

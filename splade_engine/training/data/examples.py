@@ -10,13 +10,17 @@
   several negatives a list, one for each;
 - FlagEmbedding's `{"query", "pos": [...], "neg": [...], "pos_scores": [...], "neg_scores": [...]}`, and
   Tevatron's `{"query", "positive_passages": [...], "negative_passages": [...]}`;
+- DPR's `{"question", "positive_ctxs": [...], "negative_ctxs": [...], "hard_negative_ctxs": [...]}`: as in its
+  trainer, the ordinary negatives serve where there are no hard ones, and a row without a positive is none;
 - ids in place of texts: `query_id`, `positive_id(s)`, `negative_ids`, `document_ids`, looked up in a corpus
   and a queries file; also `qid`, `pos` and `"neg": {system: [ids]}`, the layout of the MS MARCO hard
-  negatives that sentence-transformers publishes.
+  negatives that sentence-transformers publishes;
+- ColBERT's arrays of ids: `[query, positive, negative, ...]`, or with a teacher's scores
+  `[query, [positive, score], [negative, score], ...]`.
 
-A text is a string or an object with `title` and `text`. Names are read whatever their case. Where a row has
-labels and scores, the labels say what answers and the scores are a teacher's. `pos` and `neg` are ids where
-there is a collection to look them up in, else texts.
+A text is a string or an object with `title` and `text` (or `contents`, `body`, as in a corpus). Names are
+read whatever their case. Where a row has labels and scores, the labels say what answers and the scores are a
+teacher's. `pos` and `neg` are ids where there is a collection to look them up in, else texts.
 """
 
 from __future__ import annotations
@@ -27,8 +31,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from splade_engine.arguments import first_twice, shown
+from splade_engine.collections.documents import id_and_text
 from splade_engine.collections.qrels import GRADE_NAMES
 from splade_engine.errors import DatasetError
+from splade_engine.training.data.foreign_rows import OF_DPR, of_dpr
 from splade_engine.training.data.line_file import SCORE_LIMIT, checked_text, is_score
 from splade_engine.training.data.mined import MINED_FROM
 
@@ -49,7 +55,7 @@ _LABELS = ("labels", "label", *_GRADES, "relevant", "is_relevant")
 _NUMBERS = ("scores", "labels", "score", *_LABELS[1:])
 _LOWEST, _HIGHEST = -2, 10  # grades of judgments; a teacher's scores are hardly ever whole
 _READ = frozenset((*_QUERY, *_QUERY_ID, *_POSITIVE, *_POSITIVE_ID, *_NEGATIVE, *_NEGATIVE_ID, *_NUMBERS))
-_READ |= {*_OF_SIDES} | {"documents", "document_ids", MINED_FROM}
+_READ |= {*_OF_SIDES, *OF_DPR} | {"documents", "document_ids", MINED_FROM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,7 @@ def row_from_record(
     if any(key in row.record for key in ("documents", "document_ids")):
         return row.scored_list(query)
     positives = row.many(_POSITIVE, _POSITIVE_ID)
-    if not positives:
+    if not positives and OF_DPR[0] not in record:
         raise DatasetError(f"{place}: the field positive is missing (or document, passage, positive_id)")
     negatives = row.many(_NEGATIVE, _NEGATIVE_ID)
     negatives += tuple(row.text(row.record[key], key) for key in row.numbered())
@@ -140,7 +146,7 @@ class _Reader:
     def __init__(
         self, record: dict[str, Any], place: str, query_text: Lookup | None, document_text: Lookup | None
     ) -> None:
-        self.record, self.place = _folded(record, place), place
+        self.record, self.place = of_dpr(_folded(record, place)), place
         self.query_text, self.document_text = query_text, document_text
 
     def numbered(self) -> list[str]:
@@ -264,12 +270,25 @@ class _Reader:
 
     def text(self, value: object, name: str) -> str:
         if isinstance(value, dict):
-            value = f"{value.get('title') or ''} {value.get('text') or ''}".strip()
+            value = self.titled(value, name)
         if not isinstance(value, str):
             raise DatasetError(f"{self.place}: {name} must be a text, got {type(value).__name__}")
         if not value.strip():
             raise DatasetError(f"{self.place}: {name} is empty")
         return checked_text(value, lambda _: self.place, 0, name)
+
+    def titled(self, document: dict[str, Any], name: str) -> str:
+        """Title and text of an object, whose text may be called as in a corpus (`contents`, `body`)."""
+        where = f"{self.place}: {name}"
+        field = id_and_text({"_id", *document}, where)[1]
+        if field not in document:
+            fields = ", ".join(map(shown, document))
+            raise DatasetError(f"{where} is an object without a text (fields: {fields:.200})")
+        parts = [document.get("title"), document[field]]
+        odd = next((part for part in parts if part is not None and not isinstance(part, str)), None)
+        if odd is not None:
+            raise DatasetError(f"{where}: title and {field} must be texts, got {shown(odd)}")
+        return " ".join(part or "" for part in parts).strip()
 
     def look_up(self, value: object, name: str, what: str, lookup: Lookup | None) -> str:
         if isinstance(value, bool) or not isinstance(value, str | int):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,20 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.arguments import double
-from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, read_lines
+from splade_engine.collections.json_array import json_array
+from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, plain_suffix, read_lines
 from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, parsed_json
 from splade_engine.training.kept import keep, kept
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
 _LARGEST = float(np.finfo(np.float32).max)
+_ARRAY = re.compile(r"\[\s*\{")
 _LONGEST_BLANK = 32  # bytes of a line of white space; hardly any row of JSON is so short
 
 
 class LineFile:
     """The non-blank lines of a UTF-8 file.
 
-    A compressed file has no random access: it is unpacked once into `cache`.
+    A compressed file has no random access: it is unpacked once into `cache`. So is a `.json` file that holds
+    an array of objects, each as a line, so that a place in it is the number of the object.
 
     Args:
         path: `.gz` and `.zst` are decompressed.
@@ -98,15 +102,23 @@ class LineFile:
         Raises:
             DatasetError: naming file and line, if it is not one.
         """
+        value = self.value(i)
+        if not isinstance(value, dict):
+            raise DatasetError(f"{self.place(i)}: expected a JSON object, got {type(value).__name__}")
+        return value
+
+    def value(self, i: int) -> Any:
+        """Line `i` as JSON.
+
+        Raises:
+            DatasetError: naming file and line, if it is none.
+        """
         try:
-            value = parsed_json(self[i])
+            return parsed_json(self[i])
         except (ValueError, RecursionError) as error:
             reason = reason_of(error)
             said = f"not JSON ({reason})" if isinstance(error, json.JSONDecodeError) else reason
             raise DatasetError(f"{self.place(i)}: {said}") from None
-        if not isinstance(value, dict):
-            raise DatasetError(f"{self.place(i)}: expected a JSON object, got {type(value).__name__}")
-        return value
 
     def close(self) -> None:
         """Release the file; the object is unusable afterwards."""
@@ -131,9 +143,10 @@ def _read_at(handle: int, size: int, start: int) -> bytes:
 
 
 def _unpacked(path: Path, cache: Path) -> Path:
-    if path.suffix.lower() not in COMPRESSED_SUFFIXES:
-        # which tells of UTF-16, of compression, of lines that end in CR
-        next(read_lines(path, keep_blank=True), None)
+    """The file whose lines are read: it itself, or what it holds as lines."""
+    # the first line tells of UTF-16, of compression, of lines that end in CR
+    is_array = _is_array(path)
+    if not is_array and path.suffix.lower() not in COMPRESSED_SUFFIXES:
         return path
     packed = digest_of_file(path)
     target = cache / f"{packed[:16]}.lines"
@@ -141,10 +154,24 @@ def _unpacked(path: Path, cache: Path) -> Path:
         return target
     cache.mkdir(parents=True, exist_ok=True)
     with atomic_file(target) as out:
-        for _, line in read_lines(path, keep_blank=True):  # so that lines keep their numbers
-            out.write(b"\n" if line.isspace() else line.encode("utf-8") + b"\n")
+        lines = read_lines(path, keep_blank=True)  # so that lines keep their numbers
+        if is_array:
+            for _, value in json_array(lines, str(path)):
+                out.write(json.dumps(value).encode() + b"\n")
+        else:
+            for _, line in lines:
+                out.write(b"\n" if line.isspace() else line.encode("utf-8") + b"\n")
     keep(target, packed)
     return target
+
+
+def _is_array(path: Path) -> bool:
+    """Whether a file is one array of objects, as DPR's are; rows may be arrays too, but not of objects."""
+    lines = (line.strip() for _, line in read_lines(path))
+    head = next(lines, "")
+    if head == "[":
+        head += next(lines, "")
+    return plain_suffix(path) == ".json" and bool(_ARRAY.match(head))
 
 
 def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:

@@ -21,6 +21,7 @@ from splade_engine.errors import DatasetError
 from splade_engine.files import digest_of_file, expanded
 from splade_engine.training.data import generation
 from splade_engine.training.data.examples import TEXTS_OR_IDS, Example, Row, row_from_record, unread
+from splade_engine.training.data.foreign_rows import as_object
 from splade_engine.training.data.line_file import LineFile, TextsById, checked_text
 from splade_engine.training.data.mined import MINED_FROM, check_mined_from, tell_unmarked
 from splade_engine.training.data.mined_rows import NegativesById
@@ -81,7 +82,7 @@ def kind_of(config: SourceConfig) -> SourceKind:
 
 
 class JsonlSource:
-    """Pairs, triples or scored lists, one JSON object a line (`examples.py` lists the layouts).
+    """Pairs, triples or scored lists, one JSON value a line (`examples.py` lists the layouts).
 
     Args:
         path: the file.
@@ -98,7 +99,7 @@ class JsonlSource:
         self._queries = TextsById(queries, cache, titled=False) if queries else None
         self._told_copy = False
         try:
-            first = self.lines.record(0)
+            first = as_object(self.lines.value(0), self.lines.place(0))
         except DatasetError as error:  # a table, an array, rows of numbers
             raise DatasetError(f"{error}; a row of training data is an object such as {_ROW}") from None
         self.row(0)  # the wrong kind of file is reported at once
@@ -130,10 +131,10 @@ class JsonlSource:
         Raises:
             DatasetError: naming file, line and field.
         """
-        record = self.lines.record(i)
-        query_text = self._queries.get if self._queries else None
-        document_text = self._documents.get if self._documents else None
+        value = self.lines.value(i)
+        query_text, document_text = (t.get if t else None for t in (self._queries, self._documents))
         try:
+            record = as_object(value, "")
             row = row_from_record(record, "", query_text, document_text)
             if query_text and document_text and "query" not in record:  # texts of its own may be edited
                 check_mined_from(record, "", row.query, row.positives, row.negatives)
@@ -156,16 +157,15 @@ class JsonlSource:
 
     def digests(self) -> dict[str, str]:
         """See `Source`."""
-        parts = [self.lines, *(texts.lines for texts in (self._documents, self._queries) if texts)]
-        return {str(lines.path): lines.digest for lines in parts}
+        texts = [texts.lines for texts in (self._documents, self._queries) if texts]
+        return {str(lines.path): lines.digest for lines in [self.lines, *texts]}
 
 
 class BeirSource:
     """A BEIR folder (`collections/beir.py`) with judgments of the split `train`.
 
     One example per judged pair with a score above zero; pairs whose document the corpus lacks are left out,
-    with a warning. Mined negatives come from a JSONL file with
-    `query_id` and `negative_ids` (as `splade-engine mine` writes it).
+    with a warning. Mined negatives come from JSONL with `query_id` and `negative_ids` (as `mine` writes it).
 
     Raises:
         DatasetError: naming the file that is missing, or the line whose ids are.

@@ -39,6 +39,8 @@ ROWS = '{"query": "q", "positive": "p"}\n{"query": "r", "positive": "p"}\n'
             ROWS.encode("utf-16"),
             r"rows.jsonl:1: invalid UTF-8 \(byte 0xff .*; it is UTF-16, save it as UTF-8\)",
         ),
+        (ROWS.encode("utf-16-le"), "rows.jsonl:1: zero bytes: UTF-16 or UTF-32 without its mark"),
+        (ROWS.encode("utf-16-be"), "rows.jsonl:1: zero bytes: UTF-16 or UTF-32 without its mark"),
         (gzip.compress(ROWS.encode(), mtime=0), r"rows.jsonl:1: .* its name has to end in .gz"),
         (ROWS.replace("\n", "\r").encode(), "rows.jsonl: lines end in CR alone, save it with LF"),
     ],

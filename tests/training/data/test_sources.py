@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,30 @@ def source(tmp_path, rows=None, **config):
             },
             Example("q", ("T a",), ("b", "c")),
         ),
+        (  # DPR, whose trainer takes ordinary negatives where there are no hard ones
+            {
+                "dataset": "nq",
+                "question": "q",
+                "answers": ["x"],
+                "positive_ctxs": [{"title": "T", "text": "a", "score": 1000, "passage_id": "1"}],
+                "negative_ctxs": [{"title": "", "text": "b", "score": 0}],
+                "hard_negative_ctxs": [{"title": "", "text": "c", "score": 9.1}],
+            },
+            Example("q", ("T a",), ("c",)),
+        ),
+        (
+            {
+                "question": "q",
+                "positive_ctxs": [{"text": "a"}],
+                "negative_ctxs": [{"text": "b"}],
+                "hard_negative_ctxs": [],
+            },
+            Example("q", ("a",), ("b",)),
+        ),
+        ({"question": "q", "positive_ctxs": [], "negative_ctxs": [{"text": "b"}]}, None),
+        # a text that was called otherwise was lost, and the title trained alone
+        ({"query": "q", "positive": {"title": "T", "contents": "p"}}, Example("q", ("T p",))),
+        ({"query": "q", "positive": {"docid": 1, "title": "T", "body": "p"}}, Example("q", ("T p",))),
     ],
 )
 def test_layouts(row, expected):
@@ -86,11 +111,54 @@ def test_ids_are_looked_up_in_every_layout(tmp_path):
     rows = [
         {"query_id": "q1", "positive_id": "d1", "negative_ids": ["d2"]},
         {"qid": "q1", "pos": ["d1"], "neg": {"bm25": ["d2"], "dense": ["d2"]}},  # MS MARCO hard negatives
+        ["q1", "d1", "d2"],  # ColBERT
     ]
     got = source(tmp_path, rows, corpus=str(corpus), queries=str(queries))
-    for i in range(2):
+    for i in range(3):
         assert got.example(i, RNG) == Example("what", ("T one",), ("two",))
     assert list(got.documents()) == ["T one", "two"]
+    scored = source(tmp_path, [["q1", ["d1", 9.5], ["d2", -1]]], corpus=str(corpus), queries=str(queries))
+    assert scored.example(0, RNG) == Example("what", ("T one",), ("two",), (9.5, -1.0))
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_an_array_of_rows_is_read_as_rows(tmp_path, indent):
+    """DPR's files are arrays, over many lines."""
+    rows = [{"question": f"q{i}", "positive_ctxs": [{"title": "", "text": f"p{i}"}]} for i in range(3)]
+    path = tmp_path / "nq-train.json"
+    path.write_text(json.dumps(rows, indent=indent))
+    got = source(tmp_path, path=str(path))
+    assert [got.example(i, RNG) for i in range(3)] == [Example(f"q{i}", (f"p{i}",)) for i in range(3)]
+    packed = tmp_path / "nq.json.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert source(tmp_path, path=str(packed)).digests() == {str(packed): got.lines.digest}
+    path.write_text(json.dumps([*rows, {"question": 3, "positive_ctxs": []}], indent=indent))
+    with pytest.raises(DatasetError, match=r"nq-train.json:4: question must be a text, got int"):
+        source(tmp_path, path=str(path)).example(3, RNG)
+    path.write_text(json.dumps(rows, indent=indent)[:-5])
+    with pytest.raises(DatasetError, match=r"nq-train.json:"):
+        source(tmp_path, path=str(path))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([["q1", "d1", "d2"]], "rows.jsonl:1: query_id 'q1' is an id, but no queries file was given"),
+        ([["q1", ["d1", 3], "d2"]], "rows.jsonl:1: an array of ids has a score beside some documents, not"),
+    ],
+)
+def test_arrays_of_ids_that_cannot_be_read(tmp_path, rows, message):
+    with pytest.raises(DatasetError, match=message):
+        source(tmp_path, rows)
+
+
+def test_pickles_are_never_loaded(tmp_path):
+    """sentence-transformers publishes scores of MS MARCO as scores.pkl.gz."""
+    path = tmp_path / "scores.pkl.gz"
+    for protocol in range(2, 6):
+        path.write_bytes(gzip.compress(bytes((0x80, protocol)) + b"}q\x00K\x01}q\x01K\x02G?\xe0ss."))
+        with pytest.raises(DatasetError, match=r"scores.pkl.gz:1: .* it is a pickle, which can run code: lo"):
+            source(tmp_path, path=str(path))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +174,18 @@ def test_ids_are_looked_up_in_every_layout(tmp_path):
         ([{"positive": "p"}], r"rows.jsonl:1: the field query is missing"),
         ([{"query": "q"}], r"rows.jsonl:1: the field positive is missing"),
         ([{"query": "q", "positive": " "}], r"rows.jsonl:1: positive is empty"),
+        (
+            [{"query": "q", "positive": {"title": "T", "abstract": "p"}}],
+            r"rows.jsonl:1: positive is an object without a text \(fields: 'title', 'abstract'\)",
+        ),
+        (
+            [{"query": "q", "positive": {"body": "p", "contents": "r"}}],
+            r"rows.jsonl:1: positive: the field text is missing, and it could be contents or body",
+        ),
+        (
+            [{"query": "q", "positive": "p", "negatives": [{"text": ["a", "b"]}]}],
+            r"rows.jsonl:1: negatives: title and text must be texts, got \['a', 'b'\]",
+        ),
         ([{"query": "q", "positive": 3}], r"rows.jsonl:1: positive must be a text, got int"),
         ([{"query": "q", "positive": "p", "label": "high"}], r"rows.jsonl:1: label 'high' is not a number"),
         (
