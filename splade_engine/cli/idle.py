@@ -99,6 +99,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             _lacks("resume"),
             "does not go with --resume, which continues with the recipe in the folder",
         ),
+        Rule(("moved",), _has("resume"), "needs --resume"),
         Rule(("negatives_file", "corpus", "queries"), _has("data"), "needs --data"),
         Rule(("steps",), _lacks("epochs"), "does not go with --epochs"),
     ),

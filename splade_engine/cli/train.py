@@ -78,6 +78,14 @@ def run(
         list[str] | None, typer.Option("--set", help="Any field of the recipe: --set train.accumulation=4")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --output.")] = False,
+    moved: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--moved",
+            help="With --resume: OLD=NEW, where data or a model lies now; of a folder all that is in it.",
+            show_default=False,
+        ),
+    ] = None,
     show: Annotated[
         bool,
         typer.Option("--show", help="Print the recipe and what each field means; train nothing."),
@@ -116,7 +124,7 @@ def run(
             raise typer.BadParameter(
                 "--resume continues with the recipe in the folder; nothing can be changed"
             )
-        _run(None, _folder(output))
+        _run(None, _folder(output), dict(map(_moved, moved or [])))
         return
     folder = None if show else _folder(output)  # told before a base model is looked at
     if recipe is None and model is not None and _is_encoder(model):
@@ -158,11 +166,12 @@ def _folder(output: Path | None) -> Path:
     return output
 
 
-def _run(recipe: Any, output: Path) -> None:
+def _run(recipe: Any, output: Path, moved: dict[str, str] | None = None) -> None:
     from splade_engine.training import Recipe
     from splade_engine.training import train as train_run
 
-    result = train_run(recipe or Recipe(), output, resume=recipe is None, progress=shows_progress())
+    resume = recipe is None
+    result = train_run(recipe or Recipe(), output, resume=resume, moved=moved, progress=shows_progress())
     terminal.write(str(result.model))
     if result.ndcg is not None and result.start_ndcg is not None:
         terminal.note(f"held-out nDCG@10: {result.start_ndcg:.3f} at the start, {result.ndcg:.3f} now")
@@ -213,6 +222,19 @@ def _source(text: str, negatives: Path | None, corpus: Path | None, queries: Pat
         if value is not None:
             source[name] = str(value)
     return source
+
+
+def _moved(text: str) -> tuple[str, str]:
+    """`OLD=NEW`, where either may hold a `=`: what lies at the new place is there.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    splits = [(text[:i], text[i + 1 :]) for i, letter in enumerate(text) if letter == "="]
+    found = next(((old, new) for old, new in splits if old and new and Path(new).exists()), None)
+    if found is None:
+        raise InvalidInputError(f"--moved {text}: OLD=NEW is needed, and NEW a file or folder that is there")
+    return found
 
 
 def _is_number(text: str) -> bool:

@@ -16,12 +16,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-from splade_engine.encoder.folders.hub import is_bundled
 from splade_engine.errors import InvalidInputError, TrainingError
-from splade_engine.files import atomic_file, disk_errors, expanded, ours
+from splade_engine.files import atomic_file, disk_errors, ours
 from splade_engine.locks import lock_holder, take_lock
 from splade_engine.training.machine import rank
 from splade_engine.training.recipe import Recipe, load_recipe
@@ -29,17 +27,19 @@ from splade_engine.training.run.checkpoints import checkpoints
 from splade_engine.training.run.health import DivergedError
 from splade_engine.training.run.inputs import RUN, check_recipe, write_inputs
 from splade_engine.training.run.monitor import RunLog
+from splade_engine.training.run.paths import Moved, with_moved_paths
 
 RECIPE, LOG = ours.TRAINING_RUN, ours.TRAINING_RUN_LOG
 CACHE, MODEL, LOCK = "cache", "model", ".lock"
 CHECKPOINTS = "checkpoints"
 
 
-def stored_recipe(folder: Path) -> Recipe:
-    """The recipe of the run that is resumed.
+def stored_recipe(folder: Path, moved: Moved) -> Recipe:
+    """The recipe of the run that is resumed, with paths as they are now.
 
     Raises:
-        InvalidInputError: if there is no run, it is finished, or its recipe is not as the run wrote it.
+        InvalidInputError: if there is no run, it is finished, its recipe is not as the run wrote it, or what
+            it reads is not there.
     """
     if not (folder / RECIPE).is_file():
         raise InvalidInputError(f"{folder}: no {RECIPE}, so no run to resume")
@@ -50,11 +50,11 @@ def stored_recipe(folder: Path) -> Recipe:
         recipe = load_recipe(folder / RECIPE)
         if not recipe.data.sources:  # which stand at its end
             raise InvalidInputError("it names no training data")
-        return recipe
     except InvalidInputError as error:  # a run without a record, so that only its content can tell
         raise InvalidInputError(
             f"{folder / RECIPE}: damaged, so the run cannot be resumed ({error})"
         ) from None
+    return recipe if is_closing(folder) else with_moved_paths(recipe, moved)
 
 
 def is_closing(folder: Path) -> bool:
@@ -140,38 +140,3 @@ def held(folder: Path) -> Iterator[None]:
         raise TrainingError(f"{folder}: process {lock_holder(folder / LOCK)} is training in it")
     with lock:
         yield
-
-
-def with_absolute_paths(recipe: Recipe) -> Recipe:
-    """Local paths made absolute, so that a run can be resumed from anywhere."""
-
-    def absolute(path: str | None) -> str | None:
-        if not path:
-            return path
-        local = expanded(path)
-        return str(local.absolute()) if local.exists() else path
-
-    sources = tuple(
-        replace(
-            s,
-            path=absolute(s.path) or "",
-            corpus=absolute(s.corpus),
-            queries=absolute(s.queries),
-            negatives=absolute(s.negatives),
-        )
-        for s in recipe.data.sources
-    )
-
-    def model_path(name: str) -> str:
-        return name if is_bundled(name) else absolute(name) or ""
-
-    model = replace(
-        recipe.model,
-        base=model_path(recipe.model.base),
-        query_base=model_path(recipe.model.query_base),
-        idf=absolute(recipe.model.idf) or ""
-        if recipe.model.idf not in ("auto", "data", "uniform", "base")
-        else recipe.model.idf,
-    )
-    probe = replace(recipe.probe, data=absolute(recipe.probe.data) or "")
-    return replace(recipe, data=replace(recipe.data, sources=sources), model=model, probe=probe)

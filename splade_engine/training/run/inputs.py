@@ -23,6 +23,7 @@ from splade_engine.training.data.sources import Source
 from splade_engine.training.digests import changed, digests_of_models
 from splade_engine.training.machine import world_size
 from splade_engine.training.recipe import Recipe
+from splade_engine.training.run.paths import Moved, moved_path
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +79,13 @@ def run_steps(folder: Path) -> int:
     return steps if type(steps) is int else 0
 
 
-def check_inputs(folder: Path, inputs: dict[str, str]) -> None:
+def check_inputs(folder: Path, inputs: dict[str, str], moved: Moved) -> None:
     """Compare with what was noted when the run began; other versions of packages are told.
+
+    Args:
+        folder: of the run.
+        inputs: what `run_inputs` finds now.
+        moved: where files lie now that lay elsewhere then.
 
     Raises:
         InvalidInputError: naming what has changed since; the number of processes, which divide the examples
@@ -91,7 +97,8 @@ def check_inputs(folder: Path, inputs: dict[str, str]) -> None:
         return
     if isinstance(noted.get(_MADE_WITH), dict):  # earlier releases did not note it
         _check_made_with(folder, noted[_MADE_WITH])
-    if (what := changed(noted["inputs"], inputs)) is not None:
+    begun = {moved_path(name, moved): value for name, value in noted["inputs"].items()}
+    if (what := changed(begun, inputs)) is not None:
         raise InvalidInputError(
             f"{what}: changed since the run in {folder} began, whose steps so far were made from the old "
             "content; restore it to resume, or start a new run in another folder"

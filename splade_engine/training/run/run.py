@@ -36,11 +36,11 @@ from splade_engine.training.run.folder import (
     is_closing,
     stored_recipe,
     unless_refused,
-    with_absolute_paths,
 )
 from splade_engine.training.run.health import check_learnt, check_weights, told
 from splade_engine.training.run.inputs import check_inputs, run_inputs, run_steps
 from splade_engine.training.run.monitor import LOSSES, RunLog
+from splade_engine.training.run.paths import Moved, with_absolute_paths
 from splade_engine.training.run.probe import Probe, folder_probe, held_out_probe
 from splade_engine.training.run.scales import check_scales
 from splade_engine.training.run.stopping import stopping
@@ -74,7 +74,12 @@ class TrainingResult:
 
 
 def train(
-    recipe: Recipe, output: str | Path, *, resume: bool = False, progress: Progress = False
+    recipe: Recipe,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    moved: Moved | None = None,
+    progress: Progress = False,
 ) -> TrainingResult:
     """Train an encoder.
 
@@ -83,6 +88,8 @@ def train(
         output: a new or empty folder, or with `resume` the folder of a run that was cut short.
         resume: continue from the last complete checkpoint, with the recipe in the folder; the result is bit
             for bit that of a run which was never interrupted (same machine, same number of threads).
+        moved: with `resume`, where data and models lie now, by where they lay when the run began; a folder
+            stands for all that is in it.
         progress: see `Progress`; a step is an optimiser step.
 
     Raises:
@@ -98,8 +105,10 @@ def train(
     if not isinstance(recipe, Recipe):
         hint = f"; load_recipe({shown(recipe)}) gives one" if isinstance(recipe, str | Path) else ""
         raise InvalidInputError(f"recipe: a Recipe is expected, got {shown(recipe)}{hint}")
+    if moved and not resume:
+        raise InvalidInputError("moved: is for a run that is resumed; the recipe of a new one names its data")
     if resume:
-        recipe = stored_recipe(folder)
+        recipe = stored_recipe(folder, moved or {})
     else:
         check_new(model_folder("output", folder))
         recipe = with_absolute_paths(recipe)
@@ -109,10 +118,10 @@ def train(
         with held(folder), told(folder):
             return _closed(folder, recipe, run_steps(folder))
     with nullcontext() if resume else unless_refused(folder):
-        return _trained(recipe, folder, resume, progress)
+        return _trained(recipe, folder, resume, moved or {}, progress)
 
 
-def _trained(recipe: Recipe, folder: Path, resume: bool, progress: Progress) -> TrainingResult:
+def _trained(recipe: Recipe, folder: Path, resume: bool, moved: Moved, progress: Progress) -> TrainingResult:
     """All of a run, from its data to its model."""
     set_seed(recipe.train.seed)
     announce(f"reading {_counted(len(recipe.data.sources), 'source')}", progress)
@@ -122,7 +131,7 @@ def _trained(recipe: Recipe, folder: Path, resume: bool, progress: Progress) -> 
     group = _checked_group(recipe, data)
     inputs = run_inputs(recipe, sources, (folder / RECIPE).read_bytes() if resume else None)
     if resume:
-        check_inputs(folder, inputs)
+        check_inputs(folder, inputs, moved)
     rows = sum(len(source) for source in sources)
     fitted = ", fitting a vocabulary head on it" if recipe.model.align else ""
     announce(f"{_counted(rows, 'example')}; base model {recipe.model.base}{fitted}", progress)
@@ -281,9 +290,8 @@ def training_arguments(recipe: Recipe, folder: Path, steps: int) -> TrainingArgu
         report_to=[],
     )
     if device == "cuda":
-        args._n_gpu = min(
-            1, args.n_gpu
-        )  # several GPUs: torchrun, one process each; DataParallel would split texts
+        # several GPUs: torchrun, one process each; DataParallel would split texts
+        args._n_gpu = min(1, args.n_gpu)
     return args
 
 

@@ -13,7 +13,9 @@ import torch
 from safetensors.numpy import load_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
+from splade_engine.cli import app
 from splade_engine.errors import InvalidInputError, TrainingError
 from splade_engine.locks import take_lock
 from splade_engine.training.run import run
@@ -21,6 +23,7 @@ from splade_engine.training.run.checkpoints import COMPLETE, last_checkpoint, ma
 from splade_engine.training.run.folder import CACHE, LOCK
 from splade_engine.training.run.inputs import RUN
 from splade_engine.training.run.monitor import RunLog
+from splade_engine.training.run.paths import with_absolute_paths
 from splade_engine.training.run.run import train
 from splade_engine.training.run.trainer import SparseTrainer
 from splade_engine.training.run.watch import Watch
@@ -217,6 +220,50 @@ def test_changed_data_is_refused(change, tmp_path, bert_folder, rows, no_curves,
         train(recipe, folder, resume=True)
     data.write_bytes(before)
     assert train(recipe, folder, resume=True).steps == 12
+
+
+def test_data_that_lies_elsewhere_is_read_there(
+    tmp_path, bert_folder, rows, straight, no_curves, monkeypatch, caplog
+):
+    """A run that was copied to another machine could not go on: its recipe holds absolute paths."""
+    here, there = tmp_path / "a=1" / "here", tmp_path / "there"
+    here.mkdir(parents=True)
+    data = made.write_jsonl(here / "rows.jsonl", rows)
+    base = shutil.copytree(bert_folder, here / "base")
+    recipe = made.quick_recipe("splade-v2-max", base, data, **SMALL)
+    folder = killed_at(monkeypatch, recipe, tmp_path / "run", 10)
+    here.rename(there)
+    with pytest.raises(InvalidInputError, match=r"rows.jsonl: is not there any more; .* --resume --moved "):
+        train(recipe, folder, resume=True)
+    for moved, message in (
+        ({here: tmp_path / "nowhere"}, "nowhere: no such file or folder"),
+        ({tmp_path / "elsewhere": there, here: there}, "moved: the run reads nothing at .*elsewhere"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            train(recipe, folder, resume=True, moved=moved)
+    with pytest.raises(InvalidInputError, match="moved: is for a run that is resumed"):
+        train(recipe, tmp_path / "new", moved={here: there})
+    before = (there / "rows.jsonl").read_bytes()
+    rewritten(there / "rows.jsonl", CHANGES["reordered"])
+    with pytest.raises(InvalidInputError, match=r"there/rows.jsonl: changed since the run in .* began"):
+        train(recipe, folder, resume=True, moved={here: there})
+    (there / "rows.jsonl").write_bytes(before)
+    caplog.clear()
+    arguments = ["train", "-o", str(folder), "--resume", "--moved", f"{here}={there}"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert f"goes on with what lies elsewhere now, if its content is the same: {there} (was" in caplog.text
+    assert same(weights(folder), weights(straight))
+
+
+def test_a_teacher_is_found_from_another_folder(tmp_path, bert_folder, monkeypatch):
+    """Paths of data and base were made absolute, those of teachers were not."""
+    shutil.copytree(bert_folder, tmp_path / "teacher")
+    monkeypatch.chdir(tmp_path)
+    recipe = made.quick_recipe("splade-v2-max", bert_folder, "rows.jsonl")
+    teachers = ["bm25", "dense:teacher", "cross:some/name"]
+    recipe = recipe.override({"loss.teachers": teachers, "loss.kl": 1.0, "loss.kl_candidates": "all"})
+    found = with_absolute_paths(recipe).loss.teachers
+    assert found == ("bm25", f"dense:{tmp_path / 'teacher'}", "cross:some/name")
 
 
 def test_changed_models_teachers_tables_and_recipes_are_refused(
