@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +70,8 @@ class Effectiveness:
 def parse_measures(names: str | Sequence[str]) -> tuple[str, ...]:
     """Measure names in their ir_measures spelling, each once; separators are white space and commas.
 
-    `MRR@10`, `NDCG@10`, `Recall@100`, `MAP` and trec_eval's `ndcg_cut_10` are understood.
+    `MRR@10`, `NDCG@10`, `Recall@100`, `MAP` and trec_eval's `ndcg_cut_10` are understood; a name of
+    trec_eval's that stands for several measures (`ndcg_cut`) gives all of them.
 
     Raises:
         InvalidInputError: naming the measure that is not known.
@@ -80,10 +82,19 @@ def parse_measures(names: str | Sequence[str]) -> tuple[str, ...]:
     asked = re.split(r"[\s,]+(?![^(]*\))", text.strip())
     if asked == [""]:
         raise InvalidInputError("no measure given (for example nDCG@10)")
-    return tuple(dict.fromkeys(_canonical(name) for name in asked))
+    return tuple(dict.fromkeys(each for name in asked for each in _canonical(name)))
 
 
-def _canonical(name: str) -> str:
+def understood(names: Iterable[Any]) -> list[str]:
+    """Those of the names in a stored result that are measures here; earlier releases knew others."""
+    out = []
+    for name in names:
+        with suppress(InvalidInputError):
+            out += parse_measures(str(name))
+    return out
+
+
+def _canonical(name: str) -> list[str]:
     import ir_measures
 
     match = _NAME.fullmatch(name)
@@ -92,30 +103,37 @@ def _canonical(name: str) -> str:
         base, options, cutoff = match.groups()
         base = _ALIASES.get(base.upper().replace("_", "-"), base)
         spelled = base + (options or "") + (f"@{cutoff}" if cutoff else "")
-    for parse in (ir_measures.parse_measure, lambda text: ir_measures.parse_trec_measure(text)[0]):
+    # names of trec_eval may stand for several: ndcg_cut is that at nine cutoffs
+    for parse in (lambda text: [ir_measures.parse_measure(text)], ir_measures.parse_trec_measure):
         try:
             parsed = parse(spelled)
-            written = str(parsed)
+            written = [str(each) for each in parsed]
         except Exception:  # ir_measures raises NameError, ValueError, KeyError, AssertionError alike
             continue
-        cutoff, persistence = parsed.params.get("cutoff"), parsed.params.get("p")
-        if cutoff is not None and not 1 <= cutoff <= DEEPEST:
-            raise InvalidInputError(f"measure {name!r}: the cutoff must be between 1 and {DEEPEST:,}")
-        if parsed.NAME in _NO_MEANS:
-            raise InvalidInputError(
-                f"measure {name!r}: {_NO_MEANS[parsed.NAME]}, and no mean over all judged queries"
-            )
-        if persistence is not None and not 0 < persistence < 1:
-            raise InvalidInputError(f"measure {name!r}: p must be above 0 and below 1")
-        if any(gain > LARGEST_GRADE for gain in parsed.params.get("gains", {}).values()):
-            raise InvalidInputError(f"measure {name!r}: a gain must be at most {LARGEST_GRADE:,}")
-        if parsed.NAME == "Bpref" and parsed.params.get("rel", 1) > _BPREF_LEVEL:
-            raise InvalidInputError(f"measure {name!r}: rel must be at most {_BPREF_LEVEL:,}")
+        for each in parsed:
+            _check_parsed(name, each, alone=len(parsed) == 1)
         return written
     raise InvalidInputError(
         f"unknown measure {name!r:.60} (ir_measures names, for example nDCG@10, RR@10, R@100, AP, P@5, "
         "Judged@10)"
     )
+
+
+def _check_parsed(name: str, parsed: Any, alone: bool) -> None:
+    cutoff, persistence = parsed.params.get("cutoff"), parsed.params.get("p")
+    if cutoff is not None and not 1 <= cutoff <= DEEPEST:
+        raise InvalidInputError(f"measure {name!r}: the cutoff must be between 1 and {DEEPEST:,}")
+    if parsed.NAME in _NO_MEANS:
+        each = "" if alone else f", of which {parsed.NAME} is one"
+        raise InvalidInputError(
+            f"measure {name!r}{each}: {_NO_MEANS[parsed.NAME]}, and no mean over all judged queries"
+        )
+    if persistence is not None and not 0 < persistence < 1:
+        raise InvalidInputError(f"measure {name!r}: p must be above 0 and below 1")
+    if any(gain > LARGEST_GRADE for gain in parsed.params.get("gains", {}).values()):
+        raise InvalidInputError(f"measure {name!r}: a gain must be at most {LARGEST_GRADE:,}")
+    if parsed.NAME == "Bpref" and parsed.params.get("rel", 1) > _BPREF_LEVEL:
+        raise InvalidInputError(f"measure {name!r}: rel must be at most {_BPREF_LEVEL:,}")
 
 
 def check_computable(measures: Sequence[str]) -> None:
@@ -127,6 +145,25 @@ def check_computable(measures: Sequence[str]) -> None:
     run = Run("", {"q": Ranking(("a", "b"), np.array([2.0, 1.0], np.float32))})
     for name in parse_measures(measures):
         measure(run, {"q": {"a": 1, "c": 0}}, (name,))
+
+
+def check_grades(measures: Sequence[str], qrels: Qrels) -> None:
+    """Refuse grades that gdeval cannot compute with, before hours of work; it tells on standard error alone.
+
+    Raises:
+        InvalidInputError: naming the first.
+    """
+    import ir_measures
+
+    asked = [(name, ir_measures.parse_measure(name)) for name in measures]
+    by_gdeval = [name for name, m in asked if m.NAME == "ERR" or m.params.get("dcg") == "exp-log2"]
+    for query, judged in qrels.items() if by_gdeval else ():
+        for doc_id, grade in judged.items():
+            if grade > _BY_GDEVAL:
+                raise InvalidInputError(
+                    f"measure {by_gdeval[0]}: is computed by gdeval, which takes grades of at most "
+                    f"{_BY_GDEVAL}; query {query!r:.80}, document {doc_id!r:.80} has {grade}"
+                )
 
 
 def largest_cutoff(measures: Sequence[str]) -> int:
@@ -152,6 +189,7 @@ def measure(
             cannot be computed here.
     """
     names, qrels = parse_measures(measures), checked_qrels(qrels)
+    check_grades(names, qrels)
     if not isinstance(run, Run):
         scores_by_document: Any = run
         run = Run("", scores_by_document)
@@ -188,10 +226,7 @@ def _computed(names: Sequence[str], qrels: Qrels, run: Run) -> Iterator[tuple[st
         return
     asked: dict[Any, list[str]] = {}
     for name in names:
-        wanted = ir_measures.parse_measure(name)
-        if wanted.NAME == "ERR" or wanted.params.get("dcg") == "exp-log2":
-            _check_gdeval(name, {query: qrels[query] for query in queries})
-        asked.setdefault(_as_computed(wanted), []).append(name)
+        asked.setdefault(_as_computed(ir_measures.parse_measure(name)), []).append(name)
     grades = {str(place): judged for place, (judged, _) in enumerate(numbered)}
     scores = {str(place): found for place, (_, found) in enumerate(numbered)}
     try:
@@ -204,21 +239,6 @@ def _computed(names: Sequence[str], qrels: Qrels, run: Run) -> Iterator[tuple[st
     for metric in found:
         for name in asked[metric.measure]:
             yield name, queries[int(metric.query_id)], float(metric.value)
-
-
-def _check_gdeval(name: str, qrels: Qrels) -> None:
-    """Refuse grades that gdeval cannot compute with; it says so on standard error alone.
-
-    Raises:
-        InvalidInputError: naming the first.
-    """
-    for query, judged in qrels.items():
-        for doc_id, grade in judged.items():
-            if grade > _BY_GDEVAL:
-                raise InvalidInputError(
-                    f"measure {name}: is computed by gdeval, which takes grades of at most {_BY_GDEVAL}; "
-                    f"query {query!r:.80}, document {doc_id!r:.80} has {grade}"
-                )
 
 
 def _groups(measures: Iterable[Any]) -> Iterable[list[Any]]:

@@ -11,7 +11,7 @@ from typing import Any
 from splade_engine.arguments import many, path_of, shown
 from splade_engine.collections.dataset import DEV_SPLITS, Dataset
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.eval.measures.effectiveness import largest_cutoff, measure
+from splade_engine.eval.measures.effectiveness import largest_cutoff, measure, understood
 from splade_engine.eval.run.machine import described, same_machine
 from splade_engine.eval.run.results import Result, count_without_relevant
 from splade_engine.eval.run.runs import Run, read_run
@@ -122,7 +122,7 @@ def load_comparison(
         paths: result folders, or TREC runs.
         dataset: what runs are judged by; a run file alone has no judgments.
         measures: of run files; result folders bring their own, and are measured again if one is missing. They
-            are shown first.
+            are shown first. If none are given, those of a folder's last command are.
         baseline: a system's name; None takes the first folder's own.
 
     Raises:
@@ -138,6 +138,8 @@ def load_comparison(
             _add_run(out, path, dataset, measures)
     if not out.results:
         raise InvalidInputError("nothing to compare: no results in " + ", ".join(map(str, paths)))
+    if not measures:
+        out = replace(out, wanted=understood(name for e in out.experiments for name in e["measures"]))
     _check_names(out, paths)
     _check_one_system(out)
     _tell_depths(out)
@@ -155,21 +157,27 @@ def load_comparison(
 
 def _add_folder(out: Comparison, path: Path, measures: Sequence[str]) -> None:
     folder = ResultFolder.open(path)
-    out.experiments.append({**folder.experiment(), "folder": str(path), "state": folder.state()})
-    for result in folder.comparable_results():
+    record = folder.experiment()
+    out.experiments.append({**record, "folder": str(path), "state": folder.state()})
+    results = list(folder.comparable_results())
+    names = [*record["measures"], *(name for r in results for name in r.effectiveness.mean)]
+    found = dict.fromkeys(understood(names))
+    for result in results:
         topics = folder.topics(result.dataset)
         _check_same_topics(out, topics, str(path))
         _check_same_corpus(out, result, str(path))
         _check_same_own_ids(out, result, str(path))
-        missing = [name for name in measures if name not in result.effectiveness.mean]
+        # several commands may have asked for other measures, and for fewer hits
+        wanted = measures or [name for name in found if largest_cutoff([name]) <= result.k]
+        missing = [name for name in wanted if name not in result.effectiveness.mean]
         if missing and result.run is not None:
             _check_deep_enough(result, missing, str(path))
-            found = measure(result.run, topics.qrels, missing)
+            more = measure(result.run, topics.qrels, missing)
             both = replace(
                 result.effectiveness,
-                mean=result.effectiveness.mean | found.mean,
-                mean_answerable=result.effectiveness.mean_answerable | found.mean_answerable,
-                per_query=result.effectiveness.per_query | found.per_query,
+                mean=result.effectiveness.mean | more.mean,
+                mean_answerable=result.effectiveness.mean_answerable | more.mean_answerable,
+                per_query=result.effectiveness.per_query | more.per_query,
             )
             result = replace(result, effectiveness=both)
         out.results.append(result)
@@ -193,9 +201,7 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
         raise DatasetError(
             f"{path}:1: query {foreign!r} is not in {dataset.name}, nor is any other query of the run"
         )
-    pairs = ((run[query].ids, grades) for query, grades in dataset.qrels.items() if query in run.rankings)
-    if not any(id in grades for ids, grades in pairs for id in ids):
-        logger.warning("%s: none of its hits is judged in %s; are their ids those of it?", path, dataset.name)
+    replace(run, name=str(path)).tell_unjudged(dataset.qrels, dataset.name)
     own = [query for query in run if query in run[query].ids] if dataset.drop_own_id else []
     if own:
         run = run.without_own_ids()

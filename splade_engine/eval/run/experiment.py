@@ -16,7 +16,7 @@ from splade_engine.arguments import first_twice
 from splade_engine.collections.dataset import Dataset
 from splade_engine.collections.distractors import distractor_corpus, with_distractors
 from splade_engine.errors import DatasetError, InvalidInputError, SpladeEngineError
-from splade_engine.eval.measures.effectiveness import check_computable, measure
+from splade_engine.eval.measures.effectiveness import check_computable, check_grades, measure
 from splade_engine.eval.run.explain import explanations
 from splade_engine.eval.run.machine import machine, versions
 from splade_engine.eval.run.results import Result
@@ -62,10 +62,16 @@ class Experiment:
             raise InvalidInputError(f"baseline {self.suite.baseline!r} is not one of {', '.join(titles)}")
         return systems
 
+    def read(self, collection: Collection) -> Dataset:
+        """One collection as it is, with judgments that all measures can be computed of."""
+        dataset = collection.load(self.data)
+        check_grades(self.suite.measures, dataset.qrels)
+        return dataset
+
     def load(self, collection: Collection) -> Dataset:
         """One collection, with distractors if there are any; those are read once for all collections."""
         file, limit = collection.distractor_file(self.data), collection.n_distractors
-        dataset = collection.load(self.data)
+        dataset = self.read(collection)
         dataset.check_documents_join()
         if file is None:
             return dataset
@@ -179,7 +185,7 @@ def _tell_unreadable(experiment: Experiment) -> None:
     here = [each for each in experiment.suite.collections if each.is_here(experiment.data)]
     for collection in here if len(experiment.suite.collections) > 1 else ():
         try:
-            collection.load(experiment.data)
+            experiment.read(collection)
         except SpladeEngineError as error:
             logger.warning("%s will be skipped: %s", collection.name, error)
 

@@ -16,6 +16,7 @@ from splade_engine.eval.measures.effectiveness import (
     DEEPEST,
     DEFAULT_MEASURES,
     check_computable,
+    check_grades,
     largest_cutoff,
     measure,
     parse_measures,
@@ -87,6 +88,7 @@ def needed_depth(measures: Sequence[str], k: int | None) -> int:
 
 def _evaluated(system: System, bench: Workbench, measures: Sequence[str], k: int) -> Result:
     data = bench.dataset
+    check_grades(measures, data.qrels)
     with peak_memory() as peak:
         answer = bench.answer(system, data.test, k)
     run = Run(system.title, answer.run.rankings)

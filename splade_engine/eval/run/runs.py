@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from splade_engine.arguments import check_many, first_twice, flag, many, path_of, shown, whole
-from splade_engine.collections.qrels import checked_mapping
+from splade_engine.collections.qrels import Qrels, checked_mapping
 from splade_engine.collections.text_lines import read_lines, trec_columns
 from splade_engine.collections.trec_ids import escape_id, unescape_id
 from splade_engine.errors import DatasetError
@@ -145,6 +145,16 @@ class Run:
         """The first `k` hits of every query."""
         k = whole("k", k)
         return Run(self.name, {q: r.top(k) for q, r in self.rankings.items()})
+
+    def tell_unjudged(self, qrels: Qrels, where: str) -> None:
+        """Say if nothing that was found is judged, as of a run whose ids are another collection's."""
+        found = ((self[query].ids, grades) for query, grades in qrels.items() if query in self.rankings)
+        if any(map(len, self.rankings.values())) and not any(
+            i in grades for ids, grades in found for i in ids
+        ):
+            logger.warning(
+                "%s: none of its hits is judged in %s; are their ids those of it?", self.name, where
+            )
 
     def without_own_ids(self) -> Run:
         """Drop the hit that is the query itself (BEIR does so; it matters where queries are documents)."""

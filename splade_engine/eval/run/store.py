@@ -44,7 +44,7 @@ _EXPERIMENT, _STATE, _TOPICS = RESULTS, "state.json", "topics.json"
 _LARGEST = 1 << 32  # bytes of a file of queries or results
 # what reports read of a configuration
 _READ: dict[str, type] = {
-    **dict.fromkeys(("collections", "titles"), list),
+    **dict.fromkeys(("collections", "titles", "measures"), list),
     **dict.fromkeys(("means", "versions", "machine"), dict),
     "baseline": str,
     "seed": int,
@@ -206,6 +206,13 @@ class ResultFolder:
             DatasetError: naming the file that cannot be read, or that is not the one that was written.
         """
         found: dict[tuple[str, str], Result] = {}
+        for run in sorted(self.path.glob("*/*.run.gz")):
+            if not (run.parent / _TOPICS).is_file():
+                logger.warning(
+                    "%s: its queries and judgments (%s) are not there any more, and it is left out; evaluate "
+                    "again",
+                    *(run, _TOPICS),
+                )
         for topics_file in sorted(self.path.glob(f"*/{_TOPICS}")):
             topics = _topics(topics_file)
             for run in sorted(topics_file.parent.glob("*.run.gz")):
@@ -291,10 +298,7 @@ class ResultFolder:
 
 
 def _topics(file: Path) -> Topics:
-    try:
-        return Topics(**_read_json(file))
-    except TypeError as error:
-        raise DatasetError(f"{file}: {error}") from None
+    return Topics.from_record(_read_json(file), str(file))
 
 
 def _signed(record: Mapping[str, Any]) -> dict[str, Any]:

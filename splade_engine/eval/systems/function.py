@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from splade_engine.collections.dataset import Split
     from splade_engine.eval.systems.bench import Bench
 
+logger = logging.getLogger(__name__)
 SearchFunction = Callable[[str, int], Iterable[tuple[str, float]]]
 
 
@@ -38,7 +41,8 @@ class Function(System):
 
     def answer(self, bench: Bench, split: Split, k: int) -> Answer:
         """Call it for every query."""
-        rankings = {}
+        rankings: dict[str, Ranking] = {}
+        rising: list[str] = []
         seconds = np.empty(len(split.queries))
         for i, query_id, text in asked(bench, split):
             started = time.perf_counter()
@@ -46,7 +50,17 @@ class Function(System):
             hits = list(hits) if isinstance(hits, Iterable) and not isinstance(hits, Mapping) else hits
             seconds[i] = time.perf_counter() - started
             rankings[query_id] = _checked(self.title, query_id, hits, k)
-        return Answer(Run(self.title, rankings), seconds, mode="as given")
+            scores = [double(score) for _, score in hits[:k]]
+            rising += [query_id] if any(b > a for a, b in pairwise(scores)) else []
+        if rising:
+            logger.warning(
+                "%s: hits of %d of %d queries (the first is %s) do not stand in the order of their scores; "
+                "they are measured as they stand, the first as the best",
+                *(self.title, len(rising), len(rankings), shown(rising[0])),
+            )
+        run = Run(self.title, rankings)
+        run.tell_unjudged(split.qrels, bench.dataset.name)
+        return Answer(run, seconds, mode="as given")
 
 
 def _checked(name: str, query_id: str, hits: Any, k: int) -> Ranking:

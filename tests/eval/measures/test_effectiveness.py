@@ -241,6 +241,15 @@ def test_options_that_cannot_be_meant_are_refused(name: str):
         parse_measures(name)
 
 
+def test_a_name_of_several_measures_gives_all_of_them():
+    """Of trec_eval's families the first was computed, and the others were lost without a word."""
+    cutoffs = (5, 10, 15, 20, 30, 100, 200, 500, 1000)
+    assert parse_measures("ndcg_cut RR") == (*(f"nDCG@{cutoff}" for cutoff in cutoffs), "RR")
+    assert parse_measures("map_cut")[:2] == ("AP@5", "AP@10")
+    with pytest.raises(InvalidInputError, match="measure 'official', of which NumQ is one: it is a count"):
+        parse_measures("official")
+
+
 @pytest.mark.parametrize("name", ["NumQ", "NumRet", "NumRel", "NumRet(rel=1)", "num_rel_ret"])
 def test_counts_are_no_means(name: str):
     """ir_measures and trec_eval give their sum; a mean of NumQ was the share of queries with hits."""

@@ -216,6 +216,20 @@ def test_a_collection_that_is_damaged_is_told_before_the_first_is_searched(
     assert "one will be skipped" not in caplog.text
 
 
+def test_grades_beyond_a_measure_are_told_before_the_first_collection_is_searched(
+    experiment: Experiment, tmp_path: Path, monkeypatch: Any, caplog: Any
+):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Experiment, "load", stop)
+    (tmp_path / "two" / "qrels" / "test.tsv").write_text("q1\ttea\t5\n")
+    suite = replace(experiment.suite, measures=("ERR@10",))
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(replace(experiment, suite=suite))
+    assert "two will be skipped: measure ERR@10: is computed by gdeval" in caplog.text
+
+
 def test_systems_and_baseline_are_checked_first(experiment: Experiment):
     suite = experiment.suite
     with pytest.raises(InvalidInputError, match="two systems are named 'x'"):

@@ -49,6 +49,18 @@ def test_progress_tells_of_documents_and_of_every_query(collection: Path, invent
         assert calls == [(done, 6) for done in range(7)]
 
 
+def test_grades_that_a_measure_cannot_take_are_told_before_the_search(invented: Invented, tmp_path: Path):
+    """They were told after every query was searched, hours later."""
+    folder = invented.write(tmp_path / "c")
+    (folder / "qrels" / "test.tsv").write_text("q1\ttea\t5\n")
+
+    def searched(query: str, k: int) -> list[tuple[str, float]]:
+        raise AssertionError(f"searched {query}")
+
+    with pytest.raises(InvalidInputError, match="grades of at most 4; query 'q1', document 'tea' has 5"):
+        evaluate(searched, folder, ["nDCG@10", "ERR@10"])
+
+
 def test_flops_by_hand():
     """Term 0: all documents, half of the queries; term 1: half of the documents, all queries."""
     from splade_engine.eval.measures.sparsity import TermCounts, sparsity
@@ -95,6 +107,24 @@ def test_an_object_with_search_is_a_system(collection: Path):
 def test_bad_hits_are_named(collection: Path, hits: list[tuple[str, float]], message: str):
     with pytest.raises(InvalidInputError, match=message):
         evaluate(lambda text, k: hits, collection, name="bad")
+
+
+def test_hits_that_do_not_fall_are_told(collection: Path, caplog: Any):
+    """Of an unsorted list the order counted, without a word of its scores."""
+    given = {"q1": [("owl", 0.1), ("tea", 0.9)], "q2": [("tea", 0.5), ("owl", 0.5)]}
+    texts = {text: query for query, text in load_dataset(collection).queries.items()}
+    evaluate(lambda text, k: given.get(texts[text], []), collection, ["RR@10"], name="mine")
+    assert "mine: hits of 1 of 6 queries (the first is 'q1') do not stand in the order of" in caplog.text
+    caplog.clear()
+    given["q1"].reverse()
+    evaluate(lambda text, k: given.get(texts[text], []), collection, ["RR@10"], name="mine")
+    assert "do not stand in" not in caplog.text
+
+
+def test_ids_of_another_collection_are_told(collection: Path, caplog: Any):
+    """A function that gives numbers of rows in place of ids measured 0.0000."""
+    evaluate(lambda text, k: [(7, 1.0)], collection, ["RR@10"], name="mine")
+    assert "mine: none of its hits is judged in invented; are their ids those of it?" in caplog.text
 
 
 def test_the_querys_own_id_is_dropped_and_replaced(invented: Invented, tmp_path: Path):

@@ -35,9 +35,10 @@ def evaluate(
     split: str | None = None,
     name: str = "c",
     encoder: object = None,
+    measures: tuple[str, ...] = ("RR@10",),
     **changes,
 ):
-    suite = Suite("mine", (Collection(name, str(folder), split=split),), systems, ("RR@10",), **changes)
+    suite = Suite("mine", (Collection(name, str(folder), split=split),), systems, measures, **changes)
     settings = Settings(encoder=encoder or invented.WordEncoder())
     return run_experiment(Experiment(suite, settings, command=("x",)), ResultFolder.create(out)).results
 
@@ -166,6 +167,18 @@ def test_a_run_that_is_too_short_for_a_measure_is_not_measured(
     assert load_comparison([tmp_path / "out"], None, ("R@10", "AP")).measures == ["R@10", "AP", "RR@10"]
 
 
+def test_the_measures_of_the_last_command_are_shown(invented: Invented, folder: Path, tmp_path: Path):
+    """A second command with other measures left those of the first, and only those, in every table."""
+    evaluate(invented, folder, tmp_path / "out", "bm25", "sparse", k=10)
+    again = evaluate(invented, folder, tmp_path / "out", "bm25", k=10, measures=("P@3", "R@5"))
+    shown = load_comparison([tmp_path / "out"], None, ())
+    assert shown.measures == ["P@3", "R@5", "RR@10"]
+    assert means(shown, "P@3")["bm25"] == round(again[0].effectiveness.mean["P@3"], 4)
+    evaluate(invented, folder, tmp_path / "out", "sparse-exact", k=50, measures=("R@50",))
+    shown = load_comparison([tmp_path / "out"], None, ())  # the others were searched to 10
+    assert shown.measures == ["RR@10", "R@50"]
+
+
 @pytest.mark.parametrize("what", ["a folder", "a result", "queries"])
 def test_copies_at_another_place_are_named(invented: Invented, folder: Path, tmp_path: Path, what: str):
     out = tmp_path / "out"
@@ -240,6 +253,48 @@ def test_a_run_without_its_result_is_told(invented: Invented, folder: Path, tmp_
     (tmp_path / "out" / "c" / "bm25.json").unlink()
     assert not list(ResultFolder.open(tmp_path / "out").results())
     assert "bm25.run.gz: its result is not there any more, and is left out" in caplog.text
+
+
+def test_a_run_without_its_queries_is_told(invented: Invented, folder: Path, tmp_path: Path, caplog):
+    """Beside other collections it was left out without a word."""
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    evaluate(invented, folder, tmp_path / "out", "bm25", name="d")
+    (tmp_path / "out" / "c" / "topics.json").unlink()
+    assert load_comparison([tmp_path / "out"], None, ()).datasets == ["d"]
+    assert "c/bm25.run.gz: its queries and judgments (topics.json) are not there any more" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"group": 3}, "3 is not a name"),
+        ({"queries": ["q1"]}, "queries: a mapping by id is expected"),
+        ({"queries": {"q1": 3}}, "query 'q1': 3 is not a text"),
+        ({"qrels": {"q1": ["tea"]}}, "judgments: query 'q1': a mapping by id is expected"),
+        (
+            {"qrels": {"q1": {"tea": "1"}}},
+            "judgments: query 'q1', document 'tea': grade '1' is not an integer",
+        ),
+    ],
+)
+def test_damaged_queries_and_judgments_are_one_line(
+    invented: Invented, folder: Path, tmp_path: Path, change: dict[str, object], message: str
+):
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    file = tmp_path / "out" / "c" / "topics.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    with pytest.raises(DatasetError, match=f"c/topics.json: {message}"):
+        load_comparison([tmp_path / "out"], None, ())
+
+
+def test_measures_of_earlier_releases_do_no_harm(invented: Invented, folder: Path, tmp_path: Path):
+    """NumRet could be asked for once; a folder that names it is shown, with what is known here."""
+    evaluate(invented, folder, tmp_path / "out", "bm25")
+    file = tmp_path / "out" / "experiment.json"
+    record = {**json.loads(file.read_text()), "measures": ["NumRet", "P@1", 3]}
+    del record["digest"]
+    file.write_text(json.dumps(record))
+    assert load_comparison([tmp_path / "out"], None, ()).measures == ["P@1", "RR@10"]
 
 
 def test_terms_of_another_result_are_left_out(invented: Invented, folder: Path, tmp_path: Path, caplog):
