@@ -63,12 +63,23 @@ class NamedDenseEncoder:
     """A dense encoder, and what a run writes down about it."""
 
     def __init__(self, encoder: DenseEncoder, name: str, fingerprint: str) -> None:
-        self.encode = encoder.encode
+        self._encode = encoder.encode
         self.engine, self.dtype = encoder.engine, encoder.dtype
         # what notes print
         self.name = name
         # xxh3 of its files, then dtype and engine
         self.fingerprint = f"{fingerprint} {encoder.dtype} {encoder.engine}"
+
+    def encode(self, texts: Sequence[str], *, query: bool = False) -> NDArray[np.float32]:
+        """See `DenseEncoder`.
+
+        Raises:
+            CheckpointError: if the model gives what is no number.
+        """
+        vectors = self._encode(texts, query=query)
+        if not np.isfinite(vectors).all():
+            raise CheckpointError(f"{self.name}: a vector of this model is not finite")
+        return vectors
 
 
 class PaddedDense:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from splade_engine.encoder.dense import load_dense
+from splade_engine.encoder.dense import NamedDenseEncoder, load_dense
+from splade_engine.errors import CheckpointError
 from tests.encoder.made import WORDS
 from tests.encoder.zoo import edit, write_dense
 
@@ -85,3 +86,16 @@ def test_settings_that_we_do_not_follow_go_through_sentence_transformers(texts: 
     model = load_dense(str(folder), dtype="float32")
     assert model.engine == "sentence-transformers"
     np.testing.assert_allclose(model.encode(texts), _reference(folder, texts, "float32"), atol=1e-5)
+
+
+def test_what_is_no_number_is_refused():
+    """As the teacher of mined negatives such a model wrote NaN, which is no JSON, and kept every negative."""
+
+    class Broken:
+        engine, dtype = "packed", "float16"
+
+        def encode(self, texts: list[str], *, query: bool = False) -> np.ndarray:
+            return np.array([[1.0, np.nan]], np.float32)
+
+    with pytest.raises(CheckpointError, match="mine: a vector of this model is not finite"):
+        NamedDenseEncoder(Broken(), "mine", "").encode(["a"])

@@ -87,7 +87,7 @@ def parse_measures(names: str | Sequence[str]) -> tuple[str, ...]:
 
 def understood(names: Iterable[Any]) -> list[str]:
     """Those of the names in a stored result that are measures here; earlier releases knew others."""
-    out = []
+    out: list[str] = []
     for name in names:
         with suppress(InvalidInputError):
             out += parse_measures(str(name))
