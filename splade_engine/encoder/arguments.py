@@ -65,7 +65,10 @@ def model_folder(name: str, value: Any) -> Path:
 
 
 def with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
-    """The checkpoint with another limit on both sides."""
+    """The checkpoint with another limit on both sides; queries that have one of their own keep it.
+
+    An index remembers the limit of documents alone: an encoder that is loaded with that has to be the same.
+    """
     if max_length is None:
         return checkpoint
     if not is_integer(max_length) or max_length < 3:
@@ -74,12 +77,10 @@ def with_length(checkpoint: Checkpoint, max_length: int | None) -> Checkpoint:
         raise InvalidInputError(
             f"max_length {shown(max_length)}: {checkpoint.name} takes {checkpoint.positions} tokens"
         )
-    query = checkpoint.query
-    return replace(
-        checkpoint,
-        settings=replace(checkpoint.settings, max_length=max_length),
-        query=with_length(query, max_length) if isinstance(query, Checkpoint) else query,
-    )
+    settings, query = checkpoint.settings, checkpoint.query
+    if isinstance(query, Checkpoint) and query.settings.length_of_queries == settings.max_length:
+        query = with_length(query, max_length)
+    return replace(checkpoint, settings=replace(settings, max_length=max_length), query=query)
 
 
 def phrase_settings(phrases: Any, buckets: Any, factor: Any) -> EncoderSettings:

@@ -114,7 +114,8 @@ class SparseEncoder:
             dtype: `auto` (bfloat16 where the device multiplies it natively), `float32`, `bfloat16`,
                 `float16`; or `int8`, for BERT-like models on a processor with AVX512-VNNI or AMX: their
                 layers multiply in int8, which is faster and a little less exact (docs/encoders.md).
-            max_length: tokens per text instead of the checkpoint's own limit.
+            max_length: tokens per text instead of the checkpoint's own limit. Queries that the checkpoint
+                cuts elsewhere than documents keep their limit.
             long_texts: what happens to longer documents, instead of what the checkpoint says: `cut`, or
                 `windows` (encoded in overlapping windows of max_length tokens, of which each term's largest
                 weight counts; several times the work for a text several times as long).

@@ -30,6 +30,8 @@ VERSION = 2
 # where a model is and what it is called; how long a text it could take (what it takes is among the settings)
 _DECIDES_NOTHING = {"folder", "name", "positions"}
 _HOW_PUT_TOGETHER = (SHARDS, "adapter_config.json")
+# whose positions earlier releases numbered through: a text with the padding token has got other vectors
+_POSITIONS_CHANGED = ("camembert", "roberta", "xlm-roberta")
 _CONFIG_DECIDES_NOTHING = (SECTION, "_name_or_path", "transformers_version")
 
 
@@ -83,6 +85,8 @@ def _parts(label: str, value: Any, look: Look) -> Iterator[tuple[str, str]]:
 
 def _decides_nothing(value: Any, name: str) -> bool:
     if isinstance(value, EncoderSettings):  # what is not looked at; earlier releases had none of these
+        if name == "query_max_length":
+            return value.query_max_length is None
         if name == "sparsemax_mass":
             return value.activation != "sparsemax"
         looked_at = {"none": (), "words": PHRASE_SETTINGS[:2], "pairs": PHRASE_SETTINGS}[value.phrase_terms]
@@ -106,6 +110,8 @@ def _folder(folder: Path, look: Look) -> Iterator[tuple[str, str]]:
         config = read_json(folder / "config.json")
         kept = {k: v for k, v in config.items() if k not in _CONFIG_DECIDES_NOTHING}
         yield "config.json", json.dumps(kept, sort_keys=True)
+        if config.get("model_type") in _POSITIONS_CHANGED:
+            yield "positions", "counted"
 
 
 def described(checkpoint: Checkpoint, name: str) -> dict[str, str | int]:

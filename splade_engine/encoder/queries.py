@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.query_table import TableEncoder, load_table
 from splade_engine.encoder.settings import PHRASE_SETTINGS
@@ -26,12 +28,17 @@ def query_side(checkpoint: Checkpoint, documents: NeuralSide) -> NeuralSide | Ta
             _ = documents.tokenizer
         return table
     _ = documents.tokenizer  # which refuses one that is not this model's
-    if query is None and settings.query_prompt == settings.document_prompt:
+    own = query or checkpoint
+    alike = own.settings.length_of_queries == settings.max_length
+    if query is None and settings.query_prompt == settings.document_prompt and alike:
         return documents
+    if not alike and own.settings.query_max_length is not None:
+        cut = replace(own.settings, max_length=own.settings.query_max_length, long_texts="cut")
+        own = replace(own, settings=cut)
     # light terms are dropped from queries that the documents' model encodes
-    same = query is None or query.model_folder == checkpoint.model_folder
+    same = own.model_folder == checkpoint.model_folder
     side = NeuralSide(
-        _like(query or checkpoint, checkpoint),
+        _like(own, checkpoint),
         settings.query_prompt,
         documents.device,
         documents.dtype,

@@ -140,7 +140,7 @@ def load_table(checkpoint: Checkpoint, query: QueryTable, n_terms: int) -> Table
         CheckpointError: if the table does not fit the vocabulary.
     """
     settings = checkpoint.settings
-    tokenizer = TextTokenizer(query.folder, settings.max_length, lowercase=settings.lowercase)
+    tokenizer = TextTokenizer(query.folder, settings.length_of_queries, lowercase=settings.lowercase)
     check_tokenizer(tokenizer, query.folder, n_terms)
     if query.weights is None:
         table = np.ones(n_terms, np.float32)

@@ -39,6 +39,8 @@ class EncoderSettings:
 
     # tokens per text, special tokens included
     max_length: int = DEFAULT_MAX_LENGTH
+    # tokens per query where they are cut elsewhere than documents; None: at max_length
+    query_max_length: int | None = None
     # over the token positions of a text [SPLADE 2107.05720: sum, SPLADE v2 2109.10086: max]
     pooling: Pooling = "max"
     # log1p_relu is log(1 + relu(x)); log1p_log1p_relu is log(1 + log(1 + relu(x))) [2504.14839]; sparsemax
@@ -81,6 +83,11 @@ class EncoderSettings:
             raise CheckpointError("long_texts = windows needs a masked LM pooled by max")
         if self.activation == "sparsemax" and self.pooling != "max":
             raise CheckpointError("activation sparsemax is of a whole text, so it needs pooling max")
+
+    @property
+    def length_of_queries(self) -> int:
+        """Tokens per query."""
+        return self.max_length if self.query_max_length is None else self.query_max_length
 
     @property
     def kept_of_queries(self) -> int | None:
@@ -152,6 +159,7 @@ def _weight(value: Any) -> str:
 
 _CHECKS: dict[str, Check] = {
     "max_length": _length,
+    "query_max_length": lambda value: "" if value is None else _length(value),
     "pooling": _one_of(Pooling),
     "activation": _one_of(Activation),
     "sparsemax_mass": _mass,

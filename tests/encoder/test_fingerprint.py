@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from splade_engine import SearchEngine
 from splade_engine.encoder import SparseEncoder
 from splade_engine.encoder.settings import SETTING_NAMES
 from splade_engine.engine.encoder_record import check_encoder, encoder_record
@@ -97,10 +98,11 @@ def in_section(path: Path, name: str, value: Any) -> None:
 
 # of our section: a value that is not the one of the zoo
 OTHER_SETTINGS: dict[str, Any] = {
-    "max_length": 12, "pooling": "sum", "activation": "relu", "special_tokens": "keep", "top_k": 7,
-    "min_weight": 0.9, "long_texts": "cut", "document_prompt": "kime ", "query_prompt": "lume ",
-    "lowercase": False, "query_counts": False, "query_top_k": 2, "sparsemax_mass": 0.5,
-    "phrase_terms": "pairs", "phrase_buckets": 512, "phrase_factor": 2.0,
+    "max_length": 12, "query_max_length": 6, "pooling": "sum", "activation": "relu",
+    "special_tokens": "keep", "top_k": 7, "min_weight": 0.9, "long_texts": "cut",
+    "document_prompt": "kime ", "query_prompt": "lume ", "lowercase": False, "query_counts": False,
+    "query_top_k": 2, "sparsemax_mass": 0.5, "phrase_terms": "pairs", "phrase_buckets": 512,
+    "phrase_factor": 2.0,
 }  # fmt: skip
 
 NOT_ALONE = {
@@ -229,6 +231,32 @@ def test_what_is_given_at_loading_counts(tmp_path: Path) -> None:
     assert len(hashes) == 3
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "said"),
+    [
+        ("pair", "query/tokenizer_config.json", {"model_max_length": 8}),
+        ("st-pair", "query_0_MLMTransformer/tokenizer_config.json", {"model_max_length": 8}),
+        ("st-static", "query_0_SparseStaticEmbedding/tokenizer_config.json", {"model_max_length": 8}),
+        ("st-mlm", "sentence_bert_config.json", {"query_length": 8}),
+    ],
+)
+def test_an_index_loads_an_encoder_whose_queries_have_a_limit_of_their_own(
+    name: str, file: str, said: dict[str, Any], tmp_path: Path
+) -> None:
+    """An index remembers one limit. Queries were cut there too, and it refused its own encoder."""
+    folder = zoo.make(name, tmp_path / "model")
+    edit(folder / file, **said)
+    text = " ".join(WORDS[:30])
+    for length in (None, 20):
+        encoder = SparseEncoder.load(folder, device="cpu", dtype="float32", max_length=length)
+        at = tmp_path / f"index-{length}"
+        SearchEngine.build(at, [{"id": "a", "text": text}], encoder)
+        opened = SearchEngine.open(at).encoder
+        assert opened.fingerprint() == encoder.fingerprint()
+        few = SparseEncoder.load(folder, device="cpu", dtype="float32", max_length=8)
+        assert encoder.encode_queries([text]).to_dicts() == few.encode_queries([text]).to_dicts()
+
+
 @pytest.mark.parametrize("name", ["st-ours", "st-csr", "st-cased", "mlm-vocab-txt"])
 def test_an_index_refuses_the_altered_encoder(name: str, tmp_path: Path) -> None:
     folder = zoo.make(name, tmp_path / "model")
@@ -267,3 +295,14 @@ def test_hashes_of_earlier_releases_are_reproduced() -> None:
     record = SparseEncoder.load().fingerprint_1()
     assert record["hash"] == "1ff3e550d34e875d792757c5b809d8b3"
     assert np.isscalar(record["n_terms"]) and "version" not in record
+
+
+@pytest.mark.parametrize("model_type", ["roberta", "xlm-roberta", "camembert", "bert"])
+def test_models_whose_positions_are_counted_otherwise_than_before(model_type: str, tmp_path: Path) -> None:
+    """A text with a literal `<pad>` has other vectors than a development version of 0.2.0 gave it."""
+    from splade_engine.encoder import fingerprint
+
+    folder = zoo.make("mlm", tmp_path / "model")
+    edit(folder / "config.json", model_type=model_type, architectures=None)
+    parts = dict(fingerprint._folder(folder, str))
+    assert parts.get("positions") == (None if model_type == "bert" else "counted")

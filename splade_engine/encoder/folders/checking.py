@@ -63,12 +63,27 @@ def check_checkpoint(checkpoint: Checkpoint) -> None:
         for path in folder.iterdir():
             if path.exists() and not path.is_dir():
                 regular(path)
+    _tell_of_code(checkpoint)
     if checkpoint.kind.in_safetensors:
         tensors = check_weights(checkpoint.model_folder)
         if checkpoint.positions is None:
             _check_reach(checkpoint, tensors)
     if isinstance(checkpoint.query, Checkpoint):
         check_checkpoint(checkpoint.query)
+
+
+def _tell_of_code(checkpoint: Checkpoint) -> None:
+    """Say that code which a folder names for its network is not run: it may compute something else."""
+    path = checkpoint.model_folder / CONFIG
+    named = read_config(checkpoint.model_folder, optional=True).get("auto_map")
+    code = named.get(checkpoint.kind.auto_model, named.get("AutoModel")) if isinstance(named, dict) else None
+    if isinstance(code, str):
+        logger.warning(
+            "%s: code of the model's own (auto_map: %.80s) is not run; the network is transformers' own of "
+            "this model_type",
+            path,
+            code,
+        )
 
 
 def _folders(checkpoint: Checkpoint) -> set[Path]:

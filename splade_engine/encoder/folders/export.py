@@ -72,6 +72,8 @@ class Side:
     transformer: Callable[[Path], None]
     # writes the settings of the modules after it, by class name
     modules: Callable[[dict[str, Path]], None]
+    # tokens per query, where this is the tower of queries too and they have a limit of their own
+    query_length: int | None = None
 
     def write(self, out: Path, prefixes: Sequence[str]) -> list[tuple[str, str]]:
         """Write the modules below `out`; (folder, class name) of each.
@@ -93,6 +95,7 @@ class Side:
                 "modality_config": {"text": {"method": "forward", "method_output_name": output}},
                 "module_output_name": "token_embeddings",
                 **({"do_lower_case": True} if self.settings.lowercase else {}),
+                **({} if self.query_length is None else {"query_length": self.query_length}),
             },
         )
         self.modules({name: out / path for name, path in zip(names[1:], paths[1:], strict=True)})
@@ -207,6 +210,7 @@ def _side(checkpoint: Checkpoint) -> Side:
         checkpoint.settings,
         lambda out: _copy_model(checkpoint, out),
         lambda folders: checkpoint.kind.write_modules(checkpoint, folders),
+        checkpoint.settings.query_max_length if checkpoint.query is None else None,
     )
 
 
@@ -218,7 +222,7 @@ def _write_router(checkpoint: Checkpoint, out: Path, table: NDArray[np.float32] 
         name = "query_0_SparseStaticEmbedding"
         (out / name).mkdir()
         settings = checkpoint.settings
-        tokenizer = TextTokenizer(query.folder, settings.max_length, lowercase=settings.lowercase)
+        tokenizer = TextTokenizer(query.folder, settings.length_of_queries, lowercase=settings.lowercase)
         save_tokenizer(tokenizer, out / name, like=query.folder)
         write_table(table[: tokenizer.size], out / name / "model.safetensors")
         write_json(out / name / "config.json", {"frozen": True})

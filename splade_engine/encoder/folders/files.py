@@ -12,7 +12,8 @@ from splade_engine.encoder.settings import DEFAULT_MAX_LENGTH, is_integer, is_nu
 from splade_engine.errors import CheckpointError, SpladeEngineError
 
 _LARGEST_JSON = 1 << 27  # an idf.json of a vocabulary of a million tokens is a quarter of that
-_UNBOUNDED = 1_000_000  # transformers writes 1e30 for "no limit"
+UNBOUNDED = 1_000_000
+"""Tokens per text: no limit. transformers writes 1e30."""
 # whose positions are counted from behind the padding id, by `model_type`
 _COUNTED = {
     "camembert", "data2vec-text", "ibert", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta",
@@ -63,8 +64,13 @@ def copy_model(source: Path, folder: Path, patterns: Sequence[str], without: Seq
             shutil.copyfile(path, folder / name)
 
 
-def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
+def max_length_of(folder: Path, config: Mapping[str, Any], *, queries: bool = False) -> int:
     """The shortest limit that the sentence-transformers, tokenizer or model config names.
+
+    Args:
+        folder: of the model.
+        config: its config.json.
+        queries: whether the limit of queries is asked for, not that of documents.
 
     Raises:
         CheckpointError: a limit is no number of tokens.
@@ -73,7 +79,7 @@ def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
     inputs, file = text_inputs(folder)
     beside = folder / "tokenizer_config.json"
     for said, place, name in (
-        (inputs, file, "document_length"),
+        (inputs, file, "query_length" if queries else "document_length"),
         (inputs, file, "max_seq_length"),
         (read_json(beside, optional=True), beside, "model_max_length"),
     ):
@@ -82,7 +88,7 @@ def max_length_of(folder: Path, config: Mapping[str, Any]) -> int:
             continue
         if not is_number(value) or value <= 0 or value != int(value):
             raise CheckpointError(f"{place}: {name} is {value!r:.80}, not a number of tokens")
-        if value < _UNBOUNDED:
+        if value < UNBOUNDED:
             limits.append(int(value))
             break  # the first one that is set rules, as in sentence-transformers
     if positions := positions_of(config):

@@ -38,8 +38,12 @@ def read_chain(folder: Path) -> list[Module]:
 
 
 def class_name(kind: object) -> str:
-    """`SpladePooling` of `sentence_transformers.sparse_encoder.models.SpladePooling`."""
-    return str(kind).rpartition(".")[2]
+    """`SpladePooling` of `sentence_transformers.sparse_encoder.models.SpladePooling`.
+
+    A class of another package has its whole name: it may do something else than theirs of the same name.
+    """
+    package, _, name = str(kind).rpartition(".")
+    return name if package.partition(".")[0] in ("", "sentence_transformers") else str(kind)
 
 
 def dense_mode(folder: Path) -> DenseMode:

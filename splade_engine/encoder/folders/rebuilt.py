@@ -16,6 +16,7 @@ from typing import Any
 from splade_engine.encoder.folders.files import read_json
 from splade_engine.encoder.folders.tokenizer_class import CONFIG, class_of
 from splade_engine.encoder.folders.told_letters import BERT_LIKE, letters_said
+from splade_engine.encoder.folders.told_tokens import FURTHER
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ _PROBES = (
     " moon", "  moon", "moon ", "a  b", "a\tb", "a\nb", "Moon", "caf\u00e9", "cafe\u0301", "\ufb01n \uff21",
     "\u6771\u4eac", "don't (see) a-b x_1", "12345", "``a''", "a\u00a0b\u200bc", "\u2581a \u2581",
 )  # fmt: skip
+_SENTINEL = "<extra_id_0>"
 _QWEN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
     r"|\s+(?!\S)|\s+"
@@ -40,7 +42,7 @@ _AROUND = {
     **dict.fromkeys(BERT_LIKE, 2),
     **dict.fromkeys(("XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer", "BigBirdTokenizer"), 2),
     **dict.fromkeys(("RobertaTokenizer", "DebertaTokenizer", "DebertaV2Tokenizer"), 2),
-    **dict.fromkeys(("HerbertTokenizer", "LukeTokenizer"), 2),
+    **dict.fromkeys(("HerbertTokenizer", "LukeTokenizer", "RemBertTokenizer"), 2),
     "T5Tokenizer": 1,
     "GPTNeoXTokenizer": 0,
 }
@@ -75,6 +77,8 @@ def tell_if_read_otherwise(tokenizer: Any, config: Mapping[str, Any], folder: Pa
     for option, usually in _WORDPIECE.items() if name in BERT_LIKE else ():
         if (said := getattr(tokenizer.model, option, usually)) != usually:
             told.append(f"has {usually!r} for the {option} {said!r:.60}")
+    if name == "T5Tokenizer" and _adds_sentinels(tokenizer, config):
+        told.append(f"reads {_SENTINEL!r} as one token")
     around, usual = tokenizer.num_special_tokens_to_add(False), _AROUND.get(name)
     if usual is not None and around != usual:
         told.append(f"puts {usual} special tokens around a text, not {around}")
@@ -86,6 +90,17 @@ def tell_if_read_otherwise(tokenizer: Any, config: Mapping[str, Any], folder: Pa
             name,
             what,
         )
+
+
+def _adds_sentinels(tokenizer: Any, config: Mapping[str, Any]) -> bool:
+    """Whether T5's class adds tokens that nothing names: as many as `extra_ids` says, usually a hundred."""
+    named = any(config.get(name) for name in FURTHER)
+    return not named and bool(config.get("extra_ids", 100)) and len(_ids(tokenizer, _SENTINEL)) != 1
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    found: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return found
 
 
 def _read(tokenizer: Any) -> list[list[int]]:
@@ -138,6 +153,11 @@ def _built(name: str, config: Mapping[str, Any], before: Any, folder: Path) -> t
             steps += [] if config.get("keep_accents") else [n.NFKD(), n.StripAccents()]
             steps += [n.Lowercase()] if config.get("do_lower_case", True) else []
             return n.Sequence([*steps, *mapped]), words
+        case "RemBertTokenizer":
+            steps = [n.Replace("``", '"'), n.Replace("''", '"'), n.Replace(Regex(" {2,}"), " ")]
+            steps += [] if config.get("keep_accents", True) else [n.NFKD(), n.StripAccents()]
+            steps += [n.Lowercase()] if config.get("do_lower_case") else []
+            return n.Sequence([*steps, *mapped]), p.Metaspace(prepend_scheme=always)
         case "DebertaV2Tokenizer":
             steps = [n.Lowercase()] if config.get("do_lower_case") else []
             spaces = n.Replace(Regex(r"\s{2,}|[\n\r\t]"), " ")

@@ -20,6 +20,7 @@ from typing import Any
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import (
+    UNBOUNDED,
     existing,
     inside,
     lowercases,
@@ -151,9 +152,14 @@ def _router(folder: Path, name: str, base: Path) -> Checkpoint:
             raise CheckpointError(
                 f"{path}: modules after {query[0].kind} on the query side are not supported"
             )
-        _tell_of_limit(query[0].folder, checkpoint.settings.max_length)
-        return replace(checkpoint, query=_static(folder, query[0].folder))
-    return replace(checkpoint, query=_linear(folder, name, query))
+        limit = _limit_of_table(query[0].folder / CONFIG, checkpoint.settings.max_length)
+        settings = replace(checkpoint.settings, query_max_length=limit)
+        return replace(checkpoint, query=_static(folder, query[0].folder), settings=settings)
+    queries = _linear(folder, name, query)
+    limits = queries.settings
+    own = replace(limits, max_length=limits.length_of_queries, query_max_length=None)
+    settings = replace(checkpoint.settings, query_max_length=None)
+    return replace(checkpoint, query=replace(queries, settings=own), settings=settings)
 
 
 def _check_mappings(config: dict[str, Any], path: Path) -> None:
@@ -168,13 +174,15 @@ def _check_mappings(config: dict[str, Any], path: Path) -> None:
             raise CheckpointError(f"{path}: route_mappings sends {key!r:.80} to {route!r:.80}: not supported")
 
 
-def _tell_of_limit(folder: Path, max_length: int) -> None:
-    """Queries of a table are cut where documents are; its tokenizer may name an earlier place."""
-    limit = read_json(folder / CONFIG, optional=True).get("model_max_length")
-    if is_number(limit) and limit < max_length:
-        logger.warning(
-            "%s: queries are cut to %d tokens, as documents are, not to its %d", folder, max_length, limit
-        )
+def _limit_of_table(path: Path, max_length: int) -> int | None:
+    """Where the tokenizer of a query table cuts queries; None: where documents are cut, or nowhere."""
+    limit = read_json(path, optional=True).get("model_max_length")
+    if not is_number(limit) or limit >= UNBOUNDED or limit == max_length:
+        return None
+    with blaming(path):
+        if limit != int(limit) or limit < 3:
+            raise CheckpointError(f"model_max_length is {limit!r:.80}, not a number of tokens")
+    return int(limit)
 
 
 def _static(root: Path, folder: Path) -> QueryTable:
@@ -197,8 +205,11 @@ def _linear(root: Path, name: str, chain: Sequence[Module]) -> Checkpoint:
     config = read_config(model_folder)
     require_weights(model_folder)
     with blaming(root):
+        of_documents, of_queries = (max_length_of(model_folder, config, queries=q) for q in (False, True))
         settings = EncoderSettings(
-            max_length=max_length_of(model_folder, config), lowercase=lowercases(model_folder)
+            max_length=of_documents,
+            query_max_length=None if of_queries == of_documents else of_queries,
+            lowercase=lowercases(model_folder),
         )
         base = Checkpoint(root, name, MaskedLm(), model_folder, settings, positions_of(config))
         for kind in KINDS:

@@ -1,12 +1,11 @@
 """sentence_bert_config.json: what sentence-transformers does with a text, and how it loads the model.
 
-Followed elsewhere are `max_seq_length`, `document_length` and `do_lower_case`. Whatever else would change
-what the model sees is refused here, or told of. Torch-free.
+Followed elsewhere are `max_seq_length`, `document_length`, `query_length` and `do_lower_case`. Whatever else
+would change what the model sees is refused here. Torch-free.
 """
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ from splade_engine.encoder.folders.config import CONFIG as MODEL
 from splade_engine.encoder.folders.files import read_json, text_inputs
 from splade_engine.encoder.folders.tokenizer_class import CONFIG
 from splade_engine.errors import CheckpointError
-
-logger = logging.getLogger(__name__)
 
 # settings of tokenizer, network and weights, under the names of several releases, and the file that has to
 # say the same
@@ -28,7 +25,6 @@ _TOLD = {
     "model_args": MODEL,
     "model_kwargs": MODEL,
 }
-_LENGTHS = ("document_length", "query_length")
 # `dtype`: the precision is the caller's
 _DECIDE_NOTHING = {
     "attn_implementation", "cache_dir", "clean_up_tokenization_spaces", "device_map", "dtype",
@@ -41,7 +37,7 @@ _OUTPUTS = {"fill-mask": "logits", "feature-extraction": "last_hidden_state"}
 
 
 def check_inputs(folder: Path, task: str | None) -> None:
-    """Refuse settings that would change what a model sees and are not followed; the log tells of milder ones.
+    """Refuse settings that would change what a model sees and are not followed.
 
     Args:
         folder: of the transformer.
@@ -72,9 +68,6 @@ def check_inputs(folder: Path, task: str | None) -> None:
                 raise CheckpointError(f"{path}: processing_kwargs sets {key!r:.60}: not supported")
     if config.get("query_expansion"):
         raise CheckpointError(f"{path}: query_expansion: not supported")
-    document, query = (config.get(name) or config.get("max_seq_length") for name in _LENGTHS)
-    if query not in (None, document):
-        logger.warning("%s: queries are cut where documents are, not at %.20r tokens", path, query)
 
 
 def _check_output(config: dict[str, Any], task: str, path: Path) -> None:

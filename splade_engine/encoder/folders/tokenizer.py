@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 import re
 import struct
 import threading
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from splade_engine.encoder.folders import rebuilt, told_letters, told_tokens
 from splade_engine.encoder.folders.files import present, read_json
 from splade_engine.encoder.folders.tokenizer_class import CONFIG as _CONFIG
-from splade_engine.encoder.folders.tokenizer_class import read_tokenizer_config
+from splade_engine.encoder.folders.tokenizer_class import code_beside, read_tokenizer_config
 from splade_engine.encoder.folders.told_tokens import content_of
 from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError, reason_of
@@ -30,6 +31,8 @@ from splade_engine.files import file_stamp, parsed_json, write_json
 
 if TYPE_CHECKING:
     from splade_engine.encoder.tokens import TextTokenizer
+
+logger = logging.getLogger(__name__)
 
 # how the library begins a tokenizer.json: all of one is up to 30 MB
 _HEAD = re.compile(r'\s*\{\s*"version"\s*:\s*"[^"]*"\s*,\s*"truncation"\s*:\s*(null|\{[^{}]*\})')
@@ -136,13 +139,15 @@ def load_tokenizer(folder: Path) -> Any:
     from tokenizers import Tokenizer
 
     path = folder / "tokenizer.json"
+    config = read_tokenizer_config(folder)
     if present(path):
         text = _text(path)
         _check_growth(path, text)
         with refusing(path, "not a tokenizer file"):
             tokenizer = _filled(Tokenizer.from_str(text), path)
         beside = folder / _CONFIG
-        config = read_tokenizer_config(folder)
+        if code := code_beside(folder):
+            logger.warning("%s: tokenizer.json is followed; %.80s, which reads it, is not run", folder, code)
         told_letters.follow(tokenizer, config, beside)
         of_tokens, place = told_tokens.said(folder)
         with refusing(place, "what it says of tokens"):

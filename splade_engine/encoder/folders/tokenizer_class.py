@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from splade_engine.encoder.folders.files import read_json
+from splade_engine.encoder.folders.files import present, read_json
 from splade_engine.errors import CheckpointError
 
 CONFIG = "tokenizer_config.json"
@@ -42,6 +42,7 @@ _BY_NETWORK = {
     "modernbert": "TokenizersBackend",
     "mpnet": "MPNetTokenizer",
     "phobert": "PhobertTokenizer",
+    "rembert": "RemBertTokenizer",
     "roc_bert": "RoCBertTokenizer",
     "splinter": "SplinterTokenizer",
     "xlm": "XLMTokenizer",
@@ -65,8 +66,9 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
             which cuts words where no file says (Japanese by a dictionary).
     """
     config = read_json(folder / CONFIG, optional=True)
+    model = read_json(folder / "config.json", optional=True)
+    _refuse_code(folder, *_code_named(config, model))
     if config.get("tokenizer_class") is None:
-        model = read_json(folder / "config.json", optional=True)
         kind = model.get("model_type")
         found = model.get("tokenizer_class") or (_BY_NETWORK.get(kind) if isinstance(kind, str) else None)
         if found is not None:
@@ -77,6 +79,38 @@ def read_tokenizer_config(folder: Path) -> dict[str, Any]:
             "tokenizer.json reads them alike, set tokenizer_class to PreTrainedTokenizerFast"
         )
     return config
+
+
+def code_beside(folder: Path) -> str | None:
+    """The class that reads tokenizer.json by code of its own, which is not run here; None: there is none."""
+    return _code_named(*(read_json(folder / name, optional=True) for name in (CONFIG, "config.json")))[1]
+
+
+def _code_named(config: Mapping[str, Any], model: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The classes of `auto_map`: one that reads the vocabulary, and one that reads tokenizer.json."""
+    for said in (config.get("auto_map"), model.get("auto_map")):
+        named = said.get("AutoTokenizer") if isinstance(said, dict) else said
+        several = named if isinstance(named, list) else [named]  # older releases named one
+        slow, fast = (name if isinstance(name, str) else None for name in (*several, None, None)[:2])
+        if slow is not None or fast is not None:
+            return slow, fast
+    return None, None
+
+
+def _refuse_code(folder: Path, slow: str | None, fast: str | None) -> None:
+    """Refuse what reads texts by code in the folder, unless tokenizer.json says what it does.
+
+    Raises:
+        CheckpointError: naming the class.
+    """
+    saved = present(folder / "tokenizer.json")
+    if (fast is not None and saved) or (slow is None and fast is None):
+        return
+    how = "if tokenizer.json reads them alike" if saved else "if the vocabulary alone says how they are read"
+    raise CheckpointError(
+        f"{folder / CONFIG}: texts are read by code of the model's own (auto_map: {slow or fast:.80}), which "
+        f"is not run here; {how}, take auto_map out"
+    )
 
 
 def class_of(config: Mapping[str, Any]) -> str:

@@ -42,8 +42,8 @@ _USUAL = {
     "bos_token": ("<s>", "<|endoftext|>"),
     "eos_token": ("</s>", "<|endoftext|>"),
 }
-# of which the first that names any counts
-_FURTHER = ("extra_special_tokens", "additional_special_tokens")
+FURTHER = ("extra_special_tokens", "additional_special_tokens")
+"""Entries of a config that name further tokens; the first that names any counts."""
 _NUMBER = re.compile("[0-9]{1,10}")  # of a token
 _FLAGS = ("lstrip", "rstrip", "normalized", "single_word", "special")
 # in which release 4 follows `add_bos_token` and `add_eos_token`, and release 5 tokenizer.json
@@ -277,7 +277,7 @@ def _named(config: Mapping[str, Any]) -> Iterator[ToldToken | None]:
     for name, value in config.items():  # roles of one model alone, such as `image_token`
         if name.endswith("_token") and name not in _ROLES:
             yield _token(value)
-    for value in next(filter(None, (_several(config.get(name)) for name in _FURTHER)), ()):
+    for value in next(filter(None, (_several(config.get(name)) for name in FURTHER)), ()):
         yield _token(value)
 
 
@@ -288,7 +288,7 @@ def _several(values: Any) -> Iterable[Any]:
 
 def _check_several(config: Mapping[str, Any], path: Path) -> None:
     """Refuse one text, whose letters would be tokens, and whatever else is no tokens."""
-    for name in (*_FURTHER, "added_tokens_decoder"):
+    for name in (*FURTHER, "added_tokens_decoder"):
         values = config.get(name)
         if values is not None and not isinstance(values, list | dict):
             raise CheckpointError(f"{path}: {name} must be several tokens, got {shown(values)}")

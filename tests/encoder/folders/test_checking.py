@@ -635,3 +635,58 @@ def test_a_pattern_that_takes_for_ever_is_left(folder: Path, monkeypatch: pytest
     with pytest.raises(CheckpointError, match=r"takes more than 0.2 s for a short text: refused"):
         tokenizer_files._check_patience(Slow(), folder / "tokenizer.json")
     waiting.set()
+
+
+CODE = "tokenization_own.OwnTokenizer"
+
+
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "config.json"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("mlm-vocab-txt", {"AutoTokenizer": [CODE, None]}),
+        ("mlm-vocab-txt", {"AutoTokenizer": [None, CODE]}),
+        ("mlm-vocab-txt", {"AutoTokenizer": CODE}),
+        ("mlm", {"AutoTokenizer": [CODE, None]}),
+        ("mlm", {"AutoTokenizer": CODE}),
+        ("mlm", [CODE, None]),
+    ],
+)
+def test_texts_that_are_read_by_code_of_the_folder(
+    name: str, said: object, file: str, tmp_path: Path
+) -> None:
+    """A vocab.txt was read as BERT's, whatever the code would have made of the texts."""
+    if isinstance(said, list) and file == "config.json":
+        pytest.skip("a list stands in tokenizer_config.json alone")
+    folder = zoo.make(name, tmp_path / "m")
+    zoo.edit(folder / file, auto_map=said)
+    with pytest.raises(CheckpointError, match=f"code of the model's own .auto_map: {CODE}"):
+        SparseEncoder.load(folder)
+
+
+def test_code_that_reads_tokenizer_json_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = zoo.make("mlm", tmp_path / "m")
+    zoo.edit(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": [None, CODE]})
+    SparseEncoder.load(folder)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == f"{folder}: tokenizer.json is followed; {CODE}, which reads it, is not run"
+
+
+@pytest.mark.parametrize("auto", ["AutoModel", "AutoModelForMaskedLM"])
+def test_code_of_a_network_is_told_of(auto: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = zoo.make("mlm", tmp_path / "m")
+    zoo.edit(folder / "config.json", auto_map={"AutoConfig": "own.Config", auto: "own.Model"})
+    SparseEncoder.load(folder)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{folder / 'config.json'}: code of the model's own (auto_map: own.Model) is not")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_module_of_another_package_is_not_theirs_of_the_same_name(place: int, tmp_path: Path) -> None:
+    """`custom_st.Transformer` was taken for the Transformer of sentence-transformers."""
+    folder = zoo.make("st-mlm", tmp_path / "m")
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[place]["type"] = "custom_st." + modules[place]["type"].rpartition(".")[2]
+    zoo.write(folder / "modules.json", modules)
+    with pytest.raises(CheckpointError, match=r"modules .*'custom_st\.[A-Za-z]+'"):
+        SparseEncoder.load(folder)

@@ -338,18 +338,18 @@ def test_mappings_of_routes(tmp_path: Path, mappings: object, refused: bool) -> 
         read_checkpoint(folder)
 
 
-def test_an_earlier_limit_of_a_table_s_queries_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_another_limit_of_a_table_s_queries_is_followed(tmp_path: Path) -> None:
     folder = router(tmp_path / "m", {"path": "idf.json"})
     (folder / "q" / "idf.json").write_text("{}")
     (folder / "q" / "tokenizer_config.json").write_text('{"model_max_length": 64}')
-    read_checkpoint(folder)
-    assert not caplog.records
-    (folder / "q" / "tokenizer_config.json").write_text('{"model_max_length": 9}')
-    read_checkpoint(folder)
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert line == f"{folder / 'q'}: queries are cut to 64 tokens, as documents are, not to its 9"
+    assert read_checkpoint(folder).settings.query_max_length is None
+    for limit in (9, 100):
+        (folder / "q" / "tokenizer_config.json").write_text(f'{{"model_max_length": {limit}}}')
+        settings = read_checkpoint(folder).settings
+        assert (settings.max_length, settings.length_of_queries) == (64, limit)
+    (folder / "q" / "tokenizer_config.json").write_text('{"model_max_length": 9.5}')
+    with pytest.raises(CheckpointError, match=r"tokenizer_config.json: model_max_length is 9.5, not a numb"):
+        read_checkpoint(folder)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ TEXTS = [
     "the moon", "The Moon", " moon", "  moon", "moon ", "a  b   c", "a\tb", "line\nbreak\r\n",
     "caf\u00e9 na\u00efve", "cafe\u0301", "\ufb01ne \uff21", "\u6771\u4eac", "don't ``a'' (x) a-b",
     "12345 3.14", "x@y.org", "   ", "\u200bzero\u00a0nbsp", "\u2581a \u2581",
+    "<extra_id_0> moon",
 ]  # fmt: skip
 META: dict[str, Any] = {
     "type": "Metaspace",
@@ -57,6 +58,24 @@ PIECES = {
 }
 NFKC = {"normalizer": {"type": "NFKC"}}
 LOWER = {"normalizer": {"type": "Lowercase"}}
+
+THREE = [
+    {"id": i, "content": token, "special": True, "normalized": False}
+    | dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+    for i, token in enumerate(("<pad>", "</s>", "<unk>"))
+]
+NO_SENTINELS = {"added_tokens_decoder": {}, "extra_special_tokens": None, "additional_special_tokens": None}
+
+# what release 5 builds and does not write
+UNSAVED: dict[str, dict[str, Any]] = {
+    "RemBertTokenizer": {
+        "post_processor": {
+            "type": "BertProcessing",
+            "cls": ["[CLS]", 1],
+            "sep": ["[SEP]", 3],
+        }
+    }
+}
 
 
 def unigram(*special: str) -> Callable[[Any], Any]:
@@ -115,6 +134,7 @@ CLASSES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "XLMRobertaTokenizer": ("xlm-roberta", unigram("<s>", "<pad>", "</s>", "<unk>", "<mask>")),
     "CamembertTokenizer": ("camembert", unigram("<s>", "<pad>", "</s>", "<unk>", "<mask>")),
     "AlbertTokenizer": ("albert", unigram("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")),
+    "RemBertTokenizer": ("rembert", unigram("<pad>", "[CLS]", "<unk>", "[SEP]", "[MASK]")),
     "DebertaV2Tokenizer": ("deberta-v2", unigram("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")),
     "BigBirdTokenizer": ("big_bird", unigram("<pad>", "</s>", "<s>", "<unk>", "[CLS]", "[SEP]", "[MASK]")),
     "HerbertTokenizer": ("bert", herbert),
@@ -130,9 +150,11 @@ CLASSES: dict[str, tuple[str, Callable[[Any], Any]]] = {
 def made(folder: Path, name: str, saved: dict[str, Any], said: dict[str, Any], model_type: str) -> Path:
     """A tokenizer of that class as transformers saves it, and then changed by hand."""
     CLASSES[name][1](getattr(transformers, name)).save_pretrained(folder)
+    saved = {**UNSAVED.get(name, {}), **saved}
     for file, changes in (("tokenizer.json", saved), ("tokenizer_config.json", said)):
-        before = json.loads((folder / file).read_text())
-        (folder / file).write_text(json.dumps({**before, **changes}))
+        merged = {**json.loads((folder / file).read_text()), **changes}
+        left_out = [entry for entry, value in said.items() if value is None]
+        (folder / file).write_text(json.dumps({k: v for k, v in merged.items() if k not in left_out}))
     (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
     return folder
 
@@ -161,6 +183,11 @@ def test_what_transformers_saves_is_read_alike_and_without_a_word(
         ("GemmaTokenizer", LOWER, {}, "reads ' moon' as other tokens"),
         ("T5Tokenizer", {"pre_tokenizer": META}, {}, "reads '  moon' as other tokens"),
         ("T5Tokenizer", LOWER, {}, "reads 'Moon' as other tokens"),
+        ("T5Tokenizer", {"added_tokens": THREE}, NO_SENTINELS, "reads '<extra_id_0>' as one token"),
+        ("RemBertTokenizer", LOWER, {}, "reads '  moon' as other tokens"),
+        ("RemBertTokenizer", {}, {"keep_accents": False}, r"reads 'caf\xe9' as other tokens"),
+        ("RemBertTokenizer", {}, {"do_lower_case": True}, "reads 'Moon' as other tokens"),
+        ("RemBertTokenizer", {"normalizer": None}, {}, "reads '  moon' as other tokens"),
         ("XLMRobertaTokenizer", NFKC, {}, r"reads 'cafe\u0301' as other tokens"),
         ("CamembertTokenizer", LOWER, {}, "reads 'Moon' as other tokens"),
         ("AlbertTokenizer", {}, {"do_lower_case": False}, "reads 'Moon' as other tokens"),
@@ -225,6 +252,7 @@ def test_another_reading_is_told(
         ("LlamaTokenizer", LEGACY, {}, "mistral"),  # whose class release 5 does not look at
         ("XLMRobertaTokenizer", LOWER, {"tokenizer_class": "PreTrainedTokenizerFast"}, "xlm-roberta"),
         ("T5Tokenizer", {}, {"legacy": True}, "t5"),
+        ("T5Tokenizer", {"added_tokens": THREE}, {**NO_SENTINELS, "extra_ids": 0}, "t5"),
     ],
 )
 def test_what_is_read_alike_is_not_told(

@@ -14,6 +14,7 @@ import pytest
 
 from splade_engine.encoder import SparseEncoder
 from splade_engine.vectors import SparseVectors
+from tests.encoder import zoo
 from tests.encoder.made import write_bert
 from tests.encoder.zoo import edit
 
@@ -55,6 +56,28 @@ def assert_parity(folder: Path, texts: list[str]) -> None:
     ours = SparseEncoder.load(folder, dtype="float32", device="cpu")
     assert_same(ours.encode_documents(texts), model.encode_document(texts))
     assert_same(ours.encode_queries(texts[:7]), model.encode_query(texts[:7]))
+
+
+@pytest.mark.parametrize("name", ["st-mlm", "st-static", "st-pair"])
+def test_a_limit_of_queries(name: str, texts: list[str], tmp_path: Path) -> None:
+    folder = zoo.make(name, tmp_path / "m")
+    zoo.write(folder / "config_sentence_transformers.json", {"model_type": "SparseEncoder"})
+    if name != "st-mlm":
+        parameters = {"default_route": "document", "allow_empty_key": True, "route_mappings": {}}
+        edit(folder / "router_config.json", parameters=parameters)
+    if name == "st-mlm":
+        edit(folder / "sentence_bert_config.json", query_length=7)
+    elif name == "st-static":
+        edit(folder / "query_0_SparseStaticEmbedding" / "tokenizer_config.json", model_max_length=7)
+    else:
+        zoo.write(folder / "query_0_MLMTransformer" / "sentence_bert_config.json", {"query_length": 7})
+    long = [" ".join(texts[:3]), " ".join(texts[3:6])]
+    assert_parity(folder, long)
+    encoder = SparseEncoder.load(folder, device="cpu", dtype="float32")
+    encoder.save(tmp_path / "again")
+    assert_parity(tmp_path / "again", long)
+    again = SparseEncoder.load(tmp_path / "again", device="cpu", dtype="float32")
+    assert again.encode_queries(long).to_dicts() == encoder.encode_queries(long).to_dicts()
 
 
 @pytest.mark.parametrize("pooling", ["max", "sum"])

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from splade_engine.encoder import SparseEncoder
+from splade_engine.encoder.checkpoint import Checkpoint
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.errors import CheckpointError
 from tests.encoder import zoo
+from tests.encoder.made import WORDS
 
 NAME = "sentence_bert_config.json"
 TEXT = {"method": "forward", "method_output_name": "logits"}
@@ -99,14 +102,43 @@ def test_what_changes_nothing_is_taken(
         ({"document_length": 6, "query_length": 9}, 6, 9),
     ],
 )
-def test_another_limit_of_queries_is_told(
+def test_a_limit_of_queries_is_followed(
     tmp_path: Path, said: dict[str, int], limit: int, queries: int, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """It was told of and passed over: queries were cut where documents are."""
     folder = zoo.make("st-mlm", tmp_path / "m")
     zoo.edit(folder / NAME, **said)
-    assert read_checkpoint(folder).settings.max_length == limit
-    (line,) = [record.getMessage() for record in caplog.records]
-    assert line == f"{folder / NAME}: queries are cut where documents are, not at {queries} tokens"
+    zoo.edit(folder / "config_sentence_transformers.json", prompts=None)
+    settings = read_checkpoint(folder).settings
+    assert (settings.max_length, settings.length_of_queries) == (limit, queries)
+    assert not caplog.records
+    text = " ".join(WORDS[:40])
+    encoder = SparseEncoder.load(folder, device="cpu", dtype="float32")
+    tokens = " ".join(WORDS[: queries - 2])  # beside [CLS] and [SEP]
+    cut = SparseEncoder.load(folder, device="cpu", dtype="float32", max_length=40)
+    assert encoder.encode_queries([text]).to_dicts() == cut.encode_queries([tokens]).to_dicts()
+    assert encoder.encode_queries([text]).to_dicts() != encoder.encode_documents([text]).to_dicts()
+
+
+def test_a_limit_of_queries_in_the_folder_of_their_own_model(tmp_path: Path) -> None:
+    folder = zoo.make("st-pair", tmp_path / "m")
+    for side in ("query", "document"):
+        zoo.write(
+            folder / f"{side}_0_MLMTransformer" / NAME,
+            {"max_seq_length": 30, "query_length": 9, "document_length": 20},
+        )
+    found = read_checkpoint(folder)
+    assert isinstance(found.query, Checkpoint)
+    assert (found.settings.length_of_queries, found.settings.max_length) == (20, 20)
+    assert found.query.settings.max_length == found.query.settings.length_of_queries == 9
+
+
+@pytest.mark.parametrize("value", ["9", 0, 9.5, True])
+def test_a_limit_of_queries_that_is_none(tmp_path: Path, value: object) -> None:
+    folder = zoo.make("st-mlm", tmp_path / "m")
+    zoo.edit(folder / NAME, query_length=value)
+    with pytest.raises(CheckpointError, match=f"{NAME}: query_length is .*, not a number of tokens"):
+        read_checkpoint(folder)
 
 
 @pytest.mark.parametrize("name", ["roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet"])
