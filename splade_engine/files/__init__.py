@@ -8,7 +8,7 @@ from splade_engine.arguments import expanded
 from splade_engine.files.digests import Digest, digest, digest_64, digest_of_file, digest_of_json
 from splade_engine.files.disk import disk_errors, file_stamp, sync_folder
 from splade_engine.files.ends import check_one_table, check_one_zip
-from splade_engine.files.leftovers import neighbour
+from splade_engine.files.leftovers import bring_back, neighbour
 from splade_engine.files.ours import refuse_ours
 from splade_engine.files.places import beside, cache_root, named
 from splade_engine.files.processes import began, is_stopped, runs
@@ -33,6 +33,7 @@ __all__ = [
     "atomic_folder",
     "began",
     "beside",
+    "bring_back",
     "cache_root",
     "check_one_table",
     "check_one_zip",

@@ -43,6 +43,14 @@ def _is_alive(name: re.Match[str]) -> bool:
     return runs(int(name["pid"]), name["began"] or "")
 
 
+def bring_back(target: Path) -> None:
+    """Put back a folder that was moved aside by a process that no longer runs; for readers, never raises."""
+    target = target.absolute()
+    if not os.path.lexists(target):
+        _tidied.discard(target.parent)
+        _tidy(target.parent)
+
+
 def _tidy(folder: Path) -> None:
     """Remove what processes of this machine that no longer run have left in `folder`; never raises.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,8 @@ from splade_engine.errors import InvalidInputError
 from splade_engine.files.disk import disk_errors, sync_folder
 from splade_engine.files.leftovers import neighbour
 from splade_engine.files.places import named
+
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
 @contextmanager
@@ -73,10 +77,16 @@ def _check(folder: Path, name: str | Path, mark: str, overwrite: bool) -> None:
 
 
 def _publish(temporary: Path, target: Path) -> None:
-    """Rename; a folder that is replaced is moved aside first and deleted last."""
+    """Rename; a folder that is replaced takes the temporary name, and is deleted last.
+
+    Where the system cannot exchange two names at once, it is moved aside first (`leftovers.bring_back`).
+    """
     aside = None
     if target.is_dir():
         if any(target.iterdir()):
+            if _exchanged(temporary, target):
+                sync_folder(target.parent)
+                return
             aside = neighbour(target, "old")
             target.rename(aside)
         else:
@@ -85,6 +95,15 @@ def _publish(temporary: Path, target: Path) -> None:
     sync_folder(target.parent)
     if aside is not None:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Whether two folders have got each other's name in one step: Linux can, most of its file systems too."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    if renameat2 is None:
+        return False
+    done: int = renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE)
+    return done == 0
 
 
 def _sync_tree(folder: Path) -> None:

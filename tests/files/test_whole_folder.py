@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from splade_engine.errors import InvalidInputError
@@ -55,10 +58,25 @@ def test_a_file_is_not_replaced_by_a_folder(tmp_path):
         pass
 
 
-def test_a_folder_whose_writer_was_killed_between_its_two_renames_comes_back(tmp_path):
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have two renames")
+def test_a_folder_that_is_replaced_is_there_at_every_moment(tmp_path, monkeypatch):
+    """The old one was moved aside first: a process that was killed then left none for readers."""
+    with atomic_folder(tmp_path / "m") as out:
+        (out / "old").touch()
+    moved = []
+    monkeypatch.setattr(Path, "rename", lambda *names: moved.append(names))
+    with atomic_folder(tmp_path / "m", overwrite=True) as out:
+        (out / "new").touch()
+    assert not moved and names(tmp_path / "m") == ["new"] and names(tmp_path) == ["m"]
+
+
+@pytest.mark.parametrize("by", ["a writer", "a reader"])
+def test_a_folder_whose_writer_was_killed_between_its_two_renames_comes_back(tmp_path, by):
     code = """
 import os
 with atomic_folder(sys.argv[1]) as out: (out / 'old').touch()
+import splade_engine.files.whole_folder as w
+w._exchanged = lambda *_: False  # as where the file system cannot
 def stop(*_): print('ready', flush=True); time.sleep(600)
 real = Path.rename
 def rename(self, target):
@@ -69,7 +87,11 @@ with atomic_folder(sys.argv[1], overwrite=True) as out: (out / 'new').touch()
 """
     killed(in_another_process(code, tmp_path / "m"))
     assert not (tmp_path / "m").exists()
-    with atomic_file(tmp_path / "any"):
-        pass
+    if by == "a reader":
+        (tmp_path / "any").touch()
+        leftovers.bring_back(tmp_path / "m")
+    else:
+        with atomic_file(tmp_path / "any"):
+            pass
     assert names(tmp_path) == ["any", "m"]
     assert names(tmp_path / "m") == ["old"]

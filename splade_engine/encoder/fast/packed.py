@@ -97,13 +97,13 @@ class PackedBody:
         self._offset = position_offset(config)
         activation = activation_of(config)
         body = names.body(state)
-        words = body["embeddings.word_embeddings.weight"].float()
-        positions = body["embeddings.position_embeddings.weight"].float()
+        self.width = int(config.get("hidden_size") or config["dim"])
+        self._inner = int(config.get("intermediate_size") or config["hidden_dim"])
+        words = shaped(body, "embeddings.word_embeddings.weight", None, self.width).float()
+        positions = shaped(body, "embeddings.position_embeddings.weight", None, self.width).float()
         if names is not DISTIL:  # every text is one segment: its type vector is part of the position
-            positions = positions + body["embeddings.token_type_embeddings.weight"][0].float()
-        self.width = int(words.shape[1])
-        if self.width != config.get("hidden_size", config.get("dim")):
-            raise ValueError(f"states of {self.width} numbers, its config says {config.get('hidden_size')}")
+            segments = shaped(body, "embeddings.token_type_embeddings.weight", None, self.width)
+            positions = positions + segments[0].float()
         self._words, self._positions = words.to(dtype), positions.to(dtype)
         self._embedding_norm = self._norm(body, "embeddings.LayerNorm")
         layers = int(config.get("num_hidden_layers") or config["n_layers"])
@@ -115,11 +115,13 @@ class PackedBody:
                 raise KeyError(name)
 
     def _layer(self, body: State, names: Names, i: int, activation: tuple[str, str]) -> _Layer:
-        def both(name: str) -> tuple[Tensor, Tensor]:
+        def both(name: str, outputs: int, inputs: int) -> tuple[Tensor, Tensor]:
             name = name.format(i=i)
-            return body[name + ".weight"].float(), body[name + ".bias"].float()
+            weight = shaped(body, name + ".weight", outputs, inputs)
+            return weight.float(), shaped(body, name + ".bias", outputs).float()
 
-        (q, qb), (k, kb), (v, vb) = both(names.query), both(names.key), both(names.value)
+        width, inner = self.width, self._inner
+        (q, qb), (k, kb), (v, vb) = (both(n, width, width) for n in (names.query, names.key, names.value))
         size = q.shape[0] // self.heads
         scale = 1 / math.sqrt(size)
         # a row of zeros with bias 1 after each head's values: exp(scores) @ [values, 1] sums the row as well
@@ -127,15 +129,16 @@ class PackedBody:
         vb = F.pad(vb.view(self.heads, size), (0, 1), value=1.0).flatten()
         return _Layer(
             self._linear(torch.cat((q * scale, k, v)), torch.cat((qb * scale, kb, vb)), self.dtype),
-            self._linear(*both(names.attention_out), self.dtype),
+            self._linear(*both(names.attention_out, width, width), self.dtype),
             self._norm(body, names.attention_norm.format(i=i)),
-            self._linear(*both(names.up), self.dtype, activation),
-            self._linear(*both(names.down), self.dtype),
+            self._linear(*both(names.up, inner, width), self.dtype, activation),
+            self._linear(*both(names.down, width, inner), self.dtype),
             self._norm(body, names.output_norm.format(i=i)),
         )
 
     def _norm(self, state: State, name: str) -> _Norm:
-        return _Norm(state[name + ".weight"].to(self.dtype), state[name + ".bias"].to(self.dtype), self.eps)
+        weight, bias = (shaped(state, f"{name}.{part}", self.width) for part in ("weight", "bias"))
+        return _Norm(weight.to(self.dtype), bias.to(self.dtype), self.eps)
 
     def hidden(self, batch: Sequence[Ids]) -> Tensor:
         """Last hidden states, dtype[T, H], the tokens of all texts one after the other."""
@@ -204,7 +207,10 @@ class PackedBert(PackedBody):
         names = FAMILIES[str(config["model_type"])]
         head_activation = ("gelu", "none") if names is ROBERTA else activation_of(config)
         self._head = PackedLinear(
-            state[names.head_dense + ".weight"], state[names.head_dense + ".bias"], dtype, head_activation
+            shaped(state, names.head_dense + ".weight", self.width, self.width),
+            shaped(state, names.head_dense + ".bias", self.width),
+            dtype,
+            head_activation,
         )
         self._head_norm = self._norm(state, names.head_norm)
         # a decoder of its own is in the file only if it is not tied to the embeddings and the head's bias;
@@ -212,12 +218,15 @@ class PackedBert(PackedBody):
         decoder = (
             names.decoder_bias.replace(".bias", ".decoder") if names is not DISTIL else "vocab_projector"
         )
-        own = state.get(decoder + ".weight")
-        bias = state.get(decoder + ".bias")
-        if config.get("tie_word_embeddings") is False and own is None:
+        if decoder + ".weight" in state:
+            own = shaped(state, decoder + ".weight", None, self.width)
+            self.decoder_weight = own.to(dtype)
+        elif config.get("tie_word_embeddings") is False:
             raise KeyError(decoder)  # the file lacks what is not tied
-        self.decoder_weight = self._words if own is None else own.to(dtype)
-        self.decoder_bias = (state[names.decoder_bias] if bias is None else bias).float()
+        else:
+            self.decoder_weight = self._words
+        bias = decoder + ".bias" if decoder + ".bias" in state else names.decoder_bias
+        self.decoder_bias = shaped(state, bias, len(self.decoder_weight)).float()
         gamma, beta = state[names.head_norm + ".weight"].float(), state[names.head_norm + ".bias"].float()
         self.state_range = beta.abs() + 3 * gamma.abs()
 
@@ -236,6 +245,23 @@ class PackedBert(PackedBody):
     def transform(self, hidden: Tensor) -> Tensor:
         """The head before the vocabulary: dtype[T, H] to dtype[T, H]."""
         return self._head_norm(self._head(hidden))
+
+
+def shaped(state: State, name: str, *shape: int | None) -> Tensor:
+    """A tensor, which has to have this shape; None is any size.
+
+    A single number would be added where a row of them belongs, without a word.
+
+    Raises:
+        KeyError: there is none of that name.
+        ValueError: it has another shape.
+    """
+    tensor = state[name]
+    fits = tensor.dim() == len(shape)
+    if not fits or any(n not in (None, m) for n, m in zip(shape, tensor.shape, strict=True)):
+        wanted = ", ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name:.120} has the shape {list(tensor.shape)}, where [{wanted}] is needed")
+    return tensor
 
 
 # Sums of exponentials outside of these (e^-83, e^83) may have overflowed, or lost every term, on the way

@@ -46,6 +46,8 @@ _TABLES = {
     "embed_tokens.weight": "vocab_size",
     "tok_embeddings.weight": "vocab_size",
 }
+# names that peft and its like give to what stands beside a weight
+_ADAPTER = re.compile(r"\blora_\w+|\bmodules_to_save\b|\bbase_layer\b|\bia3_\w+|\badapters?\b")
 # of weights in eight bits, which are floating-point numbers without them too
 _SCALES = ("_scale", "_scale_inv")
 # numbers that a model may allocate whatever its files hold: 128 MB
@@ -130,6 +132,11 @@ def check_weights(folder: Path) -> dict[str, StoredTensor]:
         raise CheckpointError(f"{folder}: no tensors in model.safetensors")
     _check_shards(folder, places)
     for name, tensor in tensors.items():
+        if found := _ADAPTER.search(name):
+            raise CheckpointError(
+                f"{folder}: {name:.120} is of an adapter ({found[0]}), which is not applied here; merge it "
+                "into its model with peft's merge_and_unload()"
+            )
         if any(name.endswith(end) and name.removesuffix(end) in tensors for end in _SCALES):
             raise CheckpointError(
                 f"{folder}: {name:.80} is a scale of other weights: weights that were quantised are not read"

@@ -45,6 +45,7 @@ _CHECKS: dict[str, tuple[Check, str]] = {
     "activation": (_text, "the name of an activation"),
     "hidden_activation": (lambda v: v is None or _text(v), "the name of an activation"),
     "pad_token_id": (lambda v: v is None or is_integer(v), "the id of a token"),
+    "quantization_config": (lambda v: v is None, "null: weights that were quantised are not read"),
     "hidden_size": (is_integer, "a whole number"),
     "num_hidden_layers": (is_integer, "a whole number"),
     "num_attention_heads": (is_integer, "a whole number"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from splade_engine.arguments import path_of
 from splade_engine.errors import CheckpointError, HubError, reason_of
-from splade_engine.files import expanded
+from splade_engine.files import bring_back, expanded
 from splade_engine.hub import hub_name, is_hub_name, offline
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ def resolve(source: str | Path | None, revision: str | None = None) -> tuple[Pat
         return _download(named.repo, named.revision or revision), named.repo
     if source != "":
         folder = path_of("source", source)
+        bring_back(folder)
         if folder.is_dir():
             return folder, folder.resolve().name
     name = str(source)

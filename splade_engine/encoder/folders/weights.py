@@ -77,7 +77,8 @@ def check_finite(state: Mapping[str, Tensor], where: Path) -> None:
     for name, tensor in state.items():
         if not tensor.is_floating_point() or not tensor.numel():
             continue
-        numbers = tensor.float() if tensor.dtype.itemsize == 1 else tensor
+        # as they are computed: a number beyond float32 is infinite there
+        numbers = tensor.float() if tensor.dtype.itemsize in (1, 8) else tensor
         low, high = torch.aminmax(numbers)  # NaN wins in both
         if not bool(torch.isfinite(low) & torch.isfinite(high)):
             raise CheckpointError(f"{where}: {name:.120} holds a value that is not finite")

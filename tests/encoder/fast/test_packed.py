@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
+from splade_engine.encoder import SparseEncoder
 from splade_engine.encoder.backbone import load_backbone
 from splade_engine.encoder.fast import packed as packed_module
 from splade_engine.encoder.fast import screen
@@ -24,6 +26,8 @@ from splade_engine.encoder.fast.screen import Int8Bounds, ScreenedPooling, exact
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import CheckpointError
+from tests.encoder import zoo
+from tests.encoder.made import VOCABULARY
 
 LENGTHS = (31, 31, 31, 9, 3, 3, 1)
 SMALL = {"vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
@@ -340,3 +344,42 @@ def test_an_older_instruction_set_gives_the_same_terms(mlm_folder: Path, tmp_pat
         rows.append(np.load(path))
     assert (rows[0] > 0).sum() > 10
     np.testing.assert_allclose(rows[1], rows[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", ["one", "none", "single", "row"])
+@pytest.mark.parametrize(
+    ("name", "tensor", "needed"),
+    [
+        ("mlm", "cls.predictions.bias", len(VOCABULARY)),
+        ("mlm", "cls.predictions.transform.dense.bias", 32),
+        ("mlm", "cls.predictions.transform.LayerNorm.weight", 32),
+        ("mlm", "bert.encoder.layer.1.output.dense.bias", 32),
+        ("mlm", "bert.encoder.layer.1.intermediate.dense.bias", 64),
+        ("mlm", "bert.encoder.layer.0.attention.self.query.bias", 32),
+        ("mlm", "bert.encoder.layer.0.attention.output.dense.bias", 32),
+        ("mlm-roberta", "lm_head.bias", len(VOCABULARY)),
+        ("mlm-roberta", "roberta.encoder.layer.0.intermediate.dense.bias", 48),
+    ],
+)
+def test_a_bias_of_another_shape(name: str, tensor: str, needed: int, shape: str, tmp_path: Path) -> None:
+    """One number was added where a row of them belongs."""
+    folder = zoo.make(name, tmp_path / "m")
+    state = load_file(folder / "model.safetensors")
+    whole = state[tensor]
+    state[tensor] = {"one": whole[:1], "none": whole[:0], "single": whole.sum(), "row": whole[None]}[shape]
+    save_file({k: v.contiguous() for k, v in state.items()}, folder / "model.safetensors")
+    short = tensor.removeprefix("bert.").removeprefix("roberta.")
+    told = rf"cannot build the model: {short} has the shape \[.*\], where \[{needed}\] is needed"
+    with pytest.raises(CheckpointError, match=told):
+        SparseEncoder.load(folder, device="cpu", dtype="float32").encode_documents(["bado"])
+
+
+@pytest.mark.parametrize("table", ["token_type", "position", "word"])
+def test_a_table_of_one_column(table: str, tmp_path: Path) -> None:
+    folder = zoo.make("mlm", tmp_path / "m")
+    state = load_file(folder / "model.safetensors")
+    name = f"bert.embeddings.{table}_embeddings.weight"
+    state[name] = state[name][:, :1].contiguous()
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=rf"{table}_embeddings.weight has the .*, where \[any, 32\] is"):
+        SparseEncoder.load(folder, device="cpu", dtype="float32").encode_documents(["bado"])

@@ -690,3 +690,36 @@ def test_a_module_of_another_package_is_not_theirs_of_the_same_name(place: int, 
     zoo.write(folder / "modules.json", modules)
     with pytest.raises(CheckpointError, match=r"modules .*'custom_st\.[A-Za-z]+'"):
         SparseEncoder.load(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bert.embeddings.word_embeddings.lora_embedding_A.default",
+        "cls.predictions.transform.dense.lora_B.default.weight",
+        "cls.predictions.decoder.modules_to_save.default.weight",
+        "bert.encoder.layer.0.attention.self.query.base_layer.weight",
+    ],
+)
+def test_an_adapter_that_is_not_merged(name: str, tmp_path: Path) -> None:
+    """Outside of the layers it was passed over, as transformers does."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    folder = zoo.make("mlm", tmp_path / "m")
+    state = load_file(folder / "model.safetensors")
+    save_file({**state, name: torch.ones(4, 32)}, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"{name} is of an adapter .*merge_and_unload"):
+        SparseEncoder.load(folder)
+
+
+def test_a_number_that_only_float64_holds(tmp_path: Path) -> None:
+    """It was infinite where it is computed with: the message named a row of NaN, and no file."""
+    from safetensors.torch import load_file, save_file
+
+    folder = zoo.make("mlm", tmp_path / "m")
+    state = load_file(folder / "model.safetensors")
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    save_file({**state, name: state[name].double() * 1e300}, folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=f"{name} holds a value that is not finite"):
+        SparseEncoder.load(folder, device="cpu").encode_documents(["bado"])

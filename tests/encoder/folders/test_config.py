@@ -30,6 +30,7 @@ from tests.encoder.zoo import edit
         ("pad_token_id", "0"), ("max_position_embeddings", True), ("max_position_embeddings", 2),
         ("position_embedding_type", "relative_key"), ("position_embedding_type", []),
         ("architectures", "BertModel"), ("architectures", 5), ("architectures", {}),
+        ("quantization_config", {"quant_method": "gptq"}), ("quantization_config", {}),
     ],
 )  # fmt: skip
 def test_a_field_of_another_type_is_named(tmp_path: Path, field: str, value: object) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,15 @@ def test_names_of_the_bundled_encoders(
     assert hub.resolve(f"./{name}") == (Path(f"./{name}"), name)  # a folder of that name
     assert hub.resolve(Path(name)) == (Path(name), name)
     assert hub.bundled_size(hub.MODELS / size) == size and hub.bundled_size(tmp_path / name) is None
+
+
+def test_a_folder_that_a_killed_writer_had_moved_aside_is_found(mlm_folder: Path, tmp_path: Path) -> None:
+    """Where two names cannot be exchanged, a model that is replaced is gone for a moment."""
+    from splade_engine.files import leftovers
+
+    dead = 2**22 + 1  # more than any process has
+    (tmp_path / "any").touch()
+    aside = tmp_path / f".m.{leftovers._host()}-{dead}-0.old"
+    shutil.copytree(mlm_folder, aside)
+    assert hub.resolve(tmp_path / "m") == (tmp_path / "m", "m")
+    assert not aside.exists()
