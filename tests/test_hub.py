@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from splade_engine.errors import (
 )
 from splade_engine.hub import HubName, hub_name
 from splade_engine.index import ShardedIndex, SparseIndex
+from tests.encoder import zoo
 from tests.fake_encoder import FakeEncoder
 from tests.fake_hub import TOKEN, Handler, running_hub
 
@@ -319,3 +323,50 @@ def test_a_note_of_the_last_download_that_is_none(here, engine, monkeypatch, tmp
         told = one_line_of(lambda: SearchEngine.open("hf://someone/notes", FakeEncoder()))
         assert "was not downloaded before" in told
     assert found(SearchEngine.open("hf://someone/notes", FakeEncoder())) == found(engine)
+
+
+@pytest.mark.parametrize("layout", ["mlm", "pair", "st-pair", "st-static"])
+def test_an_encoder_of_any_layout_is_pushed_and_pulled(here, tmp_path, layout):
+    """Of two towers, which have no config.json above them, it was said that they are no encoder."""
+    mine = SparseEncoder.load(zoo.make(layout, tmp_path / "mine"), device="cpu")
+    mine.push_to_hub("someone/encoder")
+    pulled = CliRunner().invoke(app, ["pull", "someone/encoder", str(tmp_path / "copy")])
+    assert pulled.exit_code == 0, pulled.stderr
+    copy = SparseEncoder.load(tmp_path / "copy", device="cpu")
+    assert copy.fingerprint()["hash"] == mine.fingerprint()["hash"]
+
+
+def test_an_encoder_whose_weights_are_cut_short_is_not_pulled(here, tmp_path):
+    SparseEncoder.load(zoo.make("mlm", tmp_path / "mine")).push_to_hub("someone/encoder")
+    files = here.repos["someone/encoder"][-1][1]
+    here.commit("someone/encoder", {**files, "model.safetensors": files["model.safetensors"][:-9]})
+    pulled = CliRunner().invoke(app, ["pull", "someone/encoder", str(tmp_path / "copy")])
+    assert pulled.exit_code == 2 and not (tmp_path / "copy").exists()
+    assert "hf://someone/encoder: as it was downloaded: model.safetensors: cut short" in pulled.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_push_that_is_interrupted_is_whole_or_nothing(here, tmp_path, monkeypatch, number, code):
+    folder = zoo.make("mlm", tmp_path / "mine")
+    reached, go_on = threading.Event(), threading.Event()
+    real = Handler.do_POST
+
+    def waiting(self):
+        if "preupload" in self.path:
+            reached.set()
+            go_on.wait(60)
+        with suppress(OSError):  # nobody waits for the answer
+            real(self)
+
+    monkeypatch.setattr(Handler, "do_POST", waiting)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    code_of = "import sys; from splade_engine.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code_of, "push", str(folder), "someone/encoder"]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert reached.wait(60)
+    running.send_signal(number)
+    out, told = running.communicate(timeout=60)
+    go_on.set()
+    assert (running.returncode, out, len(told.splitlines())) == (code, "", 1)
+    assert here.repos["someone/encoder"] == [] and not list((tmp_path / "scratch").iterdir())

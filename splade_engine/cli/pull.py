@@ -29,6 +29,7 @@ def run(
       splade-engine pull someone/my-encoder@v2 my-encoder
     """
     from splade_engine.encoder.folders.hub import PATTERNS
+    from splade_engine.encoder.folders.reading import is_model
     from splade_engine.engine.sharing import INDEX_FILES
     from splade_engine.errors import HubError
     from splade_engine.files import atomic_folder, refuse_ours
@@ -43,7 +44,9 @@ def run(
         is_index = (temporary / MANIFEST).is_file()
         if is_index:
             check_download(name, temporary, SparseIndex.open)
-        elif not (temporary / "config.json").is_file():
+        elif is_model(temporary):
+            check_download(name, temporary, _check_weights)
+        else:
             raise HubError(
                 f"{name}: neither an index nor an encoder ({MANIFEST} and config.json are missing)"
             )
@@ -52,3 +55,11 @@ def run(
         output.write_json({"path": str(folder), "repo": name.repo, "kind": what})
     else:
         output.write(f"{folder}: {what} of {name}")
+
+
+def _check_weights(folder: Path) -> None:
+    """Refuse weights that are cut short, or a pointer to them."""
+    from splade_engine.encoder.folders.safetensors_file import read_header
+
+    for path in sorted(folder.rglob("*.safetensors")):
+        read_header(path)

@@ -61,6 +61,13 @@ def is_encoder(folder: Path) -> bool:
     return SECTION in found.config or read_checkpoint(folder).query is not None
 
 
+def is_model(folder: Path) -> bool:
+    """Whether a folder holds a model in one of the layouts, whole or not."""
+    return (
+        any(present(folder / name) for name in ("config.json", "modules.json")) or _pair(folder) is not None
+    )
+
+
 def _refuse_hub_cache(folder: Path) -> None:
     """A folder of the hub's cache, `models--OWNER--NAME`, holds a model folder for each revision."""
     revisions = folder / "snapshots"
