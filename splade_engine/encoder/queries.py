@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
 from splade_engine.encoder.query_table import TableEncoder, load_table
 from splade_engine.encoder.settings import PHRASE_SETTINGS
 from splade_engine.encoder.side import NeuralSide
+from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 
 
@@ -25,7 +27,7 @@ def query_side(checkpoint: Checkpoint, documents: NeuralSide) -> NeuralSide | Ta
     if isinstance(query, QueryTable):
         table = load_table(checkpoint, query, checkpoint.n_terms)  # which checks its tokenizer
         if query.folder != checkpoint.model_folder:  # one that both sides share is read once
-            _ = documents.tokenizer
+            _check_vocabularies(table.tokenizer, documents.tokenizer, query.folder)
         return table
     _ = documents.tokenizer  # which refuses one that is not this model's
     own = query or checkpoint
@@ -44,8 +46,26 @@ def query_side(checkpoint: Checkpoint, documents: NeuralSide) -> NeuralSide | Ta
         documents.dtype,
         settings.min_weight if same else 0.0,
     )
+    terms_are_tokens = checkpoint.kind.term_names(checkpoint.n_terms) is None
+    if own.model_folder != checkpoint.model_folder and terms_are_tokens:
+        _check_vocabularies(side.tokenizer, documents.tokenizer, own.model_folder)
     _ = side.tokenizer
     return side
+
+
+def _check_vocabularies(queries: TextTokenizer, documents: TextTokenizer, folder: Path) -> None:
+    """Refuse sides that give a word two numbers: a query for it would find documents of another word.
+
+    Raises:
+        CheckpointError: naming the first such word.
+    """
+    theirs = documents.terms
+    for token, term in queries.terms.items():
+        if theirs.get(token, term) != term:
+            raise CheckpointError(
+                f"{folder}: {token!a:.60} is term {term} for queries and {theirs[token]} for documents: "
+                "their tokenizers are of different models"
+            )
 
 
 def _like(query: Checkpoint, checkpoint: Checkpoint) -> Checkpoint:

@@ -82,6 +82,13 @@ class TextTokenizer:
         return np.array(sorted(i for i, token in added.items() if token.special), dtype=np.int32)
 
     @property
+    def terms(self) -> dict[str, int]:
+        """The id of every token that is not special."""
+        special = set(self.special_ids.tolist())
+        found: dict[str, int] = self._tokenizer.get_vocab(with_added_tokens=True)
+        return {token: number for token, number in found.items() if number not in special}
+
+    @property
     def last_segment(self) -> int:
         """The largest segment (`token_type_ids`) that a token of a text is put into: usually 0."""
         return max(self._tokenizer.encode("a").type_ids, default=0)

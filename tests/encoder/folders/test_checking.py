@@ -24,7 +24,7 @@ from splade_engine.encoder.folders.safetensors_file import MOST_TENSORS, read_fl
 from splade_engine.encoder.folders.tokenizer import load_tokenizer
 from splade_engine.errors import CheckpointError
 from tests.encoder import zoo
-from tests.encoder.made import VOCABULARY, write_bert
+from tests.encoder.made import VOCABULARY, WORDS, write_bert
 from tests.encoder.zoo import edit
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 17671552\n"
@@ -679,6 +679,32 @@ def test_code_of_a_network_is_told_of(auto: str, tmp_path: Path, caplog: pytest.
     SparseEncoder.load(folder)
     (line,) = [record.getMessage() for record in caplog.records]
     assert line.startswith(f"{folder / 'config.json'}: code of the model's own (auto_map: own.Model) is not")
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("pair", "query"),
+        ("st-pair", "query_0_MLMTransformer"),
+        ("st-static", "query_0_SparseStaticEmbedding"),
+    ],
+)
+def test_a_word_with_two_numbers(name: str, side: str, tmp_path: Path) -> None:
+    """A query for the one word found documents of the other."""
+    folder = zoo.make(name, tmp_path / "m")
+    path = folder / side / "tokenizer.json"
+    saved = json.loads(path.read_text())
+    vocabulary = saved["model"]["vocab"]
+    one, other = WORDS[0], WORDS[5]
+    mine, theirs = vocabulary[one], vocabulary[other]
+    vocabulary[one], vocabulary[other] = theirs, mine
+    path.write_text(json.dumps(saved))
+    with pytest.raises(CheckpointError, match=f"{side}: '({one}|{other})' is term .* for queries and"):
+        SparseEncoder.load(folder)
+    vocabulary[one], vocabulary[other] = mine, theirs
+    saved["normalizer"]["lowercase"] = False  # each side reads texts as it likes
+    path.write_text(json.dumps(saved))
+    SparseEncoder.load(folder)
 
 
 @pytest.mark.parametrize("place", [0, 1])
