@@ -34,16 +34,18 @@ def read_chain(folder: Path) -> list[Module]:
         ordered = [(str(m["type"]), m["path"]) for m in sorted(entries, key=lambda m: int(m["idx"]))]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not a list of modules with idx, type and path") from error
-    return [Module(class_name(kind), inside(folder, sub, path)) for kind, sub in ordered]
+    return [Module(class_name(kind, folder), inside(folder, sub, path)) for kind, sub in ordered]
 
 
-def class_name(kind: object) -> str:
+def class_name(kind: object, folder: Path) -> str:
     """`SpladePooling` of `sentence_transformers.sparse_encoder.models.SpladePooling`.
 
-    A class of another package has its whole name: it may do something else than theirs of the same name.
+    A class whose code lies in the model's folder, or in another repository (`owner/name--file.Class`), has
+    its whole name: it may do something else than theirs of the same name.
     """
     package, _, name = str(kind).rpartition(".")
-    return name if package.partition(".")[0] in ("", "sentence_transformers") else str(kind)
+    own = folder / (package.partition(".")[0] + ".py")
+    return str(kind) if "--" in package or own.is_file() else name
 
 
 def dense_mode(folder: Path) -> DenseMode:

@@ -135,7 +135,7 @@ def _router(folder: Path, name: str, base: Path) -> Checkpoint:
         if not isinstance(ids, list):
             raise CheckpointError(f"{path}: route {route!r:.80} is not a list of modules")
         try:
-            routes[route] = [Module(class_name(types[i]), inside(base, i, path)) for i in ids]
+            routes[route] = [Module(class_name(types[i], folder), inside(base, i, path)) for i in ids]
         except (KeyError, TypeError) as error:
             raise CheckpointError(f"{path}: module {error.args[0]!r:.80} has no type") from error
     document = routes.get("document") or routes.get("passage")

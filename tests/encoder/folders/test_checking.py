@@ -707,14 +707,18 @@ def test_a_word_with_two_numbers(name: str, side: str, tmp_path: Path) -> None:
     SparseEncoder.load(folder)
 
 
+@pytest.mark.parametrize("package", ["", "someone/code--"])
 @pytest.mark.parametrize("place", [0, 1])
-def test_a_module_of_another_package_is_not_theirs_of_the_same_name(place: int, tmp_path: Path) -> None:
+def test_a_module_of_the_folder_is_not_theirs_of_the_same_name(
+    place: int, package: str, tmp_path: Path
+) -> None:
     """`custom_st.Transformer` was taken for the Transformer of sentence-transformers."""
     folder = zoo.make("st-mlm", tmp_path / "m")
     modules = json.loads((folder / "modules.json").read_text())
-    modules[place]["type"] = "custom_st." + modules[place]["type"].rpartition(".")[2]
+    modules[place]["type"] = package + "custom_st." + modules[place]["type"].rpartition(".")[2]
     zoo.write(folder / "modules.json", modules)
-    with pytest.raises(CheckpointError, match=r"modules .*'custom_st\.[A-Za-z]+'"):
+    (folder / "custom_st.py").touch()
+    with pytest.raises(CheckpointError, match=rf"modules .*'{package}custom_st\.[A-Za-z]+'"):
         SparseEncoder.load(folder)
 
 
