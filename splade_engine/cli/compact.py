@@ -14,7 +14,7 @@ def run(
     folder: options.IndexFolder,
     lists: Annotated[
         str | None,
-        typer.Option("--lists", help="Store posting lists as impact, blocks or auto from now on."),
+        typer.Option("--lists", help="Store posting lists as impact, blocks, blocks(energy=0.9) or auto."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -30,6 +30,7 @@ def run(
     """
     from splade_engine.engine import changes
     from splade_engine.index import SparseIndex
+    from splade_engine.index.lists import written
     from splade_engine.progress import heartbeat
 
     index = SparseIndex.open(folder)
@@ -46,4 +47,4 @@ def run(
     output.write(f"{folder}: {before.n_segments} to {after.n_segments} segments, {sizes}")
     if after.lists != before.lists:
         tune = ": tune it again (splade-engine tune)" if before.tuned else ""
-        output.note(f"posting lists were {before.lists.kind} and are {after.lists.kind} now{tune}")
+        output.note(f"posting lists were {written(before.lists)} and are {written(after.lists)} now{tune}")

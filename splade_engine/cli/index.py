@@ -62,7 +62,10 @@ def run(
     ] = "auto",
     lists: Annotated[
         str,
-        typer.Option("--lists", help="Store posting lists as impact, blocks (docs/performance.md) or auto."),
+        typer.Option(
+            "--lists",
+            help="Store posting lists as impact, blocks, blocks(energy=0.9) (docs/performance.md) or auto.",
+        ),
     ] = "impact",
     ray: Annotated[
         str | None,

@@ -69,9 +69,9 @@ def run(folder: options.IndexFolder, as_json: options.Json = False) -> None:
 
 def _lists(info: IndexInfo) -> str:
     """The kind of posting lists, parameters that are not the default, and what pruning left out."""
-    default = asdict(type(info.lists)())
-    chosen = [f"{name} {value}" for name, value in asdict(info.lists).items() if value != default[name]]
-    told = ", ".join([info.lists.kind, *chosen])
+    from splade_engine.index.lists import written
+
+    told = written(info.lists)
     if info.n_pruned:
         told += f"; {info.n_pruned:,} of {info.nnz:,} entries left out"
     if info.n_unlisted:

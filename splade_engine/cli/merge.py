@@ -27,7 +27,8 @@ def run(
         str | None, typer.Option("--term-numbers", help="auto, plain or split; default: as in the parts.")
     ] = None,
     lists: Annotated[
-        str | None, typer.Option("--lists", help="impact, blocks or auto; default: as in the parts.")
+        str | None,
+        typer.Option("--lists", help="impact, blocks, blocks(...) or auto; default: as in the parts."),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

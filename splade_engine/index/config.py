@@ -47,8 +47,9 @@ class BuildConfig:
     # per document (Elias 1974, Fano 1971): smaller, and slower to read; "auto" is "plain". A name of
     # `segment/terms/`.
     terms: str = "auto"
-    # How posting lists are stored: `ImpactLists()` or `BlockLists(...)` (`lists.py`), or the name of one with
-    # its defaults, "impact" or "blocks"; `AutoLists(...)` or "auto" is one of the two (`auto_lists.py`).
+    # How posting lists are stored: `ImpactLists()` or `BlockLists(...)` (`lists.py`), or the name of one,
+    # "impact", "blocks" or "blocks(energy=0.9)"; `AutoLists(...)` or "auto" is one of the two
+    # (`auto_lists.py`).
     lists: str | ImpactLists | BlockLists | AutoLists = "impact"
     # Whether the words of the payload's title and text are listed as well, for BM25 (`hybrid`) and for what a
     # text must hold. `SearchEngine` does so; vectors alone have no words.

@@ -7,7 +7,7 @@ costs and where each is the faster one; `auto_lists.py` chooses by that.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal
 
 from splade_engine.arguments import shown
@@ -114,22 +114,54 @@ def check_integer(owner: str, name: str, value: Any, low: int, high: int) -> Non
 
 
 def lists_of(value: Any, owner: str = "BuildConfig.lists") -> Lists | AutoLists:
-    """The value that a name, or a value itself, stands for.
+    """The value that a name, a name with parameters (`blocks(energy=0.9)`), or a value itself stands for.
 
     Raises:
-        InvalidInputError: if it is neither.
+        InvalidInputError: if it is none of them.
     """
     kinds: dict[str, type[Any]] = {AutoLists.kind: AutoLists, **KINDS}
     if any(isinstance(value, kind) for kind in kinds.values()):
         found: Lists | AutoLists = value
         return found
-    if isinstance(value, str) and value in kinds:
-        made: Lists | AutoLists = kinds[value]()
-        return made
+    if isinstance(value, str):
+        name, bracket, rest = value.strip().partition("(")
+        if name.strip() in kinds and (not bracket or rest.endswith(")")):
+            kind = kinds[name.strip()]
+            made: Lists | AutoLists = kind(**_parameters(kind, rest[:-1], owner))
+            return made
     names = ", ".join(kinds)
     raise InvalidInputError(
         f"{owner} must be one of {names}, or ImpactLists, BlockLists or AutoLists, got {shown(value)}"
     )
+
+
+def _parameters(kind: type[Any], text: str, owner: str) -> dict[str, Any]:
+    """The parameters within the brackets of `blocks(energy=0.9, cap=20000)`; `kind` checks their ranges."""
+    known = [field.name for field in fields(kind)]
+    found: dict[str, Any] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, _, given = (piece.strip() for piece in part.partition("="))
+        if name not in known or name in found or not given:
+            takes = f"takes {', '.join(known)}, each once as name=value" if known else "takes no parameters"
+            raise InvalidInputError(f"{owner}: {kind.kind} {takes}, got {shown(part)}")
+        found[name] = _number(given)
+    return found
+
+
+def _number(text: str) -> int | float | str:
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text
+
+
+def written(lists: Lists | AutoLists) -> str:
+    """The text that `lists_of` reads: the kind, and the parameters that are not the default."""
+    default = type(lists)()
+    chosen = [f"{name}={value}" for name, value in asdict(lists).items() if value != getattr(default, name)]
+    return lists.kind + (f"({', '.join(chosen)})" if chosen else "")
 
 
 def to_record(lists: Lists | AutoLists) -> dict[str, Any]:

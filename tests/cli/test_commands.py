@@ -134,6 +134,8 @@ def test_posting_lists_are_stored_as_asked(cli, refused, corpus_file, tmp_path):
     changed = cli("compact", impact, "--lists", "blocks")
     assert "posting lists were impact and are blocks now" in changed.stderr
     assert "posting lists were" not in cli("compact", impact).stderr
+    pruned = cli("compact", impact, "--lists", "blocks(energy=0.5)")
+    assert "posting lists were blocks and are blocks(energy=0.5) now" in pruned.stderr
     facts = json.loads(cli("compact", impact, "--lists", "auto", "--json").stdout)
     assert facts["lists"] == "impact"
     cli("merge", impact, "-o", tmp_path / "merged", "--lists", "blocks")
@@ -145,7 +147,7 @@ def test_what_pruning_left_out_is_told(cli, tmp_path):
     config = BuildConfig(lists=BlockLists(cap=1))
     SparseIndex.build(tmp_path / "ix", SparseVectors.from_dicts(rows, 2), config=config)
     told = cli("info", tmp_path / "ix").stdout
-    assert "blocks, cap 1; 3 of 5 entries left out; 2 documents in no list, found by exact search" in told
+    assert "blocks(cap=1); 3 of 5 entries left out; 2 documents in no list, found by exact search" in told
     assert json.loads(cli("info", tmp_path / "ix", "--json").stdout)["unlisted"] == ["1", "2"]
 
 

@@ -23,6 +23,7 @@ from splade_engine.index import (
 )
 from splade_engine.index.auto_lists import chosen_lists
 from splade_engine.index.config import stored_build_config
+from splade_engine.index.lists import lists_of, written
 from splade_engine.index.segment.segment import write_segment
 from splade_engine.vectors import SparseVectors
 from tests.attacks.hostile import read_body, write_body
@@ -37,6 +38,41 @@ def test_a_name_is_the_value_with_its_defaults() -> None:
     assert BuildConfig(lists="blocks") == BuildConfig(lists=BlockLists())
     assert BuildConfig(lists="blocks") != BuildConfig(lists=PRUNED)
     assert BuildConfig(lists="auto") == BuildConfig(lists=AutoLists())
+
+
+def test_a_name_takes_parameters_in_brackets() -> None:
+    assert BuildConfig(lists="blocks(energy=0.9)") == BuildConfig(lists=BlockLists(energy=0.9))
+    assert lists_of(" blocks ( cap = 20000 , order=given ) ") == BlockLists(cap=20_000, order="given")
+    assert lists_of("auto(query_terms=6.5)") == AutoLists(query_terms=6.5)
+    assert lists_of("blocks()") == BlockLists()
+
+
+@pytest.mark.parametrize(
+    "lists", [ImpactLists(), BlockLists(), PRUNED, BlockLists(energy=0.85, order="given")]
+)
+def test_what_is_written_is_read_again(lists: Any) -> None:
+    assert lists_of(written(lists)) == lists
+    assert written(BlockLists(energy=0.9, cap=7)) == "blocks(energy=0.9, cap=7)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("blocks(energy=2)", r"BlockLists\.energy must be above 0 and at most 1, got 2"),
+        ("blocks(energy=nan)", r"BlockLists\.energy must be above 0 and at most 1, got nan"),
+        ("blocks(cap=0)", r"BlockLists\.cap must be an integer between 1"),
+        ("blocks(cap=half)", r"BlockLists\.cap must be an integer between 1 and \d+, got 'half'"),
+        ("blocks(share=0.9)", r"lists: blocks takes order, .* each once as name=value, got 'share=0\.9'"),
+        ("blocks(energy)", r"lists: blocks takes order, .* got 'energy'"),
+        ("blocks(cap=5, cap=6)", r"lists: blocks takes order, .* got 'cap=6'"),
+        ("impact(cap=5)", r"lists: impact takes no parameters, got 'cap=5'"),
+        ("blocks(cap=5", r"lists must be one of auto, impact, blocks"),
+        ("(cap=5)", r"lists must be one of auto, impact, blocks"),
+    ],
+)
+def test_parameters_in_brackets_are_checked(text: str, message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message):
+        BuildConfig(lists=text)
 
 
 @pytest.mark.parametrize("lists", ["impact", "blocks", PRUNED, BlockLists(energy=0.5, order="given")])
