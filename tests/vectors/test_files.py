@@ -106,6 +106,14 @@ def test_a_bad_line_is_named(tmp_path: Path, line: bytes, message: str) -> None:
     assert str(caught.value).startswith(f"{path}, {message}")
 
 
+def test_a_byte_order_mark_of_an_editor_is_passed_over(tmp_path: Path) -> None:
+    line = b'\xef\xbb\xbf{"id": "%d", "vector": {"sea": 1.5}}\n'
+    (tmp_path / "v.jsonl").write_bytes(line % 1 + line % 2)  # of files that were joined, too
+    found = read_vectors(tmp_path / "v.jsonl")
+    assert found.ids == ["1", "2"]
+    assert found.vectors.to_token_dicts(["sea"]) == [{"sea": 1.5}] * 2
+
+
 @pytest.mark.parametrize(
     ("text", "message"), [('{"id": "' + "a" * 999, "than 500 bytes"), ("\n" * 99, "21 blank")]
 )

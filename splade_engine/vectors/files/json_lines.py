@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -92,7 +93,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
 def _parsed(path: Path, number: int, line: bytes) -> tuple[str, dict[str, float]]:
     place = f"{path}, line {number}"
     try:
-        record = parsed_json(line.decode("utf-8"))
+        record = parsed_json(line.removeprefix(codecs.BOM_UTF8).decode("utf-8"))
     except UnicodeDecodeError:
         raise InvalidInputError(f"{place}: not UTF-8") from None
     except json.JSONDecodeError as error:
