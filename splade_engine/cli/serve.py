@@ -139,14 +139,13 @@ def run(
     say: Callable[[str], None] = output.note
     if style == "json":  # a collector of logs reads every line alike
         say = logging.getLogger("splade_engine.server").info
+    application.log()  # before an index is opened, of which the log may tell something
     if workers == 1:
         served = application.open()  # what cannot be opened is an error of the command
-        application.log()
         interrupts.at_once = True  # the server ends in its own way; a second Ctrl-C does not wait
         held = ", ".join(f"{s.name} ({len(s.current):,} documents)" for s in served)
         serve(create_app(served, settings), access, **where, on_start=_started(held, write, workers, say))
         return
-    application.log()
     found = _found(indexes)  # what cannot be opened is told here once, and not by every worker
     held = ", ".join(f"{name} ({len(index):,} documents)" for name, (_, index) in found.items())
     started = _started(held, write, workers, say)

@@ -13,6 +13,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -159,7 +160,9 @@ class _Supervisor(Multiprocess):
         if held_back is None:
             super().init_processes()
             return
-        # a worker inherits it: at a terminal, one that still imports would end with a traceback
+        # a worker inherits it: at a terminal, one that still imports would end with a traceback. The tracker,
+        # which comes with the first process, would let SIGINT through again
+        resource_tracker.ensure_running()
         before = held_back(signal.SIG_BLOCK, _FOR_ALL)
         try:
             super().init_processes()

@@ -87,6 +87,21 @@ def test_a_process_answers_and_ends_on_a_signal(process, log):
     assert [line["route"] for line in lines if "route" in line] == ["/search"]
 
 
+def test_what_opening_tells_is_json_as_well(folder, log):
+    telling = "(logging.getLogger('splade_engine.x').warning('of opening'), FakeEncoder())[1]"
+    code = "import logging\n" + SERVE.replace("FakeEncoder()", telling)
+    command = [sys.executable, "-c", code, "serve", str(folder), "--port", "0", "--log-format", "json"]
+    started = []
+    try:
+        begun(command, log, started, r"(http://\S+) serves ")
+    finally:
+        for child in started:
+            child.kill()
+            child.wait()
+    messages = [json.loads(line)["message"] for line in log.read_text().splitlines()]
+    assert "of opening" in messages
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_stopping_finishes_what_has_begun(process, log, name):
     """A body whose second half comes after the signal is still answered; new connections are not.
