@@ -128,9 +128,8 @@ def run(
             raise InvalidInputError("--ray: serves one collection, at a port above 0")
         # a shard that hangs is told of before the whole request takes too long
         deployed = {"replicas": replicas, "routers": workers, "missing": missing, "seconds": timeout * 0.4}
-        _on_ray(
-            _named(indexes[0])[1], ray, host, port, Settings(limits, access), {**deployed, "device": device}
-        )
+        deployed["device"] = device
+        _on_ray(_named(indexes[0])[1], ray, host, port, Settings(limits, access), deployed)
         return
     reranker = None if rerank is None else Rerank(rerank, rerank_depth)
     settings = Settings(limits, access, workers=workers, rerank=reranker)

@@ -218,12 +218,10 @@ class ShardedIndex(SparseIndex):
                 twice = first_twice(ids)
                 raise InvalidInputError(f"delete: id {twice!r} is given twice")
             changes: list[tuple[int, Callable[[SparseIndex], int]]] = []
-            parts = {
-                number: [ids[i] for i in np.flatnonzero(owners == number)] for number in np.unique(owners)
-            }
-            parts.pop(-1, None)
-            for number, gone in parts.items():
-                changes.append((int(number), lambda shard, gone=gone: shard.delete(gone)))  # type: ignore[misc]
+            parts: dict[int, list[str]] = {}
+            for number in np.unique(owners[owners >= 0]).tolist():
+                parts[number] = gone = [ids[i] for i in np.flatnonzero(owners == number)]
+                changes.append((number, lambda shard, gone=gone: shard.delete(gone)))  # type: ignore[misc]
             if listed and len(changes) > 1:
                 begun_delete.begin(self.path, ids)
 

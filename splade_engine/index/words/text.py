@@ -94,13 +94,10 @@ def _ordinary(letter: str) -> str:
     Signs stay, and what would be more than letters: Java\u2122 is no word "javatm", and 1\u00bd not 11/2.
     """
     form = unicodedata.normalize("NFKC", letter)
-    is_sign = unicodedata.category(letter)[0] == "S" and len(form) > 1
-    return (
-        letter
-        if is_sign
-        or not all(c.isalnum() or c == "_" or unicodedata.category(c) in ("Mn", "Mc") for c in form)
-        else form
-    )
+    if unicodedata.category(letter)[0] == "S" and len(form) > 1:
+        return letter
+    is_word = all(c.isalnum() or c == "_" or unicodedata.category(c) in ("Mn", "Mc") for c in form)
+    return form if is_word else letter
 
 
 _FORMS = _Forms()
