@@ -32,14 +32,13 @@ def run(
 
     with needed("serving an agent"):  # before an index is opened
         from splade_engine.server.agents import agent_server
-    from splade_engine.server.logs import configure
+    from splade_engine.server.logs import configured
     from splade_engine.server.served import watched
     from splade_engine.server.settings import Limits
     from splade_engine.server.threads import SearchThreads
 
     limits = Limits()
     served = open_indexes(indexes, verify, device)
-    configure("text")
     threads = SearchThreads(limits)
     server = agent_server({s.name: s for s in served}, limits, threads.run)
 
@@ -50,4 +49,5 @@ def run(
             finally:
                 threads.close()  # a search that outlasted its answer tells this loop when it ends
 
-    asyncio.run(speak())
+    with configured("text"):
+        asyncio.run(speak())

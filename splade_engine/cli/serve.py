@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from splade_engine.index import SparseIndex
     from splade_engine.server import ServedIndex, Settings
+    from splade_engine.server.logs import Style
     from splade_engine.server.served import Verify
 
 
@@ -107,9 +109,7 @@ def run(
     mode = _mode(verify)
     _check_device(device)
     root = _root(root_path)
-    style = log_format or ("text" if sys.stderr.isatty() else "json")
-    if style not in ("text", "json"):
-        raise InvalidInputError(f"--log-format: text or json, got {style!r}")
+    style = _style(log_format)
     keys = () if api_key_file is None else read_keys(api_key_file)
     hosts = tuple(name.lower() for name in allow_host or ())
     access = Access(keys=keys, write=write, cors=tuple(cors or ()), hosts=hosts)
@@ -133,23 +133,24 @@ def run(
         return
     reranker = None if rerank is None else Rerank(rerank, rerank_depth)
     settings = Settings(limits, access, workers=workers, rerank=reranker)
-    application = Application(tuple(indexes), mode, device, settings, style == "json", level)
+    application = Application(tuple(indexes), mode, device, settings, style, level)
     where: dict[str, Any] = {"host": host, "port": port, "root_path": root, "seconds": timeout}
     say: Callable[[str], None] = output.note
     if style == "json":  # a collector of logs reads every line alike
         say = logging.getLogger("splade_engine.server").info
-    application.log()  # before an index is opened, of which the log may tell something
-    if workers == 1:
-        served = application.open()  # what cannot be opened is an error of the command
-        interrupts.at_once = True  # the server ends in its own way; a second Ctrl-C does not wait
-        held = ", ".join(f"{s.name} ({len(s.current):,} documents)" for s in served)
-        serve(create_app(served, settings), access, **where, on_start=_started(held, write, workers, say))
-        return
-    found = _found(indexes)  # what cannot be opened is told here once, and not by every worker
-    held = ", ".join(f"{name} ({len(index):,} documents)" for name, (_, index) in found.items())
-    started = _started(held, write, workers, say)
-    interrupts.at_once = True
-    serve_in_processes(application, access, workers=workers, **where, on_start=started)
+    with application.logged():  # before an index is opened, of which the log may tell something
+        if workers == 1:
+            served = application.open()  # what cannot be opened is an error of the command
+            interrupts.at_once = True  # the server ends in its own way; a second Ctrl-C does not wait
+            held = ", ".join(f"{s.name} ({len(s.current):,} documents)" for s in served)
+            started = _started(held, write, workers, say)
+            serve(create_app(served, settings), access, **where, on_start=started)
+            return
+        found = _found(indexes)  # what cannot be opened is told here once, and not by every worker
+        held = ", ".join(f"{name} ({len(index):,} documents)" for name, (_, index) in found.items())
+        interrupts.at_once = True
+        started = _started(held, write, workers, say)
+        serve_in_processes(application, access, workers=workers, **where, on_start=started)
 
 
 def _on_ray(
@@ -188,7 +189,7 @@ class Application:
     verify: Verify
     device: str
     settings: Settings
-    json_log: bool
+    log: Style
     level: int
 
     def open(self) -> list[ServedIndex]:
@@ -199,11 +200,11 @@ class Application:
             cross_encoder(self.settings.rerank.scorer)  # once, and before the first request
         return open_indexes(list(self.indexes), self.verify, self.device)
 
-    def log(self) -> None:
-        """Log as a server does from here on."""
-        from splade_engine.server.logs import configure
+    def logged(self) -> AbstractContextManager[None]:
+        """Logs as a server does, until the end."""
+        from splade_engine.server.logs import configured
 
-        configure("json" if self.json_log else "text", self.level)
+        return configured(self.log, self.level)
 
     def __call__(self) -> ASGIApp:
         """The application, in a worker: what goes wrong is logged there.
@@ -212,8 +213,9 @@ class Application:
             SpladeEngineError: an index or its encoder cannot be opened.
         """
         from splade_engine.server import create_app
+        from splade_engine.server.logs import configure
 
-        self.log()
+        configure(self.log, self.level)
         return create_app(self.open(), self.settings)
 
 
@@ -245,6 +247,18 @@ def _found(named: list[str]) -> dict[str, tuple[Path, SparseIndex]]:
             raise InvalidInputError(f"{argument}: another index is called {name!r} already; NAME=FOLDER")
         found[name] = folder, SparseIndex.open(folder, verify="offsets")
     return found
+
+
+def _style(log_format: str | None) -> Style:
+    """How the log is written: as asked, else as whoever reads standard error wants it.
+
+    Raises:
+        InvalidInputError: an unknown way.
+    """
+    style = log_format or ("text" if sys.stderr.isatty() else "json")
+    if style not in ("text", "json"):
+        raise InvalidInputError(f"--log-format: text or json, got {style!r}")
+    return "json" if style == "json" else "text"
 
 
 def _root(path: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,6 +17,9 @@ from splade_engine.plain_text import without_controls
 
 REQUESTS = logging.getLogger("splade_engine.server.requests")
 FIELDS = "fields"  # attribute of a record: what a request was, as a dictionary
+Style = Literal["json", "text"]
+# the least level of what is logged: of the server, and of its libraries
+_LEAST = {"splade_engine": logging.NOTSET, "uvicorn": logging.WARNING, "mcp": logging.WARNING}
 
 
 class JsonLines(logging.Formatter):
@@ -56,11 +61,11 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
 
-def configure(style: Literal["json", "text"], level: int = logging.INFO) -> None:
+def configure(style: Style, level: int = logging.INFO) -> None:
     """Write everything of the server, and of its libraries from warnings on, to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if style == "json" else PlainLines())
-    for name, least in (("splade_engine", level), ("uvicorn", logging.WARNING), ("mcp", logging.WARNING)):
+    for name, least in _LEAST.items():
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(max(level, least))
@@ -68,3 +73,18 @@ def configure(style: Literal["json", "text"], level: int = logging.INFO) -> None
     root = logging.getLogger()
     if not root.handlers:  # the package `mcp` would add one, whose lines are drawn for a terminal
         root.addHandler(handler)
+
+
+@contextmanager
+def configured(style: Style, level: int = logging.INFO) -> Generator[None]:
+    """As `configure`, until the end: whoever called goes on logging as before, to streams of its own."""
+    loggers = [logging.getLogger(name) for name in (*_LEAST, None)]
+    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    configure(style, level)
+    try:
+        yield
+    finally:
+        for logger, handlers, least, propagate in before:
+            logger.handlers[:] = handlers
+            logger.setLevel(least)
+            logger.propagate = propagate

@@ -7,6 +7,7 @@ import io
 import json
 import time
 import types
+from contextlib import nullcontext
 
 import pytest
 
@@ -132,7 +133,7 @@ def test_a_search_that_outlasts_its_answer_ends_before_the_command(served, monke
     monkeypatch.setattr(answers, "search", slow)
     monkeypatch.setattr(command, "open_indexes", lambda *given: [served])
     monkeypatch.setattr(settings, "Limits", lambda: Limits(seconds=0.1, threads=1))
-    monkeypatch.setattr("splade_engine.server.logs.configure", lambda *given: None)
+    monkeypatch.setattr("splade_engine.server.logs.configured", lambda *given: nullcontext())
     hello = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO}).encode()
     lines, heard = b"\n".join([hello, asking({"query": "sea"})]), io.BytesIO()
     monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(lines)))

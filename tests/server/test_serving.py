@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -356,7 +357,6 @@ def test_many_at_once(process):
 )
 def test_bad_arguments_are_one_line(folder, tmp_path, monkeypatch, arguments, told):
     monkeypatch.setattr("splade_engine.encoder.SparseEncoder.load", lambda *a, **o: FakeEncoder())
-    monkeypatch.setattr("splade_engine.server.logs.configure", lambda *a: None)
     keys = tmp_path / "keys"
     keys.write_text("a-key-of-sixteen-chars\n")
     given = [a.format(folder=folder, keys=keys) for a in arguments]
@@ -364,6 +364,17 @@ def test_bad_arguments_are_one_line(folder, tmp_path, monkeypatch, arguments, to
     assert result.exit_code == 2, result.output
     assert told in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_server_that_has_ended_leaves_the_log_as_it_was(folder, monkeypatch, log_format):
+    """One that was started in a process that goes on, and cannot open its index."""
+    loggers = [logging.getLogger(name) for name in ("splade_engine", "uvicorn", "mcp", None)]
+    CliRunner().invoke(app, ["info", str(folder)])  # the command line's own handler is there
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    result = CliRunner().invoke(app, ["serve", str(folder / "nothing"), "--log-format", log_format])
+    assert result.exit_code == 2
+    assert [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers] == before
 
 
 def test_what_another_program_is_told_of_processes_is_not_read(monkeypatch):
