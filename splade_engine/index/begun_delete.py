@@ -7,7 +7,7 @@ are no longer there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from splade_engine.arguments import shown
@@ -54,9 +54,17 @@ def end(folder: Path, ids: Iterable[str]) -> None:
             (folder / DELETING).unlink(missing_ok=True)
 
 
-def told(gone: Sequence[str], left: Sequence[str]) -> str:
-    """How far a delete has come, for the message of what stopped it."""
-    return f"deleted: {_some(gone)}; not deleted: {_some(left)}"
+def told(parts: Mapping[int, Sequence[str]], done: Collection[int], before: Sequence[str]) -> str:
+    """How far a delete has come, for the message of what stopped it; empty where nothing is gone.
+
+    Args:
+        parts: the ids that each shard holds, by its number.
+        done: the numbers of the shards that have deleted theirs.
+        before: ids that an earlier call has deleted.
+    """
+    gone = [*before, *(id for number, ids in parts.items() if number in done for id in ids)]
+    left = [id for number, ids in parts.items() if number not in done for id in ids]
+    return f"deleted: {_some(gone)}; not deleted: {_some(left)}" if gone else ""
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -118,6 +118,7 @@ def add(
             memory,
             manifest.n_terms,
             first_ordinal=manifest.n_docs,
+            find=snapshot.find,
         )
         records = stream.consume(batches, progress=progress)
         dropped = snapshot.find(drop) if drop else np.zeros(0, np.int64)

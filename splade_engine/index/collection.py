@@ -8,7 +8,8 @@ without opening a shard. A reader whose shards have moved on since counts itself
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import whole
+from splade_engine.arguments import flag, whole
 from splade_engine.errors import (
     IndexCorruptError,
+    IndexExistsError,
+    IndexLockedError,
     IndexNotFoundError,
     IndexVersionError,
     InvalidInputError,
 )
 from splade_engine.files import digest_of_json, read_json, write_json
+from splade_engine.index.disk.publish import LOCK, refuse_occupied
+from splade_engine.locks import lock_holder, take_lock
 
 if TYPE_CHECKING:
     from splade_engine.index.reader import IndexReader
@@ -144,6 +149,43 @@ class CollectionRecord:
 def is_collection(folder: Path) -> bool:
     """Whether the folder holds a collection."""
     return os.path.lexists(folder / COLLECTION)
+
+
+def replaced_collection(folder: Path, shards: Sequence[Path], overwrite: bool) -> CollectionRecord | None:
+    """The collection that is there and may be replaced; None where there is nothing but the shards.
+
+    Raises:
+        IndexExistsError: something is there that may not be replaced.
+    """
+    if is_collection(folder):
+        if not flag("overwrite", overwrite):
+            raise IndexExistsError(
+                f"{folder}: exists already and holds a collection; choose another, or overwrite it"
+            )
+        return CollectionRecord.read(folder)
+    inside = {shard.resolve() for shard in shards}
+    if not folder.is_dir() or any(
+        path.name != LOCK and path.resolve() not in inside for path in folder.iterdir()
+    ):
+        refuse_occupied(folder, overwrite=False)
+    return None
+
+
+@contextmanager
+def collection_lock(folder: Path) -> Iterator[None]:
+    """Held by whoever changes shards through the collection.
+
+    Raises:
+        IndexLockedError: another process holds it.
+    """
+    lock = take_lock(folder / LOCK)
+    if lock is None:
+        holder = lock_holder(folder / LOCK)
+        raise IndexLockedError(
+            f"{folder}: process {holder} is writing this collection; try again when it is done"
+        )
+    with lock:
+        yield
 
 
 def _checked(record: dict[str, Any]) -> CollectionRecord:

@@ -339,6 +339,7 @@ class SparseIndex:
 
         They become a new segment behind the others; small segments at the end are merged (see `changes.add`).
         Documents with the ids of `drop` are deleted by the same commit, so that new ones may have their ids.
+        Without `ids` they get numbers that no document has.
 
         Raises:
             InvalidInputError: as `build`, and if an id is in the index already (`update` replaces).
@@ -360,7 +361,8 @@ class SparseIndex:
         """Add documents, replacing those with the same ids; in one commit. Returns how many were replaced.
 
         A replaced document moves behind the others: its ordinal is new. Documents with the ids of `drop` are
-        deleted by the same commit; ids that are not in the index are passed over.
+        deleted by the same commit; ids that are not in the index are passed over. Without `ids` nothing is
+        replaced: documents get numbers as in `add`.
 
         Raises:
             InvalidInputError, IndexLockedError, StorageError: nothing has changed then.

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.disk.ids import decimal_ids
-from splade_engine.index.stream import IndexBatch
+from splade_engine.index.disk.ids import free_ids
+from splade_engine.index.disk.payload import checked_table
+from splade_engine.index.stream import IndexBatch, refuse_other_terms
 
 if TYPE_CHECKING:
     from splade_engine.index.reader import IndexReader
@@ -20,8 +21,45 @@ def named(batches: Iterable[IndexBatch], reader: IndexReader) -> Iterator[IndexB
     """The batches with ids; those without are numbered behind the documents that are there."""
     first = int(reader.snapshot.bases[-1])
     for batch in batches:
-        yield batch if batch.ids is not None else batch._replace(ids=decimal_ids(first, len(batch.vectors)))
+        if batch.ids is None:
+            ids = free_ids(first, len(batch.vectors), reader.snapshot.find)
+            first = int(ids[0]) if ids else first
+            batch = batch._replace(ids=ids)
         first += len(batch.vectors)
+        yield batch
+
+
+def fitting(batches: Iterable[IndexBatch], reader: IndexReader) -> Iterator[IndexBatch]:
+    """The batches, as long as each can stand beside the documents of all shards.
+
+    A shard compares new documents with its own alone. What another one refuses would be a change that cannot
+    be ended, and columns that differ from those of another shard would keep the collection from opening.
+
+    Raises:
+        InvalidInputError: naming the document, or the column.
+    """
+    first = 0
+    for batch in batches:
+        check_fit([batch], reader, first)
+        first += len(batch.vectors)
+        yield batch
+
+
+def check_fit(batches: Iterable[IndexBatch], reader: IndexReader, first: int = 0) -> None:
+    """Check that these batches can stand beside the documents of all shards, and beside each other.
+
+    Messages count the documents from `first`.
+
+    Raises:
+        InvalidInputError: naming the document, or the column.
+    """
+    tables, row = [], first
+    for batch in batches:
+        refuse_other_terms(row, batch.vectors, reader.n_terms)
+        row += len(batch.vectors)
+        table = None if batch.payload is None else checked_table(batch.payload, len(batch.vectors))
+        tables += [] if table is None else [table]
+    reader.snapshot.check_columns(tables)
 
 
 def refuse_known(

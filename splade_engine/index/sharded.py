@@ -12,38 +12,41 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from splade_engine.arguments import check_many, first_twice, flag, path_of, shown
+from splade_engine.arguments import check_many, first_twice, path_of, shown
 from splade_engine.errors import (
-    IndexExistsError,
-    IndexLockedError,
     InvalidInputError,
     SpladeEngineError,
 )
 from splade_engine.files import disk_errors, file_stamp, refuse_ours
-from splade_engine.index import begun_delete, change_mark
+from splade_engine.index import begun_delete, change_mark, shard_batches
 from splade_engine.index.arguments import checked_threads
-from splade_engine.index.collection import COLLECTION, MAX_SHARDS, CollectionRecord, is_collection
+from splade_engine.index.collection import (
+    COLLECTION,
+    MAX_SHARDS,
+    CollectionRecord,
+    collection_lock,
+    replaced_collection,
+)
 from splade_engine.index.combine import check_together
-from splade_engine.index.disk.publish import LOCK, refuse_occupied
 from splade_engine.index.index import SparseIndex
 from splade_engine.index.lists import AutoLists, BlockLists, ImpactLists
 from splade_engine.index.reader import IndexReader
 from splade_engine.index.segment.segment import Verify
-from splade_engine.index.shard_batches import named, refuse_known, refuse_twins, refusing_known, selected
 from splade_engine.index.sharded_reader import ShardedReader, open_shard
 from splade_engine.index.stream import IndexBatch
-from splade_engine.locks import lock_holder, take_lock
 from splade_engine.progress import Progress
 from splade_engine.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from splade_engine.index.info import TunedSetting
+
+
+_Change = tuple[int, Callable[[SparseIndex], int]]  # the number of a shard, and what is done to it
 
 
 class ShardedIndex(SparseIndex):
@@ -114,7 +117,7 @@ class ShardedIndex(SparseIndex):
         check_many("shards", shards, "index folders")
         folders = [path_of("shard", shard) for shard in shards]
         refuse_ours(folder)
-        before = _occupied(folder, folders, overwrite)
+        before = replaced_collection(folder, folders, overwrite)
         readers = [open_shard(folder, shard, "full") for shard in folders]
         check_together(readers)
         if len(readers) > MAX_SHARDS:
@@ -125,7 +128,7 @@ class ShardedIndex(SparseIndex):
             generation = max(before.generation, total - sum(r.generation for r in readers)) + 1
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        with _write_lock(folder):
+        with collection_lock(folder):
             CollectionRecord.of(folder, readers, generation).write(folder)
         return cls.open(folder)
 
@@ -165,26 +168,31 @@ class ShardedIndex(SparseIndex):
             emptiest = min(range(len(self.shards)), key=lambda number: len(self.shards[number]))
             if not replace and not drop:
                 others = [shard for number, shard in enumerate(self.shards) if number != emptiest]
-                fresh = refusing_known(named(batches, self._reader), others)
-                return SparseIndex(self.shards[emptiest]).add(fresh, **how)
-            given, going = list(named(batches, self._reader)), list(drop)
+                fresh = shard_batches.refusing_known(shard_batches.named(batches, self._reader), others)
+                return SparseIndex(self.shards[emptiest]).add(
+                    shard_batches.fitting(fresh, self._reader), **how
+                )
+            given, going = list(shard_batches.named(batches, self._reader)), list(drop)
+            shard_batches.check_fit(given, self._reader)
             if replace:
                 return self._replace(given, emptiest, going, how)
-            refuse_known(given, self.shards, going)
+            shard_batches.refuse_known(given, self.shards, going)
             self._replace(given, emptiest, going, how)
             return sum(len(batch.vectors) for batch in given)
 
     def _replace(
         self, batches: list[IndexBatch], emptiest: int, drop: list[str], how: Mapping[str, Any]
     ) -> int:
-        """Put each document where its id lies, new ones into the emptiest shard."""
-        refuse_twins(batches)
+        """Put each document where its id lies, new ones into the emptiest shard, by the last commit."""
+        shard_batches.refuse_twins(batches)
         owners = [self._owners(batch.ids or ()) for batch in batches]
         dropped = self._owners(drop)
-        changes: list[tuple[int, Callable[[SparseIndex], int]]] = []
+        changes: list[_Change] = []
         for number in range(len(self.shards)):
             mine = [
-                selected(batch, np.flatnonzero((owner == number) | ((owner < 0) & (number == emptiest))))
+                shard_batches.selected(
+                    batch, np.flatnonzero((owner == number) | ((owner < 0) & (number == emptiest)))
+                )
                 for batch, owner in zip(batches, owners, strict=True)
             ]
             mine = [batch for batch in mine if len(batch.vectors)]
@@ -193,7 +201,8 @@ class ShardedIndex(SparseIndex):
                 changes.append((number, lambda s, mine=mine, gone=gone: s.update(mine, drop=gone, **how)))  # type: ignore[misc]
             elif gone:
                 changes.append((number, lambda s, gone=gone: s.delete(gone) and 0))  # type: ignore[misc]
-        return self._change(changes)
+        # a call that is repeated must not meet the new ids, or number documents anew: they come last
+        return self._change(sorted(changes, key=lambda change: change[0] == emptiest))
 
     def delete(self, ids: Sequence[str]) -> int:
         """Delete documents; returns their number. A commit in each shard that holds some.
@@ -217,20 +226,14 @@ class ShardedIndex(SparseIndex):
             if len(set(ids)) != len(ids):
                 twice = first_twice(ids)
                 raise InvalidInputError(f"delete: id {twice!r} is given twice")
-            changes: list[tuple[int, Callable[[SparseIndex], int]]] = []
+            changes: list[_Change] = []
             parts: dict[int, list[str]] = {}
             for number in np.unique(owners[owners >= 0]).tolist():
                 parts[number] = gone = [ids[i] for i in np.flatnonzero(owners == number)]
                 changes.append((number, lambda shard, gone=gone: shard.delete(gone)))  # type: ignore[misc]
             if listed and len(changes) > 1:
                 begun_delete.begin(self.path, ids)
-
-            def told(done: Sequence[int]) -> str:
-                gone = [id for number, those in parts.items() if number in done for id in those]
-                left = [id for number, those in parts.items() if number not in done for id in those]
-                return f"; {begun_delete.told(gone, left)}"
-
-            total = self._change(changes, told)
+            total = self._change(changes, lambda done: begun_delete.told(parts, done, absent))
             if listed:
                 begun_delete.end(self.path, ids)
             return total
@@ -257,7 +260,7 @@ class ShardedIndex(SparseIndex):
 
     def _change(
         self,
-        changes: Sequence[tuple[int, Callable[[SparseIndex], int]]],
+        changes: Sequence[_Change],
         told: Callable[[Sequence[int]], str] = lambda done: "",
     ) -> int:
         """Change one shard after the other; an error says which are changed already, and what is `told`."""
@@ -269,9 +272,10 @@ class ShardedIndex(SparseIndex):
             try:
                 total += change(SparseIndex(self.shards[number]))
             except SpladeEngineError as error:
-                if done:
-                    names = ", ".join(str(self.shards[n].path) for n in done)
-                    note = f"{error}; changed already: {names}{told(done)}. The same call makes it whole"
+                names = ", ".join(str(self.shards[n].path) for n in done)
+                notes = [f"changed already: {names}" if done else "", told(done)]
+                if any(notes):
+                    note = "; ".join(filter(None, (str(error), *notes))) + ". The same call makes it whole"
                     error.args = (note,) if len(error.args) < 2 else (error.args[0], note)
                 raise
             done.append(number)
@@ -288,7 +292,7 @@ class ShardedIndex(SparseIndex):
             finally:
                 self.refresh()
             return
-        with _write_lock(self.path):
+        with collection_lock(self.path):
             change_mark.end(self.path)  # one that is there was left by a process that is no more
             self.refresh()
             try:
@@ -325,35 +329,3 @@ class ShardedIndex(SparseIndex):
 
 def _reopened(path: str | list[str], verify: Verify) -> ShardedIndex:
     return ShardedIndex.open(path, verify=verify)
-
-
-def _occupied(folder: Path, shards: Sequence[Path], overwrite: bool) -> CollectionRecord | None:
-    """The collection that is there and may be replaced; None where there is nothing but the shards.
-
-    Raises:
-        IndexExistsError: something is there that may not be replaced.
-    """
-    if is_collection(folder):
-        if not flag("overwrite", overwrite):
-            raise IndexExistsError(
-                f"{folder}: exists already and holds a collection; choose another, or overwrite it"
-            )
-        return CollectionRecord.read(folder)
-    inside = {shard.resolve() for shard in shards}
-    if not folder.is_dir() or any(
-        path.name != LOCK and path.resolve() not in inside for path in folder.iterdir()
-    ):
-        refuse_occupied(folder, overwrite=False)
-    return None
-
-
-@contextmanager
-def _write_lock(folder: Path) -> Iterator[None]:
-    lock = take_lock(folder / LOCK)
-    if lock is None:
-        holder = lock_holder(folder / LOCK)
-        raise IndexLockedError(
-            f"{folder}: process {holder} is writing this collection; try again when it is done"
-        )
-    with lock:
-        yield

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from splade_engine.arguments import check_many, many
 from splade_engine.errors import InvalidInputError
 from splade_engine.index.arguments import check_budget
 from splade_engine.index.config import BuildConfig
-from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn, decimal_ids
+from splade_engine.index.disk.ids import ID_ARRAYS, IdColumn, decimal_ids, free_ids
 from splade_engine.index.disk.manifest import MAX_DOCS, MAX_SEGMENTS
 from splade_engine.index.disk.payload import checked_table, column_type, join_tables, joined_type
 from splade_engine.index.disk.publish import IndexWriter
@@ -92,6 +93,18 @@ def _as_batch(batch: Any) -> IndexBatch:
     raise InvalidInputError(f"build: expected SparseVectors or IndexBatch, got {type(batch).__name__}")
 
 
+def refuse_other_terms(row: int, vectors: SparseVectors, n_terms: int) -> None:
+    """Refuse vectors over another vocabulary; `row` is the number of their first document.
+
+    Raises:
+        InvalidInputError: naming both sizes.
+    """
+    if vectors.n_terms != n_terms:
+        raise InvalidInputError(
+            f"document {row}: vectors over {vectors.n_terms} terms in an index of {n_terms}"
+        )
+
+
 @dataclass
 class SegmentStream:
     """Collects batches and writes a segment whenever the budget is full.
@@ -99,6 +112,7 @@ class SegmentStream:
     Attributes:
         memory: budget in MiB, or None to put everything into one segment.
         first_ordinal: number of the first document, for default ids. Messages count the documents from 0.
+        find: where each of some ids lies in the index that is added to: default ids are none of those.
         parts: how the segments of a stream are stored that needs several, where they will be joined; as
             `config` says where it is None.
     """
@@ -109,6 +123,7 @@ class SegmentStream:
     memory: int | None = None
     n_terms: int | None = None
     first_ordinal: int = 0
+    find: Callable[[Sequence[str]], NDArray[np.int64]] | None = None
     parts: BuildConfig | None = None
     records: list[SegmentRecord] = field(default_factory=list)
     _vectors: list[SparseVectors] = field(default_factory=list)
@@ -121,7 +136,7 @@ class SegmentStream:
     def __post_init__(self) -> None:
         check_budget(self.threads, self.memory)
         self._budget = None if self.memory is None else self.memory << 20
-        self._next = 0
+        self._next = self._taken = 0
         lists = self.config.lists
         self._list_kinds = LIST_KINDS if isinstance(lists, AutoLists) else (lists_for(lists),)
 
@@ -167,10 +182,7 @@ class SegmentStream:
         vectors = part.vectors
         if self.n_terms is None:
             self.n_terms = vectors.n_terms
-        if vectors.n_terms != self.n_terms:
-            raise InvalidInputError(
-                f"document {self._next}: vectors over {vectors.n_terms} terms in an index of {self.n_terms}"
-            )
+        refuse_other_terms(self._next, vectors, self.n_terms)
         cost = self._cost_of(vectors, part.payload)
         if self._budget is not None and self._vectors and self._cost + cost > self._budget:
             self._write(self.parts or self.config)
@@ -183,7 +195,12 @@ class SegmentStream:
             raise InvalidInputError(f"more than {MAX_DOCS} documents")
 
     def _decimal(self, count: int) -> list[str]:
-        return decimal_ids(self.first_ordinal + self._next, count)
+        first = self.first_ordinal + self._next + self._taken
+        if self.find is None:
+            return decimal_ids(first, count)
+        ids = free_ids(first, count, self.find)
+        self._taken += int(ids[0]) - first if ids else 0
+        return ids
 
     def _write(self, config: BuildConfig) -> None:
         """Write what is collected as a segment."""

@@ -218,6 +218,24 @@ def test_deleted_ids_may_come_back(tmp_path: Path) -> None:
     assert SparseIndex.open(tmp_path / "ix").vectors([100]) == made.vectors(4, 1)
 
 
+@pytest.mark.parametrize("change", ["add", "update"])
+def test_documents_without_ids_replace_none_whose_number_compaction_freed(
+    tmp_path: Path, change: str
+) -> None:
+    """`update` put them in the place of others, `add` refused them from then on."""
+    index = SparseIndex.build(tmp_path / "i", made.vectors(1, 10))
+    index.delete(["0", "3"])
+    index.compact()
+    new = made.vectors(2, 3, index.n_terms)
+    put = getattr(index, change)
+    put([IndexBatch(new[[0]]), IndexBatch(new[[1]], ["11"]), new[[2]]])
+    assert index.ids() == [*"12456789", "10", "11", "12"]
+    assert index.vectors([index.ordinal("9")]) == made.vectors(1, 10)[[9]]
+    put(new[[0]], ["13"])
+    put(new)
+    assert index.ids()[-4:] == ["13", "14", "15", "16"]
+
+
 def test_everything_deleted(tmp_path: Path) -> None:
     ix = made.index(tmp_path / "ix", 5)
     ix.delete([str(i) for i in range(5)])

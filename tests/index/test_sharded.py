@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -480,10 +481,38 @@ def test_a_delete_that_stops_half_way_says_so_and_is_finished_by_the_same_call(m
 def test_the_message_of_a_delete_that_stops_half_way(many: ShardedIndex) -> None:
     shard = take_lock(many.shards[3].path / "write.lock")
     assert shard is not None
-    with shard, pytest.raises(IndexLockedError) as error:
-        many.delete(["d119", "d1", "d2", "d3", "d4"])
     told = "; deleted: 'd1', 'd2', 'd3' and 1 more; not deleted: 'd119'. The same call makes it whole"
-    assert str(error.value).endswith(told)
+    with shard:
+        for shards_changed in (True, False):  # by this call; the second has nothing to do in the others
+            with pytest.raises(IndexLockedError) as error:
+                ShardedIndex.open(many.path).delete(["d119", "d1", "d2", "d3", "d4"])
+            assert str(error.value).endswith(told)
+            assert ("changed already" in str(error.value)) is shards_changed
+
+
+@pytest.mark.parametrize("how", ["add", "add without ids", "update"])
+def test_new_documents_of_a_call_that_stops_half_way_are_not_put_in_twice(
+    many: ShardedIndex, how: str
+) -> None:
+    """They went in before what was dropped, and the same call refused them, or numbered them anew."""
+    ids = None if how == "add without ids" else ["new", "d31"]
+
+    def call() -> int:
+        index = ShardedIndex.open(many.path)
+        change = index.update if how == "update" else index.add
+        return change(made.vectors(5, 2), ids, payload=made.payload(2), drop=["d31", "d119"])
+
+    shard = take_lock(many.shards[3].path / "write.lock")
+    assert shard is not None
+    with shard:
+        for _ in range(2):
+            with pytest.raises(IndexLockedError, match="is writing this index"):
+                call()
+    assert "new" not in many.refresh()
+    assert call() == (1 if how == "update" else 2)
+    here = many.refresh().ids()
+    left = {f"d{i}" for i in range(N)} - {"d31", "d119"}
+    assert sorted(here) == sorted(left | set(ids or ["120", "121"]))
 
 
 def test_a_disk_that_refuses_the_record_leaves_the_shards_right(
@@ -500,6 +529,41 @@ def test_a_disk_that_refuses_the_record_leaves_the_shards_right(
     assert "d1" not in opened
     whole = np.sum([s.document_frequencies() for s in many.shards], axis=0)
     np.testing.assert_array_equal(opened.document_frequencies(), whole)
+
+
+@pytest.mark.parametrize("how", ["add", "update", "update of new ids"])
+def test_what_another_shard_refuses_is_refused_before_anything_changes(
+    many: ShardedIndex, tmp_path: Path, how: str
+) -> None:
+    """A shard compared new columns with its own alone, and then nobody could open the collection again."""
+    ShardedIndex.collect(many.path, [shard.path for shard in many.shards[:3]], overwrite=True)
+    many = ShardedIndex.open(many.path)
+    many.add(made.vectors(7, 1), ["typed"], payload=pa.table({"since": [2**60]}))
+    many.delete([f"d{i}" for i in range(35, 45)])  # s1 is the smallest now, "typed" lies in s0
+    ids = ["d31", "d61"] if how == "update" else ["a", "b"]
+    before, stamps = many.ids(), [s.generation for s in many.shards]
+    change = many.add if how == "add" else many.update
+    two, one = made.vectors(8, 2), made.vectors(8, 1)
+    other = SparseVectors.from_dicts([{0: 1.0}], two.n_terms + 1)
+    for since in (["x", "y"], [0.5, 1.5]):
+        with pytest.raises(InvalidInputError, match="column 'since'"):
+            change(two, ids, payload=pa.table({"since": since}))
+    with pytest.raises(InvalidInputError, match=r"column 'new'.* int .* text"):
+        change([IndexBatch(one, ids[:1], pa.table({"new": [1]})), (one, ids[1:], pa.table({"new": ["x"]}))])
+    with pytest.raises(InvalidInputError, match="column 'l', row 1: a list of texts holds a null"):
+        change(two, ids, payload=pa.table({"l": [["x"], ["y", None]]}))
+    with pytest.raises(InvalidInputError, match="document 1: vectors over"):
+        change([IndexBatch(one, ids[:1]), IndexBatch(other, ids[1:])])
+    assert (many.ids(), [s.generation for s in many.shards]) == (before, stamps)
+    assert ShardedIndex.open(many.path).ids() == before
+
+
+def test_new_documents_without_ids_get_free_numbers(many: ShardedIndex) -> None:
+    two = made.vectors(8, 2)
+    many.add(two[[0]], ["121"])
+    assert many.update(two, payload=made.payload(2)) == 0
+    assert many.add([two, two]) == 4
+    assert set(many.ids()) == {f"d{i}" for i in range(N)} | {"121", "122", "123", "124", "125", "126", "127"}
 
 
 def test_batches_of_a_stream_are_routed(many: ShardedIndex) -> None:

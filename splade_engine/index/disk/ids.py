@@ -6,7 +6,7 @@ told apart by their bytes, so collisions cost time, never truth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,6 +116,22 @@ def _check_id(row: int, value: object) -> None:
 def decimal_ids(first: int, count: int) -> list[str]:
     """The default ids: the ordinals as text."""
     return [str(i) for i in range(first, first + count)]
+
+
+def free_ids(first: int, count: int, find: Callable[[Sequence[str]], NDArray[np.int64]]) -> list[str]:
+    """Default ids that no document has: numbers from `first` on, or from behind those that are taken.
+
+    Args:
+        first: the number of the first document, which `compact` may have given to another before.
+        count: of documents.
+        find: where each id lies, negative where it is nowhere.
+    """
+    while True:
+        ids = decimal_ids(first, count)
+        taken = np.flatnonzero(find(ids) >= 0)
+        if not len(taken):
+            return ids
+        first += int(taken[-1]) + 1
 
 
 class IdColumn:

@@ -64,7 +64,8 @@ def checked_table(payload: object, n_docs: int) -> pa.Table | None:
     """The table with its columns converted to the types of the format (None where it has no column).
 
     Raises:
-        InvalidInputError: if it is no table, has another number of rows, a column twice or of another type.
+        InvalidInputError: if it is no table, has another number of rows, a column twice or of another type,
+            or a null within a list.
     """
     if not isinstance(payload, pa.Table):
         raise InvalidInputError(f"payload: expected a pyarrow.Table, got {type(payload).__name__}")
@@ -84,7 +85,16 @@ def checked_table(payload: object, n_docs: int) -> pa.Table | None:
             columns[name] = _nan_is_missing(payload.column(name).cast(COLUMN_TYPES[kind]))
         except pa.ArrowInvalid as error:
             raise InvalidInputError(f"payload: column {name!r}: {reason_of(error)}") from None
+        if kind == "texts":
+            _refuse_null_items(name, columns[name])
     return pa.table(columns) if columns else None
+
+
+def _refuse_null_items(name: str, lists: pa.ChunkedArray) -> None:
+    missing = pc.is_null(pc.list_flatten(lists))
+    if pc.any(missing).as_py():
+        row = pc.list_parent_indices(lists)[pc.index(missing, True).as_py()].as_py()
+        raise InvalidInputError(f"payload: column {name!r}, row {row}: a list of texts holds a null")
 
 
 def _nan_is_missing(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -210,10 +220,7 @@ def _buffers(kind: str, column: pa.Array) -> dict[str, NDArray[Any]]:
         offsets, data = text_buffers(column.fill_null(""))
         return {"offsets": offsets, "bytes": data}
     lengths = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-    items = column.flatten()
-    if items.null_count:
-        raise InvalidInputError("payload: a list of texts holds a null")
-    item_offsets, data = text_buffers(items)
+    item_offsets, data = text_buffers(column.flatten())
     starts = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))
     return {"offsets": starts, "item_offsets": item_offsets, "bytes": data}
 

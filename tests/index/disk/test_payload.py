@@ -76,6 +76,7 @@ def test_nothing_but_nulls_and_other_arrow_types() -> None:
         (pa.table({f"c{i}": [1, 2, 3] for i in range(513)}), "513 columns, at most 512"),
         (pa.table({"a": pa.array([2**63] * 3, pa.uint64())}), "column 'a': .*not in range"),
         (pa.table({"a": [["x", None]] * 3}), "list of texts holds a null"),
+        (pa.table({"a": [[], ["x"], ["y", None]]}), "column 'a', row 2: a list of texts holds a null"),
     ],
 )
 def test_bad_tables_are_named(table: object, message: str) -> None:
