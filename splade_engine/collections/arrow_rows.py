@@ -6,6 +6,7 @@ Such a time becomes the text that the others of its column become, and a duratio
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,22 @@ def arrow_rows(batch: pa.RecordBatch | pa.Table) -> list[dict[str, Any]]:
 
 
 def _values(column: Any) -> list[Any]:
-    counted = _counted(column.type)
-    values: list[Any] = (column if counted == column.type else column.cast(counted)).to_pylist()
-    return [_plain(value, column.type) for value in values] if _needs_a_look(column.type) else values
+    if not _needs_a_look(column.type):
+        values: list[Any] = column.to_pylist()
+        return values
+    return [_plain(scalar) for scalar in column]
 
 
 def _inner(kind: Any) -> list[Any]:
-    """The fields within a type of lists, objects or maps."""
-    return [kind.field(i) for i in range(kind.num_fields)]
+    """The types within one: of what lists, objects and maps hold, and of values that are stored otherwise."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_dictionary(kind) or types.is_run_end_encoded(kind):
+        return [kind.value_type]
+    if isinstance(kind, pa.BaseExtensionType):
+        return [kind.storage_type]
+    return [kind.field(i).type for i in range(kind.num_fields)]
 
 
 def _is_time(kind: Any) -> Any:
@@ -49,51 +58,33 @@ def _is_time(kind: Any) -> Any:
     return types.is_timestamp(kind) or types.is_duration(kind) or types.is_date(kind) or types.is_time64(kind)
 
 
-def _needs_a_look(kind: Any) -> Any:
+@functools.lru_cache
+def _needs_a_look(kind: Any) -> bool:
     import pyarrow as pa
 
-    return _is_time(kind) or pa.types.is_map(kind) or any(_needs_a_look(field.type) for field in _inner(kind))
+    return bool(_is_time(kind) or pa.types.is_map(kind) or any(map(_needs_a_look, _inner(kind))))
 
 
-def _counted(kind: Any) -> Any:
-    """The type with whole numbers in place of times."""
+def _plain(scalar: Any) -> Any:
+    """A value as `checked_metadata` takes it."""
     import pyarrow as pa
 
-    types = pa.types
-    if _is_time(kind):
-        return pa.int32() if types.is_date32(kind) else pa.int64()
-    if not _needs_a_look(kind):
-        return kind
-    fields = [field.with_type(_counted(field.type)) for field in _inner(kind)]
-    if types.is_struct(kind):
-        return pa.struct(fields)
-    if types.is_map(kind):
-        return pa.map_(_counted(kind.key_type), _counted(kind.item_type))
-    if types.is_fixed_size_list(kind):
-        return pa.list_(fields[0], kind.list_size)
-    if types.is_large_list(kind) or types.is_list(kind):
-        return (pa.large_list if types.is_large_list(kind) else pa.list_)(fields[0])
-    return kind
-
-
-def _plain(value: Any, kind: Any) -> Any:
-    """A value of `_counted`, which was of this type before."""
-    import pyarrow as pa
-
-    if value is None:
+    kind = scalar.type
+    if not scalar.is_valid:
         return None
+    if not _needs_a_look(kind):
+        return scalar.as_py()
     if _is_time(kind):
-        return _time(value, kind) if isinstance(value, int) else value
-    types = pa.types
-    if types.is_map(kind):
-        pairs = [(_plain(key, kind.key_type), _plain(item, kind.item_type)) for key, item in value]
+        return _time(scalar.value, kind)
+    if pa.types.is_map(kind):
+        pairs = [(_plain(entry[0]), _plain(entry[1])) for entry in scalar.values]
         names = {name for name, _ in pairs if isinstance(name, str)}
         return dict(pairs) if len(names) == len(pairs) else [list(pair) for pair in pairs]
-    if types.is_struct(kind):
-        return {field.name: _plain(value[field.name], field.type) for field in _inner(kind)}
-    if isinstance(value, list):
-        return [_plain(item, kind.value_type) for item in value]
-    return value
+    if pa.types.is_struct(kind):
+        return {kind.field(i).name: _plain(scalar[i]) for i in range(kind.num_fields)}
+    if hasattr(scalar, "values"):  # lists of all kinds
+        return [_plain(item) for item in scalar.values]
+    return _plain(scalar.value)  # of a dictionary, a run, a union, a type of somebody's own
 
 
 def _time(count: int, kind: Any) -> str | float:

@@ -54,3 +54,37 @@ def test_values(kind: pa.DataType, given: Any, kept: Any, tmp_path: Path) -> Non
     (document,) = Corpus(tmp_path / "c.arrow")
     assert document.metadata == ({} if kept is None else {"f": kept})
     assert list(Corpus(table)) == [document]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "kept"),
+    [
+        (NS, 1, "1970-01-01T00:00:00.000000001"),
+        (pa.timestamp("s"), 10**15, "31690708-07-05T01:46:40"),
+        (pa.duration("ns"), 1500, 1.5e-06),
+        (pa.time64("ns"), 1, "00:00:00.000000001"),
+        (TEXTS, [("k", "v")], {"k": "v"}),
+    ],
+    ids=str,
+)
+def test_values_that_are_stored_otherwise(kind: pa.DataType, given: Any, kept: Any) -> None:
+    """Times were a traceback, and maps lists of pairs, but in plain columns, lists and structs."""
+    values = pa.array([given, None], kind)
+    runs = pa.RunEndEncodedArray.from_arrays([1, 2], values)
+    columns = {
+        "runs": (runs, kept),
+        "union": (pa.UnionArray.from_sparse(pa.array([0, 0], pa.int8()), [values]), kept),
+        "own": (pa.ExtensionArray.from_storage(pa.opaque(kind, "t", "v"), values), kept),
+        "views": (pa.array([[given, None], None], pa.list_view(kind)), [kept, None]),
+        "large views": (pa.array([[], [given]], pa.large_list_view(kind)), []),
+        "within": (pa.StructArray.from_arrays([runs], ["at"]), {"at": kept}),
+    }
+    if not pa.types.is_map(kind):
+        columns["dictionary"] = (values.dictionary_encode(), kept)
+        columns["listed"] = (pa.ListArray.from_arrays([0, 1, 2], values.dictionary_encode()), [kept])
+    table = pa.table({name: column for name, (column, _) in columns.items()})
+    first, second = arrow_rows(table)
+    assert first == {name: expected for name, (_, expected) in columns.items()}
+    empty = {"views": None, "large views": [kept], "within": {"at": None}, "listed": [None]}
+    assert second == {name: empty.get(name) for name in columns}
+    assert arrow_rows(table.slice(1)) == [second]
