@@ -1,4 +1,4 @@
-"""Batches of documents on their way to one of several shards: named, checked against the others, divided."""
+"""Batches of documents on their way to one of several shards: named, checked against all of them, divided."""
 
 from __future__ import annotations
 
