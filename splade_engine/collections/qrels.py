@@ -19,7 +19,7 @@ from typing import Any
 from splade_engine.arguments import shown
 from splade_engine.collections.documents import json_values
 from splade_engine.collections.json_array import json_array
-from splade_engine.collections.separated import CommaSeparatedLines
+from splade_engine.collections.separated import CommaSeparatedLines, Header, header_names
 from splade_engine.collections.text_lines import plain_suffix, read_lines, trec_columns
 from splade_engine.errors import DatasetError
 from splade_engine.plain_text import is_text
@@ -64,6 +64,7 @@ def read_judgments(path: str | Path) -> Iterator[Judgment]:
         yield from _json_judgments(path, suffix)
         return
     columns: _Columns | None = None
+    header: Header | None = None
     comma_separated = CommaSeparatedLines() if suffix == ".csv" else None
     for number, line in read_lines(path):
         place = f"{path}:{number}"
@@ -76,9 +77,11 @@ def read_judgments(path: str | Path) -> Iterator[Judgment]:
                 continue
             columns = _header(values, place)
             if columns is not None:
+                header = Header(header_names(values), str(path))
                 continue
             columns = _Columns.without_header(values, place)
-        yield columns.judgment(values, number, place)
+        if header is None or not header.stands_in(values, number):
+            yield columns.judgment(values, number, place)
     if columns is not None:
         columns.check_iteration(path)
 

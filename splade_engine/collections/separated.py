@@ -3,15 +3,66 @@
 from __future__ import annotations
 
 import csv
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 from splade_engine.collections.columns import Cells
-from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, FieldNames, shown
+from splade_engine.collections.documents import ID_NAMES, TEXT_NAMES, FieldNames, id_and_text, shown
 from splade_engine.collections.limits import Limits
 from splade_engine.collections.text_lines import Lines
 from splade_engine.errors import DatasetError
+
+logger = logging.getLogger(__name__)
+_told: set[str] = set()  # a corpus is read twice, and its headers are told once
+
+
+class Header:
+    """The names of columns, which may stand again in a line below, as in files that were joined.
+
+    Args:
+        names: of the columns, as `header_names` gives them.
+        place: the file's name.
+        keys: those of id and text; a line that has both in their columns is no record.
+    """
+
+    def __init__(self, names: Sequence[str], place: str, keys: Iterable[str] = ()) -> None:
+        self._names = list(names)
+        self._place = place
+        self._keys = [self._names.index(key) for key in keys]
+
+    def stands_in(self, values: Sequence[str], number: int) -> bool:
+        """Whether a line is the header once more, in every column; told once of a file.
+
+        Raises:
+            DatasetError: it is another header, so that what is below it would be read by wrong names.
+        """
+        names = header_names(values)
+        if names == self._names:
+            if self._place not in _told:
+                _told.add(self._place)
+                logger.warning(
+                    "%s:%d: the header stands here again, as in files that were joined; it is passed over, "
+                    "here and below",
+                    *(self._place, number),
+                )
+            return True
+        if self._keys and (self._has_keys(names) or sorted(names) == sorted(self._names)):
+            raise DatasetError(
+                f"{self._place}:{number}: another header than the first ({', '.join(names)[:200]}, not "
+                f"{', '.join(self._names)[:200]}), as in files that were joined; give them as files of their "
+                "own"
+            )
+        return False
+
+    def _has_keys(self, names: Sequence[str]) -> bool:
+        return all(names[at] == self._names[at] for at in self._keys)
+
+
+def header_names(values: Sequence[str]) -> list[str]:
+    """The names of columns, whatever their case."""
+    return [value.strip().lower() for value in values]
 
 
 def tsv(lines: Lines, place: str) -> Cells:
@@ -21,13 +72,14 @@ def tsv(lines: Lines, place: str) -> Cells:
     layout).
     """
     columns: list[str] | None = None
+    header: Header | None = None
     for number, line in lines:
         values = line.split("\t")
         here = f"{place}:{number}"
         if columns is None:
             columns = _header(values, here)
             if columns is not None:
-                FieldNames(place).note(columns, number)
+                header = _header_of(columns, place, number)
                 continue
             if all(len(v) > 1 and v[0] == v[-1] == '"' for v in values) and separator(line):
                 raise DatasetError(f"{here}: the header is quoted, and TSV has no quotes; rename it .csv")
@@ -37,7 +89,8 @@ def tsv(lines: Lines, place: str) -> Cells:
             columns = ["id", "text"] if len(values) == 2 else ["id", "title", "text"]
         if len(values) != len(columns):
             raise DatasetError(f"{here}: {len(values)} columns where {len(columns)} were expected")
-        yield number, dict(zip(columns, values, strict=True))
+        if header is None or not header.stands_in(values, number):
+            yield number, dict(zip(columns, values, strict=True))
 
 
 def comma_separated(lines: Lines, place: str) -> Cells:
@@ -58,7 +111,7 @@ def comma_separated(lines: Lines, place: str) -> Cells:
             at[0] = number
             yield line + "\n"
 
-    columns: list[str] | None = None
+    header: Header | None = None
     rows = csv.reader(texts(), strict=True, delimiter=between or ",")
     while True:
         try:
@@ -71,18 +124,23 @@ def comma_separated(lines: Lines, place: str) -> Cells:
         if not values:
             continue
         here = f"{place}:{at[0]}"
-        if columns is None:
+        if header is None:
             columns = _header(values, here)
             if columns is None:
                 raise DatasetError(
                     f"{here}: a CSV file needs a header that names id ({', '.join(ID_NAMES)}) and text "
                     f"({', '.join(TEXT_NAMES)}); it begins {shown(values)}"
                 )
-            FieldNames(place).note(columns, at[0])
+            header = _header_of(columns, place, at[0])
         elif len(values) != len(columns):
             raise DatasetError(f"{here}: {len(values)} columns where {len(columns)} were expected")
-        else:
+        elif not header.stands_in(values, at[0]):
             yield at[0], dict(zip(columns, values, strict=True))
+
+
+def _header_of(names: list[str], place: str, number: int) -> Header:
+    FieldNames(place).note(names, number)
+    return Header(names, place, id_and_text(names, f"{place}:{number}"))
 
 
 # a first line of these alone is no document
@@ -101,7 +159,7 @@ def _header(values: list[str], place: str) -> list[str] | None:
     Raises:
         DatasetError: where it is half a header: it names one of id and text, or a column twice.
     """
-    names = [value.strip().lower() for value in values]
+    names = header_names(values)
     named = ", ".join(names)[:200]
     has_id = not set(ID_NAMES).isdisjoint(names)
     has_text = not set(TEXT_NAMES).isdisjoint(names)

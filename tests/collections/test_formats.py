@@ -97,6 +97,45 @@ def test_a_field_that_stands_in_metadata_too(tmp_path: Path):
     assert document.metadata == {"year": 1999, "lang": "en"}
 
 
+@pytest.mark.parametrize("again", ["", " ", "TITLE"])
+@pytest.mark.parametrize("name", ["c.tsv", "c.csv", "-"])
+def test_a_header_that_stands_again_is_no_document(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, again: str
+):
+    sign = "\t" if name == "c.tsv" else ","
+    lines = [["id", "title", "text", "year"], ["d1", "Tea", "green tea", "2001"]]
+    lines += [["id", again or "title", "text", "year"], ["d2", "", "coffee", "2002"], lines[0]]
+    if again == " ":
+        lines[2] = [f"{cell} " for cell in lines[0]]
+    text = "".join(sign.join(line) + "\n" for line in lines)
+    with caplog.at_level(logging.WARNING):
+        if name == "-":
+            found = [d for _, d in StandardInput(io.BytesIO(text.encode())).numbered(ColumnTypes())]
+        else:
+            found = list(read_documents(write(tmp_path / name, text)))
+    assert found == [
+        Document("d1", "green tea", "Tea", {"year": 2001}),
+        Document("d2", "coffee", "", {"year": 2002}),
+    ]
+    told = [r.getMessage() for r in caplog.records if "stands here again" in r.getMessage()]
+    assert len(told) <= 1  # once for a file
+    if name != "-":
+        assert told[0].startswith(f"{tmp_path / name}:3: the header stands here again")
+
+
+@pytest.mark.parametrize("other", ["text\tid\tyear", "id\ttext\tauthor", "id\ttext\t", "year\tid\ttext"])
+def test_another_header_below_is_refused(tmp_path: Path, other: str):
+    text = f"id\ttext\tyear\nd1\tgreen tea\t2001\n{other}\nd2\tcoffee\t2002\n"
+    told = f":3: another header than the first ({', '.join(other.split(chr(9)))}, not id, text, year)"
+    assert told in refusal(write(tmp_path / "c.tsv", text))
+    assert told in refusal(write(tmp_path / "c.csv", text.replace("\t", ",")))
+
+
+def test_documents_that_speak_of_columns_are_no_headers(tmp_path: Path):
+    text = "id,text,kind\ntext,what is found,id\nid,its name,text\n"
+    assert [d.id for d in read_documents(write(tmp_path / "c.csv", text))] == ["text", "id"]
+
+
 def test_a_tsv_document_of_one_word_is_no_header(tmp_path: Path):
     assert [d.id for d in read_documents(write(tmp_path / "c.tsv", "d1\ttext\nd2\tbody\n"))] == ["d1", "d2"]
 

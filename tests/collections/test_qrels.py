@@ -46,6 +46,19 @@ def test_a_header_is_read_by_its_names_in_any_order(tmp_path: Path, names: dict[
         assert read_qrels(write(tmp_path / "x.tsv", table(order, names, separator))) == TRUTH
 
 
+@pytest.mark.parametrize(("name", "separator"), [("x.tsv", "\t"), ("x.tsv", " "), ("x.csv", ",")])
+def test_a_header_that_stands_again_is_no_judgment(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, separator: str
+):
+    one = table(("document", "query", "grade"), BEIR, separator)
+    header, *rows = one.splitlines(keepends=True)
+    two = rows[0] + header.upper() + rows[1] + header + "".join(rows[2:])
+    file = write(tmp_path / name, header + two)
+    assert read_qrels(file) == TRUTH
+    (told,) = [r.getMessage() for r in caplog.records]
+    assert told.startswith(f"{file}:3: the header stands here again")
+
+
 @pytest.mark.parametrize("order", list(permutations(("query", "document", "grade", "iteration"))))
 def test_four_named_columns_in_any_order(tmp_path: Path, order):
     assert read_qrels(write(tmp_path / "x.tsv", table(order, IR_DATASETS))) == TRUTH
