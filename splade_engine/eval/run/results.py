@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.collections.qrels import Qrels
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, InvalidInputError
 from splade_engine.eval.measures.effectiveness import Effectiveness
 from splade_engine.eval.run.runs import Run
+from splade_engine.typed import made
 
 
 @dataclass(frozen=True)
@@ -150,34 +151,17 @@ class Result:
         """The reverse of `to_dict`.
 
         Raises:
-            DatasetError: when a field is missing or of another version.
+            DatasetError: naming the field that is missing, of another type or of another version.
         """
         try:
-            values = dict(record)
-            cost = dict(values["cost"])
-            cost["latency"] = Latency(**cost["latency"]) if cost.get("latency") else None
-            values["cost"] = Cost(**cost)
-            values["effectiveness"] = Effectiveness(**values["effectiveness"])
-            values["sparsity"] = _sparsity(values.get("sparsity"))
-            values["recall_curve"] = tuple(RecallPoint(**point) for point in values.get("recall_curve", ()))
-            values["notes"] = tuple(values.get("notes", ()))
-            return cls(**values, run=run)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DatasetError(f"not a result of this version ({type(error).__name__}: {error})") from None
+            return replace(made(cls, record, "result"), run=run)
+        except InvalidInputError as error:
+            raise DatasetError(f"not a result of this version ({error})") from None
 
 
 @dataclass
 class _Fields:
     values: dict[str, Any]
-
-
-def _sparsity(record: Mapping[str, Any] | None) -> Sparsity | None:
-    if record is None:
-        return None
-    values = dict(record)
-    for name in ("document_histogram", "query_histogram"):
-        values[name] = {int(edge): count for edge, count in values.get(name, {}).items()}
-    return Sparsity(**values)
 
 
 def count_without_relevant(qrels: Qrels) -> int:

@@ -114,8 +114,8 @@ class ResultFolder:
         odd = {name for name, kind in _READ.items() if type(record[name]) is not kind}
         if not odd and record["seed"] < 0:
             odd = {"seed"}
-        if not odd and not all(isinstance(c, dict) and "name" in c for c in record["collections"]):
-            odd = {"collections"}
+        if not odd:
+            odd = {field for field, name in _names(record) if not isinstance(name, str)}
         for name in odd:
             raise DatasetError(f"{file}: {name} is {shown(record[name])}; evaluate again")
         return record
@@ -173,9 +173,15 @@ class ResultFolder:
         write_json(result_file(base), _signed(record), indent=1)
 
     def made(self, result: Result) -> dict[str, Any]:
-        """When a result was made, with which versions, on which machine, and perhaps by which settings."""
+        """When a result was made, with which versions, on which machine, and perhaps by which settings.
+
+        Raises:
+            DatasetError: naming the file that does not say it.
+        """
         base = self.path / slug(result.dataset) / slug(result.system)
-        made: dict[str, Any] = _read_json(result_file(base)).get("made", {})
+        made = _read_json(result_file(base)).get("made", {})
+        if not isinstance(made, dict):
+            raise DatasetError(f"{result_file(base)}: made is {shown(made)}; evaluate again")
         return made
 
     def saved(self, dataset: Dataset, system: str, key: str) -> Result | None:
@@ -295,6 +301,15 @@ class ResultFolder:
             logger.warning("%s: is not the file that was written with its result, and is left out", file)
             return None
         return _read_json(file)
+
+
+def _names(record: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    """What stands for a name in a configuration, with its field; None where something else does."""
+    for collection in record["collections"]:
+        yield "collections", collection.get("name") if isinstance(collection, dict) else None
+    yield from (("titles", title) for title in record["titles"])
+    for names in record["means"].values():
+        yield from (("means", name) for name in (names if isinstance(names, list) and names else [None]))
 
 
 def _topics(file: Path) -> Topics:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.training.fields import MOST
-from splade_engine.training.recipe.values import check_types
+from splade_engine.typed import check_types
 
 GIVEN = "given"  # the retriever that searches nothing
 

@@ -27,7 +27,8 @@ from splade_engine.training.recipe.sections import (
     SourceConfig,
     TrainConfig,
 )
-from splade_engine.training.recipe.values import check_types, checked_fields, toml_value
+from splade_engine.training.recipe.values import toml_value
+from splade_engine.typed import check_types, checked_fields
 
 RECIPES = Path(__file__).parent / "published"
 

@@ -385,8 +385,9 @@ def test_a_result_whose_numbers_were_changed_is_refused_and_computed_again(
     ("name", "value"),
     [
         *(("seed", v) for v in ("x", -1, 1.5, True)),
-        *(("collections", v) for v in ([3], [{}], {"c": 1})),
-        *(("means", [1]), ("machine", []), ("versions", 3), ("baseline", 3), ("titles", "bm25")),
+        *(("collections", v) for v in ([3], [{}], {"c": 1}, [{"name": [1]}])),
+        *(("means", v) for v in ([1], {"a": 1}, {"a": []}, {"a": [3]})),
+        *(("titles", [["bm25"]]), ("machine", []), ("versions", 3), ("baseline", 3), ("titles", "bm25")),
     ],
 )
 def test_a_configuration_that_was_changed_is_one_line(
@@ -411,6 +412,44 @@ def test_a_configuration_that_was_changed_is_one_line(
     file.write_text(json.dumps({**record, name: value}))
     evaluate(invented, folder, out, "bm25")
     assert len(load_comparison([out], None, ()).results) == 1
+
+
+OTHER_TYPES: list[tuple[tuple[str, ...], object]] = [
+    *((("made",), v) for v in (None, 3, [1])),
+    *((("result", "spec"), v) for v in (None, 1, ["bm25"])),
+    *((("result", "dataset"), v) for v in (1, [])),
+    *((("result", "k"), v) for v in (None, "100", 1.5, True)),
+    *((("result", "n_documents"), v) for v in (None, "x", 1e308)),
+    *((("result", "effectiveness", "mean"), v) for v in (None, [1], "x")),
+    *((("result", "effectiveness", "mean", "RR@10"), v) for v in ("0.5", None, [0.5], True)),
+    *((("result", "effectiveness", "per_query", "RR@10"), v) for v in ([], 1.0, {"q1": "1"})),
+    *((("result", "effectiveness", "mean_answerable"), v) for v in (0, [[]])),
+    *((("result", "sparsity"), v) for v in ("x", {}, {"terms_per_document": "9"})),
+    *((("result", "cost"), v) for v in ("x", {"latency": 3}, {"encode_seconds": "1"})),
+    (("result", "cost", "latency", "p50"), "fast"),
+    *((("result", name), 3) for name in ("hashes", "notes", "recall_curve", "drop_own_id", "mode")),
+]
+
+
+def test_a_value_of_another_type_is_one_line_where_the_digest_is_gone(
+    invented: Invented, folder: Path, tmp_path: Path
+):
+    first = evaluate(invented, folder, tmp_path / "out", "bm25")
+    file = tmp_path / "out" / "c" / "bm25.json"
+    whole = file.read_text()
+    for place, value in OTHER_TYPES:
+        record = json.loads(whole)
+        del record["digest"]
+        within = record
+        for name in place[:-1]:
+            within = within[name]
+        within[place[-1]] = value
+        file.write_text(json.dumps(record))
+        with pytest.raises(DatasetError, match=rf"bm25\.json: .*\b{place[-1].split('@')[0]}\b"):
+            load_comparison([tmp_path / "out"], None, ())
+    again = evaluate(invented, folder, tmp_path / "out", "bm25")
+    assert again[0].effectiveness == first[0].effectiveness
+    assert len(load_comparison([tmp_path / "out"], None, ()).results) == 1
 
 
 def test_times_of_another_machine_are_told(
