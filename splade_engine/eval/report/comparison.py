@@ -11,7 +11,7 @@ from typing import Any
 from splade_engine.arguments import many, path_of, shown
 from splade_engine.collections.dataset import DEV_SPLITS, Dataset
 from splade_engine.errors import DatasetError, InvalidInputError
-from splade_engine.eval.measures.effectiveness import largest_cutoff, measure, understood
+from splade_engine.eval.measures.effectiveness import largest_cutoff, measure, parse_measures, understood
 from splade_engine.eval.run.machine import described, same_machine
 from splade_engine.eval.run.results import Result, count_without_relevant
 from splade_engine.eval.run.runs import Run, read_run
@@ -121,15 +121,17 @@ def load_comparison(
     Args:
         paths: result folders, or TREC runs.
         dataset: what runs are judged by; a run file alone has no judgments.
-        measures: of run files; result folders bring their own, and are measured again if one is missing. They
-            are shown first. If none are given, those of a folder's last command are.
+        measures: of run files, spelled as for `parse_measures`; result folders bring their own, and are
+            measured again if one is missing. They are shown first. If none are given, those of a folder's
+            last command are.
         baseline: a system's name; None takes the first folder's own.
 
     Raises:
         DatasetError: naming the file that cannot be read.
-        InvalidInputError: for a run of other queries, or two systems of one name.
+        InvalidInputError: for a run of other queries, two systems of one name, or an unknown measure.
     """
-    out = Comparison([], {}, wanted=tuple(measures))
+    measures = parse_measures(measures) if measures else ()
+    out = Comparison([], {}, wanted=measures)
     paths = many("paths", paths, "paths")
     for path in [path_of("path", path) for path in paths]:
         if path.is_dir():
@@ -205,6 +207,12 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
     own = [query for query in run if query in run[query].ids] if dataset.drop_own_id else []
     if own:
         run = run.without_own_ids()
+    missing = sum(query not in run.rankings for query in dataset.qrels)
+    if missing:  # a run that was cut off is no worse system
+        logger.warning(
+            "%s: has no hits for %d of %d judged queries, which count as zero",
+            *(path, missing, len(dataset.qrels)),
+        )
     name = path.name.removesuffix(".gz").removesuffix(".run").removesuffix(".txt")
     result = Result(
         system=name,
@@ -216,7 +224,7 @@ def _add_run(out: Comparison, path: Path, dataset: Dataset | None, measures: Seq
         n_judged=len(dataset.qrels),
         n_own_ids_dropped=len(own),
         drop_own_id=dataset.drop_own_id,
-        n_without_hits=sum(query not in run.rankings for query in dataset.qrels),
+        n_without_hits=missing,
         n_without_relevant=count_without_relevant(dataset.qrels),
         mode="as given",
         k=max(len(run[query]) for query in run),

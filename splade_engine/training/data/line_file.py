@@ -10,7 +10,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splade_engine.arguments import double
+from splade_engine.collections.documents import FieldNames, id_and_text
 from splade_engine.collections.json_array import json_array
+from splade_engine.collections.metadata import is_missing
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, plain_suffix, read_lines
 from splade_engine.errors import DatasetError, reason_of
 from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, parsed_json
@@ -201,7 +203,9 @@ def _line_bounds(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], str]
 
 
 class TextsById:
-    """Texts of a JSONL collection (`_id` or `id`, `text`, perhaps `title`) by id, 16 bytes of memory a row.
+    """Texts of a JSONL collection by id, 16 bytes of memory a row.
+
+    Id, text and perhaps title may have the names that they may have in any corpus.
 
     Args:
         path: corpus or queries file in BEIR's layout, perhaps compressed.
@@ -218,6 +222,7 @@ class TextsById:
         hashes = np.empty(len(self.lines), np.uint64)
         for i in range(len(self.lines)):
             hashes[i] = key_of(self._id(i))
+        FieldNames(str(path)).note(self.lines.record(0), 1)
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
         for at in np.flatnonzero(self._hashes[1:] == self._hashes[:-1]).tolist():
@@ -234,7 +239,7 @@ class TextsById:
 
     def _id(self, i: int) -> str:
         record = self.lines.record(i)
-        value = record.get("_id", record.get("id"))
+        value = record.get(_named(self.lines, record, i)[0])
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             raise DatasetError(f"{self.lines.place(i)}: the field _id (or id) is missing or not a string")
         return checked_text(str(value), self.lines.place, i, "_id")
@@ -252,7 +257,9 @@ class TextsById:
     def text(self, row: int) -> str:
         """`title text` of a row, stripped; without `titled` the text alone."""
         record = self.lines.record(row)
-        title, text = (record.get("title") if self._titled else "") or "", record.get("text")
+        title = record.get("title") if self._titled else ""
+        title = "" if is_missing(title) else title
+        text = record.get(_named(self.lines, record, row)[1])
         if not isinstance(text, str) or not isinstance(title, str):
             raise DatasetError(f"{self.lines.place(row)}: the field text is missing or not a string")
         return checked_text(f"{title} {text}".strip(), self.lines.place, row, "text")
@@ -272,6 +279,14 @@ class TextsById:
         """(id, text) in the order of the file."""
         for i in range(len(self)):
             yield self._id(i), self.text(i)
+
+
+def _named(lines: LineFile, record: Mapping[str, Any], i: int) -> tuple[str, str]:
+    """The fields of row `i` that hold id and text."""
+    try:
+        return id_and_text(record, "")
+    except DatasetError as error:  # finding the line number reads the file: only when it is needed
+        raise DatasetError(f"{lines.place(i)}{error}") from None
 
 
 def checked_text(text: str, place: Callable[[int], str], row: int, name: str) -> str:

@@ -145,9 +145,21 @@ def test_a_run_of_ids_that_are_not_judged_is_told(collection: Path, tmp_path: Pa
         hits = Ranking.in_order(documents, [2.0, 1.0][: len(documents)])
         write_run(Run(name, {"q1": hits}), tmp_path / f"{name}.run")
         load_comparison([tmp_path / f"{name}.run"], data, ["RR@10"])
+    few = "has no hits for 4 of 5 judged queries, which count as zero"
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path}/a.run: none of its hits is judged in invented; are their ids those of it?"
+        f"{tmp_path}/a.run: none of its hits is judged in invented; are their ids those of it?",
+        f"{tmp_path}/a.run: {few}",
+        f"{tmp_path}/b.run: {few}",
     ]
+
+
+def test_measures_are_spelled_as_everywhere(collection: Path, tmp_path: Path):
+    write_run(Run("x", {"q1": Ranking.in_order(["tea"], [1.0])}), tmp_path / "x.run")
+    data = load_dataset(collection)
+    shown = load_comparison([tmp_path / "x.run"], data, ["map@10", "recip_rank", "ndcg@10"])
+    assert shown.measures == ["AP@10", "RR", "nDCG@10"]
+    with pytest.raises(InvalidInputError, match="unknown measure 'zz'"):
+        load_comparison([tmp_path / "x.run"], data, ["zz"])
 
 
 @pytest.mark.parametrize(

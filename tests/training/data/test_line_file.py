@@ -123,3 +123,14 @@ def test_texts_by_id(tmp_path, monkeypatch):
         TextsById(write_jsonl(tmp_path / "twice.jsonl", rows), tmp_path)
     with pytest.raises(DatasetError, match=r"e.jsonl:1: the field _id \(or id\) is missing"):
         TextsById(write_jsonl(tmp_path / "e.jsonl", [{"text": "x"}]), tmp_path)
+
+
+def test_texts_by_id_have_the_names_that_a_corpus_may_have(tmp_path, caplog):
+    rows = [{"docid": "a", "contents": "tea"}, {"docid": 7, "contents": "owl", "title": float("nan")}]
+    with caplog.at_level("WARNING"):
+        texts = TextsById(write_jsonl(tmp_path / "c.jsonl", rows), tmp_path)
+    assert list(texts) == [("a", "tea"), ("7", "owl")]
+    assert f"{tmp_path / 'c.jsonl'}: docid is read as the id, contents as the text" in caplog.text
+    rows = [{"_id": "a", "text": "x"}, {"docid": "a", "pid": "b", "text": "x"}]
+    with pytest.raises(DatasetError, match=r"t.jsonl:2: the field id is missing, and it could be docid or p"):
+        TextsById(write_jsonl(tmp_path / "t.jsonl", rows), tmp_path)
