@@ -18,9 +18,10 @@
 - ColBERT's arrays of ids: `[query, positive, negative, ...]`, or with a teacher's scores
   `[query, [positive, score], [negative, score], ...]`.
 
-A text is a string or an object with `title` and `text` (or `contents`, `body`, as in a corpus). Names are
-read whatever their case. Where a row has labels and scores, the labels say what answers and the scores are a
-teacher's. `pos` and `neg` are ids where there is a collection to look them up in, else texts.
+A text is a string or an object with `title` and `text` (or `contents`, `body`, as in a corpus). A negative
+that is null is none. Names are read whatever their case. Where a row has labels and scores, the labels say
+what answers and the scores are a teacher's. `pos` and `neg` are ids where there is a collection to look them
+up in, else texts.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from splade_engine.arguments import first_twice, shown
 from splade_engine.collections.documents import id_and_text
 from splade_engine.collections.qrels import GRADE_NAMES
 from splade_engine.errors import DatasetError
-from splade_engine.training.data.foreign_rows import OF_DPR, of_dpr
+from splade_engine.training.data.foreign_rows import OF_DPR, of_dpr, without_nulls
 from splade_engine.training.data.line_file import SCORE_LIMIT, checked_text, is_score
 from splade_engine.training.data.mined import MINED_FROM
 
@@ -146,7 +147,7 @@ class _Reader:
     def __init__(
         self, record: dict[str, Any], place: str, query_text: Lookup | None, document_text: Lookup | None
     ) -> None:
-        self.record, self.place = of_dpr(_folded(record, place)), place
+        self.record, self.place = of_dpr(without_nulls(_folded(record, place))), place
         self.query_text, self.document_text = query_text, document_text
 
     def numbered(self) -> list[str]:
@@ -233,7 +234,7 @@ class _Reader:
         name = next((name for name in _NUMBERS if name in self.record), "")
         value = self.record.get(name)
         if value is not None and not isinstance(value, list) and n == 2 and n_negatives == 1:
-            return (self.number(value, "label"), 0.0)  # a margin: only differences count
+            return (self.number(value, name), 0.0)  # a margin: only differences count
         if (
             name in ("label", "labels")
             and isinstance(value, list)

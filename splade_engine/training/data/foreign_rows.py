@@ -10,6 +10,11 @@ from splade_engine.errors import DatasetError
 OF_DPR = ("positive_ctxs", "hard_negative_ctxs", "negative_ctxs")
 
 
+def without_nulls(record: dict[str, Any]) -> dict[str, Any]:
+    """A row without negatives that are null: columns of a table are so where a row has fewer than others."""
+    return {name: v for name, v in record.items() if v is not None or not name.startswith("negative")}
+
+
 def of_dpr(record: dict[str, Any]) -> dict[str, Any]:
     """A row of DPR's; any other as it is.
 

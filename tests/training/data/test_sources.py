@@ -37,6 +37,12 @@ def source(tmp_path, rows=None, **config):
             {"query": "q", "positive": "p", "negative_1": "n", "negative_2": "m"},
             Example("q", ("p",), ("n", "m")),
         ),
+        # columns of a table, in which rows have as many negatives as they have
+        (
+            {"query": "q", "positive": "p", "negative_1": "n", "negative_2": None, "negative_10": "m"},
+            Example("q", ("p",), ("n", "m")),
+        ),
+        ({"query": "q", "positive": "p", "negative": None}, Example("q", ("p",))),
         (
             {"query": "q", "positive": "p", "negatives": ["n"], "scores": [3, 1]},
             Example("q", ("p",), ("n",), (3.0, 1.0)),
@@ -187,6 +193,14 @@ def test_pickles_are_never_loaded(tmp_path):
             r"rows.jsonl:1: negatives: title and text must be texts, got \['a', 'b'\]",
         ),
         ([{"query": "q", "positive": 3}], r"rows.jsonl:1: positive must be a text, got int"),
+        (
+            [{"query": "q", "positive": "p", "negative": "n", "score": "high"}],
+            r"rows.jsonl:1: score 'high' is not a number",
+        ),
+        (
+            [{"query": "q", "positive": "p", "negative_1": "n", "negative_2": None, "scores": [3, 2, 1]}],
+            r"rows.jsonl:1: 3 scores for 2 documents",
+        ),
         ([{"query": "q", "positive": "p", "label": "high"}], r"rows.jsonl:1: label 'high' is not a number"),
         (
             [{"query": "q", "positive": "p", "score": float("nan")}],
