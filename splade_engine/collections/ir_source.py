@@ -56,10 +56,31 @@ def ir_queries(dataset: Any) -> dict[str, str]:
     return {query.query_id: query.default_text() for query in dataset.queries_iter()}
 
 
-def ir_judgments(dataset: Any) -> Iterator[tuple[str, str, int]]:
-    """(query id, document id, grade), in the order of the file."""
+def ir_judgments(dataset: Any, name: str) -> dict[str, dict[str, int]]:
+    """Grades by query id and document id, in the order of the file.
+
+    Of a pair that is judged twice with different grades the last counts, as everywhere in ir_datasets; that
+    is told, beginning with `name`.
+
+    Raises:
+        DatasetError: for a grade that is no whole number.
+    """
+    qrels: dict[str, dict[str, int]] = {}
+    twice: list[str] = []
     for judgment in dataset.qrels_iter():
-        yield judgment.query_id, judgment.doc_id, int(judgment.relevance)
+        grade, grades = judgment.relevance, qrels.setdefault(judgment.query_id, {})
+        pair = f"query {judgment.query_id!r:.60}, document {judgment.doc_id!r:.60}"
+        if int(grade) != grade:
+            raise DatasetError(f"{pair}: grade {grade!r:.40} is not an integer")
+        if (earlier := grades.get(judgment.doc_id, grade)) != grade:
+            twice.append(f"{pair} {earlier} and {grade}")
+        grades[judgment.doc_id] = int(grade)
+    if twice:
+        logger.warning(
+            "%s: judgments that contradict an earlier one: %d, and the last counts (the first: %s)",
+            *(name, len(twice), twice[0]),
+        )
+    return qrels
 
 
 def ir_dataset(source: str, split: str | None) -> Dataset:
@@ -80,7 +101,7 @@ def ir_dataset(source: str, split: str | None) -> Dataset:
         raise DatasetError(
             f"dataset {wanted!r} has no {' and no '.join(missing)} (another split of it may have)"
         )
-    qrels, queries = fetched(wanted, lambda: _ir_topics(dataset))
+    qrels, queries = fetched(wanted, lambda: _ir_topics(dataset, wanted))
     return Dataset(
         name=wanted,
         source=wanted,
@@ -91,10 +112,8 @@ def ir_dataset(source: str, split: str | None) -> Dataset:
     )
 
 
-def _ir_topics(dataset: Any) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
-    qrels: dict[str, dict[str, int]] = {}
-    for query_id, doc_id, grade in ir_judgments(dataset):
-        qrels.setdefault(query_id, {})[doc_id] = grade
+def _ir_topics(dataset: Any, name: str) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
+    qrels = ir_judgments(dataset, name)
     texts = ir_queries(dataset)
     missing = next((query for query in qrels if query not in texts), None)
     if missing is not None:
@@ -112,7 +131,7 @@ def _ir_dev(wanted: str) -> Split | None:
         try:
             dataset = ir_datasets.load(f"{base}/{name}")
             if dataset.has_qrels() and dataset.has_queries():
-                qrels, queries = _ir_topics(dataset)
+                qrels, queries = _ir_topics(dataset, f"{base}/{name}")
                 return Split(name, {q: queries[q] for q in qrels}, qrels)
         except Exception as error:  # a missing dev split only means untuned hybrids
             logger.info("%s/%s is not used: %s", base, name, error)

@@ -57,6 +57,8 @@ def registered(invented: Invented, tmp_path: Path) -> Iterator[str]:
         "invented-tiny/dev": (Docs(), queries, TrecQrels(File("dev.qrels", "q6 0 coffee 1\n"), {})),
         "invented-tiny/odd": (Docs(), queries, TrecQrels(File("odd.qrels", "q99 0 coffee 1\n"), {})),
     }
+    lines = [f"q1 0 {judged}\n" for judged in ("tea 1", "tea 1", "owl 2", "owl 0")]
+    names["invented-tiny/twice"] = (Docs(), queries, TrecQrels(File("twice.qrels", "".join(lines)), {}))
     for name, parts in names.items():
         ir_datasets.registry.register(name, Dataset(*parts))
     yield "invented-tiny"
@@ -87,6 +89,14 @@ def test_the_same_numbers_as_from_a_folder(registered: str, collection: Path, in
         other = evaluate(system, collection, measures, settings=settings)
         assert one.effectiveness == other.effectiveness
         assert one.n_queries == other.n_queries == 6
+
+
+def test_judgments_that_contradict_one_another_are_told(registered: str, caplog: pytest.LogCaptureFixture):
+    assert load_dataset(f"{registered}/twice").qrels == {"q1": {"tea": 1, "owl": 0}}
+    assert (
+        "invented-tiny/twice: judgments that contradict an earlier one: 1, and the last counts (the first: "
+        "query 'q1', document 'owl' 2 and 0)"
+    ) in caplog.text
 
 
 def test_a_split_is_appended(registered: str):

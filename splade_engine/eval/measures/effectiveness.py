@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from splade_engine.arguments import check_many
+from splade_engine.arguments import check_many, shown
 from splade_engine.collections.qrels import LARGEST_GRADE, Qrels, checked_qrels
 from splade_engine.errors import InvalidInputError
 from splade_engine.eval.run.runs import Ranking, Run
@@ -121,6 +121,11 @@ def _canonical(name: str) -> list[str]:
 
 def _check_parsed(name: str, parsed: Any, alone: bool) -> None:
     cutoff, persistence = parsed.params.get("cutoff"), parsed.params.get("p")
+    gains = parsed.params.get("gains") or {}
+    gains = list(gains.values()) if isinstance(gains, Mapping) else [gains]
+    for value in (cutoff, persistence, parsed.params.get("rel"), *gains):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise InvalidInputError(f"measure {name!r:.60}: {shown(value)} is no number")
     if cutoff is not None and not 1 <= cutoff <= DEEPEST:
         raise InvalidInputError(f"measure {name!r}: the cutoff must be between 1 and {DEEPEST:,}")
     if parsed.NAME in _NO_MEANS:
@@ -130,7 +135,7 @@ def _check_parsed(name: str, parsed: Any, alone: bool) -> None:
         )
     if persistence is not None and not 0 < persistence < 1:
         raise InvalidInputError(f"measure {name!r}: p must be above 0 and below 1")
-    if any(gain > LARGEST_GRADE for gain in parsed.params.get("gains", {}).values()):
+    if any(gain > LARGEST_GRADE for gain in gains):
         raise InvalidInputError(f"measure {name!r}: a gain must be at most {LARGEST_GRADE:,}")
     if parsed.NAME == "Bpref" and parsed.params.get("rel", 1) > _BPREF_LEVEL:
         raise InvalidInputError(f"measure {name!r}: rel must be at most {_BPREF_LEVEL:,}")

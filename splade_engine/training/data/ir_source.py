@@ -60,10 +60,12 @@ class IrDatasetsSource:
             yield [pair.query_id, pair.doc_id_a, pair.doc_id_b]
 
     def _judged(self) -> Iterator[list[str]]:
-        relevant: dict[str, list[str]] = {}
-        for query_id, doc_id, grade in ir_judgments(self._dataset):
-            if grade > 0:
-                relevant.setdefault(query_id, []).append(doc_id)
+        judged = fetched(self.name, lambda: ir_judgments(self._dataset, self.name))
+        relevant = {
+            query: there
+            for query, grades in judged.items()
+            if (there := [d for d, g in grades.items() if g > 0])
+        }
         scored: dict[str, list[tuple[float, str]]] = {}
         if self._dataset.has_scoreddocs():
             for row in self._dataset.scoreddocs_iter():
@@ -77,17 +79,21 @@ class IrDatasetsSource:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def example(self, i: int, rng: np.random.Generator) -> Example:
-        """See `Source`."""
+    def example(self, i: int, rng: np.random.Generator) -> Example | None:
+        """See `Source`; None where query or document has no text."""
         del rng
         query, positive, *negatives = self.lines[i].decode().split("\t")
         if query not in self._queries:
             raise DatasetError(f"{self.name}: query {query!r} of pair {i + 1} is not among its queries")
-        return Example(self._queries[query], (self._text(positive),), tuple(map(self._text, negatives)))
+        text, answer = self._queries[query] or "", self._text(positive)
+        if not text.strip() or not answer.strip():
+            return None
+        others = (other for other in map(self._text, negatives) if other.strip())
+        return Example(text, (answer,), tuple(others))
 
     def _text(self, doc_id: str) -> str:
         try:
-            return str(self._store.get(doc_id).default_text())
+            return str(self._store.get(doc_id).default_text() or "")
         except KeyError:
             raise DatasetError(f"{self.name}: document {doc_id!r} is not in its collection") from None
 
@@ -111,4 +117,4 @@ class IrDatasetsSource:
     def documents(self) -> Iterator[str]:
         """See `Source`."""
         for document in self._dataset.docs_iter():
-            yield str(document.default_text())
+            yield str(document.default_text() or "")

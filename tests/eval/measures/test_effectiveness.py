@@ -301,3 +301,12 @@ def test_what_can_be_computed():
 def test_a_depth_that_cannot_be_meant_is_refused(k: int):
     with pytest.raises(InvalidInputError, match="k: a whole number from 1 to 1000000 is expected, got"):
         evaluate("bm25", "no/such/collection", ["AP"], k=k)
+
+
+@pytest.mark.parametrize(
+    ("name", "odd"),
+    [("P@'5'", "'5'"), ("P@True", "True"), ("P(rel='x')@3", "'x'"), ("nDCG(gains={1:'a'})@3", "'a'")],
+)
+def test_a_parameter_of_another_type_is_named(name: str, odd: str):
+    with pytest.raises(InvalidInputError, match=re.escape(f"{odd} is no number")):
+        parse_measures([name])

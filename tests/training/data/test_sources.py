@@ -417,7 +417,10 @@ def test_beir_folder_without_training_judgments(tmp_path):
         source(tmp_path, path=str(folder))
 
 
-def test_ir_datasets_triples_and_scored_documents(tmp_path, monkeypatch):
+TWICE = [("a", 1), ("a", 1), ("b", 1), ("b", 0), ("c", 0), ("c", 2)]
+
+
+def test_ir_datasets_triples_and_scored_documents(tmp_path, monkeypatch, caplog):
     import ir_datasets
     from ir_datasets.formats import GenericDoc, GenericDocPair, GenericQuery, GenericScoredDoc, TrecQrel
 
@@ -425,7 +428,7 @@ def test_ir_datasets_triples_and_scored_documents(tmp_path, monkeypatch):
 
     class Store:
         def get(self, doc_id):
-            return GenericDoc(doc_id, f"{word} {doc_id}")
+            return GenericDoc(doc_id, "" if doc_id == "empty" else f"{word} {doc_id}")
 
     class Made:
         def __init__(self, pairs=(), qrels=(), scored=()):
@@ -454,12 +457,25 @@ def test_ir_datasets_triples_and_scored_documents(tmp_path, monkeypatch):
         "made/triples": Made(pairs=[GenericDocPair("q1", "a", "b")]),
         "made/judged": Made(qrels=[TrecQrel("q1", "a", 1, "0"), TrecQrel("q1", "z", 0, "0")], scored=scored),
         "made/nothing": Made(),
+        "made/twice": Made(qrels=[TrecQrel("q1", d, g, "0") for d, g in TWICE]),
+        "made/empty": Made(pairs=[GenericDocPair("q1", *two) for two in (("empty", "a"), ("a", "empty"))]),
+        "made/half": Made(qrels=[TrecQrel("q1", "a", 0.5, "0")]),
     }
     monkeypatch.setattr(ir_datasets, "load", made.__getitem__)
     triples = IrDatasetsSource("made/triples", tmp_path)
     assert triples.example(0, RNG) == Example("query 1", ("text a",), ("text b",))
     judged = IrDatasetsSource("made/judged", tmp_path)  # best scored first, the judged one left out
     assert judged.example(0, RNG) == Example("query 1", ("text a",), ("text c", "text b"))
+    twice = IrDatasetsSource("made/twice", tmp_path)
+    assert [twice.example(i, RNG).positives for i in range(len(twice))] == [("text a",), ("text c",)]
+    told = "made/twice: judgments that contradict an earlier one: 2, and the last counts (the first: "
+    assert f"{told}query 'q1', document 'b' 1 and 0)" in caplog.text
+    empty = IrDatasetsSource("made/empty", tmp_path)
+    assert [empty.example(i, RNG) for i in range(2)] == [None, Example("query 1", ("text a",))]
+    with pytest.raises(
+        DatasetError, match=r"made/half: query 'q1', document 'a': grade 0.5 is not an integer"
+    ):
+        IrDatasetsSource("made/half", tmp_path)
     with pytest.raises(DatasetError, match="neither document pairs nor judgments"):
         IrDatasetsSource("made/nothing", tmp_path)
     before = [triples.digests(), judged.digests()]
