@@ -28,9 +28,9 @@ class Header:
     """
 
     def __init__(self, names: Sequence[str], place: str, keys: Iterable[str] = ()) -> None:
-        self._names = list(names)
+        self.names = list(names)
         self._place = place
-        self._keys = [self._names.index(key) for key in keys]
+        self._keys = [self.names.index(key) for key in keys]
 
     def stands_in(self, values: Sequence[str], number: int) -> bool:
         """Whether a line is the header once more, in every column; told once of a file.
@@ -39,7 +39,7 @@ class Header:
             DatasetError: it is another header, so that what is below it would be read by wrong names.
         """
         names = header_names(values)
-        if names == self._names:
+        if names == self.names:
             if self._place not in _told:
                 _told.add(self._place)
                 logger.warning(
@@ -48,16 +48,16 @@ class Header:
                     *(self._place, number),
                 )
             return True
-        if self._keys and (self._has_keys(names) or sorted(names) == sorted(self._names)):
+        if self._keys and (self._has_keys(names) or sorted(names) == sorted(self.names)):
             raise DatasetError(
                 f"{self._place}:{number}: another header than the first ({', '.join(names)[:200]}, not "
-                f"{', '.join(self._names)[:200]}), as in files that were joined; give them as files of their "
+                f"{', '.join(self.names)[:200]}), as in files that were joined; give them as files of their "
                 "own"
             )
         return False
 
     def _has_keys(self, names: Sequence[str]) -> bool:
-        return all(names[at] == self._names[at] for at in self._keys)
+        return all(names[at] == self.names[at] for at in self._keys)
 
 
 def header_names(values: Sequence[str]) -> list[str]:
@@ -132,10 +132,10 @@ def comma_separated(lines: Lines, place: str) -> Cells:
                     f"({', '.join(TEXT_NAMES)}); it begins {shown(values)}"
                 )
             header = _header_of(columns, place, at[0])
-        elif len(values) != len(columns):
-            raise DatasetError(f"{here}: {len(values)} columns where {len(columns)} were expected")
+        elif len(values) != len(header.names):
+            raise DatasetError(f"{here}: {len(values)} columns where {len(header.names)} were expected")
         elif not header.stands_in(values, at[0]):
-            yield at[0], dict(zip(columns, values, strict=True))
+            yield at[0], dict(zip(header.names, values, strict=True))
 
 
 def _header_of(names: list[str], place: str, number: int) -> Header:
