@@ -31,6 +31,7 @@ class Header:
         self.names = list(names)
         self._place = place
         self._keys = [self.names.index(key) for key in keys]
+        self._known, self._first = frozenset(self.names), self._keys[0] if self._keys else 0
 
     def stands_in(self, values: Sequence[str], number: int) -> bool:
         """Whether a line is the header once more, in every column; told once of a file.
@@ -38,6 +39,8 @@ class Header:
         Raises:
             DatasetError: it is another header, so that what is below it would be read by wrong names.
         """
+        if values[self._first].strip().lower() not in self._known:  # every record; its texts may be long
+            return False
         names = header_names(values)
         if names == self.names:
             if self._place not in _told:
