@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 from splade_engine.arguments import check_many, path_of, real, whole
 from splade_engine.errors import IndexNotFoundError, InvalidInputError
 from splade_engine.index.arguments import check_queries, checked_ordinals, checked_threads
-from splade_engine.index.disk.ids import MAX_ID_BYTES
 from splade_engine.index.disk.payload import COLUMN_TYPES
 from splade_engine.index.effort import Effort, EffortOptions, effort_of
 from splade_engine.index.explain import Placement, explain_placement
@@ -243,9 +242,7 @@ class IndexReader:
         return np.concatenate([np.zeros(0, np.int64), *found])
 
     def __contains__(self, id: object) -> bool:
-        if not isinstance(id, str) or not 0 < len(id) <= MAX_ID_BYTES:
-            return False
-        return int(self.snapshot.find([id])[0]) >= 0
+        return isinstance(id, str) and int(self.snapshot.find([id])[0]) >= 0
 
     def vectors(self, ordinals: ArrayLike | None = None) -> SparseVectors:
         """The stored vectors of these documents (of all live ones), in this order."""

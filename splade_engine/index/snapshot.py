@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from splade_engine.errors import InvalidInputError
-from splade_engine.index.disk.ids import encode_ids, hash_ids
+from splade_engine.index.disk.ids import encode_sought, hash_ids
 from splade_engine.index.disk.payload import beyond_float, check_joined
 from splade_engine.index.disk.records import Manifest, TuningRecord
 from splade_engine.index.disk.storage import digest
@@ -238,15 +238,15 @@ class Snapshot:
 
     def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """int64[len(ids)]: ordinal of the live document with each id, -1 where there is none."""
-        offsets, data = encode_ids(ids)
+        places, offsets, data = encode_sought(ids)
         hashes = hash_ids(offsets, data)
-        found = np.full(len(hashes), -1, np.int64)
+        found = np.full(len(ids), -1, np.int64)
         for segment, base in zip(self.segments, self.bases.tolist(), strict=False):
             local = segment.ids.find_encoded(offsets, data, hashes)
             hit = np.flatnonzero(local >= 0)
             if segment.live is not None:
                 hit = hit[segment.live[local[hit]]]
-            found[hit] = local[hit] + base
+            found[places[hit]] = local[hit] + base
         return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -106,7 +107,7 @@ class _Lines:
 
     async def __aiter__(self) -> AsyncIterator[str]:
         async for read in anyio.wrap_file(sys.stdin.buffer):
-            line = read.strip()
+            line = read.strip().removeprefix(BOM_UTF8)  # PowerShell writes one before what it pipes
             if not line:
                 continue
             message = read_line(line)
@@ -141,7 +142,12 @@ def read_line(line: bytes) -> JSONRPCMessage | Refusal:
                 told += " (half a surrogate pair is no Unicode)"
             data = ErrorData(code=PARSE_ERROR, message=told)
         else:
-            data = ErrorData(code=INVALID_REQUEST, message="Invalid request: not a message of JSON-RPC 2.0")
+            told = "Invalid request: not a message of JSON-RPC 2.0"
+            if line.startswith(
+                b"["
+            ):  # of the protocol of 2025-03-26 alone, and no client is known to send it
+                told += ", but a list; send one message at a time"
+            data = ErrorData(code=INVALID_REQUEST, message=told)
         return Refusal(JSONRPCError(jsonrpc="2.0", id=known, error=data))
     try:
         parsed(line, "the message")

@@ -7,6 +7,7 @@ meet an agent.
 from __future__ import annotations
 
 import asyncio
+from codecs import BOM_UTF8
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ class AgentRoute:
             _check_method(scope["method"])
             request = Request(scope, receive)
             check_kind(request)
-            body = await received(request, self._limits.body, self._limits.seconds)
+            body = (await received(request, self._limits.body, self._limits.seconds)).removeprefix(BOM_UTF8)
         except Problem as problem:
             await problem_response(problem, scope["state"]["request_id"])(scope, receive, send)
             return

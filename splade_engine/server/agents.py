@@ -122,7 +122,8 @@ def agent_server(
         run: does a call in a thread, and refuses when there is no room.
         take: the generation of an index for one call.
     """
-    server = _Server("splade-engine", version=__version__, instructions=_INSTRUCTIONS)
+    # nothing that a client could wait for ever changes: a subscription would only hold up the end
+    server = _Server("splade-engine", version=__version__, instructions=_INSTRUCTIONS, subscriptions=False)
     tool = functools.partial(server.tool, annotations=_READS, structured_output=True)
 
     usual = min(5, limits.k)  # hits, where the agent does not say

@@ -112,8 +112,8 @@ def _paths(route: Route) -> list[str]:
 def _mounted(state: State, route: Route, path: str) -> StarletteRoute:
     methods = [route.method]
     made = StarletteRoute(path, _endpoint(state, route), methods=methods, name=route.handler.__name__)
-    # an id may hold line breaks: without DOTALL `/documents/a%0Ab` has no route, and `a%0A` would be `a`
-    made.path_regex = re.compile(made.path_regex.pattern, re.DOTALL)
+    # an id may hold line breaks: without DOTALL `/documents/a%0Ab` has no route, and `$` fits before the last
+    made.path_regex = re.compile(made.path_regex.pattern.removesuffix("$") + r"\Z", re.DOTALL)
     return made
 
 

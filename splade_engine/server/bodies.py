@@ -26,8 +26,8 @@ async def read(request: Request, model: type[Model], limit: int, seconds: float)
     """The body of a request as a model.
 
     Raises:
-        Problem: 415 for another type than JSON or for what is compressed, 413 above `limit` bytes, 408 after
-            `seconds`, 400 for what is not JSON, 422 for what the model refuses.
+        Problem: 415 or 501 for another type than JSON or for what is compressed, 413 above `limit` bytes, 408
+            after `seconds`, 400 for what is not JSON, 422 for what the model refuses.
     """
     check_kind(request)
     value = parsed(await received(request, limit, seconds))
@@ -49,7 +49,14 @@ def parsed(data: bytes, what: str = "the body") -> Any:
         raise Problem(400, "Validation", f"{what} is JSON nested too deeply") from None
     except json.JSONDecodeError as error:
         raise Problem(400, "Validation", f"{what} is not JSON: {error}") from None
-    except ValueError as error:  # a key twice, NaN, a number of thousands of digits, or not UTF-8
+    except UnicodeDecodeError as error:
+        place = f"the byte 0x{error.object[error.start]:02x} at {error.start}"
+        raise Problem(
+            400,
+            "Validation",
+            f"{what} is not UTF-8 ({place}), which JSON is sent in whatever Content-Type says",
+        ) from None
+    except ValueError as error:  # a key twice, NaN, or a number of thousands of digits
         raise Problem(400, "Validation", f"{what} cannot be read: {reason_of(error)}") from None
 
 
@@ -57,8 +64,13 @@ def check_kind(request: Request) -> None:
     """Refuse a body that is not sent as plain JSON.
 
     Raises:
-        Problem: 415.
+        Problem: 415, or 501 for what is compressed on its way alone.
     """
+    ways = ",".join(request.headers.getlist("transfer-encoding")).lower().split(",")
+    packed = [way.strip() for way in ways if way.strip() not in ("", "chunked", "identity")]
+    if packed:  # uvicorn's parsers look at the last of them
+        message = f"the body is sent with Transfer-Encoding {packed[0]!r:.40}; send it as it is"
+        raise Problem(501, "Validation", message)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":  # other types may be sent by a foreign page without asking us first
         raise Problem(415, "Validation", "the body must be JSON (Content-Type: application/json)")

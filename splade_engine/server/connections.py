@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
@@ -23,7 +24,7 @@ from splade_engine.server.upgrades import Offers
 LONGEST_HEAD = 1 << 16
 _END = b"\r\n\r\n"
 _LONG = f"the address and headers of a request may have {LONGEST_HEAD} bytes together; ask for less at a time"
-_NO_HTTP = "this is no request of HTTP/1.1; spaces and letters beyond ASCII in an address are percent-encoded"
+_ENCODED = "; spaces and letters beyond ASCII in an address are percent-encoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, inner: Any, seconds: float) -> None:
         self._inner, self._seconds = inner, seconds
-        self._inner.send_400_response = lambda _: self._refuse(400, _NO_HTTP)  # uvicorn's own is plain text
+        self._inner.send_400_response = lambda _: self._refuse(400, _no_http())  # uvicorn's own is plain text
         self._loop = asyncio.get_running_loop()
         self._beginning: bytearray | None = bytearray()  # of a head; None: it is complete, and not read yet
         self._offers = Offers()
@@ -155,6 +156,14 @@ class _Connection(asyncio.Protocol):
             self._await_reading()
         else:
             self._transport.abort()
+
+
+def _no_http() -> str:
+    """What is told of the error that a parser of uvicorn's has raised, which is being handled."""
+    # h11 goes on with the line that it cannot read
+    reason = str(sys.exception() or "").partition(": bytearray")[0]
+    of_address = any(word in reason for word in ("url", "HTTP/", "request line"))
+    return f"this is no request of HTTP/1.1: {reason}{_ENCODED if of_address else ''}"
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

@@ -99,9 +99,8 @@ class Gate:
                 raise Problem(400, "Validation", f"the header {name} is given twice")
         host = headers.get("host", "")
         if not self._access.knows_host(host):
-            raise Problem(
-                421, "Validation", f"this server is not called {host[:100]!r}; --allow-host names it"
-            )
+            named = f"is not called {host[:100]!r}" if host else "has to be named in the header Host"
+            raise Problem(421, "Validation", f"this server {named}; --allow-host names it")
         if path in self._public or self._access.opens(_key(headers)):
             return
         message = "give a key: Authorization: Bearer KEY"

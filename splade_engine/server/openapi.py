@@ -29,6 +29,7 @@ _WORDS = {
     422: "Cannot be accepted; the message says why",
     429: "Full; come again",
     500: "The server's fault; its log says more",
+    501: "Compressed on its way (Transfer-Encoding)",
     503: "Not ready",
 }
 
@@ -86,7 +87,8 @@ def _operation(route: Route, path: str, schema: dict[Any, Any]) -> dict[str, Any
     if route.public:
         operation["security"] = []
     of_index = (422, 404) if named else (422,) if route.indexed else ()  # a parameter, the index
-    for status in sorted({*_ALWAYS, *route.problems, *of_index}):
+    of_body = (501,) if route.request is not None else ()
+    for status in sorted({*_ALWAYS, *route.problems, *of_index, *of_body}):
         content = {"application/json": {"schema": schema[models.ProblemModel]}}
         operation["responses"][str(status)] = {"description": _WORDS[status], "content": content}
     return operation

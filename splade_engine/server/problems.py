@@ -17,7 +17,7 @@ from splade_engine.errors import (
     ShardUnavailableError,
     SpladeEngineError,
 )
-from splade_engine.plain_text import shortened, whole
+from splade_engine.plain_text import shortened, whole, without_controls
 
 ErrorType = Literal[
     "Empty", "Validation", "Tokenizer", "Backend", "Overloaded", "Timeout", "Unauthorized", "NotFound"
@@ -41,8 +41,8 @@ class Problem(Exception):
 
     def json(self, request_id: str) -> bytes:
         """What the client gets."""
-        # a message may hold what the client sent
-        told = shortened(self.message, LONGEST)
+        # a message may hold what the client sent, and a client prints it
+        told = shortened(without_controls(self.message).replace("\n", " "), LONGEST)
         body = {"error": told, "error_type": self.error_type, "request_id": request_id}
         return whole(json.dumps(body, ensure_ascii=False)).encode()
 

@@ -32,19 +32,28 @@ async def _at_once(call):
 
 
 @pytest.fixture
-def answered(served, monkeypatch):
-    """The answers to these lines, by the server that `splade-engine mcp` runs."""
+def server_of(served, monkeypatch):
+    """The answers to these lines, the first of them included, by the server that `splade-engine mcp` runs."""
+
+    def speak(*lines, work=_at_once):
+        heard = io.BytesIO()
+        monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(b"\n".join(lines) + b"\n")))
+        monkeypatch.setattr("sys.stdout", types.SimpleNamespace(buffer=heard))
+        server = agent_server({"ix": served}, Limits(), work)
+        asyncio.run(asyncio.wait_for(server.run_stdio_async(), 30))
+        return [json.loads(line) for line in heard.getvalue().splitlines()]
+
+    return speak
+
+
+@pytest.fixture
+def answered(server_of):
+    """The answers to these lines, behind a beginning as of 2025."""
 
     def speak(*lines, work=_at_once):
         hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": HELLO}
         begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-        said = [json.dumps(hello).encode(), json.dumps(begun).encode(), *lines]
-        heard = io.BytesIO()
-        monkeypatch.setattr("sys.stdin", types.SimpleNamespace(buffer=io.BytesIO(b"\n".join(said) + b"\n")))
-        monkeypatch.setattr("sys.stdout", types.SimpleNamespace(buffer=heard))
-        server = agent_server({"ix": served}, Limits(), work)
-        asyncio.run(asyncio.wait_for(server.run_stdio_async(), 30))
-        return [json.loads(line) for line in heard.getvalue().splitlines()][1:]
+        return server_of(json.dumps(hello).encode(), json.dumps(begun).encode(), *lines, work=work)[1:]
 
     return speak
 
@@ -70,6 +79,7 @@ def answered(served, monkeypatch):
         ),
         (asking({"k": float("nan")}), 7, -32700, "Parse error: the message cannot be read: NaN is no JSON"),
         (b"[" + asking({"query": "sea"}) + b"]", None, -32600, INVALID),
+        (b"[" + asking({"query": "sea"}) + b"]", None, -32600, ", but a list; send one message at a time"),
         (b'{"jsonrpc": "2.0", "id": 5, "method": 5}', 5, -32600, INVALID),
         (b'{"jsonrpc": "2.0", "id": 5, "method": "tools/list", "params": [1]}', 5, -32600, INVALID),
         (asking({"query": "sea"}, id=None), None, -32600, "Invalid request: id: a string or an integer"),
@@ -81,6 +91,32 @@ def test_a_line_that_cannot_be_read_is_answered(answered, line, number, code, to
     assert (refused["id"], refused["error"]["code"]) == (number, code)
     assert told in refused["error"]["message"]
     assert found["id"] == 8 and found["result"]["structuredContent"]["hits"]  # and the next one is
+
+
+def test_a_byte_order_mark_is_passed_over(answered):
+    """PowerShell writes one before what it pipes into a command."""
+    (found,) = answered(b"\xef\xbb\xbf" + asking({"query": "sea"}))
+    assert found["result"]["structuredContent"]["hits"]
+
+
+def test_nothing_that_could_be_waited_for_is_offered(server_of):
+    """A subscription has no answer until the end, which waited a minute for it."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+
+    def line(number, method, **params):
+        message = {"jsonrpc": "2.0", "id": number, "method": method, "params": {"_meta": meta, **params}}
+        return json.dumps(message).encode()
+
+    told, refused = server_of(
+        line(1, "server/discover"),
+        line(2, "subscriptions/listen", notifications={"toolsListChanged": True}),
+    )
+    assert told["result"]["capabilities"]["tools"] == {"listChanged": False}
+    assert (refused["id"], refused["error"]["code"]) == (2, -32601)
 
 
 def test_what_asks_nothing_gets_no_answer(answered):

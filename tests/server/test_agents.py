@@ -228,6 +228,30 @@ def test_over_http_only_messages_are_answered(client):
     problem(client.post("/mcp", content=b"{}", headers={"content-type": "text/plain"}), 415)
 
 
+def test_over_http_no_stream_stays_open(client):
+    """Until the server had waited for its end in vain, for half a minute."""
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }
+    asked = {"jsonrpc": "2.0", "id": 7, "method": "subscriptions/listen"}
+    asked["params"] = {"_meta": meta, "notifications": {"toolsListChanged": True}}
+    headers = {
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": "2026-07-28",
+        "mcp-method": "subscriptions/listen",
+    }
+    told = client.post("/mcp", json=asked, headers=headers).json()
+    assert (told["id"], told["error"]["code"]) == (7, -32601)
+
+
+def test_over_http_a_byte_order_mark_is_passed_over(client):
+    headers = {"accept": "application/json", "content-type": "application/json"}
+    ping = b'\xef\xbb\xbf{"jsonrpc": "2.0", "id": 7, "method": "ping"}'
+    assert client.post("/mcp", content=ping, headers=headers).json()["result"] == {}
+
+
 def test_it_can_be_left_out(served):
     from starlette.testclient import TestClient
 

@@ -160,6 +160,30 @@ def test_what_is_no_request_is_told_like_every_error(port, sent):
 
 
 @pytest.mark.parametrize(
+    ("port", "sent", "told"),
+    [
+        ("httptools", b"GET /a b HTTP/1.1\r\n\r\n", "Expected HTTP/, RTSP/ or ICE/; spaces and letters"),
+        ("httptools", WHOLE[:-2] + b"A B: c\r\n\r\n", "Invalid header token"),
+        ("httptools", WHOLE[:-2] + b"Content-Length: -1\r\n\r\n", "Invalid character in Content-Length"),
+        (
+            "httptools",
+            WHOLE[:-2] + b"Transfer-Encoding: gzip\r\n\r\n",
+            "Request has invalid `Transfer-Encoding`",
+        ),
+        ("h11", b"GET /a b HTTP/1.1\r\n\r\n", "illegal request line; spaces and letters"),
+        ("h11", WHOLE[:-2] + b"A B: c\r\n\r\n", "illegal header line"),
+        ("h11", WHOLE[:-2] + b"Transfer-Encoding: gzip\r\n\r\n", "Only Transfer-Encoding: chunked is"),
+    ],
+    indirect=["port"],
+)
+def test_what_is_no_request_is_told_with_the_reason(port, sent, told):
+    ((status, answer),) = problems(heard(port, sent)[0])
+    assert status == 400
+    assert answer["error"].startswith(f"this is no request of HTTP/1.1: {told}")
+    assert "\r" not in answer["error"] and "bytearray" not in answer["error"]
+
+
+@pytest.mark.parametrize(
     ("port", "sent"),
     [("httptools", search()), ("h11", search()), ("httptools", search(snippet=50) + search())],
     indirect=["port"],

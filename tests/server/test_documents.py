@@ -134,6 +134,19 @@ def test_an_id_with_line_breaks_is_a_document_of_its_own(writer):
     assert len(ids(writer.post("/search", json={"query": "salt"}))) == 0
 
 
+@pytest.mark.parametrize("id", ["x\0", "\0", "x\x1b[2J", "é" * 2049])
+def test_an_id_that_no_document_can_have_is_not_found(writer, id):
+    """It was a fault of "document 0"."""
+    told = f"no document with id {id!r}"[:900]
+    for method in ("GET", "DELETE"):
+        assert problem(writer.request(method, f"/documents/{quote(id)}"), 404, "NotFound")[:600] == told[:600]
+    asked = {"query": "sea", "id": id}
+    assert problem(writer.post("/explain", json=asked), 404, "NotFound")[:600] == told[:600]
+    for method in ("GET", "DELETE"):
+        answer = writer.request(method, "/documents", params={"id": ["bread", id]})
+        assert answer.status_code == 200 and answer.json()["missing"] == [id]
+
+
 def test_a_bad_document_writes_nothing(writer):
     good = {"id": "g", "text": "salt"}
     for bad, told in (

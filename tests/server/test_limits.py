@@ -108,6 +108,52 @@ def test_a_compressed_body_is_refused_in_words(client):
     assert problem(answer, 415) == "the body is sent as 'gzip'; send it as it is"
 
 
+@pytest.mark.parametrize(
+    ("codings", "told"),
+    [(["gzip, chunked"], "gzip"), (["gzip", "chunked"], "gzip"), (["Deflate,chunked"], "deflate")],
+)
+@pytest.mark.parametrize("address", ["/search", "/mcp"])
+def test_a_body_that_is_compressed_on_its_way_is_refused_in_words(client, address, codings, told):
+    """Parsers look at the last coding alone; the body was called no UTF-8, or read as it was."""
+    headers = [("content-type", "application/json"), *(("transfer-encoding", coding) for coding in codings)]
+    answer = client.post(address, content=b'{"query": "sea"}', headers=headers)
+    assert problem(answer, 501) == f"the body is sent with Transfer-Encoding '{told}'; send it as it is"
+
+
+@pytest.mark.parametrize("coding", ["chunked", "Chunked", "identity, chunked", ",chunked"])
+def test_a_body_in_chunks_is_read(client, coding):
+    headers = {"content-type": "application/json", "transfer-encoding": coding}
+    assert ids(client.post("/search", content=b'{"query": "sea"}', headers=headers))
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=latin-1", "; charset=windows-1252"])
+def test_a_body_that_is_not_utf_8_is_told_so(client, charset):
+    headers = {"content-type": f"application/json{charset}"}
+    body = '{"query": "s\xfcd"}'
+    told = "the body is not UTF-8 (the byte 0xfc at 12), which JSON is sent in whatever Content-Type says"
+    answer = client.post("/search", content=body.encode("latin-1"), headers=headers)
+    assert problem(answer, 400) == told
+    for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32"):  # which JSON's first bytes tell apart
+        read = client.post("/search", content=body.encode(encoding), headers=headers)
+        assert read.status_code == 200, read.text
+
+
+def test_a_line_break_behind_an_address_is_part_of_it(client):
+    for address in ("/%0a", "/health%0a", "/info%0a", "/indexes/ix/info%0a"):
+        problem(client.get(address), 404, "NotFound")
+
+
+def test_a_message_steers_no_terminal(client):
+    told = [
+        problem(client.get("/x%1b[2J%00%e2%80%ae%0ay"), 404, "NotFound"),
+        problem(client.get("/info?%1b[2J%0a=1"), 422),
+    ]
+    assert [ascii(message) for message in told] == [
+        "'no route /x [2J y'",
+        "' [2J : no such parameter, this route has none'",
+    ]
+
+
 def test_fewer_hits_than_the_usual_are_what_a_request_gets_that_names_no_number(serving):
     with serving(limits={"k": 1}) as client:
         assert len(ids(client.post("/search", json={"query": "sea"}))) == 1

@@ -88,6 +88,21 @@ def encode_ids(ids: Sequence[str], first_row: int = 0) -> tuple[Offsets, Bytes]:
     return offsets, data
 
 
+def encode_sought(ids: Sequence[str]) -> tuple[NDArray[np.int64], Offsets, Bytes]:
+    """The places of those ids that a document can have, and these encoded: the others need not be looked for.
+
+    Raises:
+        InvalidInputError: an id that is not a string.
+    """
+    try:
+        return np.arange(len(ids)), *encode_ids(ids)
+    except InvalidInputError:
+        if not all(isinstance(id, str) for id in ids):
+            raise
+    places = [place for place, id in enumerate(ids) if _can_be_stored(id)]
+    return np.array(places, np.int64), *encode_ids([ids[place] for place in places])
+
+
 def text_buffers(column: pa.Array) -> tuple[Offsets, Bytes]:
     """The offsets, from 0, and the bytes of an Arrow array of large strings without nulls."""
     _, offsets, data = column.buffers()
@@ -111,6 +126,14 @@ def _check_id(row: int, value: object) -> None:
         raise InvalidInputError(f"document {row}: id {ascii(value)[:60]} holds a lone surrogate") from None
     if size > MAX_ID_BYTES:
         raise InvalidInputError(f"document {row}: an id of {size} bytes, at most {MAX_ID_BYTES} are allowed")
+
+
+def _can_be_stored(id: str) -> bool:
+    try:
+        _check_id(0, id)
+    except InvalidInputError:
+        return False
+    return True
 
 
 def decimal_ids(first: int, count: int) -> list[str]:
@@ -207,8 +230,10 @@ class IdColumn:
 
     def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
         """int64[len(ids)]: the ordinal of each id, -1 where the segment does not hold it."""
-        offsets, data = encode_ids(ids)
-        return self.find_encoded(offsets, data, hash_ids(offsets, data))
+        places, offsets, data = encode_sought(ids)
+        found = np.full(len(ids), -1, np.int64)
+        found[places] = self.find_encoded(offsets, data, hash_ids(offsets, data))
+        return found
 
     def find_encoded(self, offsets: Offsets, data: Bytes, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
         """As `find`, for ids that are encoded and hashed already."""

@@ -65,6 +65,15 @@ def test_bad_ids_are_named(ids: list, message: str) -> None:
         IdColumn.build(ids)
 
 
+def test_an_id_that_no_document_can_have_is_not_found() -> None:
+    column = IdColumn.build(["a", "é"])
+    sought = ["\0", "é", "a\0", "", "\ud800", "a", "é" * 2049]
+    assert column.find(sought).tolist() == [-1, 1, -1, -1, -1, 0, -1]
+    assert column.find(["\0"]).tolist() == [-1]
+    with pytest.raises(InvalidInputError, match="document 1: id 5 is not a string"):
+        column.find(["a", 5, "\0"])
+
+
 def test_equal_hashes_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "splade_engine.index.disk.ids.hash_ids", lambda offsets, _: np.zeros(len(offsets) - 1, np.uint64)
