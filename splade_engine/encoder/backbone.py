@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from splade_engine.encoder.folders.config import ACTIVATIONS, CONFIG, read_config
-from splade_engine.encoder.folders.weights import bias_of_head, check_finite, is_of_a_layer
+from splade_engine.encoder.folders.weights import bias_of_head, check_finite, is_of_a_layer, tell_of_unused
 from splade_engine.encoder.quiet import quiet_transformers
 from splade_engine.encoder.refusing import refusing
 from splade_engine.errors import CheckpointError
@@ -305,5 +305,6 @@ def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
         raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")
     if left := sorted(filter(is_of_a_layer, info["unexpected_keys"])):
         raise CheckpointError(f"{folder}: {type(model).__name__} has no place for {left[0]:.120}")
+    tell_of_unused(info["unexpected_keys"], folder)
     check_finite(model.state_dict(), folder)
     return model

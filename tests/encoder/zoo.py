@@ -103,6 +103,20 @@ def mlm_roberta(folder: Path) -> None:
     write_tokenizer(folder)
 
 
+def mlm_distil(folder: Path) -> None:
+    """As mlm_roberta, and in the layout of the models that OpenSearch publishes."""
+    import torch
+    import transformers
+
+    torch.manual_seed(6)
+    config = transformers.DistilBertConfig(
+        vocab_size=len(VOCABULARY), dim=WIDTH, n_layers=1, n_heads=2, hidden_dim=48,
+        max_position_embeddings=64, pad_token_id=0,
+    )  # fmt: skip
+    loud(transformers.DistilBertForMaskedLM(config)).save_pretrained(folder)
+    write_tokenizer(folder)
+
+
 def mlm_electra(folder: Path) -> None:
     """A backbone that transformers computes, padded."""
     import torch
@@ -399,6 +413,7 @@ ZOO: dict[str, Callable[[Path], None]] = {
     "mlm-vocab-txt": mlm_vocab_txt,
     "mlm-shards": mlm_shards,
     "mlm-roberta": mlm_roberta,
+    "mlm-distil": mlm_distil,
     "mlm-electra": mlm_electra,
     "opensearch": opensearch,
     "opensearch-txt": opensearch_txt,

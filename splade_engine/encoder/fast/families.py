@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from splade_engine.encoder.folders.weights import is_of_a_layer
+
 
 @dataclass(frozen=True)
 class Names:
@@ -30,6 +32,19 @@ class Names:
         """The body's tensors under their own names; a file without a head has them without the prefix."""
         body = {k.removeprefix(self.prefix): v for k, v in state.items() if k.startswith(self.prefix)}
         return body or state
+
+    @property
+    def decoder(self) -> str:
+        """The module that a file holds only if its decoder is not tied to the embeddings."""
+        return "vocab_projector" if self is DISTIL else self.decoder_bias.replace(".bias", ".decoder")
+
+    def unknown(self, state: Mapping[str, Tensor]) -> list[str]:
+        """The tensors of a model with a head, outside of its layers, that no step reads."""
+        embeddings = self.prefix + "embeddings."
+        modules = (embeddings + "LayerNorm", self.head_dense, self.head_norm, self.decoder)
+        known = {module + leaf for module in modules for leaf in (".weight", ".bias")} | {self.decoder_bias}
+        known |= {f"{embeddings}{table}_embeddings.weight" for table in ("word", "position", "token_type")}
+        return [name for name in state if name not in known and not is_of_a_layer(name)]
 
 
 BERT = Names(

@@ -44,7 +44,12 @@ from splade_engine.encoder.fast.int8 import Int8Linear
 from splade_engine.encoder.fast.linear import Linear, PackedLinear
 from splade_engine.encoder.folders.config import read_config
 from splade_engine.encoder.folders.files import position_offset
-from splade_engine.encoder.folders.weights import is_of_a_layer, read_tensors, read_weights
+from splade_engine.encoder.folders.weights import (
+    is_of_a_layer,
+    read_tensors,
+    read_weights,
+    tell_of_unused,
+)
 from splade_engine.encoder.refusing import refusing
 from splade_engine.encoder.tokens import Ids
 
@@ -215,9 +220,7 @@ class PackedBert(PackedBody):
         self._head_norm = self._norm(state, names.head_norm)
         # a decoder of its own is in the file only if it is not tied to the embeddings and the head's bias;
         # release 4 of transformers wrote that bias alone in any case
-        decoder = (
-            names.decoder_bias.replace(".bias", ".decoder") if names is not DISTIL else "vocab_projector"
-        )
+        decoder = names.decoder
         if decoder + ".weight" in state:
             own = shaped(state, decoder + ".weight", None, self.width)
             self.decoder_weight = own.to(dtype)
@@ -291,9 +294,11 @@ def load_packed(checkpoint: Checkpoint, dtype: torch.dtype, *, int8: bool = Fals
     state = read_weights(checkpoint)
     with refusing(checkpoint.model_folder, "cannot build the model"):
         try:
-            return PackedBert(config, state, dtype, int8=int8)
+            packed = PackedBert(config, state, dtype, int8=int8)
         except KeyError:  # a variant whose weights have other names: transformers knows them
             return None
+    tell_of_unused(FAMILIES[str(config["model_type"])].unknown(state), checkpoint.model_folder)
+    return packed
 
 
 def load_packed_body(folder: Path, dtype: torch.dtype) -> PackedBody | None:

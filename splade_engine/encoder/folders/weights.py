@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,12 @@ from splade_engine.errors import CheckpointError
 if TYPE_CHECKING:
     from splade_engine.encoder.checkpoint import Checkpoint
 
+logger = logging.getLogger(__name__)
+
 _LAYER = re.compile(r"(?:^|\.)(?:layer|layers|h)\.\d+\.")
-_BUFFERS = ("inv_freq", "position_ids", "masked_bias", "attn.bias", "attention.bias")
+_BUFFERS = ("inv_freq", "position_ids", "token_type_ids", "masked_bias", "attn.bias", "attention.bias")
+_OF_TRAINING = re.compile(r"(?:^|\.)(?:pooler|seq_relationship)\.")
+_TOLD = 3  # names of weights in one message
 
 
 def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -61,6 +66,18 @@ def is_of_a_layer(name: str) -> bool:
     Buffers, which libraries compute themselves and some files hold, are none.
     """
     return _LAYER.search(name) is not None and not name.endswith(_BUFFERS)
+
+
+def tell_of_unused(names: Iterable[str], folder: Path) -> None:
+    """Log the weights outside of layers that a model has no place for; they are left out, as in transformers.
+
+    What training alone needs is expected: BERT's pooler, and its head that tells whether a sentence follows.
+    """
+    left = sorted(name for name in names if not name.endswith(_BUFFERS) and not _OF_TRAINING.search(name))
+    if left:
+        more = f" and {len(left) - _TOLD} more" if len(left) > _TOLD else ""
+        told = ", ".join(f"{name:.120}" for name in left[:_TOLD])
+        logger.warning("%s: the model has no place for the weights %s%s: left out", folder, told, more)
 
 
 def bias_of_head(name: str) -> str | None:

@@ -236,6 +236,26 @@ def test_a_layer_with_weights_that_no_model_has_a_place_for(folder: Path) -> Non
     refused(folder, r"config.json: position_embedding_type is 'relative_key': only absolute")
 
 
+@pytest.mark.parametrize("make", ["mlm", "mlm-roberta", "mlm-distil", "mlm-electra"])
+def test_weights_outside_of_the_layers_that_no_model_has_a_place_for_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, make: str
+) -> None:
+    """They are left out, as in transformers, which tells them too. What training needs is expected."""
+    zoo_folder = zoo.make(make, tmp_path / "model")
+    plain = SparseEncoder.load(zoo_folder, device="cpu").encode_documents(TEXTS)
+    assert "no place" not in caplog.text
+    expected = {"bert.pooler.dense.weight": torch.ones(2, 2), "cls.seq_relationship.bias": torch.ones(2)}
+    tensors(zoo_folder, lambda state: {**state, **expected})
+    SparseEncoder.load(zoo_folder, device="cpu").encode_documents(TEXTS)
+    assert "no place" not in caplog.text
+    odd = {name: torch.ones(3) for name in ("token_scale", "projection.weight", "projection.bias", "a.b")}
+    tensors(zoo_folder, lambda state: {**state, **odd})
+    found = SparseEncoder.load(zoo_folder, device="cpu").encode_documents(TEXTS)
+    assert found.to_dicts() == plain.to_dicts()
+    told = "no place for the weights a.b, projection.bias, projection.weight and 1 more: left out"
+    assert told in caplog.text
+
+
 def test_a_text_that_is_longer_than_the_table_of_positions(folder: Path) -> None:
     """It was read beyond its end: "index out of range in self"."""
     edit(folder / "config.json", max_position_embeddings=None)
