@@ -20,6 +20,20 @@ _LEGACY_POOLING: dict[str, DenseMode] = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_lasttoken": "lasttoken",
 }
+# what the config.json of a module may hold; all of it is followed, or decides no vector
+_SETTINGS = {
+    "SpladePooling": {
+        "pooling_strategy", "activation_function", "embedding_dimension", "word_embedding_dimension",
+        "chunk_size",
+    },
+    "Pooling": {
+        "pooling_mode", "embedding_dimension", "word_embedding_dimension", "include_prompt",
+        *_LEGACY_POOLING,
+    },
+    "Normalize": {"module_input_name", "module_output_name"},
+    "SparseAutoEncoder": {"input_dim", "hidden_dim", "k", "k_aux", "normalize", "dead_threshold"},
+}  # fmt: skip
+_POOLED = "sentence_embedding"  # what `Normalize` works on
 
 
 def read_chain(folder: Path) -> list[Module]:
@@ -35,6 +49,22 @@ def read_chain(folder: Path) -> list[Module]:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not a list of modules with idx, type and path") from error
     return [Module(class_name(kind, folder), inside(folder, sub, path)) for kind, sub in ordered]
+
+
+def odd_setting(module: Module) -> str | None:
+    """A setting of a module that is not followed here, with its value and file; None where all are.
+
+    Raises:
+        CheckpointError: if its config.json cannot be read.
+    """
+    known, path = _SETTINGS.get(module.kind), module.folder / "config.json"
+    if known is None or not present(path):
+        return None
+    for name, value in read_json(path).items():
+        # what is off is followed, and so is `Normalize` where it works on what was pooled
+        if value and (name not in known or (module.kind == "Normalize" and value != _POOLED)):
+            return f"{path}: {name:.80} is {value!r:.80}: not supported"
+    return None
 
 
 def class_name(kind: object, folder: Path) -> str:
@@ -67,6 +97,8 @@ def dense_mode(folder: Path) -> DenseMode:
 def dense_modules(folder: Path) -> tuple[Path, DensePooling] | None:
     """Model folder and pooling of a dense encoder: Transformer, Pooling, [Normalize]; None for others.
 
+    Others are chains of other modules, and settings that are not followed here.
+
     A folder without modules.json is pooled by mean and normalised.
 
     Raises:
@@ -79,5 +111,7 @@ def dense_modules(folder: Path) -> tuple[Path, DensePooling] | None:
     chain = read_chain(folder)
     kinds = [module.kind for module in chain]
     if kinds[:2] != ["Transformer", "Pooling"] or kinds[2:] not in ([], ["Normalize"]):
+        return None
+    if any(map(odd_setting, chain)):  # sentence-transformers knows what they mean
         return None
     return chain[0].folder, DensePooling(dense_mode(chain[1].folder), normalize=len(kinds) == 3)

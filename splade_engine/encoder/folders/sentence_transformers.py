@@ -30,7 +30,7 @@ from splade_engine.encoder.folders.files import (
     read_json,
     require_weights,
 )
-from splade_engine.encoder.folders.modules import class_name, read_chain
+from splade_engine.encoder.folders.modules import class_name, odd_setting, read_chain
 from splade_engine.encoder.folders.text_inputs import check_inputs
 from splade_engine.encoder.folders.tokenizer_class import CONFIG
 from splade_engine.encoder.kind import Module
@@ -201,6 +201,8 @@ def _linear(root: Path, name: str, chain: Sequence[Module]) -> Checkpoint:
     kinds = [module.kind for module in chain]
     if kinds[:1] not in (["Transformer"], ["MLMTransformer"]):
         raise CheckpointError(f"{root}: modules {kinds!s:.100} do not start with a Transformer")
+    if odd := next(filter(None, map(odd_setting, chain)), None):
+        raise CheckpointError(odd)
     model_folder = chain[0].folder
     config = read_config(model_folder)
     require_weights(model_folder)

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from splade_engine.encoder.checkpoint import Checkpoint, QueryTable
+from splade_engine.encoder.folders.modules import dense_modules
 from splade_engine.encoder.folders.reading import read_checkpoint
 from splade_engine.encoder.kinds import Echo, MaskedLm, Scalar
 from splade_engine.encoder.settings import EncoderSettings
 from splade_engine.errors import CheckpointError
+from splade_engine.files import write_json
+from tests.encoder import zoo
 
 BERT = {
     "model_type": "bert",
@@ -194,6 +197,44 @@ def test_pickled_weights_are_refused_with_advice(tmp_path: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin.*convert.*save_pretrained"):
         read_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    ("make", "file", "values", "told"),
+    [
+        ("st-mlm", "1_SpladePooling", {"temperature": 2}, "temperature is 2"),
+        ("st-static", "document_1_SpladePooling", {"temperature": 2}, "temperature is 2"),
+        (
+            "st-csr",
+            "1_Pooling",
+            {"pooling_mode_weightedmean_tokens": True},
+            "pooling_mode_weightedmean_tokens",
+        ),
+        ("st-csr", "2_Normalize", {"module_input_name": "token_embeddings"}, "module_input_name is 'token_e"),
+        ("st-csr", "2_Normalize", {"module_output_name": "other"}, "module_output_name is 'other'"),
+        ("st-csr", "3_SparseAutoEncoder", {"jump": 0.5}, "jump is 0.5"),
+    ],
+)
+def test_a_setting_of_a_module_that_is_not_followed(
+    tmp_path: Path, make: str, file: str, values: dict[str, object], told: str
+) -> None:
+    """All of these were passed over, and most make other vectors."""
+    folder = zoo.make(make, tmp_path / "m")
+    path = folder / file / "config.json"
+    write_json(path, {**(json.loads(path.read_text()) if path.exists() else {}), "none": None, "off": False})
+    read_checkpoint(folder)
+    zoo.edit(path, **values)
+    with pytest.raises(CheckpointError, match=f"{file}/config.json: {told}.*not supported"):
+        read_checkpoint(folder)
+
+
+def test_a_dense_model_with_such_a_setting_is_left_to_sentence_transformers(tmp_path: Path) -> None:
+    folder = zoo.write_dense(tmp_path / "m", modules=[("Normalize", "2_Normalize")])
+    assert dense_modules(folder) is not None
+    zoo.write(folder / "2_Normalize" / "config.json", {"module_input_name": "sentence_embedding"})
+    assert dense_modules(folder) is not None
+    zoo.write(folder / "2_Normalize" / "config.json", {"module_input_name": "token_embeddings"})
+    assert dense_modules(folder) is None
 
 
 def modules(*entries: tuple[str, str]) -> str:
