@@ -143,9 +143,7 @@ def read_line(line: bytes) -> JSONRPCMessage | Refusal:
             data = ErrorData(code=PARSE_ERROR, message=told)
         else:
             told = "Invalid request: not a message of JSON-RPC 2.0"
-            if line.startswith(
-                b"["
-            ):  # of the protocol of 2025-03-26 alone, and no client is known to send it
+            if line.startswith(b"["):  # the protocol had lists in 2025-03-26 alone
                 told += ", but a list; send one message at a time"
             data = ErrorData(code=INVALID_REQUEST, message=told)
         return Refusal(JSONRPCError(jsonrpc="2.0", id=known, error=data))
