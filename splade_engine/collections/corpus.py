@@ -107,6 +107,11 @@ class Corpus:
     def __iter__(self) -> Iterator[Document]:
         return iter(self._spool) if self._spool is not None else self._read(FolderReport())
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: what was kept on the disk is this object's, and is read anew."""
+        kept = {} if self._spool is None else {"_summary": None, "_spool": None}
+        return {**vars(self), **kept}
+
     @property
     def is_cut(self) -> bool:
         """Whether its documents are passages, whose length an encoder measures."""

@@ -10,14 +10,17 @@ from typing import IO, Any
 
 from splade_engine.collections.documents import Document
 from splade_engine.collections.metadata import metadata_json, parsed_metadata
-from splade_engine.files import disk_errors
+from splade_engine.files import disk_errors, read_at
 
 _BATCH = 1024
 _BLOCK = 1 << 20
 
 
 class FromTheStart(io.RawIOBase):
-    """A reader of an open file with a position of its own: several may be under way at once."""
+    """A reader of an open file with a position of its own: several may be under way at once.
+
+    They may be in several threads, and in processes that were forked, whose files share their position.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -29,8 +32,7 @@ class FromTheStart(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read on from where this reader is."""
-        self._file.seek(self._at)
-        data = self._file.read(len(buffer))
+        data = read_at(self._file.fileno(), len(buffer), self._at)
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
@@ -82,6 +84,8 @@ class Spool:
                 yield document
             if held:
                 write()
+        with disk_errors(tempfile.gettempdir()):
+            self._file.flush()  # readers go to the disk, past what Python holds back
 
     def __iter__(self) -> Iterator[Document]:
         import pyarrow as pa

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from splade_engine.collections.columns import ColumnTypes
 from splade_engine.collections.documents import Document
@@ -52,6 +53,17 @@ class StandardInput:
     def __init__(self, stream: IO[bytes] | None = None) -> None:
         self._stream = stream
         self._copy: IO[bytes] | None = None
+        self._copying = threading.Lock()  # two threads would each get half of it
+
+    def __reduce__(self) -> NoReturn:
+        """What was piped in is this process's.
+
+        Raises:
+            DatasetError: always.
+        """
+        raise DatasetError(
+            f"{PLACE}: a corpus that was piped in cannot be copied or pickled; write it to a file"
+        )
 
     def numbered(
         self, types: ColumnTypes, *, encoding: str | None = None, advice: str = ""
@@ -62,8 +74,9 @@ class StandardInput:
             DatasetError: naming the line that cannot be read.
             StorageError: the disk refuses the copy.
         """
-        if self._copy is None:
-            self._copy = self._copied()
+        with self._copying:
+            if self._copy is None:
+                self._copy = self._copied()
         copy = self._copy
         first = _stream(copy).peek(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
         for mark, what in _NO_LINES:
@@ -86,6 +99,7 @@ class StandardInput:
         with disk_errors(tempfile.gettempdir()):
             copy = unnamed_file(self)
             _copy_lines(stream, copy)
+            copy.flush()  # readers go to the disk, past what Python holds back
         return copy
 
 

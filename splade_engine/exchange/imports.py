@@ -103,7 +103,7 @@ def format_of_source(path: Path) -> str:
     """
     if path.is_dir():
         return "npz"
-    if path.name.endswith(".jsonl"):
+    if path.name.endswith((".jsonl", ".jsonl.gz")):
         return _of_lines(path)
     for source in SOURCES.values():
         if path.name.endswith(source.suffixes):

@@ -6,7 +6,7 @@ state or the new one, never half of it. Whatever is read is a regular file of a 
 
 from splade_engine.arguments import expanded
 from splade_engine.files.digests import Digest, digest, digest_64, digest_of_file, digest_of_json
-from splade_engine.files.disk import disk_errors, file_stamp, sync_folder
+from splade_engine.files.disk import disk_errors, file_stamp, read_at, sync_folder
 from splade_engine.files.ends import check_one_table, check_one_zip
 from splade_engine.files.leftovers import bring_back, neighbour
 from splade_engine.files.ours import refuse_ours
@@ -52,6 +52,7 @@ __all__ = [
     "neighbour",
     "parsed_json",
     "parsed_toml",
+    "read_at",
     "read_json",
     "read_text",
     "read_toml",

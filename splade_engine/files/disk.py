@@ -1,9 +1,10 @@
-"""What the disk refuses, as an error that names the file; names that reach the disk; stamps of files."""
+"""The disk: its errors with the file's name, names that reach it, stamps of files, reading at a place."""
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,3 +53,15 @@ def file_stamp(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+
+
+_SEEKING = threading.Lock()
+
+
+def read_at(handle: int, size: int, start: int) -> bytes:
+    """Bytes from a place in an open file; other readers, forked ones too, may be elsewhere in it."""
+    if hasattr(os, "pread"):
+        return os.pread(handle, size, start)
+    with _SEEKING:  # Windows: two calls, and the position belongs to the handle
+        os.lseek(handle, start, os.SEEK_SET)
+        return os.read(handle, size)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import io
+import pickle  # noqa: TID251 - of our own making
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,3 +70,23 @@ def test_endless_input_is_not_copied_for_ever(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SPLADE_ENGINE_MAX_DOCUMENT_BYTES", "5000000")
     with pytest.raises(DatasetError, match=r"<standard input>: a line of more than 5,000,000 bytes"):
         list(StandardInput(Endless()).numbered(ColumnTypes()))  # type: ignore[arg-type]
+
+
+def test_threads_that_read_at_once_get_all_of_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("splade_engine.collections.standard_input._BLOCK", 16)
+    lines = [f'{{"_id": "{i}", "text": "tea {i}"}}\n' for i in range(2000)]
+    monkeypatch.setattr("sys.stdin", Stdin("".join(lines).encode()))
+    corpus = Corpus("-")
+    with ThreadPoolExecutor(4) as threads:
+        for found in threads.map(lambda _: [document.id for document in corpus], range(4)):
+            assert found == [str(i) for i in range(2000)]
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, pickle.dumps])
+def test_what_was_piped_in_is_not_copied(monkeypatch: pytest.MonkeyPatch, again):
+    monkeypatch.setattr("sys.stdin", Stdin(b"1\ttea\n"))
+    corpus = Corpus("-")
+    for _ in range(2):
+        with pytest.raises(DatasetError, match="a corpus that was piped in cannot be copied"):
+            again(corpus)
+        assert [document.id for document in corpus] == ["1"]

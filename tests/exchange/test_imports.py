@@ -38,6 +38,15 @@ def test_anserini_is_divided_by_its_scale(tmp_path: Path) -> None:
     assert by_ten.vectors.weights.tolist() == (VECTORS.weights * 10).tolist()
 
 
+def test_whole_numbers_are_divided_once(tmp_path: Path) -> None:
+    """As whole numbers of 1/100 that are read as such and multiplied again, 120 would be 120.000008."""
+    line = {"id": "d", "vector": {TOKENS[i]: 10 * i + 10 for i in range(5)}}
+    file = write_lines(tmp_path / "a.jsonl", line)
+    for scale in (1, 3, 255):
+        found = import_vectors(file, format="anserini", vocabulary=TOKENS, scale=scale)
+        assert found.vectors.weights.tolist() == [np.float32((10 * i + 10) / scale) for i in range(5)]
+
+
 def test_a_folder_of_another_export_is_not_taken_whole(tmp_path: Path) -> None:
     (tmp_path / "points").mkdir()
     with pytest.raises(
@@ -83,6 +92,9 @@ def test_an_npz_file_with_something_else_in_place_of_an_array(tmp_path: Path) ->
         import_vectors(tmp_path / "m.npz")
 
 
+ROW = {"data": np.array([1.5, 0.1]), "indices": np.array([0, 1]), "indptr": np.array([0, 2])}
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -110,12 +122,32 @@ def test_an_npz_file_with_something_else_in_place_of_an_array(tmp_path: Path) ->
             {"data": np.ones(1), "indices": np.array([0]), "indptr": np.array([0, 1]), "hape": np.ones(2)},
             "an array 'hape', and none that is called 'shape'",
         ),
+        ({**ROW, "shape": np.array([3, 4])}, "its shape says 3 rows, its indptr 1"),
+        ({**ROW, "shape": np.array([1])}, r"shape: two whole numbers are expected, got \[1\]"),
+        ({**ROW, "shape": np.array([1, np.nan])}, "shape: two whole numbers are expected"),
+        ({**ROW, "shape": np.array([1, 0])}, "n_terms must be between 1"),
+        ({**ROW, "data": np.array([1.0, 1e39])}, r"row 0, term 1, weight 1e\+39: weights are finite"),
     ],
 )
 def test_npz_files_that_are_no_vectors(tmp_path: Path, arrays: dict, message: str) -> None:
     np.savez(tmp_path / "m.npz", **arrays)
     with pytest.raises(InvalidInputError, match=message):
         import_vectors(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float64", "int64", "uint8", ">f4"])
+def test_weights_of_every_kind_are_divided_in_double_precision(tmp_path: Path, dtype: str) -> None:
+    weights = np.array([1, 3, 7, 200], dtype)
+    np.savez(tmp_path / "m.npz", data=weights, indices=np.arange(4), indptr=np.array([0, 4]))
+    found = import_vectors(tmp_path / "m.npz", scale=3000)
+    assert found.vectors.weights.tolist() == [np.float32(w / 3000) for w in (1, 3, 7, 200)]
+
+
+@pytest.mark.parametrize("scale", [None, 10.0])
+def test_true_is_no_weight_of_an_npz_file(tmp_path: Path, scale: float | None) -> None:
+    np.savez(tmp_path / "m.npz", **{**ROW, "data": np.array([True, False])})
+    with pytest.raises(InvalidInputError, match="data: numbers are expected, got bool"):
+        import_vectors(tmp_path / "m.npz", scale=scale)
 
 
 def test_an_npz_file_that_ends_without_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,6 +269,8 @@ def test_points_of_qdrant(tmp_path: Path) -> None:
     index = SparseIndex.build(tmp_path / "ix", found.vectors, found.ids, payload=found.payload)
     assert index.info().columns == {"title": "text", "text": "text", "year": "int", "lang": "text"}
     assert index.payload([0])[0] == {"title": "T", "text": "words", "year": 1999, "lang": "en"}
+    (tmp_path / "p.jsonl.gz").write_bytes(gzip.compress((tmp_path / "p.jsonl").read_bytes()))
+    assert import_vectors(tmp_path / "p.jsonl.gz").vectors == VECTORS
     answer = {"result": {"points": POINTS, "next_page_offset": None}, "status": "ok"}
     assert import_vectors(write_lines(tmp_path / "scroll.jsonl", answer)).ids == found.ids
 

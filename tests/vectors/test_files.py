@@ -364,6 +364,7 @@ def foreign(folder: Path, **columns: pa.Array) -> Path:
         {"id": pa.array(["a", "b"]).dictionary_encode()},
         {"terms": pa.array([[0, 2], [1]], pa.large_list(pa.uint64()))},
         {"weights": pa.array([[1.0, 2.0], [3.0]], pa.list_(pa.float64()))},
+        {"weights": pa.array([[1, 2], [3]], pa.large_list(pa.uint8()))},
     ],
 )
 def test_columns_of_other_widths_are_read(tmp_path: Path, columns: dict[str, pa.Array]) -> None:

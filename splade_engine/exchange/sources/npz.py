@@ -5,9 +5,12 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from splade_engine.arguments import shown
 from splade_engine.errors import InvalidInputError, reason_of
 from splade_engine.exchange.ids import listed_ids
 from splade_engine.exchange.rows import sorted_rows
@@ -57,23 +60,34 @@ def read(path: Path, options: Options) -> Imported:
             if "format" in arrays and arrays["format"].item() not in (b"csr", "csr"):
                 raise InvalidInputError(f"{file}: not a CSR matrix ({arrays['format'].item()!r:.20})")
             data, indices, indptr = (arrays[name] for name in _PARTS)
-            shape = arrays.get("shape")
     except _DAMAGED as error:
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(f"{file}: not an npz file ({reason_of(error):.100})") from None
     n_terms = options.n_terms
-    if n_terms is None and shape is not None and shape.shape == (2,):
-        n_terms = int(shape[1])
     try:
-        vectors = sorted_rows(
-            indptr, indices, data if options.scale is None else data / options.scale, n_terms
-        )
+        if "shape" in arrays:
+            columns = _columns(arrays["shape"], indptr)
+            n_terms = columns if n_terms is None else n_terms
+        vectors = sorted_rows(indptr, indices, data, n_terms, options.scale)
     except InvalidInputError as error:
         raise InvalidInputError(f"{file}: {error}") from None
     beside = file.with_name(file.name.replace("-embeddings.npz", "-ids.txt"))
     listed = options.ids is None and beside != file and beside.is_file()
     return Imported(vectors, listed_ids(beside, len(vectors)) if listed else None)
+
+
+def _columns(shape: NDArray[Any], indptr: NDArray[Any]) -> int:
+    """How many columns there are, of a shape whose rows are those of `indptr`.
+
+    Raises:
+        InvalidInputError: they are others, or it is none of a matrix.
+    """
+    if shape.shape != (2,) or not np.issubdtype(shape.dtype, np.integer):
+        raise InvalidInputError(f"shape: two whole numbers are expected, got {shown(shape.tolist())}")
+    if shape[0] != indptr.size - 1:
+        raise InvalidInputError(f"its shape says {shape[0]} rows, its indptr {indptr.size - 1}")
+    return int(shape[1])
 
 
 NPZ = Source("npz", read, (".npz",))

@@ -49,11 +49,9 @@ def read(path: Path, options: Options) -> Imported:
         ptr.append(len(terms))
     if not ids:
         raise InvalidInputError(f"{path}: no points")
-    factor = 1.0 if options.scale is None else 1.0 / options.scale
+    arrays = np.array(ptr), np.array(terms, np.int64), np.array(weights, np.float64)
     try:
-        vectors = sorted_rows(
-            np.array(ptr), np.array(terms, np.int64), np.array(weights) * factor, options.n_terms
-        )
+        vectors = sorted_rows(*arrays, options.n_terms, options.scale)
     except InvalidInputError as error:
         raise InvalidInputError(f"{path}: {error}") from None
     head, body = (pa.array(column, pa.large_string()) for column in (titles, texts))

@@ -9,18 +9,20 @@ import numpy as np
 
 from splade_engine.errors import InvalidInputError
 from splade_engine.exchange.source import Imported, Options, Source
-from splade_engine.vectors.files import ANSERINI_SCALE, Format, read_vectors
+from splade_engine.vectors.files import Format, read_vectors
 from splade_engine.vectors.sparse_vectors import SparseVectors
 
 
 def read(path: Path, options: Options, *, format: Format) -> Imported:
     """Read a file of vectors."""
     names_tokens = format in ("seismic", "anserini")
+    scale = options.scale
+    if scale is not None and format == "anserini":
+        format = "seismic"  # the same lines, whose numbers are divided once: by the scale that is given
     stored = read_vectors(path, options.vocabulary if names_tokens else None, format=format)
-    vectors, scale = stored.vectors, options.scale
+    vectors = stored.vectors
     if scale is not None:
-        own = ANSERINI_SCALE if format == "anserini" else 1.0
-        weights = vectors.weights.astype(np.float64) * (own / scale)
+        weights = vectors.weights.astype(np.float64) / scale
         try:
             vectors = SparseVectors(vectors.indptr, vectors.terms, weights, vectors.n_terms)
         except InvalidInputError as error:

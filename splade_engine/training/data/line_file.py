@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -23,7 +22,15 @@ from splade_engine.collections.json_array import json_array
 from splade_engine.collections.metadata import is_missing
 from splade_engine.collections.text_lines import COMPRESSED_SUFFIXES, plain_suffix, read_lines
 from splade_engine.errors import DatasetError, reason_of
-from splade_engine.files import Digest, atomic_file, digest_64, digest_of_file, disk_errors, parsed_json
+from splade_engine.files import (
+    Digest,
+    atomic_file,
+    digest_64,
+    digest_of_file,
+    disk_errors,
+    parsed_json,
+    read_at,
+)
 from splade_engine.training.kept import keep, kept
 
 _SCAN = 1 << 24  # bytes read at a time while looking for line ends
@@ -53,7 +60,7 @@ class LineFile:
             raise DatasetError(f"{self.path}: {other if self.path.exists() else 'no such file'}")
         with disk_errors(self.path, "read"):
             self._file = _unpacked(self.path, cache)
-            self._handle = os.open(self._file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+            self._handle = _opened(self._file)
             self._stamp = self._stamped()
             # xxh3-128 of the (unpacked) bytes: what a resumed run compares
             self.starts, self.ends, self.digest = _line_bounds(self._file)
@@ -70,7 +77,7 @@ class LineFile:
             DatasetError: the file was written to since it was opened, so that its lines are elsewhere.
         """
         start = int(self.starts[i])
-        line = _read_at(self._handle, int(self.ends[i]) - start, start)
+        line = read_at(self._handle, int(self.ends[i]) - start, start)
         if (stamp := self._stamped()) != self._stamp:  # after reading: what is returned is what was opened
             with disk_errors(self.path, "read"):
                 same = digest_of_file(self._file) == self.digest
@@ -128,20 +135,23 @@ class LineFile:
             os.close(self._handle)
             self._handle = -1
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy, or another process, opens the file itself: a handle is one process's, and closed once."""
+        return {name: value for name, value in vars(self).items() if name != "_handle"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Open it; what was written to it in the meantime is noticed as it is here, at the first line."""
+        vars(self).update(state)
+        with disk_errors(self.path, "read"):
+            self._handle = _opened(self._file)
+
     def __del__(self) -> None:
         if getattr(self, "_handle", -1) >= 0:
             self.close()
 
 
-_SEEKING = threading.Lock()
-
-
-def _read_at(handle: int, size: int, start: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(handle, size, start)
-    with _SEEKING:  # Windows: two calls, and the position belongs to the handle
-        os.lseek(handle, start, os.SEEK_SET)
-        return os.read(handle, size)
+def _opened(file: Path) -> int:
+    return os.open(file, os.O_RDONLY | getattr(os, "O_BINARY", 0))
 
 
 def _unpacked(path: Path, cache: Path) -> Path:

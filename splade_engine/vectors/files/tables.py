@@ -129,7 +129,8 @@ def _wrong_type(name: str, kind: Any) -> str | None:
     listed = t.is_list(kind) or t.is_large_list(kind)
     if name == "terms":
         return None if listed and t.is_integer(kind.value_type) else "lists of whole numbers"
-    return None if listed and t.is_floating(kind.value_type) else "lists of numbers"
+    is_number = listed and (t.is_floating(kind.value_type) or t.is_integer(kind.value_type))
+    return None if is_number else "lists of numbers"
 
 
 def _record(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:

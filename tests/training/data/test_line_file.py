@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import os
+import pickle  # noqa: TID251 - of our own making
 
 import pytest
 
-from splade_engine.errors import DatasetError
+from splade_engine.errors import DatasetError, StorageError
 from splade_engine.training.data.line_file import LineFile, TextsById
 from tests.training.made import write_jsonl
 
@@ -106,6 +108,34 @@ def test_a_file_that_takes_its_place_is_another(tmp_path):
     (tmp_path / "new").write_bytes(b'{"a": 7}\n{"a": 8}\n')
     (tmp_path / "new").replace(path)
     assert [file.record(row)["a"] for row in range(2)] == [1, 2]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda file: pickle.loads(pickle.dumps(file))])
+def test_a_copy_opens_the_file_itself(again, tmp_path):
+    """With the handle of the first one it would read whatever has this number after that one is closed."""
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": 2}\n')
+    file = LineFile(path, tmp_path)
+    other = again(file)
+    file.close()
+    (tmp_path / "g.jsonl").write_bytes(b'{"a": 3}\n{"a": 4}\n')
+    third = LineFile(tmp_path / "g.jsonl", tmp_path)
+    assert [other.record(row)["a"] for row in range(2)] == [1, 2]
+    other.close()
+    assert [third.record(row)["a"] for row in range(2)] == [3, 4]
+
+
+def test_a_copy_of_a_file_that_was_replaced_is_refused(tmp_path):
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": 2}\n')
+    sent = pickle.dumps(LineFile(path, tmp_path))
+    (tmp_path / "new").write_bytes(b'{"a": 7}\n{"a": 8}\n')
+    (tmp_path / "new").replace(path)
+    with pytest.raises(DatasetError, match=r"f.jsonl: changed while it is in use"):
+        pickle.loads(sent).record(0)
+    path.unlink()
+    with pytest.raises(StorageError, match=r"cannot read .*f.jsonl: No such file"):
+        pickle.loads(sent)
 
 
 def test_texts_by_id(tmp_path, monkeypatch):
