@@ -23,7 +23,7 @@ def named(batches: Iterable[IndexBatch], reader: IndexReader) -> Iterator[IndexB
     for batch in batches:
         if batch.ids is None:
             ids = free_ids(first, len(batch.vectors), reader.snapshot.find)
-            first = int(ids[0]) if ids else first
+            first = int(ids[-1]) + 1 - len(ids) if ids else first
             batch = batch._replace(ids=ids)
         first += len(batch.vectors)
         yield batch

@@ -199,7 +199,7 @@ class SegmentStream:
         if self.find is None:
             return decimal_ids(first, count)
         ids = free_ids(first, count, self.find)
-        self._taken += int(ids[0]) - first if ids else 0
+        self._taken += int(ids[-1]) + 1 - count - first if ids else 0
         return ids
 
     def _write(self, config: BuildConfig) -> None:

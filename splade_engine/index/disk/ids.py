@@ -6,6 +6,7 @@ told apart by their bytes, so collisions cost time, never truth.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -142,19 +143,27 @@ def decimal_ids(first: int, count: int) -> list[str]:
 
 
 def free_ids(first: int, count: int, find: Callable[[Sequence[str]], NDArray[np.int64]]) -> list[str]:
-    """Default ids that no document has: numbers from `first` on, or from behind those that are taken.
+    """Default ids that no document has: numbers from `first` on, without those that are taken.
 
     Args:
         first: the number of the first document, which `compact` may have given to another before.
         count: of documents.
         find: where each id lies, negative where it is nowhere.
     """
-    while True:
-        ids = decimal_ids(first, count)
-        taken = np.flatnonzero(find(ids) >= 0)
-        if not len(taken):
-            return ids
-        first += int(taken[-1]) + 1
+
+    def is_free(ahead: int) -> bool:
+        return int(find([str(first + ahead)])[0]) < 0
+
+    ahead = 1
+    while not is_free(ahead - 1):  # most often a long row is taken: its end is found without asking for each
+        ahead *= 2
+    first += bisect_left(range(ahead), True, key=is_free)
+    ids: list[str] = []
+    while len(ids) < count:
+        tried = decimal_ids(first, count - len(ids))
+        ids += [tried[i] for i in np.flatnonzero(find(tried) < 0).tolist()]
+        first += len(tried)
+    return ids
 
 
 class IdColumn:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from splade_engine.errors import IndexCorruptError, InvalidInputError
-from splade_engine.index.disk.ids import IdColumn, decimal_ids, encode_ids, hash_ids
+from splade_engine.index.disk.ids import IdColumn, decimal_ids, encode_ids, free_ids, hash_ids
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=40)
 
@@ -23,6 +26,29 @@ def test_ids_come_back_and_are_found(ids: list[str], others: list[str]) -> None:
     again = IdColumn.from_encoded(*column.select(backwards))
     assert again.take(np.arange(len(ids))) == ids[::-1]
     assert again.hashes().tolist() == hash_ids(*encode_ids(ids[::-1])).tolist()
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [
+        (range(0), [5, 6, 7]),
+        (range(5, 6), [6, 7, 8]),
+        (range(5, 100_000), [100_000, 100_001, 100_002]),  # a row that compaction has left behind
+        (range(0, 10**6, 2), [5, 7, 9]),
+        (range(6, 10**6, 3), [5, 7, 8]),
+        (range(0, 10**6, 5), [6, 7, 8]),
+    ],
+)
+def test_default_ids_are_numbers_that_are_free(taken: range, expected: list[int]) -> None:
+    asked: list[str] = []
+
+    def find(ids: Sequence[str]) -> NDArray[np.int64]:
+        asked.extend(ids)
+        return np.array([0 if int(id) in taken else -1 for id in ids], np.int64)
+
+    assert free_ids(5, 3, find) == [str(number) for number in expected]
+    assert len(asked) < 60
+    assert free_ids(5, 0, find) == []
 
 
 def naive_hash(text: str) -> int:
