@@ -27,6 +27,8 @@ from splade_engine.encoder.tokens import TextTokenizer
 from splade_engine.errors import CheckpointError
 from splade_engine.vectors import SparseVectors
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 class TableEncoder:
     """Queries by table look-up.
@@ -226,8 +228,9 @@ def token_weights(path: Path) -> dict[str, float]:
                 raise CheckpointError(f"{path}: {problem}")
             places.setdefault(token, number)
     for token, weight in table.items():
-        if not is_number(weight):
-            raise CheckpointError(f"{path}: weight of {token!r:.80} is {weight!r:.80}, not a finite number")
+        if not is_number(weight) or abs(weight) > _LARGEST:
+            problem = f"weight of {token!r:.80} is {weight!r:.80}"
+            raise CheckpointError(f"{path}: {problem}, not a finite number of single precision")
     return {token: float(weight) for token, weight in table.items()}
 
 

@@ -104,6 +104,9 @@ def test_bad_tables(mlm_folder: Path, tmp_path: Path) -> None:
     idf.write_text('{"bado": "heavy"}')
     with pytest.raises(CheckpointError, match="'bado' is 'heavy'"):
         load(idf)
+    idf.write_text('{"bado": 1e308}')  # a warning of numpy's stood before the message
+    with pytest.raises(CheckpointError, match=r"idf.json: weight of 'bado' is 1e\+308, not a finite"):
+        load(idf)
     with pytest.raises(CheckpointError, match="a tokenizer of 200 tokens for a model of 100"):
         load_table(checkpoint(mlm_folder), QueryTable(mlm_folder, None), 100)
 

@@ -127,7 +127,7 @@ def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checked_table(weights: NDArray[np.float32], n_terms: int) -> NDArray[np.float32]:
-    table = np.ascontiguousarray(weights, dtype=np.float32)
+    table = _as_float32(weights)
     if table.shape != (n_terms,):
         raise InvalidInputError(f"query_weights of shape {table.shape} for a vocabulary of {n_terms}")
     bad = ~(np.isfinite(table) & (table >= 0))
@@ -159,7 +159,8 @@ def _untied(state: Mapping[str, Array]) -> dict[str, NDArray[np.float32]]:
 def _as_float32(value: Array) -> NDArray[np.float32]:
     if hasattr(value, "detach"):  # a torch tensor, perhaps bfloat16, which numpy does not know
         value = value.detach().float().cpu().numpy()
-    return np.ascontiguousarray(value, dtype=np.float32)
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as that
+        return np.ascontiguousarray(value, dtype=np.float32)
 
 
 def _packed(arrays: Mapping[str, NDArray[np.float32]], scheme: Scheme) -> dict[str, NDArray[Any]]:

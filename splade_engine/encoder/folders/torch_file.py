@@ -99,7 +99,8 @@ class _Tensors(pickle.Unpickler):
             halves = np.frombuffer(data, "<u2").astype(np.uint32) << 16
             numbers: NDArray[np.float32] = halves.view(np.float32)
         else:
-            numbers = np.frombuffer(data, str(kind)).astype(np.float32)
+            with np.errstate(over="ignore"):  # beyond float32 is infinite, and refused as that
+                numbers = np.frombuffer(data, str(kind)).astype(np.float32)
         if len(numbers) != count:
             raise CheckpointError(f"{len(numbers)} numbers where {count} are said to be")
         return numbers

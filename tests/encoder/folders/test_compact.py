@@ -111,6 +111,7 @@ def test_it_replaces_a_folder_as_a_whole(model, mlm_folder: Path, tmp_path: Path
         ({"scheme": "int4"}, "int4"),
         ({"query_weights": np.ones(7, np.float32)}, r"\(7,\) for a vocabulary of 200"),
         ({"query_weights": np.full(200, -1, np.float32)}, r"query_weights\[0\] is -1"),
+        ({"query_weights": np.full(200, 1e300)}, r"query_weights\[0\] is inf"),
         ({"state": {"w": np.full((2, 2), np.nan, np.float32)}}, "w holds a value"),
     ],
 )

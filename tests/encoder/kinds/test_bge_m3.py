@@ -91,6 +91,14 @@ def test_the_pickle_is_read_without_torch(dtype: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(bias, layer.bias.detach().float().numpy())
 
 
+def test_a_number_beyond_single_precision_is_infinite(tmp_path: Path) -> None:
+    """Without a word: whoever reads it refuses what is not finite."""
+    import torch
+
+    torch.save({"weight": torch.tensor([1e300, 2.0], dtype=torch.float64)}, tmp_path / "x.pt")
+    assert read_torch_file(tmp_path / "x.pt")["weight"].tolist() == [np.inf, 2.0]
+
+
 def zipped(path: Path, program: bytes, **entries: bytes) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("archive/data.pkl", program)
