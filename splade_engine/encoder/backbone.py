@@ -305,6 +305,7 @@ def load_pretrained(folder: Path, auto: str, dtype: torch.dtype) -> Any:
         raise CheckpointError(f"{folder}: weights missing from the file: {missing[:3]}")
     if left := sorted(filter(is_of_a_layer, info["unexpected_keys"])):
         raise CheckpointError(f"{folder}: {type(model).__name__} has no place for {left[0]:.120}")
-    tell_of_unused(info["unexpected_keys"], folder)
+    if auto != "AutoModel":  # a body alone is often read from the file of a model with a head
+        tell_of_unused(info["unexpected_keys"], folder)
     check_finite(model.state_dict(), folder)
     return model
