@@ -6,7 +6,6 @@ import logging
 import re
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,6 +103,7 @@ def run(
         from splade_engine.server import Access, Limits, Settings, create_app, serve, serve_in_processes
     from splade_engine.engine.rerank import Rerank
     from splade_engine.index.arguments import default_threads
+    from splade_engine.server.logs import configured
     from splade_engine.server.settings import check_exposure, read_keys
 
     mode = _mode(verify)
@@ -138,7 +138,7 @@ def run(
     say: Callable[[str], None] = output.note
     if style == "json":  # a collector of logs reads every line alike
         say = logging.getLogger("splade_engine.server").info
-    with application.logged():  # before an index is opened, of which the log may tell something
+    with configured(style, level):  # before an index is opened, of which the log may tell something
         if workers == 1:
             served = application.open()  # what cannot be opened is an error of the command
             interrupts.at_once = True  # the server ends in its own way; a second Ctrl-C does not wait
@@ -199,12 +199,6 @@ class Application:
         if self.settings.rerank is not None and isinstance(self.settings.rerank.scorer, str):
             cross_encoder(self.settings.rerank.scorer)  # once, and before the first request
         return open_indexes(list(self.indexes), self.verify, self.device)
-
-    def logged(self) -> AbstractContextManager[None]:
-        """Logs as a server does, until the end."""
-        from splade_engine.server.logs import configured
-
-        return configured(self.log, self.level)
 
     def __call__(self) -> ASGIApp:
         """The application, in a worker: what goes wrong is logged there.
